@@ -1,0 +1,49 @@
+"""kvorum: a replicated, durable key-value store.
+
+    kvorum.connect("kvorum://127.0.0.1:7400")       a client of a running cluster
+    kvorum.aio.connect("kvorum://127.0.0.1:7400")   its async twin
+
+Names load on first use, so that `import kvorum` and `kvorum --help` stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from kvorum import aio as aio
+    from kvorum.client.asynchronous import AsyncClient as AsyncClient
+    from kvorum.client.entry import ClockEntry as ClockEntry
+    from kvorum.client.entry import Entry as Entry
+    from kvorum.client.entry import Sibling as Sibling
+    from kvorum.client.synchronous import Client as Client
+    from kvorum.client.synchronous import connect as connect
+    from kvorum.model import errors as errors
+
+__version__ = "0.1.0"
+
+_HOME: Final = {
+    "AsyncClient": "kvorum.client.asynchronous",
+    "Client": "kvorum.client.synchronous",
+    "ClockEntry": "kvorum.client.entry",
+    "Entry": "kvorum.client.entry",
+    "Sibling": "kvorum.client.entry",
+    "connect": "kvorum.client.synchronous",
+}
+_MODULES: Final = {"aio": "kvorum.aio", "errors": "kvorum.model.errors"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        found = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        found = importlib.import_module(_MODULES[name])
+    else:
+        raise AttributeError(f"module 'kvorum' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_MODULES})

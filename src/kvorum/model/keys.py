@@ -1,0 +1,90 @@
+"""Keys, tokens and storage keys.
+
+key           what the client says: 1 to 1,024 bytes of UTF-8
+token         128-bit hash of the key: its place on the ring
+partition     the token's top bits
+storage key   how a node's store files the record:
+
+    0    1   b"d" (records; other first bytes are free for a node's own notes)
+    1    8   the token's first 8 bytes, so one partition is one contiguous range
+    9    n   namespace
+    9+n  1   0x00
+    10+n ..  the key
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+
+import mmh3
+
+from kvorum.model.errors import InvalidKey
+
+KEY_BYTES_MAX: Final = 1024
+TOKEN_BITS: Final = 128
+
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def is_namespace_name(name: str) -> bool:
+    return _NAMESPACE.fullmatch(name) is not None
+
+
+def _murmur3(data: bytes, seed: int) -> bytes:
+    return mmh3.mmh3_x64_128_digest(data, seed)
+
+
+def _md5(data: bytes, seed: int) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+TOKEN_HASHES: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "murmur3": _murmur3,
+    "md5": _md5,
+}
+
+
+def encode_key(key: str) -> bytes:
+    """`key` as UTF-8. Raises InvalidKey if it is empty, too long or not encodable."""
+    try:
+        data = key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"wanted a key of UTF-8 text, got one with {error.reason}") from error
+    if not 0 < len(data) <= KEY_BYTES_MAX:
+        raise InvalidKey(
+            f"wanted a key of 1 to {KEY_BYTES_MAX} bytes of UTF-8, got {len(data)} bytes",
+            wanted=f"1..{KEY_BYTES_MAX} bytes",
+            got=len(data),
+        )
+    return data
+
+
+def storage_key(token: bytes, namespace: str, key: bytes) -> bytes:
+    return b"d" + token[:8] + namespace.encode() + b"\0" + key
+
+
+def is_record_key(data: bytes) -> bool:
+    """True if `data` can be the storage key of a record, or the start of a range of them."""
+    return data[:1] == b"d" and len(data) >= 9
+
+
+def split_storage_key(data: bytes) -> tuple[str, str]:
+    """(namespace, key) of a storage key."""
+    namespace, _, key = data[9:].partition(b"\0")
+    return namespace.decode(), key.decode()
+
+
+def partition_of(token: bytes, partition_bits: int) -> int:
+    return int.from_bytes(token[:8], "big") >> (64 - partition_bits) if partition_bits else 0
+
+
+def partition_range(partition: int, partition_bits: int) -> tuple[bytes, bytes]:
+    """The storage keys [start, end) of a partition."""
+    shift = 64 - partition_bits
+    start = b"d" + (partition << shift).to_bytes(8, "big")
+    following = (partition + 1) << shift
+    end = b"e" if following >> 64 else b"d" + following.to_bytes(8, "big")
+    return start, end

@@ -1,0 +1,104 @@
+"""Placement: which nodes own a key; a pure function of the topology and of N.
+
+    key -> token -> partition (its top bits) -> N owners, in preference order
+
+No node stores this or learns it from another. Each works it out from its copy of the
+topology (`ring.py`, `domains.py`, `assignment.py`), and all get the same, because what goes
+in is integers, sorted lists and IEEE doubles: nothing iterates over a set, and nothing
+depends on the order in which the file lists the nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kvorum.model.assignment import Owners, assign
+from kvorum.model.domains import FaultDomains
+from kvorum.model.errors import ConfigError
+from kvorum.model.keys import TOKEN_BITS, partition_of
+from kvorum.model.ring import Ring
+from kvorum.model.topology import Topology
+
+
+class Balance(NamedTuple):
+    """By node: the partitions it owns, those it is first owner of, and its fair part of each."""
+
+    owned: tuple[int, ...]
+    fair_owned: tuple[float, ...]
+    led: tuple[int, ...]
+    fair_led: tuple[float, ...]
+
+    @property
+    def heaviest_owned(self) -> float:
+        """How many times its fair part the heaviest node owns."""
+        return max(n / fair for n, fair in zip(self.owned, self.fair_owned, strict=True))
+
+    @property
+    def heaviest_led(self) -> float:
+        """How many times its fair part the heaviest node is first owner of."""
+        return max(n / fair for n, fair in zip(self.led, self.fair_led, strict=True))
+
+
+class Placement:
+    __slots__ = ("_assigned", "_bits", "_domains", "_partitions", "_ring", "_weights")
+
+    def __init__(self, topology: Topology) -> None:
+        self._bits = topology.partition_bits
+        self._partitions = topology.partitions
+        self._weights = [spec.weight for spec in topology.nodes]
+        self._ring = Ring(topology)
+        self._domains = FaultDomains(topology.nodes)
+        # What the namespaces need is worked out now, so that no request waits for it.
+        self._assigned: dict[int, list[Owners]] = {}
+        for settings in topology.namespaces.values():
+            self._assignment(settings.replicas)
+
+    def partition(self, token: bytes) -> int:
+        return partition_of(token, self._bits)
+
+    def owners(self, partition: int, replicas: int) -> Owners:
+        """The nodes, by index, that hold `partition`, in preference order."""
+        return (self._assigned.get(replicas) or self._assignment(replicas))[partition]
+
+    def walk(self, partition: int) -> tuple[int, ...]:
+        """All nodes in the order a clockwise walk from `partition` meets them."""
+        return tuple(self._clockwise(partition))
+
+    def balance(self, replicas: int) -> Balance:
+        owned, led = [0] * len(self._weights), [0] * len(self._weights)
+        for owners in self._assignment(replicas):
+            led[owners[0]] += 1
+            for node in owners:
+                owned[node] += 1
+        fair_owned, fair_led = self._fair_owned(replicas), self._fair_led()
+        return Balance(tuple(owned), tuple(fair_owned), tuple(led), tuple(fair_led))
+
+    def _assignment(self, replicas: int) -> list[Owners]:
+        known = self._assigned.get(replicas)
+        if known is None:
+            nodes = len(self._weights)
+            if not 1 <= replicas <= nodes:
+                raise ConfigError(
+                    f"wanted 1 to {nodes} replicas, got {replicas}: a node holds one at most; "
+                    "ask for fewer, or add nodes"
+                )
+            known = self._assigned[replicas] = assign(
+                map(self._clockwise, range(self._partitions)),
+                self._domains.steps(replicas),
+                self._domains,
+                self._fair_owned(replicas),
+                self._fair_led(),
+            )
+        return known
+
+    def _clockwise(self, partition: int) -> Iterator[int]:
+        return self._ring.clockwise(partition << (TOKEN_BITS - self._bits))
+
+    def _fair_owned(self, replicas: int) -> list[float]:
+        return [share * self._partitions for share in self._domains.fair_shares(replicas)]
+
+    def _fair_led(self) -> list[float]:
+        total = math.fsum(self._weights)
+        return [weight / total * self._partitions for weight in self._weights]

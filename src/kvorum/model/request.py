@@ -1,0 +1,90 @@
+"""What a client can ask of a coordinator, and what it is answered.
+
+These values cross links (a node forwards a write to the key's coordinator), so they are
+MessagePack arrays with an integer tag in front. `Failure` is an error on its way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from kvorum.model.errors import KvorumError, Outcome, from_code
+from kvorum.model.record import Context, Record
+
+ANY: Final = 0
+ABSENT: Final = 1
+PRESENT: Final = 2
+EXACT: Final = 3
+"""Preconditions: none; no live version; some live version; exactly the versions in `seen`."""
+
+
+class Get(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
+    """Read `key`. `r` and `timeout_ms` of 0 mean the namespace's defaults."""
+
+    namespace: str
+    key: str
+    r: int = 0
+    timeout_ms: int = 0
+
+
+class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
+    """Store `value` (kind JSON or BINARY). `seen` is what it replaces; None is a blind write."""
+
+    namespace: str
+    key: str
+    kind: int
+    value: bytes
+    seen: Context | None = None
+    expect: int = ANY
+    w: int = 0
+    timeout_ms: int = 0
+
+
+class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
+    """Remove what `seen` covers, or all there is."""
+
+    namespace: str
+    key: str
+    seen: Context | None = None
+    expect: int = ANY
+    w: int = 0
+    timeout_ms: int = 0
+
+
+Request = Get | Put | Delete
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
+    """Get: the merged record. Put: the record after. Delete: the record before.
+
+    `created` is true where the key had no live version before.
+    """
+
+    record: Record
+    created: bool = False
+
+
+class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
+    code: str
+    message: str
+    outcome: Outcome
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, error: KvorumError) -> Failure:
+        return cls(error.code, error.message, error.outcome, error.details)
+
+    def error(self) -> KvorumError:
+        return from_code(self.code, self.message, self.outcome, self.details)
+
+
+Result = Answer | Failure
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A page of live entries in storage order; an empty cursor means there are no more."""
+
+    entries: list[tuple[str, Record]]
+    cursor: bytes

@@ -1,0 +1,270 @@
+"""A topology: the nodes of a cluster and all that they must agree on, as one value.
+
+A `Topology` that exists is valid: its constructor refuses anything else with a ConfigError
+that names the field. Nodes are filed by name (n2 before n10), whatever order they came in,
+because their index in `Topology.nodes` is how nodes name each other. Two members agree
+exactly when their fingerprints are equal.
+
+Fault domains nest: a rack's name counts within its dc, a host's within its rack. A node
+that names no host is a host of its own.
+
+The secret keys the check on the versions that clients hand back. Without one it is derived
+from the cluster's name: that detects accidents (a version of another cluster), no attackers.
+The secret is no part of the fingerprint, which is sent in the clear, nor of any repr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from kvorum.model.address import parse_address
+from kvorum.model.errors import ConfigError
+from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
+
+Durability = Literal["fsync", "os"]
+"""What an ack means: the log is synced to disk, or handed to the operating system."""
+
+DEFAULT_NAMESPACE: Final = "default"
+DEFAULT_REPLICAS: Final = 3
+DEFAULT_TIMEOUT_MS: Final = 2000
+
+NODES_MAX: Final = 1000
+PARTITIONS_MAX: Final = 1 << 16
+EPOCH_MAX: Final = (1 << 63) - 1
+SEED_MAX: Final = (1 << 32) - 1
+WEIGHT_MIN: Final = 0.001
+WEIGHT_MAX: Final = 1000
+TIMEOUT_MS_MAX: Final = 600_000
+SECRET_BYTES_MIN: Final = 16
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME_RULE: Final = "1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first"
+
+
+class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`http` is where clients reach the node, `peer` where other nodes do."""
+
+    name: str
+    http: str
+    peer: str = ""
+    dc: str = "default"
+    rack: str = "default"
+    host: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            msgspec.structs.force_setattr(self, "host", self.name)
+
+
+class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """N, and the R and W of requests that name none."""
+
+    replicas: int
+    read: int
+    write: int
+    durability: Durability = "fsync"
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+
+    @classmethod
+    def majority(cls, replicas: int) -> NamespaceSettings:
+        """`replicas` copies, read and written by majorities: any two quorums overlap."""
+        quorum = replicas // 2 + 1
+        return cls(replicas=replicas, read=quorum, write=quorum)
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    cluster: str
+    nodes: tuple[NodeSpec, ...]
+    epoch: int = 1
+    partitions: int = 256
+    token_hash: str = "murmur3"
+    token_seed: int = 0
+    namespaces: dict[str, NamespaceSettings] = {}
+    secret_file: str | None = None
+    secret: bytes = b""
+    """Empty at construction means: derive it from the cluster's name."""
+
+    def __post_init__(self) -> None:
+        _check_cluster(self)
+        _check_nodes(self.nodes)
+        default = NamespaceSettings.majority(min(DEFAULT_REPLICAS, len(self.nodes)))
+        namespaces = {DEFAULT_NAMESPACE: default} | self.namespaces
+        for name, settings in namespaces.items():
+            _check_namespace(name, settings, len(self.nodes))
+        canonical = msgspec.structs.force_setattr
+        canonical(self, "nodes", tuple(sorted(self.nodes, key=_by_name)))
+        canonical(self, "namespaces", namespaces)
+        canonical(self, "secret", self.secret or _derived_secret(self.cluster))
+
+    @classmethod
+    def single(
+        cls, name: str = "n1", http: str = "127.0.0.1:7400", cluster: str = "local"
+    ) -> Topology:
+        """One node alone: N = R = W = 1."""
+        return cls(cluster=cluster, nodes=(NodeSpec(name=name, http=http),))
+
+    @property
+    def partition_bits(self) -> int:
+        return self.partitions.bit_length() - 1
+
+    def index(self, name: str) -> int:
+        """Where the node called `name` is in `nodes`. Raises ConfigError if there is none."""
+        for index, node in enumerate(self.nodes):
+            if node.name == name:
+                return index
+        names = ", ".join(node.name for node in self.nodes)
+        raise _refusal(f"a node of cluster {self.cluster!r}", name, f"its nodes are {names}")
+
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal for members that agree, and for no others."""
+        agreed = (
+            (self.cluster, self.epoch, self.partitions, self.token_hash, self.token_seed),
+            [(n.name, n.peer, n.dc, n.rack, n.host, float(n.weight)) for n in self.nodes],
+            sorted((name, *msgspec.structs.astuple(s)) for name, s in self.namespaces.items()),
+        )
+        return hashlib.blake2b(msgspec.json.encode(agreed), digest_size=8).hexdigest()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        fields = [field for field in self.__struct_fields__ if field != "secret"]
+        return [(field, getattr(self, field)) for field in fields]
+
+    def __repr__(self) -> str:
+        return f"Topology({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+def _by_name(node: NodeSpec) -> tuple[list[str | int], str]:
+    """Sorts by name, runs of digits by their number."""
+    parts = re.split(r"([0-9]+)", node.name)
+    return [int(part) if part.isdigit() else part for part in parts], node.name
+
+
+def _derived_secret(cluster: str) -> bytes:
+    return hashlib.blake2b(cluster.encode(), person=b"kvorum secret").digest()
+
+
+# What makes a topology valid
+
+
+def _refusal(wanted: str, got: object, advice: str) -> ConfigError:
+    return ConfigError(f"wanted {wanted}, got {got!r}; {advice}", wanted=wanted, got=got)
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """Put `where` in front of the message of any ConfigError raised inside."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", **error.details) from error
+
+
+def _check_range(value: float, low: float, high: float) -> None:
+    # Written so that NaN is out of range too.
+    if not low <= value <= high:
+        raise _refusal(f"{low} to {high}", value, "choose one in that range")
+
+
+def _check_choice(value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise _refusal(f"one of {', '.join(choices)}", value, "choose one of them")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise _refusal(_NAME_RULE, name, "rename it")
+
+
+def _check_cluster(topology: Topology) -> None:
+    with naming("cluster"):
+        _check_name(topology.cluster)
+    with naming("epoch"):
+        _check_range(topology.epoch, 1, EPOCH_MAX)
+    with naming("partitions"):
+        _check_partitions(topology.partitions)
+    with naming("token_hash"):
+        _check_choice(topology.token_hash, tuple(TOKEN_HASHES))
+    with naming("token_seed"):
+        _check_range(topology.token_seed, 0, SEED_MAX)
+        if topology.token_hash == "md5" and topology.token_seed:
+            advice = "leave it out, or use murmur3"
+            raise _refusal("0, for md5 takes no seed", topology.token_seed, advice)
+    with naming("secret"):
+        if 0 < len(topology.secret) < SECRET_BYTES_MIN:
+            wanted, got = f"at least {SECRET_BYTES_MIN} bytes", len(topology.secret)
+            raise _refusal(wanted, got, "write a longer, random one")
+
+
+def _check_partitions(partitions: int) -> None:
+    _check_range(partitions, 1, PARTITIONS_MAX)
+    if partitions.bit_count() != 1:
+        above = 1 << partitions.bit_length()
+        advice = f"the nearest are {above // 2} and {above}"
+        raise _refusal("a power of two", partitions, advice)
+
+
+def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
+    if not 1 <= len(nodes) <= NODES_MAX:
+        advice = "list each node in a [[nodes]] table of its own"
+        raise _refusal(f"1 to {NODES_MAX} nodes", len(nodes), advice)
+    names: set[str] = set()
+    for node in nodes:
+        with naming(f"node {node.name!r}"):
+            _check_node(node)
+            if node.name in names:
+                raise _refusal("one node of a name", node.name, "rename one of them")
+            names.add(node.name)
+    _check_addresses(nodes)
+
+
+def _check_node(node: NodeSpec) -> None:
+    for field in ("name", "dc", "rack", "host"):
+        with naming(field):
+            _check_name(getattr(node, field))
+    with naming("weight"):
+        _check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
+
+
+def _check_addresses(nodes: tuple[NodeSpec, ...]) -> None:
+    """All addresses differ, and where there are several nodes, each can be connected to."""
+    alone = len(nodes) == 1
+    owners: dict[tuple[str, int], str] = {}
+    for node in nodes:
+        for field in ("http", "peer"):
+            owner, text = f"node {node.name!r}: {field}", getattr(node, field)
+            if alone and field == "peer" and not text:
+                continue
+            with naming(owner):
+                address = parse_address(text)
+                if address.is_wildcard and not alone:
+                    advice = "name one interface"
+                    raise _refusal("an address that other nodes can reach", text, advice)
+                if address in owners:
+                    advice = f"it is also {owners[address]}: change one"
+                    raise _refusal("an address used once", text, advice)
+                owners[address] = owner
+
+
+def _check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
+    with naming(f"namespace {name!r}"):
+        if not is_namespace_name(name):
+            raise _refusal(_NAME_RULE, name, "rename it")
+        with naming("replicas"):
+            if settings.replicas > nodes:
+                advice = "lower it, or add nodes: a node holds one replica at most"
+                raise _refusal(f"at most the {nodes} nodes there are", settings.replicas, advice)
+            _check_range(settings.replicas, 1, nodes)
+        with naming("read"):
+            _check_range(settings.read, 1, settings.replicas)
+        with naming("write"):
+            _check_range(settings.write, 1, settings.replicas)
+        with naming("durability"):
+            _check_choice(settings.durability, get_args(Durability))
+        with naming("timeout_ms"):
+            _check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)

@@ -1,0 +1,154 @@
+"""The file form of a topology.
+
+    cluster = "demo"                # 1 to 64 of A-Z a-z 0-9 _ . -, as all names here
+    epoch = 1                       # which topology of this cluster: 1, then 2, ...
+    partitions = 256                # a power of two, at most 65536; fixed for good
+    token_hash = "murmur3"          # or "md5", which takes no seed; fixed for good
+    token_seed = 0                  # 32 bits; fixed for good
+    secret_file = "cluster.secret"  # beside this file, mode 0600, 16 bytes or more
+
+    [[nodes]]
+    name = "n1"
+    http = "127.0.0.1:7400"         # where clients reach it
+    peer = "127.0.0.1:7500"         # where other nodes reach it; needless for one node alone
+    dc = "dc1"                      # left out: "default"
+    rack = "r1"                     # left out: "default"
+    host = "h1"                     # left out: the node's name
+    weight = 1                      # its part of the data, relative to other nodes
+
+    [namespaces.default]            # exists even if left out
+    replicas = 3                    # N; left out: 3, or all nodes if they are fewer
+    read = 2                        # R; left out: a majority of N
+    write = 2                       # W; left out: a majority of N
+    durability = "fsync"            # or "os": acks do not wait for the disk
+    timeout_ms = 2000
+
+Only `cluster` and the name and addresses of each node are needed. Unknown fields are
+refused: a misspelt setting must not pass for one that was left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import cast
+
+import msgspec
+
+from kvorum.model.errors import ConfigError
+from kvorum.model.topology import (
+    DEFAULT_REPLICAS,
+    DEFAULT_TIMEOUT_MS,
+    Durability,
+    NamespaceSettings,
+    NodeSpec,
+    Topology,
+    naming,
+)
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
+    """A namespace as written: what is left out follows from what is there."""
+
+    replicas: int | None = None
+    read: int | None = None
+    write: int | None = None
+    durability: str = "fsync"
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+
+    def settings(self, nodes: int) -> NamespaceSettings:
+        replicas = min(DEFAULT_REPLICAS, nodes) if self.replicas is None else self.replicas
+        default = NamespaceSettings.majority(replicas)
+        return NamespaceSettings(
+            replicas=replicas,
+            read=default.read if self.read is None else self.read,
+            write=default.write if self.write is None else self.write,
+            durability=cast("Durability", self.durability),  # Topology checks it
+            timeout_ms=self.timeout_ms,
+        )
+
+
+class _TopologyTable(msgspec.Struct, forbid_unknown_fields=True):
+    cluster: str
+    nodes: tuple[NodeSpec, ...]
+    epoch: int = 1
+    partitions: int = 256
+    token_hash: str = "murmur3"
+    token_seed: int = 0
+    secret_file: str | None = None
+    namespaces: dict[str, _NamespaceTable] = {}
+
+
+def parse_topology(text: str, source: str, secret: bytes | None = None) -> Topology:
+    """The topology that `text` describes. Raises ConfigError, which names `source`.
+
+    `secret` is what the `secret_file` holds: this floor opens no files.
+    """
+    table = _parse_table(text, source)
+    with naming(source):
+        if table.secret_file is not None and not secret:
+            raise ConfigError(f"secret_file: wanted the bytes of {table.secret_file!r}, got none")
+        fields = {field: getattr(table, field) for field in table.__struct_fields__}
+        fields["namespaces"] = {
+            name: namespace.settings(len(table.nodes))
+            for name, namespace in table.namespaces.items()
+        }
+        return Topology(**fields, secret=secret or b"")
+
+
+def secret_file_in(text: str, source: str) -> str | None:
+    """The `secret_file` that `text` names. Raises ConfigError, which names `source`."""
+    return _parse_table(text, source).secret_file
+
+
+def _parse_table(text: str, source: str) -> _TopologyTable:
+    try:
+        return msgspec.convert(tomllib.loads(text), _TopologyTable)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{source}: wanted TOML, got: {error}; correct it there") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {error}; {_advice(str(error))}") from error
+
+
+def _advice(complaint: str) -> str:
+    if " field " not in complaint:
+        return "correct its type"
+    shape: type[msgspec.Struct] = _TopologyTable
+    if "`$.nodes" in complaint:
+        shape = NodeSpec
+    elif "`$.namespaces" in complaint:
+        shape = _NamespaceTable
+    return f"the fields there are {', '.join(shape.__struct_fields__)}"
+
+
+def dump_topology(topology: Topology) -> str:
+    """TOML that parses back to `topology`, given its secret."""
+    top = tuple(f for f in _TopologyTable.__struct_fields__ if f not in ("nodes", "namespaces"))
+    lines = _assignments(topology, top)
+    for node in topology.nodes:
+        lines += ["", "[[nodes]]", *_assignments(node, node.__struct_fields__)]
+    for name, settings in topology.namespaces.items():
+        key = name if _BARE_KEY.fullmatch(name) else _quoted(name)
+        lines += ["", f"[namespaces.{key}]", *_assignments(settings, settings.__struct_fields__)]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(table: msgspec.Struct, fields: tuple[str, ...]) -> list[str]:
+    values = {field: getattr(table, field) for field in fields}
+    return [
+        f"{field} = {_quoted(value) if isinstance(value, str) else _number(value)}"
+        for field, value in values.items()
+        if value not in (None, "")
+    ]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string. It escapes as JSON does, and DEL besides."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,268 @@
+"""The coordinator: what this node does with a client's request.
+
+    Get             asks R replicas from here, whether this node is one of them or not
+    Put, Delete     are coordinated by an owner of the key. A write that carries a version
+                    may be coordinated by any owner. Blind writes of a key all go to one,
+                    its first healthy owner, so that sequential writers make no siblings.
+
+A blind write replaces what its coordinator has seen. The first owner, while every other
+owner has told it that it missed nothing, has seen all earlier ones; anyone else (a stand-in,
+a node that was away) first reads a quorum's versions. So do deletes and preconditions,
+because they speak about what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.errors import (
+    CorruptRecord,
+    InvalidValue,
+    KvorumError,
+    NotFound,
+    Overloaded,
+    PreconditionFailed,
+    RequestError,
+)
+from kvorum.model.record import Record, covers, delete, encode, merge, write
+from kvorum.model.request import (
+    ABSENT,
+    ANY,
+    EXACT,
+    PRESENT,
+    Answer,
+    Delete,
+    Failure,
+    Get,
+    Put,
+    Request,
+    Result,
+)
+from kvorum.replication.forward import ForwardOperation
+from kvorum.replication.hints import Hints
+from kvorum.replication.read import ReadOperation
+from kvorum.replication.site import Place, Site
+from kvorum.replication.write import WriteOperation
+
+RECORD_BYTES_MAX = 8 << 20
+OPERATIONS_MAX = 16_384
+
+Reply = Callable[[Result], object]
+
+
+class Coordinator:
+    __slots__ = ("_hints", "_settled", "_site")
+
+    def __init__(self, site: Site, hints: Hints) -> None:
+        self._site = site
+        self._hints = hints
+        self._settled = {site.local}
+
+    # What peers say of this node's standing
+
+    def on_standing(self, node: int, behind: bool) -> None:
+        if behind:
+            self._settled.discard(node)
+        else:
+            self._settled.add(node)
+
+    def on_peer_lost(self, node: int) -> None:
+        self._settled.discard(node)
+
+    # Requests
+
+    def submit(self, request: Request, reply: Reply) -> None:
+        """Carry out `request`; `reply` is called exactly once, after this has returned."""
+        try:
+            if len(self._site.operations) >= OPERATIONS_MAX:
+                raise _overloaded()
+            place = self._site.place(request.namespace, request.key)
+            if isinstance(request, Get):
+                self._get(request, place, reply)
+                return
+            leader = self._leader(request, place)
+            if leader == self._site.local:
+                self._coordinate(request, place, reply)
+            else:
+                self._forward(leader, request, place, reply)
+        except KvorumError as error:
+            self._site.runtime.call_soon(reply, Failure.of(error))
+
+    def coordinate(self, request: Put | Delete, reply: Reply) -> None:
+        """A request that another node has forwarded to this one, as an owner of its key."""
+        try:
+            if len(self._site.operations) >= OPERATIONS_MAX:
+                raise _overloaded()
+            place = self._site.place(request.namespace, request.key)
+            if self._site.local not in place.owners:
+                raise RequestError(
+                    "wanted an owner of the key as its coordinator, got another node; "
+                    "the nodes' cluster files differ"
+                )
+            self._coordinate(request, place, reply)
+        except KvorumError as error:
+            self._site.runtime.call_soon(reply, Failure.of(error))
+
+    def _get(self, request: Get, place: Place, reply: Reply) -> None:
+        settings = place.settings
+        needed = request.r or settings.read
+        if needed > settings.replicas:
+            raise _out_of_range("r", needed, settings.replicas)
+        operation = ReadOperation(self._site, place, needed, reply)
+        operation.start(request.timeout_ms or settings.timeout_ms)
+
+    def _leader(self, request: Put | Delete, place: Place) -> int:
+        """The owner that coordinates `request`."""
+        owners, site = place.owners, self._site
+        if request.seen is not None and site.local in owners:
+            return site.local
+        for node in owners:
+            if site.is_up(node):
+                return node
+        raise site.too_few("coordinate the write", 1, [], owners)
+
+    def _forward(self, leader: int, request: Put | Delete, place: Place, reply: Reply) -> None:
+        timeout_ms = request.timeout_ms or place.settings.timeout_ms
+        ForwardOperation(self._site, leader, reply).start(request, timeout_ms)
+
+    def _coordinate(self, request: Put | Delete, place: Place, reply: Reply) -> None:
+        site, settings = self._site, place.settings
+        needed = request.w or settings.write
+        if needed > settings.replicas:
+            raise _out_of_range("w", needed, settings.replicas)
+        up = [node for node in place.owners if site.is_up(node)]
+        if len(up) < needed:
+            raise site.too_few("store it", needed, up, place.owners)
+        if self._knows_enough(request, place):
+            own = self._own_record(place)
+            if own is not None:
+                self._apply(request, place, own, reply)
+                return
+        majority = settings.replicas // 2 + 1
+        if isinstance(request, Put) and request.expect == ANY:
+            # Only to avoid siblings: when no quorum can be read the write goes on without.
+            to_read = min(majority, len(up))
+            site.counters.stand_in_writes += 1
+        else:
+            to_read = max(majority, settings.read)
+        inquiry = _Inquiry(self, request, place, reply)
+        ReadOperation(site, place, to_read, inquiry.on_read).start(
+            request.timeout_ms or settings.timeout_ms
+        )
+
+    def _knows_enough(self, request: Put | Delete, place: Place) -> bool:
+        """True if this replica's own record is all that the write needs to know."""
+        if isinstance(request, Delete) or request.expect != ANY:
+            return False
+        if request.seen is not None:
+            return True
+        return place.owners[0] == self._site.local and self._settled.issuperset(place.owners)
+
+    def _own_record(self, place: Place) -> Record | None:
+        """This replica's record; None if it is damaged."""
+        try:
+            return self._site.read_local(place.key)[1]
+        except CorruptRecord:
+            return None
+
+    def apply_after_read(
+        self, request: Put | Delete, place: Place, read: Record, reply: Reply
+    ) -> None:
+        """Go on with a write whose key's versions were read first."""
+        own = self._own_record(place)
+        try:
+            self._apply(request, place, read if own is None else merge(own, read), reply)
+        except KvorumError as error:
+            reply(Failure.of(error))
+
+    def _apply(self, request: Put | Delete, place: Place, base: Record, reply: Reply) -> None:
+        """Make the new record from `base`, all that is known of the key, and replicate it."""
+        _check(request, base)
+        site = self._site
+        if isinstance(request, Put):
+            answer = self._put(request, base)
+            record = answer.record
+        else:
+            record = self._delete(request, base)
+            answer = Answer(base)
+        data = encode(place.key, record)
+        if len(data) > RECORD_BYTES_MAX:
+            raise InvalidValue(
+                f"wanted a record of at most {RECORD_BYTES_MAX} bytes, got {len(data)} in "
+                f"{len(record.versions)} siblings; resolve them: read, then write with the "
+                "valueVersion that was read",
+            )
+        needed = request.w or place.settings.write
+        operation = WriteOperation(site, self._hints, place, needed, answer, reply)
+        operation.start(data, request.timeout_ms or place.settings.timeout_ms)
+
+    def _put(self, request: Put, base: Record) -> Answer:
+        if len(base.versions) == 1:
+            held = base.versions[0]
+            if held.value == request.value and held.kind == request.kind:
+                # A repeated write: the same version, which still has to reach W replicas.
+                return Answer(base)
+        seen = base.context if request.seen is None else request.seen
+        record = write(base, seen, self._site.mint(), request.kind, request.value)
+        return Answer(record, not base.versions)
+
+    def _delete(self, request: Delete, base: Record) -> Record:
+        seen = base.context if request.seen is None else request.seen
+        if not any(covers(seen, version.dot) for version in base.versions):
+            raise NotFound(
+                "wanted a live version to delete, got none"
+                + ("" if request.seen is None else " that the given valueVersion covers")
+            )
+        return delete(base, seen, self._site.mint())
+
+
+class _Inquiry:
+    """The read that goes before a write."""
+
+    __slots__ = ("_coordinator", "_place", "_reply", "_request")
+
+    def __init__(
+        self, coordinator: Coordinator, request: Put | Delete, place: Place, reply: Reply
+    ) -> None:
+        self._coordinator = coordinator
+        self._request = request
+        self._place = place
+        self._reply = reply
+
+    def on_read(self, result: Result) -> None:
+        if isinstance(result, Failure):
+            self._reply(result)
+        else:
+            self._coordinator.apply_after_read(
+                self._request, self._place, result.record, self._reply
+            )
+
+
+def _check(request: Put | Delete, base: Record) -> None:
+    """Raises PreconditionFailed unless `base` is as the request expects it."""
+    expect = request.expect
+    if expect == ANY:
+        return
+    if expect == ABSENT and base.versions:
+        raise PreconditionFailed("wanted no live version (If-None-Match: *), got one")
+    if expect == PRESENT and not base.versions:
+        raise PreconditionFailed("wanted a live version (If-Match: *), got none")
+    if expect == EXACT and request.seen != base.context:
+        raise PreconditionFailed(
+            "wanted the version given in If-Match, got another one; read the key again"
+        )
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded(
+        f"wanted fewer than {OPERATIONS_MAX} operations under way, got that many; retry later",
+        retry_after=1,
+    )
+
+
+def _out_of_range(name: str, got: int, replicas: int) -> RequestError:
+    return RequestError(
+        f"wanted {name} from 1 to {replicas}, the namespace's replicas, got {got}",
+        wanted=f"1..{replicas}",
+        got=got,
+    )

@@ -1,0 +1,68 @@
+"""Forwarding: a write travels to its coordinator, the answer travels back. One hop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.errors import ConnectionFailed, KvorumError, TimeoutExpired
+from kvorum.model.request import Delete, Failure, Put, Result
+from kvorum.replication.site import Site
+from kvorum.wire.messages import Forward, Forwarded
+
+
+class ForwardOperation:
+    """Waits for the answer of the node that a request was forwarded to."""
+
+    __slots__ = ("_leader", "_op", "_reply", "_site", "ended")
+
+    def __init__(self, site: Site, leader: int, reply: Callable[[Result], object]) -> None:
+        self.ended = False
+        self._site = site
+        self._leader = leader
+        self._reply = reply
+        self._op = site.next_op()
+
+    def start(self, request: Put | Delete, timeout_ms: int) -> None:
+        site = self._site
+        site.counters.forwards += 1
+        site.operations[self._op] = self
+        site.transport.send(self._leader, Forward(self._op, request))
+        site.deadlines.watch(self, timeout_ms)
+
+    def on_forwarded(self, result: Result) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        del self._site.operations[self._op]
+        self._reply(result)
+
+    def on_peer_lost(self, node: int) -> None:
+        if node == self._leader:
+            self._fail(ConnectionFailed, "the link broke")
+
+    def on_deadline(self) -> None:
+        self._site.counters.timeouts += 1
+        self._fail(TimeoutExpired, "the deadline passed")
+
+    def _fail(self, kind: type[KvorumError], why: str) -> None:
+        name = self._site.topology.nodes[self._leader].name
+        error = kind(
+            f"wanted an answer from the key's coordinator {name}, but {why}; "
+            "the write may still take effect: read it before you repeat it",
+            outcome="unknown",
+        )
+        self.on_forwarded(Failure.of(error))
+
+
+class ForwardReply:
+    """Carries the answer of a forwarded request back to the node that sent it."""
+
+    __slots__ = ("_node", "_op", "_site")
+
+    def __init__(self, site: Site, node: int, op: int) -> None:
+        self._site = site
+        self._node = node
+        self._op = op
+
+    def send(self, result: Result) -> None:
+        self._site.transport.send(self._node, Forwarded(self._op, result))

@@ -1,0 +1,213 @@
+"""A read: ask R replicas for their record of a key, merge what differs, repair.
+
+The asker reads its own replica first and sends the digest of what it found; a replica with
+the same record answers `Same`, so a value that all agree on crosses no wire. Answers that
+differ are merged and the merged record, never a blind put, goes to the replicas that lack
+it. When a replica is slow, a spare one is asked too (speculative retry); when one is lost,
+a spare takes its place. A replica without the record answers "absent", which is an answer
+but not a version: it can neither win over nor hide a version that another one has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.errors import CorruptRecord, KvorumError, TimeoutExpired
+from kvorum.model.record import EMPTY, Record, decode, digest, encode, merge
+from kvorum.model.request import Answer, Failure, Result
+from kvorum.replication.site import Place, Site, ignore
+from kvorum.wire.messages import Read, Write
+
+
+class ReadOperation:
+    __slots__ = (
+        "_asked",
+        "_began",
+        "_data",
+        "_failed",
+        "_needed",
+        "_op",
+        "_place",
+        "_record",
+        "_replies",
+        "_reply",
+        "_same",
+        "_site",
+        "ended",
+    )
+
+    def __init__(
+        self, site: Site, place: Place, needed: int, reply: Callable[[Result], object]
+    ) -> None:
+        self.ended = False
+        self._site = site
+        self._place = place
+        self._needed = needed
+        self._reply = reply
+        self._op = 0
+        self._began = 0.0
+        self._asked: list[int] = []
+        self._failed: list[int] = []
+        # What this replica holds, and who confirmed to hold the same.
+        self._data = b""
+        self._record = EMPTY
+        self._same: list[int] = []
+        # Records that differ from it, by replica.
+        self._replies: dict[int, bytes] = {}
+
+    def start(self, timeout_ms: int) -> None:
+        site, place = self._site, self._place
+        local = site.local
+        site.counters.reads += 1
+        if local in place.owners:
+            self._asked.append(local)
+            try:
+                self._data, self._record = site.read_local(place.key)
+                self._same.append(local)
+            except CorruptRecord:
+                self._failed.append(local)
+        if len(self._same) >= self._needed:
+            site.runtime.call_soon(self._finish)
+            return
+        self._op = site.next_op()
+        site.operations[self._op] = self
+        self._began = site.runtime.now()
+        while self._hoped_for() < self._needed and self._ask_another():
+            pass
+        site.deadlines.watch(self, timeout_ms)
+        if self._hoped_for() < self._needed:
+            site.runtime.call_soon(self._give_up)
+        else:
+            site.speculation.watch(self)
+
+    def _ask_another(self) -> bool:
+        """Ask the next owner that has not been asked; False if none is left."""
+        site = self._site
+        for node in self._place.owners:
+            if node not in self._asked and site.is_up(node):
+                self._asked.append(node)
+                message = Read(self._op, self._place.key, digest(self._data))
+                site.transport.send(node, message)
+                return True
+        return False
+
+    # Replies
+
+    def on_same(self, node: int) -> None:
+        if self._is_news(node):
+            self._same.append(node)
+            self._settle()
+
+    def on_have(self, node: int, data: bytes) -> None:
+        if self._is_news(node):
+            if data == self._data:
+                self._same.append(node)
+            else:
+                self._replies[node] = data
+            self._settle()
+
+    def on_refused(self, node: int) -> None:
+        self._lose(node)
+
+    def on_peer_lost(self, node: int) -> None:
+        if node in self._asked and self._is_news(node):
+            self._lose(node)
+
+    def on_slow(self) -> None:
+        """No quorum within the usual time: ask a spare replica as well."""
+        if not self.ended and self._ask_another():
+            self._site.counters.speculative_reads += 1
+
+    def on_deadline(self) -> None:
+        if not self.ended:
+            self._site.counters.timeouts += 1
+            got = self._answered()
+            error = TimeoutExpired(
+                f"wanted {self._needed} replicas to read from, got {len(got)} before the deadline; "
+                "retry, or ask with a longer timeout or a lower quorum",
+                needed=self._needed,
+                got=len(got),
+                replicas=self._site.node_names(list(self._place.owners)),
+            )
+            self._end(Failure.of(error))
+
+    def _is_news(self, node: int) -> bool:
+        return not (
+            self.ended or node in self._same or node in self._replies or node in self._failed
+        )
+
+    def _answered(self) -> list[int]:
+        return self._same + list(self._replies)
+
+    def _hoped_for(self) -> int:
+        """How many replicas have answered or still may."""
+        return len(self._asked) - len(self._failed)
+
+    def _lose(self, node: int) -> None:
+        if not self._is_news(node):
+            return
+        self._failed.append(node)
+        if not self._ask_another() and self._hoped_for() < self._needed:
+            self._give_up()
+
+    def _settle(self) -> None:
+        if len(self._same) + len(self._replies) >= self._needed:
+            runtime = self._site.runtime
+            self._site.speculation.sample((runtime.now() - self._began) * 1000)
+            self._finish()
+
+    # Ends
+
+    def _give_up(self) -> None:
+        if not self.ended:
+            got = self._answered()
+            error = self._site.too_few("read from", self._needed, got, self._place.owners)
+            self._end(Failure.of(error))
+
+    def _finish(self) -> None:
+        if not self._replies and not self._failed:
+            self._end(Answer(self._record))
+            return
+        try:
+            merged = self._merged()
+        except KvorumError as error:
+            self._end(Failure.of(error))
+            return
+        self._end(Answer(merged))
+        self._repair(merged)
+
+    def _merged(self) -> Record:
+        merged = self._record
+        for node, data in list(self._replies.items()):
+            if not data:
+                continue
+            try:
+                merged = merge(merged, decode(self._place.key, data))
+            except CorruptRecord:
+                # Damaged on that replica or on the way: it counts as one that needs repair.
+                self._site.counters.corrupt_records += 1
+                self._replies[node] = b""
+        return merged
+
+    def _repair(self, merged: Record) -> None:
+        """Give the merged record to every replica whose answer was another one."""
+        if not merged.context:
+            return
+        site, key = self._site, self._place.key
+        data = encode(key, merged)
+        stale = [node for node, held in self._replies.items() if held != data]
+        if data != self._data:
+            stale += self._same
+        if site.local in self._failed:
+            stale.append(site.local)
+        for node in stale:
+            site.counters.repairs += 1
+            if node == site.local:
+                site.merge_in(key, data, ignore, None)
+            else:
+                site.transport.send(node, Write(0, key, data))
+
+    def _end(self, result: Result) -> None:
+        self.ended = True
+        self._site.operations.pop(self._op, None)
+        self._reply(result)

@@ -1,0 +1,201 @@
+"""A site: one node's place in the cluster, and all that its operations share.
+
+Operations are objects with callbacks. Each is filed in `site.operations` under a number
+that travels with its messages and comes back in the replies; it ends exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import methodcaller
+from typing import Any, Protocol
+
+from kvorum.model.errors import CorruptRecord, NamespaceNotFound, QuorumError, StorageError
+from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
+from kvorum.model.placement import Placement
+from kvorum.model.record import EMPTY, Event, Record, decode, encode, merge
+from kvorum.model.topology import NamespaceSettings, Topology
+from kvorum.net.transport import Transport
+from kvorum.replication.speculation import Speculation
+from kvorum.runtime.deadlines import Deadlines
+from kvorum.runtime.ports import Runtime
+from kvorum.storage.store import Done, Store
+
+
+class Operation(Protocol):
+    """What the dispatcher and the deadlines may call on an operation under way."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def on_deadline(self) -> None: ...
+
+    def on_peer_lost(self, node: int) -> None: ...
+
+
+class Place:
+    """Where one key lives: its storage key, its owners in preference order, its settings."""
+
+    __slots__ = ("key", "owners", "settings")
+
+    def __init__(self, key: bytes, owners: tuple[int, ...], settings: NamespaceSettings) -> None:
+        self.key = key
+        self.owners = owners
+        self.settings = settings
+
+
+class Site:
+    __slots__ = (
+        "_last_op",
+        "_place_hash",
+        "actor",
+        "counter",
+        "counters",
+        "deadlines",
+        "local",
+        "operations",
+        "placement",
+        "runtime",
+        "speculation",
+        "store",
+        "topology",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        topology: Topology,
+        placement: Placement,
+        local: int,
+        actor: int,
+        counter: int,
+        runtime: Runtime,
+        store: Store,
+        transport: Transport,
+    ) -> None:
+        self.topology = topology
+        self.placement = placement
+        self.local = local
+        self.actor = actor
+        self.counter = counter
+        self.runtime = runtime
+        self.store = store
+        self.transport = transport
+        self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
+        self.speculation = Speculation(runtime)
+        self.operations: dict[int, Any] = {}
+        self.counters = Counters()
+        # Random, so that a reply meant for an operation of this node's last life finds none.
+        self._last_op = runtime.rng.getrandbits(62)
+        self._place_hash: Callable[[bytes, int], bytes] = TOKEN_HASHES[topology.token_hash]
+
+    def next_op(self) -> int:
+        self._last_op += 1
+        return self._last_op
+
+    def mint(self) -> Event:
+        """A new dot of this node. Never given twice: see the theory in `model/record.py`."""
+        self.counter += 1
+        return Event(self.actor, self.counter, self.runtime.wall_ms())
+
+    def place(self, namespace: str, key: str) -> Place:
+        """Raises NamespaceNotFound or InvalidKey."""
+        settings = self.topology.namespaces.get(namespace)
+        if settings is None:
+            raise NamespaceNotFound(
+                f"wanted one of the namespaces {sorted(self.topology.namespaces)}, "
+                f"got {namespace!r}; namespaces are declared in the cluster file"
+            )
+        data = encode_key(key)
+        token = self._place_hash(data, self.topology.token_seed)
+        placement = self.placement
+        owners = placement.owners(placement.partition(token), settings.replicas)
+        return Place(storage_key(token, namespace, data), owners, settings)
+
+    def is_up(self, node: int) -> bool:
+        return node == self.local or self.transport.is_up(node)
+
+    def read_local(self, key: bytes) -> tuple[bytes, Record]:
+        """This replica's record, encoded and decoded; (b"", EMPTY) where it has none.
+
+        Raises CorruptRecord if it is damaged: then this replica does not know what it holds,
+        which is not the same as holding nothing.
+        """
+        data = self.store.get(key)
+        if data is None:
+            return b"", EMPTY
+        try:
+            return data, decode(key, data)
+        except CorruptRecord:
+            self.counters.corrupt_records += 1
+            raise
+
+    def merge_in(self, key: bytes, data: bytes, done: Done, arg: Any) -> None:
+        """Merge the encoded record `data` into this replica; `done(arg, error)` when durable.
+
+        Also a record that is here already is put again: it may not be durable yet, and
+        whoever asks is about to count on it. A damaged record here is replaced. Raises
+        CorruptRecord if `data` is damaged.
+        """
+        incoming = decode(key, data)
+        try:
+            merged = merge(incoming, self.read_local(key)[1])
+        except CorruptRecord:
+            merged = incoming
+        if merged is not incoming:
+            data = encode(key, merged)
+        self.store.put(key, data, done, arg)
+
+    def node_names(self, nodes: list[int]) -> list[str]:
+        return [self.topology.nodes[node].name for node in nodes]
+
+    def too_few(
+        self, what: str, needed: int, got: list[int], owners: tuple[int, ...]
+    ) -> QuorumError:
+        """The error for an operation that cannot reach its quorum; nothing was changed."""
+        return QuorumError(
+            f"wanted {needed} replicas to {what}, got {len(got)} of {len(owners)}; "
+            "retry when more are up, or ask with a lower quorum",
+            needed=needed,
+            got=len(got),
+            replicas=self.node_names(list(owners)),
+        )
+
+
+class Counters:
+    """Plain event counts since start, for status and metrics."""
+
+    __slots__ = (
+        "corrupt_records",
+        "forwards",
+        "hints_replayed",
+        "hints_stored",
+        "reads",
+        "repairs",
+        "speculative_reads",
+        "stand_in_writes",
+        "timeouts",
+        "writes",
+    )
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    corrupt_records: int
+    forwards: int
+    hints_replayed: int
+    hints_stored: int
+    reads: int
+    repairs: int
+    speculative_reads: int
+    stand_in_writes: int
+    timeouts: int
+    writes: int
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def ignore(_arg: object, _error: StorageError | None) -> None:
+    """For writes nobody waits for. The store itself reports its failure to the node."""

@@ -1,0 +1,72 @@
+"""Deadlines without a timer per operation.
+
+Operations with the same timeout expire in the order in which they began. So each timeout
+value gets one queue and at most one armed timer, however many operations wait: adding is an
+append, and an operation that has ended is dropped when it reaches the head of its queue.
+Timeouts are rounded down to two significant digits, which bounds the number of queues.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from kvorum.runtime.ports import Runtime
+
+
+class Ending(Protocol):
+    @property
+    def ended(self) -> bool:
+        """True once the item no longer cares about its deadline."""
+
+
+T = TypeVar("T", bound=Ending)
+
+
+def rounded(timeout_ms: int) -> int:
+    """`timeout_ms` with all but its two leading digits zeroed."""
+    scale = 1
+    while timeout_ms // scale >= 100:
+        scale *= 10
+    return timeout_ms // scale * scale
+
+
+class Deadlines(Generic[T]):
+    """Calls `expire` with each watched item that has not ended in time, oldest first."""
+
+    __slots__ = ("_expire", "_queues", "_runtime")
+
+    def __init__(self, runtime: Runtime, expire: Callable[[T], None]) -> None:
+        self._runtime = runtime
+        self._expire = expire
+        self._queues: dict[int, deque[tuple[float, T]]] = {}
+
+    def watch(self, item: T, timeout_ms: int) -> None:
+        if timeout_ms > 99:
+            timeout_ms = rounded(timeout_ms)
+        queue = self._queues.get(timeout_ms)
+        if queue is None:
+            queue = self._queues[timeout_ms] = deque()
+            self._runtime.call_later(timeout_ms / 1000, self._sweep, timeout_ms)
+        else:
+            while queue and queue[0][1].ended:
+                queue.popleft()
+        queue.append((self._runtime.now() + timeout_ms / 1000, item))
+
+    def _sweep(self, timeout_ms: int) -> None:
+        queue = self._queues[timeout_ms]
+        now = self._runtime.now()
+        while queue:
+            deadline, item = queue[0]
+            if not item.ended:
+                if deadline > now:
+                    break
+                queue.popleft()
+                self._expire(item)
+            else:
+                queue.popleft()
+        if queue:
+            self._runtime.call_later(max(queue[0][0] - now, 0.0), self._sweep, timeout_ms)
+        else:
+            del self._queues[timeout_ms]

@@ -1,0 +1,32 @@
+"""The Store port: an ordered map of bytes to bytes whose writes say when they are durable.
+
+Contract (one test suite checks every implementation):
+
+- `get` and `scan` see every earlier `put` at once, durable or not.
+- `put` and `delete` return before `done` is called. `done(arg, None)` means the write is
+  durable in the sense the store was opened with; `done(arg, error)` that it is not and the
+  store takes no more writes. Each `done` is called exactly once, in the order of the writes.
+- Writes are grouped: one log sync covers all that gathered while the one before it ran.
+- After a crash the store holds a prefix of the write sequence that includes all writes
+  whose `done` was called without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kvorum.model.errors import StorageError
+
+Done = Callable[[Any, StorageError | None], None]
+
+
+class Store(Protocol):
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None: ...
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None: ...
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` pairs with start <= key < end, in key order."""

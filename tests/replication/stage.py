@@ -1,0 +1,254 @@
+"""A stage: a few real replicators on a hand-turned clock and network, for transcripts.
+
+Nothing happens by itself. `settle` delivers everything that is under way, in order; `wait`
+turns the clock. Disks sync when asked for, that is, at once, unless a node's disk is held.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from kvorum.model.errors import StorageError
+from kvorum.model.placement import Placement
+from kvorum.model.request import Listing, Request, Result
+from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
+from kvorum.replication.replicator import Replicator
+from kvorum.runtime.ports import Cancellable
+from kvorum.storage.store import Done
+from kvorum.wire.messages import Message, decode_batch, encode_batch
+
+
+class Clock:
+    """The Runtime of every node on the stage; time moves only in `wait`."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(7)
+        self.time = 0.0
+        self.soon: deque[Callable[[], object]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = count()
+
+    def now(self) -> float:
+        return self.time
+
+    def wall_ms(self) -> int:
+        return 1_000_000 + int(self.time * 1000)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self.soon.append(lambda: callback(*args))
+
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> Cancellable:
+        timer = (self.time + delay_s, next(self._order), lambda: callback(*args))
+        heapq.heappush(self._timers, timer)
+        return _Uncancelled()
+
+    def due(self, until: float) -> Callable[[], object] | None:
+        if self._timers and self._timers[0][0] <= until:
+            self.time, _, callback = heapq.heappop(self._timers)
+            return callback
+        self.time = until
+        return None
+
+
+class _Uncancelled:
+    def cancel(self) -> None:
+        raise NotImplementedError("nothing on the stage cancels a timer")
+
+
+class Disk:
+    """A Store whose content outlives its node; `held` keeps writes from becoming durable."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.durable: dict[bytes, bytes] = {}
+        self.held = False
+        self._clock = clock
+        self._visible: dict[bytes, bytes] = {}
+        self._pending: list[tuple[bytes, bytes | None, Done, Any]] = []
+        self._failure: StorageError | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._visible.get(key)
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        self._visible[key] = value
+        self._enqueue(key, value, done, arg)
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        self._visible.pop(key, None)
+        self._enqueue(key, None, done, arg)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        keys = sorted(self._visible)
+        keys = keys[bisect_left(keys, start) : bisect_left(keys, end)][:limit]
+        return [(key, self._visible[key]) for key in keys]
+
+    def _enqueue(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
+        self._pending.append((key, value, done, arg))
+        self._clock.call_soon(self.sync)
+
+    def sync(self) -> None:
+        if self.held:
+            return
+        pending, self._pending = self._pending, []
+        for key, value, done, arg in pending:
+            if self._failure is None:
+                if value is None:
+                    self.durable.pop(key, None)
+                else:
+                    self.durable[key] = value
+            done(arg, self._failure)
+
+    def fail(self) -> None:
+        self._failure = StorageError("the disk is broken")
+
+    def crash(self) -> None:
+        self._pending.clear()
+        self._visible = dict(self.durable)
+
+
+class Line:
+    """The Transport of one node."""
+
+    def __init__(self, stage: Stage, local: int) -> None:
+        self._stage = stage
+        self._local = local
+
+    def send(self, node: int, message: Message) -> None:
+        self._stage.post(self._local, node, message)
+
+    def is_up(self, node: int) -> bool:
+        return self._stage.linked(self._local, node)
+
+
+class Stage:
+    def __init__(self, nodes: int, settings: NamespaceSettings) -> None:
+        self.clock = Clock()
+        self.topology = Topology(
+            cluster="stage",
+            nodes=tuple(
+                NodeSpec(name=f"n{i + 1}", http=f"127.0.0.1:{i + 1}", peer=f"127.0.0.1:{i + 501}")
+                for i in range(nodes)
+            ),
+            namespaces={"default": settings},
+        )
+        self.placement = Placement(self.topology)
+        self.disks = [Disk(self.clock) for _ in range(nodes)]
+        self.lives = [1] * nodes
+        self.nodes: list[Replicator | None] = [None] * nodes
+        self.cuts: set[frozenset[int]] = set()
+        self.holds: set[tuple[int, int]] = set()
+        self.posts: deque[tuple[int, int, bytes]] = deque()
+        for node in range(nodes):
+            self._build(node)
+        for replicator in self.nodes:
+            assert replicator is not None
+            replicator.start()
+        self.settle()
+
+    def _build(self, node: int) -> None:
+        actor = (node + 1) << 20 | self.lives[node]
+        self.nodes[node] = Replicator(
+            self.topology, self.placement, node, actor, 0, self.clock, self.disks[node],
+            Line(self, node),
+        )  # fmt: skip
+
+    # The network
+
+    def linked(self, a: int, b: int) -> bool:
+        return None not in (self.nodes[a], self.nodes[b]) and frozenset((a, b)) not in self.cuts
+
+    def post(self, sender: int, node: int, message: Message) -> None:
+        self.posts.append((sender, node, encode_batch([message])))
+
+    def deliver_next(self) -> bool:
+        """Deliver the oldest message that is not held; False if there is none."""
+        for index, (sender, node, data) in enumerate(self.posts):
+            if (sender, node) in self.holds:
+                continue
+            del self.posts[index]
+            receiver = self.nodes[node]
+            if receiver is not None and self.linked(sender, node):
+                (message,) = decode_batch(data)
+                receiver.on_message(sender, message)
+            return True
+        return False
+
+    def settle(self) -> None:
+        """Run until nothing is left to do now."""
+        while True:
+            if self.clock.soon:
+                self.clock.soon.popleft()()
+            elif not self.deliver_next():
+                return
+
+    def wait(self, seconds: float) -> None:
+        until = self.clock.time + seconds
+        self.settle()
+        while (callback := self.clock.due(until)) is not None:
+            callback()
+            self.settle()
+
+    def cut(self, a: int, b: int) -> None:
+        self.cuts.add(frozenset((a, b)))
+        self._lost(a, b)
+
+    def mend(self, a: int, b: int) -> None:
+        self.cuts.discard(frozenset((a, b)))
+        self._found(a, b)
+
+    def _lost(self, a: int, b: int) -> None:
+        self.posts = deque(post for post in self.posts if {post[0], post[1]} != {a, b})
+        for here, there in ((a, b), (b, a)):
+            replicator = self.nodes[here]
+            if replicator is not None:
+                replicator.on_peer_lost(there)
+
+    def _found(self, a: int, b: int) -> None:
+        for here, there in ((a, b), (b, a)):
+            replicator = self.nodes[here]
+            if replicator is not None and self.linked(a, b):
+                replicator.on_peer_up(there)
+
+    # Nodes
+
+    def kill(self, node: int) -> None:
+        """The node stops at once; what its disk had not synced is gone."""
+        self.nodes[node] = None
+        self.disks[node].crash()
+        for other in range(len(self.nodes)):
+            if other != node:
+                self._lost(node, other)
+
+    def restart(self, node: int) -> None:
+        self.lives[node] += 1
+        self._build(node)
+        for other in range(len(self.nodes)):
+            if other != node:
+                self._found(node, other)
+
+    # Clients
+
+    def ask(self, node: int, request: Request) -> list[Result]:
+        """Submit; the answer appears in the returned list, at most once."""
+        replicator = self.nodes[node]
+        assert replicator is not None, f"n{node + 1} is down"
+        answers: list[Result] = []
+        replicator.submit(request, answers.append)
+        assert not answers, "answered before submit returned"
+        return answers
+
+    def scan(self, node: int, after: bytes, limit: int) -> list[Any]:
+        replicator = self.nodes[node]
+        assert replicator is not None
+        answers: list[Listing | Any] = []
+        replicator.scan("default", after, limit, answers.append)
+        self.settle()
+        return answers

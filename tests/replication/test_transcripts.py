@@ -1,0 +1,193 @@
+"""Stories of several nodes, as transcripts: a command, then what is to be seen.
+
+Each file in `transcripts/` is a story. A line that begins with `>` is what the command
+above it must print. `UPDATE_TRANSCRIPTS=1 pytest tests/replication` writes what is seen
+now into the files; read the diff before you believe it.
+
+    cluster 3 n=3 r=2 w=2      three nodes; N, R and W of the default namespace
+    put n1 KEY VALUE [as C] [seeing C] [w=2]     `as C` keeps the version for `seeing C`
+    get n1 KEY [as C] [r=2]
+    delete n1 KEY [seeing C]
+    kill n1 / restart n1 / cut n1 n2 / mend n1 n2
+    hold n1 n2 / release n1 n2     keep messages of n1 to n2 back
+    disk n1 held / disk n1 free    keep writes of n1 from becoming durable
+    wait SECONDS
+    show KEY                       what each owner, in preference order, holds
+    hints n1                       what n1 owes to others
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from stage import Stage
+
+from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.record import EMPTY, JSON, Context, Record, decode
+from kvorum.model.request import Answer, Delete, Get, Put, Result
+from kvorum.model.topology import NamespaceSettings
+
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+
+
+class Teller:
+    """Plays commands on a stage and says what is to be seen."""
+
+    def __init__(self) -> None:
+        self.stage: Stage
+        self.contexts: dict[str, Context] = {}
+        self.waiting: list[tuple[str, list[Result], str | None]] = []
+
+    def play(self, line: str) -> list[str]:
+        command, *words = line.split()
+        said = getattr(self, f"do_{command}")(*words) or []
+        if command != "cluster":
+            self.stage.settle()
+        return said + self.answers()
+
+    def answers(self) -> list[str]:
+        """Answers that have come since; a request that has none yet goes on waiting."""
+        said, still = [], []
+        for label, results, keep in self.waiting:
+            if not results:
+                still.append((label, results, keep))
+                continue
+            (result,) = results
+            if isinstance(result, Answer) and keep is not None:
+                self.contexts[keep] = result.record.context
+            said.append(f"{label}: {self.tell(result)}")
+        if len(still) != len(self.waiting) or said:
+            self.waiting = still
+        return said
+
+    def tell(self, result: Result) -> str:
+        if isinstance(result, Answer):
+            return self.record(result.record) + (" new" if result.created else "")
+        details = result.details
+        counts = f" {details['got']}/{details['needed']}" if "needed" in details else ""
+        return f"{result.code}{counts} outcome={result.outcome}"
+
+    def record(self, record: Record) -> str:
+        values = " | ".join(v.value.decode() for v in record.live_versions()) or "(nothing)"
+        clock = " ".join(
+            f"n{e.actor >> 20}{'#' + str(e.actor & 0xFFFFF) if e.actor & 0xFFFFF > 1 else ''}"
+            f":{e.counter}"
+            for e in record.context
+        )
+        return f"{values} [{clock}]"
+
+    def submit(self, kind: str, node: str, key: str, words: list[str], value: str = "") -> None:
+        options = dict(word.split("=") for word in words if "=" in word)
+        pairs = dict(pairwise(words))
+        seen = self.contexts[pairs["seeing"]] if "seeing" in pairs else None
+        label = f"{kind} {node} {key}" + (f" {value}" if value else "")
+        request: Get | Put | Delete
+        if kind == "get":
+            request = Get("default", key, int(options.get("r", 0)))
+        elif kind == "put":
+            w = int(options.get("w", 0))
+            request = Put("default", key, JSON, value.encode(), seen, w=w)
+        else:
+            request = Delete("default", key, seen)
+        results = self.stage.ask(index(node), request)
+        self.waiting.append((label, results, pairs.get("as")))
+
+    def do_cluster(self, nodes: str, *words: str) -> None:
+        options = {name: int(text) for name, text in (word.split("=") for word in words)}
+        settings = NamespaceSettings(
+            replicas=options["n"], read=options["r"], write=options["w"], timeout_ms=1000
+        )
+        self.stage = Stage(int(nodes), settings)
+
+    def do_put(self, node: str, key: str, value: str, *words: str) -> None:
+        self.submit("put", node, key, list(words), value)
+
+    def do_get(self, node: str, key: str, *words: str) -> None:
+        self.submit("get", node, key, list(words))
+
+    def do_delete(self, node: str, key: str, *words: str) -> None:
+        self.submit("delete", node, key, list(words))
+
+    def do_kill(self, node: str) -> None:
+        self.stage.kill(index(node))
+
+    def do_restart(self, node: str) -> None:
+        self.stage.restart(index(node))
+
+    def do_cut(self, a: str, b: str) -> None:
+        self.stage.cut(index(a), index(b))
+
+    def do_mend(self, a: str, b: str) -> None:
+        self.stage.mend(index(a), index(b))
+
+    def do_hold(self, a: str, b: str) -> None:
+        self.stage.holds.add((index(a), index(b)))
+
+    def do_release(self, a: str, b: str) -> None:
+        self.stage.holds.discard((index(a), index(b)))
+
+    def do_disk(self, node: str, state: str) -> None:
+        disk = self.stage.disks[index(node)]
+        disk.held = state == "held"
+        if state == "broken":
+            disk.fail()
+        self.stage.clock.call_soon(disk.sync)
+
+    def do_wait(self, seconds: str) -> None:
+        self.stage.wait(float(seconds))
+
+    def do_show(self, key: str) -> list[str]:
+        stage = self.stage
+        token = TOKEN_HASHES["murmur3"](key.encode(), 0)
+        place = storage_key(token, "default", key.encode())
+        replicas = stage.topology.namespaces["default"].replicas
+        said = []
+        for node in stage.placement.owners(stage.placement.partition(token), replicas):
+            data = stage.disks[node].get(place)
+            record = EMPTY if data is None else decode(place, data)
+            down = " (down)" if stage.nodes[node] is None else ""
+            said.append(f"n{node + 1}: {self.record(record)}{down}")
+        return said
+
+    def do_hints(self, node: str) -> list[str]:
+        replicator = self.stage.nodes[index(node)]
+        assert replicator is not None
+        return [
+            f"owes n{other + 1}: {replicator.hints_owed(other)}"
+            for other in range(len(self.stage.nodes))
+            if replicator.hints_owed(other)
+        ]
+
+
+def index(name: str) -> int:
+    return int(name.removeprefix("n")) - 1
+
+
+def retell(text: str) -> str:
+    teller = Teller()
+    told = []
+    for line in text.splitlines():
+        if line.startswith(">"):
+            continue
+        told.append(line)
+        if line.strip() and not line.startswith("#"):
+            told += [f"> {seen}" for seen in teller.play(line)]
+    assert not teller.waiting, f"never answered: {teller.waiting}"
+    return "\n".join(told) + "\n"
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    text = path.read_text()
+    told = retell(text)
+    if os.environ.get("UPDATE_TRANSCRIPTS"):
+        path.write_text(told)
+    else:
+        assert told == text
+
+
+def test_there_are_transcripts() -> None:
+    assert TRANSCRIPTS

@@ -1,0 +1,84 @@
+"""The floors of the house: imports only point down. And the names of rooms say something."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "kvorum"
+
+# Each room and the rooms it may import from, beside itself.
+BELOW_WIRE = {"model"}
+BELOW_RUNTIME = BELOW_WIRE
+BELOW_STORAGE = {"model", "runtime"}
+BELOW_NET = {"model", "wire", "runtime"}
+BELOW_REPLICATION = {"model", "wire", "runtime", "net", "storage"}
+ALLOWED: dict[str, set[str]] = {
+    "model": set(),
+    "wire": BELOW_WIRE,
+    "runtime": BELOW_RUNTIME,
+    "storage": BELOW_STORAGE,
+    "net": BELOW_NET,
+    "replication": BELOW_REPLICATION,
+    "api": {"model", "runtime"},
+    "client": {"model", "wire", "runtime"},
+    "bench": {"model", "runtime", "client"},
+    "sim": BELOW_REPLICATION | {"replication"},
+    "node": BELOW_REPLICATION | {"replication", "api"},
+    "aio": {"client"},
+    "embedded": BELOW_REPLICATION | {"replication", "client"},
+    "cli": BELOW_REPLICATION | {"replication", "api", "client", "bench", "sim", "node"},
+}
+# Of net and storage the pure floors know the ports, never what is behind them.
+PORTS_ONLY = {"replication"}
+PORTS = {"kvorum.net.transport", "kvorum.storage.store"}
+# The pure floors receive time, chance, sockets, files and threads; they never fetch them.
+PURE = {"model", "replication"}
+WORLD = {
+    "asyncio", "datetime", "os", "pathlib", "random", "secrets", "select", "socket",
+    "subprocess", "tempfile", "threading", "time", "uvloop",
+}  # fmt: skip
+ROOMS_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.append(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    here = room(path)
+    if here in ("__init__", "__main__"):
+        return
+    assert here in ALLOWED, f"a new room: give {here!r} its place in ALLOWED"
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "kvorum" and len(parts) > 1:
+            assert parts[1] == here or parts[1] in ALLOWED[here], f"{path} imports {name}"
+            if here in PORTS_ONLY and parts[1] in ("net", "storage"):
+                assert name in PORTS, f"{path} imports {name}, behind a port"
+        if here in PURE:
+            assert parts[0] not in WORLD, f"{path} imports {name}: it must be handed to it"
+
+
+def test_names_of_rooms_say_what_is_in_them() -> None:
+    for path in modules():
+        assert not ROOMS_THAT_SAY_NOTHING & set(path.relative_to(SOURCE).with_suffix("").parts)
