@@ -183,11 +183,15 @@ class Stage:
 
     def settle(self) -> None:
         """Run until nothing is left to do now."""
-        while True:
-            if self.clock.soon:
-                self.clock.soon.popleft()()
-            elif not self.deliver_next():
-                return
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """One callback or one message; False if there is nothing to do now."""
+        if self.clock.soon:
+            self.clock.soon.popleft()()
+            return True
+        return self.deliver_next()
 
     def wait(self, seconds: float) -> None:
         until = self.clock.time + seconds

@@ -34,6 +34,7 @@ class ScanOperation:
     """One page for a client: walks partitions until it is full or the ring ends."""
 
     __slots__ = (
+        "_advanced",
         "_asked",
         "_bytes",
         "_cursor",
@@ -62,6 +63,7 @@ class ScanOperation:
         self._limit = 0
         self._cursor = b""
         self._partition = 0
+        self._advanced = False
         self._op = 0
         self._asked: list[int] = []
         self._pages: dict[int, Page] = {}
@@ -132,6 +134,7 @@ class ScanOperation:
         else:
             self._partition += 1
             self._cursor = b""
+        self._advanced = True
         if self._partition < self._site.topology.partitions:
             self._site.runtime.call_soon(self._ask)
         else:
@@ -162,7 +165,11 @@ class ScanOperation:
             self._ask()
 
     def on_deadline(self) -> None:
-        # A page is as good as a full one while it holds something: the cursor goes on.
+        """End with what there is, if the scan has got on at all: the cursor goes on from there."""
+        if self._advanced:
+            start, _ = partition_range(self._partition, self._site.topology.partition_bits)
+            self._end(Listing(self._entries, self._cursor[:-1] or start))
+            return
         got = len(self._pages)
         error = TimeoutExpired(
             f"wanted {self._settings.read} replicas to scan, got {got} before the deadline; retry",

@@ -34,11 +34,14 @@ class Operation(Protocol):
 
 
 class Place:
-    """Where one key lives: its storage key, its owners in preference order, its settings."""
+    """Where one key lives: token, storage key, owners in preference order, and settings."""
 
-    __slots__ = ("key", "owners", "settings")
+    __slots__ = ("key", "owners", "settings", "token")
 
-    def __init__(self, key: bytes, owners: tuple[int, ...], settings: NamespaceSettings) -> None:
+    def __init__(
+        self, token: bytes, key: bytes, owners: tuple[int, ...], settings: NamespaceSettings
+    ) -> None:
+        self.token = token
         self.key = key
         self.owners = owners
         self.settings = settings
@@ -110,7 +113,7 @@ class Site:
         token = self._place_hash(data, self.topology.token_seed)
         placement = self.placement
         owners = placement.owners(placement.partition(token), settings.replicas)
-        return Place(storage_key(token, namespace, data), owners, settings)
+        return Place(token, storage_key(token, namespace, data), owners, settings)
 
     def is_up(self, node: int) -> bool:
         return node == self.local or self.transport.is_up(node)

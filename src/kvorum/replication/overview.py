@@ -1,0 +1,131 @@
+"""What a node can tell people about itself: its cluster, its ring, and where a key lives.
+
+All of it is read off the running node when somebody asks; nothing is kept for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kvorum import __version__
+from kvorum.model.placement import Placement
+from kvorum.model.record import Context, Record, dominates, join
+from kvorum.model.ring import token_counts
+from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.net.transport import Transport
+from kvorum.replication.locate import Held
+from kvorum.replication.replicator import Replicator
+from kvorum.replication.site import Place
+
+RenderClock = Callable[[Context], list[list[Any]]]
+
+
+class Overview:
+    def __init__(
+        self,
+        topology: Topology,
+        placement: Placement,
+        local: int,
+        replicator: Replicator,
+        transport: Transport,
+        render_clock: RenderClock,
+    ) -> None:
+        self._topology = topology
+        self._placement = placement
+        self._local = local
+        self._replicator = replicator
+        self._transport = transport
+        self._render_clock = render_clock
+
+    def status(self) -> dict[str, Any]:
+        topology = self._topology
+        return {
+            "cluster": topology.cluster,
+            "epoch": topology.epoch,
+            "node": topology.nodes[self._local].name,
+            "version": __version__,
+            "nodes": [self._node(node) for node in range(len(topology.nodes))],
+            "namespaces": {
+                name: msgspec.structs.asdict(settings)
+                for name, settings in topology.namespaces.items()
+            },
+            "operations": self._replicator.under_way,
+            "counters": self._replicator.counters(),
+        }
+
+    def _node(self, node: int) -> dict[str, Any]:
+        spec = self._topology.nodes[node]
+        return {
+            **msgspec.structs.asdict(spec),
+            "up": self._is_up(node),
+            "self": node == self._local,
+            "hints_owed": self._replicator.hints_owed(node),
+        }
+
+    def _is_up(self, node: int) -> bool:
+        return node == self._local or self._transport.is_up(node)
+
+    def ring(self) -> dict[str, Any]:
+        """Who owns how much of the default namespace. Shares are parts of all copies."""
+        topology = self._topology
+        replicas = topology.namespaces[DEFAULT_NAMESPACE].replicas
+        balance = self._placement.balance(replicas)
+        copies = topology.partitions * replicas
+        tokens = token_counts([spec.weight for spec in topology.nodes])
+        return {
+            "partitions": topology.partitions,
+            "replicas": replicas,
+            "nodes": [
+                {
+                    "name": spec.name,
+                    "weight": spec.weight,
+                    "tokens": tokens[node],
+                    "primary": balance.led[node],
+                    "replica": balance.owned[node] - balance.led[node],
+                    "share": balance.owned[node] / copies,
+                    "fair_share": balance.fair_owned[node] / copies,
+                }
+                for node, spec in enumerate(topology.nodes)
+            ],
+            "balance": balance.heaviest_owned,
+        }
+
+    def locate(self, namespace: str, key: str, reply: Callable[[dict[str, Any]], object]) -> None:
+        """Where `key` lives and who holds which version; raises what its name deserves."""
+
+        def on_held(place: Place, held: Held) -> None:
+            reply(self._located(namespace, key, place, held))
+
+        self._replicator.locate(namespace, key, on_held)
+
+    def _located(self, namespace: str, key: str, place: Place, held: Held) -> dict[str, Any]:
+        newest = join(record.context for record in held.values() if record is not None)
+        return {
+            "key": key,
+            "namespace": namespace,
+            "token": place.token.hex(),
+            "partition": self._placement.partition(place.token),
+            "replicas": [
+                {
+                    "node": self._topology.nodes[node].name,
+                    "up": self._is_up(node),
+                    "state": _state(held[node], newest),
+                    "clock": self._clock(held[node]),
+                }
+                for node in place.owners
+            ],
+        }
+
+    def _clock(self, record: Record | None) -> list[list[Any]] | None:
+        return self._render_clock(record.context) if record is not None else None
+
+
+def _state(record: Record | None, newest: Context) -> str:
+    if record is None:
+        return "unreachable"
+    if not record.context:
+        return "absent"
+    return "current" if dominates(record.context, newest) else "stale"

@@ -1,0 +1,126 @@
+"""Scans: every live entry once, whatever the page size and whoever lacks what."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stage import Stage
+
+from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put
+from kvorum.model.topology import NamespaceSettings
+
+SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
+
+
+def all_entries(stage: Stage, node: int, limit: int) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    cursor = b""
+    while True:
+        (page,) = stage.scan(node, cursor, limit)
+        assert isinstance(page, Listing), page
+        assert len(page.entries) <= limit
+        for key, record in page.entries:
+            assert key not in found
+            found[key] = record.live_versions()[0].value
+        cursor = page.cursor
+        if not cursor:
+            return found
+
+
+def put(stage: Stage, node: int, key: str, value: bytes) -> None:
+    answers = stage.ask(node, Put("default", key, 1, value))
+    stage.settle()
+    assert isinstance(answers[0], Answer), answers
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    keys=st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 99), max_size=30),
+    limit=st.integers(1, 40),
+    asked=st.integers(0, 3),
+)
+def test_a_scan_finds_every_entry_once(keys: dict[str, int], limit: int, asked: int) -> None:
+    stage = Stage(4, SETTINGS)
+    for key, value in keys.items():
+        put(stage, value % 4, key, b"%d" % value)
+    deleted = [key for key, value in keys.items() if value % 5 == 0]
+    for key in deleted:
+        stage.ask(1, Delete("default", key))
+    stage.settle()
+    expected = {key: b"%d" % value for key, value in keys.items() if value % 5}
+    assert all_entries(stage, asked, limit) == expected
+
+
+def test_a_scan_merges_what_one_replica_missed() -> None:
+    stage = Stage(3, SETTINGS)
+    for i in range(20):
+        put(stage, 0, f"k{i}", b"1")
+    stage.kill(2)
+    for i in range(20):
+        put(stage, 0, f"k{i}", b"2")
+    assert set(all_entries(stage, 0, 7).values()) == {b"2"}
+    # Back, but with its hints kept from it: the others still know better.
+    stage.holds |= {(0, 2), (1, 2)}
+    stage.restart(2)
+    stage.holds.clear()
+    stage.cut(0, 2)
+    assert set(all_entries(stage, 1, 7).values()) == {b"2"}
+
+
+def test_a_scan_without_a_quorum_says_so() -> None:
+    stage = Stage(3, SETTINGS)
+    stage.kill(1)
+    stage.kill(2)
+    (page,) = stage.scan(0, b"", 10)
+    assert isinstance(page, Failure)
+    assert (page.code, page.outcome) == ("quorum_not_met", "none")
+
+
+def test_a_scan_that_runs_out_of_time_gives_what_it_has() -> None:
+    stage = Stage(3, SETTINGS)
+    for i in range(40):
+        put(stage, 0, f"k{i}", b"%d" % i)
+    replicator = stage.nodes[0]
+    assert replicator is not None
+    pages: list[Listing | Failure] = []
+    replicator.scan("default", b"", 100, pages.append)
+    for _ in range(400):  # some partitions far, then the others fall silent
+        stage.step()
+    stage.holds |= {(1, 0), (2, 0)}
+    stage.wait(2)
+    (first,) = pages
+    assert isinstance(first, Listing)
+    assert 0 < len(first.entries) < 40
+    stage.holds.clear()
+    replicator.scan("default", first.cursor, 100, pages.append)
+    stage.settle()
+    rest = pages[1]
+    assert isinstance(rest, Listing)
+    assert sorted(key for key, _ in first.entries + rest.entries) == sorted(
+        f"k{i}" for i in range(40)
+    )
+
+
+def test_a_forged_cursor_is_refused() -> None:
+    stage = Stage(3, SETTINGS)
+    (page,) = stage.scan(0, b"nonsense", 10)
+    assert isinstance(page, Failure)
+    assert page.code == "bad_request"
+
+
+def test_locate_tells_who_has_which_version() -> None:
+    stage = Stage(3, SETTINGS)
+    put(stage, 0, "k", b"1")
+    stage.kill(2)
+    put(stage, 0, "k", b"2")
+    answers = []
+    replicator = stage.nodes[0]
+    assert replicator is not None
+    replicator.locate("default", "k", lambda _place, held: answers.append(held))
+    stage.settle()
+    (held,) = answers
+    assert held[2] is None
+    assert [held[node].versions[0].value for node in (0, 1)] == [b"2", b"2"]
+    asked = stage.ask(0, Get("default", "k"))
+    stage.settle()
+    assert isinstance(asked[0], Answer)
