@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvorum.model.errors import (
-    CorruptRecord,
     InvalidValue,
     KvorumError,
     NotFound,
     Overloaded,
     PreconditionFailed,
     RequestError,
+    StorageError,
 )
 from kvorum.model.record import Record, covers, delete, encode, merge, write
 from kvorum.model.request import (
@@ -159,10 +159,10 @@ class Coordinator:
         return place.owners[0] == self._site.local and self._settled.issuperset(place.owners)
 
     def _own_record(self, place: Place) -> Record | None:
-        """This replica's record; None if it is damaged."""
+        """This replica's record; None if it is damaged or cannot be read."""
         try:
             return self._site.read_local(place.key)[1]
-        except CorruptRecord:
+        except StorageError:
             return None
 
     def apply_after_read(

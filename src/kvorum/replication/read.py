@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvorum.model.errors import CorruptRecord, KvorumError, TimeoutExpired
+from kvorum.model.errors import CorruptRecord, StorageError, TimeoutExpired
 from kvorum.model.record import EMPTY, Record, decode, digest, encode, merge
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.replication.site import Place, Site, ignore
@@ -64,7 +64,7 @@ class ReadOperation:
             try:
                 self._data, self._record = site.read_local(place.key)
                 self._same.append(local)
-            except CorruptRecord:
+            except StorageError:
                 self._failed.append(local)
         if len(self._same) >= self._needed:
             site.runtime.call_soon(self._finish)
@@ -168,11 +168,7 @@ class ReadOperation:
         if not self._replies and not self._failed:
             self._end(Answer(self._record))
             return
-        try:
-            merged = self._merged()
-        except KvorumError as error:
-            self._end(Failure.of(error))
-            return
+        merged = self._merged()
         self._end(Answer(merged))
         self._repair(merged)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvorum.model.errors import CorruptRecord, ProtocolError, StorageError
+from kvorum.model.errors import ProtocolError, StorageError
 from kvorum.model.keys import is_record_key
 from kvorum.model.record import digest
 from kvorum.replication.site import Site
@@ -21,11 +21,7 @@ class Replica:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
         _check_record_key(message.key)
-        try:
-            self._site.merge_in(message.key, message.record, self._on_durable, (node, message.op))
-        except CorruptRecord as error:
-            self._site.counters.corrupt_records += 1
-            self._refuse(node, message.op, error)
+        self._site.merge_in(message.key, message.record, self._on_durable, (node, message.op))
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
         node, op = asker
@@ -38,7 +34,7 @@ class Replica:
         _check_record_key(message.key)
         try:
             data = self._site.read_local(message.key)[0]
-        except CorruptRecord as error:
+        except StorageError as error:
             self._refuse(node, message.op, error)
             return
         if digest(data) == message.digest:

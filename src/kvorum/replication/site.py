@@ -121,8 +121,8 @@ class Site:
     def read_local(self, key: bytes) -> tuple[bytes, Record]:
         """This replica's record, encoded and decoded; (b"", EMPTY) where it has none.
 
-        Raises CorruptRecord if it is damaged: then this replica does not know what it holds,
-        which is not the same as holding nothing.
+        Raises CorruptRecord if it is damaged, StorageError if it cannot be read: then this
+        replica does not know what it holds, which is not the same as holding nothing.
         """
         data = self.store.get(key)
         if data is None:
@@ -137,17 +137,25 @@ class Site:
         """Merge the encoded record `data` into this replica; `done(arg, error)` when durable.
 
         Also a record that is here already is put again: it may not be durable yet, and
-        whoever asks is about to count on it. A damaged record here is replaced. Raises
-        CorruptRecord if `data` is damaged.
+        whoever asks is about to count on it. A damaged record here is replaced; a damaged
+        one that comes in is refused.
         """
-        incoming = decode(key, data)
         try:
-            merged = merge(incoming, self.read_local(key)[1])
-        except CorruptRecord:
-            merged = incoming
+            incoming = decode(key, data)
+            merged = merge(incoming, self._held(key))
+        except StorageError as error:
+            self.runtime.call_soon(done, arg, error)
+            return
         if merged is not incoming:
             data = encode(key, merged)
         self.store.put(key, data, done, arg)
+
+    def _held(self, key: bytes) -> Record:
+        """This replica's record; EMPTY where it is damaged, so that a sound one replaces it."""
+        try:
+            return self.read_local(key)[1]
+        except CorruptRecord:
+            return EMPTY
 
     def node_names(self, nodes: list[int]) -> list[str]:
         return [self.topology.nodes[node].name for node in nodes]
