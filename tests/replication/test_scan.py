@@ -8,6 +8,7 @@ from stage import Stage
 
 from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put
 from kvorum.model.topology import NamespaceSettings
+from kvorum.wire.messages import Page, Scan, decode_batch
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
 
@@ -99,6 +100,25 @@ def test_a_scan_that_runs_out_of_time_gives_what_it_has() -> None:
     assert sorted(key for key, _ in first.entries + rest.entries) == sorted(
         f"k{i}" for i in range(40)
     )
+
+
+def test_a_page_is_bounded_in_bytes_and_says_that_there_is_more() -> None:
+    stage = Stage(3, SETTINGS)
+    for i in range(12):
+        put(stage, 0, f"k{i}", b'"%s"' % (b"x" * 1_000_000))
+    replica = stage.nodes[1]
+    assert replica is not None
+    start, found, more = b"d" + bytes(8), 0, True
+    while more:
+        replica.on_message(0, Scan(7, start, b"e", 1000))
+        (_, _, data) = stage.posts.pop()
+        assert len(data) < 13_000_000
+        (page,) = decode_batch(data)
+        assert isinstance(page, Page)
+        found += len(page.pairs)
+        more = page.more
+        start = page.pairs[-1][0] + b"\0"
+    assert found == 12
 
 
 def test_a_forged_cursor_is_refused() -> None:

@@ -3,28 +3,33 @@
 Partition by partition, in order, the ring is walked clockwise from where the partition
 starts. A copy goes to the first node met that
 
-    is where the next copy may go      spread over hosts, racks and dcs: `domains.py`
-    is not at its bounded share yet    its fair share and 5% over, in whole partitions
+    is where the next copy may go       spread over hosts, racks and dcs: `domains.py`
+    is not at its bounded share yet     its fair share and 5% over, in whole partitions
 
 (V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2018).
-Spread beats balance: where only full nodes would keep copies apart, the least full is taken.
+
+Where copies must stay apart and weights differ, the last partitions may meet only full
+nodes. Then one of these hands an earlier partition over to a node with room, if need be
+through a chain of nodes: the augmenting path of L. Ford and D. Fulkerson, found breadth
+first. Only where there is no such path does spread beat balance, and the least full node
+goes over its bound.
 
 The first owner coordinates its partition's blind writes, so the lead is a bounded share
-too: it goes to the owner met first that is not at its part, by weight, of all leads. The
-other owners keep the order of the walk.
+too, with each node's part by weight: it goes to the owner met first that has room for it.
 
-The bound is what a change of the topology costs besides the least. A lower one means more
-nodes at their bound, each of which hands over partitions when its fair share shrinks, and
-not only to the node that came. `tests/model/test_placement.py` states the figures.
+A low bound has a price. More nodes are at their bound, and when their fair share shrinks
+they hand over partitions, and not only to the node that came.
+`tests/model/test_placement.py` states the figures.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from kvorum.model.domains import FaultDomains, Step
+from kvorum.model.domains import FaultDomains
 
 BOUND: Final = 1.05
 
@@ -35,56 +40,74 @@ Owners = tuple[int, ...]
 
 
 class BoundedShares:
-    """How much each node has been given of something, and its limit."""
+    """Which partitions each node holds, of a thing that no node should hold too many of.
 
-    __slots__ = ("_given", "_limits")
+    `may_move(partition, giver, taker)` says what may be handed over, `move` is told of it.
+    """
 
-    def __init__(self, fair: Sequence[float]) -> None:
-        self._given = [0] * len(fair)
+    __slots__ = ("_held", "_limits", "_may_move", "_move")
+
+    def __init__(
+        self,
+        fair: Sequence[float],
+        may_move: Callable[[int, int, int], bool],
+        move: Callable[[int, int, int], None],
+    ) -> None:
+        self._held: list[list[int]] = [[] for _ in fair]
         self._limits = [max(1, math.ceil(BOUND * share - _TOLERANCE)) for share in fair]
+        self._may_move = may_move
+        self._move = move
 
-    def give(self, candidates: Iterable[int]) -> int:
-        """Give one to the first candidate below its limit, or else to the least full."""
-        passed = []
+    def give(self, partition: int, candidates: Iterable[int]) -> int:
+        """Have one of `candidates` hold `partition`: the first with room, or that can get it."""
+        full = []
         for node in candidates:
-            if self._given[node] < self._limits[node]:
+            if self._has_room(node):
                 break
-            passed.append(node)
+            full.append(node)
         else:
-            node = min(passed, key=self._fullness)
-        self._given[node] += 1
+            node = self._make_room(full)
+        self._held[node].append(partition)
         return node
 
-    def _fullness(self, node: int) -> float:
-        return self._given[node] / self._limits[node]
+    def _has_room(self, node: int) -> bool:
+        return len(self._held[node]) < self._limits[node]
 
+    def _make_room(self, full: list[int]) -> int:
+        """Free one of the nodes `full` by the shortest chain; else, the least full of them."""
+        # For each node reached: the chain of (partition, giver, taker) that would fill it.
+        chains: dict[int, list[tuple[int, int, int]]] = {node: [] for node in full}
+        queue = deque(full)
+        while queue:
+            giver = queue.popleft()
+            for taker in range(len(self._held)):
+                if taker in chains:
+                    continue
+                chain = self._extended(chains[giver], giver, taker)
+                if chain and self._has_room(taker):
+                    self._hand_over(chain)
+                    return chain[0][1]
+                if chain:
+                    chains[taker] = chain
+                    queue.append(taker)
+        return min(full, key=lambda node: len(self._held[node]) / self._limits[node])
 
-class Copies:
-    """The nodes chosen so far for one partition, and the domains they are in."""
+    def _extended(
+        self, chain: list[tuple[int, int, int]], giver: int, taker: int
+    ) -> list[tuple[int, int, int]]:
+        """`chain` and a move from `giver` to `taker`; empty if there is none."""
+        for partition in self._held[giver]:
+            # What may move was judged by how things are, so a chain moves a partition once.
+            in_chain = any(partition == moved for moved, _, _ in chain)
+            if not in_chain and self._may_move(partition, giver, taker):
+                return [*chain, (partition, giver, taker)]
+        return []
 
-    __slots__ = ("_dcs", "_domains", "_hosts", "_racks", "nodes")
-
-    def __init__(self, domains: FaultDomains) -> None:
-        self._domains = domains
-        self._hosts: list[int] = []
-        self._racks: list[int] = []
-        self._dcs: list[int] = []
-        self.nodes: list[int] = []
-
-    def add(self, node: int) -> None:
-        self._hosts.append(self._domains.host[node])
-        self._racks.append(self._domains.rack[node])
-        self._dcs.append(self._domains.dc[node])
-        self.nodes.append(node)
-
-    def may_take(self, node: int, step: Step) -> bool:
-        domains = self._domains
-        return (
-            self._hosts.count(domains.host[node]) == step.host
-            and self._racks.count(domains.rack[node]) == step.rack
-            and self._dcs.count(domains.dc[node]) == step.dc
-            and node not in self.nodes
-        )
+    def _hand_over(self, chain: list[tuple[int, int, int]]) -> None:
+        for partition, giver, taker in chain:
+            self._held[giver].remove(partition)
+            self._held[taker].append(partition)
+            self._move(partition, giver, taker)
 
 
 class Walk:
@@ -105,25 +128,53 @@ class Walk:
 
 def assign(
     walks: Iterable[Iterator[int]],
-    steps: list[Step],
     domains: FaultDomains,
     fair_owned: Sequence[float],
     fair_led: Sequence[float],
 ) -> list[Owners]:
     """The owners of each partition, in preference order; one walk a partition."""
-    owned, led = BoundedShares(fair_owned), BoundedShares(fair_led)
-    assigned = []
-    for walk in walks:
-        owners = _spread(Walk(walk), steps, domains, owned)
-        leader = led.give(owners)
-        assigned.append((leader, *(node for node in owners if node != leader)))
-    return assigned
+    owners = _choose_owners(walks, domains, fair_owned)
+    leaders = _choose_leaders(owners, fair_led)
+    return [
+        (leader, *(node for node in nodes if node != leader))
+        for leader, nodes in zip(leaders, owners, strict=True)
+    ]
 
 
-def _spread(
-    walk: Walk, steps: list[Step], domains: FaultDomains, owned: BoundedShares
-) -> list[int]:
-    copies = Copies(domains)
-    for step in steps:
-        copies.add(owned.give(node for node in walk if copies.may_take(node, step)))
-    return copies.nodes
+def _choose_owners(
+    walks: Iterable[Iterator[int]], domains: FaultDomains, fair: Sequence[float]
+) -> list[list[int]]:
+    owners: list[list[int]] = []
+
+    def may_move(partition: int, giver: int, taker: int) -> bool:
+        nodes = owners[partition]
+        return len(nodes) == domains.copies and domains.may_replace(nodes, giver, taker)
+
+    def move(partition: int, giver: int, taker: int) -> None:
+        nodes = owners[partition]
+        nodes[nodes.index(giver)] = taker
+
+    shares = BoundedShares(fair, may_move, move)
+    for partition, clockwise in enumerate(walks):
+        walk = Walk(clockwise)
+        nodes: list[int] = []
+        owners.append(nodes)
+        while len(nodes) < domains.copies:
+            fitting = (node for node in walk if domains.may_add(nodes, node))
+            nodes.append(shares.give(partition, fitting))
+    return owners
+
+
+def _choose_leaders(owners: list[list[int]], fair: Sequence[float]) -> list[int]:
+    leaders: list[int] = []
+
+    def may_move(partition: int, _giver: int, taker: int) -> bool:
+        return taker in owners[partition]
+
+    def move(partition: int, _giver: int, taker: int) -> None:
+        leaders[partition] = taker
+
+    shares = BoundedShares(fair, may_move, move)
+    for partition, nodes in enumerate(owners):
+        leaders.append(shares.give(partition, nodes))
+    return leaders

@@ -11,8 +11,9 @@ a dc without a copy has a rack without one, and that a host without one.
 
 "The fewest first" fills domains like vessels with water: each holds the water *level* or
 one more, unless it is full. So the counts that host, rack and dc must show before the k-th
-copy is placed depend on k alone, not on where the copies before it went (`steps`). And the
-copies that a domain gets of a partition lie between two bounds, `low` and `high`.
+copy is placed depend on k alone, not on where the copies before it went. And of N copies
+each domain holds between two bounds, `low` and `high`; whatever keeps to them is as well
+spread as can be.
 
 Within those bounds a node's fair share is proportional to its weight. It is water again:
 each unit of weight rises to one level, and where a domain's bound cuts in, the inside of
@@ -25,23 +26,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, NamedTuple
+from math import fsum
+from typing import Final
 
 from kvorum.model.topology import WEIGHT_MIN, NodeSpec
+
+# Floats are added with `fsum`: what `sum` makes of them differs between Python versions, and
+# all nodes must come to the same shares.
 
 _HALVINGS: Final = 64
 
 
-class Step(NamedTuple):
-    """The copies that host, rack and dc must hold before the next one is placed there."""
-
-    host: int
-    rack: int
-    dc: int
-
-
 class Vessel:
-    """A node or a domain. Of `copies` of a partition it takes `low` to `high`."""
+    """A node or a domain. Of the copies of a partition it holds `low` to `high`."""
 
     __slots__ = ("high", "low", "parts", "weight")
 
@@ -54,63 +51,92 @@ class Vessel:
     def share_at(self, level: float) -> float:
         """The copies it takes when each unit of weight takes `level`."""
         if self.parts:
-            amount = sum(part.share_at(level) for part in self.parts)
+            amount = fsum(part.share_at(level) for part in self.parts)
         else:
             amount = level * self.weight
         return min(max(amount, self.low), self.high)
 
 
+class Tier:
+    """All hosts, all racks or all dcs: which of them each node is in, and their vessels."""
+
+    __slots__ = ("of_node", "vessels")
+
+    def __init__(self, of_node: list[int], vessels: list[Vessel]) -> None:
+        self.of_node = of_node
+        self.vessels = vessels
+
+    def count(self, domain: int, nodes: list[int]) -> int:
+        """How many of `nodes` are in `domain`."""
+        return sum(self.of_node[node] == domain for node in nodes)
+
+
 class FaultDomains:
-    """`host`, `rack` and `dc` give the number of the domain that a node, by index, is in."""
+    """The rules for `copies` copies of each partition on nodes with these labels."""
 
-    __slots__ = ("_nodes", "_tiers", "dc", "host", "rack")
+    __slots__ = ("_nodes", "_steps", "_tiers", "copies")
 
-    def __init__(self, specs: Sequence[NodeSpec]) -> None:
-        self.host = _numbered([(spec.dc, spec.rack, spec.host) for spec in specs])
-        self.rack = _numbered([(spec.dc, spec.rack) for spec in specs])
-        self.dc = _numbered([(spec.dc,) for spec in specs])
+    def __init__(self, specs: Sequence[NodeSpec], copies: int) -> None:
+        self.copies = copies
         self._nodes = [Vessel(spec.weight, []) for spec in specs]
-        self._tiers = _tiers(self._nodes, [self.host, self.rack, self.dc])
+        self._tiers = _tiers(specs, self._nodes)
+        # The last of these leaves the bounds for all copies behind.
+        self._steps = [[_fill(tier, k) for tier in self._tiers] for k in range(1, copies + 1)]
 
-    def steps(self, copies: int) -> list[Step]:
-        """For each of `copies` copies of a partition, where it may go."""
-        return [Step(*self._fill(placed)) for placed in range(1, copies + 1)]
+    def may_add(self, nodes: list[int], node: int) -> bool:
+        """True if the copy after those on `nodes` may go to `node`."""
+        if node in nodes:
+            return False
+        return all(
+            tier.count(tier.of_node[node], nodes) == level
+            for tier, level in zip(self._tiers, self._steps[len(nodes)], strict=True)
+        )
 
-    def fair_shares(self, copies: int) -> list[float]:
+    def may_replace(self, nodes: list[int], old: int, new: int) -> bool:
+        """True if all copies, on `nodes`, stay well spread when `new` takes over from `old`."""
+        if new in nodes:
+            return False
+        for tier in self._tiers:
+            loser, gainer = tier.of_node[old], tier.of_node[new]
+            if loser != gainer and (
+                tier.count(loser, nodes) <= tier.vessels[loser].low
+                or tier.count(gainer, nodes) >= tier.vessels[gainer].high
+            ):
+                return False
+        return True
+
+    def fair_shares(self) -> list[float]:
         """For each node the part of all partitions that it should own; `copies` in sum."""
-        self._fill(copies)
         shares: dict[Vessel, float] = {}
-        _pour(copies, self._tiers[-1], shares)
+        _pour(self.copies, self._tiers[-1].vessels, shares)
         return [shares[node] for node in self._nodes]
 
-    def _fill(self, copies: int) -> list[int]:
-        """Set all bounds for `copies` copies; returns the levels of hosts, racks and dcs."""
-        return [_bound(tier, copies) for tier in self._tiers]
+
+def _tiers(specs: Sequence[NodeSpec], nodes: list[Vessel]) -> list[Tier]:
+    hosts = _grouped([(spec.dc, spec.rack, spec.host) for spec in specs], nodes)
+    racks = _grouped([(spec.dc, spec.rack) for spec in specs], _by_node(hosts))
+    dcs = _grouped([(spec.dc,) for spec in specs], _by_node(racks))
+    return [hosts, racks, dcs]
 
 
-def _numbered(domains: list[tuple[str, ...]]) -> list[int]:
-    numbers: dict[Hashable, int] = {}
-    return [numbers.setdefault(domain, len(numbers)) for domain in domains]
+def _by_node(tier: Tier) -> list[Vessel]:
+    return [tier.vessels[domain] for domain in tier.of_node]
 
 
-def _tiers(nodes: list[Vessel], groupings: list[list[int]]) -> list[list[Vessel]]:
-    """The hosts, racks and dcs over `nodes`, each made of vessels of the tier below."""
-    tiers: list[list[Vessel]] = []
-    below, inside = nodes, list(range(len(nodes)))
-    for grouping in groupings:
-        parts: dict[int, dict[int, Vessel]] = defaultdict(dict)
-        for node, domain in enumerate(grouping):
-            parts[domain][inside[node]] = below[inside[node]]
-        below = [Vessel(0, list(parts[domain].values())) for domain in range(len(parts))]
-        inside = grouping
-        tiers.append(below)
-    return tiers
+def _grouped(domains: Sequence[Hashable], below: list[Vessel]) -> Tier:
+    """The tier in which node i, inside the vessel `below[i]`, is in the domain `domains[i]`."""
+    parts: dict[Hashable, dict[Vessel, None]] = defaultdict(dict)
+    for domain, vessel in zip(domains, below, strict=True):
+        parts[domain][vessel] = None
+    numbers = {domain: number for number, domain in enumerate(parts)}
+    vessels = [Vessel(0, list(inside)) for inside in parts.values()]
+    return Tier([numbers[domain] for domain in domains], vessels)
 
 
-def _bound(tier: list[Vessel], copies: int) -> int:
-    """Fill a tier evenly with `copies`, within the bounds of its parts; returns the level."""
-    floors = [sum(part.low for part in vessel.parts) for vessel in tier]
-    brims = [sum(part.high for part in vessel.parts) for vessel in tier]
+def _fill(tier: Tier, copies: int) -> int:
+    """Bound the tier's vessels for `copies`, given the bounds below; returns the level."""
+    floors = [sum(part.low for part in vessel.parts) for vessel in tier.vessels]
+    brims = [sum(part.high for part in vessel.parts) for vessel in tier.vessels]
 
     def filled_to(level: int) -> list[int]:
         return [min(max(level, floor), brim) for floor, brim in zip(floors, brims, strict=True)]
@@ -118,15 +144,15 @@ def _bound(tier: list[Vessel], copies: int) -> int:
     level = 0
     while sum(filled_to(level + 1)) < copies:
         level += 1
-    lows, highs = filled_to(level), filled_to(level + 1)
-    for vessel, low, high in zip(tier, lows, highs, strict=True):
+    bounds = zip(tier.vessels, filled_to(level), filled_to(level + 1), strict=True)
+    for vessel, low, high in bounds:
         vessel.low, vessel.high = low, high
     return level
 
 
 def _pour(amount: float, vessels: list[Vessel], shares: dict[Vessel, float]) -> None:
     """Divide `amount` among `vessels` in proportion to weight, within all their bounds."""
-    level = _level_of(amount, lambda at: sum(vessel.share_at(at) for vessel in vessels))
+    level = _level_of(amount, lambda at: fsum(vessel.share_at(at) for vessel in vessels))
     for vessel in vessels:
         share = vessel.share_at(level)
         if vessel.parts:

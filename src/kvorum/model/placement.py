@@ -10,8 +10,8 @@ depends on the order in which the file lists the nodes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from math import fsum
 from typing import NamedTuple
 
 from kvorum.model.assignment import Owners, assign
@@ -42,14 +42,13 @@ class Balance(NamedTuple):
 
 
 class Placement:
-    __slots__ = ("_assigned", "_bits", "_domains", "_partitions", "_ring", "_weights")
+    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_ring")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
         self._partitions = topology.partitions
-        self._weights = [spec.weight for spec in topology.nodes]
+        self._nodes = topology.nodes
         self._ring = Ring(topology)
-        self._domains = FaultDomains(topology.nodes)
         # What the namespaces need is worked out now, so that no request waits for it.
         self._assigned: dict[int, list[Owners]] = {}
         for settings in topology.namespaces.values():
@@ -67,28 +66,28 @@ class Placement:
         return tuple(self._clockwise(partition))
 
     def balance(self, replicas: int) -> Balance:
-        owned, led = [0] * len(self._weights), [0] * len(self._weights)
+        owned, led = [0] * len(self._nodes), [0] * len(self._nodes)
         for owners in self._assignment(replicas):
             led[owners[0]] += 1
             for node in owners:
                 owned[node] += 1
-        fair_owned, fair_led = self._fair_owned(replicas), self._fair_led()
-        return Balance(tuple(owned), tuple(fair_owned), tuple(led), tuple(fair_led))
+        fair_owned = self._fair_owned(FaultDomains(self._nodes, replicas))
+        return Balance(tuple(owned), tuple(fair_owned), tuple(led), tuple(self._fair_led()))
 
     def _assignment(self, replicas: int) -> list[Owners]:
         known = self._assigned.get(replicas)
         if known is None:
-            nodes = len(self._weights)
+            nodes = len(self._nodes)
             if not 1 <= replicas <= nodes:
                 raise ConfigError(
                     f"wanted 1 to {nodes} replicas, got {replicas}: a node holds one at most; "
                     "ask for fewer, or add nodes"
                 )
+            domains = FaultDomains(self._nodes, replicas)
             known = self._assigned[replicas] = assign(
                 map(self._clockwise, range(self._partitions)),
-                self._domains.steps(replicas),
-                self._domains,
-                self._fair_owned(replicas),
+                domains,
+                self._fair_owned(domains),
                 self._fair_led(),
             )
         return known
@@ -96,9 +95,9 @@ class Placement:
     def _clockwise(self, partition: int) -> Iterator[int]:
         return self._ring.clockwise(partition << (TOKEN_BITS - self._bits))
 
-    def _fair_owned(self, replicas: int) -> list[float]:
-        return [share * self._partitions for share in self._domains.fair_shares(replicas)]
+    def _fair_owned(self, domains: FaultDomains) -> list[float]:
+        return [share * self._partitions for share in domains.fair_shares()]
 
     def _fair_led(self) -> list[float]:
-        total = math.fsum(self._weights)
-        return [weight / total * self._partitions for weight in self._weights]
+        total = fsum(spec.weight for spec in self._nodes)
+        return [spec.weight / total * self._partitions for spec in self._nodes]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from math import fsum
 from typing import Final
 
 from kvorum.model.keys import TOKEN_HASHES
@@ -53,7 +54,7 @@ class Ring:
 def token_counts(weights: list[float]) -> list[int]:
     """How many tokens nodes of these weights have."""
     per_weight: float = TOKENS_PER_WEIGHT
-    while per_weight * sum(weights) > TOKENS_MAX:
+    while per_weight * fsum(weights) > TOKENS_MAX:
         per_weight /= 2
     return [max(1, round(per_weight * weight)) for weight in weights]
 

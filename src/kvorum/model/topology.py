@@ -199,6 +199,10 @@ def _check_cluster(topology: Topology) -> None:
         if 0 < len(topology.secret) < SECRET_BYTES_MIN:
             wanted, got = f"at least {SECRET_BYTES_MIN} bytes", len(topology.secret)
             raise _refusal(wanted, got, "write a longer, random one")
+    with naming("secret_file"):
+        if topology.secret_file is not None and not (topology.secret_file and topology.secret):
+            wanted = "a file and, as the secret, what it holds"
+            raise _refusal(wanted, topology.secret_file, "read it first, or leave it out")
 
 
 def _check_partitions(partitions: int) -> None:

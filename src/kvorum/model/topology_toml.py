@@ -89,8 +89,6 @@ def parse_topology(text: str, source: str, secret: bytes | None = None) -> Topol
     """
     table = _parse_table(text, source)
     with naming(source):
-        if table.secret_file is not None and not secret:
-            raise ConfigError(f"secret_file: wanted the bytes of {table.secret_file!r}, got none")
         fields = {field: getattr(table, field) for field in table.__struct_fields__}
         fields["namespaces"] = {
             name: namespace.settings(len(table.nodes))

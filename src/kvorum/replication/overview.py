@@ -19,8 +19,7 @@ from kvorum.net.transport import Transport
 from kvorum.replication.locate import Held
 from kvorum.replication.replicator import Replicator
 from kvorum.replication.site import Place
-
-RenderClock = Callable[[Context], list[list[Any]]]
+from kvorum.runtime.ports import Runtime
 
 
 class Overview:
@@ -31,14 +30,17 @@ class Overview:
         local: int,
         replicator: Replicator,
         transport: Transport,
-        render_clock: RenderClock,
+        runtime: Runtime,
+        actor_name: Callable[[int], str],
     ) -> None:
         self._topology = topology
         self._placement = placement
         self._local = local
         self._replicator = replicator
         self._transport = transport
-        self._render_clock = render_clock
+        self._runtime = runtime
+        self._began = runtime.now()
+        self._actor_name = actor_name
 
     def status(self) -> dict[str, Any]:
         topology = self._topology
@@ -47,6 +49,7 @@ class Overview:
             "epoch": topology.epoch,
             "node": topology.nodes[self._local].name,
             "version": __version__,
+            "uptime_s": round(self._runtime.now() - self._began, 3),
             "nodes": [self._node(node) for node in range(len(topology.nodes))],
             "namespaces": {
                 name: msgspec.structs.asdict(settings)
@@ -120,7 +123,9 @@ class Overview:
         }
 
     def _clock(self, record: Record | None) -> list[list[Any]] | None:
-        return self._render_clock(record.context) if record is not None else None
+        if record is None:
+            return None
+        return [[self._actor_name(e.actor), e.counter, e.timestamp] for e in record.context]
 
 
 def _state(record: Record | None, newest: Context) -> str:

@@ -9,7 +9,7 @@ from kvorum.replication.site import Site
 from kvorum.wire.messages import Have, Page, Read, Refused, Same, Scan, Write, Wrote
 
 PAGE_BYTES_MAX = 4 << 20
-PAGE_RECORDS_MAX = 4096
+_FIRST_RECORDS = 8
 
 
 class Replica:
@@ -44,14 +44,31 @@ class Replica:
 
     def on_scan(self, node: int, message: Scan) -> None:
         _check_record_key(message.start)
-        self._site.transport.send(node, self.page(message))
+        try:
+            page = self.page(message)
+        except StorageError as error:
+            self._refuse(node, message.op, error)
+        else:
+            self._site.transport.send(node, page)
 
     def page(self, message: Scan) -> Page:
-        pairs = self._site.store.scan(
-            message.start, message.end, min(message.limit, PAGE_RECORDS_MAX)
-        )
-        kept = _bounded(pairs)
-        return Page(message.op, kept, len(kept) < len(pairs) or len(pairs) >= message.limit)
+        """The next records of a range, as many as were asked for and fit. Raises StorageError.
+
+        They are fetched a few at a time, as records may be large: at first `_FIRST_RECORDS`,
+        then as many as the rest of the page holds, by the size of those so far.
+        """
+        pairs: list[tuple[bytes, bytes]] = []
+        size, start, step = 0, message.start, _FIRST_RECORDS
+        while len(pairs) < message.limit and size < PAGE_BYTES_MAX:
+            wanted = min(step, message.limit - len(pairs))
+            found = self._site.store.scan(start, message.end, wanted)
+            pairs += found
+            if len(found) < wanted:
+                return Page(message.op, pairs, False)
+            size += sum(len(key) + len(data) for key, data in found)
+            start = pairs[-1][0] + b"\0"
+            step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
+        return Page(message.op, pairs, True)
 
     def _refuse(self, node: int, op: int, error: StorageError) -> None:
         if op:
@@ -61,13 +78,3 @@ class Replica:
 def _check_record_key(key: bytes) -> None:
     if not is_record_key(key):
         raise ProtocolError(f"wanted the storage key of a record, got {key[:16]!r}...")
-
-
-def _bounded(pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The first pairs that fit a page, at least one."""
-    size = 0
-    for count, (key, data) in enumerate(pairs):
-        size += len(key) + len(data)
-        if size > PAGE_BYTES_MAX and count:
-            return pairs[:count]
-    return pairs

@@ -15,6 +15,7 @@ from kvorum.model.errors import (
     KvorumError,
     NamespaceNotFound,
     RequestError,
+    StorageError,
     TimeoutExpired,
 )
 from kvorum.model.keys import is_record_key, partition_range, split_storage_key
@@ -100,9 +101,17 @@ class ScanOperation:
         message = Scan(self._op, max(start, self._cursor), end, self._limit)
         for node in self._asked:
             if node == site.local:
-                site.runtime.call_soon(self.on_page, node, self._replica.page(message))
+                site.runtime.call_soon(self._read_own, message)
             else:
                 site.transport.send(node, message)
+
+    def _read_own(self, message: Scan) -> None:
+        try:
+            page = self._replica.page(message)
+        except StorageError as error:
+            self._end(Failure.of(error))
+        else:
+            self.on_page(self._site.local, page)
 
     def on_page(self, node: int, page: Page) -> None:
         if self.ended or page.op != self._op or node not in self._asked:

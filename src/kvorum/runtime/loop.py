@@ -11,11 +11,6 @@ from typing import Any, Final, TypeVar
 
 from kvorum.runtime.ports import Cancellable
 
-try:
-    from uvloop import new_event_loop
-except ImportError:  # no build for this platform
-    from asyncio import new_event_loop
-
 T = TypeVar("T")
 
 _TIMER_SLACK_S: Final = 0.0015
@@ -43,7 +38,16 @@ class LoopRuntime:
         return self.loop.call_later(delay_s + _TIMER_SLACK_S, callback, *args)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop, or asyncio's on a platform that uvloop is not built for."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on a new event loop, the fastest there is, and return what it returns."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    """Run `main` on a new event loop and return what it returns."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)

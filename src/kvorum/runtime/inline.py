@@ -1,0 +1,71 @@
+"""`Runtime` without an event loop: the caller's thread turns it, until it has what it wants.
+
+For the embedded store, whose operations need nothing but the local disk. Timers are looked
+at when the runtime is turned, so they come late rather than early.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from kvorum.runtime.ports import Cancellable
+
+
+class _Timer:
+    __slots__ = ("args", "callback", "cancelled", "due", "order")
+
+    def __init__(
+        self, due: float, order: int, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        self.due = due
+        self.order = order
+        self.callback = callback
+        self.args = args
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def __lt__(self, other: _Timer) -> bool:
+        return (self.due, self.order) < (other.due, other.order)
+
+
+class InlineRuntime:
+    __slots__ = ("_order", "_soon", "_timers", "now", "rng")
+
+    def __init__(self) -> None:
+        self.rng = random.Random(os.urandom(32))
+        self.now: Callable[[], float] = time.monotonic
+        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._timers: list[_Timer] = []
+        self._order = count()
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self._soon.append((callback, args))
+
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> Cancellable:
+        timer = _Timer(self.now() + delay_s, next(self._order), callback, args)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def turn(self) -> None:
+        """Run all that is due, and all that follows from it."""
+        while self._timers and self._timers[0].due <= self.now():
+            timer = heapq.heappop(self._timers)
+            if not timer.cancelled:
+                self._soon.append((timer.callback, timer.args))
+        while self._soon:
+            callback, args = self._soon.popleft()
+            callback(*args)

@@ -1,0 +1,154 @@
+"""Who a node is: the content of its `node.json`, and how identity passes from life to life.
+
+An actor, the name under which a node's writes enter version vectors, is one incarnation of
+the node (`model/record.py` says why). From the last life's state the next one follows:
+
+    last stop      incarnation   counter
+    clean          the same      goes on where it stood
+    anything else  + 1           0
+
+and the state that says "unclean" is durable before the new life's first write. So a node
+that dies without a word has burned its incarnation, whatever its log had not yet synced.
+
+    actor, 64 bits:  top 44 bits of the node id | 20 bits of incarnation
+
+The file:
+
+    {"format": 1, "check": XXH3-64 of state's bytes in hex, "state": {...}}
+
+The check is there because one wrong digit would let two lives share an actor.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Annotated, Final
+
+import msgspec
+import xxhash
+from msgspec import Meta
+
+from kvorum.model.errors import ConfigError
+
+FORMAT: Final = 1
+INCARNATION_BITS: Final = 20
+INCARNATION_MAX: Final = (1 << INCARNATION_BITS) - 1
+_NODE_ID_BITS: Final = 128
+_ACTOR_ID_BITS: Final = 64 - INCARNATION_BITS
+
+_NODE_ID: Final = r"^[0-9a-f]{32}\Z"
+
+NAMES_MAX: Final = 1024
+NAME_LENGTH_MAX: Final = 255
+
+NodeId = Annotated[str, Meta(pattern=_NODE_ID)]
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is fixed when a data directory is created, because its data depends on it."""
+
+    cluster: str
+    node: str
+    partitions: int
+    token_hash: str
+    token_seed: int
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The state of one life. `names` is the address book: node id to name, oldest first."""
+
+    facts: Facts
+    node_id: NodeId
+    incarnation: Annotated[int, Meta(ge=1, le=INCARNATION_MAX)]
+    counter: Annotated[int, Meta(ge=0)]
+    clean: bool
+    names: dict[NodeId, str]
+
+    @property
+    def actor(self) -> int:
+        prefix = int(self.node_id, 16) >> (_NODE_ID_BITS - _ACTOR_ID_BITS)
+        return prefix << INCARNATION_BITS | self.incarnation
+
+    def next_life(self) -> Identity:
+        """The state of the life after this one, unclean until it ends well."""
+        if self.clean:
+            return msgspec.structs.replace(self, clean=False)
+        if self.incarnation == INCARNATION_MAX:
+            raise ConfigError(
+                f"wanted another incarnation of node {self.facts.node!r}, got all "
+                f"{INCARNATION_MAX} used up; start it on an empty data directory"
+            )
+        return msgspec.structs.replace(self, incarnation=self.incarnation + 1, counter=0)
+
+    def stopped_at(self, counter: int) -> Identity:
+        """The state that a clean stop leaves; `counter` is the last one this life used."""
+        if counter < self.counter:
+            raise ValueError(f"wanted a counter of at least {self.counter}, got {counter}")
+        return msgspec.structs.replace(self, counter=counter, clean=True)
+
+    def knowing(self, node_id: str, name: str) -> Identity:
+        """The state with another entry in its address book. A full book loses its oldest."""
+        if re.search(_NODE_ID, node_id) is None or not 0 < len(name) <= NAME_LENGTH_MAX:
+            raise ValueError(
+                f"wanted a node id of 32 hex digits and a name of 1 to {NAME_LENGTH_MAX} "
+                f"characters, got {node_id[:64]!r} and {name[:64]!r}"
+            )
+        names = {**self.names, node_id: name}
+        if len(names) > NAMES_MAX:
+            del names[next(iter(names))]
+        return msgspec.structs.replace(self, names=names)
+
+    def check_facts(self, wanted: Facts) -> None:
+        """Raises ConfigError if the cluster's settings are not those of the stored data."""
+        for field in Facts.__struct_fields__:
+            stored, asked = getattr(self.facts, field), getattr(wanted, field)
+            if stored != asked:
+                raise ConfigError(
+                    f"wanted {field} {asked!r}, but this data was created with {stored!r}; "
+                    f"set {field} back or start on an empty data directory",
+                    field=field,
+                    wanted=asked,
+                    got=stored,
+                )
+
+
+def first_life(facts: Facts) -> Identity:
+    """A new node: nobody has ever had its id."""
+    return Identity(facts, secrets.token_hex(_NODE_ID_BITS // 8), 1, 0, False, {})
+
+
+class _File(msgspec.Struct, frozen=True):
+    format: int
+    check: str
+    state: msgspec.Raw
+
+
+def encode(identity: Identity) -> bytes:
+    state = msgspec.json.encode(identity)
+    check = xxhash.xxh3_64_hexdigest(state)
+    return msgspec.json.encode(_File(FORMAT, check, msgspec.Raw(state))) + b"\n"
+
+
+def decode(data: bytes) -> Identity:
+    """Raises ConfigError if `data` is damaged or of a later format."""
+    try:
+        file = msgspec.json.decode(data, type=_File)
+        if file.format > FORMAT:
+            raise ConfigError(
+                f"wanted a format of at most {FORMAT}, got {file.format}; "
+                "start it with the later kvorum that wrote it"
+            )
+        state = bytes(file.state)
+        if file.format < FORMAT or xxhash.xxh3_64_hexdigest(state) != file.check:
+            raise _damaged("its check or format is wrong")
+        return msgspec.json.decode(state, type=Identity)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(str(error)) from error
+
+
+def _damaged(why: str) -> ConfigError:
+    return ConfigError(
+        f"wanted the node's identity, got a damaged file ({why}); restore it, or start on an "
+        "empty data directory and let the node be repaired from the others"
+    )

@@ -1,0 +1,41 @@
+"""MemoryStore: the Store port in memory, for tests, simulations and throw-away data.
+
+The keys stand sorted beside the map, so a scan is a slice. "Durable" means "there": each
+`done` runs with the next turn.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Any
+
+from kvorum.runtime.ports import Runtime
+from kvorum.storage.store import Done
+
+
+class MemoryStore:
+    __slots__ = ("_keys", "_map", "_runtime")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._map: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._map.get(key)
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        if key not in self._map:
+            insort(self._keys, key)
+        self._map[key] = value
+        self._runtime.call_soon(done, arg, None)
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        if self._map.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]
+        self._runtime.call_soon(done, arg, None)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        first = bisect_left(self._keys, start)
+        last = bisect_left(self._keys, end, first)
+        return [(key, self._map[key]) for key in self._keys[first : min(last, first + limit)]]

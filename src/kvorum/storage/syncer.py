@@ -1,0 +1,152 @@
+"""Syncers: who waits for the disk, and so what "durable" means for a store.
+
+    ThreadSyncer   a thread of its own waits, the loop goes on      servers, fsync
+    InlineSyncer   the caller waits                                 embedded, single-threaded
+    NoSyncer       nobody waits: the system's page cache is enough  durability "os"
+
+A write under NoSyncer survives the death of the process, not of the machine.
+
+ThreadSyncer and the interpreter's lock (GIL). The sync itself runs without the lock, but
+its thread needs it twice: to begin, and to say that it ended. A thread that wants the lock
+sleeps until it is freed, or for a switch interval (5 ms), after which it may demand it. An
+event loop frees the lock for a moment at every turn and takes it back before the sleeper is
+up, and each such moment restarts the sleeper's interval. So a loop whose turns are shorter
+than the interval can starve the thread: a loop kept busy with turns of 0.3 ms acknowledged
+no write in 1.6 s. A shorter interval for the whole process would cure that, but at 5 to 500
+microseconds it cost three nodes on two cores 10 to 45% of their writes, in switches that
+nobody needed. Hence patience: where a sync is not back in time, the loop's thread sleeps a
+moment without the lock, which is all that the other one lacks. Patience doubles, so that a
+slow disk, which is no fault of the lock's, does not stop the loop over and over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol
+
+from kvorum.model.errors import StorageError
+from kvorum.runtime.ports import Cancellable, Runtime
+
+Sync = Callable[[], None]
+"""Blocks until the log is on disk. Raises StorageError."""
+
+Finished = Callable[[StorageError | None], None]
+
+_Ended = tuple[Finished, StorageError | None]
+
+_PATIENCE_S: Final = 0.001
+_PAUSE_S: Final = 0.0005
+
+
+class Syncer(Protocol):
+    """One sync at a time."""
+
+    def start(self, sync: Sync, finished: Finished) -> None:
+        """Run `sync`, then `finished(error)` on the loop's thread, after `start` returned."""
+
+    def wait(self) -> None:
+        """Block until the running sync ends and call its `finished` before returning."""
+
+    def close(self) -> None:
+        """Free what it holds. No sync is running."""
+
+
+def _outcome(sync: Sync) -> StorageError | None:
+    try:
+        sync()
+    except StorageError as error:
+        return error
+    return None
+
+
+class InlineSyncer:
+    __slots__ = ("_call_soon", "_ended")
+
+    def __init__(self, call_soon: Callable[..., object]) -> None:
+        self._call_soon = call_soon
+        self._ended: _Ended | None = None
+
+    def start(self, sync: Sync, finished: Finished) -> None:
+        self._ended = finished, _outcome(sync)
+        self._call_soon(self.wait)
+
+    def wait(self) -> None:
+        if self._ended is not None:
+            finished, error = self._ended
+            self._ended = None
+            finished(error)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class NoSyncer(InlineSyncer):
+    __slots__ = ()
+
+    def start(self, sync: Sync, finished: Finished) -> None:
+        super().start(_nothing, finished)
+
+
+def _nothing() -> None:
+    """The write is in the system's page cache already."""
+
+
+class ThreadSyncer:
+    __slots__ = ("_call_threadsafe", "_ended", "_runtime", "_thread", "_timer", "_work")
+
+    def __init__(self, runtime: Runtime, call_threadsafe: Callable[..., Any]) -> None:
+        """`call_threadsafe(callback)` has the runtime's thread run `callback` soon."""
+        self._runtime = runtime
+        self._call_threadsafe = call_threadsafe
+        self._work: SimpleQueue[tuple[Sync, Finished] | None] = SimpleQueue()
+        self._ended: SimpleQueue[_Ended] = SimpleQueue()
+        self._timer: Cancellable | None = None
+        self._thread = threading.Thread(target=self._run, name="kvorum-sync", daemon=True)
+        self._thread.start()
+
+    def start(self, sync: Sync, finished: Finished) -> None:
+        self._work.put((sync, finished))
+        self._be_patient(_PATIENCE_S)
+
+    def wait(self) -> None:
+        self._finish(self._ended.get())
+
+    def close(self) -> None:
+        self._work.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            sync, finished = work
+            self._ended.put((finished, _outcome(sync)))
+            # A closed loop runs nothing any more; `wait` still finds the outcome.
+            with suppress(RuntimeError):
+                self._call_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        try:
+            ended = self._ended.get_nowait()
+        except Empty:  # the loop's thread found it while it waited or paused
+            return
+        self._finish(ended)
+
+    def _be_patient(self, patience_s: float) -> None:
+        self._timer = self._runtime.call_later(patience_s, self._pause, patience_s)
+
+    def _pause(self, patience_s: float) -> None:
+        """Sleep without the lock until the sync is back, or a moment at most."""
+        try:
+            ended = self._ended.get(timeout=_PAUSE_S)
+        except Empty:
+            self._be_patient(2 * patience_s)
+        else:
+            self._finish(ended)
+
+    def _finish(self, ended: _Ended) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        finished, error = ended
+        finished(error)
