@@ -28,8 +28,11 @@ ALLOWED: dict[str, set[str]] = {
     "sim": BELOW_REPLICATION | {"replication"},
     "node": BELOW_REPLICATION | {"replication", "api"},
     "aio": {"client"},
-    "embedded": BELOW_REPLICATION | {"replication", "client"},
-    "cli": BELOW_REPLICATION | {"replication", "api", "client", "bench", "sim", "node"},
+    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "node"},
+    "local": {"model", "runtime"},
+    "demo": {"model", "runtime", "client", "bench", "local"},
+    "cli": BELOW_REPLICATION
+    | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"},
 }
 # Of net and storage the pure floors know the ports, never what is behind them.
 PORTS_ONLY = {"replication"}

@@ -1,5 +1,6 @@
 """kvorum: a replicated, durable key-value store.
 
+    kvorum.open("data")                             the store inside this program, no server
     kvorum.connect("kvorum://127.0.0.1:7400")       a client of a running cluster
     kvorum.aio.connect("kvorum://127.0.0.1:7400")   its async twin
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from kvorum.client.entry import Sibling as Sibling
     from kvorum.client.synchronous import Client as Client
     from kvorum.client.synchronous import connect as connect
+    from kvorum.embedded import Embedded as Embedded
+    from kvorum.embedded import open as open  # noqa: A004
     from kvorum.model import errors as errors
 
 __version__ = "0.1.0"
@@ -27,9 +30,11 @@ _HOME: Final = {
     "AsyncClient": "kvorum.client.asynchronous",
     "Client": "kvorum.client.synchronous",
     "ClockEntry": "kvorum.client.entry",
+    "Embedded": "kvorum.embedded",
     "Entry": "kvorum.client.entry",
     "Sibling": "kvorum.client.entry",
     "connect": "kvorum.client.synchronous",
+    "open": "kvorum.embedded",
 }
 _MODULES: Final = {"aio": "kvorum.aio", "errors": "kvorum.model.errors"}
 

@@ -1,0 +1,152 @@
+"""What the rounds have measured, side by side: figures, ratios, a table, a document.
+
+A ratio is kvorum's figure over that of etcd's better way to spread connections, which is
+chosen for each operation by its rate. Rounds alternate between the systems, so that a busy
+minute of the machine hits both; the spread of the ratios over the rounds tells how much noise
+is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Any, Final
+
+from wrk import Load
+
+from kvorum.bench.histogram import Histogram
+from kvorum.bench.report import latency
+
+PUT: Final = "put"
+GET: Final = "get"
+OPERATIONS: Final = (PUT, GET)
+
+_COLUMNS: Final = ("system", "connections to", "operation", "per second", "p50 ms", "p99 ms")
+
+
+@dataclass
+class Series:
+    """All rounds of one operation on one system, with one way to spread connections."""
+
+    system: str
+    targets: str
+    operation: str
+    rounds: list[Load] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        return mean(load.per_second for load in self.rounds)
+
+    @property
+    def errors(self) -> int:
+        return sum(load.errors.total() for load in self.rounds)
+
+    @property
+    def latencies(self) -> Histogram:
+        merged = Histogram()
+        for load in self.rounds:
+            merged.merge(load.latencies)
+        return merged
+
+    def latency_ms(self, share: float) -> float:
+        return self.latencies.quantiles([share])[0] / 1e6
+
+
+@dataclass
+class Ratio:
+    """kvorum to etcd. `lowest` and `highest` are those of single rounds."""
+
+    operation: str
+    targets: str
+    per_second: float
+    lowest: float
+    highest: float
+    p50: float
+    p99: float
+
+
+class Comparison:
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, str], Series] = {}
+
+    def add(self, system: str, targets: str, operation: str, load: Load) -> None:
+        key = (system, targets, operation)
+        self._series.setdefault(key, Series(*key)).rounds.append(load)
+
+    @property
+    def series(self) -> Iterable[Series]:
+        return self._series.values()
+
+    @property
+    def errors(self) -> int:
+        return sum(series.errors for series in self.series)
+
+    def ratios(self) -> list[Ratio]:
+        """Empty unless both systems were measured."""
+        found = []
+        for operation in OPERATIONS:
+            ours, theirs = self._best("kvorum", operation), self._best("etcd", operation)
+            if ours and theirs:
+                found.append(_ratio(ours, theirs))
+        return found
+
+    def _best(self, system: str, operation: str) -> Series | None:
+        of_it = [s for s in self.series if (s.system, s.operation) == (system, operation)]
+        return max(of_it, key=lambda series: series.per_second, default=None)
+
+    def table(self) -> str:
+        """Markdown, which is legible as it is."""
+        lines = [_row(_COLUMNS), _row("---" if i < 3 else "---:" for i in range(len(_COLUMNS)))]
+        lines += [_row(_cells(series)) for series in self.series]
+        lines += [_row(_ratio_cells(ratio)) for ratio in self.ratios()]
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "series": [
+                {
+                    "system": series.system,
+                    "connections_to": series.targets,
+                    "operation": series.operation,
+                    "per_second": series.per_second,
+                    "per_second_by_round": [load.per_second for load in series.rounds],
+                    "requests": sum(load.requests for load in series.rounds),
+                    "errors": [dict(load.errors) for load in series.rounds],
+                    "latency_ms": latency(series.latencies),
+                }
+                for series in self.series
+            ],
+            "ratios": [vars(ratio) for ratio in self.ratios()],
+        }
+
+
+def _ratio(ours: Series, theirs: Series) -> Ratio:
+    by_round = [
+        a.per_second / b.per_second for a, b in zip(ours.rounds, theirs.rounds, strict=True)
+    ]
+    return Ratio(
+        operation=ours.operation,
+        targets=theirs.targets,
+        per_second=ours.per_second / theirs.per_second,
+        lowest=min(by_round),
+        highest=max(by_round),
+        p50=ours.latency_ms(0.5) / theirs.latency_ms(0.5),
+        p99=ours.latency_ms(0.99) / theirs.latency_ms(0.99),
+    )
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(series: Series) -> list[str]:
+    p50, p99 = series.latency_ms(0.5), series.latency_ms(0.99)
+    figures = [f"{series.per_second:,.0f}", f"{p50:.2f}", f"{p99:.2f}"]
+    return [series.system, series.targets, series.operation, *figures]
+
+
+def _ratio_cells(ratio: Ratio) -> list[str]:
+    rate = f"{ratio.per_second:.2f}x ({ratio.lowest:.2f} to {ratio.highest:.2f})"
+    latencies = [f"{ratio.p50:.2f}x", f"{ratio.p99:.2f}x"]
+    return ["kvorum / etcd", f"etcd: {ratio.targets}", ratio.operation, rate, *latencies]

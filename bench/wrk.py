@@ -1,0 +1,120 @@
+"""Load by wrk: several processes at once, one for each target, their results merged.
+
+wrk takes one URL, so connections are spread over servers by one process per server. The
+number of processes is always the same, and each has one thread; to put all connections on
+one server, name it several times.
+
+wrk measures from sending a request to its whole answer, and in a closed loop. It adds what
+it believes a slow answer has kept it from measuring ("correction of coordinated omission"),
+so there are more latencies than requests, and a stall weighs more than in plain counting.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from kvorum.bench.histogram import Histogram
+from kvorum.client.url import host_port
+from kvorum.model.address import Address
+from kvorum.model.errors import ConfigError, KvorumError
+
+_HERE: Final = Path(__file__).parent
+_MARK: Final = "RESULT "
+_GRACE_S: Final = 60
+
+_process_numbers: Final = count(1)
+
+
+@dataclass
+class Load:
+    """What all processes of a run, or of several runs, have measured; latencies in ns."""
+
+    requests: int = 0
+    per_second: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    latencies: Histogram = field(default_factory=Histogram)
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Add one process, as told by load.lua."""
+        self.requests += result["requests"]
+        self.per_second += result["requests"] / (result["duration_us"] / 1e6)
+        self.errors.update({kind: n for kind, n in result["errors"].items() if n})
+        for microseconds, times in result["latency_us"]:
+            self.latencies.record(microseconds * 1000, times)
+
+
+def run(
+    script: str, targets: Sequence[Address], connections: int, keys: int, duration_s: int
+) -> Load:
+    """Put `script` on `targets`. Raises KvorumError if a process fails."""
+    load = Load()
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(_Process(script, target, share, keys, duration_s))
+            for target, share in zip(targets, shares(connections, len(targets)), strict=True)
+        ]
+        for process in processes:
+            load.add(process.result())
+    return load
+
+
+def shares(whole: int, parts: int) -> list[int]:
+    """`whole` in `parts` as equal as can be."""
+    return [whole // parts + (i < whole % parts) for i in range(parts)]
+
+
+def version() -> str:
+    # wrk has no option that prints its version and succeeds.
+    answer = subprocess.run([_executable(), "-v"], capture_output=True, text=True, check=False)
+    return answer.stdout.partition(" [")[0]
+
+
+class _Process:
+    """One wrk process; it is ended with the `with` block."""
+
+    def __init__(
+        self, script: str, target: Address, connections: int, keys: int, duration_s: int
+    ) -> None:
+        self._timeout_s = duration_s + _GRACE_S
+        self._command = [
+            *(_executable(), "-t1", f"-c{connections}", f"-d{duration_s}s"),
+            *("-s", str(_HERE / script), f"http://{host_port(target)}/"),
+            *("--", str(next(_process_numbers)), str(keys)),
+        ]
+
+    def __enter__(self) -> _Process:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def result(self) -> dict[str, Any]:
+        try:
+            output, _ = self._process.communicate(timeout=self._timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise KvorumError(f"wanted wrk to end when its time was up: {error}") from error
+        for line in output.splitlines():
+            if line.startswith(_MARK):
+                found: dict[str, Any] = json.loads(line.removeprefix(_MARK))
+                return found
+        raise KvorumError(f"wanted a result of {' '.join(self._command)}, got: {output.strip()}")
+
+
+def _executable() -> str:
+    found = shutil.which("wrk")
+    if found is None:
+        raise ConfigError("wanted wrk, found none; install it, for example `apt-get install wrk`")
+    return found

@@ -1,0 +1,112 @@
+"""If-Match and If-None-Match (RFC 9110, section 13): an entity tag is a quoted valueVersion.
+
+On a read they are judged here, by the tag of what was read. On a write the coordinator judges
+them, together with the write:
+
+    If-Match: "version"     the entry must be exactly at this version (EXACT)
+    If-Match: *             there must be a live version (PRESENT)
+    If-None-Match: *        there must be none (ABSENT)
+
+A tag that cannot be any version of this key matches nothing, so it fails like any other tag
+that does not match. What a write cannot express (several tags, "any version but this one")
+is refused, for a condition that is not understood must not be taken for one that holds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kvorum.api.http.exchange import Fields
+from kvorum.api.version_string import VersionStrings
+from kvorum.model.errors import InvalidVersion, PreconditionFailed, RequestError
+from kvorum.model.record import Context
+from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+
+Condition = tuple[Context | None, int]
+"""What a write replaces, and what it expects to find: `seen` and `expect` of a Put or Delete."""
+
+_TAG: Final = re.compile(rb'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*')
+_ANY_TAG: Final = b"*"
+
+
+def write_condition(
+    fields: Fields, stated: str | None, subject: bytes, versions: VersionStrings
+) -> Condition:
+    """Of a write with these header fields and `stated` as its valueVersion."""
+    seen = None if stated is None else versions.read(subject, stated)
+    if len(fields) < 2:  # no field but Host
+        return seen, ANY
+    if_match, if_none_match = fields.get(b"if-match"), fields.get(b"if-none-match")
+    if if_match is not None and if_none_match is not None:
+        raise RequestError("wanted If-Match or If-None-Match, got both")
+    if if_none_match is not None:
+        if if_none_match != _ANY_TAG:
+            raise RequestError("wanted If-None-Match: * on a write, got an entity tag")
+        return seen, ABSENT
+    if if_match is None:
+        return seen, ANY
+    if if_match == _ANY_TAG:
+        return seen, PRESENT
+    return _exact(if_match, stated, subject, versions), EXACT
+
+
+def refuse_conditions(fields: Fields) -> None:
+    """For writes that are not of one entry."""
+    if b"if-match" in fields or b"if-none-match" in fields:
+        raise RequestError("wanted no If-Match or If-None-Match on a list, got one")
+
+
+def read_status(fields: Fields, tag: str) -> int:
+    """200, 304 or 412 for a read that found the version `tag`."""
+    if_match, if_none_match = fields.get(b"if-match"), fields.get(b"if-none-match")
+    if if_match is not None and if_match != _ANY_TAG and (False, tag) not in _tags(if_match):
+        return 412
+    if if_none_match is None:
+        return 200
+    if if_none_match == _ANY_TAG or any(tag == other for _, other in _tags(if_none_match)):
+        return 304
+    return 200
+
+
+def _exact(
+    if_match: bytes, stated: str | None, subject: bytes, versions: VersionStrings
+) -> Context:
+    tags = _tags(if_match)
+    if len(tags) != 1:
+        raise RequestError(f"wanted one entity tag in If-Match, got {len(tags)}")
+    [(weak, tag)] = tags
+    if stated is not None and stated != tag:
+        raise RequestError("wanted the same version in If-Match and valueVersion, got two")
+    try:
+        if not weak:
+            return versions.read(subject, tag)
+    except InvalidVersion as error:
+        raise _no_match() from error
+    raise _no_match()
+
+
+def _no_match() -> PreconditionFailed:
+    return PreconditionFailed("wanted the version given in If-Match; no version of this key has it")
+
+
+def _tags(value: bytes) -> list[tuple[bool, str]]:
+    """(weak, opaque tag) of each entity tag in a list. Raises RequestError."""
+    tags = []
+    at = 0
+    while True:
+        found = _TAG.match(value, at)
+        if found is None:
+            raise _malformed(value)
+        tags.append((found[1] is not None, found[2].decode("latin-1")))
+        at = found.end()
+        if at == len(value):
+            return tags
+        if value[at] != ord(","):
+            raise _malformed(value)
+        at += 1
+
+
+def _malformed(value: bytes) -> RequestError:
+    shown = value[:80].decode("latin-1")
+    return RequestError(f'wanted entity tags like "version" or *, got {shown!r}')

@@ -1,0 +1,115 @@
+"""One entry: GET /entry/{key}, POST /entry, DELETE /entry/{key}."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.api.conditions import read_status, write_condition
+from kvorum.api.entry_body import check_utf8, decode_entry, value_of
+from kvorum.api.gateway import Gateway
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import DEFAULT_NAMESPACE, parse_query, path_key
+from kvorum.api.pending import Pending
+from kvorum.api.version_string import subject_of
+from kvorum.model.errors import NotFound, PreconditionFailed
+from kvorum.model.keys import encode_key
+from kvorum.model.record import Record
+from kvorum.model.request import Answer, Delete, Get, Put
+
+ENTRY_PATH: Final = b"/entry/"
+
+_GET_QUERY: Final = frozenset({"namespace", "r", "timeout_ms"})
+_POST_QUERY: Final = frozenset({"w", "timeout_ms"})
+_DELETE_QUERY: Final = frozenset({"namespace", "valueVersion", "w", "timeout_ms"})
+
+
+class EntryHandlers:
+    __slots__ = ("_gateway",)
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def get(self, exchange: Exchange) -> None:
+        key = path_key(exchange.path[len(ENTRY_PATH) :])
+        options = parse_query(exchange.query, _GET_QUERY)
+        space = options.namespace
+        waiting = _Read(exchange, self._gateway, subject_of(space, encode_key(key)))
+        request = Get(space, key, options.r, options.timeout_ms)
+        self._gateway.coordinator.submit(request, waiting.settle)
+
+    def post(self, exchange: Exchange) -> None:
+        gateway = self._gateway
+        options = parse_query(exchange.query, _POST_QUERY)
+        check_utf8(exchange.body)
+        entry = decode_entry(exchange.body)
+        space, key = entry.namespace or DEFAULT_NAMESPACE, entry.key
+        subject = subject_of(space, encode_key(key))
+        kind, value = value_of(entry, gateway.limits)
+        seen, expect = write_condition(
+            exchange.fields, entry.value_version, subject, gateway.versions
+        )
+        waiting = _Write(exchange, gateway, subject)
+        request = Put(space, key, kind, value, seen, expect, options.w, options.timeout_ms)
+        gateway.coordinator.submit(request, waiting.settle)
+
+    def delete(self, exchange: Exchange) -> None:
+        gateway = self._gateway
+        key = path_key(exchange.path[len(ENTRY_PATH) :])
+        options = parse_query(exchange.query, _DELETE_QUERY)
+        space = options.namespace
+        subject = subject_of(space, encode_key(key))
+        seen, expect = write_condition(
+            exchange.fields, options.valueVersion, subject, gateway.versions
+        )
+        waiting = _Removal(exchange, gateway, subject)
+        request = Delete(space, key, seen, expect, options.w, options.timeout_ms)
+        gateway.coordinator.submit(request, waiting.settle)
+
+
+class _Read(Pending[Answer]):
+    __slots__ = ()
+
+    def _answer(self, exchange: Exchange, result: Answer) -> None:
+        record = result.record
+        if not record.versions:
+            raise not_found(self._gateway, self._subject, record)
+        version, members = self._gateway.presenter.found(self._subject, record)
+        fields = exchange.fields
+        status = 200 if len(fields) == 1 else read_status(fields, version)
+        if status == 200:
+            exchange.respond(200, b"{%b}" % members, _etag(version))
+        elif status == 304:
+            exchange.not_modified(_etag(version))
+        else:
+            raise PreconditionFailed("wanted the version given in If-Match, got another one")
+
+
+class _Write(Pending[Answer]):
+    __slots__ = ()
+
+    def _answer(self, exchange: Exchange, result: Answer) -> None:
+        version, members = self._gateway.presenter.written(self._subject, result.record)
+        exchange.respond(201 if result.created else 200, b"{%b}" % members, _etag(version))
+
+
+class _Removal(Pending[Answer]):
+    __slots__ = ()
+
+    def _answer(self, exchange: Exchange, result: Answer) -> None:
+        before = result.record
+        if not before.versions:
+            raise not_found(self._gateway, self._subject, before)
+        _, members = self._gateway.presenter.found(self._subject, before)
+        exchange.respond(200, b"{%b}" % members)
+
+
+def not_found(gateway: Gateway, subject: bytes, record: Record) -> NotFound:
+    """With the version of what is known of the key, so that a new entry can follow on it."""
+    error = NotFound("wanted a live version of the key, got none")
+    if record.context:
+        error.details["valueVersion"] = gateway.versions.write(subject, record.context)
+    return error
+
+
+def _etag(version: str) -> bytes:
+    return b'\r\nETag: "%b"' % version.encode()

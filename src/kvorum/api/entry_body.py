@@ -1,0 +1,142 @@
+"""The JSON of one entry to store:
+
+    {"key": string, "value": any JSON, "metadata": {"valueVersion": string?, "encoding": string?}?,
+     "namespace": string?}
+
+The value is checked but never decoded: its text is what is stored, byte for byte. Bytes that
+are not JSON come as base64 in a JSON string, with "encoding": "base64", and are stored as bytes.
+
+Refused, because another reader of the same text might see something else in it: text that is
+not UTF-8, unknown members, and members that are given twice.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import Final, TypeVar
+
+import msgspec
+
+from kvorum.api.json_text import is_deeper, repeats_a_name
+from kvorum.api.limits import ApiLimits
+from kvorum.api.parameters import checked_namespace
+from kvorum.model.errors import InvalidValue, RequestError
+from kvorum.model.record import BINARY, JSON
+
+T = TypeVar("T")
+
+_CONTENT_TOO_LARGE: Final = 413
+
+
+class EntryMetadata(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
+    value_version: str | None = None
+    encoding: str | None = None
+
+
+class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    key: str
+    value: msgspec.Raw
+    metadata: EntryMetadata | None = None
+    namespace: str | None = None
+
+    @property
+    def value_version(self) -> str | None:
+        return self.metadata.value_version if self.metadata else None
+
+
+_entry: Final = msgspec.json.Decoder(EntryBody)
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string: Final = msgspec.json.Decoder(str)
+
+_SHORTEST_MEMBER: Final = len(b',"key":""')
+_COMPACT_ENTRY: Final = len(b'{"key":"","value":}')
+_COMPACT_NAMESPACE: Final = len(b',"namespace":""')
+_COMPACT_METADATA: Final = len(b',"metadata":{}')
+_COMPACT_VERSION: Final = len(b'"valueVersion":""')
+
+
+def check_utf8(text: bytes) -> None:
+    """The decoders check what they decode; a value is not decoded. Raises RequestError."""
+    if text.isascii():
+        return
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"wanted JSON in UTF-8, got bytes that are none: {error}") from error
+
+
+def decode_json(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+    """Raises RequestError, or InvalidValue for a value that is nested without end."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"wanted other JSON: {error}") from error
+    except msgspec.DecodeError as error:
+        raise RequestError(f"wanted a body of JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidValue("wanted JSON of limited nesting, got one without end") from error
+
+
+def decode_entry(text: bytes) -> EntryBody:
+    """Raises RequestError or InvalidValue."""
+    entry = decode_json(_entry, text)
+    # A member given twice makes the text longer than what was decoded of it. Text that is
+    # not, give or take a few spaces, need not be looked at.
+    if len(text) - len(entry.value) - _compact_bytes(entry) >= _SHORTEST_MEMBER:
+        refuse_repeated_names(text)
+    if entry.namespace is not None:
+        checked_namespace(entry.namespace)
+    return entry
+
+
+def _compact_bytes(entry: EntryBody) -> int:
+    """The least text that says `entry`, without its value."""
+    size = _COMPACT_ENTRY + len(entry.key.encode())
+    if entry.namespace is not None:
+        size += _COMPACT_NAMESPACE + len(entry.namespace)
+    if entry.metadata is not None:
+        size += _COMPACT_METADATA
+        if entry.metadata.value_version is not None:
+            size += _COMPACT_VERSION + len(entry.metadata.value_version)
+    return size
+
+
+def refuse_repeated_names(text: bytes) -> None:
+    """Raises RequestError if the object `text`, or its metadata, names a member twice."""
+    members = {name: bytes(value) for name, value in decode_json(_members, text).items()}
+    if repeats_a_name(text, members.values()):
+        raise RequestError("wanted every member once, got one that is given twice")
+    metadata = members.get("metadata", b"null")
+    if metadata != b"null":
+        refuse_repeated_names(metadata)
+
+
+def value_of(entry: EntryBody, limits: ApiLimits) -> tuple[int, bytes]:
+    """(kind, bytes) to store. Raises InvalidValue."""
+    encoding = entry.metadata.encoding if entry.metadata else None
+    if encoding is None:
+        kind, value = JSON, bytes(entry.value)
+    elif encoding == "base64":
+        kind, value = BINARY, _from_base64(entry.value)
+    else:
+        raise InvalidValue(f'wanted encoding "base64" or none, got {encoding[:80]!r}')
+    if len(value) > limits.value_bytes:
+        raise _too_large(len(value), limits.value_bytes)
+    if kind == JSON and is_deeper(value, limits.nesting):
+        raise InvalidValue(f"wanted a value nested at most {limits.nesting} levels, got more")
+    return kind, value
+
+
+def _from_base64(text: msgspec.Raw) -> bytes:
+    try:
+        return binascii.a2b_base64(_string.decode(text), strict_mode=True)
+    except ValueError as error:
+        raise InvalidValue(f"wanted a string of base64 as the value: {error}") from error
+
+
+def _too_large(got: int, most: int) -> InvalidValue:
+    error = InvalidValue(
+        f"wanted a value of at most {most} bytes, got {got}", wanted=f"at most {most}", got=got
+    )
+    error.status = _CONTENT_TOO_LARGE
+    return error

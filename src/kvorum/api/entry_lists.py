@@ -1,0 +1,157 @@
+"""Many entries: POST /entries stores, POST /entries/get reads, GET /entries pages through all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kvorum.api.batch import Batch, Operation, refused
+from kvorum.api.conditions import refuse_conditions
+from kvorum.api.entries import not_found
+from kvorum.api.entry_body import (
+    check_utf8,
+    decode_entry,
+    decode_json,
+    refuse_repeated_names,
+    value_of,
+)
+from kvorum.api.gateway import Gateway
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import DEFAULT_NAMESPACE, Options, checked_namespace, parse_query
+from kvorum.api.pending import Pending
+from kvorum.api.seal import Forged
+from kvorum.api.version_string import subject_of
+from kvorum.model.errors import KvorumError, RequestError
+from kvorum.model.keys import encode_key
+from kvorum.model.request import Answer, Get, Listing, Put
+
+_PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms"})
+_GET_QUERY: Final = frozenset({"r", "timeout_ms"})
+_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
+
+
+class _EntriesBody(msgspec.Struct, forbid_unknown_fields=True):
+    entries: list[msgspec.Raw]
+
+
+class _KeysBody(msgspec.Struct, forbid_unknown_fields=True):
+    keys: list[str]
+    namespace: str | None = None
+
+
+_entries: Final = msgspec.json.Decoder(_EntriesBody)
+_keys: Final = msgspec.json.Decoder(_KeysBody)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class EntryListHandlers:
+    __slots__ = ("_gateway",)
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def put_many(self, exchange: Exchange) -> None:
+        refuse_conditions(exchange.fields)
+        options = parse_query(exchange.query, _PUT_QUERY)
+        check_utf8(exchange.body)
+        texts = decode_json(_entries, exchange.body).entries
+        refuse_repeated_names(exchange.body)
+        self._check_length(texts)
+        items: list[Operation | bytes] = []
+        for text in texts:
+            try:
+                items.append(self._put(bytes(text), options))
+            except KvorumError as error:
+                items.append(refused(error))
+        Batch(exchange, self._gateway, items, self._show_written).start()
+
+    def get_many(self, exchange: Exchange) -> None:
+        options = parse_query(exchange.query, _GET_QUERY)
+        check_utf8(exchange.body)
+        body = decode_json(_keys, exchange.body)
+        refuse_repeated_names(exchange.body)
+        self._check_length(body.keys)
+        space = DEFAULT_NAMESPACE if body.namespace is None else checked_namespace(body.namespace)
+        items: list[Operation | bytes] = []
+        for key in body.keys:
+            label = b'"key":%b,' % _encode(key)
+            try:
+                subject = subject_of(space, encode_key(key))
+            except KvorumError as error:
+                items.append(refused(error, label))
+            else:
+                items.append(
+                    Operation(Get(space, key, options.r, options.timeout_ms), subject, label)
+                )
+        Batch(exchange, self._gateway, items, self._show_found).start()
+
+    def page(self, exchange: Exchange) -> None:
+        gateway = self._gateway
+        options = parse_query(exchange.query, _PAGE_QUERY)
+        space = options.namespace
+        after = self._after(options)
+        limit = options.limit or gateway.limits.page_entries
+        gateway.coordinator.scan(space, after, limit, _Page(exchange, gateway, space).settle)
+
+    def _put(self, text: bytes, options: Options) -> Operation:
+        entry = decode_entry(text)
+        space = entry.namespace or options.namespace
+        subject = subject_of(space, encode_key(entry.key))
+        kind, value = value_of(entry, self._gateway.limits)
+        stated = entry.value_version
+        seen = None if stated is None else self._gateway.versions.read(subject, stated)
+        w, timeout_ms = options.w, options.timeout_ms
+        request = Put(space, entry.key, kind, value, seen, w=w, timeout_ms=timeout_ms)
+        return Operation(request, subject)
+
+    def _show_written(self, operation: Operation, answer: Answer) -> bytes:
+        _, members = self._gateway.presenter.written(operation.subject, answer.record)
+        return b'{"status":%d,%b}' % (201 if answer.created else 200, members)
+
+    def _show_found(self, operation: Operation, answer: Answer) -> bytes:
+        record = answer.record
+        if not record.versions:
+            raise not_found(self._gateway, operation.subject, record)
+        _, members = self._gateway.presenter.found(operation.subject, record)
+        return b'{"status":200,%b%b}' % (operation.label, members)
+
+    def _check_length(self, items: list[msgspec.Raw] | list[str]) -> None:
+        most = self._gateway.limits.list_items
+        if len(items) > most:
+            raise RequestError(
+                f"wanted a list of at most {most} items, got {len(items)}",
+                wanted=f"at most {most}",
+                got=len(items),
+            )
+
+    def _after(self, options: Options) -> bytes:
+        if options.cursor is None:
+            return b""
+        try:
+            return self._gateway.cursors.open(options.namespace.encode(), options.cursor)
+        except Forged as error:
+            raise RequestError(
+                f"wanted the cursor that an earlier page of this namespace gave: {error}"
+            ) from error
+
+
+class _Page(Pending[Listing]):
+    __slots__ = ("_space",)
+
+    def __init__(self, exchange: Exchange, gateway: Gateway, space: str) -> None:
+        super().__init__(exchange, gateway, space.encode())
+        self._space = space
+
+    def _answer(self, exchange: Exchange, result: Listing) -> None:
+        gateway = self._gateway
+        entries = []
+        for key, record in result.entries:
+            if record.versions:
+                subject = subject_of(self._space, key.encode())
+                _, members = gateway.presenter.found(subject, record)
+                entries.append(b'{"key":%b,%b}' % (_encode(key), members))
+        cursor = b"null"
+        if result.cursor:
+            cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
+        exchange.respond(200, b'{"entries":[%b],"cursor":%b}' % (b",".join(entries), cursor))

@@ -1,0 +1,336 @@
+"""One client's connection: when to read, what to answer first, when to give up.
+
+    open ──> ending ──> lingering ──> lost
+             no more    all is sent,
+             requests   input is dropped until the client closes
+
+Responses leave in the order of their requests, whatever order they are made in: each waits
+in the queue until those before it are there; what is ready together is written together.
+
+Reading stops while too many requests wait for answers or too much lies unread by the client;
+input that has come already is kept as the backlog. Deadlines cost nothing per request: the
+server's sweeper looks at every connection once a tick, and one that is in the same situation
+for too many ticks is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Protocol, cast
+
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.reader import RequestReader
+from kvorum.api.http.refusals import InternalError, RequestTooSlow
+from kvorum.api.http.response import CLOSE, CONTINUE, Heads
+from kvorum.api.http.router import Endpoint, Router
+from kvorum.model.errors import KvorumError, Overloaded
+
+_logger = logging.getLogger(__name__)
+
+_OPEN, _ENDING, _LINGERING, _LOST = range(4)
+_NEW, _IDLE, _READING, _BUSY, _CLOSING = range(5)
+"""What a connection may be doing when the sweeper comes."""
+
+
+class Host(Protocol):
+    """The server, as a connection sees it."""
+
+    heads: Heads
+    limits: HttpLimits
+    router: Router
+    tick: int
+    """How many ticks there have been."""
+
+    def admit(self, connection: Connection) -> bool:
+        """False if there are too many connections."""
+
+    def forget(self, connection: Connection) -> None: ...
+
+    def hold(self, size: int) -> None:
+        """Account for a large body. Raises Overloaded if there is no room for it."""
+
+    def release(self, size: int) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    __slots__ = (
+        "_backlog",
+        "_blocked",
+        "_draining",
+        "_eof",
+        "_host",
+        "_limits",
+        "_owes_continue",
+        "_paused",
+        "_queue",
+        "_reader",
+        "_since",
+        "_situation",
+        "_stage",
+        "_taken",
+        "_taken_since",
+        "_transport",
+        "_written",
+        "heads",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, host: Host) -> None:
+        self.heads = host.heads
+        self._host = host
+        self._limits = host.limits
+        self._reader = RequestReader(self, host.router, host.limits)
+        self._queue: deque[Exchange] = deque()
+        self._stage = _OPEN
+        self._draining = False
+        self._eof = False
+        self._owes_continue = False
+        # Backpressure
+        self._backlog = b""
+        self._paused = False
+        self._blocked = False
+        # What the sweeper saw last
+        self._situation = (_NEW, 0)
+        self._since = host.tick
+        self._written = 0
+        self._taken = 0
+        self._taken_since = host.tick
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self._limits.unread_high_bytes)
+        if not self._host.admit(self):
+            self._refuse(
+                Overloaded(
+                    f"wanted fewer than {self._limits.connections} connections, got one more",
+                    retry_after=1,
+                )
+            )
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stage = _LOST
+        self._queue.clear()
+        self._backlog = b""
+        self._drop_held()
+        self._reader.close()
+        self._host.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._stage == _OPEN:
+            if self._backlog:
+                self._backlog += data
+            else:
+                self._take(data)
+        elif self._stage == _ENDING:
+            self._pause()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it has asked for it still gets."""
+        self._eof = True
+        if self._stage == _OPEN and self._queue:
+            self._end_with(self._queue[-1])
+        return self._stage == _ENDING
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        if self._paused:
+            self._go_on()
+
+    # Requests
+
+    def _take(self, data: bytes) -> None:
+        """Feed the reader as far as backpressure lets it; keep the rest."""
+        reader = self._reader
+        at, end = 0, len(data)
+        try:
+            while at < end and self._stage == _OPEN:
+                if self._blocked or len(self._queue) >= self._limits.pipeline:
+                    self._backlog = data[at:]
+                    self._pause()
+                    return
+                size = reader.appetite
+                whole = end <= size and at == 0
+                reader.feed(data if whole else memoryview(data)[at : at + size])
+                at += size
+        except KvorumError as error:
+            self._fail(error)
+        except Exception:
+            _logger.exception("reading a request failed")
+            self._fail(InternalError())
+
+    def _fail(self, error: KvorumError) -> None:
+        # A request that asked for the end may be followed by anything.
+        if self._stage == _OPEN:
+            self._refuse(error)
+
+    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        if self._stage != _OPEN:
+            self._host.release(exchange.held)  # it came behind the last one
+            return
+        self._queue.append(exchange)
+        self._owes_continue = False
+        if self._draining or exchange.persistence == CLOSE:
+            self._end_with(exchange)
+        try:
+            endpoint.handle(exchange)
+        except KvorumError as error:
+            exchange.refuse(error)
+        except Exception:
+            _logger.exception("handling %r failed", exchange.method)
+            exchange.refuse(InternalError())
+
+    def on_continue_expected(self) -> None:
+        if self._queue:
+            self._owes_continue = True
+        else:
+            self._transport.write(CONTINUE)
+
+    def hold(self, size: int) -> None:
+        self._host.hold(size)
+
+    def release(self, size: int) -> None:
+        self._host.release(size)
+
+    def _refuse(self, error: KvorumError) -> None:
+        """Answer what is no request, or none that is served, as the last thing said."""
+        self._drop_held()
+        exchange = Exchange(self, b"", b"", {})
+        self._queue.append(exchange)
+        self._end_with(exchange)
+        exchange.refuse(error)
+
+    def _end_with(self, exchange: Exchange) -> None:
+        """Take no more requests: `exchange` is the last one."""
+        self._stage = _ENDING
+        self._owes_continue = False
+        exchange.persistence = CLOSE
+
+    def _drop_held(self) -> None:
+        held, self._reader.held = self._reader.held, 0
+        if held:
+            self._host.release(held)
+
+    # Responses
+
+    def on_response(self, exchange: Exchange) -> None:
+        queue = self._queue
+        if not queue or queue[0] is not exchange:
+            return
+        queue.popleft()
+        response = exchange.response
+        if queue and queue[0].response:
+            ready = [response]
+            while queue and queue[0].response:
+                exchange = queue.popleft()
+                ready.append(exchange.response)
+            response = b"".join(ready)
+        self._written += len(response)
+        self._transport.write(response)
+        if exchange.persistence == CLOSE:
+            self._linger()
+            return
+        if self._paused:
+            self._go_on()
+        if self._owes_continue and not queue:
+            self._owes_continue = False
+            self._transport.write(CONTINUE)
+
+    def _linger(self) -> None:
+        self._stage = _LINGERING
+        self._backlog = b""
+        if self._eof or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # Backpressure
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self._stage != _OPEN or self._blocked or len(self._queue) > self._limits.pipeline // 2:
+            return
+        self._paused = False
+        backlog, self._backlog = self._backlog, b""
+        self._take(backlog)
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # Ends
+
+    def drain(self) -> None:
+        """Finish what has begun, then close."""
+        self._draining = True
+        if self._stage != _OPEN or self._reader.reading:
+            return
+        if self._queue:
+            self._end_with(self._queue[-1])
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._stage = _LOST
+        self._queue.clear()
+        self._transport.abort()
+
+    def sweep(self, tick: int) -> int:
+        """Enforce the deadlines. Returns how many bytes the client has not taken."""
+        unread = self._transport.get_write_buffer_size()
+        if unread:
+            self._watch_taking(unread, tick)
+        else:
+            self._taken_since = tick
+        situation = (self._doing(unread), self._reader.begun)
+        if situation != self._situation:
+            self._situation = situation
+            self._since = tick
+        else:
+            self._watch_doing(situation[0], tick - self._since)
+        return unread
+
+    def _watch_taking(self, unread: int, tick: int) -> None:
+        taken = self._written - unread
+        if taken - self._taken >= self._limits.unread_step_bytes:
+            self._taken = taken
+            self._taken_since = tick
+        elif tick - self._taken_since >= self._limits.ticks(self._limits.unread_s):
+            _logger.info("closed a connection whose client left %d bytes unread", unread)
+            self.abort()
+
+    def _doing(self, unread: int) -> int:
+        if self._stage == _LINGERING and not unread:
+            return _CLOSING
+        if self._stage != _OPEN or self._paused:
+            return _BUSY
+        if self._reader.reading:
+            return _READING
+        return _BUSY if self._queue or unread else _IDLE
+
+    def _watch_doing(self, doing: int, age: int) -> None:
+        limits = self._limits
+        if doing == _READING and age >= limits.ticks(limits.request_s):
+            self._refuse(
+                RequestTooSlow(
+                    f"wanted a whole request within {limits.request_s:g} s, got a part of one"
+                )
+            )
+        elif doing == _IDLE and age >= limits.ticks(limits.idle_s):
+            self._transport.close()
+        elif doing == _CLOSING and age >= limits.ticks(limits.linger_s):
+            self.abort()

@@ -1,0 +1,73 @@
+"""One request and the response it is owed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kvorum.api.http.problem import problem, problem_fields
+from kvorum.api.http.response import Heads
+from kvorum.model.errors import KvorumError
+
+Fields = dict[bytes, bytes]
+"""Header fields by lower-case name; only those that mean something here."""
+
+
+class Line(Protocol):
+    """The connection an exchange came from, as the exchange sees it."""
+
+    heads: Heads
+
+    def on_response(self, exchange: Exchange) -> None:
+        """`exchange.response` is there."""
+
+    def release(self, size: int) -> None:
+        """A large body of `size` bytes is no longer held."""
+
+
+class Exchange:
+    """A handler gets it complete and answers it once, at once or later, with `respond`,
+    `not_modified` or `refuse`."""
+
+    __slots__ = (
+        "_line",
+        "body",
+        "fields",
+        "held",
+        "method",
+        "path",
+        "persistence",
+        "query",
+        "response",
+    )
+
+    def __init__(self, line: Line, method: bytes, target: bytes, fields: Fields) -> None:
+        self._line = line
+        self.method = method
+        self.path, _, self.query = target.partition(b"?")
+        self.fields = fields
+        self.body = b""
+        self.held = 0
+        """Bytes of the body that count as a large one."""
+        self.persistence = b""
+        """The Connection field of the response, if it needs one; CLOSE makes it the last."""
+        self.response = b""
+
+    def respond(self, status: int, body: bytes, fields: bytes = b"") -> None:
+        """`fields`: more header fields, each with its CRLF in front."""
+        head = self._line.heads[status]
+        shown = b"" if self.method == b"HEAD" else body
+        self._send(
+            b"".join((head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown))
+        )
+
+    def not_modified(self, fields: bytes) -> None:
+        self._send(b"".join((self._line.heads[304], fields, self.persistence, b"\r\n\r\n")))
+
+    def refuse(self, error: KvorumError) -> None:
+        self.respond(error.status, problem(error), problem_fields(error))
+
+    def _send(self, response: bytes) -> None:
+        self.response = response
+        if self.held:
+            self._line.release(self.held)
+        self._line.on_response(self)

@@ -1,0 +1,45 @@
+"""The bounds of the HTTP server: what one client, and all of them together, may hold of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpLimits:
+    url_bytes: int = 8 << 10
+    head_bytes: int = 16 << 10
+    """Request line and header fields, counted on the raw bytes. Also the most that is fed to
+    the parser at a time while the length of what follows is not known."""
+    header_fields: int = 64
+    chunk_overhead_bytes: int = 16 << 10
+    """What a chunked body may take beyond its content: chunk extensions and trailers."""
+    chunks: int = 10_000
+    pipeline: int = 64
+    """Requests of one connection that wait for their answers."""
+    connections: int = 1024
+    large_body_bytes: int = 64 << 10
+    """From this size on, a body counts into `large_bodies_bytes`."""
+    large_bodies_bytes: int = 256 << 20
+    """Large request bodies held at a time, until they are answered."""
+    unread_bytes: int = 256 << 20
+    """Response bytes that clients have not taken, over all connections."""
+    unread_high_bytes: int = 256 << 10
+    """A connection with more than this unread gets no more of its requests read."""
+    request_s: float = 10.0
+    """From a request's first byte to its last."""
+    idle_s: float = 75.0
+    """Between requests."""
+    unread_s: float = 30.0
+    """In this time a client must take all there is for it, or `unread_step_bytes`."""
+    unread_step_bytes: int = 64 << 10
+    linger_s: float = 2.0
+    """How long input is read and dropped after the last response of a connection, so that
+    the client gets to read that response: closing on unread input resets the connection."""
+    tick_s: float = 0.5
+    """How often deadlines are looked at; they are kept in whole ticks."""
+
+    def ticks(self, seconds: float) -> int:
+        """The least number of ticks that lasts `seconds`."""
+        return math.ceil(seconds / self.tick_s)

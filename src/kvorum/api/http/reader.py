@@ -1,0 +1,330 @@
+"""Bytes in, exchanges out: HTTP/1.x requests by llhttp, with the guards it leaves to us.
+
+llhttp refuses what two parsers in a row could read differently (Transfer-Encoding together
+with Content-Length, a repeated Content-Length, folded lines, spaces before a colon, bare
+line feeds). The reader refuses the rest: other versions than 1.0 and 1.1, anything but one
+sound Host, codings other than chunked, Upgrade and CONNECT, and whatever is over a limit.
+
+Two sizes cannot be seen from the parser's callbacks, because it drops bytes without telling
+(spaces around a field's value, chunk extensions). So raw bytes are counted, a piece of input
+at a time: no piece is longer than `appetite`, and what a piece held beside content is
+overhead of the request it belongs to. Where a pipelined request begins in the middle of a
+piece its overhead counts from the next piece on, so at most one piece passes uncounted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+import httptools
+
+from kvorum.api.http.exchange import Exchange, Fields, Line
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.refusals import (
+    ContentTooLarge,
+    ExpectationFailed,
+    HeadTooLarge,
+    MalformedHttp,
+    NotImplementedHere,
+    UnsupportedHttpVersion,
+    UrlTooLong,
+)
+from kvorum.api.http.response import CLOSE, KEEP_ALIVE
+from kvorum.api.http.router import Endpoint, Router
+from kvorum.model.errors import KvorumError
+
+_BETWEEN, _HEAD, _BODY = range(3)
+
+_MEANINGFUL: Final = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"if-match",
+        b"if-none-match",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
+_SLASH: Final = ord("/")
+_AUTHORITY: Final = re.compile(rb"[^/?]*")
+_VERSION_ERRORS: Final = {"Invalid HTTP version", "Pause on PRI/Upgrade"}
+_CHUNK_FRAMING_BYTES: Final = 16
+"""Size line and line ends of a chunk, at most, without extensions."""
+
+
+class Intake(Line, Protocol):
+    """The connection, as the reader sees it."""
+
+    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """A request is complete. Must not raise."""
+
+    def on_continue_expected(self) -> None:
+        """The client waits for leave to send the body."""
+
+    def hold(self, size: int) -> None:
+        """Account for a large body. Raises Overloaded if there is no room for it."""
+
+
+class RequestReader:
+    __slots__ = (
+        "_body_max",
+        "_chunked",
+        "_chunks",
+        "_content",
+        "_content_length",
+        "_endpoint",
+        "_exchange",
+        "_field_count",
+        "_fields",
+        "_host",
+        "_intake",
+        "_limits",
+        "_overhead",
+        "_parser",
+        "_parts",
+        "_phase",
+        "_router",
+        "_url",
+        "appetite",
+        "begun",
+        "held",
+    )
+
+    _exchange: Exchange
+    _endpoint: Endpoint
+
+    def __init__(self, intake: Intake, router: Router, limits: HttpLimits) -> None:
+        # For the connection's life
+        self._intake = intake
+        self._router = router
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._host = b""
+        self.begun = 0
+        """How many requests have begun."""
+        self.appetite = limits.head_bytes
+        """The most bytes `feed` may be given next."""
+        # For one request
+        self._phase = _BETWEEN
+        self._url = b""
+        self._fields: Fields = {}
+        self._field_count = 0
+        self._overhead = 0
+        self._content = 0
+        self._content_length = 0
+        self._chunked = False
+        self._chunks = 0
+        self._body_max = 0
+        self._parts: list[bytes] = []
+        self.held = 0
+        """What the body being read counts as a large one."""
+
+    @property
+    def reading(self) -> bool:
+        """A request has begun and is not complete."""
+        return self._phase != _BETWEEN
+
+    def close(self) -> None:
+        """Part from the parser, which refers back: nothing is left to the garbage collector."""
+        del self._parser
+
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Raises a KvorumError for a request that is refused; nothing may be fed after that."""
+        phase, begun, content = self._phase, self.begun, self._content
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, KvorumError):
+                raise error.__context__ from None
+            raise
+        except httptools.HttpParserError as error:
+            raise _not_http(str(error)) from error
+        except httptools.HttpParserUpgrade as upgrade:
+            raise NotImplementedHere("wanted a request, got another protocol") from upgrade
+        if self._phase == _BETWEEN:
+            self.appetite = self._limits.head_bytes
+        elif self.begun == begun:
+            self._count(self._overhead + len(piece) - (self._content - content))
+        elif phase == _BETWEEN and self.begun == begun + 1:
+            self._count(len(piece) - self._content)
+        else:
+            self._count(0)
+
+    def _count(self, overhead: int) -> None:
+        """Check the overhead of the unfinished request and set what may come next."""
+        self._overhead = overhead
+        limits = self._limits
+        if self._phase == _HEAD:
+            self.appetite = limits.head_bytes - overhead
+            if self.appetite <= 0:
+                raise HeadTooLarge(
+                    f"wanted a head of at most {limits.head_bytes} bytes, got more",
+                    wanted=f"at most {limits.head_bytes} bytes",
+                )
+        elif self._chunked:
+            self.appetite = limits.head_bytes
+            allowed = limits.chunk_overhead_bytes + _CHUNK_FRAMING_BYTES * self._chunks
+            if overhead > limits.head_bytes + allowed:
+                raise MalformedHttp(
+                    f"wanted at most {limits.chunk_overhead_bytes} bytes of chunk extensions "
+                    f"and trailers, got more"
+                )
+        else:
+            self.appetite = max(limits.head_bytes, self._content_length - self._content)
+
+    # The parser's callbacks, in the order they come for a request
+
+    def on_message_begin(self) -> None:
+        self._phase = _HEAD
+        self.begun += 1
+        self._url = b""
+        self._fields = {}
+        self._field_count = 0
+        self._content = 0
+
+    def on_url(self, part: bytes) -> None:
+        self._url += part
+        if len(self._url) > self._limits.url_bytes:
+            wanted = f"at most {self._limits.url_bytes} bytes"
+            raise UrlTooLong(f"wanted a URL of {wanted}, got more", wanted=wanted)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._field_count += 1
+        if self._field_count > self._limits.header_fields:
+            wanted = f"at most {self._limits.header_fields}"
+            raise HeadTooLarge(f"wanted {wanted} header fields, got more", wanted=wanted)
+        name = name.lower()
+        if name in _MEANINGFUL and self._phase == _HEAD:
+            fields = self._fields
+            if name not in fields:
+                fields[name] = value
+            elif name == b"host":
+                raise MalformedHttp("wanted one Host field, got several")
+            else:
+                fields[name] += b", " + value
+
+    def on_headers_complete(self) -> None:
+        parser, fields = self._parser, self._fields
+        method = parser.get_method()
+        exchange = Exchange(self._intake, method, self._target(), fields)
+        self._exchange = exchange
+        self._endpoint = self._router.resolve(method, exchange.path)
+        if method == b"CONNECT":
+            raise NotImplementedHere("wanted a request, got CONNECT")
+        host = fields.get(b"host")
+        if host != self._host:
+            self._check_host(host)
+        # Only HTTP/1.1 is kept alive without a Connection field.
+        if len(fields) > 1 or host is None or not parser.should_keep_alive():
+            self._prepare(exchange, fields)
+        else:
+            self._content_length = 0
+            self._chunked = False
+        self._phase = _BODY
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+        if self._chunks > self._limits.chunks:
+            raise MalformedHttp(f"wanted at most {self._limits.chunks} chunks, got more")
+
+    def on_body(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._content += len(part)
+        if self._content > self._body_max:
+            raise self._too_large(f"more than {self._body_max}")
+        if self._chunked and not self.held and self._content >= self._limits.large_body_bytes:
+            self._hold(self._body_max)
+
+    def on_message_complete(self) -> None:
+        self._phase = _BETWEEN
+        exchange = self._exchange
+        if self._parts:
+            parts, self._parts = self._parts, []
+            exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            exchange.held, self.held = self.held, 0
+        self._intake.on_request(exchange, self._endpoint)
+
+    # What a head asks for
+
+    def _target(self) -> bytes:
+        """The request target in origin form: /path?query."""
+        url = self._url
+        if b"#" in url:
+            raise MalformedHttp("wanted a request target without fragment, got one with '#'")
+        if url[0] == _SLASH:
+            return url
+        scheme, separator, rest = url.partition(b"://")
+        if not separator or scheme.lower() not in (b"http", b"https"):
+            return url
+        rest = _AUTHORITY.sub(b"", rest, count=1)
+        return rest if rest.startswith(b"/") else b"/" + rest
+
+    def _check_host(self, host: bytes | None) -> None:
+        """A client says the same Host again and again: it is looked at when it changes."""
+        if host is None:
+            if self._parser.get_http_version() == "1.1":
+                raise MalformedHttp("wanted a Host field, got none")
+            return
+        if not _HOST.fullmatch(host):
+            raise MalformedHttp(f"wanted a host and port in Host, got {_shown(host)}")
+        self._host = host
+
+    def _prepare(self, exchange: Exchange, fields: Fields) -> None:
+        """Anything a head asks for beyond a request of HTTP/1.1 without a body."""
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise UnsupportedHttpVersion(f"wanted HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
+        if b"upgrade" in fields:
+            raise NotImplementedHere("wanted a request of HTTP/1.1 alone, got Upgrade")
+        if not self._parser.should_keep_alive():
+            exchange.persistence = CLOSE
+        elif version == "1.0":
+            exchange.persistence = KEEP_ALIVE
+        self._body_max = self._endpoint.body_bytes_max
+        self._chunks = 0
+        self._chunked = b"transfer-encoding" in fields
+        self._content_length = int(fields.get(b"content-length", b"0"))
+        if self._chunked:
+            self._check_coding(fields[b"transfer-encoding"], version)
+        elif self._content_length > self._body_max:
+            raise self._too_large(f"{self._content_length}")
+        elif self._content_length >= self._limits.large_body_bytes:
+            self._hold(self._content_length)
+        if b"expect" in fields and version == "1.1":
+            self._check_expectation(fields[b"expect"])
+
+    def _check_coding(self, coding: bytes, version: str) -> None:
+        if version == "1.0":
+            raise MalformedHttp("wanted HTTP/1.1 with Transfer-Encoding, got HTTP/1.0")
+        if coding.lower() != b"chunked":
+            raise NotImplementedHere(
+                f"wanted chunked as the only Transfer-Encoding, got {_shown(coding)}"
+            )
+
+    def _check_expectation(self, expectation: bytes) -> None:
+        if expectation.lower() != b"100-continue":
+            raise ExpectationFailed(f"wanted Expect: 100-continue, got {_shown(expectation)}")
+        if self._chunked or self._content_length:
+            self._intake.on_continue_expected()
+
+    def _hold(self, size: int) -> None:
+        self._intake.hold(size)
+        self.held = size
+
+    def _too_large(self, got: str) -> ContentTooLarge:
+        wanted = f"a body of at most {self._body_max} bytes" if self._body_max else "no body"
+        return ContentTooLarge(f"wanted {wanted}, got {got} bytes", wanted=wanted)
+
+
+def _not_http(reason: str) -> KvorumError:
+    if reason in _VERSION_ERRORS:
+        return UnsupportedHttpVersion("wanted HTTP/1.1 or HTTP/1.0, got another version")
+    return MalformedHttp(f"wanted an HTTP/1.1 request, got bytes that are none: {reason}")
+
+
+def _shown(value: bytes) -> str:
+    return repr(value[:80].decode("latin-1"))

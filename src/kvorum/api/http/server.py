@@ -1,0 +1,135 @@
+"""The HTTP server: listens, keeps count of what its connections hold, and sweeps deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from typing import Final
+
+from kvorum.api.http.connection import Connection
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.response import Heads
+from kvorum.api.http.router import Router
+from kvorum.model.errors import ConfigError, Overloaded
+from kvorum.runtime.loop import LoopRuntime
+from kvorum.runtime.ports import Cancellable
+
+_logger = logging.getLogger(__name__)
+
+DRAIN_S: Final = 10.0
+_BACKLOG: Final = 1024
+
+
+class HttpServer:
+    """`await start(...)`, then it serves until `await close()`."""
+
+    def __init__(
+        self, runtime: LoopRuntime, router: Router, limits: HttpLimits | None = None
+    ) -> None:
+        self.router = router
+        self.limits = limits or HttpLimits()
+        self.heads = Heads(runtime.wall_ms() / 1000)
+        self._runtime = runtime
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._held = 0
+        self.tick = 0
+        self._listener: asyncio.Server | None = None
+        self._sweeper: Cancellable | None = None
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns the address (port 0 takes a free one). Raises ConfigError."""
+        try:
+            self._listener = await self._runtime.loop.create_server(
+                self._connection, host, port, backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
+        self._sweep()
+        address = self._listener.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def close(self, drain_s: float = DRAIN_S) -> None:
+        """Take no more connections, finish requests that have begun, and close.
+
+        What is not finished after `drain_s` is cut off.
+        """
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_gone(), drain_s)
+        for connection in list(self._connections):
+            connection.abort()
+        await self._all_gone()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    async def _all_gone(self) -> None:
+        while self._connections:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def _connection(self) -> Connection:
+        return Connection(self)
+
+    # The connections' side
+
+    def admit(self, connection: Connection) -> bool:
+        if len(self._connections) >= self.limits.connections:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def hold(self, size: int) -> None:
+        if self._held + size > self.limits.large_bodies_bytes:
+            raise Overloaded(
+                f"wanted at most {self.limits.large_bodies_bytes} bytes of large request bodies "
+                f"at a time, got {size} more",
+                retry_after=1,
+            )
+        self._held += size
+
+    def release(self, size: int) -> None:
+        self._held -= size
+
+    # Once a tick
+
+    def _sweep(self) -> None:
+        self._sweeper = self._runtime.call_later(self.limits.tick_s, self._sweep)
+        self.tick += 1
+        self.heads.set_date(self._runtime.wall_ms() / 1000)
+        unread = {c: c.sweep(self.tick) for c in list(self._connections)}
+        excess = sum(unread.values()) - self.limits.unread_bytes
+        if excess > 0:
+            self._relieve(unread, excess)
+
+    def _relieve(self, unread: dict[Connection, int], excess: int) -> None:
+        """Too much memory waits for slow clients: cut off those that hold the most of it."""
+        for connection in sorted(unread, key=unread.__getitem__, reverse=True):
+            if excess <= 0:
+                return
+            _logger.warning("cut off a client that left %d bytes unread", unread[connection])
+            connection.abort()
+            excess -= unread[connection]
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"wanted to listen on {host}:{port}, but the port is taken; choose another with "
+            "--port or stop the program that has it"
+        )
+    return ConfigError(f"wanted to listen on {host}:{port}, got: {error.strerror or error}")

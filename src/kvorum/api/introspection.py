@@ -1,0 +1,56 @@
+"""What the node tells of itself: GET /status, GET /ring, GET /locate/{key}."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from kvorum.api.gateway import Gateway
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import parse_query, path_key
+from kvorum.api.pending import Pending
+from kvorum.api.ports import Introspection
+from kvorum.api.version_string import subject_of
+from kvorum.model.errors import KvorumError
+from kvorum.model.keys import encode_key
+
+LOCATE_PATH: Final = b"/locate/"
+
+_NO_QUERY: Final[frozenset[str]] = frozenset()
+_LOCATE_QUERY: Final = frozenset({"namespace"})
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class IntrospectionHandlers:
+    __slots__ = ("_gateway", "_node")
+
+    def __init__(self, node: Introspection, gateway: Gateway) -> None:
+        self._node = node
+        self._gateway = gateway
+
+    def status(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        exchange.respond(200, _encode(self._node.status()))
+
+    def ring(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        exchange.respond(200, _encode(self._node.ring()))
+
+    def locate(self, exchange: Exchange) -> None:
+        key = path_key(exchange.path[len(LOCATE_PATH) :])
+        space = parse_query(exchange.query, _LOCATE_QUERY).namespace
+        pending = _Location(exchange, self._gateway, subject_of(space, encode_key(key)))
+        try:
+            self._node.locate(space, key, pending.settle)
+        except KvorumError:
+            self._gateway.admission.leave()
+            raise
+
+
+class _Location(Pending[Any]):
+    __slots__ = ()
+
+    def _answer(self, exchange: Exchange, result: Any) -> None:
+        exchange.respond(200, _encode(result))

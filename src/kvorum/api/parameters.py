@@ -1,0 +1,136 @@
+"""Keys in paths and parameters in queries: percent-encoded UTF-8, read strictly.
+
+A path is never normalised, so `.` and `..` are keys like any other. A slash separates parts
+of a path; one that belongs to a key is written %2F. `+` in a query is a plus.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from kvorum.model.errors import InvalidKey, RequestError
+from kvorum.model.keys import is_namespace_name
+
+DEFAULT_NAMESPACE: Final = "default"
+COUNT_MAX: Final = 9999
+"""Of replicas asked for; whether there are as many is the coordinator's to check."""
+TIMEOUT_MS_MAX: Final = 60_000
+PAGE_ENTRIES_MAX: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a query may say; each call takes some of it."""
+
+    namespace: str = DEFAULT_NAMESPACE
+    r: int = 0
+    w: int = 0
+    """Of replicas; 0 is the namespace's default."""
+    timeout_ms: int = 0
+    valueVersion: str | None = None  # noqa: N815 (its name in the query)
+    cursor: str | None = None
+    limit: int = 0
+    """0 is the API's default."""
+
+
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+_NO_OPTIONS: Final = Options()
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+
+
+def path_key(part: bytes) -> str:
+    """The key that `part` of a path spells. Raises InvalidKey."""
+    if b"/" in part:
+        raise InvalidKey("wanted a key as one part of the path, got a '/'; write it as %2F")
+    try:
+        return _decode(part)
+    except ValueError as error:
+        raise InvalidKey(f"wanted a key of percent-encoded UTF-8, got {error}") from error
+
+
+def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
+    """Raises RequestError, unless every parameter is one of `allowed`, sound, and there once."""
+    if not query:
+        return _NO_OPTIONS
+    options: dict[str, Any] = {}
+    for pair in query.split(b"&"):
+        raw_name, _, raw_value = pair.partition(b"=")
+        try:
+            name, value = _decode(raw_name), _decode(raw_value)
+        except ValueError as error:
+            raise RequestError(
+                f"wanted query parameters of percent-encoded UTF-8, got {error}"
+            ) from error
+        if name not in allowed:
+            raise RequestError(f"wanted query parameters of {_listed(allowed)}, got {name[:80]!r}")
+        if name in options:
+            raise RequestError(f"wanted query parameter {name} once, got it several times")
+        options[name] = _READERS[name](name, value)
+    return Options(**options)
+
+
+def checked_namespace(name: str) -> str:
+    """Raises RequestError if no namespace can be called `name`."""
+    if not is_namespace_name(name):
+        raise RequestError(
+            "wanted a namespace of 1 to 64 characters from A-Z a-z 0-9 _ . - that begins with "
+            f"a letter or digit, got {name[:80]!r}"
+        )
+    return name
+
+
+def _text(_name: str, value: str) -> str:
+    return value
+
+
+def _namespace(_name: str, value: str) -> str:
+    return checked_namespace(value)
+
+
+def _number(name: str, value: str) -> int:
+    most = _MOST[name]
+    if not _NUMBER.fullmatch(value) or int(value) > most:
+        raise RequestError(
+            f"wanted {name} as a number from 1 to {most}, got {value[:80]!r}",
+            wanted=f"1..{most}",
+            got=value[:80],
+        )
+    return int(value)
+
+
+_READERS: Final[dict[str, Callable[[str, str], str | int]]] = {
+    "namespace": _namespace,
+    "r": _number,
+    "w": _number,
+    "timeout_ms": _number,
+    "valueVersion": _text,
+    "cursor": _text,
+    "limit": _number,
+}
+_MOST: Final = {
+    "r": COUNT_MAX,
+    "w": COUNT_MAX,
+    "timeout_ms": TIMEOUT_MS_MAX,
+    "limit": PAGE_ENTRIES_MAX,
+}
+
+
+def _decode(raw: bytes) -> str:
+    """Raises ValueError, with what was got as its message."""
+    if b"%" not in raw:
+        return raw.decode("ascii")
+    bad = _BAD_ESCAPE.search(raw)
+    if bad:
+        raise ValueError(f"{bad.group().decode('ascii')!r}, which is no escape")
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"bytes that are no UTF-8 ({error.reason})") from error
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "no name"

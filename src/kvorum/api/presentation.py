@@ -1,0 +1,99 @@
+"""Records as JSON for clients.
+
+A record is shown by its latest live version, with what all of them share as metadata:
+
+    "value": 1,
+    "metadata": {"valueVersion": "...", "clock": [["n1", 3, 1700000000000]], "hash": "..."}
+
+Where versions are concurrent, "siblings" lists all of them, the latest first, each with the
+clock entry of its own write. Values are bytes that go out as they came in; JSON is put
+together around them as text, never through an encoder.
+
+The hash is XXH3-128 over namespace, NUL, key, NUL and the value's bytes: it tells equal
+values apart from different ones without comparing them, and is no proof against an attacker.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import xxhash
+
+from kvorum.api.version_string import VersionStrings
+from kvorum.model.record import BINARY, JSON, Context, Record, Version
+
+_NAMES_MAX: Final = 4096
+_ENCODING: Final = {JSON: "", BINARY: ',"encoding":"base64"'}
+
+
+class Presenter:
+    __slots__ = ("_actor_name", "_openings", "_versions")
+
+    def __init__(self, versions: VersionStrings, actor_name: Callable[[int], str]) -> None:
+        self._versions = versions
+        self._actor_name = actor_name
+        self._openings: dict[int, str] = {}
+        """Actor to the start of its clock entries."""
+
+    def found(self, subject: bytes, record: Record) -> tuple[str, bytes]:
+        """(valueVersion, members) of a record that is read and has live versions."""
+        version, latest, metadata = self._described(subject, record)
+        return version, b'"value":%b,%b' % (_text(latest), metadata)
+
+    def written(self, subject: bytes, record: Record) -> tuple[str, bytes]:
+        """(valueVersion, members) of a record that was written: all but its value."""
+        version, _, metadata = self._described(subject, record)
+        return version, metadata
+
+    def _described(self, subject: bytes, record: Record) -> tuple[str, Version, bytes]:
+        """(valueVersion, latest version, metadata and siblings)."""
+        context, versions = record.context, record.versions
+        live = versions if len(versions) == 1 else record.live_versions()
+        latest = live[0]
+        version = self._versions.write(subject, context)
+        metadata = (
+            f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
+            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}}}'
+        ).encode()
+        if len(live) > 1:
+            siblings = b",".join([self._sibling(subject, v) for v in live])
+            metadata += b',"siblings":[%b]' % siblings
+        return version, latest, metadata
+
+    def _sibling(self, subject: bytes, version: Version) -> bytes:
+        metadata = (
+            f'{{"clock":[{self._clock((version.dot,))}],'
+            f'"hash":"{content_hash(subject, version.value)}"{_ENCODING[version.kind]}}}'
+        ).encode()
+        return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
+
+    def _clock(self, context: Context) -> str:
+        openings = self._openings
+        return ",".join(
+            [
+                f"{openings.get(e.actor) or self._opening(e.actor)}{e.counter},{e.timestamp}]"
+                for e in context
+            ]
+        )
+
+    def _opening(self, actor: int) -> str:
+        """`["name",`: names are looked up and escaped once."""
+        if len(self._openings) >= _NAMES_MAX:
+            self._openings.clear()
+        name = msgspec.json.encode(self._actor_name(actor)).decode()
+        opening = self._openings[actor] = f"[{name},"
+        return opening
+
+
+def _text(version: Version) -> bytes:
+    if version.kind == BINARY:
+        return b'"%b"' % binascii.b2a_base64(version.value, newline=False)
+    return version.value
+
+
+def content_hash(subject: bytes, value: bytes) -> str:
+    """`subject` is of namespace and key, see `version_string.py`."""
+    return xxhash.xxh3_128_hexdigest(subject + value)

@@ -1,0 +1,40 @@
+"""valueVersion: a record's context as an opaque string that only works for its own key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kvorum.api.seal import Forged, Seal
+from kvorum.model.errors import InvalidVersion
+from kvorum.model.record import Context
+
+_PURPOSE: Final = 1
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Context).decode
+
+
+def subject_of(namespace: str, key: bytes) -> bytes:
+    """What a version string or a hash is bound to."""
+    return b"%b\0%b\0" % (namespace.encode(), key)
+
+
+class VersionStrings:
+    __slots__ = ("_seal",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._seal = Seal(secret, _PURPOSE)
+
+    def write(self, subject: bytes, context: Context) -> str:
+        return self._seal.seal(subject, _encode(context))
+
+    def read(self, subject: bytes, text: str) -> Context:
+        """Raises InvalidVersion if this cluster never gave out `text` for `subject`."""
+        try:
+            return _decode(self._seal.open(subject, text))
+        except (Forged, msgspec.DecodeError) as error:
+            raise InvalidVersion(
+                f"wanted a valueVersion this cluster gave for this key, got another text: {error}"
+            ) from error

@@ -1,0 +1,154 @@
+"""Many connections, each asking again as soon as it is answered: a closed loop.
+
+The number of requests in flight is fixed, so latency is that of a server under exactly this
+many callers; a slow server is asked less, not later. Connections are spread over the servers
+in turn. What goes wrong is counted, and the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final
+
+from kvorum.bench import reasons
+from kvorum.bench.lane import Lane
+from kvorum.bench.measurement import Measurement
+from kvorum.bench.workload import Operation, Source
+from kvorum.client.url import host_port
+from kvorum.model.address import Address
+from kvorum.model.errors import ConnectionFailed
+
+Progress = Callable[[int], object]
+"""Told now and then how many operations have ended."""
+
+_TICK_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`timeout_s` is for each operation. Each of the others ends the run when it is reached,
+    and so does the end of the source."""
+
+    timeout_s: float
+    duration_s: float | None = None
+    operations: int | None = None
+    errors: int | None = None
+
+
+async def drive(
+    servers: Sequence[Address],
+    connections: int,
+    source: Source,
+    limits: Limits,
+    progress: Progress,
+) -> Measurement:
+    """Put the load of `source` on `servers`.
+
+    Raises ConnectionFailed if a server cannot be reached at the start.
+    """
+    run = _Run(source, limits)
+    lanes = [Lane(run, servers[i % len(servers)]) for i in range(connections)]
+    try:
+        for lane in lanes:
+            await _connect(lane)
+        return await run.to_the_end(lanes, progress)
+    finally:
+        for lane in lanes:
+            lane.close()
+
+
+async def _connect(lane: Lane) -> None:
+    try:
+        await lane.connect()
+    except OSError as error:
+        raise ConnectionFailed(
+            f"wanted a server at {host_port(lane.server)}, got: {reasons.of_os_error(error)}; "
+            "start it, or name another"
+        ) from error
+
+
+class _Run:
+    """What the lanes of a run share."""
+
+    __slots__ = (
+        "_all_ended",
+        "_done",
+        "_duration_s",
+        "_end_ns",
+        "_errors_left",
+        "_lanes_left",
+        "_last_ns",
+        "_measurement",
+        "_operations_left",
+        "_source",
+        "timeout_s",
+    )
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.timeout_s = limits.timeout_s
+        self._source = source
+        self._measurement = Measurement()
+        self._duration_s = limits.duration_s
+        self._end_ns = math.inf
+        self._operations_left = math.inf if limits.operations is None else limits.operations
+        self._errors_left = math.inf if limits.errors is None else limits.errors
+        self._lanes_left = 0
+        self._all_ended = asyncio.Event()
+        self._done = 0
+        self._last_ns = 0
+
+    async def to_the_end(self, lanes: list[Lane], progress: Progress) -> Measurement:
+        self._lanes_left = len(lanes)
+        start_ns = self._last_ns = perf_counter_ns()
+        if self._duration_s is not None:
+            self._end_ns = start_ns + self._duration_s * 1e9
+        for lane in lanes:
+            lane.start()
+        while not self._all_ended.is_set():
+            await self._tick(lanes)
+            progress(self._done)
+        # A lane that waited for its timeout says nothing of the rate of the others.
+        self._measurement.elapsed_s = (self._last_ns - start_ns) / 1e9
+        return self._measurement
+
+    async def _tick(self, lanes: list[Lane]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TICK_S):
+                await self._all_ended.wait()
+        since_ns = perf_counter_ns() - int(self.timeout_s * 1e9)
+        for lane in lanes:
+            lane.give_up_if_began_before(since_ns)
+
+    # the lanes' side
+
+    def next_operation(self, now_ns: int) -> Operation | None:
+        if self.is_over(now_ns):
+            return None
+        self._operations_left -= 1
+        operation = self._source.next()
+        if operation is None:
+            self._operations_left = 0
+        return operation
+
+    def is_over(self, now_ns: int) -> bool:
+        return now_ns >= self._end_ns or self._operations_left <= 0 or self._errors_left <= 0
+
+    def on_success(self, kind: str, began_ns: int, now_ns: int) -> None:
+        self._done += 1
+        self._last_ns = now_ns
+        self._measurement.succeeded(kind, now_ns - began_ns)
+
+    def on_error(self, kind: str, reason: str) -> None:
+        self._done += 1
+        self._errors_left -= 1
+        self._measurement.failed(kind, reason)
+
+    def on_lane_ended(self) -> None:
+        self._lanes_left -= 1
+        if not self._lanes_left:
+            self._all_ended.set()

@@ -1,0 +1,55 @@
+"""All that defines a bench run, as one value: it is repeated by running the same plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from kvorum.model.address import Address
+from kvorum.model.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    servers: tuple[Address, ...]
+    workload: str
+    distribution: str
+    keys: int
+    value_size: int
+    connections: int
+    duration_s: float
+    operations: int | None
+    """Also ends the run, if it comes before `duration_s`."""
+    processes: int
+    timeout_s: float
+    seed: int
+    namespace: str | None = None
+    read_quorum: int | None = None
+    write_quorum: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.connections < self.processes:
+            raise ConfigError(
+                f"wanted at least one connection for each of {self.processes} processes, "
+                f"got {self.connections}; give more --connections or fewer --processes"
+            )
+
+    def share(self, index: int) -> Share:
+        """What process `index` has to do."""
+        n = self.processes
+        operations = None if self.operations is None else _part(self.operations, n, index)
+        return Share(index, _part(self.connections, n, index), operations)
+
+    def rng(self, purpose: str, index: int) -> Random:
+        return Random(f"{self.seed}/{purpose}/{index}")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    index: int
+    connections: int
+    operations: int | None
+
+
+def _part(whole: int, parts: int, index: int) -> int:
+    return whole // parts + (index < whole % parts)

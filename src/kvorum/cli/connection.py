@@ -1,0 +1,73 @@
+"""The options of every command that asks a cluster, and the client they describe."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from kvorum.client.synchronous import Client
+    from kvorum.client.url import Target
+
+_R = TypeVar("_R")
+
+_server = click.option(
+    "--server",
+    metavar="HOST:PORT[,...]",
+    envvar="KVORUM_SERVER",
+    default="127.0.0.1:7400",
+    show_default=True,
+    show_envvar=True,
+    help="Any servers of the cluster; they are tried in turn.",
+)
+_namespace = click.option(
+    "--namespace",
+    metavar="NAME",
+    envvar="KVORUM_NAMESPACE",
+    show_envvar=True,
+    help="Where the keys are.  [default: the cluster's]",
+)
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a request may take.",
+)
+
+
+def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
+    """Gives `command` its connection options, as one Target in place of its first argument."""
+
+    @functools.wraps(command)
+    def with_target(
+        *, server: str, timeout: float, namespace: str | None = None, **options: Any
+    ) -> _R:
+        return command(_target(server, namespace, timeout), **options)
+
+    return _server(_timeout(with_target))
+
+
+def asks_namespace(command: Callable[..., _R]) -> Callable[..., _R]:
+    """The same for a command whose keys are in a namespace."""
+    return _namespace(asks_cluster(command))
+
+
+def open_client(target: Target) -> Client:
+    from kvorum.client.synchronous import Client
+
+    return Client(target)
+
+
+def _target(server: str, namespace: str | None, timeout: float) -> Target:
+    from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
+
+    return Target(
+        parse_servers(server),
+        None if namespace is None else check_namespace(namespace),
+        check_timeout(timeout),
+    )

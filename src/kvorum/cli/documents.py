@@ -1,0 +1,65 @@
+"""The documents in which a server speaks of its cluster, as far as tables show them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class StatusNode(msgspec.Struct):
+    name: str
+    http: str
+    peer: str
+    up: bool
+    dc: str = ""
+    rack: str = ""
+    host: str = ""
+    weight: float = 1.0
+    hints_owed: int = 0
+
+
+class StatusNamespace(msgspec.Struct):
+    replicas: int
+    read: int
+    write: int
+    durability: str
+
+
+class Status(msgspec.Struct):
+    cluster: str
+    epoch: int
+    node: str
+    version: str
+    uptime_s: float
+    nodes: list[StatusNode]
+    namespaces: dict[str, StatusNamespace]
+
+
+class RingNode(msgspec.Struct):
+    name: str
+    weight: float
+    tokens: int
+    primary: int
+    replica: int
+    share: float
+    fair_share: float
+
+
+class Ring(msgspec.Struct):
+    partitions: int
+    nodes: list[RingNode]
+    balance: float
+
+
+class Replica(msgspec.Struct):
+    node: str
+    up: bool
+    state: str
+    clock: list[tuple[str, int, int]] | None = None
+
+
+class Location(msgspec.Struct):
+    key: str
+    namespace: str
+    token: str
+    partition: int
+    replicas: list[Replica]

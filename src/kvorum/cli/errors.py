@@ -1,0 +1,117 @@
+"""How errors reach the user of a command: one line on stderr and a stable exit code.
+
+With `-o json` the line is JSON: {"error": {"code", "message", "outcome", ...details}}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Final
+
+import click
+
+from kvorum.model.errors import (
+    ConfigError,
+    KvorumError,
+    NamespaceNotFound,
+    NotFound,
+    PreconditionFailed,
+    RequestError,
+)
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    NOT_FOUND = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    UNKNOWN = 4
+    CONFIG = 5
+    REFUSED = 6
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+EXIT_CODES: Final = {
+    ExitCode.OK: "done",
+    ExitCode.NOT_FOUND: "there is no such key or namespace",
+    ExitCode.USAGE: "the command or the request is wrong",
+    ExitCode.UNAVAILABLE: "the cluster could not do it; nothing was changed",
+    ExitCode.UNKNOWN: "it may or may not have been done: look before you repeat it",
+    ExitCode.CONFIG: "a file, an option or a directory is wrong",
+    ExitCode.REFUSED: "a condition did not hold, or lines of a file were rejected",
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.BROKEN_PIPE: "nobody read the output to its end",
+}
+
+
+NEXT_STEP: Final = "next_step"
+"""The detail of an error in which a command says how to go on."""
+
+
+class Interrupted(Exception):
+    """A signal ended the command, which has cleaned up behind itself."""
+
+
+def exit_code(error: KvorumError) -> ExitCode:
+    if error.outcome == "unknown":
+        return ExitCode.UNKNOWN
+    match error:
+        case NotFound() | NamespaceNotFound():
+            return ExitCode.NOT_FOUND
+        case PreconditionFailed():
+            return ExitCode.REFUSED
+        case RequestError():
+            return ExitCode.USAGE
+        case ConfigError():
+            return ExitCode.CONFIG
+    return ExitCode.UNAVAILABLE
+
+
+def print_failure(error: KvorumError, as_json: bool) -> None:
+    stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
+    _print({**error.details, **stated}, f"{error.message}{_next_step(error)}", as_json)
+
+
+def print_misuse(error: click.UsageError, as_json: bool) -> None:
+    command = error.ctx.command_path if error.ctx else "kvorum"
+    message = f"{error.format_message().rstrip('.')}; see '{command} --help'"
+    _print({"code": "usage", "message": message, "outcome": "none"}, message, as_json)
+
+
+def print_interruption(as_json: bool) -> None:
+    message = "interrupted"
+    _print({"code": message, "message": message, "outcome": "unknown"}, message, as_json)
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """True if a command line says `-o json`, even if it is wrong otherwise."""
+    if "--" in words:
+        words = words[: words.index("--")]
+    joined = {"-ojson", "--output=json"}
+    return any(
+        word in joined or (word == "json" and before in ("-o", "--output"))
+        for before, word in zip(("", *words), words, strict=False)
+    )
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, and without anything that could steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+def _next_step(error: KvorumError) -> str:
+    """What a message does not say itself. (A server's `advice` is for callers of its API.)"""
+    step = error.details.get(NEXT_STEP)
+    if isinstance(step, str):
+        return f"; {step}"
+    if error.outcome == "unknown":
+        return "; it may have been carried out: read before you repeat it"
+    return ""
+
+
+def _print(error: dict[str, Any], text: str, as_json: bool) -> None:
+    line = json.dumps({"error": error}, default=str) if as_json else f"error: {one_line(text)}"
+    click.echo(line, err=True)

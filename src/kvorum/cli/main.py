@@ -1,0 +1,135 @@
+"""The program `kvorum`: a group of commands that are loaded when they are called.
+
+Every error a command raises on purpose meets its user here, as one line and an exit code.
+What still ends in a traceback is a fault of the program.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Any, Final, NamedTuple
+
+import click
+
+from kvorum import __version__
+from kvorum.cli.errors import (
+    EXIT_CODES,
+    ExitCode,
+    Interrupted,
+    exit_code,
+    print_failure,
+    print_interruption,
+    print_misuse,
+    wants_json,
+)
+from kvorum.model.errors import KvorumError
+
+
+class Lazy(NamedTuple):
+    """A command that is not loaded: where it is, and its line of help."""
+
+    module: str
+    name: str
+    help: str
+
+
+SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
+    "Run": {
+        "demo": Lazy("kvorum.cli.demo", "demo", "See a cluster lose a node, and no data."),
+        "up": Lazy("kvorum.cli.up", "up", "Run a local cluster of several nodes."),
+        "serve": Lazy("kvorum.cli.serve", "serve", "Run one node."),
+    },
+    "Data": {
+        "set": Lazy("kvorum.cli.data", "set_value", "Store a value under a key."),
+        "get": Lazy("kvorum.cli.data", "get", "Print the value of a key."),
+        "delete": Lazy("kvorum.cli.data", "delete", "Delete a key."),
+        "import": Lazy("kvorum.cli.importing", "import_file", "Store the entries of a file."),
+        "export": Lazy("kvorum.cli.exporting", "export", "Write all entries to a file."),
+    },
+    "Look": {
+        "status": Lazy("kvorum.cli.inspect", "status", "Show the nodes of a cluster."),
+        "ring": Lazy("kvorum.cli.inspect", "ring", "Show how the nodes share the data."),
+        "locate": Lazy("kvorum.cli.inspect", "locate", "Show which nodes hold a key."),
+    },
+    "Try": {
+        "bench": Lazy("kvorum.cli.bench", "bench", "Put load on a cluster and measure it."),
+        "sim": Lazy("kvorum.cli.sim", "sim", "Search simulated clusters for lost writes."),
+    },
+}
+COMMANDS: Final = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
+
+_WORDS: Final = "kvorum.words"
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
+            return None
+        command = getattr(importlib.import_module(lazy.module), lazy.name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS:
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f", did you mean '{close[0]}'" if close else ""
+            raise click.UsageError(f"there is no command '{name}'{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, lazy.help) for name, lazy in section.items()])
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), text) for code, text in EXIT_CODES.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        as_json = wants_json(ctx.meta[_WORDS])
+        try:
+            return super().invoke(ctx)
+        except KvorumError as error:
+            print_failure(error, as_json)
+            ctx.exit(exit_code(error))
+        except click.UsageError as error:
+            print_misuse(error, as_json)
+            ctx.exit(ExitCode.USAGE)
+        except BrokenPipeError:
+            # Nobody reads on, as in `kvorum export | head`; nor must the flush at exit try.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(ExitCode.BROKEN_PIPE)
+        except (KeyboardInterrupt, Interrupted):
+            print_interruption(as_json)
+            ctx.exit(ExitCode.INTERRUPTED)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="kvorum", message="%(prog)s %(version)s")
+def main() -> None:
+    """kvorum, a replicated key-value store.
+
+    \b
+    kvorum demo                          what it does, in less than a minute
+    kvorum up -n 3 --data-dir data       a cluster on this machine
+    kvorum set greeting '{"en": "hi"}'   store something in it
+    kvorum get greeting                  and read it back
+
+    Commands that ask a cluster take --server HOST:PORT[,HOST:PORT...] or read KVORUM_SERVER;
+    any of its servers will do. '-o json' prints for programs, errors too.
+    """

@@ -1,0 +1,99 @@
+"""Reading a cluster's topology file and its secret from disk.
+
+The secret comes from the first of
+
+    KVORUM_CLUSTER_SECRET    the environment variable, as its bytes
+    secret_file              named in the topology file, relative to its directory
+
+One line break at the end is no part of it: editors and `openssl rand` add one, `$(...)` in
+a shell takes one away. A secret file that its group or others may touch is refused, and so
+is one that is no plain file. Its mode is asked of the open file, not of the path, so
+nobody can swap the file in between.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from kvorum.model.errors import ConfigError
+from kvorum.model.topology import SECRET_BYTES_MIN, Topology
+from kvorum.model.topology_toml import parse_topology, secret_file_in
+
+SECRET_VARIABLE: Final = "KVORUM_CLUSTER_SECRET"
+TOPOLOGY_BYTES_MAX: Final = 1 << 20
+SECRET_BYTES_MAX: Final = 4096
+
+
+def load_topology(path: Path, environ: Mapping[str, str] = os.environ) -> Topology:
+    """The topology in the TOML file `path`. Raises ConfigError, which names the file."""
+    text = _read_text(path)
+    named = secret_file_in(text, str(path))
+    if SECRET_VARIABLE in environ:
+        secret = _checked(os.fsencode(environ[SECRET_VARIABLE]), SECRET_VARIABLE)
+    elif named is not None:
+        secret = _read_secret(path.parent / named)
+    else:
+        secret = None
+    return parse_topology(text, str(path), secret)
+
+
+def _read_text(path: Path) -> str:
+    descriptor = _opened(path, "a topology file")
+    with open(descriptor, "rb") as file:
+        data = file.read(TOPOLOGY_BYTES_MAX + 1)
+    if len(data) > TOPOLOGY_BYTES_MAX:
+        raise ConfigError(
+            f"{path}: wanted a topology file of at most {TOPOLOGY_BYTES_MAX} bytes, got more; "
+            "check that it is the right file"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: wanted TOML in UTF-8, got other bytes at {error.start}; save it as UTF-8"
+        ) from error
+
+
+def _read_secret(path: Path) -> bytes:
+    descriptor = _opened(path, "a secret file")
+    with open(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigError(
+                f"{path}: wanted a secret file with mode 0600, got {mode:04o}; "
+                f"run `chmod 600 {path}`, and choose a new secret if others may have read it"
+            )
+        data = file.read(SECRET_BYTES_MAX + 1)
+    return _checked(data, str(path))
+
+
+def _opened(path: Path, what: str) -> int:
+    """A descriptor of the plain file `path`."""
+    try:
+        # Not to hang on a named pipe that nobody writes to.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            f"{path}: wanted {what}, got: {reason}; check the path and its permissions"
+        ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConfigError(f"{path}: wanted {what}, got something that is no plain file")
+    return descriptor
+
+
+def _checked(data: bytes, source: str) -> bytes:
+    """The secret in `data`, without its line break."""
+    secret = data.removesuffix(b"\n").removesuffix(b"\r")
+    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
+        raise ConfigError(
+            f"{source}: wanted a secret of {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes, "
+            f"got {min(len(secret), SECRET_BYTES_MAX + 1)}; "
+            "make one with `openssl rand -base64 32`"
+        )
+    return secret

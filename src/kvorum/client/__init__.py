@@ -1,0 +1,15 @@
+"""The Python client: one asynchronous implementation and a synchronous face over it.
+
+url          kvorum://host:port,host:port?namespace=...&timeout=...
+values       Python value <-> JSON text
+entry        what a read returns
+requests     the HTTP API, outgoing: pure values
+answers      the HTTP API, incoming: entries and typed errors
+connection   one HTTP/1.1 connection
+pool         the connections to one server
+servers      which server to ask first
+backoff      how long to wait before asking again
+calls        one call: attempts, failover, repeats, one deadline
+bulk         many entries: requests of bounded size, several in flight
+asynchronous, synchronous   the two faces
+"""

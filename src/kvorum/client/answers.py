@@ -1,0 +1,241 @@
+"""The HTTP API as it comes in: entries, lists of outcomes, and errors with their types.
+
+A problem (RFC 9457) carries a stable `code`, which names the error's class, and `outcome`.
+What a server leaves open is read with caution: an answer to a write that makes no sense has
+the outcome "unknown".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.values import JsonText
+from kvorum.model import errors
+from kvorum.model.errors import KvorumError, Outcome, ProtocolError
+
+Result = Entry | KvorumError
+"""What became of one item of a list."""
+
+_CREATED: Final = 201
+_OWN_FIELDS: Final = {"type", "title", "status", "detail", "instance", "code", "outcome"}
+_RESERVED: Final = {"self", "message"}
+_EXCERPT_BYTES: Final = 80
+_NO_VALUE: Final = msgspec.Raw()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; `in_doubt` is what is known of the request's effect if it says nothing."""
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+    in_doubt: Outcome = "none"
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    value_version: str | None = None
+    clock: list[tuple[str, int, int]] = []
+    hash: str | None = None
+    encoding: str | None = None
+
+
+class _Sibling(msgspec.Struct):
+    value: msgspec.Raw
+    metadata: _Metadata
+
+
+class _Found(msgspec.Struct):
+    value: msgspec.Raw
+    metadata: _Metadata
+    siblings: list[_Sibling] = []
+    key: str = ""
+
+
+class _Written(msgspec.Struct):
+    metadata: _Metadata
+    siblings: list[_Sibling] = []
+
+
+class _Item(msgspec.Struct):
+    status: int
+    value: msgspec.Raw = _NO_VALUE
+    metadata: _Metadata | None = None
+    siblings: list[_Sibling] = []
+    error: dict[str, Any] | None = None
+
+
+class _Items(msgspec.Struct):
+    entries: list[_Item]
+
+
+class _Page(msgspec.Struct):
+    entries: list[_Found]
+    cursor: str | None = None
+
+
+_T = TypeVar("_T")
+
+_found: Final = msgspec.json.Decoder(_Found)
+_written: Final = msgspec.json.Decoder(_Written)
+_items: Final = msgspec.json.Decoder(_Items)
+_page: Final = msgspec.json.Decoder(_Page)
+_object: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def found(key: str, answer: Answer) -> Entry:
+    """The entry a get or a delete answered."""
+    body = _decode(_found, answer)
+    return _entry(key, _text(body.value, body.metadata), body.metadata, body.siblings)
+
+
+def written(key: str, text: JsonText, answer: Answer) -> Entry:
+    """The entry as it is after a put of `text`."""
+    body = _decode(_written, answer)
+    created = answer.status == _CREATED
+    return _entry(key, text, body.metadata, body.siblings, created=created)
+
+
+def found_many(keys: list[str], answer: Answer) -> list[Result]:
+    return [
+        _item_error(item, answer)
+        if item.metadata is None or item.value is _NO_VALUE
+        else _entry(key, _text(item.value, item.metadata), item.metadata, item.siblings)
+        for key, item in zip(keys, _decode_items(answer, len(keys)), strict=True)
+    ]
+
+
+def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Result]:
+    return [
+        _item_error(item, answer)
+        if item.metadata is None
+        else _entry(key, text, item.metadata, item.siblings, created=item.status == _CREATED)
+        for (key, text), item in zip(items, _decode_items(answer, len(items)), strict=True)
+    ]
+
+
+def page(answer: Answer) -> tuple[list[Entry], str | None]:
+    """(entries, cursor of the next page or None)."""
+    body = _decode(_page, answer)
+    entries = [
+        _entry(e.key, _text(e.value, e.metadata), e.metadata, e.siblings) for e in body.entries
+    ]
+    return entries, body.cursor
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """A JSON object as it is."""
+    return _decode(_object, answer)
+
+
+def error(answer: Answer) -> KvorumError:
+    """The error an answer other than 2xx stands for."""
+    try:
+        problem = _object.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        problem = {"detail": f"HTTP {answer.status}: {_excerpt(answer.body)}"}
+    if answer.retry_after is not None:
+        problem.setdefault("retry_after", answer.retry_after)
+    return _error(problem, answer.status, answer.in_doubt)
+
+
+def _error(problem: dict[str, Any], status: int, in_doubt: Outcome) -> KvorumError:
+    message = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+    outcome = "none" if in_doubt == "none" else _stated_outcome(problem, status)
+    details = {k: v for k, v in problem.items() if k not in _OWN_FIELDS | _RESERVED}
+    code = problem.get("code")
+    if isinstance(code, str) and code in errors.BY_CODE:
+        return errors.from_code(code, message, outcome, details)
+    made = _class_of_status(status)(message, outcome=outcome, **details)
+    if isinstance(code, str):
+        made.code = code
+    return made
+
+
+def _stated_outcome(problem: dict[str, Any], status: int) -> Outcome:
+    stated = problem.get("outcome", "none" if status < 500 else "unknown")
+    return "none" if stated == "none" else "unknown"
+
+
+def _class_of_status(status: int) -> type[KvorumError]:
+    """For a code this client does not know, or an answer without one (a proxy's, say)."""
+    if status == 504:
+        return errors.TimeoutExpired
+    if status in (429, 502, 503):
+        return errors.UnavailableError
+    if 400 <= status < 500:
+        return errors.RequestError
+    return KvorumError
+
+
+def _item_error(item: _Item, answer: Answer) -> KvorumError:
+    if item.error is None:
+        return _senseless(answer, f"an item of status {item.status} with neither entry nor error")
+    return _error(item.error, item.status, answer.in_doubt)
+
+
+def _entry(
+    key: str,
+    text: JsonText,
+    metadata: _Metadata,
+    siblings: list[_Sibling],
+    *,
+    created: bool = False,
+) -> Entry:
+    return Entry(
+        key,
+        text.json,
+        binary=text.binary,
+        version=metadata.value_version,
+        clock=_clock(metadata),
+        hash=metadata.hash,
+        siblings=tuple(map(_sibling, siblings)),
+        created=created,
+    )
+
+
+def _sibling(sibling: _Sibling) -> Sibling:
+    metadata = sibling.metadata
+    text = _text(sibling.value, metadata)
+    return Sibling(text.json, binary=text.binary, clock=_clock(metadata), hash=metadata.hash)
+
+
+def _clock(metadata: _Metadata) -> tuple[ClockEntry, ...]:
+    return tuple(map(ClockEntry._make, metadata.clock))
+
+
+def _text(value: msgspec.Raw, metadata: _Metadata) -> JsonText:
+    return JsonText(bytes(value), metadata.encoding == "base64")
+
+
+def _decode_items(answer: Answer, wanted: int) -> list[_Item]:
+    items = _decode(_items, answer).entries
+    if len(items) != wanted:
+        raise _senseless(answer, f"{len(items)} outcomes for {wanted} entries")
+    return items
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], answer: Answer) -> _T:
+    try:
+        return decoder.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+        raise _senseless(answer, f"{_excerpt(answer.body)} ({cause})") from cause
+
+
+def _senseless(answer: Answer, got: str) -> ProtocolError:
+    return ProtocolError(
+        f"wanted an answer of the kvorum HTTP API, got {got}; is this a kvorum server?",
+        outcome=answer.in_doubt,
+    )
+
+
+def _excerpt(body: bytes) -> str:
+    return repr(body[:_EXCERPT_BYTES].decode(errors="replace"))

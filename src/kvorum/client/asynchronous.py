@@ -1,0 +1,290 @@
+"""The client for asyncio programs.
+
+    async with kvorum.aio.connect("kvorum://127.0.0.1:7400,127.0.0.1:7401") as store:
+        await store.set("greeting", {"en": "hello"})
+        await store.get("greeting")
+
+Connecting is lazy: the first call opens the first connection. A client belongs to the event
+loop of its first call and may be used by any number of that loop's tasks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from kvorum.client import answers, requests
+from kvorum.client.answers import Result
+from kvorum.client.backoff import Backoff
+from kvorum.client.bulk import Bulk, Question
+from kvorum.client.calls import Calls
+from kvorum.client.entry import Entry
+from kvorum.client.servers import Servers
+from kvorum.client.url import DEFAULT_URL, Target, check_timeout, parse_url
+from kvorum.client.values import JsonText, encode_value
+from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError, NotFound, RequestError
+from kvorum.model.keys import encode_key
+
+PAGE_ENTRIES: Final = 500
+
+_Item = TypeVar("_Item")
+
+
+def connect(url: str = DEFAULT_URL) -> AsyncClient:
+    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
+    return AsyncClient(parse_url(url))
+
+
+class _Put(NamedTuple):
+    key: str
+    text: JsonText
+    body: bytes
+
+
+class AsyncClient:
+    """Every method takes `timeout`, the seconds the whole call may last, and `namespace`."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._calls = Calls(Servers(target.servers), Backoff(), random.Random())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; calls in flight fail."""
+        await self._calls.close()
+
+    async def get(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """The value of `key`, or `default` if it has none."""
+        try:
+            entry = await self.get_entry(key, namespace=namespace, r=r, timeout=timeout)
+        except NotFound:
+            return default
+        return entry.value
+
+    async def get_entry(
+        self,
+        key: str,
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """The value of `key` with its version, clock and siblings. Raises NotFound."""
+        request = requests.get(key, self._namespace(namespace), r)
+        return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        if_absent: bool = False,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """Store `value` under `key`; returns the entry as it then is.
+
+        With `version` (of a read) it replaces what that read saw, and what was written
+        since stays beside it as a sibling. Without, it replaces all the cluster knows of.
+        Raises PreconditionFailed if the entry is at another version than `if_version`, or
+        with `if_absent`, if there is one.
+        """
+        put = self._put(key, value, version, self._namespace(namespace))
+        request = requests.put(put.body, w, _condition(if_version, if_absent))
+        answer = await self._calls.call(request, self._deadline(timeout))
+        return answers.written(key, put.text, answer)
+
+    async def delete(
+        self,
+        key: str,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """Delete `key`; returns the entry that was deleted. Raises NotFound.
+
+        `version` and `if_version` mean what they mean in `set`.
+        """
+        condition = _condition(if_version, if_absent=False)
+        request = requests.delete(key, version, self._namespace(namespace), w, condition)
+        return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
+
+    async def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The values of those `keys` that have one. Raises the first error met."""
+        wanted = list(keys)
+        results = await self.get_entries(wanted, namespace=namespace, r=r, timeout=timeout)
+        values: dict[str, Any] = {}
+        for key, result in zip(wanted, results, strict=True):
+            if isinstance(result, Entry):
+                values[key] = result.value
+            elif not isinstance(result, NotFound):
+                raise result
+        return values
+
+    async def get_entries(
+        self,
+        keys: Iterable[str],
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
+        space = self._namespace(namespace)
+        question: Question[str] = Question(
+            request=lambda some: requests.get_many(some, space, r),
+            results=answers.found_many,
+            size=_json_bytes_max,
+        )
+        return await self._ask(question, [_key_or_error(key) for key in keys], timeout)
+
+    async def set_many(
+        self,
+        items: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        *,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """Store each (key, value); for each, in order, its Entry or the error it met.
+
+        They are stored one by one, not as a transaction, and not in order: of a key that
+        occurs twice either value may remain.
+        """
+        space = self._namespace(namespace)
+        pairs = items.items() if isinstance(items, Mapping) else items
+        puts = [self._put_or_error(key, value, space) for key, value in pairs]
+        question: Question[_Put] = Question(
+            request=lambda some: requests.put_many([put.body for put in some], w),
+            results=lambda some, answer: answers.written_many(
+                [(put.key, put.text) for put in some], answer
+            ),
+            size=lambda put: len(put.body),
+        )
+        return await self._ask(question, puts, timeout)
+
+    async def scan(
+        self, namespace: str | None = None, *, timeout: float | None = None
+    ) -> AsyncIterator[Entry]:
+        """All entries of a namespace, in the order of their tokens, page by page.
+
+        What is written meanwhile may or may not be seen. `timeout` is for each page.
+        """
+        cursor: str | None = None
+        while True:
+            entries, cursor = await self.page(namespace, cursor, timeout=timeout)
+            for entry in entries:
+                yield entry
+            if cursor is None:
+                return
+
+    async def page(
+        self,
+        namespace: str | None = None,
+        cursor: str | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> tuple[list[Entry], str | None]:
+        """One page of `scan` from `cursor` on, and the cursor of the next; None at the end."""
+        request = requests.page(self._namespace(namespace), cursor, PAGE_ENTRIES)
+        return answers.page(await self._calls.call(request, self._deadline(timeout)))
+
+    async def status(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """The cluster as the server that answers sees it."""
+        return await self._document(requests.status(), timeout)
+
+    async def ring(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """How the partitions are shared among the nodes."""
+        return await self._document(requests.ring(), timeout)
+
+    async def locate(
+        self, key: str, *, namespace: str | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Where `key` lives, and which of its replicas has what."""
+        return await self._document(requests.locate(key, self._namespace(namespace)), timeout)
+
+    async def _document(self, request: requests.Request, timeout: float | None) -> dict[str, Any]:
+        return answers.document(await self._calls.call(request, self._deadline(timeout)))
+
+    async def _ask(
+        self,
+        question: Question[_Item],
+        items: Sequence[_Item | KvorumError],
+        timeout: float | None,
+    ) -> list[Result]:
+        """Results for `items`, of which some have failed already."""
+        sound = [item for item in items if not isinstance(item, KvorumError)]
+        bulk = Bulk(self._calls, question, sound, self._deadline(timeout))
+        asked = iter(await bulk.run())
+        return [item if isinstance(item, KvorumError) else next(asked) for item in items]
+
+    def _put(self, key: str, value: Any, version: str | None, namespace: str | None) -> _Put:
+        text = encode_value(value)
+        return _Put(key, text, requests.put_item(key, text, version, namespace))
+
+    def _put_or_error(self, key: str, value: Any, namespace: str | None) -> _Put | KvorumError:
+        try:
+            return self._put(key, value, None, namespace)
+        except (InvalidKey, InvalidValue) as error:
+            return error
+
+    def _namespace(self, namespace: str | None) -> str | None:
+        return self._target.namespace if namespace is None else namespace
+
+    def _deadline(self, timeout: float | None) -> float:
+        seconds = self._target.timeout if timeout is None else check_timeout(timeout)
+        return self._calls.now() + seconds
+
+
+def _condition(if_version: str | None, if_absent: bool) -> requests.Pairs:
+    if if_version is not None and if_absent:
+        raise RequestError("wanted if_version or if_absent, got both")
+    if if_version is not None:
+        return requests.exactly_at(if_version)
+    return requests.ABSENT if if_absent else ()
+
+
+def _key_or_error(key: str) -> str | KvorumError:
+    try:
+        encode_key(key)
+    except InvalidKey as error:
+        return error
+    return key
+
+
+def _json_bytes_max(key: str) -> int:
+    """The most bytes `key` and a comma can take in JSON, where one character may become \\u0000."""
+    return 6 * len(key) + 3

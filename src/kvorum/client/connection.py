@@ -1,0 +1,179 @@
+"""One HTTP/1.1 connection to a server: one request at a time, its answer bounded.
+
+The parser is llhttp by way of httptools. Whatever ends a request without a whole answer
+closes the connection: an answer that is late, cut off, too large or not HTTP must never be
+taken for the answer to the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NoReturn, cast
+
+import httptools
+
+from kvorum.client.answers import Answer
+from kvorum.model.errors import ConnectionFailed, KvorumError, Outcome, ProtocolError
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class AnswerTooLarge(ProtocolError):
+    """The answer's body is over the client's bound; asking for less may help."""
+
+
+class Connection(asyncio.Protocol):
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_body_bytes",
+        "_head_bytes",
+        "_in_doubt",
+        "_in_head",
+        "_keep_alive",
+        "_parser",
+        "_refusal",
+        "_retry_after",
+        "_transport",
+        "idle_since",
+        "lost",
+        "server",
+    )
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.idle_since = 0.0
+        self._transport: asyncio.Transport | None = None
+        self.lost: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        """Done when the socket is closed."""
+        self._answer: asyncio.Future[Answer] | None = None
+        self._keep_alive = True
+        self._begin("none")
+
+    @property
+    def usable(self) -> bool:
+        """It can take a request now."""
+        return self._transport is not None and self._answer is None and self._keep_alive
+
+    async def exchange(self, request: bytes, in_doubt: Outcome) -> Answer:
+        """The answer to `request`. `in_doubt` is the outcome to report if none comes.
+
+        Raises ConnectionFailed or ProtocolError.
+        """
+        if self._transport is None or not self.usable:
+            raise ConnectionFailed(f"the connection to {self.server} is closed")
+        self._begin(in_doubt)
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            return await self._answer
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Close at once; a request in flight fails."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    def _begin(self, in_doubt: Outcome) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._in_doubt: Outcome = in_doubt
+        self._in_head = True
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._retry_after: float | None = None
+        self._refusal: KvorumError | None = None
+
+    def _fail(self, error: KvorumError) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+        self.abort()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = f": {exc}" if exc else ""
+        self._fail(
+            ConnectionFailed(
+                f"{self.server} closed the connection before its answer was complete{reason}",
+                outcome=self._in_doubt,
+            )
+        )
+        if not self.lost.done():
+            self.lost.set_result(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self.abort()
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(f"wanted a head of at most {HEAD_BYTES_MAX} bytes")
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolError) as error:
+            self._fail(self._refusal or self._not_http(error))
+
+    # the parser's side
+
+    def on_message_begin(self) -> None:
+        if self._answer is None:
+            self._refuse("wanted one answer, got a second one")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        match name.lower():
+            case b"content-length" if int(value) > BODY_BYTES_MAX:
+                self._refuse_body(int(value))
+            case b"retry-after" if value.isdigit():
+                self._retry_after = float(value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._parser.get_status_code() < 200:
+            self._refuse(f"wanted a final answer, got HTTP {self._parser.get_status_code()}")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > BODY_BYTES_MAX:
+            self._refuse_body(self._body_bytes)
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        answer, self._answer = self._answer, None
+        self._keep_alive = self._parser.should_keep_alive()
+        if answer is not None and not answer.done():
+            answer.set_result(
+                Answer(
+                    self._parser.get_status_code(),
+                    b"".join(self._body),
+                    self._retry_after,
+                    self._in_doubt,
+                )
+            )
+
+    def _refuse_body(self, size: int) -> NoReturn:
+        self._refusal = AnswerTooLarge(
+            f"wanted an answer of at most {BODY_BYTES_MAX} bytes from {self.server}, "
+            f"got {size}; ask for fewer entries at once",
+            outcome=self._in_doubt,
+        )
+        raise self._refusal
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self._refusal = ProtocolError(f"{reason} from {self.server}", outcome=self._in_doubt)
+        raise self._refusal
+
+    def _not_http(self, error: Exception) -> ProtocolError:
+        return ProtocolError(
+            f"wanted an HTTP answer from {self.server}, got {error}; is this a kvorum server?",
+            outcome=self._in_doubt,
+        )

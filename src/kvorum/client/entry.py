@@ -1,0 +1,55 @@
+"""What the client gives back of a key: its value, its version, and its causal history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from kvorum.client.values import decode_value
+
+
+class ClockEntry(NamedTuple):
+    """One entry of a vector clock: which node, its how-manieth write, and when (ms)."""
+
+    node: str
+    counter: int
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """One of several concurrent values of a key."""
+
+    json: bytes
+    """The value exactly as it is stored; base64 text where `binary`."""
+    binary: bool = field(default=False, kw_only=True)
+    clock: tuple[ClockEntry, ...] = field(default=(), kw_only=True)
+    hash: str | None = field(default=None, kw_only=True)
+
+    @cached_property
+    def value(self) -> Any:
+        return decode_value(self.json, self.binary)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key and what it holds.
+
+    `version` covers all siblings: writing back with it resolves them. `value` is the latest
+    of them by timestamp. `created` is True where a write found no live value before it.
+    """
+
+    key: str
+    json: bytes
+    """The value exactly as it is stored; base64 text where `binary`."""
+    binary: bool = field(default=False, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
+    clock: tuple[ClockEntry, ...] = field(default=(), kw_only=True)
+    hash: str | None = field(default=None, kw_only=True)
+    siblings: tuple[Sibling, ...] = field(default=(), kw_only=True)
+    created: bool = field(default=False, kw_only=True)
+
+    @cached_property
+    def value(self) -> Any:
+        return decode_value(self.json, self.binary)

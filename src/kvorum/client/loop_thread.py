@@ -1,0 +1,76 @@
+"""An event loop on a thread of its own, where blocking callers have coroutines run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+from kvorum.model.errors import ConfigError, ConnectionFailed
+from kvorum.runtime.loop import new_loop
+
+_T = TypeVar("_T")
+
+
+class LoopThread:
+    """Threads do not survive a fork: each process must start its own."""
+
+    def __init__(self, name: str) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """What `coroutine` returns or raises. A caller that is interrupted cancels it."""
+        future = self._submit(coroutine)
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise ConnectionFailed(
+                "the client was closed while a call was in flight", outcome="unknown"
+            ) from error
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop_after(self, last: Coroutine[Any, Any, None]) -> Future[None]:
+        """Run `last`, then cancel what is left and end the thread; does not wait for any of it.
+
+        Safe in a finalizer, which may run on any thread, this one included.
+        """
+        future = self._submit(last)
+        with self._lock:
+            self._stopping = True
+        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        return future
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        with self._lock:
+            try:
+                self._check_usable()
+            except ConfigError:
+                coroutine.close()
+                raise
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _check_usable(self) -> None:
+        if self._pid != os.getpid():
+            raise ConfigError("this client was made before a fork; connect again in each process")
+        if self._stopping:
+            raise ConfigError("this client is closed; connect again")
+
+    def _main(self) -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            self._loop = runner.get_loop()
+            self._started.set()
+            self._loop.run_forever()

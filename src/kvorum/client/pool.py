@@ -1,0 +1,95 @@
+"""The connections to one server, kept open and used again, at most `limit` at once.
+
+A call that finds all of them busy waits for one, within its own deadline. The one used last
+is used next, so the rest fall idle; an idle one is dropped before the server would, because
+a write sent into a connection that is just being closed has an unknown outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Final
+
+from kvorum.client.connection import Connection
+from kvorum.client.url import host_port
+from kvorum.model.address import Address
+from kvorum.model.errors import ConnectionFailed
+
+CONNECTIONS_MAX: Final = 64
+CONNECT_TIMEOUT_S: Final = 2.0
+IDLE_S_MAX: Final = 10.0
+
+
+class Pool:
+    def __init__(self, server: Address, limit: int = CONNECTIONS_MAX) -> None:
+        self._server = server
+        self._name = host_port(server)
+        self._free = asyncio.Semaphore(limit)
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._closed = False
+
+    async def acquire(self) -> Connection:
+        """A usable connection, to be given back by `release`. Raises ConnectionFailed."""
+        await self._free.acquire()
+        try:
+            return self._take_idle() or await self._connect()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(self, connection: Connection) -> None:
+        if connection.usable:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        self._free.release()
+
+    async def close(self) -> None:
+        """Close every connection, also one that is just being opened; what is in flight fails."""
+        self._closed = True
+        connections = list(self._open)
+        for connection in connections:
+            connection.abort()
+        await asyncio.gather(*(connection.lost for connection in connections))
+
+    def _take_idle(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - IDLE_S_MAX
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since >= oldest:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> Connection:
+        server = self._server
+        connection = Connection(self._name)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, server.host, server.port
+                )
+        except TimeoutError as error:
+            raise ConnectionFailed(
+                f"wanted a connection to {self._name} within {CONNECT_TIMEOUT_S:g} s, got none"
+            ) from error
+        except OSError as error:
+            raise ConnectionFailed(
+                f"could not connect to {self._name}: {_reason(error)}; is it running?"
+            ) from error
+        if self._closed:
+            connection.abort()
+            raise ConnectionFailed(f"the client was closed while it connected to {self._name}")
+        self._open.add(connection)
+        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+
+def _reason(error: OSError) -> str:
+    """asyncio words a refused connection its own way; the system's words are the known ones."""
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -1,0 +1,147 @@
+"""The HTTP API as it goes out: each function is one call, as a value.
+
+A request knows nothing of servers or time: the head is made when it is sent, because its
+Host and its remaining `timeout_ms` differ from attempt to attempt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from kvorum import __version__
+from kvorum.client.values import JsonText
+from kvorum.model.errors import InvalidVersion
+from kvorum.model.keys import encode_key
+
+TIMEOUT_MS_MAX: Final = 60_000
+"""The most a server lets a request ask for; a call with more time to spare asks for this."""
+
+_TAG: Final = re.compile(r"[!#-~]+")
+_AGENT: Final = f"kvorum-python/{__version__}"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    query: Pairs = ()
+    body: bytes = b""
+    fields: Pairs = ()
+    safe: bool = False
+    """It changes nothing, so it may be repeated whatever became of it."""
+    timed: bool = True
+    """The server takes `timeout_ms`."""
+
+    def to_bytes(self, host: str, timeout_ms: int) -> bytes:
+        query = self.query
+        if self.timed:
+            query = (*query, ("timeout_ms", str(min(timeout_ms, TIMEOUT_MS_MAX))))
+        target = f"{self.path}?{urlencode(query, quote_via=quote)}" if query else self.path
+        head = f"{self.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {_AGENT}\r\n"
+        for name, value in self.fields:
+            head += f"{name}: {value}\r\n"
+        if self.body:
+            head += f"content-type: application/json\r\ncontent-length: {len(self.body)}\r\n"
+        return head.encode("ascii") + b"\r\n" + self.body
+
+
+class _PutMetadata(msgspec.Struct, omit_defaults=True, rename="camel"):
+    value_version: str | None = None
+    encoding: str | None = None
+
+
+class _PutBody(msgspec.Struct, omit_defaults=True):
+    key: str
+    value: msgspec.Raw
+    metadata: _PutMetadata | None = None
+    namespace: str | None = None
+
+
+class _KeysBody(msgspec.Struct, omit_defaults=True):
+    keys: list[str]
+    namespace: str | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def get(key: str, namespace: str | None, r: int | None) -> Request:
+    return Request("GET", _path("entry", key), _query(namespace=namespace, r=r), safe=True)
+
+
+def put(item: bytes, w: int | None, condition: Pairs = ()) -> Request:
+    return Request("POST", "/entry", _query(w=w), item, condition)
+
+
+def put_item(key: str, text: JsonText, version: str | None, namespace: str | None) -> bytes:
+    """The body of a put; also one item of `put_many`."""
+    encode_key(key)
+    metadata = None
+    if text.binary or version is not None:
+        metadata = _PutMetadata(version, "base64" if text.binary else None)
+    return _encode(_PutBody(key, msgspec.Raw(text.json), metadata, namespace))
+
+
+def delete(
+    key: str,
+    version: str | None,
+    namespace: str | None,
+    w: int | None,
+    condition: Pairs = (),
+) -> Request:
+    query = _query(valueVersion=version, namespace=namespace, w=w)
+    return Request("DELETE", _path("entry", key), query, fields=condition)
+
+
+def exactly_at(version: str) -> Pairs:
+    """The condition that the entry is at `version` and no other. Raises InvalidVersion."""
+    if _TAG.fullmatch(version) is None:
+        raise InvalidVersion(f"wanted a version that a read returned, got {version[:80]!r}")
+    return (("if-match", f'"{version}"'),)
+
+
+ABSENT: Final[Pairs] = (("if-none-match", "*"),)
+"""The condition that the key holds no value."""
+
+
+def put_many(items: Iterable[bytes], w: int | None) -> Request:
+    body = b'{"entries":[' + b",".join(items) + b"]}"
+    return Request("POST", "/entries", _query(w=w), body)
+
+
+def get_many(keys: list[str], namespace: str | None, r: int | None) -> Request:
+    body = _encode(_KeysBody(keys, namespace))
+    return Request("POST", "/entries/get", _query(r=r), body, safe=True)
+
+
+def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    query = _query(namespace=namespace, cursor=cursor, limit=limit)
+    return Request("GET", "/entries", query, safe=True, timed=False)
+
+
+def status() -> Request:
+    return Request("GET", "/status", safe=True, timed=False)
+
+
+def ring() -> Request:
+    return Request("GET", "/ring", safe=True, timed=False)
+
+
+def locate(key: str, namespace: str | None) -> Request:
+    return Request("GET", _path("locate", key), _query(namespace=namespace), safe=True, timed=False)
+
+
+def _path(root: str, key: str) -> str:
+    return f"/{root}/{quote(encode_key(key), safe='')}"
+
+
+def _query(**options: str | int | None) -> Pairs:
+    return tuple((name, str(value)) for name, value in options.items() if value is not None)

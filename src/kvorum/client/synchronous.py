@@ -1,0 +1,227 @@
+"""The client for ordinary programs: the asynchronous client behind blocking methods.
+
+    with kvorum.connect("kvorum://127.0.0.1:7400,127.0.0.1:7401") as store:
+        store.set("greeting", {"en": "hello"})
+        store.get("greeting")
+
+The calls of all threads run on one event loop in a background thread, so a client may be
+shared by threads. It does not survive a fork: connect again in each process.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+from kvorum.client.answers import Result
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.entry import Entry
+from kvorum.client.loop_thread import LoopThread
+from kvorum.client.url import DEFAULT_URL, Target, parse_url
+
+
+def connect(url: str = DEFAULT_URL) -> Client:
+    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
+    return Client(parse_url(url))
+
+
+class Client:
+    """Every method takes `timeout`, the seconds the whole call may last, and `namespace`."""
+
+    def __init__(self, target: Target) -> None:
+        self._async = AsyncClient(target)
+        self._background = LoopThread("kvorum-client")
+        self._end = weakref.finalize(self, _end, os.getpid(), self._background, self._async)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and end the background thread; calls in flight fail."""
+        closing = self._end()
+        if closing is not None:
+            closing.result()
+            self._background.join()
+
+    def get(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """The value of `key`, or `default` if it has none."""
+        return self._background.run(
+            self._async.get(key, default, namespace=namespace, r=r, timeout=timeout)
+        )
+
+    def get_entry(
+        self,
+        key: str,
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """The value of `key` with its version, clock and siblings. Raises NotFound."""
+        return self._background.run(
+            self._async.get_entry(key, namespace=namespace, r=r, timeout=timeout)
+        )
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        if_absent: bool = False,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """Store `value` under `key`; returns the entry as it then is.
+
+        With `version` (of a read) it replaces what that read saw, and what was written
+        since stays beside it as a sibling. Without, it replaces all the cluster knows of.
+        Raises PreconditionFailed if the entry is at another version than `if_version`, or
+        with `if_absent`, if there is one.
+        """
+        return self._background.run(
+            self._async.set(
+                key,
+                value,
+                version=version,
+                if_version=if_version,
+                if_absent=if_absent,
+                namespace=namespace,
+                w=w,
+                timeout=timeout,
+            )
+        )
+
+    def delete(
+        self,
+        key: str,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> Entry:
+        """Delete `key`; returns the entry that was deleted. Raises NotFound.
+
+        `version` and `if_version` mean what they mean in `set`.
+        """
+        return self._background.run(
+            self._async.delete(
+                key,
+                version=version,
+                if_version=if_version,
+                namespace=namespace,
+                w=w,
+                timeout=timeout,
+            )
+        )
+
+    def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The values of those `keys` that have one. Raises the first error met."""
+        return self._background.run(
+            self._async.get_many(list(keys), namespace=namespace, r=r, timeout=timeout)
+        )
+
+    def get_entries(
+        self,
+        keys: Iterable[str],
+        *,
+        namespace: str | None = None,
+        r: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
+        return self._background.run(
+            self._async.get_entries(list(keys), namespace=namespace, r=r, timeout=timeout)
+        )
+
+    def set_many(
+        self,
+        items: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        *,
+        namespace: str | None = None,
+        w: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """Store each (key, value); for each, in order, its Entry or the error it met.
+
+        They are stored one by one, not as a transaction, and not in order: of a key that
+        occurs twice either value may remain.
+        """
+        pairs = list(items.items() if isinstance(items, Mapping) else items)
+        return self._background.run(
+            self._async.set_many(pairs, namespace=namespace, w=w, timeout=timeout)
+        )
+
+    def scan(
+        self, namespace: str | None = None, *, timeout: float | None = None
+    ) -> Iterator[Entry]:
+        """All entries of a namespace, in the order of their tokens, page by page.
+
+        What is written meanwhile may or may not be seen. `timeout` is for each page.
+        """
+        cursor: str | None = None
+        while True:
+            entries, cursor = self.page(namespace, cursor, timeout=timeout)
+            yield from entries
+            if cursor is None:
+                return
+
+    def page(
+        self,
+        namespace: str | None = None,
+        cursor: str | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> tuple[list[Entry], str | None]:
+        """One page of `scan` from `cursor` on, and the cursor of the next; None at the end."""
+        return self._background.run(self._async.page(namespace, cursor, timeout=timeout))
+
+    def status(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """The cluster as the server that answers sees it."""
+        return self._background.run(self._async.status(timeout=timeout))
+
+    def ring(self, *, timeout: float | None = None) -> dict[str, Any]:
+        """How the partitions are shared among the nodes."""
+        return self._background.run(self._async.ring(timeout=timeout))
+
+    def locate(
+        self, key: str, *, namespace: str | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Where `key` lives, and which of its replicas has what."""
+        return self._background.run(self._async.locate(key, namespace=namespace, timeout=timeout))
+
+
+def _end(pid: int, background: LoopThread, client: AsyncClient) -> Future[None] | None:
+    """Also runs when a client is collected unclosed, and at exit; a fork has nothing to end."""
+    return background.stop_after(client.close()) if os.getpid() == pid else None

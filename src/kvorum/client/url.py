@@ -1,0 +1,86 @@
+"""Where the cluster is: kvorum://HOST[:PORT][,HOST[:PORT]...][?namespace=NAME&timeout=SECONDS]
+
+Any listed server can answer any request, so the list is for failover, not for sharding.
+An IPv6 address stands in brackets: kvorum://[::1]:7400
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from kvorum.model.address import Address, parse_address
+from kvorum.model.errors import ConfigError
+from kvorum.model.keys import is_namespace_name
+
+SCHEME: Final = "kvorum://"
+DEFAULT_PORT: Final = 7400
+DEFAULT_URL: Final = f"{SCHEME}127.0.0.1:{DEFAULT_PORT}"
+DEFAULT_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed URL. `namespace` None means the cluster's default namespace."""
+
+    servers: tuple[Address, ...]
+    namespace: str | None = None
+    timeout: float = DEFAULT_TIMEOUT_S
+
+
+def parse_url(url: str) -> Target:
+    """Raises ConfigError if `url` is not a kvorum URL."""
+    if not url.startswith(SCHEME):
+        raise ConfigError(f"wanted a URL such as {DEFAULT_URL}, got {url!r}")
+    servers, _, query = url.removeprefix(SCHEME).partition("?")
+    try:
+        options = dict(
+            parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
+        )
+    except ValueError as error:
+        raise ConfigError(f"wanted options such as ?timeout=5, got ?{query}") from error
+    if unknown := options.keys() - {"namespace", "timeout"}:
+        raise ConfigError(f"wanted the options namespace and timeout, got {min(unknown)!r}")
+    return Target(
+        parse_servers(servers.removesuffix("/")),
+        check_namespace(options["namespace"]) if "namespace" in options else None,
+        _timeout(options["timeout"]) if "timeout" in options else DEFAULT_TIMEOUT_S,
+    )
+
+
+def parse_servers(text: str) -> tuple[Address, ...]:
+    """The servers in HOST[:PORT][,HOST[:PORT]...], each once, in order."""
+    return tuple(dict.fromkeys(_server(part) for part in text.split(",")))
+
+
+def host_port(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
+def check_namespace(name: str) -> str:
+    if not is_namespace_name(name):
+        raise ConfigError(
+            f"wanted a namespace of 1 to 64 letters, digits, '_', '.', '-', got {name!r}"
+        )
+    return name
+
+
+def check_timeout(seconds: float) -> float:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"wanted a timeout of more than 0 seconds, got {seconds}")
+    return float(seconds)
+
+
+def _timeout(text: str) -> float:
+    try:
+        return check_timeout(float(text))
+    except ValueError as error:
+        raise ConfigError(f"wanted a timeout in seconds, got {text!r}") from error
+
+
+def _server(text: str) -> Address:
+    has_port = ":" in text.rpartition("]")[2]
+    return parse_address(text if has_port else f"{text}:{DEFAULT_PORT}")

@@ -1,0 +1,328 @@
+"""The embedded store: one node's engine inside a Python program, no server.
+
+    with kvorum.open("data") as store:
+        store.set("greeting", {"en": "hello"})
+        store.get("greeting")
+
+It is the same coordinator, records and files as `kvorum serve --data-dir data`, with N = 1;
+only one of the two can have the directory open. Writes are synced before they return, a list
+of them in one go. The methods are those of `kvorum.connect`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from kvorum.api.presentation import content_hash
+from kvorum.api.version_string import VersionStrings, subject_of
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.values import encode_value
+from kvorum.model.errors import KvorumError, NotFound, RequestError
+from kvorum.model.keys import encode_key
+from kvorum.model.placement import Placement
+from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.request import (
+    ABSENT,
+    ANY,
+    EXACT,
+    Answer,
+    Delete,
+    Failure,
+    Get,
+    Listing,
+    Put,
+    Request,
+)
+from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.node import facts_of
+from kvorum.replication.replicator import Replicator
+from kvorum.runtime.inline import InlineRuntime
+from kvorum.storage.actor_names import ActorNames
+from kvorum.storage.directory import DataDirectory
+from kvorum.storage.rocks import RocksStore
+from kvorum.storage.syncer import InlineSyncer
+from kvorum.wire.messages import Message
+
+_PAGE = 500
+_BATCH = 1000
+
+Result = Entry | KvorumError
+_T = TypeVar("_T")
+
+
+class _NoPeers:
+    """The Transport of a node that is alone."""
+
+    def send(self, node: int, message: Message) -> None:
+        raise AssertionError(f"no node {node} to send {message!r} to")
+
+    def is_up(self, node: int) -> bool:
+        return False
+
+
+def open(path: str | Path) -> Embedded:  # noqa: A001  as gzip.open and shelve.open are called
+    """Open or create the store in the directory `path`. Raises ConfigError, StorageError."""
+    return Embedded(Path(path))
+
+
+class Embedded:
+    """May be shared by threads: one call runs at a time."""
+
+    def __init__(self, path: Path) -> None:
+        topology = Topology.single()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._runtime = InlineRuntime()
+        self._directory = DataDirectory.open(path, facts_of(topology, 0))
+        try:
+            self._store = RocksStore.open(
+                self._directory.rocks_path,
+                self._runtime,
+                InlineSyncer(self._runtime.call_soon),
+                lambda _error: None,  # every later write says it
+            )
+        except BaseException:
+            self._directory.release()
+            raise
+        self._replicator = Replicator(
+            topology,
+            Placement(topology),
+            0,
+            self._directory.actor,
+            self._directory.counter,
+            self._runtime,
+            self._store,
+            _NoPeers(),
+        )
+        self._versions = VersionStrings(topology.secret)
+        self._actor_name = ActorNames(self._directory, topology.nodes[0].name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Make everything durable and free the directory. May be called again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._store.close()
+                if self._store.failed is None:
+                    self._directory.close(self._replicator.counter)
+            finally:
+                self._directory.release()
+
+    def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
+        """The value of `key`, or `default` if it has none."""
+        try:
+            return self.get_entry(key, namespace=namespace).value
+        except NotFound:
+            return default
+
+    def get_entry(self, key: str, *, namespace: str = DEFAULT_NAMESPACE) -> Entry:
+        """The value of `key` with its version, clock and siblings. Raises NotFound."""
+        return _sound(self.get_entries([key], namespace=namespace)[0])
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        if_absent: bool = False,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> Entry:
+        """Store `value` under `key`, durably; returns the entry as it then is.
+
+        With `version` it replaces what that version covers. With `if_version` or `if_absent`
+        it is stored only if the key is still so, else PreconditionFailed.
+        """
+        seen, expect = self._base(key, version, if_version, namespace)
+        if if_absent:
+            if expect == EXACT:
+                raise RequestError("wanted one of if_version and if_absent, got both")
+            expect = ABSENT
+        put = msgspec.structs.replace(_put(namespace, key, value), seen=seen, expect=expect)
+        return _sound(self._entry(put, self._ask([put])[0]))
+
+    def delete(
+        self,
+        key: str,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> Entry:
+        """Delete `key`; returns the entry that was deleted. Raises NotFound."""
+        request = Delete(namespace, key, *self._base(key, version, if_version, namespace))
+        return _sound(self._entry(request, self._ask([request])[0]))
+
+    def get_many(
+        self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
+    ) -> dict[str, Any]:
+        """The values of those `keys` that have one. Raises the first error met."""
+        wanted = list(keys)
+        values: dict[str, Any] = {}
+        for key, result in zip(wanted, self.get_entries(wanted, namespace=namespace), strict=True):
+            if not isinstance(result, NotFound):
+                values[key] = _sound(result).value
+        return values
+
+    def get_entries(
+        self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
+    ) -> list[Result]:
+        """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
+        requests = [Get(namespace, key) for key in keys]
+        results = self._ask(requests)
+        return [
+            self._entry(request, result) for request, result in zip(requests, results, strict=True)
+        ]
+
+    def set_many(
+        self,
+        items: Mapping[str, Any] | Iterable[tuple[str, Any]],
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> list[Result]:
+        """Store each (key, value) with one sync for all; for each its Entry or its error."""
+        pairs = items.items() if isinstance(items, Mapping) else items
+        puts = [_put_or_error(namespace, key, value) for key, value in pairs]
+        requests = [put for put in puts if isinstance(put, Put)]
+        asked = iter(zip(requests, self._ask(requests), strict=True))
+        return [put if isinstance(put, KvorumError) else self._entry(*next(asked)) for put in puts]
+
+    def scan(self, namespace: str = DEFAULT_NAMESPACE) -> Iterator[Entry]:
+        """All entries of a namespace, in the order of their tokens."""
+        cursor = b""
+        while True:
+            page = self._page(namespace, cursor)
+            for key, record in page.entries:
+                yield self._shown(namespace, key, record)
+            cursor = page.cursor
+            if not cursor:
+                return
+
+    # From here to the replicator, and back
+
+    def _ask(self, requests: Sequence[Request]) -> list[Answer | Failure]:
+        """The results of all `requests`. Those of one batch share what syncs they need."""
+        results: list[Any] = [None] * len(requests)
+        with self._lock:
+            self._check_open()
+            for first in range(0, len(requests), _BATCH):
+                for index, request in enumerate(requests[first : first + _BATCH], first):
+                    self._replicator.submit(request, _Slot(results, index).fill)
+                self._runtime.turn()
+        return results
+
+    def _page(self, namespace: str, cursor: bytes) -> Listing:
+        answers: list[Listing | Failure] = []
+        with self._lock:
+            self._check_open()
+            self._replicator.scan(namespace, cursor, _PAGE, answers.append)
+            self._runtime.turn()
+        if isinstance(answers[0], Failure):
+            raise answers[0].error()
+        return answers[0]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise KvorumError("wanted an open store, got a closed one; open it again")
+
+    def _base(
+        self, key: str, version: str | None, if_version: str | None, namespace: str
+    ) -> tuple[Context | None, int]:
+        """What a write replaces, and what it expects to find."""
+        if version is not None and if_version is not None:
+            raise RequestError("wanted one of version and if_version, got both")
+        text = version if if_version is None else if_version
+        if text is None:
+            return None, ANY
+        seen = self._versions.read(subject_of(namespace, encode_key(key)), text)
+        return seen, ANY if if_version is None else EXACT
+
+    def _entry(self, request: Request, result: Answer | Failure) -> Result:
+        if isinstance(result, Failure):
+            return result.error()
+        if not result.record.versions:
+            return NotFound(f"wanted the key {request.key!r}, got none with that name")
+        return self._shown(request.namespace, request.key, result.record, result.created)
+
+    def _shown(self, namespace: str, key: str, record: Record, created: bool = False) -> Entry:
+        subject = subject_of(namespace, encode_key(key))
+        live = record.live_versions()
+        siblings = [self._sibling(subject, version) for version in live]
+        return Entry(
+            key,
+            siblings[0].json,
+            binary=siblings[0].binary,
+            version=self._versions.write(subject, record.context),
+            clock=self._clock(record.context),
+            hash=siblings[0].hash,
+            siblings=tuple(siblings) if len(siblings) > 1 else (),
+            created=created,
+        )
+
+    def _sibling(self, subject: bytes, version: Version) -> Sibling:
+        binary = version.kind == BINARY
+        return Sibling(
+            encode_value(version.value).json if binary else version.value,
+            binary=binary,
+            clock=self._clock((version.dot,)),
+            hash=content_hash(subject, version.value),
+        )
+
+    def _clock(self, context: Context) -> tuple[ClockEntry, ...]:
+        return tuple(
+            ClockEntry(self._actor_name(event.actor), event.counter, event.timestamp)
+            for event in context
+        )
+
+
+class _Slot:
+    """Where one result of several belongs."""
+
+    __slots__ = ("_index", "_results")
+
+    def __init__(self, results: list[Any], index: int) -> None:
+        self._results = results
+        self._index = index
+
+    def fill(self, result: object) -> None:
+        self._results[self._index] = result
+
+
+def _put(namespace: str, key: str, value: Any) -> Put:
+    """Bytes are stored as they are, anything else as JSON. Raises InvalidValue."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Put(namespace, key, BINARY, bytes(value))
+    return Put(namespace, key, JSON, encode_value(value).json)
+
+
+def _put_or_error(namespace: str, key: str, value: Any) -> Put | KvorumError:
+    try:
+        return _put(namespace, key, value)
+    except KvorumError as error:
+        return error
+
+
+def _sound(result: _T | KvorumError) -> _T:
+    if isinstance(result, KvorumError):
+        raise result
+    return result

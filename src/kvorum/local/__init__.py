@@ -1,0 +1,8 @@
+"""A cluster on this machine: its nodes are child processes that run `kvorum serve`.
+
+layout     the directory a local cluster lives in
+ports      its ports: which they are, and whether they are free
+process    one node's process: start, readiness, end
+cluster    all of them: start, restart what dies, stop
+events     what happened, for whoever shows it
+"""

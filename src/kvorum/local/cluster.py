@@ -1,0 +1,103 @@
+"""The nodes of a local cluster: started together, restarted when they die, stopped together.
+
+A node that dies is started again after a pause, which doubles each time up to a bound and
+is short again once a node has stayed up for a while. A node that cannot start at all while
+the cluster does is another matter: something is wrong that repeating does not mend, so
+`start` stops the others and raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from kvorum.local.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
+from kvorum.local.layout import Layout
+from kvorum.local.process import NodeProcess, serve_command
+from kvorum.model.errors import ConfigError
+from kvorum.model.topology import Topology
+from kvorum.runtime.together import together
+
+_PAUSE_FIRST_S: Final = 0.5
+_PAUSE_MAX_S: Final = 10.0
+_SETTLED_S: Final = 30.0
+
+
+class LocalCluster:
+    def __init__(
+        self, layout: Layout, topology: Topology, hear: Listener, options: Sequence[str] = ()
+    ) -> None:
+        """`options` are further ones for `kvorum serve`."""
+        self._layout = layout
+        self._nodes = {node.name: node for node in topology.nodes}
+        self._hear = hear
+        self._options = options
+        self._processes: dict[str, NodeProcess] = {}
+
+    async def start(self) -> None:
+        """Returns when all nodes are ready. Raises ConfigError if one is not going to be."""
+        began = time.monotonic()
+        await together(self.start_node(name) for name in self._nodes)
+        servers = ",".join(node.http for node in self._nodes.values())
+        self._hear(ClusterReady(f"kvorum://{servers}", time.monotonic() - began))
+
+    async def start_node(self, name: str) -> None:
+        """Returns when the node is ready. Raises ConfigError if it ended before."""
+        began = time.monotonic()
+        process = await NodeProcess.spawn(
+            name, self._command(name), lambda line: self._hear(Said(name, line))
+        )
+        self._processes[name] = process
+        self._hear(Starting(name, process.pid))
+        await process.ready()
+        node = self._nodes[name]
+        seconds = time.monotonic() - began
+        self._hear(Ready(name, process.pid, node.http, node.peer, seconds))
+
+    async def keep_running(self) -> None:
+        """Start what dies, again and again; ends when it is cancelled."""
+        await together(self._keep_node(name) for name in self._nodes)
+
+    async def kill_node(self, name: str) -> None:
+        """SIGKILL; returns when the process is gone."""
+        self._processes[name].kill()
+        await self._processes[name].ended()
+
+    async def stop(self) -> None:
+        """Stop all nodes at once; each is killed if it takes too long."""
+        await asyncio.gather(*map(self._stop_node, self._processes.values()))
+
+    async def kill(self) -> None:
+        """SIGKILL to all nodes; returns when they are gone."""
+        await asyncio.gather(*map(self.kill_node, self._processes))
+
+    async def _keep_node(self, name: str) -> None:
+        pause = _PAUSE_FIRST_S
+        while True:
+            began = time.monotonic()
+            process = self._processes[name]
+            await process.ended()
+            if time.monotonic() - began > _SETTLED_S:
+                pause = _PAUSE_FIRST_S
+            self._hear(Died(name, process.pid, process.last_words, pause))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _PAUSE_MAX_S)
+            await self._start_again(name)
+
+    async def _start_again(self, name: str) -> None:
+        try:
+            await self.start_node(name)
+        except ConfigError:
+            # It has ended, which `_keep_node` finds, and tells with the reason.
+            return
+
+    async def _stop_node(self, process: NodeProcess) -> None:
+        if process.running:
+            clean = await process.stop()
+            self._hear(Stopped(process.name, process.pid, clean))
+
+    def _command(self, name: str) -> list[str]:
+        data = self._layout.node_directory(name)
+        return serve_command(self._layout.topology_file, name, data, *self._options)

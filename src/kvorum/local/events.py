@@ -1,0 +1,57 @@
+"""What happens to a local cluster, in the order in which it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Starting(msgspec.Struct, frozen=True, tag_field="event", tag="starting"):
+    node: str
+    pid: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag_field="event", tag="ready"):
+    """`seconds` is the time from the process's start."""
+
+    node: str
+    pid: int
+    http: str
+    peer: str
+    seconds: float
+
+
+class ClusterReady(msgspec.Struct, frozen=True, tag_field="event", tag="cluster_ready"):
+    """All nodes are; `url` is for a client."""
+
+    url: str
+    seconds: float
+
+
+class Said(msgspec.Struct, frozen=True, tag_field="event", tag="log"):
+    """A line of the node's log."""
+
+    node: str
+    line: str
+
+
+class Died(msgspec.Struct, frozen=True, tag_field="event", tag="died"):
+    """It ended though nobody asked it to; it is started again after `restart_s` seconds."""
+
+    node: str
+    pid: int
+    reason: str
+    restart_s: float
+
+
+class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
+    """It ended because it was asked to; not `clean` if it had to be killed."""
+
+    node: str
+    pid: int
+    clean: bool
+
+
+Event = Starting | Ready | ClusterReady | Said | Died | Stopped
+Listener = Callable[[Event], object]

@@ -1,0 +1,20 @@
+"""A whole cluster in one thread: the real node code under simulated time, network and disk.
+
+    run        one seed -> Report: a phase with faults, a phase without, then the checks
+    parameters what one seed is about: sizes, quorums, workload, fault rates
+    world      the cluster; the only file here that puts a node together
+    scheduler  simulated time; each node's Runtime
+    links      who is connected with whom; each node's Transport
+    network    what happens to bytes between two nodes
+    disk       what a crash leaves of a node's writes; each node's Store
+    faults     what breaks, and when
+    workload   seeded clients
+    history    what the clients did and were told
+    lineage    which write may have replaced which
+    checkers   what must hold of a history and of the state in the end
+    trace      one line per event and a running hash of them all
+
+Everything that happens follows from the seed: same seed, same trace. The shape is that of
+TigerBeetle's VOPR (inject the world, break it, heal it, then check), the idea of drawing
+the set of faults anew for each seed is swarm testing (A. Groce et al., 2012).
+"""

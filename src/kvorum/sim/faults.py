@@ -1,0 +1,190 @@
+"""Faults: what breaks, and when. Each kind strikes at its own rate, at random intervals.
+
+    crash       a node is killed and forgets part of what it had not synced
+    outage      all nodes are killed at once (the power fails)
+    restart     a node is shut down in order
+    break       a link breaks
+    partition   some nodes and the others do not hear each other; their links break in time
+    deafen      one direction between two nodes is cut
+    stall       one direction between two nodes is held up for a while
+    pause       a process stands still, then goes on as if nothing had been
+    clock       a wall clock jumps
+    disk        a log sync fails; the node stops at once, as it must
+
+One kind is not left to chance, because the moment matters: an ambush kills some of a key's
+owners just when a write of it has been acknowledged.
+
+What has gone down comes back after a while. `Conditions` has the faults of single batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kvorum.sim.parameters import FAULT_KINDS, Parameters, stream
+from kvorum.sim.world import World
+
+_NOTICED_S_MAX: Final = 0.2
+_CLOCK_JUMP_MS_MAX: Final = 5000
+_PAUSE_S_MAX: Final = 2.0
+
+
+class Faults:
+    __slots__ = ("_active", "_parameters", "_rng", "_strikes", "_world", "counts")
+
+    def __init__(self, world: World, parameters: Parameters) -> None:
+        self.counts = {**dict.fromkeys(FAULT_KINDS, 0), "ambush": 0}
+        self._world = world
+        self._parameters = parameters
+        self._rng = stream(parameters.seed, "faults")
+        self._active = False
+        self._strikes: dict[str, Callable[[], bool]] = {
+            "crash": self._crash,
+            "outage": self._outage,
+            "restart": self._restart,
+            "break": self._break,
+            "partition": self._partition,
+            "deafen": self._deafen,
+            "stall": self._stall,
+            "pause": self._pause,
+            "clock": self._clock,
+            "disk": self._disk,
+        }
+
+    def start(self) -> None:
+        self._active = True
+        for kind in self._parameters.fault_rates:
+            self._await(kind)
+        if self._parameters.ambush:
+            self._world.when_acked(self._ambush)
+
+    def stop(self) -> None:
+        """No more faults, except for a power failure if there is to be one; then heal."""
+        self._active = False
+        if self._parameters.power_failure:
+            self._outage()
+        self._world.heal()
+
+    def _await(self, kind: str) -> None:
+        delay_s = self._rng.expovariate(self._parameters.fault_rates[kind])
+        self._world.scheduler.after(delay_s, None, self._strike, kind)
+
+    def _strike(self, kind: str) -> None:
+        if self._active:
+            if self._strikes[kind]():
+                self.counts[kind] += 1
+            self._await(kind)
+
+    # Nodes. Each strike returns whether it found something to strike.
+
+    def _crash(self) -> bool:
+        return self._take_down(self._world.crash)
+
+    def _outage(self) -> bool:
+        for node in self._world.up():
+            self._world.crash(node)
+            self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
+        return True
+
+    def _restart(self) -> bool:
+        return self._take_down(self._world.stop)
+
+    def _disk(self) -> bool:
+        return self._take_down(self._fail_disk)
+
+    def _fail_disk(self, node: int) -> None:
+        life = self._world.lives[node]
+        if life is not None:
+            self._world.trace.note(f"n{node} disk fails")
+            life.store.fail()
+            self._world.scheduler.after(0.0, None, self._world.crash, node)
+
+    def _ambush(self, key: str) -> None:
+        if self._active and self._rng.random() < self._parameters.ambush:
+            self.counts["ambush"] += 1
+            owners = self._world.owners(key)
+            for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
+                self._kill(node)
+
+    def _kill(self, node: int) -> None:
+        """Kill `node` if it is up, but not in the middle of what it does."""
+        after = self._world.scheduler.after
+        after(0.0, None, self._world.crash, node)
+        after(self._recovery_s(), None, self._bring_up, node)
+
+    def _take_down(self, how: Callable[[int], object]) -> bool:
+        up = self._world.up()
+        if not up or len(self._world.lives) - len(up) >= self._parameters.down_max:
+            return False
+        node = self._rng.choice(up)
+        how(node)
+        self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
+        return True
+
+    def _bring_up(self, node: int) -> None:
+        if self._active and self._world.lives[node] is None:
+            self._world.start(node)
+
+    def _pause(self) -> bool:
+        up = self._world.up()
+        if not up:
+            return False
+        node = self._rng.choice(up)
+        duration_s = min(self._recovery_s(), _PAUSE_S_MAX)
+        self._world.runtime(node).pause(duration_s)
+        self._world.trace.note(f"n{node} stands still for {duration_s:.6f} s")
+        return True
+
+    def _clock(self) -> bool:
+        node = self._rng.randrange(self._parameters.nodes)
+        self._world.set_clock(node, self._rng.randint(-_CLOCK_JUMP_MS_MAX, _CLOCK_JUMP_MS_MAX))
+        return True
+
+    # Paths
+
+    def _break(self) -> bool:
+        a, b = self._two_nodes()
+        return self._world.links.break_link(a, b)
+
+    def _partition(self) -> bool:
+        nodes = list(range(self._parameters.nodes))
+        self._rng.shuffle(nodes)
+        cut = self._rng.randint(1, len(nodes) - 1)
+        pairs = [(a, b) for a in nodes[:cut] for b in nodes[cut:]]
+        self._world.trace.note(f"partition {nodes[:cut]} | {nodes[cut:]}")
+        self._block(pairs + [(b, a) for a, b in pairs])
+        return True
+
+    def _deafen(self) -> bool:
+        a, b = self._two_nodes()
+        self._world.trace.note(f"n{b} cannot hear n{a}")
+        self._block([(a, b)])
+        return True
+
+    def _stall(self) -> bool:
+        a, b = self._two_nodes()
+        self._world.network.stall(a, b, self._recovery_s())
+        return True
+
+    def _block(self, paths: list[tuple[int, int]]) -> None:
+        """Block `paths` for a while. In time the links over them are noticed to be dead."""
+        world, after = self._world, self._world.scheduler.after
+        duration_s = self._recovery_s()
+        for path in paths:
+            world.links.block(*path)
+            after(duration_s, None, self._unblock, *path)
+            noticed_s = self._rng.uniform(0, _NOTICED_S_MAX)
+            if noticed_s < duration_s:
+                after(noticed_s, None, world.links.break_link, *path)
+
+    def _unblock(self, source: int, target: int) -> None:
+        if self._active:
+            self._world.links.unblock(source, target)
+
+    def _two_nodes(self) -> tuple[int, int]:
+        a, b = self._rng.sample(range(self._parameters.nodes), 2)
+        return a, b
+
+    def _recovery_s(self) -> float:
+        return self._rng.expovariate(1 / self._parameters.recovery_s_mean)

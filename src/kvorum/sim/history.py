@@ -1,0 +1,83 @@
+"""A history: what clients asked for, when, and what they were told.
+
+It is all that the checkers judge by, so they see the cluster as its users do. Every put
+writes a value that no other put writes, so a value in an answer names its write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+Kind = Literal["get", "put", "delete"]
+Outcome = Literal["pending", "acked", "failed", "unknown"]
+"""Acked: done. Failed: the answer says that nothing changed. Unknown: it may have, or may yet."""
+
+
+@dataclass(slots=True)
+class Operation:
+    """One request of one client. `basis` is the number of the operation whose answer gave the
+    version that this write carries; None for a blind write.
+    """
+
+    number: int
+    kind: Kind
+    key: str
+    quorum: int
+    invoked: float
+    deadline: float
+    value: bytes = b""
+    basis: int | None = None
+    ended: float = inf
+    outcome: Outcome = "pending"
+    values: tuple[bytes, ...] = ()
+    """The live values in the answer."""
+    error: str = ""
+    endings: int = 0
+    severed: bool = False
+    """The node it was sent to went away first, so there will be no answer."""
+    calm: bool = False
+    """While it ran no link came or went, and every node was connected to all that were up."""
+    hasty: bool = False
+    """It was answered before the call that submitted it had returned."""
+
+    def __str__(self) -> str:
+        text = f"{self.kind} #{self.number} of {self.key} at {self.invoked:.6f}"
+        if self.kind != "get":
+            text += " blind" if self.basis is None else f" on #{self.basis}"
+        return text + f": {self.outcome}"
+
+
+class History:
+    __slots__ = ("operations",)
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+
+    def begin(
+        self,
+        kind: Kind,
+        key: str,
+        quorum: int,
+        invoked: float,
+        deadline: float,
+        basis: int | None = None,
+    ) -> Operation:
+        """A new operation; numbers are in order of invocation. A put writes its own number."""
+        number = len(self.operations)
+        value = b"%d" % number if kind == "put" else b""
+        operation = Operation(number, kind, key, quorum, invoked, deadline, value, basis)
+        self.operations.append(operation)
+        return operation
+
+    def by_key(self) -> Iterator[tuple[str, list[Operation]]]:
+        """The operations of each key, in order of invocation."""
+        keys: dict[str, list[Operation]] = {}
+        for operation in self.operations:
+            keys.setdefault(operation.key, []).append(operation)
+        yield from keys.items()
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(operation.outcome == outcome for operation in self.operations)

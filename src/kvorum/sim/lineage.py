@@ -1,0 +1,141 @@
+"""Lineage: which writes of a key another write may have replaced.
+
+w -> x, "x may have replaced w", holds
+
+    if x carries a version   only if the answer which gave that version showed w, or w is a
+                             delete that may have gone before it (deletes leave nothing to see)
+    if x is blind            if x may have taken effect after w began, unless some answer
+                             showed both alive: a replaced version never comes back
+
+Replacement is transitive, but time goes one way along a chain: each write in it must have
+been able to take effect after the one before it. The latest moment of an effect is the end
+of the operation, or the first answer that shows it, whichever is earlier; an operation
+without an end may take effect at any later time.
+
+An acknowledged write is lost when no chain leads from it to anything that is left. Sets of
+writes are integers with one bit a write, in order of invocation.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from math import inf
+
+from kvorum.sim.history import Operation
+
+Writes = int
+
+
+class Lineage:
+    """The writes of one key that took effect or may have."""
+
+    __slots__ = (
+        "_apart",
+        "_basis",
+        "_bit",
+        "_by_value",
+        "_deletes",
+        "_effect_by",
+        "_invoked",
+        "_reaching",
+        "writes",
+    )
+
+    def __init__(self, operations: list[Operation]) -> None:
+        """`operations`: all of one key, in order of invocation."""
+        self.writes = [op for op in operations if op.kind != "get" and op.outcome != "failed"]
+        self._invoked = [op.invoked for op in self.writes]
+        self._bit = {op.number: i for i, op in enumerate(self.writes)}
+        self._by_value = {op.value: i for i, op in enumerate(self.writes) if op.kind == "put"}
+        self._deletes = [i for i, op in enumerate(self.writes) if op.kind == "delete"]
+        self._effect_by = [op.ended if op.outcome == "acked" else inf for op in self.writes]
+        self._apart: list[Writes] = [0] * len(self.writes)
+        for op in operations:
+            self._learn(op)
+        by_number = {op.number: op for op in operations}
+        self._basis = [None if op.basis is None else by_number[op.basis] for op in self.writes]
+        self._reaching: dict[int, Writes] = {}
+
+    def _learn(self, answer: Operation) -> None:
+        """What `answer` tells of the writes it shows."""
+        shown = self.of_values(answer.values)
+        for i in members(shown):
+            self._effect_by[i] = min(self._effect_by[i], answer.ended)
+            self._apart[i] |= shown
+
+    def of(self, operation: Operation) -> Writes:
+        return 1 << self._bit[operation.number]
+
+    def of_values(self, values: Iterable[bytes]) -> Writes:
+        """The writes of `values`; those that nobody wrote are another checker's matter."""
+        writes = 0
+        for value in values:
+            i = self._by_value.get(value)
+            if i is not None:
+                writes |= 1 << i
+        return writes
+
+    def accounted(self, values: Iterable[bytes], at: float) -> Writes:
+        """All writes that `values`, seen by the time `at`, may hold or have replaced."""
+        found = 0
+        for i in members(self.of_values(values) | self._deletes_before(at)):
+            found |= self._may_end_in(i)
+        return found
+
+    def _may_end_in(self, last: int) -> Writes:
+        """The writes from which a chain leads to the write `last`, itself included."""
+        known = self._reaching.get(last)
+        if known is None:
+            known = self._reaching[last] = self._search(last)
+        return known
+
+    def _search(self, last: int) -> Writes:
+        """Widest path first: a write is settled with the latest effect any chain allows it."""
+        reached = settled = 1 << last
+        latest = {last: self._effect_by[last]}
+        heap = [(-latest[last], last)]
+        while heap:
+            by, i = -heap[0][0], heappop(heap)[1]
+            if by < latest[i]:
+                continue
+            basis = self._basis[i]
+            if basis is None:
+                before = ((1 << bisect_right(self._invoked, by)) - 1) & ~self._apart[i] & ~settled
+                # Nothing that comes off the heap later can allow them a later effect.
+                settled |= before
+            else:
+                by = min(by, basis.ended)
+                before = (self.of_values(basis.values) | self._deletes_before(by)) & ~settled
+            for j in members(before):
+                allowed = min(by, self._effect_by[j])
+                if self._invoked[j] <= by and allowed > latest.get(j, -1.0):
+                    latest[j] = allowed
+                    reached |= 1 << j
+                    heappush(heap, (-allowed, j))
+        return reached
+
+    def _deletes_before(self, time: float) -> Writes:
+        return sum(1 << i for i in self._deletes if self._invoked[i] <= time)
+
+    def replaced_for_sure(self) -> list[Writes]:
+        """Per write, those that it covers beyond doubt: what its version had shown, and in the
+        case of a blind delete what it says it removed.
+        """
+        sure: list[Writes] = []
+        for op, basis in zip(self.writes, self._basis, strict=True):
+            source = op if basis is None and op.kind == "delete" else basis
+            covered = 0 if source is None else self.of_values(source.values)
+            for i in members(covered & ((1 << len(sure)) - 1)):
+                covered |= sure[i]
+            sure.append(covered)
+        return sure
+
+
+def members(writes: Writes) -> Iterator[int]:
+    """The bits of `writes`, lowest first."""
+    while writes:
+        lowest = writes & -writes
+        yield lowest.bit_length() - 1
+        writes ^= lowest

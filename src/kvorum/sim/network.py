@@ -1,0 +1,137 @@
+"""The simulated network: what happens to bytes on their way from one node to another.
+
+A path is one direction between two nodes. Each batch is delayed by a minimum plus an
+exponential part, and arrives after the one sent before it, as on a TCP connection. Faults
+are knobs of `Conditions`, each independent of the others:
+
+    loss        a batch vanishes without a word
+    delay       a batch takes twenty times as long, and the ones behind it wait
+    reorder     a batch may overtake those sent before it
+    duplicate   a batch arrives a second time, later
+
+Loss without a break, reordering and duplication are more than the Transport port admits;
+the protocol has to survive them all the same. (`links.py` says what is not duplicated.) A
+path can also be blocked (a partition, one way or both) or stalled for a while.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+from kvorum.sim.scheduler import NodeRuntime, Scheduler
+
+_DELAY_FACTOR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Probabilities are per batch."""
+
+    latency_s_min: float = 0.000_1
+    latency_s_mean: float = 0.001
+    loss: float = 0.0
+    delay: float = 0.0
+    reorder: float = 0.0
+    duplicate: float = 0.0
+
+    def calm(self) -> Conditions:
+        """The same wires without these faults."""
+        return Conditions(self.latency_s_min, self.latency_s_mean)
+
+
+class _Path:
+    __slots__ = ("blocks", "free_at")
+
+    def __init__(self) -> None:
+        self.blocks = 0
+        self.free_at = 0.0
+
+
+class Network:
+    __slots__ = ("_paths", "_rng", "_scheduler", "conditions", "counts")
+
+    def __init__(
+        self, scheduler: Scheduler, rng: random.Random, conditions: Conditions, nodes: int
+    ) -> None:
+        self.conditions = conditions
+        self.counts = {"loss": 0, "delay": 0, "reorder": 0, "duplicate": 0}
+        self._scheduler = scheduler
+        self._rng = rng
+        self._paths = [[_Path() for _ in range(nodes)] for _ in range(nodes)]
+
+    def carry(
+        self,
+        source: int,
+        target: int,
+        receiver: NodeRuntime,
+        deliver: Callable[[int, object, bytes], object],
+        connection: object,
+        data: bytes,
+    ) -> None:
+        """Have `deliver(source, connection, data)` called at `receiver`, or not."""
+        conditions, rng, path = self.conditions, self._rng, self._paths[source][target]
+        if path.blocks:
+            return
+        if conditions.loss and rng.random() < conditions.loss:
+            self.counts["loss"] += 1
+            return
+        delay_s = self.latency_s()
+        if conditions.delay and rng.random() < conditions.delay:
+            self.counts["delay"] += 1
+            delay_s *= _DELAY_FACTOR
+        arrival = self._scheduler.now + delay_s
+        if conditions.reorder and rng.random() < conditions.reorder:
+            self.counts["reorder"] += 1
+        else:
+            arrival = path.free_at = max(arrival, path.free_at)
+        self._scheduler.at(arrival, receiver, deliver, source, connection, data)
+
+    def carry_again(
+        self,
+        source: int,
+        receiver: NodeRuntime,
+        deliver: Callable[[int, object, bytes], object],
+        connection: object,
+        data: bytes,
+    ) -> None:
+        """A duplicate of what has been carried: late, and out of order."""
+        self.counts["duplicate"] += 1
+        delay_s = _DELAY_FACTOR * self.latency_s()
+        self._scheduler.after(delay_s, receiver, deliver, source, connection, data)
+
+    def duplicates(self) -> bool:
+        """Whether the next batch is one that arrives twice."""
+        chance = self.conditions.duplicate
+        return chance > 0 and self._rng.random() < chance
+
+    def latency_s(self) -> float:
+        conditions = self.conditions
+        beyond_min_s = conditions.latency_s_mean - conditions.latency_s_min
+        return conditions.latency_s_min + self._rng.expovariate(1 / beyond_min_s)
+
+    # Paths as a fault
+
+    def connects(self, a: int, b: int) -> bool:
+        """True if bytes can pass both ways between `a` and `b`."""
+        return not (self._paths[a][b].blocks or self._paths[b][a].blocks)
+
+    def block(self, source: int, target: int) -> None:
+        self._paths[source][target].blocks += 1
+
+    def unblock(self, source: int, target: int) -> None:
+        self._paths[source][target].blocks -= 1
+
+    def heal(self) -> None:
+        """End all faults, those of paths and those of batches."""
+        self.conditions = self.conditions.calm()
+        for path in chain.from_iterable(self._paths):
+            path.blocks = 0
+            path.free_at = min(path.free_at, self._scheduler.now)
+
+    def stall(self, source: int, target: int, duration_s: float) -> None:
+        """Hold back all that is sent from `source` to `target` for a while."""
+        path = self._paths[source][target]
+        path.free_at = max(path.free_at, self._scheduler.now + duration_s)

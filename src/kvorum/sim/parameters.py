@@ -1,0 +1,186 @@
+"""What one seed is about. Everything is drawn from the seed, so the seed alone replays a run.
+
+Each fault is switched on for about half of the seeds and its rate spans two orders of
+magnitude: a run in which everything happens all the time reaches fewer states than many
+runs that each insist on something else (swarm testing). One seed in ten has no faults at
+all, which is how the checks of an undisturbed cluster get their runs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvorum.sim.network import Conditions
+
+NODES_MIN: Final = 3
+NODES_MAX: Final = 7
+OPERATIONS: Final = 200
+
+FAULT_KINDS: Final = (
+    "crash",
+    "outage",
+    "restart",
+    "break",
+    "partition",
+    "deafen",
+    "stall",
+    "pause",
+    "clock",
+    "disk",
+)
+"""Those that strike now and then; `Conditions` has those that befall single batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Weights of what clients do."""
+
+    get: float = 4.0
+    put: float = 2.0
+    update: float = 3.0
+    delete: float = 0.0
+    conditional: float = 0.0
+    """Probability that a write states what it expects to find."""
+    stale: float = 0.0
+    """Probability that a client uses an older version than the last it got."""
+    choosy: float = 0.0
+    """Probability that a request names its own quorum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    seed: int
+    nodes: int
+    replicas: int
+    read: int
+    write: int
+    operations: int = OPERATIONS
+    clients: int = 4
+    keys: int = 3
+    timeout_ms: int = 500
+    pause_s_mean: float = 0.005
+    """Between a client's requests."""
+    mix: Mix = field(default_factory=Mix)
+    sync_s_mean: tuple[float, ...] = (0.002,) * NODES_MIN
+    """Of each node's disk."""
+    clock_skew_ms: int = 0
+    conditions: Conditions = field(default_factory=Conditions)
+    fault_rates: Mapping[str, float] = field(default_factory=dict)
+    """Mean number a second, by kind."""
+    recovery_s_mean: float = 0.1
+    """How long a node stays down, a path blocked or stalled, a process paused."""
+    down_max: int = 1
+    ambush: float = 0.0
+    """Probability that an acknowledged write has owners of its key killed at once."""
+    power_failure: bool = False
+    """All nodes crash at once when the faults end."""
+
+    @property
+    def prompt(self) -> bool:
+        """True if all that is sent arrives in order and soon, or its link breaks."""
+        return self.conditions == self.conditions.calm() and "stall" not in self.fault_rates
+
+    @property
+    def faultless(self) -> bool:
+        return self.prompt and not (self.fault_rates or self.ambush or self.power_failure)
+
+
+def stream(seed: int, purpose: str) -> random.Random:
+    """The random source of one part, so that parts do not disturb each other's draws."""
+    return random.Random(f"{seed} {purpose}")
+
+
+def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> Parameters:
+    """The parameters of `seed`; `nodes` overrides the cluster size it would draw."""
+    rng = stream(seed, "parameters")
+    drawn_nodes = rng.randint(NODES_MIN, NODES_MAX)
+    size = nodes or drawn_nodes
+    replicas = min(size, rng.choice((1, 2, 3, 3, 3, 3, 4, 5)))
+    read, write = _quorums(rng, replicas)
+    faultless = rng.random() < 0.1
+    clients = rng.randint(1, 8)
+    pause_s_mean = _spread(rng, 0.000_5, 0.05)
+    sync_s_mean = _disks(rng, size)
+    conditions = _conditions(rng, faultless)
+    operation_s = pause_s_mean + 3 * conditions.latency_s_mean + sum(sync_s_mean) / size
+    duration_s = operations / clients * operation_s
+    return Parameters(
+        seed=seed,
+        nodes=size,
+        replicas=replicas,
+        read=read,
+        write=write,
+        operations=operations,
+        clients=clients,
+        keys=rng.randint(1, 6),
+        timeout_ms=2000 if faultless else rng.choice((100, 300, 1000, 2000)),
+        pause_s_mean=pause_s_mean,
+        mix=_mix(rng),
+        sync_s_mean=sync_s_mean,
+        clock_skew_ms=rng.choice((0, 10, 10_000)),
+        conditions=conditions,
+        fault_rates={} if faultless else _fault_rates(rng, duration_s),
+        recovery_s_mean=duration_s * _spread(rng, 0.002, 0.2),
+        down_max=rng.randint(1, size),
+        ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
+        power_failure=not faultless and rng.random() < 0.5,
+    )
+
+
+def _spread(rng: random.Random, low: float, high: float) -> float:
+    """Anything from `low` to `high`, each order of magnitude as likely as the next."""
+    return float(low * (high / low) ** rng.random())
+
+
+def _maybe(rng: random.Random, low: float, high: float) -> float:
+    value = _spread(rng, low, high)
+    return value if rng.random() < 0.5 else 0.0
+
+
+def _quorums(rng: random.Random, replicas: int) -> tuple[int, int]:
+    """Mostly such that they overlap; sometimes anything."""
+    if rng.random() < 0.5:
+        return replicas // 2 + 1, replicas // 2 + 1
+    read = rng.randint(1, replicas)
+    if rng.random() < 0.6:
+        return read, replicas + 1 - read
+    return read, rng.randint(1, replicas)
+
+
+def _mix(rng: random.Random) -> Mix:
+    return Mix(
+        get=_spread(rng, 1, 5),
+        put=rng.choice((0.0, 0.1, 0.5, 5.0)),
+        update=rng.choice((0.0, 3.0, 3.0, 5.0)),
+        delete=rng.choice((0.0, 0.0, 0.1, 1.0)),
+        conditional=_maybe(rng, 0.02, 0.3),
+        stale=_maybe(rng, 0.02, 0.5),
+        choosy=_maybe(rng, 0.02, 0.5),
+    )
+
+
+def _conditions(rng: random.Random, faultless: bool) -> Conditions:
+    """Half of the networks lose batches only where a link breaks, and keep their order."""
+    drawn = Conditions(
+        latency_s_mean=_spread(rng, 0.000_2, 0.005),
+        loss=_maybe(rng, 0.001, 0.1),
+        delay=_maybe(rng, 0.001, 0.1),
+        reorder=_maybe(rng, 0.01, 0.5),
+        duplicate=_maybe(rng, 0.001, 0.1),
+    )
+    return drawn.calm() if faultless or rng.random() < 0.5 else drawn
+
+
+def _disks(rng: random.Random, nodes: int) -> tuple[float, ...]:
+    """Often as fast as each other, sometimes not at all."""
+    mean, spread = _spread(rng, 0.000_3, 0.01), rng.choice((1.0, 1.0, 10.0))
+    return tuple(mean * _spread(rng, 1 / spread, spread) for _ in range(nodes))
+
+
+def _fault_rates(rng: random.Random, duration_s: float) -> dict[str, float]:
+    """Such that each kind strikes from once to fifty times while the clients work."""
+    strikes = {kind: _maybe(rng, 1.0, 50.0) for kind in FAULT_KINDS}
+    return {kind: count / duration_s for kind, count in strikes.items() if count}

@@ -1,0 +1,111 @@
+"""One run: a seed in, a report out.
+
+1. clients work while faults strike
+2. the faults stop, everybody is restarted, the network heals
+3. the audit reads and compares
+4. the checkers judge the whole history
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kvorum.sim import checkers
+from kvorum.sim.audit import Audit
+from kvorum.sim.checkers import Violation
+from kvorum.sim.faults import Faults
+from kvorum.sim.history import History, Operation
+from kvorum.sim.parameters import Parameters
+from kvorum.sim.workload import Workload
+from kvorum.sim.world import World
+
+_SLACK_S: Final = 0.001
+_ARRIVED_AFTER: Final = 20
+"""Mean latencies after which whatever was sent has arrived, if nothing holds it up."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    seed: int
+    operations: int
+    acked: int
+    refused: int
+    unknown: int
+    faults: dict[str, int]
+    writes_forgotten: int
+    """Writes that were not yet synced when their node crashed."""
+    simulated_s: float
+    events: int
+    trace: str
+    """The hash of everything that happened."""
+    violations: list[str]
+
+
+def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None) -> Report:
+    """Run `parameters`; `sink` gets every line of the trace."""
+    world = World(parameters, sink)
+    workload = Workload(world, parameters)
+    faults = Faults(world, parameters)
+    audit = Audit(world, workload.history, workload.keys, parameters)
+    violations: list[Violation] = []
+    try:
+        _live(world, workload, faults, audit)
+    except Exception as error:  # noqa: BLE001 - whatever a node raises is this seed's result
+        violations.append(Violation("no_exception", _where(error)))
+    else:
+        violations += audit.violations
+        violations += _judge(workload.history, parameters, audit.final)
+    for violation in violations:
+        world.trace.note(str(violation))
+    history = workload.history
+    return Report(
+        seed=parameters.seed,
+        operations=len(history.operations),
+        acked=history.count("acked"),
+        refused=history.count("failed"),
+        unknown=history.count("unknown"),
+        faults=faults.counts | world.network.counts,
+        writes_forgotten=world.writes_lost,
+        simulated_s=world.scheduler.now,
+        events=world.scheduler.events,
+        trace=world.trace.digest(),
+        violations=[str(violation) for violation in violations],
+    )
+
+
+def _live(world: World, workload: Workload, faults: Faults, audit: Audit) -> None:
+    for node in range(len(world.lives)):
+        world.start(node)
+    workload.start()
+    faults.start()
+    world.scheduler.run_while(lambda: workload.busy)
+    world.trace.note("the faults stop")
+    faults.stop()
+    audit.run()
+
+
+def _judge(
+    history: History, parameters: Parameters, final: dict[str, Operation]
+) -> list[Violation]:
+    found = checkers.ended_once(history, _SLACK_S)
+    found += checkers.nothing_invented(history)
+    found += checkers.nothing_stale(history, parameters.replicas)
+    found += checkers.nothing_lost(history, final)
+    found += checkers.nothing_revived(history, parameters.replicas)
+    if parameters.prompt:
+        quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
+        found += checkers.none_needless(history, parameters.replicas, quiet_s)
+    if parameters.faultless:
+        found += checkers.undisturbed(history)
+    return found
+
+
+def _where(error: Exception) -> str:
+    """What was raised and the innermost lines it came from."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    path = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+    return f"{type(error).__name__}: {error} ({path})"

@@ -1,0 +1,105 @@
+"""The workload: clients that meet on few keys, each at a random node, drawn from the seed.
+
+What a client does next it decides as an application would: it reads, writes blindly, updates
+on the version it last got of the key, deletes. Now and then it uses an older version, states
+what it expects to find, or names its own quorum.
+"""
+
+from __future__ import annotations
+
+from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+from kvorum.sim.client import Basis, Client, Wish
+from kvorum.sim.history import History, Kind, Operation
+from kvorum.sim.parameters import Parameters, stream
+from kvorum.sim.world import World
+
+_NOBODY_UP_S = 0.01
+
+
+class Workload:
+    """All clients; they stop when together they have done their share of operations."""
+
+    __slots__ = ("_asked", "_busy", "_parameters", "_rng", "_world", "history", "keys")
+
+    def __init__(self, world: World, parameters: Parameters) -> None:
+        self.history = History()
+        self.keys = [f"key {i} ключ" for i in range(parameters.keys)]
+        self._world = world
+        self._parameters = parameters
+        self._rng = stream(parameters.seed, "workload")
+        self._asked = 0
+        self._busy = parameters.clients
+
+    @property
+    def busy(self) -> bool:
+        return self._busy > 0
+
+    def start(self) -> None:
+        for _ in range(self._parameters.clients):
+            _Worker(self, Client(self._world, self.history)).rest()
+
+    def next_wish(self, known: dict[str, list[Basis]]) -> Wish | None:
+        """What a client that knows these versions does next; None when all is done."""
+        if self._asked == self._parameters.operations:
+            self._busy -= 1
+            return None
+        self._asked += 1
+        rng, mix = self._rng, self._parameters.mix
+        key = rng.choice(self.keys)
+        kind = rng.choices(_KINDS, (mix.get, mix.put, mix.update, mix.delete))[0]
+        versions = known.get(key, [])
+        quorum = 0
+        if rng.random() < mix.choosy:
+            quorum = rng.randint(1, self._parameters.replicas)
+        if kind == "get" or (kind == "update" and not versions):
+            return Wish("get", key, quorum=quorum)
+        basis = None
+        if versions and (kind == "update" or (kind == "delete" and rng.random() < 0.7)):
+            basis = rng.choice(versions) if rng.random() < mix.stale else versions[-1]
+        expect = ANY
+        if rng.random() < mix.conditional:
+            expect = rng.choice((ABSENT, PRESENT) if basis is None else (EXACT, PRESENT))
+        what: Kind = "delete" if kind == "delete" else "put"
+        return Wish(what, key, basis, expect, quorum)
+
+    def pick_node(self) -> int | None:
+        up = self._world.up()
+        return self._rng.choice(up) if up else None
+
+    def after_a_pause(self, worker: _Worker) -> None:
+        pause_s = self._rng.expovariate(1 / self._parameters.pause_s_mean)
+        self._world.scheduler.after(pause_s, None, worker.go_on)
+
+    def await_a_node(self, worker: _Worker) -> None:
+        self._world.scheduler.after(_NOBODY_UP_S, None, worker.go_on)
+
+
+_KINDS = ("get", "put", "update", "delete")
+
+
+class _Worker:
+    """One client's memory: the versions it got, by key, latest last."""
+
+    __slots__ = ("_client", "_known", "_workload")
+
+    def __init__(self, workload: Workload, client: Client) -> None:
+        self._workload = workload
+        self._client = client
+        self._known: dict[str, list[Basis]] = {}
+
+    def rest(self) -> None:
+        self._workload.after_a_pause(self)
+
+    def go_on(self) -> None:
+        node = self._workload.pick_node()
+        if node is None:
+            self._workload.await_a_node(self)
+            return
+        wish = self._workload.next_wish(self._known)
+        if wish is not None:
+            self._client.ask(wish, node, self._on_ended)
+
+    def _on_ended(self, operation: Operation, basis: Basis | None) -> None:
+        if basis is not None:
+            self._known.setdefault(operation.key, []).append(basis)
+        self.rest()

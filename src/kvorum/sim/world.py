@@ -1,0 +1,232 @@
+"""The world: a cluster of real nodes on simulated time, network and disks.
+
+This is the simulator's composition root, as `node.py` is the real one's: the same
+`Replicator` is built here on other ports. A node has lives; between them only its disk and
+its wall clock go on.
+
+    start -> (crash | stop) -> start -> ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
+from kvorum.model.placement import Placement
+from kvorum.model.request import Request, Result
+from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
+from kvorum.replication.replicator import Replicator
+from kvorum.sim.disk import Disk, DiskStore
+from kvorum.sim.links import Links
+from kvorum.sim.network import Network
+from kvorum.sim.parameters import Parameters, stream
+from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.sim.trace import Trace
+from kvorum.storage.identity import Facts, Identity
+
+_PARTITIONS = 16
+_HEALTHY_SYNC_S_MEAN = 0.001
+
+
+class Life:
+    """A node from one start to the next crash or stop."""
+
+    __slots__ = ("replicator", "runtime", "store")
+
+    def __init__(self, replicator: Replicator, runtime: NodeRuntime, store: DiskStore) -> None:
+        self.replicator = replicator
+        self.runtime = runtime
+        self.store = store
+
+
+class World:
+    __slots__ = (
+        "_ack_listeners",
+        "_disk_rng",
+        "_down_listeners",
+        "_parameters",
+        "_placement",
+        "clock_offsets_ms",
+        "disks",
+        "links",
+        "lives",
+        "network",
+        "scheduler",
+        "topology",
+        "trace",
+        "writes_lost",
+    )
+
+    def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
+        nodes, seed = parameters.nodes, parameters.seed
+        self._parameters = parameters
+        self.scheduler = Scheduler()
+        self.trace = Trace(self.scheduler, sink)
+        self.network = Network(
+            self.scheduler, stream(seed, "network"), parameters.conditions, nodes
+        )
+        self.links = Links(self.network, stream(seed, "links"), self.trace, nodes)
+        self.topology = _topology(parameters)
+        self._placement = Placement(self.topology)
+        self._disk_rng = stream(seed, "disks")
+        clocks = stream(seed, "clocks")
+        skew = parameters.clock_skew_ms
+        self.clock_offsets_ms = [clocks.randint(-skew, skew) for _ in range(nodes)]
+        self.disks = [
+            Disk(_first_identity(self.topology, node), sync_s_mean)
+            for node, sync_s_mean in enumerate(parameters.sync_s_mean)
+        ]
+        self.lives: list[Life | None] = [None] * nodes
+        self.writes_lost = 0
+        self._down_listeners: list[Callable[[int], object]] = []
+        self._ack_listeners: list[Callable[[str], object]] = []
+
+    # Lives
+
+    def start(self, node: int) -> None:
+        disk = self.disks[node]
+        identity = disk.begin_life()
+        purpose = f"node {node} life {disk.lives}"
+        runtime = NodeRuntime(
+            self.scheduler, stream(self._parameters.seed, purpose), self.clock_offsets_ms[node]
+        )
+        store = DiskStore(disk, runtime, self._disk_rng)
+        transport = self.links.attach(node, runtime)
+        replicator = Replicator(
+            self.topology,
+            self._placement,
+            node,
+            identity.actor,
+            identity.counter,
+            runtime,
+            store,
+            transport,
+        )
+        transport.receiver = replicator
+        self.lives[node] = Life(replicator, runtime, store)
+        self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
+        replicator.start()
+
+    def crash(self, node: int) -> None:
+        """The process is killed, or the power fails."""
+        life = self._end_life(node)
+        if life is not None:
+            lost = life.store.crash()
+            self.writes_lost += lost
+            self.trace.note(f"n{node} crashed, forgot {lost} writes")
+
+    def stop(self, node: int) -> None:
+        """The process is shut down in order."""
+        life = self._end_life(node)
+        if life is not None:
+            life.store.close(life.replicator.counter)
+            self.trace.note(f"n{node} stopped")
+
+    def _end_life(self, node: int) -> Life | None:
+        life = self.lives[node]
+        if life is not None:
+            life.runtime.stopped = True
+            self.lives[node] = None
+            self.links.detach(node)
+            for listener in self._down_listeners:
+                listener(node)
+        return life
+
+    def set_clock(self, node: int, offset_ms: int) -> None:
+        """Set how far the wall clock of `node` is ahead of the true time."""
+        self.clock_offsets_ms[node] = offset_ms
+        life = self.lives[node]
+        if life is not None:
+            life.runtime.clock_offset_ms = offset_ms
+
+    def heal(self) -> None:
+        """Networks and disks work as they should from now on, and every node is up."""
+        self.network.heal()
+        for node, disk in enumerate(self.disks):
+            disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
+            if self.lives[node] is None:
+                self.start(node)
+
+    def when_down(self, listener: Callable[[int], object]) -> None:
+        """Have `listener(node)` called whenever a node goes down."""
+        self._down_listeners.append(listener)
+
+    def when_acked(self, listener: Callable[[str], object]) -> None:
+        """Have `listener(key)` called whenever a write of `key` was acknowledged."""
+        self._ack_listeners.append(listener)
+
+    # For clients
+
+    def up(self) -> list[int]:
+        return [node for node, life in enumerate(self.lives) if life is not None]
+
+    def submit(self, node: int, request: Request, reply: Callable[[Result], object]) -> None:
+        self._life(node).replicator.submit(request, reply)
+
+    def acked(self, key: str) -> None:
+        """A client says that a write of `key` was acknowledged."""
+        for listener in self._ack_listeners:
+            listener(key)
+
+    def runtime(self, node: int) -> NodeRuntime:
+        return self._life(node).runtime
+
+    @property
+    def settings(self) -> NamespaceSettings:
+        return self.topology.namespaces[DEFAULT_NAMESPACE]
+
+    # For whoever looks inside
+
+    def owners(self, key: str) -> tuple[int, ...]:
+        return self._place(key)[1]
+
+    def stored(self, key: str) -> dict[int, bytes | None]:
+        """What the owners of `key` that are up hold of it."""
+        storage_key, owners = self._place(key)
+        lives = ((node, self.lives[node]) for node in owners)
+        return {node: life.store.get(storage_key) for node, life in lives if life is not None}
+
+    def _life(self, node: int) -> Life:
+        life = self.lives[node]
+        if life is None:
+            raise LookupError(f"wanted a node that is up, got n{node}; up are {self.up()}")
+        return life
+
+    def _place(self, key: str) -> tuple[bytes, tuple[int, ...]]:
+        data = encode_key(key)
+        token = TOKEN_HASHES[self.topology.token_hash](data, self.topology.token_seed)
+        partition = self._placement.partition(token)
+        owners = self._placement.owners(partition, self._parameters.replicas)
+        return storage_key(token, DEFAULT_NAMESPACE, data), owners
+
+
+def _topology(parameters: Parameters) -> Topology:
+    settings = NamespaceSettings(
+        replicas=parameters.replicas,
+        read=parameters.read,
+        write=parameters.write,
+        timeout_ms=parameters.timeout_ms,
+    )
+    nodes = tuple(
+        NodeSpec(name=f"n{i}", http=f"127.0.0.1:{1000 + i}", peer=f"127.0.0.1:{2000 + i}")
+        for i in range(parameters.nodes)
+    )
+    return Topology(
+        cluster="simulated",
+        nodes=nodes,
+        partitions=_PARTITIONS,
+        token_seed=parameters.seed % (1 << 32),
+        namespaces={DEFAULT_NAMESPACE: settings},
+    )
+
+
+def _first_identity(topology: Topology, node: int) -> Identity:
+    facts = Facts(
+        topology.cluster,
+        topology.nodes[node].name,
+        topology.partitions,
+        topology.token_hash,
+        topology.token_seed,
+    )
+    node_id = f"{node + 1:011x}".ljust(32, "0")
+    return Identity(facts, node_id, incarnation=1, counter=0, clean=False, names={})

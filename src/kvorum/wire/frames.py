@@ -1,0 +1,134 @@
+"""Frames: how payloads travel on a byte stream between two nodes. Bytes in, payloads out; no I/O.
+
+    stream     preface, then frames
+    preface    8 bytes, so that whatever else connects is known by its first byte
+    frame      0   4   length of the payload (big-endian)
+               4   8   topology epoch of the sender; 0 in handshake frames
+               12  4   XXH32 of bytes 0 to 12
+               16  8   XXH3-64 of the payload, seeded with the epoch
+               24  ..  payload
+
+The first two frames each way are the handshake (`handshake.py`) and short; all later ones
+are batches (`messages.py`) and carry the epoch both sides agreed on, so a node with another
+topology is refused with each frame and not only when it connects.
+
+The header has a check of its own because a damaged length would otherwise be believed: the
+reader would wait for bytes that never come, on a link that looks alive. The checks find
+damage, not malice; they are no authentication.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from xxhash import xxh3_64_digest, xxh32_digest
+
+from kvorum.model.errors import ProtocolError
+
+PREFACE: Final = b"\x8bkvorum\n"
+HANDSHAKE_EPOCH: Final = 0
+HANDSHAKE_FRAMES: Final = 2
+HANDSHAKE_BYTES_MAX: Final = 4 << 10
+FRAME_BYTES_MAX: Final = 16 << 20
+"""Limits of one payload, checked before any of it is kept."""
+
+_HEAD = struct.Struct("!IQ")
+_HEADER = struct.Struct("!IQ4s8s")
+_HEAD_BYTES: Final = _HEAD.size
+HEADER_BYTES: Final = _HEADER.size
+
+
+def encode_frame(epoch: int, payload: bytes) -> bytes:
+    head = _HEAD.pack(len(payload), epoch)
+    return b"".join((head, xxh32_digest(head), xxh3_64_digest(payload, epoch), payload))
+
+
+class FrameDecoder:
+    """Cuts one side's byte stream into payloads. Useless after it has raised.
+
+    Whole frames in one read, the common case, are sliced out of it directly. Only a frame
+    that is not complete yet is kept, and looked at again once all of it is there.
+    """
+
+    __slots__ = (
+        "_agreed_epoch",
+        "_bytes_max",
+        "_epoch",
+        "_handshake_frames",
+        "_held",
+        "_preface",
+        "_wanted",
+    )
+
+    def __init__(self, epoch: int) -> None:
+        self._agreed_epoch = epoch
+        self._epoch = HANDSHAKE_EPOCH
+        self._bytes_max = HANDSHAKE_BYTES_MAX
+        self._handshake_frames = HANDSHAKE_FRAMES
+        self._preface = PREFACE
+        self._held = bytearray()
+        self._wanted = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads that `data` completes, in order. Raises ProtocolError on any damage."""
+        if self._held:
+            self._held += data
+            if len(self._held) < self._wanted:
+                return []
+            data = bytes(self._held)
+            self._held = bytearray()
+        elif self._preface:
+            data = self._strip_preface(data)
+        payloads = []
+        start = 0
+        have = len(data)
+        self._wanted = HEADER_BYTES
+        while have - start >= HEADER_BYTES:
+            length, epoch, head_check, check = _HEADER.unpack_from(data, start)
+            if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:
+                raise ProtocolError(
+                    "wanted a frame header, got one that fails its check: "
+                    f"{data[start : start + HEADER_BYTES].hex()}"
+                )
+            if epoch != self._epoch or length > self._bytes_max:
+                raise self._unwanted(epoch, length)
+            body = start + HEADER_BYTES
+            end = body + length
+            if end > have:
+                self._wanted = end - start
+                break
+            payload = data[body:end]
+            if xxh3_64_digest(payload, epoch) != check:
+                raise ProtocolError(
+                    f"wanted a payload with check {check.hex()}, got {length} bytes "
+                    f"with check {xxh3_64_digest(payload, epoch).hex()}"
+                )
+            payloads.append(payload)
+            if self._handshake_frames:
+                self._count_handshake_frame()
+            start = end
+        if start < have:
+            self._held += data[start:]
+        return payloads
+
+    def _strip_preface(self, data: bytes) -> bytes:
+        got = data[: len(self._preface)]
+        if not self._preface.startswith(got):
+            raise ProtocolError(
+                f"wanted the preface of a kvorum peer, got {got!r}; is this a client "
+                "that speaks another protocol?"
+            )
+        self._preface = self._preface[len(got) :]
+        return data[len(got) :]
+
+    def _count_handshake_frame(self) -> None:
+        self._handshake_frames -= 1
+        if not self._handshake_frames:
+            self._epoch = self._agreed_epoch
+            self._bytes_max = FRAME_BYTES_MAX
+
+    def _unwanted(self, epoch: int, length: int) -> ProtocolError:
+        if epoch != self._epoch:
+            return ProtocolError(f"wanted a frame of topology epoch {self._epoch}, got {epoch}")
+        return ProtocolError(f"wanted a payload of at most {self._bytes_max} bytes, got {length}")

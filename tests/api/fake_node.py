@@ -1,0 +1,134 @@
+"""A node of one replica in memory: what the API is tested against.
+
+Answers come in the next loop iteration, or when a test lets them (`holding`), so that tests
+decide the order. Nothing is stored but records, made by the model's own rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
+from kvorum.model.record import EMPTY, Event, Record, delete, write
+from kvorum.model.request import (
+    ABSENT,
+    EXACT,
+    PRESENT,
+    Answer,
+    Delete,
+    Failure,
+    Get,
+    Listing,
+    Put,
+    Request,
+    Result,
+)
+
+ACTOR = 0xA1
+OTHER = 0xB2
+STRANGER = 0xC3
+NAMES = {ACTOR: "n1", OTHER: 'n2 "é"'}
+SECRET = b"a secret of the whole cluster"
+BORN_MS = 1_700_000_000_000
+
+
+def actor_name(actor: int) -> str:
+    return NAMES.get(actor, f"{actor:016x}")
+
+
+class FakeNode:
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], Record] = {}
+        self.requests: list[Request] = []
+        self.holding = False
+        self.held: list[tuple[Request, Callable[[Result], object]]] = []
+        self.failure: Failure | None = None
+        self._counter = 0
+
+    # The coordinator port
+
+    def submit(self, request: Request, reply: Callable[[Result], object], /) -> None:
+        self.requests.append(request)
+        if self.holding:
+            self.held.append((request, reply))
+        else:
+            asyncio.get_running_loop().call_soon(reply, self.result(request))
+
+    def scan(
+        self,
+        namespace: str,
+        after: bytes,
+        limit: int,
+        reply: Callable[[Listing | Failure], object],
+        /,
+    ) -> None:
+        found = [
+            (key, record)
+            for (space, key), record in sorted(self.records.items())
+            if space == namespace and record.versions and key.encode() > after
+        ]
+        cursor = found[limit - 1][0].encode() if len(found) > limit else b""
+        page = self.failure or Listing(found[:limit], cursor)
+        asyncio.get_running_loop().call_soon(reply, page)
+
+    # The introspection port
+
+    def status(self) -> Any:
+        return {"node": "n1", "records": len(self.records)}
+
+    def ring(self) -> Any:
+        return {"partitions": []}
+
+    def locate(self, namespace: str, key: str, reply: Callable[[Any], object], /) -> None:
+        if namespace == "nowhere":
+            raise RequestError("wanted a namespace that exists, got 'nowhere'")
+        document = {"key": key, "namespace": namespace, "owners": ["n1"]}
+        asyncio.get_running_loop().call_soon(reply, self.failure or document)
+
+    # What tests do
+
+    def answer(self, index: int) -> None:
+        """Let the held request at `index` have its answer."""
+        request, reply = self.held.pop(index)
+        reply(self.result(request))
+
+    def record(self, key: str, namespace: str = "default") -> Record:
+        return self.records.get((namespace, key), EMPTY)
+
+    def diverge(self, key: str, value: bytes, kind: int = 1) -> None:
+        """Another replica's write of `key` that has seen nothing."""
+        self.records["default", key] = write(self.record(key), (), self._mint(OTHER), kind, value)
+
+    def result(self, request: Request) -> Result:
+        if self.failure is not None:
+            return self.failure
+        record = self.record(request.key, request.namespace)
+        if isinstance(request, Get):
+            return Answer(record)
+        error = _unmet(request, record)
+        if error is not None:
+            return Failure.of(error)
+        seen = record.context if request.seen is None else request.seen
+        if isinstance(request, Put):
+            after = write(record, seen, self._mint(), request.kind, request.value)
+            answer = Answer(after, created=not record.versions)
+        else:
+            if not record.versions:
+                return Answer(record)
+            after, answer = delete(record, seen, self._mint()), Answer(record)
+        self.records[request.namespace, request.key] = after
+        return answer
+
+    def _mint(self, actor: int = ACTOR) -> Event:
+        self._counter += 1
+        return Event(actor, self._counter, BORN_MS + self._counter)
+
+
+def _unmet(request: Put | Delete, record: Record) -> PreconditionFailed | NotFound | None:
+    live = bool(record.versions)
+    met = {ABSENT: not live, PRESENT: live, EXACT: request.seen == record.context}
+    if met.get(request.expect, True):
+        return None
+    return PreconditionFailed("wanted another version")

@@ -1,0 +1,155 @@
+"""The server under test and clients that send any bytes at all."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from fake_node import SECRET, FakeNode, actor_name
+
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.server import HttpServer
+from kvorum.api.limits import ApiLimits
+from kvorum.api.routes import api_routes
+from kvorum.runtime.loop import LoopRuntime
+
+both_loops = pytest.mark.parametrize("web", ["uvloop", "asyncio"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    def finish_sending(self) -> None:
+        self._writer.write_eof()
+
+    async def response(self, to: str = "GET") -> Response:
+        """The next response; `to` is the method it answers, which decides about its body."""
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("ascii")
+        start, *lines = head.rstrip("\r\n").split("\r\n")
+        fields = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
+        status = int(start.split(" ")[1])
+        size = 0 if to == "HEAD" or status in (100, 304) else int(fields["content-length"])
+        return Response(status, fields, await self._reader.readexactly(size))
+
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, **fields: str
+    ) -> Response:
+        self.send(request(method, path, body, **fields))
+        return await self.response(method)
+
+    async def closed(self) -> None:
+        """Wait until the server closes; fail if it says anything more."""
+        assert await self._reader.read() == b""
+
+    def reset(self) -> None:
+        """Go without a goodbye: the server sees a reset connection."""
+        raw = self._writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    async def close(self) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            return
+
+
+def request(method: str, path: str, body: bytes | None = None, **fields: str) -> bytes:
+    """Header fields are given as keywords: if_match='"x"'."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: test"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
+
+
+TEST_S = 20.0
+
+
+class Web:
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self._runner = runner
+        self.node = FakeNode()
+        self.server: HttpServer
+        self.address = ("", 0)
+        self._clients: list[Client] = []
+
+    def run(self, test: Coroutine[Any, Any, None]) -> None:
+        """Run `test` on this loop, within a time that no test needs."""
+        self._runner.run(asyncio.wait_for(test, TEST_S))
+
+    async def start(self, http: HttpLimits | None = None, api: ApiLimits | None = None) -> None:
+        routes = api_routes(self.node, self.node, SECRET, actor_name, api)
+        runtime = LoopRuntime(asyncio.get_running_loop())
+        self.server = HttpServer(runtime, routes, http)
+        self.address = await self.server.start("127.0.0.1", 0)
+
+    async def client(self, receive_buffer: int | None = None) -> Client:
+        """A new connection; starts a server with the default limits if none runs."""
+        if not self.address[1]:
+            await self.start()
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, self.address)
+        except OSError:
+            sock.close()
+            raise
+        limit = 1 << 16 if receive_buffer is None else receive_buffer
+        client = Client(*await asyncio.open_connection(sock=sock, limit=limit))
+        self._clients.append(client)
+        return client
+
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, **fields: str
+    ) -> Response:
+        """One request on a connection of its own."""
+        client = await self.client()
+        response = await client.ask(method, path, body, **fields)
+        await client.close()
+        return response
+
+    async def put(self, key: str, value: bytes, **fields: str) -> Response:
+        body = b'{"key":%b,"value":%b}' % (msgspec.json.encode(key), value)
+        return await self.ask("POST", "/entry", body, **fields)
+
+    async def until(self, condition: Any) -> None:
+        """Wait for `condition()`; the test's own deadline bounds it."""
+        while not condition():
+            await asyncio.sleep(0.002)
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+        if self.address[1]:
+            await self.server.close(drain_s=5)

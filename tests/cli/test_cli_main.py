@@ -1,0 +1,169 @@
+"""The program as such: help, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from store_double import StoreDouble
+
+from kvorum import __version__
+from kvorum.cli import main
+from kvorum.cli.errors import ExitCode, exit_code, one_line, wants_json
+from kvorum.cli.main import COMMANDS
+from kvorum.model import errors
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", "kvorum", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for name, lazy in COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert lazy.help in result.stdout
+    assert all(f"  {code:d} " in result.stdout for code in ExitCode)
+
+
+def test_help_loads_no_command() -> None:
+    source = (
+        "import sys\nfrom kvorum.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(sorted({'asyncio', 'msgspec', 'rich', 'httptools', 'uvloop'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.endswith("\n[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches_its_use(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.stderr
+    assert f"Usage: main {name}" in result.stdout
+
+
+def test_the_version() -> None:
+    assert run("--version").stdout == f"kvorum {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["gte", "k"], "there is no command 'gte', did you mean 'get'"),
+        (["xyzzy"], "there is no command 'xyzzy'"),
+        (["get"], "Missing argument 'KEY'"),
+        (["get", "k", "--colour"], "--colour"),
+        (["get", "k", "-r", "none"], "none"),
+    ],
+)
+def test_misuse_is_one_line_that_points_to_help(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("error: ")
+    assert says in result.stderr
+    assert "--help'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_errors_are_json_for_those_who_want_json() -> None:
+    result = CliRunner().invoke(main, ["get", "k", "--colour", "-o", "json"])
+    assert result.exit_code == ExitCode.USAGE
+    assert json.loads(result.stderr)["error"]["code"] == "usage"
+
+
+def test_a_wrong_server_is_a_matter_of_configuration() -> None:
+    result = CliRunner().invoke(main, ["get", "k", "--server", "a:b:c"])
+    assert result.exit_code == ExitCode.CONFIG
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_expected_error_of_the_real_program_is_no_traceback() -> None:
+    done = run("get", "k", "--server", "127.0.0.1:1", "--timeout", "0.5")
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert done.stdout == ""
+    assert (
+        done.stderr
+        == "error: could not connect to 127.0.0.1:1: Connection refused; is it running?\n"
+    )
+
+
+def test_who_stops_reading_gets_no_traceback(store: StoreDouble) -> None:
+    for n in range(3000):
+        store.put(f"k{n}", "x" * 1000)
+    command = f"{sys.executable} -m kvorum export --server {store.address} | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[1:] == [str(int(ExitCode.BROKEN_PIPE))]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotFound(""), 1),
+        (errors.NamespaceNotFound(""), 1),
+        (errors.InvalidKey(""), 2),
+        (errors.RequestError(""), 2),
+        (errors.QuorumError(""), 3),
+        (errors.ConnectionFailed(""), 3),
+        (errors.StorageError(""), 3),
+        (errors.ProtocolError(""), 3),
+        (errors.QuorumError("", outcome="unknown"), 4),
+        (errors.TimeoutExpired("", outcome="unknown"), 4),
+        (errors.ConfigError(""), 5),
+        (errors.PreconditionFailed(""), 6),
+    ],
+    ids=repr,
+)
+def test_exit_codes_are_stable(error: errors.KvorumError, code: int) -> None:
+    assert exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["get", "k", "-o", "json"], True),
+        (["get", "k", "-ojson"], True),
+        (["get", "k", "--output", "json"], True),
+        (["get", "--output=json", "k"], True),
+        (["get", "json"], False),
+        (["get", "k", "-o", "table"], False),
+        (["set", "k", "--", "-o", "json"], False),
+        ([], False),
+    ],
+)
+def test_what_a_command_line_wants_is_seen_even_if_it_is_wrong(
+    words: list[str], wanted: bool
+) -> None:
+    assert wants_json(words) is wanted
+
+
+@given(st.text())
+def test_one_line_is_one_line_that_steers_no_terminal(text: str) -> None:
+    assert one_line(text).isprintable()
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kvorum.cli.data.get", interrupted)
+    result = CliRunner().invoke(main, ["get"])
+    assert (result.exit_code, result.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")

@@ -1,0 +1,251 @@
+"""set, get and delete."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_double import StoreDouble, answer, hang_up, problem, store_double
+
+from kvorum.cli import main
+from kvorum.cli.errors import ExitCode
+
+Kvorum = Callable[..., Result]
+
+
+@pytest.fixture
+def kvorum(store: StoreDouble) -> Kvorum:
+    def call(*words: str, stdin: bytes | None = None) -> Result:
+        return CliRunner().invoke(main, words, input=stdin, env={"KVORUM_SERVER": store.address})
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "stored"),
+    [
+        (["42"], 42),
+        (["1234567890123456789012345678901234567890"], 1234567890123456789012345678901234567890),
+        (['{"a": [1, null]}'], {"a": [1, None]}),
+        (['"42"'], "42"),
+        (["hello"], "hello"),
+        (["NaN"], "NaN"),
+        (["{a}"], "{a}"),
+        ([""], ""),
+        (["--string", "42"], "42"),
+        (["--json", "42"], 42),
+        (["--bytes", "42"], "NDI="),
+        (["--", "-5"], -5),
+    ],
+)
+def test_a_value_is_json_if_it_reads_as_json_else_a_string(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], stored: Any
+) -> None:
+    result = kvorum("set", "k", *words)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "created k\n", "")
+    assert store.value("k") == stored
+    assert kvorum("set", "k", *words).stdout == "updated k\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "data", "stored"),
+    [
+        ([], b'{"a": 1}\n', {"a": 1}),
+        ([], b"text\n", "text\n"),
+        (["--string"], b"1", "1"),
+        (["--bytes"], b"\x00\xff", "AP8="),
+    ],
+)
+def test_a_value_can_come_from_a_file(
+    kvorum: Kvorum, store: StoreDouble, tmp_path: Path, words: list[str], data: bytes, stored: Any
+) -> None:
+    file = tmp_path / "value"
+    file.write_bytes(data)
+    assert kvorum("set", "a", "--file", str(file), *words).exit_code == 0
+    assert kvorum("set", "b", "--file", "-", *words, stdin=data).exit_code == 0
+    assert store.values() == {"a": stored, "b": stored}
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [
+        ([], None),
+        (["1", "--file", "-"], b"1"),
+        (["--json", "nonsense"], None),
+        (["--file", "-"], b"\xff"),
+        (["--file", "-", "--string"], b"\xff"),
+        (["--file", "/no/such/file"], None),
+        (["1", "--if-absent", "--if-version", "v1"], None),
+        (["[" * 100_000, "--json"], None),
+    ],
+)
+def test_a_wrong_value_is_misuse_and_nothing_is_sent(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], stdin: bytes | None
+) -> None:
+    result = kvorum("set", "k", *words, stdin=stdin)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert store.requests == []
+
+
+def test_the_text_of_json_is_kept(kvorum: Kvorum, store: StoreDouble) -> None:
+    kvorum("set", "k", '{"price": 1.50}')
+    assert kvorum("get", "k").stdout == '{"price": 1.50}\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (42, b"42\n"),
+        ("a\tb\x1b[0m", b"a\tb\x1b[0m\n"),
+        ({"a": "ü"}, '{"a":"ü"}\n'.encode()),
+        (None, b"null\n"),
+    ],
+)
+def test_get_prints_the_bare_value(
+    kvorum: Kvorum, store: StoreDouble, value: Any, printed: bytes
+) -> None:
+    store.put("k", value)
+    result = kvorum("get", "k")
+    assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, printed, "")
+
+
+def test_bytes_come_out_as_bytes(kvorum: Kvorum) -> None:
+    kvorum("set", "k", "--bytes", "--file", "-", stdin=bytes(range(256)))
+    assert kvorum("get", "k").stdout_bytes == bytes(range(256))
+
+
+def on_terminal(*words: str) -> tuple[int, bytes]:
+    """(exit code, what a terminal at stdout is sent)"""
+    terminal, stdout = pty.openpty()
+    command = [sys.executable, "-m", "kvorum", *words]
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(stdout)
+    shown = os.read(terminal, 65536) if done.returncode == 0 else b""
+    os.close(terminal)
+    return done.returncode, shown
+
+
+def test_a_terminal_is_not_steered_by_what_is_stored(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.put("k", "a\tb\nü\x1b[31m\x07")
+    assert on_terminal("get", "k", "--server", store.address) == (
+        0,
+        "a\tb\r\nü\\x1b[31m\\x07\r\n".encode(),
+    )
+    kvorum("set", "bytes", "--bytes", "x")
+    code, _ = on_terminal("get", "bytes", "--server", store.address)
+    assert code == ExitCode.USAGE
+
+
+def test_a_missing_key(kvorum: Kvorum) -> None:
+    for command in ("get", "delete"):
+        result = kvorum(command, "k")
+        assert result.exit_code == ExitCode.NOT_FOUND
+        assert result.stderr == "error: the key 'k' holds no value\n"
+        as_json = kvorum(command, "k", "-o", "json")
+        assert (as_json.exit_code, as_json.stdout) == (ExitCode.NOT_FOUND, "")
+        assert json.loads(as_json.stderr)["error"]["code"] == "not_found"
+
+
+def test_get_as_json_tells_everything(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.put("k", {"a": 1}, 2)
+    shown = json.loads(kvorum("get", "k", "-o", "json").stdout)
+    assert shown == {
+        "key": "k",
+        "value": 2,
+        "version": "v2",
+        "clock": [["n1", 2, 1_700_000_000_002]],
+        "hash": "h2",
+        "siblings": [
+            {"value": 2, "clock": [["n1", 2, 1_700_000_000_002]], "hash": "h2"},
+            {"value": {"a": 1}, "clock": [["n1", 1, 1_700_000_000_001]], "hash": "h1"},
+        ],
+    }
+
+
+def test_get_all_shows_version_clock_and_siblings(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.put("k", "mine", "[red]yours[/]")
+    shown = kvorum("get", "k", "--all").stdout
+    for part in ("v2", "h1", "h2", "n1", '"mine"', '"[red]yours[/]"', "2 siblings", "2023-11-14"):
+        assert part in shown
+
+
+def test_siblings_do_not_go_unnoticed(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.put("k", 1, 2)
+    result = kvorum("get", "k")
+    assert result.stdout == "2\n"
+    assert "2 concurrent values" in result.stderr
+
+
+def test_versions_and_conditions_reach_the_server(kvorum: Kvorum, store: StoreDouble) -> None:
+    kvorum("set", "k", "1", "--version", "v7", "-w", "2", "--namespace", "shop")
+    kvorum("set", "k", "1", "--if-version", "v8")
+    kvorum("set", "k", "1", "--if-absent")
+    kvorum("get", "k", "-r", "3", "--timeout", "2")
+    kvorum("delete", "k", "--version", "v9", "--if-version", "v9", "-w", "1")
+    versioned, at_version, absent, get, delete = store.requests
+    assert versioned.json()["metadata"] == {"valueVersion": "v7"}
+    assert versioned.json()["namespace"] == "shop"
+    assert versioned.query["w"] == "2"
+    assert at_version.headers["if-match"] == '"v8"'
+    assert absent.headers["if-none-match"] == "*"
+    assert get.query["r"] == "3"
+    assert int(get.query["timeout_ms"]) < 2000
+    assert delete.query.items() >= {"valueVersion": "v9", "w": "1"}.items()
+    assert delete.headers["if-match"] == '"v9"'
+
+
+def test_a_condition_that_does_not_hold(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.script(answer(problem(412, "precondition_failed", detail="another version")))
+    result = kvorum("set", "k", "1", "--if-absent")
+    assert (result.exit_code, result.stderr) == (ExitCode.REFUSED, "error: another version\n")
+
+
+def test_an_unknown_outcome_says_what_to_do(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.script(hang_up())
+    result = kvorum("set", "k", "1")
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert "read before you repeat it" in result.stderr
+    store.script(hang_up())
+    as_json = kvorum("set", "k", "1", "-o", "json")
+    assert json.loads(as_json.stderr)["error"]["outcome"] == "unknown"
+
+
+def test_a_missed_quorum_tells_its_numbers_to_programs(kvorum: Kvorum, store: StoreDouble) -> None:
+    details: dict[str, Any] = {"needed": 2, "got": 1, "replicas": ["n1"]}
+    store.script(*[answer(problem(503, "quorum_not_met", **details))] * 20)
+    result = kvorum("get", "k", "-o", "json")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    error = json.loads(result.stderr)["error"]
+    assert error.items() >= {"code": "quorum_not_met", "outcome": "none", **details}.items()
+
+
+def test_delete_shows_programs_what_was_deleted(kvorum: Kvorum, store: StoreDouble) -> None:
+    store.put("k", [1])
+    assert json.loads(kvorum("delete", "k", "-o", "json").stdout)["value"] == [1]
+    store.put("k", [1])
+    assert kvorum("delete", "k").stdout == "deleted k\n"
+    assert store.held == {}
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
+def test_any_key_and_text_come_back(text: str) -> None:
+    with store_double() as store:
+        env = {"KVORUM_SERVER": store.address}
+        assert (
+            CliRunner().invoke(main, ["set", "--string", "--", text, text], env=env).exit_code == 0
+        )
+        shown = CliRunner().invoke(main, ["get", "--", text], env=env)
+        assert shown.stdout_bytes == text.encode() + b"\n"

@@ -1,0 +1,189 @@
+"""Reading files of entries."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvorum.cli import entry_lines
+from kvorum.cli.entry_lines import CsvShape, Item, Place, Reject, read_csv, read_json_lines
+from kvorum.model.errors import ConfigError
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def from_json(data: bytes) -> list[Item | Reject]:
+    return list(read_json_lines(io.BytesIO(data)))
+
+
+def from_csv(data: bytes, shape: CsvShape | None = None) -> list[Item | Reject]:
+    return list(read_csv(io.BytesIO(data), shape or CsvShape()))
+
+
+def entries(lines: list[Item | Reject]) -> list[tuple[str, Any]]:
+    return [(line.key, plain(line.value)) for line in lines if isinstance(line, Item)]
+
+
+def plain(value: msgspec.Raw | bytes) -> Any:
+    return value if isinstance(value, bytes) else json.loads(bytes(value))
+
+
+def rejects(lines: list[Item | Reject]) -> dict[int, str]:
+    return {line.line: line.reason for line in lines if isinstance(line, Reject)}
+
+
+@given(st.lists(st.tuples(text, values)))
+def test_json_lines_hold_any_entries(pairs: list[tuple[str, Any]]) -> None:
+    data = "".join(
+        json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n" for key, value in pairs
+    ).encode()
+    lines = from_json(data)
+    assert entries(lines) == pairs
+    assert [line.line for line in lines] == list(range(1, len(pairs) + 1))
+
+
+@given(st.lists(text.filter(lambda line: "\n" not in line) | values.map(json.dumps)))
+def test_every_line_that_is_not_blank_is_an_item_or_a_reject(lines: list[str]) -> None:
+    lines = [line for line in lines if line.strip("\r") == line]
+    data = "\n".join(lines).encode()
+    numbers = [line.line for line in from_json(data)]
+    assert numbers == [n for n, line in enumerate(lines, 1) if line and not line.isspace()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"key": "k"}',
+        b'{"value": 1}',
+        b'{"key": 1, "value": 1}',
+        b'{"key": "k", "value": NaN}',
+        b'{"key": "k", "value": 1, "vlaue": 2}',
+        b'{"key": "k", "value": 1} {"key": "l", "value": 1}',
+        b'{"key": "k", "value": "\xff"}',
+        b'{"key": "k", "value": "\\ud800"}',
+        b'{"key": "k", "value": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"key": "k", "value": "x", "metadata": {"encoding": "base64"}}',
+        b'{"key": "k", "value": "eA==", "metadata": {"encoding": "rot13"}}',
+        b'{"key": "k", "value": 1, "siblings": [{"value": 2}, {"value": 1}]}',
+        b'{"key": "k", "value": 1, "siblings": [7]}',
+    ],
+    ids=lambda line: line[:40].decode(errors="replace"),
+)
+def test_a_wrong_line_is_rejected_and_reading_goes_on(line: bytes) -> None:
+    good = b'{"key": "a", "value": 1}\n'
+    lines = from_json(good + line + b"\n" + good)
+    assert entries(lines) == [("a", 1), ("a", 1)]
+    assert list(rejects(lines)) == [2]
+
+
+def test_bytes_and_siblings() -> None:
+    lines = from_json(
+        b'{"key": "b", "value": "AP8=", "metadata": {"encoding": "base64", "hash": "h"}}\n'
+        b'{"key": "s", "value": 2, "siblings": [{"value": 2}, {"value": "eA==", '
+        b'"metadata": {"encoding": "base64"}}]}\n'
+    )
+    assert entries(lines) == [("b", b"\x00\xff"), ("s", 2)]
+    assert isinstance(lines[1], Item)
+    assert [plain(value) for value in lines[1].siblings] == [2, b"x"]
+
+
+def test_a_value_stays_the_text_it_is() -> None:
+    [line] = from_json(b'{"value": {"a": 1.50,  "b": 1E2}, "key": "k"}')
+    assert isinstance(line, Item)
+    assert isinstance(line.value, msgspec.Raw)
+    assert bytes(line.value) == b'{"a": 1.50,  "b": 1E2}'
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
+    assert entries(from_json(b'\xef\xbb\xbf{"key": "k", "value": 1}\r\n\r\n')) == [("k", 1)]
+    assert entries(from_csv(b"\xef\xbb\xbfkey,value\r\nk,v\r\n\r\n")) == [("k", "v")]
+
+
+def test_a_line_too_long_is_skipped_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_lines, "LINE_BYTES_MAX", 100)
+    long = b'{"key": "k", "value": "%b"}\n' % (b"x" * 1000)
+    good = b'{"key": "a", "value": 1}\n'
+    lines = from_json(good + long + good + long.rstrip())
+    assert entries(lines) == [("a", 1), ("a", 1)]
+    assert list(rejects(lines)) == [2, 4]
+    assert lines[2].end == len(good + long + good)
+
+
+@given(st.lists(st.tuples(text, values) | st.just("wrong"), min_size=1), st.data())
+def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject) -> None:
+    written = b"".join(
+        b"wrong\n"
+        if pair == "wrong"
+        else json.dumps(dict(zip(("key", "value"), pair, strict=True))).encode() + b"\n"
+        for pair in pairs
+    )
+    lines = from_json(written)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    stream = io.BytesIO(written)
+    stream.seek(lines[at].end)
+    assert list(read_json_lines(stream, Place(lines[at].end, lines[at].line))) == lines[at + 1 :]
+
+
+def test_csv_with_a_value_column() -> None:
+    assert entries(from_csv(b"key,value\na,1\nb,x y\n")) == [("a", "1"), ("b", "x y")]
+    assert entries(from_csv(b"value,key\n1,a\n")) == [("a", "1")]
+
+
+def test_csv_of_other_columns_makes_objects() -> None:
+    data = b'id,name,note\n7,Ada,"one, ""two""\nthree"\n8,Bob,\n'
+    assert entries(from_csv(data, CsvShape("id"))) == [
+        ("7", {"name": "Ada", "note": 'one, "two"\nthree'}),
+        ("8", {"name": "Bob", "note": ""}),
+    ]
+
+
+def test_csv_cells_are_strings_unless_asked_to_be_typed() -> None:
+    data = b'key,a,b,c,d,e,f\nk,1,2.5,true,null,007,"[1]"\n'
+    as_strings = {"a": "1", "b": "2.5", "c": "true", "d": "null", "e": "007", "f": "[1]"}
+    assert entries(from_csv(data)) == [("k", as_strings)]
+    typed = {"a": 1, "b": 2.5, "c": True, "d": None, "e": "007", "f": "[1]"}
+    assert entries(from_csv(data, CsvShape(typed=True))) == [("k", typed)]
+
+
+@pytest.mark.parametrize("header", [b"", b"a,b\n", b"key,a,a\n", b'"key\n', b"\xff\n"])
+def test_a_csv_header_must_name_the_key(header: bytes) -> None:
+    with pytest.raises(ConfigError, match="wanted"):
+        from_csv(header + b"1,2,3\n")
+
+
+def test_a_wrong_csv_line_is_rejected_and_reading_goes_on() -> None:
+    data = b'key,value\na,1\nb\nc,1,2\nd,\xff\ne,"x"y\nf,2\ng,"open\n'
+    lines = from_csv(data)
+    assert entries(lines) == [("a", "1"), ("f", "2")]
+    assert list(rejects(lines)) == [3, 4, 5, 6, 8]
+
+
+@given(st.lists(st.tuples(text, text), min_size=1), st.data())
+def test_csv_reading_can_go_on_behind_any_row(
+    pairs: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    def quoted(cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"'
+
+    rows = "".join(f"{quoted(key)},{quoted(value)}\n" for key, value in pairs)
+    written = f"key,value\n{rows}".encode()
+    lines = from_csv(written)
+    assert entries(lines) == pairs
+    at = data.draw(st.integers(0, len(lines) - 1))
+    resumed = read_csv(io.BytesIO(written), CsvShape(), Place(lines[at].end, lines[at].line))
+    assert entries(list(resumed)) == pairs[at + 1 :]

@@ -1,0 +1,385 @@
+"""Servers that fail: what the client repeats, what it must not, and what it then says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from store_double import (
+    Fault,
+    StoreDouble,
+    answer,
+    answer_then_close,
+    cut_short,
+    hang_up,
+    keep_silent,
+    problem,
+    say,
+    store_double,
+)
+
+import kvorum
+import kvorum.aio
+from kvorum.client import connection
+from kvorum.client.synchronous import Client
+from kvorum.model.errors import (
+    ConnectionFailed,
+    KvorumError,
+    Overloaded,
+    ProtocolError,
+    QuorumError,
+    RequestError,
+    TimeoutExpired,
+)
+
+LONG = 30.0
+"""A timeout that is never meant to pass; a test that waits for it fails on `promptly`."""
+
+
+@pytest.fixture
+def client(store: StoreDouble) -> Iterator[Client]:
+    with kvorum.connect(f"{store.url}?timeout={LONG}") as client:
+        yield client
+
+
+@pytest.fixture
+def other() -> Iterator[StoreDouble]:
+    with store_double() as double:
+        yield double
+
+
+@pytest.fixture
+def either(store: StoreDouble, other: StoreDouble) -> Iterator[Client]:
+    """A client that asks `store` first, then `other`."""
+    with kvorum.connect(f"{store.url},{other.address}?timeout={LONG}") as client:
+        yield client
+
+
+@pytest.fixture
+def promptly() -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < LONG / 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def busy(status: int = 503, outcome: str = "none", **details: Any) -> Fault:
+    return answer(problem(status, "overloaded", outcome=outcome, **details))
+
+
+NONSENSE = {
+    "not http": say(b"SSH-2.0-OpenSSH_9\r\n"),
+    "bad length": say(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"),
+    "two lengths": say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nabc"),
+    "huge length": say(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"),
+    "endless head": say(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000),
+    "only a 1xx": say(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "upgrade": say(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n"),
+    "other json": say(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"),
+}
+
+
+@pytest.mark.usefixtures("promptly")
+class TestUnreachable:
+    def test_another_server_is_asked(self, store: StoreDouble) -> None:
+        with kvorum.connect(f"kvorum://127.0.0.1:{free_port()},{store.address}") as client:
+            assert client.set("k", 1).created
+            assert client.get("k") == 1
+
+    def test_with_none_left_nothing_was_done(self) -> None:
+        ports = free_port(), free_port()
+        url = f"kvorum://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}?timeout={LONG}"
+        with kvorum.connect(url) as client:
+            for call in (lambda: client.get("k"), lambda: client.set("k", 1)):
+                with pytest.raises(ConnectionFailed, match="is it running") as caught:
+                    call()
+                assert caught.value.outcome == "none"
+
+    def test_a_server_that_comes_back_is_used_again(self, store: StoreDouble) -> None:
+        with kvorum.connect(store.url) as client:
+            client.set("k", 1)
+            store.stop()
+            with pytest.raises(ConnectionFailed):
+                client.get("k")
+            store.start()
+            assert client.get("k") == 1
+
+    def test_a_name_that_does_not_resolve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown_name(*args: object, **options: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        async def main() -> None:
+            async with kvorum.aio.connect(f"kvorum://nowhere.invalid?timeout={LONG}") as client:
+                with pytest.raises(ConnectionFailed, match=r"nowhere\.invalid.*not known"):
+                    await client.get("k")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
+        asyncio.run(main())
+
+
+@pytest.mark.usefixtures("promptly")
+class TestBrokenAnswer:
+    @pytest.mark.parametrize("fault", [hang_up(), cut_short(20), cut_short(150)])
+    def test_a_read_is_repeated(self, store: StoreDouble, client: Client, fault: Fault) -> None:
+        store.put("k", 1)
+        store.script(fault)
+        assert client.get("k") == 1
+
+    @pytest.mark.parametrize("method", ["set", "delete"])
+    @pytest.mark.parametrize("fault", [hang_up(), cut_short(0), cut_short(20), cut_short(150)])
+    def test_a_write_is_not(
+        self, store: StoreDouble, other: StoreDouble, either: Client, fault: Fault, method: str
+    ) -> None:
+        store.put("k", 0)
+        store.script(fault)
+        with pytest.raises(ConnectionFailed) as caught:
+            either.delete("k") if method == "delete" else either.set("k", 1)
+        assert caught.value.outcome == "unknown"
+        assert (len(store.requests), len(other.requests)) == (1, 0)
+
+    @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE)
+    def test_nonsense_leaves_a_write_unknown(
+        self, store: StoreDouble, client: Client, fault: Fault
+    ) -> None:
+        store.script(fault)
+        with pytest.raises(ProtocolError, match="wanted") as caught:
+            client.set("k", 1)
+        assert caught.value.outcome == "unknown"
+        assert len(store.requests) == 1
+        assert client.set("k", 2).created
+        assert store.requests[-1].connection == (1 if fault is NONSENSE["other json"] else 2)
+
+    def test_a_read_gets_past_nonsense(self, store: StoreDouble, client: Client) -> None:
+        store.put("k", 1)
+        store.script(NONSENSE["not http"], NONSENSE["bad length"])
+        assert client.get("k") == 1
+
+    def test_an_answer_that_grows_too_large_is_cut_off(
+        self, store: StoreDouble, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "BODY_BYTES_MAX", 1000)
+        store.put("k", "x" * 600)
+        assert client.get("k") == "x" * 600
+        chunk = b"12c\r\n" + b"x" * 300 + b"\r\n"
+        head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        store.script(say(head + 4 * chunk))
+        with pytest.raises(ProtocolError, match="at most 1000 bytes"):
+            client.get("k")
+
+    def test_a_second_answer_to_one_request_is_nobodys(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        good = b'HTTP/1.1 200 OK\r\ncontent-length: 26\r\n\r\n{"value":1,"metadata":{ }}'
+        store.put("k", 2)
+        store.script(say(good + good))
+        assert client.get("k") == 1
+        assert client.get("k") == 2
+        assert store.requests[-1].connection == 2
+
+    def test_a_connection_closed_between_calls_is_replaced(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        store.put("k", 1)
+        store.script(answer_then_close())
+        assert client.get("k") == 1
+        assert client.get("k") == 1
+        assert client.get("k") == 1
+
+
+@pytest.mark.usefixtures("promptly")
+class TestRefusals:
+    def test_what_changed_nothing_is_repeated(self, store: StoreDouble, client: Client) -> None:
+        store.script(busy(), busy())
+        assert client.set("k", 1).created
+        assert len(store.requests) == 3
+
+    def test_the_repeat_goes_to_another_server(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        store.script(busy(), busy())
+        assert either.set("k", 1).created
+        assert (len(store.requests), len(other.requests)) == (1, 1)
+
+    def test_a_write_of_unknown_outcome_is_not_repeated(
+        self, store: StoreDouble, either: Client
+    ) -> None:
+        details: dict[str, Any] = {"needed": 2, "got": 1, "replicas": ["n1", "n2", "n3"]}
+        store.script(answer(problem(503, "quorum_not_met", outcome="unknown", **details)))
+        with pytest.raises(QuorumError) as caught:
+            either.set("k", 1)
+        error = caught.value
+        assert (error.outcome, error.needed, error.got) == ("unknown", 2, 1)
+        assert error.replicas == ["n1", "n2", "n3"]
+        assert len(store.requests) == 1
+
+    def test_a_read_is_repeated_whatever_the_server_says_of_its_outcome(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        store.put("k", 1)
+        store.script(answer(problem(504, "timeout", outcome="unknown")))
+        assert client.get("k") == 1
+
+    def test_a_wrong_request_is_not_repeated(self, store: StoreDouble, client: Client) -> None:
+        store.script(answer(problem(400, "bad_request", detail="w of 9 is more than N")))
+        with pytest.raises(RequestError, match="w of 9"):
+            client.set("k", 1, w=9)
+        assert len(store.requests) == 1
+
+    def test_an_error_that_lasts_is_told(self, store: StoreDouble, client: Client) -> None:
+        store.script(*[busy()] * 100)
+        with pytest.raises(Overloaded) as caught:
+            client.get("k")
+        assert caught.value.outcome == "none"
+
+    def test_a_server_is_left_alone_as_long_as_it_asks(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        store.put("k", 1)
+        store.script(busy(retry_after=0.4))
+        assert client.get("k") == 1
+        first, second = store.requests
+        assert second.at - first.at >= 0.4
+
+    def test_the_header_counts_too(self, store: StoreDouble, client: Client) -> None:
+        reply = problem(503, "overloaded")
+        reply.headers["Retry-After"] = "1"
+        store.script(answer(reply))
+        client.set("k", 1)
+        first, second = store.requests
+        assert second.at - first.at >= 1.0
+
+    def test_another_server_is_not_waited_for(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        store.script(busy(retry_after=LONG - 1))
+        assert either.set("k", 1).created
+        assert len(other.requests) == 1
+
+    def test_if_it_asks_for_more_time_than_there_is_the_error_is_told_at_once(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        store.script(busy(retry_after=LONG * 2))
+        with pytest.raises(Overloaded):
+            client.get("k")
+
+
+class TestSilence:
+    def test_a_write_is_unknown_when_the_time_is_up(
+        self, store: StoreDouble, either: Client, promptly: None
+    ) -> None:
+        store.script(keep_silent())
+        with pytest.raises(TimeoutExpired) as caught:
+            either.set("k", 1, timeout=0.3)
+        assert caught.value.outcome == "unknown"
+        assert len(store.requests) == 1
+
+    def test_a_read_that_times_out_changed_nothing(
+        self, store: StoreDouble, client: Client, promptly: None
+    ) -> None:
+        store.script(*[keep_silent()] * 10)
+        with pytest.raises(TimeoutExpired) as caught:
+            client.get("k", timeout=0.3)
+        assert caught.value.outcome == "none"
+
+    def test_a_read_leaves_time_for_another_server_and_asks_that_one_first_then(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        other.put("k", 1)
+        store.script(*[keep_silent()] * 10)
+        assert either.get("k", timeout=2.0) == 1
+        assert [either.get("k", timeout=2.0) for _ in range(3)] == [1, 1, 1]
+        assert len(store.requests) == 1
+
+    def test_a_server_that_does_not_even_accept(self, promptly: None) -> None:
+        with socket.socket() as full, socket.socket() as filler:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            filler.connect(full.getsockname())
+            host, port = full.getsockname()
+            with kvorum.connect(f"kvorum://{host}:{port}") as client:
+                with pytest.raises(KvorumError) as caught:
+                    client.get("k", timeout=0.3)
+                assert caught.value.outcome == "none"
+
+    def test_nothing_is_sent_when_the_time_is_up_before(self, store: StoreDouble) -> None:
+        async def main() -> None:
+            async with kvorum.aio.connect(store.url) as client:
+                await client.set("k", 1)
+                with pytest.raises(TimeoutExpired) as caught:
+                    await client.set("k", 2, timeout=1e-9)
+                assert caught.value.outcome == "none"
+
+        asyncio.run(main())
+        assert store.value("k") == 1
+
+    def test_waiting_for_a_free_connection_counts(
+        self, store: StoreDouble, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("kvorum.client.pool.Pool.__init__.__defaults__", (1,))
+
+        async def main() -> None:
+            async with kvorum.aio.connect(store.url) as client:
+                store.script(keep_silent())
+                stuck = asyncio.create_task(client.get("k", timeout=LONG))
+                while not store.requests:
+                    await asyncio.sleep(0.001)
+                with pytest.raises(TimeoutExpired, match="free connection") as caught:
+                    await client.set("k", 1, timeout=0.1)
+                assert caught.value.outcome == "none"
+                stuck.cancel()
+                await asyncio.wait([stuck])
+                assert (await client.set("k", 1)).created
+
+        asyncio.run(main())
+
+    def test_a_late_answer_is_never_taken_for_another_calls(self, store: StoreDouble) -> None:
+        async def main() -> None:
+            async with kvorum.aio.connect(store.url) as client:
+                store.put("k", 1)
+                store.script(keep_silent())
+                call = asyncio.create_task(client.get("k"))
+                while not store.requests:
+                    await asyncio.sleep(0.001)
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                assert await client.get("k") == 1
+                assert [seen.connection for seen in store.requests] == [1, 2]
+
+        asyncio.run(main())
+
+    def test_closing_the_client_ends_what_is_being_connected(self, store: StoreDouble) -> None:
+        async def main() -> None:
+            client = kvorum.aio.connect(store.url)
+            call = asyncio.create_task(client.set("k", 1, timeout=LONG))
+            await asyncio.sleep(0)
+            await client.close()
+            with pytest.raises(KvorumError):
+                await call
+            assert store.values() == {}
+
+        asyncio.run(main())
+
+    def test_closing_the_client_ends_the_calls_in_flight(self, store: StoreDouble) -> None:
+        async def main() -> None:
+            client = kvorum.aio.connect(store.url)
+            store.script(keep_silent())
+            call = asyncio.create_task(client.set("k", 1, timeout=LONG))
+            while not store.requests:
+                await asyncio.sleep(0.001)
+            await client.close()
+            with pytest.raises(ConnectionFailed) as caught:
+                await call
+            assert caught.value.outcome == "unknown"
+
+        asyncio.run(main())

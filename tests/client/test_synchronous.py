@@ -1,0 +1,111 @@
+"""What is the synchronous client's own: its thread, and how that ends."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from store_double import StoreDouble, keep_silent
+
+import kvorum
+from kvorum.model.errors import ConfigError, ConnectionFailed
+
+
+def client_threads() -> int:
+    return sum(thread.name == "kvorum-client" for thread in threading.enumerate())
+
+
+def run_python(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", source, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_threads_share_a_client(store: StoreDouble) -> None:
+    with kvorum.connect(store.url) as client, ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda n: client.set(f"k{n}", n), range(300)))
+        values = list(threads.map(lambda n: client.get(f"k{n}"), range(300)))
+    assert values == list(range(300))
+
+
+def test_closing_ends_the_thread_and_says_so(store: StoreDouble) -> None:
+    client = kvorum.connect(store.url)
+    client.set("k", 1)
+    assert client_threads() == 1
+    client.close()
+    client.close()
+    assert client_threads() == 0
+    with pytest.raises(ConfigError, match="closed"):
+        client.get("k")
+
+
+def test_closing_ends_the_calls_of_other_threads(store: StoreDouble) -> None:
+    store.script(keep_silent())
+    client = kvorum.connect(store.url)
+    with ThreadPoolExecutor(1) as other:
+        call = other.submit(client.set, "k", 1, timeout=30)
+        deadline = time.monotonic() + 10
+        while not store.requests and time.monotonic() < deadline:
+            time.sleep(0.001)
+        client.close()
+        with pytest.raises(ConnectionFailed) as caught:
+            call.result(timeout=10)
+    assert caught.value.outcome == "unknown"
+
+
+def test_a_forgotten_client_ends_its_thread(store: StoreDouble) -> None:
+    client = kvorum.connect(store.url)
+    client.set("k", 1)
+    del client
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while client_threads() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert client_threads() == 0
+
+
+def test_a_program_that_closes_nothing_ends_silently(store: StoreDouble) -> None:
+    source = "import sys, kvorum; c = kvorum.connect(sys.argv[1]); c.set('k', 1); print(c.get('k'))"
+    done = run_python(source, store.url)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+def test_after_a_fork_the_child_is_told_to_connect_again(store: StoreDouble) -> None:
+    source = """
+import os, sys, warnings, kvorum
+warnings.simplefilter("ignore", DeprecationWarning)
+client = kvorum.connect(sys.argv[1])
+client.set("k", 1)
+if os.fork() == 0:
+    try:
+        client.get("k")
+    except kvorum.errors.ConfigError as error:
+        print(error, flush=True)
+    client.close()
+    with kvorum.connect(sys.argv[1]) as own:
+        print(own.get("k"), flush=True)
+    sys.exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]), client.get("k"))
+client.close()
+"""
+    done = run_python(source, store.url)
+    assert done.stderr == ""
+    assert "fork" in done.stdout
+    assert done.stdout.splitlines()[1:] == ["1", "0 1"]
+
+
+def test_importing_kvorum_loads_nothing_it_may_not_need() -> None:
+    source = (
+        "import sys, kvorum; print(sorted({'asyncio', 'msgspec', 'httptools'} & set(sys.modules)))"
+    )
+    assert run_python(source).stdout == "[]\n"
+
+
+def test_a_name_kvorum_does_not_have() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        kvorum.nonsense  # noqa: B018
+    assert {"connect", "aio", "Entry"} <= set(dir(kvorum))

@@ -1,0 +1,20 @@
+"""What tests in more than one room share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from store_double import StoreDouble, store_double
+
+# No test here may fail because the machine is busy.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
+
+
+@pytest.fixture
+def store() -> Iterator[StoreDouble]:
+    """A server that keeps its entries in a dict and fails as it is told."""
+    with store_double() as double:
+        yield double

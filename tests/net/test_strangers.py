@@ -1,0 +1,288 @@
+"""What a node makes of connections that are none of its peers', or of peers that misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from net_rig import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
+
+from kvorum.net.link import LinkLimits
+from kvorum.net.peers import NetLimits
+from kvorum.wire.frames import (
+    FRAME_BYTES_MAX,
+    HANDSHAKE_BYTES_MAX,
+    HANDSHAKE_EPOCH,
+    HEADER_BYTES,
+    PREFACE,
+    encode_frame,
+)
+from kvorum.wire.handshake import Crossed, Hello, Reject, Welcome, encode_greeting
+from kvorum.wire.messages import Message, Write, Wrote, decode_batch
+
+
+async def joined(cluster: Cluster, node: Node, other: int) -> Stranger:
+    """A stranger that `node` takes for its peer `other`."""
+    stranger = await cluster.stranger(node.index)
+    assert await stranger.handshake(hello_of(node, other)) == Welcome()
+    await until(lambda: ("up", other) in node.inbox.heard)
+    return stranger
+
+
+GARBAGE = {
+    "another protocol": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a wrong preface": PREFACE[:-1] + b"?",
+    "a damaged header": PREFACE + bytes(HEADER_BYTES),
+    "no handshake message": PREFACE + encode_frame(HANDSHAKE_EPOCH, b"hello"),
+    "the wrong handshake message": PREFACE
+    + encode_frame(HANDSHAKE_EPOCH, encode_greeting(Welcome())),
+    "too long a handshake": PREFACE
+    + encode_frame(HANDSHAKE_EPOCH, bytes(HANDSHAKE_BYTES_MAX + 1))[:HEADER_BYTES],
+    "a batch at once": PREFACE + encode_frame(1, b"\x90"),
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_is_shown_the_door_and_nobody_else_suffers(
+    play: Play, garbage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(2) as cluster:
+            a, b = await cluster.start_all()
+            b.send(0, ops([1]))
+            await until(lambda: a.inbox.received)
+            for _ in range(3):
+                stranger = await cluster.stranger(0)
+                stranger.say(GARBAGE[garbage])
+                assert await stranger.closed_by_other_side() == b""
+            assert caplog.text.count("closed a connection from 127.0.0.1: wanted") == 1
+            assert a.network.traffic.protocol_errors == 3
+            b.send(0, ops([2]))
+            await until(lambda: len(a.inbox.received) == 2)
+            assert a.inbox.heard == [("up", 1), ("message", 1), ("message", 1)]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("said", [b"", PREFACE, PREFACE + bytes(3)])
+def test_who_does_not_finish_the_handshake_in_time_is_closed(play: Play, said: bytes) -> None:
+    async def scenario() -> None:
+        async with Cluster(2, NetLimits(link=LinkLimits(handshake_s=0.05))) as cluster:
+            await cluster.start(0)
+            stranger = await cluster.stranger(0)
+            stranger.say(said)
+            assert await stranger.closed_by_other_side() == b""
+
+    play(scenario)
+
+
+def test_connections_in_their_handshake_are_bounded(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(3, NetLimits(greeting_max=2)) as cluster:
+            a = await cluster.start(0)
+            peer = await joined(cluster, a, 1)
+            first = await cluster.stranger(0)
+            first.say(PREFACE)
+            second = await cluster.stranger(0)
+            second.say(PREFACE)
+            third = await cluster.stranger(0)
+            assert await third.closed_by_other_side() == b""
+            first.greet(hello_of(a, 2))
+            assert isinstance(await first.hear_greeting(), Hello)
+            assert await first.hear_greeting() == Welcome()
+            first.greet(Welcome())
+            await until(lambda: ("up", 2) in a.inbox.heard)
+            fourth = await cluster.stranger(0)
+            fourth.say(b"?")
+            assert await fourth.closed_by_other_side() == b""
+            assert "closed a connection from 127.0.0.1: wanted the preface" in caplog.text
+            peer.batch(ops([1]))
+            await until(lambda: a.inbox.received)
+
+    play(scenario)
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "protocol": ({"protocol": 99}, "wanted protocol version 1, got 99"),
+    "cluster": ({"cluster": "other"}, "wanted cluster 'test', got 'other'"),
+    "epoch": ({"epoch": 2}, "wanted topology epoch 1, got 2"),
+    "fingerprint": ({"fingerprint": "?"}, "wanted topology fingerprint"),
+    "unknown name": ({"node": "n9\n"}, "wanted one of the nodes n1, n2, got 'n9\\n'"),
+    "own name": ({"node": "n0"}, "wanted another node than 'n0', got the same name"),
+    "own id": ({"node_id": "0" * 32}, "wanted node ids that differ"),
+    "a third node's id": ({"node_id": f"{2:011x}" + "1" * 21}, "wanted node ids that differ"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_who_does_not_belong_here_is_told_so_and_logged_once(
+    play: Play, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes, reason = REFUSALS[case]
+
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(3) as cluster:
+            a = await cluster.start(0)
+            await joined(cluster, a, 2)
+            for _ in range(3):
+                stranger = await cluster.stranger(0)
+                verdict = await stranger.handshake(hello_of(a, 1, **changes))
+                assert isinstance(verdict, Reject)
+                assert verdict.reason.startswith(reason)
+                assert await stranger.closed_by_other_side() == b""
+            assert a.inbox.heard == [("up", 2)]
+            assert caplog.text.count(f"refused: {reason}") == 1
+            assert a.network.traffic.links_refused == 3
+
+    play(scenario)
+
+
+def test_a_second_node_under_a_connected_name_is_refused(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            peer = await joined(cluster, a, 1)
+            twin = await cluster.stranger(0)
+            verdict = await twin.handshake(hello_of(a, 1, node_id="f" * 32))
+            assert isinstance(verdict, Reject)
+            assert "wanted 'n1' with node id 00000000001" in verdict.reason
+            assert "got ffff" in verdict.reason
+            peer.batch(ops([1]))
+            await until(lambda: a.inbox.received)
+            assert a.inbox.heard == [("up", 1), ("message", 1)]
+
+    play(scenario)
+
+
+def test_an_open_link_is_not_displaced(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            peer = await joined(cluster, a, 1)
+            second = await cluster.stranger(0)
+            assert await second.handshake(hello_of(a, 1)) == Crossed()
+            peer.batch(ops([1]))
+            await until(lambda: a.inbox.received)
+            await peer.leave()
+            await until(lambda: ("lost", 1) in a.inbox.heard)
+            third = await cluster.stranger(0)
+            assert await third.handshake(hello_of(a, 1)) == Welcome()
+            await until(lambda: a.inbox.count("up", 1) == 2)
+
+    play(scenario)
+
+
+def test_two_hellos_are_one_too_many(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            stranger = await cluster.stranger(0)
+            stranger.say(PREFACE)
+            stranger.greet(hello_of(a, 1), hello_of(a, 1))
+            await stranger.closed_by_other_side()
+            assert a.network.traffic.protocol_errors == 1
+            assert a.inbox.heard == []
+
+    play(scenario)
+
+
+def test_a_log_line_stays_one_line(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            forged = "n1\nall is well"
+            first = await cluster.stranger(0)
+            assert isinstance(await first.handshake(hello_of(a, 1, node=forged)), Reject)
+            second = await cluster.stranger(0)
+            second.say(PREFACE)
+            second.greet(Reject(forged))
+            await second.closed_by_other_side()
+            await until(lambda: len(caplog.messages) == 2)
+            assert not any("\n" in message for message in caplog.messages)
+
+    play(scenario)
+
+
+def test_a_peer_that_does_not_read_costs_bounded_memory(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        bound = 1 << 20
+        async with Cluster(2, NetLimits(link=LinkLimits(unsent_bytes_max=bound))) as cluster:
+            a = await cluster.start(0)
+            await joined(cluster, a, 1)
+            unsent = 0
+
+            def send_more() -> bool:
+                nonlocal unsent
+                link = a.network._peers[1].link
+                if link is not None:
+                    unsent = max(unsent, link._transport.get_write_buffer_size())
+                    a.send(1, [Write(1, b"key", bytes(100_000))])
+                return ("lost", 1) in a.inbox.heard
+
+            await until(send_more)
+            assert "lost the link to n1: it does not read" in caplog.text
+            assert unsent <= bound + 200_000
+
+    play(scenario)
+
+
+def test_a_peer_that_falls_silent_is_given_up(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        limits = NetLimits(link=LinkLimits(tick_s=0.02, silent_ticks_max=5))
+        async with Cluster(2, limits) as cluster:
+            a = await cluster.start(0)
+            peer = await joined(cluster, a, 1)
+            assert decode_batch(await peer.hear()) == []
+            await until(lambda: ("lost", 1) in a.inbox.heard)
+            assert "lost the link to n1: nothing heard for 0.1 s" in caplog.text
+
+    play(scenario)
+
+
+BREACHES: dict[str, Callable[[Stranger], None]] = {
+    "another epoch": lambda peer: peer.batch(ops([1]), epoch=2),
+    "a late handshake frame": lambda peer: peer.greet(Welcome()),
+    "no batch": lambda peer: peer.say(encode_frame(1, b"\x91\x92\x63\x01")),
+    "too long": lambda peer: peer.say(encode_frame(1, bytes(FRAME_BYTES_MAX + 1))[:HEADER_BYTES]),
+}
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_peer_that_breaks_the_protocol_loses_its_link(play: Play, breach: str) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            peer = await joined(cluster, a, 1)
+            BREACHES[breach](peer)
+            await until(lambda: ("lost", 1) in a.inbox.heard)
+            assert await peer.closed_by_other_side() == b""
+            assert a.inbox.heard == [("up", 1), ("lost", 1)]
+            assert a.network.traffic.protocol_errors == 1
+
+    play(scenario)
+
+
+def test_messages_that_come_with_the_last_handshake_frame_are_delivered(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2, QUICK) as cluster:
+            a = await cluster.start(0)
+            stranger = await cluster.stranger(0)
+            stranger.say(PREFACE)
+            stranger.greet(hello_of(a, 1), Welcome())
+            messages: list[Message] = [Wrote(1), Wrote(2)]
+            stranger.batch(messages)
+            await until(lambda: len(a.inbox.received) == 2)
+            assert a.inbox.heard == [("up", 1), ("message", 1), ("message", 1)]
+
+    play(scenario)

@@ -1,0 +1,347 @@
+"""A kvorum server for tests of its clients: the HTTP API over a dict, on a real socket.
+
+It runs on a thread of its own, keeps what it was sent (`requests`), and fails as scripted:
+each fault in `faults` is spent on one request for entries, in order of arrival, and a key in
+`broken` cannot be written.
+
+Versions are counted by one clock, so the version "v7" covers all writes up to the seventh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as it arrived."""
+
+    method: str
+    target: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    at: float
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+@dataclass
+class Reply:
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        body = msgspec.json.encode(self.body)
+        kind = "application/json" if self.status < 300 else "application/problem+json"
+        fields = {"content-type": kind, "content-length": str(len(body)), **self.headers}
+        lines = [f"HTTP/1.1 {self.status} Reason", *(f"{k}: {v}" for k, v in fields.items())]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def problem(
+    status: int, code: str, *, outcome: str = "none", detail: str = "", **details: Any
+) -> Reply:
+    body = {"type": "about:blank", "title": "Title", "status": status, "detail": detail}
+    return Reply(status, {**details, **body, "code": code, "outcome": outcome})
+
+
+Fault = Callable[[Reply, asyncio.StreamWriter], Awaitable[bool]]
+"""Does with the reply what it likes; True if the connection goes on."""
+
+
+def answer(reply: Reply) -> Fault:
+    """Another answer; the request is not carried out."""
+    return say(reply.to_bytes())
+
+
+def say(data: bytes, *, close: bool = False) -> Fault:
+    """These bytes instead of an answer."""
+
+    async def fault(_: Reply, writer: asyncio.StreamWriter) -> bool:
+        writer.write(data)
+        await writer.drain()
+        return not close
+
+    fault.__dict__["skips"] = True
+    return fault
+
+
+def hang_up() -> Fault:
+    return say(b"", close=True)
+
+
+def cut_short(count: int) -> Fault:
+    """The request is carried out, but only `count` bytes of the answer get through."""
+
+    async def fault(reply: Reply, writer: asyncio.StreamWriter) -> bool:
+        writer.write(reply.to_bytes()[:count])
+        await writer.drain()
+        return False
+
+    return fault
+
+
+def keep_silent() -> Fault:
+    """No answer, for as long as the client cares to wait."""
+
+    async def fault(_: Reply, writer: asyncio.StreamWriter) -> bool:
+        await writer.wait_closed()
+        return False
+
+    return fault
+
+
+def answer_then_close() -> Fault:
+    """A good answer, and the connection is closed without having said so."""
+    return cut_short(1 << 30)
+
+
+def refuse_items(*positions: int, code: str, outcome: str = "none") -> Fault:
+    """A list is answered with an error for the items at `positions`."""
+
+    async def fault(reply: Reply, writer: asyncio.StreamWriter) -> bool:
+        for position in positions:
+            error = problem(503, code, outcome=outcome).body
+            reply.body["entries"][position] = {"status": 503, "error": error}
+        writer.write(reply.to_bytes())
+        await writer.drain()
+        return True
+
+    return fault
+
+
+@dataclass
+class Held:
+    dot: int
+    json: Any
+    encoding: str | None
+
+
+class Item(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    value: msgspec.Raw
+    metadata: dict[str, str] = {}
+    namespace: str = "default"
+
+
+class StoreDouble:
+    def __init__(self, page_size: int = 1000) -> None:
+        self.page_size = page_size
+        self.requests: list[Seen] = []
+        self.faults: deque[Fault] = deque()
+        self.held: dict[tuple[str, str], list[Held]] = {}
+        self.broken: set[str] = set()
+        self.documents: dict[str, Any] = {}
+        self.port = 0
+        self._counter = 0
+        self._connections = 0
+        self._started = threading.Event()
+        self._streams: set[asyncio.StreamWriter] = set()
+
+    # what tests use
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"kvorum://{self.address}"
+
+    def script(self, *faults: Fault) -> None:
+        self.faults.extend(faults)
+
+    def start(self) -> None:
+        """Also starts it again, at the same port, after `stop`."""
+        self._started.clear()
+        self._thread = threading.Thread(target=self._main, daemon=True)
+        self._thread.start()
+        assert self._started.wait(10)
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
+
+    def put(self, key: str, *values: Any, namespace: str = "default") -> None:
+        """Hold `values` as siblings."""
+        self.held[namespace, key] = [
+            Held(self._next_dot(), msgspec.Raw(msgspec.json.encode(value)), None)
+            for value in values
+        ]
+
+    def value(self, key: str, namespace: str = "default") -> Any:
+        return msgspec.json.decode(self.held[namespace, key][-1].json)
+
+    def values(self, namespace: str = "default") -> dict[str, Any]:
+        return {key: self.value(key, space) for space, key in self.held if space == namespace}
+
+    # the socket
+
+    def _main(self) -> None:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
+            self._loop.call_soon(self._started.set)  # when `stop` can stop it
+            self._loop.run_forever()
+            runner.run(self._shut())
+
+    async def _serve(self) -> None:
+        self._server = await asyncio.start_server(
+            self._converse, "127.0.0.1", self.port, limit=1 << 24
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _shut(self) -> None:
+        self._server.close()
+        for stream in list(self._streams):
+            stream.transport.abort()
+        deadline = self._loop.time() + 10
+        while self._streams and self._loop.time() < deadline:
+            await asyncio.sleep(0)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        number = self._connections
+        self._streams.add(writer)
+        try:
+            while await self._exchange(reader, writer, number):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self._streams.discard(writer)
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> bool:
+        seen = await self._read(reader, number)
+        self.requests.append(seen)
+        about_entries = seen.path.startswith("/entr")
+        fault = self.faults.popleft() if self.faults and about_entries else None
+        if fault is None:
+            writer.write(self._answer(seen).to_bytes())
+            await writer.drain()
+            return True
+        reply = Reply(200, {}) if fault.__dict__.get("skips") else self._answer(seen)
+        return await fault(reply, writer)
+
+    async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").split("\r\n")
+        method, target, _ = head[0].split(" ")
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:] if line)
+        }
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        path, _, query = target.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        return Seen(method, target, path, options, headers, body, number, self._loop.time())
+
+    # the API
+
+    def _answer(self, seen: Seen) -> Reply:
+        namespace = seen.query.get("namespace", "default")
+        match seen.method, seen.path.split("/")[1:]:
+            case "POST", ["entry"]:
+                return self._put(msgspec.json.decode(seen.body, type=Item))
+            case "GET", ["entry", key]:
+                return self._get(namespace, unquote(key, errors="strict"))
+            case "DELETE", ["entry", key]:
+                return self._delete(namespace, unquote(key, errors="strict"))
+            case "POST", ["entries"]:
+                items = msgspec.json.decode(seen.body, type=dict[str, list[Item]])["entries"]
+                return self._each(self._put(item) for item in items)
+            case "POST", ["entries", "get"]:
+                body = seen.json()
+                space = body.get("namespace", "default")
+                return self._each(self._get(space, key, key=key) for key in body["keys"])
+            case "GET", ["entries"]:
+                return self._page(namespace, seen.query)
+        if seen.path in self.documents:
+            return Reply(200, self.documents[seen.path])
+        return problem(404, "unknown_path", detail=f"no {seen.path} here")
+
+    def _next_dot(self) -> int:
+        self._counter += 1
+        return self._counter
+
+    def _put(self, item: Item) -> Reply:
+        if item.key in self.broken:
+            return problem(500, "storage_failed", detail=f"the key {item.key!r} is broken")
+        place = item.namespace, item.key
+        before = self.held.get(place, [])
+        version = item.metadata.get("valueVersion")
+        seen = self._counter if version is None else int(version[1:])
+        new = Held(self._next_dot(), msgspec.Raw(bytes(item.value)), item.metadata.get("encoding"))
+        now = [held for held in before if held.dot > seen] + [new]
+        self.held[place] = now
+        reply: dict[str, Any] = {"metadata": self._metadata(now[-1])}
+        if len(now) > 1:
+            reply["siblings"] = self._siblings(now)
+        return Reply(200 if before else 201, reply)
+
+    def _get(self, namespace: str, name: str, **more: Any) -> Reply:
+        held = self.held.get((namespace, name))
+        if held is None:
+            detail = f"the key {name!r} holds no value"
+            return Reply(404, problem(404, "not_found", detail=detail).body)
+        reply = {"value": held[-1].json, "metadata": self._metadata(held[-1]), **more}
+        if len(held) > 1:
+            reply["siblings"] = self._siblings(held)
+        return Reply(200, reply)
+
+    def _delete(self, namespace: str, name: str) -> Reply:
+        reply = self._get(namespace, name)
+        self.held.pop((namespace, name), None)
+        return reply
+
+    def _each(self, replies: Iterator[Reply]) -> Reply:
+        entries = [
+            {"status": r.status, **(r.body if r.status < 300 else {"error": r.body})}
+            for r in replies
+        ]
+        return Reply(200, {"entries": entries})
+
+    def _page(self, namespace: str, query: dict[str, str]) -> Reply:
+        keys = sorted(key for space, key in self.held if space == namespace)
+        start = int(query.get("cursor", 0))
+        end = start + min(int(query["limit"]), self.page_size)
+        entries = [self._get(namespace, key, key=key).body for key in keys[start:end]]
+        return Reply(200, {"entries": entries, "cursor": str(end) if end < len(keys) else None})
+
+    def _metadata(self, held: Held) -> dict[str, Any]:
+        metadata = {
+            "valueVersion": f"v{held.dot}",
+            "clock": [["n1", held.dot, 1_700_000_000_000 + held.dot]],
+            "hash": f"h{held.dot}",
+        }
+        return metadata if held.encoding is None else {**metadata, "encoding": held.encoding}
+
+    def _siblings(self, held: list[Held]) -> list[dict[str, Any]]:
+        return [{"value": h.json, "metadata": self._metadata(h)} for h in reversed(held)]
+
+
+@contextmanager
+def store_double(page_size: int = 1000) -> Iterator[StoreDouble]:
+    double = StoreDouble(page_size)
+    double.start()
+    try:
+        yield double
+    finally:
+        double.stop()

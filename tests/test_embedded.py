@@ -1,0 +1,153 @@
+"""The embedded store: the methods of the client, on real files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kvorum
+from kvorum.model.errors import (
+    ConfigError,
+    InvalidKey,
+    InvalidVersion,
+    KvorumError,
+    NotFound,
+    PreconditionFailed,
+    RequestError,
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, width=32)
+    .filter(lambda x: abs(x) != float("inf")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> kvorum.Embedded:
+    return kvorum.open(tmp_path_factory.mktemp("embedded"))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(min_size=1, max_size=20), json_values | st.binary(max_size=50))
+def test_what_is_set_is_got(shared: kvorum.Embedded, key: str, value: object) -> None:
+    shared.set(key, value)
+    assert shared.get(key) == value
+    assert type(shared.get(key)) is type(value)
+
+
+def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        first = store.set("a", {"n": 10**40})
+        store.set("b", b"\x00\xff")
+        store.set("c", 1)
+        store.delete("c")
+    with kvorum.open(tmp_path) as store:
+        assert store.get("a") == {"n": 10**40}
+        assert store.get("b") == b"\x00\xff"
+        assert store.get("c", "gone") == "gone"
+        assert store.get_entry("a").version == first.version
+        assert sorted(entry.key for entry in store.scan()) == ["a", "b"]
+        again = store.set("a", 2, version=first.version)
+        # A clean stop: the same actor goes on.
+        assert [(e.node, e.counter) for e in again.clock] == [("n1", 5)]
+
+
+def test_versions_make_siblings_and_resolve_them(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        base = store.set("k", 0)
+        store.set("k", 1, version=base.version)
+        both = store.set("k", 2, version=base.version)
+        assert sorted(sibling.value for sibling in both.siblings) == [1, 2]
+        assert store.set("k", 3, version=both.version).siblings == ()
+        assert store.get("k") == 3
+        # The same value again is the same version.
+        assert store.set("k", 3).version == store.get_entry("k").version
+
+
+def test_conditions(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        first = store.set("k", 1, if_absent=True)
+        with pytest.raises(PreconditionFailed):
+            store.set("k", 2, if_absent=True)
+        second = store.set("k", 2, if_version=first.version)
+        with pytest.raises(PreconditionFailed):
+            store.set("k", 3, if_version=first.version)
+        with pytest.raises(PreconditionFailed):
+            store.delete("k", if_version=first.version)
+        with pytest.raises(RequestError, match="got both"):
+            store.set("k", 3, version=first.version, if_version=first.version)
+        assert store.get("k") == 2
+        assert store.delete("k", if_version=second.version).value == 2
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        results = store.set_many((f"k{i}", i) for i in range(20_000))
+        assert all(isinstance(result, kvorum.Entry) and result.created for result in results)
+        assert store.get_many(f"k{i}" for i in range(0, 20_100, 100)) == {
+            f"k{i}": i for i in range(0, 20_000, 100)
+        }
+        assert sum(1 for _ in store.scan()) == 20_000
+        mixed = store.set_many([("ok", 1), ("", 2), ("bad", {1, 2})])
+        assert [type(result).__name__ for result in mixed] == [
+            "Entry",
+            "InvalidKey",
+            "InvalidValue",
+        ]
+
+
+def test_bad_input_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        other = store.set("other", 1)
+        store.set("k", "kept")
+        with pytest.raises(InvalidKey):
+            store.set("x" * 1025, 1)
+        with pytest.raises(InvalidVersion):
+            store.set("k", 2, version=other.version)
+        with pytest.raises(NotFound):
+            store.delete("missing")
+        with pytest.raises(NotFound):
+            store.get_entry("missing")
+        assert store.get("k") == "kept"
+    with pytest.raises(KvorumError, match="closed"):
+        store.get("k")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path), pytest.raises(ConfigError, match="stop that one"):
+        kvorum.open(tmp_path)
+
+
+def test_threads_share_a_store(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        threads = [
+            threading.Thread(target=lambda n=n: [store.set(f"{n}.{i}", i) for i in range(50)])
+            for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(1 for _ in store.scan()) == 200
+
+
+def test_a_kill_loses_nothing_and_begins_a_new_actor(tmp_path: Path) -> None:
+    script = (
+        "import kvorum, os, sys\n"
+        "store = kvorum.open(sys.argv[1])\n"
+        "for i in range(100): store.set(f'k{i}', i)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    with kvorum.open(tmp_path) as store:
+        assert store.get_many(f"k{i}" for i in range(100)) == {f"k{i}": i for i in range(100)}
+        assert {e.node for e in store.set("k0", "new").clock} == {"n1", "n1#2"}

@@ -1,0 +1,145 @@
+"""Frames: any chunking gives the same payloads; any damage is refused, none gets through."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xxhash import xxh32_digest
+
+from kvorum.model.errors import ProtocolError
+from kvorum.wire import frames
+from kvorum.wire.frames import (
+    FRAME_BYTES_MAX,
+    HANDSHAKE_BYTES_MAX,
+    HANDSHAKE_EPOCH,
+    HANDSHAKE_FRAMES,
+    HEADER_BYTES,
+    PREFACE,
+    FrameDecoder,
+    encode_frame,
+)
+
+EPOCH = 7
+GREETING = b"hello"
+
+payload_lists = st.lists(st.binary(max_size=300), max_size=6)
+
+
+def handshake() -> bytes:
+    return PREFACE + encode_frame(HANDSHAKE_EPOCH, GREETING) * HANDSHAKE_FRAMES
+
+
+def stream(payloads: list[bytes]) -> bytes:
+    return handshake() + b"".join(encode_frame(EPOCH, payload) for payload in payloads)
+
+
+def decoded(*chunks: bytes) -> list[bytes]:
+    """The batch payloads in `chunks`, which begin with the handshake."""
+    decoder = FrameDecoder(EPOCH)
+    payloads = [payload for chunk in chunks for payload in decoder.feed(chunk)]
+    assert payloads[:HANDSHAKE_FRAMES] == [GREETING] * len(payloads[:HANDSHAKE_FRAMES])
+    return payloads[HANDSHAKE_FRAMES:]
+
+
+def after_handshake() -> FrameDecoder:
+    decoder = FrameDecoder(EPOCH)
+    decoder.feed(handshake())
+    return decoder
+
+
+@given(payload_lists, st.data())
+def test_any_chunking_gives_the_same_payloads(payloads: list[bytes], data: st.DataObject) -> None:
+    whole = stream(payloads)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=12)))
+    edges = [0, *cuts, len(whole)]
+    chunks = [whole[a:b] for a, b in pairwise(edges)]
+    assert decoded(*chunks) == payloads
+
+
+@given(payload_lists)
+def test_byte_by_byte(payloads: list[bytes]) -> None:
+    whole = stream(payloads)
+    assert decoded(*(whole[i : i + 1] for i in range(len(whole)))) == payloads
+
+
+@given(st.lists(st.binary(max_size=100), min_size=1, max_size=4), st.data())
+def test_damage_is_refused(payloads: list[bytes], data: st.DataObject) -> None:
+    whole = bytearray(stream(payloads))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ProtocolError, match="wanted"):
+        decoded(bytes(whole))
+
+
+@given(payload_lists, st.data())
+def test_a_truncated_stream_gives_whole_payloads_only(
+    payloads: list[bytes], data: st.DataObject
+) -> None:
+    whole = stream(payloads)
+    kept = data.draw(st.integers(0, len(whole)))
+    got = decoded(whole[:kept])
+    assert got == payloads[: len(got)]
+    ends = [len(stream(payloads[:count])) for count in range(1, len(payloads) + 1)]
+    assert len(got) == sum(end <= kept for end in ends)
+
+
+@given(st.binary(min_size=1))
+def test_another_protocol_is_known_by_its_first_byte(garbage: bytes) -> None:
+    if garbage[:1] == PREFACE[:1]:
+        garbage = b"G" + garbage
+    with pytest.raises(ProtocolError, match="preface"):
+        FrameDecoder(EPOCH).feed(garbage)
+
+
+@pytest.mark.parametrize("epoch", [HANDSHAKE_EPOCH, EPOCH - 1, EPOCH + 1, (1 << 63) - 1])
+def test_a_frame_of_another_epoch_is_refused(epoch: int) -> None:
+    with pytest.raises(ProtocolError, match=f"wanted a frame of topology epoch 7, got {epoch}$"):
+        after_handshake().feed(encode_frame(epoch, b"batch"))
+
+
+def test_a_batch_cannot_take_the_place_of_a_handshake_frame() -> None:
+    decoder = FrameDecoder(EPOCH)
+    decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, GREETING))
+    with pytest.raises(ProtocolError, match="wanted a frame of topology epoch 0, got 7"):
+        decoder.feed(encode_frame(EPOCH, b"batch"))
+
+
+def test_the_longest_payloads() -> None:
+    decoder = FrameDecoder(EPOCH)
+    greeting = bytes(HANDSHAKE_BYTES_MAX)
+    assert decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, greeting) * 2) == [greeting] * 2
+    payload = bytes(FRAME_BYTES_MAX)
+    assert decoder.feed(encode_frame(EPOCH, payload)) == [payload]
+
+
+def test_too_long_a_payload_is_refused_by_its_header_alone() -> None:
+    header = encode_frame(EPOCH, bytes(FRAME_BYTES_MAX + 1))[:HEADER_BYTES]
+    with pytest.raises(ProtocolError, match=f"at most {FRAME_BYTES_MAX} bytes, got"):
+        after_handshake().feed(header)
+
+
+def test_too_long_a_handshake_is_refused_by_its_header_alone() -> None:
+    header = encode_frame(HANDSHAKE_EPOCH, bytes(HANDSHAKE_BYTES_MAX + 1))[:HEADER_BYTES]
+    with pytest.raises(ProtocolError, match=f"at most {HANDSHAKE_BYTES_MAX} bytes, got"):
+        FrameDecoder(EPOCH).feed(PREFACE + header)
+
+
+def test_a_long_frame_in_many_pieces_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def counted(data: bytes) -> bytes:
+        nonlocal looks
+        looks += 1
+        return xxh32_digest(data)
+
+    monkeypatch.setattr(frames, "xxh32_digest", counted)
+    payload = bytes(range(256)) * 4096
+    whole = encode_frame(EPOCH, payload)
+    decoder = after_handshake()
+    looks = 0
+    got = [p for at in range(0, len(whole), 100) for p in decoder.feed(whole[at : at + 100])]
+    assert got == [payload]
+    assert looks <= 3

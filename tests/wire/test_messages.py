@@ -1,0 +1,119 @@
+"""Batches of messages: round trips, and refusal of everything that is no batch."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvorum.model.errors import ProtocolError
+from kvorum.model.record import BINARY, JSON, Event, Record, Version
+from kvorum.model.request import EXACT, Answer, Delete, Failure, Put
+from kvorum.wire.messages import (
+    Forward,
+    Forwarded,
+    Have,
+    Message,
+    Page,
+    Read,
+    Refused,
+    Same,
+    Scan,
+    Standing,
+    Write,
+    Wrote,
+    decode_batch,
+    encode_batch,
+)
+
+numbers = st.integers(0, (1 << 64) - 1)
+small = st.integers(0, 1 << 31)
+data = st.binary(max_size=40)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+events = st.builds(Event, numbers, numbers, numbers)
+contexts = st.lists(events, max_size=3).map(tuple)
+kinds = st.sampled_from([JSON, BINARY])
+versions = st.lists(st.builds(Version, events, kinds, data), max_size=3).map(tuple)
+seen = st.none() | contexts
+expect = st.integers(0, EXACT)
+puts = st.builds(Put, text, text, kinds, data, seen, expect, small, small)
+deletes = st.builds(Delete, text, text, seen, expect, small, small)
+answers = st.builds(Answer, st.builds(Record, contexts, versions), st.booleans())
+details = st.dictionaries(text, st.none() | small | text | st.lists(text, max_size=3), max_size=3)
+failures = st.builds(Failure, text, text, st.sampled_from(["none", "unknown"]), details)
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(Write, numbers, data, data),
+    st.builds(Wrote, numbers),
+    st.builds(Read, numbers, data, data),
+    st.builds(Same, numbers),
+    st.builds(Have, numbers, data),
+    st.builds(Refused, numbers, text, text),
+    st.builds(Forward, numbers, puts | deletes),
+    st.builds(Forwarded, numbers, answers | failures),
+    st.builds(Scan, numbers, data, data, small),
+    st.builds(Page, numbers, st.lists(st.tuples(data, data), max_size=3), st.booleans()),
+    st.builds(Standing, st.booleans()),
+)
+
+
+@given(st.lists(messages, max_size=6))
+def test_round_trip(batch: list[Message]) -> None:
+    assert decode_batch(encode_batch(batch)) == batch
+
+
+@given(st.lists(messages, min_size=1, max_size=3), st.data())
+def test_a_truncated_batch_is_refused(batch: list[Message], draw: st.DataObject) -> None:
+    whole = encode_batch(batch)
+    with pytest.raises(ProtocolError, match="wanted a batch of messages, got"):
+        decode_batch(whole[: draw.draw(st.integers(0, len(whole) - 1))])
+
+
+@given(st.binary(max_size=60))
+def test_random_bytes_give_messages_or_a_protocol_error(garbage: bytes) -> None:
+    try:
+        batch = decode_batch(garbage)
+    except ProtocolError:
+        return
+    assert all(isinstance(message, Message) for message in batch)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        None,
+        {"op": 1},
+        [[99, 1]],
+        [[1, 5, b"key"]],
+        [[1, "5", b"key", b"record"]],
+        [[1, 5, "key", b"record"]],
+        [[1, 5, None, b"record"]],
+        [[2, 1.5]],
+        [[7, 5, [1, "default", "a"]]],
+        [[8, 5, [5, "code", "message", "maybe", {}]]],
+        [[10, 5, [[b"key"]], False]],
+        [[11, 1]],
+        ["Wrote"],
+    ],
+    ids=repr,
+)
+def test_what_is_no_batch_is_refused(batch: object) -> None:
+    with pytest.raises(ProtocolError, match="wanted a batch of messages, got"):
+        decode_batch(msgspec.msgpack.encode(batch))
+
+
+def test_trailing_bytes_are_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode_batch(encode_batch([Wrote(1)]) + b"\0")
+
+
+def test_a_nesting_bomb_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode_batch(b"\x91" * 100_000)
+
+
+def test_text_that_is_no_utf8_is_refused() -> None:
+    damaged = encode_batch([Refused(1, "code", "message")]).replace(b"code", b"\xff\xff\xff\xff")
+    with pytest.raises(ProtocolError):
+        decode_batch(damaged)
