@@ -33,7 +33,7 @@ def never(error: StorageError) -> None:
 def rocks(path: Path, runtime: Runtime, syncer: Syncer) -> RocksStore:
     # Batches this small are sealed all the time.
     engine = open_engine(path, EngineSettings())
-    return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32)
+    return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32, row_cache_bytes=600)
 
 
 class Subject(NamedTuple):

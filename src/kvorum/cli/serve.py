@@ -6,6 +6,7 @@ It prints one line to stdout when it takes requests; everything else is log, on 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -61,6 +62,10 @@ def serve(
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
     SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.
+
+    \b
+    kvorum serve --data-dir data
+    kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
     from kvorum.cli.logs import configure_logging
     from kvorum.node import Node
@@ -146,11 +151,20 @@ async def _run(node: Node, ready_line: str, stop_on_stdin_close: bool) -> Kvorum
 
 async def _live(node: Node, ready_line: str) -> KvorumError:
     await node.start()
+    _settle_collector()
     try:
         click.echo(ready_line)
         return await node.failed()
     finally:
         await node.stop()
+
+
+def _settle_collector() -> None:
+    """What lives now lives as long as the process, and requests leave next to no cycles behind:
+    the collector need not look through either as often as it does by default."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _stop_at_once() -> None:

@@ -15,8 +15,9 @@ crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is s
 another begun, which bounds how long one write call holds the loop.
 
 What the store has been given but the engine has not (the sealed and the gathering batch)
-is an overlay on the engine for `get` and `scan`. `pending_bytes` and `pending_writes` count
-all that is not yet durable; admission control looks at them, the store itself never waits.
+is an overlay on the engine for `get` and `scan`; in front of both is a cache of rows.
+`pending_bytes` and `pending_writes` count all that is not yet durable; admission control
+looks at them, the store itself never waits.
 
 A write or sync that failed is never repeated: after a failed sync the system may have
 dropped the dirty pages, and a second sync would report a success that is none. The store
@@ -39,10 +40,12 @@ from rocksdict import Rdict, ReadOptions, WriteBatch
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.engine import EngineSettings, open_engine
+from kvorum.storage.row_cache import RowCache
 from kvorum.storage.store import Done
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
+ROW_CACHE_BYTES: Final = 32 << 20
 
 
 class _Batch:
@@ -67,6 +70,7 @@ class RocksStore:
         "_gathering",
         "_on_failed",
         "_refusal",
+        "_rows",
         "_runtime",
         "_sealed",
         "_syncer",
@@ -80,12 +84,14 @@ class RocksStore:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         batch_bytes_max: int = BATCH_BYTES_MAX,
+        row_cache_bytes: int = ROW_CACHE_BYTES,
     ) -> None:
         self._engine = engine
         self._runtime = runtime
         self._syncer = syncer
         self._on_failed = on_failed
         self._batch_bytes_max = batch_bytes_max
+        self._rows = RowCache(row_cache_bytes)
 
         self._committing: _Batch | None = None
         self._sealed: deque[_Batch] = deque()
@@ -118,6 +124,9 @@ class RocksStore:
     # The Store port
 
     def get(self, key: bytes) -> bytes | None:
+        row = self._rows.get(key)
+        if row is not None:
+            return row
         gathering = self._gathering.changes
         if key in gathering:
             return gathering[key]
@@ -128,6 +137,8 @@ class RocksStore:
             found: bytes | None = self._engine.get(key)
         except Exception as error:
             raise StorageError(f"the engine cannot read a key: {error}") from error
+        if found is not None:
+            self._rows.put(key, found)
         return found
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
@@ -200,6 +211,10 @@ class RocksStore:
         elif batch.size_bytes >= self._batch_bytes_max:
             self._sealed.append(batch)
             batch = self._gathering = _Batch()
+        if value is None:
+            self._rows.drop(key)
+        else:
+            self._rows.put(key, value)
         batch.changes[key] = value
         batch.waiting.append((done, arg))
         batch.size_bytes += size
@@ -247,6 +262,7 @@ class RocksStore:
     # Failure
 
     def _fail(self, error: StorageError) -> None:
+        self._rows.clear()  # it may hold rows of writes that are refused now
         self.failed = self._refusal = error
         self._runtime.call_soon(self._refuse)
         self._runtime.call_soon(self._on_failed, error)
