@@ -1,6 +1,6 @@
 -- POST /v3/kv/range {"key": KEY}: a linearizable read, which is etcd's default.
 
-local here = debug.getinfo(1, "S").source:match("^@(.*/)")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
 local load = dofile(here .. "load.lua")
 
 local base64 = dofile(here .. "base64.lua")

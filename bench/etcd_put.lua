@@ -3,7 +3,7 @@
 -- Digits and letters are base64 as they are. 12 digits stand for 9 bytes, 121 letters and
 -- "A==" for 91.
 
-local here = debug.getinfo(1, "S").source:match("^@(.*/)")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
 local load = dofile(here .. "load.lua")
 
 local base64 = dofile(here .. "base64.lua")

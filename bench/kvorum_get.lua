@@ -1,6 +1,6 @@
 -- GET /entry/KEY: a quorum read.
 
-local here = debug.getinfo(1, "S").source:match("^@(.*/)")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
 local load = dofile(here .. "load.lua")
 
 local requests = {}

@@ -1,6 +1,6 @@
 -- POST /entry {"key": KEY, "value": 12 digits and 88 letters}
 
-local here = debug.getinfo(1, "S").source:match("^@(.*/)")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
 local load = dofile(here .. "load.lua")
 
 local JSON = { ["Content-Type"] = "application/json" }

@@ -100,6 +100,7 @@ class Node:
     def _close_store(
         self, store: RocksStore, directory: DataDirectory, replicator: Replicator
     ) -> None:
+        replicator.stop()
         store.close()
         if store.failed is None:
             directory.close(replicator.counter)

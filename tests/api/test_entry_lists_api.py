@@ -163,6 +163,14 @@ async def test_a_list_goes_to_the_node_a_window_at_a_time(web: Web) -> None:
     assert counters[2] == 1  # k2 was answered first of the first window
 
 
+async def test_a_list_gives_its_places_back(web: Web) -> None:
+    await web.start(api=ApiLimits(in_flight=3))
+    for _ in range(3):
+        assert (await post(web, "/entries", entries("a", "", "b"))).status == 200
+        assert (await post(web, "/entries/get", {"keys": ["", "a", "b"]})).status == 200
+    assert (await post(web, "/entries", entries(*"abcd"))).status == 503
+
+
 # Reading many
 
 

@@ -8,7 +8,7 @@ from bench_plans import plan_for
 from store_double import StoreDouble
 
 from kvorum.bench import processes
-from kvorum.model.errors import ConnectionFailed
+from kvorum.model.errors import ConnectionFailed, KvorumError
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -28,4 +28,11 @@ def test_the_error_of_one_process_is_the_error_of_the_run() -> None:
         plan = plan_for(taken.getsockname()[1], processes=2)
         with pytest.raises(ConnectionFailed, match="refused"):
             processes.run(plan, lambda _: None)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_dies_is_no_result(store: StoreDouble) -> None:
+    plan = plan_for(store.port, workload="put", processes=2, operations=None)
+    with pytest.raises(KvorumError, match="got its end"):
+        processes.run(plan, lambda _: multiprocessing.active_children()[0].kill())
     assert not multiprocessing.active_children()

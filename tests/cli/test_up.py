@@ -148,6 +148,16 @@ def test_its_nodes_end_with_it_even_if_it_is_killed(tmp_path: Path, port: int) -
         assert identity["state"]["clean"]
 
 
+def test_a_second_signal_does_not_wait_for_a_node_that_hangs(tmp_path: Path, port: int) -> None:
+    with up("-n", 3, "--data-dir", tmp_path / "D", "--port", port) as cluster:
+        os.kill(cluster.pids["n1"], signal.SIGSTOP)
+        cluster.program.send(signal.SIGINT)
+        assert {cluster.next("stopped")["node"] for _ in range(2)} == {"n2", "n3"}
+        cluster.program.send(signal.SIGINT)
+        assert cluster.program.ended() == ExitCode.INTERRUPTED
+        eventually(lambda: not is_running(cluster.pids["n1"]), "the node that hangs to end")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

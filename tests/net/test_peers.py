@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from kvorum.model.errors import ConfigError
 from kvorum.net.dialer import DialLimits
 from kvorum.net.link import Link, LinkLimits
 from kvorum.net.peers import NetLimits
+from kvorum.runtime.loop import run
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import Message, Standing, Write, Wrote
 
@@ -291,6 +293,24 @@ def test_close_while_a_dial_is_under_way(play: Play) -> None:
             assert ("message", 0) not in b.inbox.heard
 
     play(scenario)
+
+
+def test_close_while_a_connection_comes_in() -> None:
+    # Not on asyncio's own loop: a server of it that closes at that moment forgets the socket.
+    async def scenario() -> None:
+        patient = NetLimits(link=LinkLimits(handshake_s=60))
+        for turns in range(6):
+            async with Cluster(2, patient) as cluster:
+                a, b = await cluster.start_all()
+                a.send(1, ops([1]))
+                await until(lambda: b.inbox.received)  # noqa: B023
+                with socket.create_connection(cluster.addresses[0]):
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    async with asyncio.timeout(5):
+                        await cluster.stop(a)
+
+    run(scenario())
 
 
 def test_an_idle_link_stays_open(play: Play) -> None:

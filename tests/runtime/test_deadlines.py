@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import random
 from collections.abc import Callable
@@ -93,6 +94,36 @@ def test_a_thousand_operations_arm_one_timer() -> None:
     for _ in range(1000):
         watched.watch(Item(), 2000)
     assert clock.armed == 1
+
+
+def test_a_callback_that_fails_does_not_end_the_deadlines_of_others() -> None:
+    clock = HandClock()
+    expired: list[Item] = []
+
+    def expire(item: Item) -> None:
+        item.ended = True
+        expired.append(item)
+        if item.name == 0:
+            raise OSError("a failing callback")
+
+    watched = Deadlines(clock, expire)
+    for name in range(3):
+        clock.turn_to(name / 10)
+        watched.watch(Item(name), 500)
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            clock.turn_to(5.0)
+    assert [item.name for item in expired] == [0, 1, 2]
+
+
+def test_cleared_items_do_not_expire() -> None:
+    clock = HandClock()
+    watched = deadlines(clock)
+    item = Item()
+    watched.watch(item, 500)
+    watched.clear()
+    clock.turn_to(5.0)
+    assert item.expired_at == []
 
 
 @given(st.integers(1, 10**7))

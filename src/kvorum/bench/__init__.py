@@ -1,13 +1,18 @@
 """A closed-loop load generator for a running cluster: `kvorum bench`.
 
-histogram     latencies in log buckets: small, mergeable, of known error
-measurement   what a phase has seen: latencies and errors by kind
-distribution  which entry is asked next: uniform, Zipfian, latest
-workload      which operation is next: the YCSB core workloads
+plan          all that defines a run
+distribution  which entry is asked next: uniform, zipfian, latest
+values        what is written
 requests      an operation as the bytes of HTTP requests
+workload      which operation is next: the YCSB core workloads
 connection    one HTTP/1.1 connection, one request at a time, callbacks only
-driver        many connections, each asks again as soon as it is answered
-processes     the same from several processes at once
+lane          one caller: asks again as soon as it is answered
+driver        many lanes, until the run is over
+phases        load, then run
+processes     a run from several processes at once
+histogram     latencies in log buckets: small, mergeable, of known error
+measurement   latencies and errors by kind of operation
+reasons       errors in few words
 machine       what a figure must be quoted with
-report        the outcome as a JSON document and as a table
+report        the outcome as a document
 """

@@ -69,21 +69,31 @@ def _work(pipe: Connection, plan: Plan, index: int) -> None:
 
 def _gather(pipes: list[Connection], progress: Progress) -> Measurement:
     for pipe in pipes:
-        pipe.recv()
+        _receive(pipe)
     for pipe in pipes:
         pipe.send(None)
     whole = Measurement()
     done = dict.fromkeys(pipes, 0)
     running = set(pipes)
     while running:
-        for pipe in [pipe for pipe in running if pipe in wait(running)]:
-            got = pipe.recv()
-            if isinstance(got, KvorumError):
-                raise got
+        ready = wait(running)
+        for pipe in [pipe for pipe in pipes if pipe in ready]:
+            got = _receive(pipe)
             if isinstance(got, Measurement):
                 whole.merge(got)
                 running.discard(pipe)
-            else:
+            elif got is not None:
                 done[pipe] = got
         progress(sum(done.values()))
     return whole
+
+
+def _receive(pipe: Connection) -> int | Measurement | None:
+    """What a child says next. Raises the KvorumError that stopped it."""
+    try:
+        got: int | Measurement | KvorumError | None = pipe.recv()
+    except EOFError as error:
+        raise KvorumError("wanted the share of a load process, got its end before") from error
+    if isinstance(got, KvorumError):
+        raise got
+    return got

@@ -34,6 +34,10 @@ def demo(keep: Path | None, output: str) -> None:
 
     It stores the characters that Unicode gives a name to, kills a node in the middle of an
     update, starts it again, and compares every entry with what was written.
+
+    \b
+    kvorum demo
+    kvorum demo --keep data && kvorum up --data-dir data
     """
     from kvorum.cli.demo_screen import print_summary, screen
     from kvorum.runtime.loop import run

@@ -58,6 +58,10 @@ def up(data_dir: Path, log_level: str, output: str, **asked: int | None) -> None
 
     Node i answers at port+i, from 0. The first start files all settings in the data
     directory; later ones need no more than --data-dir.
+
+    \b
+    kvorum up -n 3 --data-dir data --port 7400
+    kvorum up --data-dir data
     """
     from kvorum.local.cluster import LocalCluster
     from kvorum.local.layout import Layout
@@ -67,7 +71,10 @@ def up(data_dir: Path, log_level: str, output: str, **asked: int | None) -> None
     given = {name: value for name, value in asked.items() if value is not None}
     topology = _filed(layout, given) if layout.exists else _created(layout, given)
     view = _view(output, topology)
-    run(_run(LocalCluster(layout, topology, view.hear, ["--log-level", log_level]), view))
+    try:
+        run(_run(LocalCluster(layout, topology, view.hear, ["--log-level", log_level]), view))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _created(layout: Layout, asked: dict[str, int]) -> Topology:

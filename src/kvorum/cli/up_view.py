@@ -66,4 +66,4 @@ def line_of(event: Event) -> str | None:
                 f"starting it again in {event.restart_s:g} s"
             )
         case Stopped():
-            return f"{event.node} stopped" if event.clean else f"{event.node} killed: too slow"
+            return f"{event.node} stopped{'' if event.clean else f', not cleanly: {event.reason}'}"

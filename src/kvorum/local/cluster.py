@@ -3,7 +3,7 @@
 A node that dies is started again after a pause, which doubles each time up to a bound and
 is short again once a node has stayed up for a while. A node that cannot start at all while
 the cluster does is another matter: something is wrong that repeating does not mend, so
-`start` stops the others and raises.
+`start` raises, and leaves it to the caller to `stop` the others.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class LocalCluster:
     async def _stop_node(self, process: NodeProcess) -> None:
         if process.running:
             clean = await process.stop()
-            self._hear(Stopped(process.name, process.pid, clean))
+            reason = "" if clean else process.last_words
+            self._hear(Stopped(process.name, process.pid, clean, reason))
 
     def _command(self, name: str) -> list[str]:
         data = self._layout.node_directory(name)

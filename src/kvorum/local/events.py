@@ -46,11 +46,12 @@ class Died(msgspec.Struct, frozen=True, tag_field="event", tag="died"):
 
 
 class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
-    """It ended because it was asked to; not `clean` if it had to be killed."""
+    """It ended because it was asked to; if not `clean`, for `reason`."""
 
     node: str
     pid: int
     clean: bool
+    reason: str
 
 
 Event = Starting | Ready | ClusterReady | Said | Died | Stopped

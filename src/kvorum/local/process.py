@@ -95,7 +95,8 @@ class NodeProcess:
             self._process.terminate()
         try:
             async with asyncio.timeout(_STOP_S):
-                return await self.ended() == 0
+                # A child that SIGTERM ends had not begun anything: it would have seen to it.
+                return await self.ended() in (0, -signal.SIGTERM)
         except TimeoutError:
             self.kill()
             await self.ended()

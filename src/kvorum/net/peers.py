@@ -221,7 +221,9 @@ class PeerNetwork:
 
     def link_made(self, link: Link) -> None:
         self._links.add(link)
-        if link.dialed:
+        if self._closing:
+            link.fail("this node stops")
+        elif link.dialed:
             peer = self._peers[link.node]
             if peer.link is None:
                 peer.link = link

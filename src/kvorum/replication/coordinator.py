@@ -133,10 +133,11 @@ class Coordinator:
         up = [node for node in place.owners if site.is_up(node)]
         if len(up) < needed:
             raise site.too_few("store it", needed, up, place.owners)
+        timeout_ms = request.timeout_ms or settings.timeout_ms
         if self._knows_enough(request, place):
             own = self._own_record(place)
             if own is not None:
-                self._apply(request, place, own, reply)
+                self._apply(request, place, own, reply, timeout_ms)
                 return
         majority = settings.replicas // 2 + 1
         if isinstance(request, Put) and request.expect == ANY:
@@ -145,10 +146,8 @@ class Coordinator:
             site.counters.stand_in_writes += 1
         else:
             to_read = max(majority, settings.read)
-        inquiry = _Inquiry(self, request, place, reply)
-        ReadOperation(site, place, to_read, inquiry.on_read).start(
-            request.timeout_ms or settings.timeout_ms
-        )
+        inquiry = _Inquiry(self, request, place, reply, site.runtime.now() + timeout_ms / 1000)
+        ReadOperation(site, place, to_read, inquiry.on_read).start(timeout_ms)
 
     def _knows_enough(self, request: Put | Delete, place: Place) -> bool:
         """True if this replica's own record is all that the write needs to know."""
@@ -166,16 +165,20 @@ class Coordinator:
             return None
 
     def apply_after_read(
-        self, request: Put | Delete, place: Place, read: Record, reply: Reply
+        self, request: Put | Delete, place: Place, read: Record, reply: Reply, deadline: float
     ) -> None:
-        """Go on with a write whose key's versions were read first."""
+        """Go on, in the time that is left, with a write whose key's versions were read first."""
         own = self._own_record(place)
+        base = read if own is None else merge(own, read)
+        timeout_ms = max(1, int((deadline - self._site.runtime.now()) * 1000))
         try:
-            self._apply(request, place, read if own is None else merge(own, read), reply)
+            self._apply(request, place, base, reply, timeout_ms)
         except KvorumError as error:
             reply(Failure.of(error))
 
-    def _apply(self, request: Put | Delete, place: Place, base: Record, reply: Reply) -> None:
+    def _apply(
+        self, request: Put | Delete, place: Place, base: Record, reply: Reply, timeout_ms: int
+    ) -> None:
         """Make the new record from `base`, all that is known of the key, and replicate it."""
         _check(request, base)
         site = self._site
@@ -194,7 +197,7 @@ class Coordinator:
             )
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
-        operation.start(data, request.timeout_ms or place.settings.timeout_ms)
+        operation.start(data, timeout_ms)
 
     def _put(self, request: Put, base: Record) -> Answer:
         if len(base.versions) == 1:
@@ -219,12 +222,18 @@ class Coordinator:
 class _Inquiry:
     """The read that goes before a write."""
 
-    __slots__ = ("_coordinator", "_place", "_reply", "_request")
+    __slots__ = ("_coordinator", "_deadline", "_place", "_reply", "_request")
 
     def __init__(
-        self, coordinator: Coordinator, request: Put | Delete, place: Place, reply: Reply
+        self,
+        coordinator: Coordinator,
+        request: Put | Delete,
+        place: Place,
+        reply: Reply,
+        deadline: float,
     ) -> None:
         self._coordinator = coordinator
+        self._deadline = deadline
         self._request = request
         self._place = place
         self._reply = reply
@@ -234,7 +243,7 @@ class _Inquiry:
             self._reply(result)
         else:
             self._coordinator.apply_after_read(
-                self._request, self._place, result.record, self._reply
+                self._request, self._place, result.record, self._reply, self._deadline
             )
 
 

@@ -33,7 +33,7 @@ class ForwardOperation:
         if self.ended:
             return
         self.ended = True
-        del self._site.operations[self._op]
+        self._site.operations.pop(self._op, None)
         self._reply(result)
 
     def on_peer_lost(self, node: int) -> None:

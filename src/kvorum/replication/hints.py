@@ -29,12 +29,13 @@ _PAUSE_S = 0.5
 class Hints:
     """The hints this node holds, by the node they are owed to."""
 
-    __slots__ = ("_owed", "_replaying", "_site")
+    __slots__ = ("_owed", "_replaying", "_site", "_stopped")
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._owed = [self._count(node) for node in range(len(site.topology.nodes))]
         self._replaying: set[int] = set()
+        self._stopped = False
 
     def owed(self, node: int) -> int:
         """How many keys `node` is known to lack the newest record of."""
@@ -61,7 +62,13 @@ class Hints:
             self._replaying.add(node)
             self._site.runtime.call_soon(self._replay, node)
 
+    def stop(self) -> None:
+        """Replay no more; the notes stay for the node's next life."""
+        self._stopped = True
+
     def _replay(self, node: int) -> None:
+        if self._stopped:
+            return
         keys = self._page(node, _WINDOW)
         if not self._site.is_up(node):
             self._replaying.discard(node)
@@ -169,5 +176,5 @@ class _HintedWrite:
     def _end(self, acked: bool) -> None:
         if not self.ended:
             self.ended = True
-            del self._site.operations[self._op]
+            self._site.operations.pop(self._op, None)
             self._window.on_ended(self._key, self._sent, acked)

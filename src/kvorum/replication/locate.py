@@ -69,5 +69,5 @@ class LocateOperation:
     def _end(self) -> None:
         if not self.ended:
             self.ended = True
-            del self._site.operations[self._op]
+            self._site.operations.pop(self._op, None)
             self._reply(self._place, self._held)

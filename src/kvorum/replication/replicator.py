@@ -78,6 +78,13 @@ class Replicator:
             if node != self._site.local:
                 self._hints.announce(node)
 
+    def stop(self) -> None:
+        """Let go of everything under way, so that the store can be closed."""
+        self._hints.stop()
+        self._site.operations.clear()
+        self._site.deadlines.clear()
+        self._site.speculation.clear()
+
     # For clients
 
     def scan(

@@ -36,6 +36,9 @@ class Speculation:
     def watch(self, operation: Hedged) -> None:
         self._deadlines.watch(operation, self.delay_ms)
 
+    def clear(self) -> None:
+        self._deadlines.clear()
+
     def sample(self, elapsed_ms: float) -> None:
         step = max(self._estimate_ms * 0.05, 0.1)
         if elapsed_ms > self._estimate_ms:

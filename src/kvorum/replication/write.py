@@ -102,7 +102,8 @@ class WriteOperation:
     def _miss(self, node: int) -> None:
         """`node` does not have the record for all this site knows: owe it a hint."""
         self._tally.fail(node)
-        self._hints.add(node, self._place.key)
+        if node != self._site.local:
+            self._hints.add(node, self._place.key)
 
     def _settle(self) -> None:
         tally = self._tally
@@ -131,4 +132,4 @@ class WriteOperation:
 
     def _end(self) -> None:
         self.ended = True
-        del self._site.operations[self._op]
+        self._site.operations.pop(self._op, None)

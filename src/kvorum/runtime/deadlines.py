@@ -54,19 +54,27 @@ class Deadlines(Generic[T]):
                 queue.popleft()
         queue.append((self._runtime.now() + timeout_ms / 1000, item))
 
+    def clear(self) -> None:
+        """Forget all items; none of them expires any more."""
+        self._queues.clear()
+
     def _sweep(self, timeout_ms: int) -> None:
-        queue = self._queues[timeout_ms]
+        queue = self._queues.get(timeout_ms)
+        if queue is None:
+            return
         now = self._runtime.now()
-        while queue:
-            deadline, item = queue[0]
-            if not item.ended:
-                if deadline > now:
-                    break
-                queue.popleft()
-                self._expire(item)
-            else:
-                queue.popleft()
+        expired = []
+        while queue and (queue[0][1].ended or queue[0][0] <= now):
+            expired.append(queue.popleft()[1])
+        # First the timer, then the callbacks: one that fails must not end all later deadlines.
         if queue:
             self._runtime.call_later(max(queue[0][0] - now, 0.0), self._sweep, timeout_ms)
         else:
             del self._queues[timeout_ms]
+        for item in expired:
+            if not item.ended:
+                self._runtime.call_soon(self._expire_once, item)
+
+    def _expire_once(self, item: T) -> None:
+        if not item.ended:
+            self._expire(item)

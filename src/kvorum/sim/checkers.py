@@ -72,17 +72,8 @@ def nothing_stale(history: History, replicas: int) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
         lineage = Lineage(operations)
-        acked = [op for op in lineage.writes if op.outcome == "acked"]
         for answer in operations:
-            if answer.outcome != "acked":
-                continue
-            due: Writes = 0
-            if answer.kind == "get":
-                for op in acked:
-                    if op.ended < answer.invoked and op.quorum + answer.quorum > replicas:
-                        due |= lineage.of(op)
-            elif answer.kind == "put":
-                due = lineage.of(answer)
+            due = _due(answer, lineage, replicas)
             missing = due and due & ~lineage.accounted(answer.values, answer.ended)
             found += [
                 f"{answer} returned {_names(answer.values)}, which do not account for "
@@ -90,6 +81,24 @@ def nothing_stale(history: History, replicas: int) -> list[Violation]:
                 for i in members(missing)
             ]
     return [Violation("nothing_stale", message) for message in found]
+
+
+def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
+    """The writes that `answer` has to show, or to show replaced."""
+    if answer.kind == "put":
+        return lineage.of(answer) if answer.outcome == "acked" else 0
+    if answer.kind == "get" and answer.outcome == "acked":
+        quorum = answer.quorum
+    elif answer.kind == "delete" and answer.basis is None and answer.error == "not_found":
+        # It says that nothing is there, and may say so only after it asked a majority.
+        quorum = replicas // 2 + 1
+    else:
+        return 0
+    due = 0
+    for op in lineage.writes:
+        if op.outcome == "acked" and op.ended < answer.invoked and op.quorum + quorum > replicas:
+            due |= lineage.of(op)
+    return due
 
 
 def nothing_lost(history: History, final: Mapping[str, Operation]) -> list[Violation]:

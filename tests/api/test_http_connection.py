@@ -1,4 +1,7 @@
-"""Slow and silent clients. The sweeper's ticks are the only clock here, so tests turn it."""
+"""One connection on a wire of the test's own: slow and silent clients, and backpressure.
+
+The sweeper's ticks are the only clock here, and the tests turn it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent = b""
+        self.writes = 0
         self.unread = 0
         self.ended = False
         self.closed = False
@@ -36,6 +40,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         assert not self.ended
         self.sent += data
+        self.writes += 1
 
     def get_write_buffer_size(self) -> int:
         return self.unread
@@ -75,6 +80,7 @@ class Stage:
         self.router: Router = api_routes(self.node, self.node, SECRET, actor_name)
         self.wire = Wire()
         self.tick = 1_000_000
+        self.held = 0
         self.connection = Connection(self)
         self.connection.connection_made(cast("Any", self.wire))
 
@@ -83,9 +89,11 @@ class Stage:
 
     def forget(self, connection: Connection) -> None: ...
 
-    def hold(self, size: int) -> None: ...
+    def hold(self, size: int) -> None:
+        self.held += size
 
-    def release(self, size: int) -> None: ...
+    def release(self, size: int) -> None:
+        self.held -= size
 
     def turn(self, ticks: int) -> None:
         for _ in range(ticks):
@@ -255,6 +263,75 @@ def test_an_answer_after_the_end_goes_nowhere(stage: Stage) -> None:
     stage.connection.abort()
     stage.node.answer(0)
     assert stage.wire.sent == b""
+
+
+# Backpressure
+
+
+def test_nothing_is_read_while_the_client_does_not_read(stage: Stage) -> None:
+    stage.connection.pause_writing()
+    stage.connection.data_received(GET)
+    assert stage.wire.sent == b""
+    assert not stage.wire.reading
+    stage.connection.resume_writing()
+    assert stage.statuses == [b"200"]
+    assert stage.wire.reading
+
+
+def test_answers_alone_do_not_start_reading_again(stage: Stage) -> None:
+    stage.connection.data_received(SLOW_GET * 64 + GET)
+    stage.connection.pause_writing()
+    for _ in range(64):
+        stage.node.answer(0)
+    assert stage.statuses == [b"404"] * 64
+    assert not stage.wire.reading
+    stage.connection.resume_writing()
+    assert stage.statuses == [b"404"] * 64 + [b"200"]
+    assert stage.wire.reading
+
+
+def test_room_for_writing_alone_does_not_start_reading_again(stage: Stage) -> None:
+    stage.connection.data_received(SLOW_GET * 65)
+    stage.connection.pause_writing()
+    stage.connection.resume_writing()
+    assert not stage.wire.reading
+    assert len(stage.node.held) == 64
+
+
+def test_what_comes_although_reading_has_stopped_keeps_its_place(stage: Stage) -> None:
+    stage.connection.pause_writing()
+    stage.connection.data_received(SLOW_GET + GET[:20])
+    stage.connection.data_received(GET[20:])
+    stage.connection.resume_writing()
+    stage.node.answer(0)
+    assert stage.statuses == [b"404", b"200"]
+
+
+def test_responses_that_are_ready_together_are_written_together(stage: Stage) -> None:
+    stage.connection.data_received(SLOW_GET * 3)
+    stage.node.answer(2)
+    stage.node.answer(1)
+    assert stage.wire.writes == 0
+    stage.node.answer(0)
+    assert stage.wire.writes == 1
+    assert stage.statuses == [b"404"] * 3
+
+
+def test_a_large_body_that_is_refused_is_held_no_longer(stage: Stage) -> None:
+    head = b"POST /entry HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    stage.connection.data_received(head + b"x")
+    assert stage.held == 100_000
+    stage.turn(11)
+    assert stage.statuses == [b"408"]
+    assert stage.held == 0
+
+
+def test_a_large_body_is_held_until_its_answer(stage: Stage) -> None:
+    body = b'{"key":"k","value":"%b"}' % (b"x" * 100_000)
+    stage.connection.data_received(request("POST", "/entry", body))
+    assert stage.held == len(body)
+    stage.node.answer(0)
+    assert stage.held == 0
 
 
 def test_a_response_carries_the_date_of_its_second() -> None:

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvorum.model.errors import StorageError
+from kvorum.sim.disk import Disk, DiskStore
+from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.storage.identity import Facts, Identity
+
+IDENTITY = Identity(Facts("c", "n0", 16, "murmur3", 0), "7" * 32, 1, 0, False, {})
+
+
+class Bench:
+    """A store on a disk, and what it called done."""
+
+    def __init__(self, seed: int = 0, disk: Disk | None = None) -> None:
+        self.scheduler = Scheduler()
+        self.disk = disk or Disk(IDENTITY, sync_s_mean=0.01)
+        self.runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
+        self.store = DiskStore(self.disk, self.runtime, random.Random(seed))
+        self.done: list[tuple[Any, StorageError | None]] = []
+
+    def put(self, key: bytes, value: bytes, arg: Any = None) -> None:
+        self.store.put(key, value, self.on_done, arg)
+
+    def delete(self, key: bytes, arg: Any = None) -> None:
+        self.store.delete(key, self.on_done, arg)
+
+    def on_done(self, arg: Any, error: StorageError | None) -> None:
+        self.done.append((arg, error))
+
+
+def test_a_write_is_seen_at_once_and_done_later_in_order() -> None:
+    bench = Bench()
+    bench.put(b"a", b"1", 1)
+    bench.put(b"a", b"2", 2)
+    bench.delete(b"a", 3)
+    assert bench.store.get(b"a") is None
+    assert bench.done == []
+    bench.scheduler.run_for(1.0)
+    assert bench.done == [(1, None), (2, None), (3, None)]
+
+
+def test_one_sync_covers_what_gathered_while_the_one_before_ran() -> None:
+    bench = Bench()
+    times: dict[int, float] = {}
+
+    def on_done(arg: int, _error: StorageError | None) -> None:
+        times[arg] = bench.scheduler.now
+
+    bench.store.put(b"a", b"", on_done, 0)
+    bench.runtime.call_later(1e-9, lambda: [bench.store.put(b"b", b"", on_done, i) for i in (1, 2)])
+    bench.scheduler.run_for(1.0)
+    assert times[0] < times[1] == times[2]
+
+
+def test_a_scan_is_in_key_order_and_within_its_bounds() -> None:
+    bench = Bench()
+    for key in (b"c", b"a", b"d", b"b", b"e"):
+        bench.put(key, key)
+    bench.delete(b"c")
+    assert bench.store.scan(b"a", b"e", 10) == [(b"a", b"a"), (b"b", b"b"), (b"d", b"d")]
+    assert bench.store.scan(b"b", b"z", 2) == [(b"b", b"b"), (b"d", b"d")]
+    assert bench.store.scan(b"x", b"b", 2) == []
+
+
+writes = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=2)), max_size=30
+)
+
+
+@given(writes, st.integers(0, 5), st.integers(0, 100))
+def test_a_crash_leaves_a_prefix_with_all_that_was_done(
+    sequence: list[tuple[bytes, bytes | None]], rounds: int, seed: int
+) -> None:
+    bench = Bench(seed)
+    for number, (key, value) in enumerate(sequence):
+        if value is None:
+            bench.delete(key, number)
+        else:
+            bench.put(key, value, number)
+        if rounds and number % rounds == 0:
+            bench.scheduler.run_for(0.005)
+    acked = len(bench.done)
+    lost = bench.store.crash()
+    assert lost <= len(sequence) - acked
+
+    expected: dict[bytes, bytes] = {}
+    for key, value in sequence[: len(sequence) - lost]:
+        if value is None:
+            expected.pop(key, None)
+        else:
+            expected[key] = value
+    assert bench.disk.content == expected
+    after = DiskStore(bench.disk, bench.runtime, random.Random(0))
+    assert dict(after.scan(b"", b"\xff", 100)) == expected
+
+
+def test_crashes_leave_different_prefixes() -> None:
+    left = set()
+    for seed in range(40):
+        bench = Bench(seed)
+        for number in range(3):
+            bench.put(b"%d" % number, b"")
+        bench.store.crash()
+        left.add(len(bench.disk.content))
+    assert left == {0, 1, 2, 3}
+
+
+def test_a_failed_disk_says_so_of_all_that_is_not_durable_and_of_all_that_follows() -> None:
+    bench = Bench()
+    bench.put(b"a", b"", "durable")
+    bench.scheduler.run_for(1.0)
+    bench.put(b"b", b"", "pending")
+    bench.store.fail()
+    bench.put(b"c", b"", "later")
+    bench.scheduler.run_for(1.0)
+    assert bench.done[0] == ("durable", None)
+    assert [arg for arg, error in bench.done if error is not None] == ["pending", "later"]
+
+
+def test_after_a_crash_the_next_life_is_a_new_actor() -> None:
+    disk = Disk(IDENTITY, 0.01)
+    first = disk.begin_life()
+    Bench(disk=disk).store.crash()
+    second = disk.begin_life()
+    assert second.actor != first.actor
+    assert second.counter == 0
+
+
+def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
+    disk = Disk(IDENTITY, 0.01)
+    first = disk.begin_life()
+    bench = Bench(disk=disk)
+    bench.put(b"a", b"unsynced")
+    bench.store.close(counter=17)
+    second = disk.begin_life()
+    assert (second.actor, second.counter) == (first.actor, 17)
+    assert disk.content == {b"a": b"unsynced"}
+    Bench(disk=disk).store.crash()
+    assert disk.begin_life().actor != first.actor
