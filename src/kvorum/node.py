@@ -76,14 +76,14 @@ class Node:
         )
         self._parts.callback(self._close_store, store, directory, replicator)
 
-        await network.start(replicator)
         self._parts.push_async_callback(network.close)
+        await network.start(replicator)
 
         actor_names = ActorNames(directory, spec.name)
         overview = Overview(topology, placement, local, replicator, network, runtime, actor_names)
         server = HttpServer(runtime, api_routes(replicator, overview, topology.secret, actor_names))
-        await server.start(*parse_address(spec.http))
         self._parts.push_async_callback(server.close)
+        await server.start(*parse_address(spec.http))
         replicator.start()
 
     def _syncer(self, runtime: LoopRuntime) -> Syncer:
