@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web_fixture import Response, Web
 
+from kvorum.api.http.response import REASONS
 from kvorum.api.limits import ApiLimits
+from kvorum.model.errors import BY_CODE
 from kvorum.model.record import BINARY, JSON
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Delete, Failure, Get, Put
 
@@ -568,6 +570,22 @@ async def test_failures_become_problems(web: Web, failure: Failure, status: int)
 async def test_details_cannot_pose_as_members_of_the_problem(web: Web) -> None:
     web.node.failure = Failure("timeout", "late", "unknown", {"code": "x", "status": 1, "title": 2})
     problem(await web.ask("GET", "/entry/k"), 504, "timeout")
+
+
+@pytest.mark.parametrize("details", [{"message": "x"}, {"self": 1}, {"retry_after": "soon"}])
+async def test_a_failure_that_makes_no_sense_is_a_fault(
+    web: Web, details: dict[str, object]
+) -> None:
+    """Failures come from other nodes too."""
+    web.node.failure = Failure("timeout", "late", "unknown", details)
+    problem(await web.ask("GET", "/entry/k"), 500, "internal_error")
+    answer = await web.ask("POST", "/entries/get", b'{"keys":["k"]}')
+    assert answer.json["entries"][0]["error"]["outcome"] == "unknown"
+
+
+def test_every_error_of_the_model_can_be_answered() -> None:
+    for code, kind in BY_CODE.items():
+        assert kind.status in REASONS, code
 
 
 async def test_a_long_message_is_cut(web: Web) -> None:

@@ -5,6 +5,7 @@ The sweeper's ticks are the only clock here, and the tests turn it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -72,9 +73,9 @@ class Wire:
 class Stage:
     """A server of one connection, and its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HttpLimits = LIMITS) -> None:
         self.heads = Heads(0)
-        self.limits = LIMITS
+        self.limits = limits
         self.node = FakeNode()
         self.node.holding = True
         self.router: Router = api_routes(self.node, self.node, SECRET, actor_name)
@@ -278,24 +279,31 @@ def test_nothing_is_read_while_the_client_does_not_read(stage: Stage) -> None:
     assert stage.wire.reading
 
 
-def test_answers_alone_do_not_start_reading_again(stage: Stage) -> None:
-    stage.connection.data_received(SLOW_GET * 64 + GET)
+def stage_of_two() -> Stage:
+    """Two requests may wait; they are read one at a time."""
+    return Stage(replace(LIMITS, pipeline=2, head_bytes=len(SLOW_GET)))
+
+
+def test_answers_alone_do_not_start_reading_again() -> None:
+    stage = stage_of_two()
+    stage.connection.data_received(SLOW_GET * 3)
     stage.connection.pause_writing()
-    for _ in range(64):
-        stage.node.answer(0)
-    assert stage.statuses == [b"404"] * 64
+    stage.node.answer(0)
+    stage.node.answer(0)
+    assert stage.statuses == [b"404"] * 2
     assert not stage.wire.reading
     stage.connection.resume_writing()
-    assert stage.statuses == [b"404"] * 64 + [b"200"]
+    assert len(stage.node.held) == 1
     assert stage.wire.reading
 
 
-def test_room_for_writing_alone_does_not_start_reading_again(stage: Stage) -> None:
-    stage.connection.data_received(SLOW_GET * 65)
+def test_room_for_writing_alone_does_not_start_reading_again() -> None:
+    stage = stage_of_two()
+    stage.connection.data_received(SLOW_GET * 3)
     stage.connection.pause_writing()
     stage.connection.resume_writing()
     assert not stage.wire.reading
-    assert len(stage.node.held) == 64
+    assert len(stage.node.held) == 2
 
 
 def test_what_comes_although_reading_has_stopped_keeps_its_place(stage: Stage) -> None:

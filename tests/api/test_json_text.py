@@ -59,3 +59,15 @@ def _name(name: str, escaped: bool) -> str:
     if escaped:
         return '"' + "".join(f"\\u{ord(c):04x}" for c in name) + '"'
     return json.dumps(name)
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(["[", "]", "{", "}", "a", ",", "\\\\", '\\"', "\\n", "\\u005b", "é"]),
+        max_size=12,
+    ).map("".join),
+    depth=st.integers(0, 3),
+)
+def test_brackets_in_strings_are_no_depth(pieces: str, depth: int) -> None:
+    text = f'["{pieces}",{{"{pieces}":[]}},"{pieces}"]'.encode()
+    assert is_deeper(text, depth) == (depth < 3)

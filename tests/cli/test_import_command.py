@@ -286,6 +286,7 @@ def test_an_interrupted_import_can_be_taken_up(store: StoreDouble, file: Path) -
     command = [sys.executable, "-m", "kvorum", "import", str(file), "--server", store.address]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         wait_until(lambda: len(store.held) == 2 * BATCH_LINES - 1)
+        wait_until(checkpoint_of(file).exists)
         running.send_signal(signal.SIGINT)
         assert running.stderr is not None
         told = running.stderr.read()

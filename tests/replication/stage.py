@@ -74,6 +74,10 @@ class Disk:
         self._pending: list[tuple[bytes, bytes | None, Done, Any]] = []
         self._failure: StorageError | None = None
 
+    @property
+    def failed(self) -> StorageError | None:
+        return self._failure
+
     def get(self, key: bytes) -> bytes | None:
         return self._visible.get(key)
 

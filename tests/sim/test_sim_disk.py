@@ -53,7 +53,8 @@ def test_one_sync_covers_what_gathered_while_the_one_before_ran() -> None:
         times[arg] = bench.scheduler.now
 
     bench.store.put(b"a", b"", on_done, 0)
-    bench.runtime.call_later(1e-9, lambda: [bench.store.put(b"b", b"", on_done, i) for i in (1, 2)])
+    bench.runtime.call_later(1e-9, bench.store.put, b"b", b"", on_done, 1)
+    bench.runtime.call_later(1e-9, bench.store.put, b"c", b"", on_done, 2)
     bench.scheduler.run_for(1.0)
     assert times[0] < times[1] == times[2]
 

@@ -101,9 +101,9 @@ class Batch:
             self._outcomes[place] = self._too_long(operation)
 
     def _outcome(self, operation: Operation, result: Result) -> bytes:
-        if isinstance(result, Failure):
-            return refused(result.error(), operation.label)
         try:
+            if isinstance(result, Failure):
+                return refused(result.error(), operation.label)
             return self._show(operation, result)
         except KvorumError as error:
             return refused(error, operation.label)

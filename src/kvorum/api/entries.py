@@ -8,13 +8,14 @@ from kvorum.api.conditions import read_status, write_condition
 from kvorum.api.entry_body import check_utf8, decode_entry, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import DEFAULT_NAMESPACE, parse_query, path_key
+from kvorum.api.parameters import parse_query, path_key
 from kvorum.api.pending import Pending
 from kvorum.api.version_string import subject_of
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
 from kvorum.model.record import Record
 from kvorum.model.request import Answer, Delete, Get, Put
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 ENTRY_PATH: Final = b"/entry/"
 
@@ -58,9 +59,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _DELETE_QUERY)
         space = options.namespace
         subject = subject_of(space, encode_key(key))
-        seen, expect = write_condition(
-            exchange.fields, options.valueVersion, subject, gateway.versions
-        )
+        seen, expect = write_condition(exchange.fields, options.version, subject, gateway.versions)
         waiting = _Removal(exchange, gateway, subject)
         request = Delete(space, key, seen, expect, options.w, options.timeout_ms)
         gateway.coordinator.submit(request, waiting.settle)
@@ -73,11 +72,11 @@ class _Read(Pending[Answer]):
         record = result.record
         if not record.versions:
             raise not_found(self._gateway, self._subject, record)
-        version, members = self._gateway.presenter.found(self._subject, record)
+        version, body = self._gateway.presenter.found(b"{", self._subject, record)
         fields = exchange.fields
         status = 200 if len(fields) == 1 else read_status(fields, version)
         if status == 200:
-            exchange.respond(200, b"{%b}" % members, _etag(version))
+            exchange.respond(200, body, _etag(version))
         elif status == 304:
             exchange.not_modified(_etag(version))
         else:
@@ -88,8 +87,8 @@ class _Write(Pending[Answer]):
     __slots__ = ()
 
     def _answer(self, exchange: Exchange, result: Answer) -> None:
-        version, members = self._gateway.presenter.written(self._subject, result.record)
-        exchange.respond(201 if result.created else 200, b"{%b}" % members, _etag(version))
+        version, body = self._gateway.presenter.written(b"{", self._subject, result.record)
+        exchange.respond(201 if result.created else 200, body, _etag(version))
 
 
 class _Removal(Pending[Answer]):
@@ -99,8 +98,8 @@ class _Removal(Pending[Answer]):
         before = result.record
         if not before.versions:
             raise not_found(self._gateway, self._subject, before)
-        _, members = self._gateway.presenter.found(self._subject, before)
-        exchange.respond(200, b"{%b}" % members)
+        _, body = self._gateway.presenter.found(b"{", self._subject, before)
+        exchange.respond(200, body)
 
 
 def not_found(gateway: Gateway, subject: bytes, record: Record) -> NotFound:

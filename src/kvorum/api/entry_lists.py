@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from kvorum.api.batch import Batch, Operation, refused
+from kvorum.api.bounded_list import bounded_list, items_of
 from kvorum.api.conditions import refuse_conditions
 from kvorum.api.entries import not_found
 from kvorum.api.entry_body import (
@@ -18,46 +19,37 @@ from kvorum.api.entry_body import (
 )
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import DEFAULT_NAMESPACE, Options, checked_namespace, parse_query
+from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import Pending
 from kvorum.api.seal import Forged
 from kvorum.api.version_string import subject_of
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.model.keys import encode_key
 from kvorum.model.request import Answer, Get, Listing, Put
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms"})
 _GET_QUERY: Final = frozenset({"r", "timeout_ms"})
 _PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 
-
-class _EntriesBody(msgspec.Struct, forbid_unknown_fields=True):
-    entries: list[msgspec.Raw]
-
-
-class _KeysBody(msgspec.Struct, forbid_unknown_fields=True):
-    keys: list[str]
-    namespace: str | None = None
-
-
-_entries: Final = msgspec.json.Decoder(_EntriesBody)
-_keys: Final = msgspec.json.Decoder(_KeysBody)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class EntryListHandlers:
-    __slots__ = ("_gateway",)
+    __slots__ = ("_entries", "_gateway", "_keys")
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        most = gateway.limits.list_items
+        self._entries = _decoder(("entries", bounded_list(msgspec.Raw, most)))
+        self._keys = _decoder(("keys", bounded_list(str, most)), ("namespace", str | None, None))
 
     def put_many(self, exchange: Exchange) -> None:
         refuse_conditions(exchange.fields)
         options = parse_query(exchange.query, _PUT_QUERY)
         check_utf8(exchange.body)
-        texts = decode_json(_entries, exchange.body).entries
+        texts = items_of(decode_json(self._entries, exchange.body).entries)
         refuse_repeated_names(exchange.body)
-        self._check_length(texts)
         items: list[Operation | bytes] = []
         for text in texts:
             try:
@@ -69,12 +61,11 @@ class EntryListHandlers:
     def get_many(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _GET_QUERY)
         check_utf8(exchange.body)
-        body = decode_json(_keys, exchange.body)
+        body = decode_json(self._keys, exchange.body)
         refuse_repeated_names(exchange.body)
-        self._check_length(body.keys)
         space = DEFAULT_NAMESPACE if body.namespace is None else checked_namespace(body.namespace)
         items: list[Operation | bytes] = []
-        for key in body.keys:
+        for key in items_of(body.keys):
             label = b'"key":%b,' % _encode(key)
             try:
                 subject = subject_of(space, encode_key(key))
@@ -106,24 +97,15 @@ class EntryListHandlers:
         return Operation(request, subject)
 
     def _show_written(self, operation: Operation, answer: Answer) -> bytes:
-        _, members = self._gateway.presenter.written(operation.subject, answer.record)
-        return b'{"status":%d,%b}' % (201 if answer.created else 200, members)
+        opening = b'{"status":201,' if answer.created else b'{"status":200,'
+        return self._gateway.presenter.written(opening, operation.subject, answer.record)[1]
 
     def _show_found(self, operation: Operation, answer: Answer) -> bytes:
         record = answer.record
         if not record.versions:
             raise not_found(self._gateway, operation.subject, record)
-        _, members = self._gateway.presenter.found(operation.subject, record)
-        return b'{"status":200,%b%b}' % (operation.label, members)
-
-    def _check_length(self, items: list[msgspec.Raw] | list[str]) -> None:
-        most = self._gateway.limits.list_items
-        if len(items) > most:
-            raise RequestError(
-                f"wanted a list of at most {most} items, got {len(items)}",
-                wanted=f"at most {most}",
-                got=len(items),
-            )
+        opening = b'{"status":200,' + operation.label
+        return self._gateway.presenter.found(opening, operation.subject, record)[1]
 
     def _after(self, options: Options) -> bytes:
         if options.cursor is None:
@@ -149,9 +131,14 @@ class _Page(Pending[Listing]):
         for key, record in result.entries:
             if record.versions:
                 subject = subject_of(self._space, key.encode())
-                _, members = gateway.presenter.found(subject, record)
-                entries.append(b'{"key":%b,%b}' % (_encode(key), members))
+                opening = b'{"key":%b,' % _encode(key)
+                entries.append(gateway.presenter.found(opening, subject, record)[1])
         cursor = b"null"
         if result.cursor:
             cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
         exchange.respond(200, b'{"entries":[%b],"cursor":%b}' % (b",".join(entries), cursor))
+
+
+def _decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:
+    """Of an object with these members, each (name, type) or (name, type, default)."""
+    return msgspec.json.Decoder(msgspec.defstruct("Body", members, forbid_unknown_fields=True))

@@ -7,19 +7,28 @@ of a path; one that belongs to a key is written %2F. `+` in a query is a plus.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from kvorum.model.errors import InvalidKey, RequestError
 from kvorum.model.keys import is_namespace_name
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
-DEFAULT_NAMESPACE: Final = "default"
 COUNT_MAX: Final = 9999
 """Of replicas asked for; whether there are as many is the coordinator's to check."""
 TIMEOUT_MS_MAX: Final = 60_000
 PAGE_ENTRIES_MAX: Final = 1000
+
+
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_MOST: Final = {
+    "r": COUNT_MAX,
+    "w": COUNT_MAX,
+    "timeout_ms": TIMEOUT_MS_MAX,
+    "limit": PAGE_ENTRIES_MAX,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +40,13 @@ class Options:
     w: int = 0
     """Of replicas; 0 is the namespace's default."""
     timeout_ms: int = 0
-    valueVersion: str | None = None  # noqa: N815 (its name in the query)
+    version: str | None = None
     cursor: str | None = None
     limit: int = 0
     """0 is the API's default."""
 
 
-_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _NO_OPTIONS: Final = Options()
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 
 
 def path_key(part: bytes) -> str:
@@ -67,9 +74,10 @@ def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
             ) from error
         if name not in allowed:
             raise RequestError(f"wanted query parameters of {_listed(allowed)}, got {name[:80]!r}")
-        if name in options:
+        field = "version" if name == "valueVersion" else name
+        if field in options:
             raise RequestError(f"wanted query parameter {name} once, got it several times")
-        options[name] = _READERS[name](name, value)
+        options[field] = _read(name, value)
     return Options(**options)
 
 
@@ -83,16 +91,13 @@ def checked_namespace(name: str) -> str:
     return name
 
 
-def _text(_name: str, value: str) -> str:
-    return value
+def _read(name: str, value: str) -> str | int:
+    if name == "namespace":
+        return checked_namespace(value)
+    return _number(name, value, _MOST[name]) if name in _MOST else value
 
 
-def _namespace(_name: str, value: str) -> str:
-    return checked_namespace(value)
-
-
-def _number(name: str, value: str) -> int:
-    most = _MOST[name]
+def _number(name: str, value: str, most: int) -> int:
     if not _NUMBER.fullmatch(value) or int(value) > most:
         raise RequestError(
             f"wanted {name} as a number from 1 to {most}, got {value[:80]!r}",
@@ -100,23 +105,6 @@ def _number(name: str, value: str) -> int:
             got=value[:80],
         )
     return int(value)
-
-
-_READERS: Final[dict[str, Callable[[str, str], str | int]]] = {
-    "namespace": _namespace,
-    "r": _number,
-    "w": _number,
-    "timeout_ms": _number,
-    "valueVersion": _text,
-    "cursor": _text,
-    "limit": _number,
-}
-_MOST: Final = {
-    "r": COUNT_MAX,
-    "w": COUNT_MAX,
-    "timeout_ms": TIMEOUT_MS_MAX,
-    "limit": PAGE_ENTRIES_MAX,
-}
 
 
 def _decode(raw: bytes) -> str:

@@ -31,11 +31,11 @@ class Pending(Generic[T]):
     def settle(self, result: T | Failure) -> None:
         self._gateway.admission.leave()
         exchange = self._exchange
-        if isinstance(result, Failure):
-            exchange.refuse(result.error())
-            return
         try:
-            self._answer(exchange, result)
+            if isinstance(result, Failure):
+                exchange.refuse(result.error())
+            else:
+                self._answer(exchange, result)
         except KvorumError as error:
             exchange.refuse(error)
         except Exception:

@@ -38,29 +38,32 @@ class Presenter:
         self._openings: dict[int, str] = {}
         """Actor to the start of its clock entries."""
 
-    def found(self, subject: bytes, record: Record) -> tuple[str, bytes]:
-        """(valueVersion, members) of a record that is read and has live versions."""
-        version, latest, metadata = self._described(subject, record)
-        return version, b'"value":%b,%b' % (_text(latest), metadata)
+    def found(self, opening: bytes, subject: bytes, record: Record) -> tuple[str, bytes]:
+        """(valueVersion, object) for a record that is read and has live versions.
 
-    def written(self, subject: bytes, record: Record) -> tuple[str, bytes]:
-        """(valueVersion, members) of a record that was written: all but its value."""
+        `opening` is the object's beginning: a brace, and members that go before.
+        """
+        version, latest, metadata = self._described(subject, record)
+        return version, b"".join((opening, b'"value":', _text(latest), b",", metadata))
+
+    def written(self, opening: bytes, subject: bytes, record: Record) -> tuple[str, bytes]:
+        """(valueVersion, object) for a record that was written: all but its value."""
         version, _, metadata = self._described(subject, record)
-        return version, metadata
+        return version, opening + metadata
 
     def _described(self, subject: bytes, record: Record) -> tuple[str, Version, bytes]:
-        """(valueVersion, latest version, metadata and siblings)."""
+        """(valueVersion, latest version, metadata, siblings and the closing brace)."""
         context, versions = record.context, record.versions
         live = versions if len(versions) == 1 else record.live_versions()
         latest = live[0]
         version = self._versions.write(subject, context)
         metadata = (
             f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
-            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}}}'
+            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}}}}}'
         ).encode()
         if len(live) > 1:
             siblings = b",".join([self._sibling(subject, v) for v in live])
-            metadata += b',"siblings":[%b]' % siblings
+            metadata = b'%b,"siblings":[%b]}' % (metadata[:-1], siblings)
         return version, latest, metadata
 
     def _sibling(self, subject: bytes, version: Version) -> bytes:

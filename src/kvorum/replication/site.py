@@ -97,7 +97,16 @@ class Site:
         return self._last_op
 
     def mint(self) -> Event:
-        """A new dot of this node. Never given twice: see the theory in `model/record.py`."""
+        """A new dot of this node. Never given twice: see the theory in `model/record.py`.
+
+        Raises StorageError once the store has failed. It may have let go of this node's last
+        records; a later dot would cover theirs, and the merge drop what others hold of them.
+        """
+        if self.store.failed is not None:
+            raise StorageError(
+                "wanted to coordinate a write, but this node's store has failed; "
+                "ask another node, and restart this one once its disk is sound"
+            )
         self.counter += 1
         return Event(self.actor, self.counter, self.runtime.wall_ms())
 

@@ -49,13 +49,13 @@ class DiskStore:
 
     __slots__ = (
         "_disk",
-        "_failure",
         "_keys",
         "_log",
         "_memory",
         "_rng",
         "_runtime",
         "_syncing",
+        "failed",
     )
 
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
@@ -66,7 +66,7 @@ class DiskStore:
         self._keys = sorted(self._memory)
         self._log: list[tuple[bytes, bytes | None, Done, Any]] = []
         self._syncing = False
-        self._failure: StorageError | None = None
+        self.failed: StorageError | None = None
 
     # The Store port
 
@@ -97,10 +97,15 @@ class DiskStore:
     # What may befall it
 
     def fail(self) -> None:
-        """From now on nothing becomes durable any more."""
-        self._failure = StorageError("wanted a log sync, got an input/output error")
+        """From now on nothing becomes durable any more, and part of what was not is gone."""
+        self.failed = StorageError("wanted a log sync, got an input/output error")
         for _, _, done, arg in self._log:
-            self._runtime.call_soon(done, arg, self._failure)
+            self._runtime.call_soon(done, arg, self.failed)
+        del self._log[self._rng.randint(0, len(self._log)) :]
+        self._memory = dict(self._disk.content)
+        for key, value, _, _ in self._log:
+            _change(self._memory, key, value)
+        self._keys = sorted(self._memory)
 
     def crash(self) -> int:
         """Leave on disk what a crash leaves; returns how many writes were lost."""
@@ -113,9 +118,9 @@ class DiskStore:
         self._disk.identity = self._disk.identity.stopped_at(counter)
 
     def _refused(self, done: Done, arg: Any) -> bool:
-        if self._failure is None:
+        if self.failed is None:
             return False
-        self._runtime.call_soon(done, arg, self._failure)
+        self._runtime.call_soon(done, arg, self.failed)
         return True
 
     def _append(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
@@ -129,7 +134,7 @@ class DiskStore:
         self._runtime.call_later(delay_s, self._synced, len(self._log))
 
     def _synced(self, count: int) -> None:
-        if self._failure is not None:
+        if self.failed is not None:
             return
         group = self._log[:count]
         self._settle(count)
@@ -142,10 +147,13 @@ class DiskStore:
 
     def _settle(self, count: int) -> None:
         """Make the first `count` writes of the log durable."""
-        content = self._disk.content
         for key, value, _, _ in self._log[:count]:
-            if value is None:
-                content.pop(key, None)
-            else:
-                content[key] = value
+            _change(self._disk.content, key, value)
         del self._log[:count]
+
+
+def _change(content: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:
+    if value is None:
+        content.pop(key, None)
+    else:
+        content[key] = value

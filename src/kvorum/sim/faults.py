@@ -9,7 +9,7 @@
     stall       one direction between two nodes is held up for a while
     pause       a process stands still, then goes on as if nothing had been
     clock       a wall clock jumps
-    disk        a log sync fails; the node stops at once, as it must
+    disk        a log sync fails; the node stops soon, as it must
 
 One kind is not left to chance, because the moment matters: an ambush kills some of a key's
 owners just when a write of it has been acknowledged.
@@ -20,12 +20,14 @@ What has gone down comes back after a while. `Conditions` has the faults of sing
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from kvorum.sim.parameters import FAULT_KINDS, Parameters, stream
 from kvorum.sim.world import World
 
 _NOTICED_S_MAX: Final = 0.2
+_STOPS_S_MAX: Final = 0.02
 _CLOCK_JUMP_MS_MAX: Final = 5000
 _PAUSE_S_MAX: Final = 2.0
 
@@ -61,9 +63,9 @@ class Faults:
 
     def stop(self) -> None:
         """No more faults, except for a power failure if there is to be one; then heal."""
-        self._active = False
         if self._parameters.power_failure:
             self._outage()
+        self._active = False
         self._world.heal()
 
     def _await(self, kind: str) -> None:
@@ -79,48 +81,43 @@ class Faults:
     # Nodes. Each strike returns whether it found something to strike.
 
     def _crash(self) -> bool:
-        return self._take_down(self._world.crash)
+        return self._strike_node(partial(self._take_down, self._world.crash))
+
+    def _restart(self) -> bool:
+        return self._strike_node(partial(self._take_down, self._world.stop))
+
+    def _disk(self) -> bool:
+        return self._strike_node(self._fail_disk)
 
     def _outage(self) -> bool:
         for node in self._world.up():
-            self._world.crash(node)
-            self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
+            self._take_down(self._world.crash, node)
         return True
-
-    def _restart(self) -> bool:
-        return self._take_down(self._world.stop)
-
-    def _disk(self) -> bool:
-        return self._take_down(self._fail_disk)
-
-    def _fail_disk(self, node: int) -> None:
-        life = self._world.lives[node]
-        if life is not None:
-            self._world.trace.note(f"n{node} disk fails")
-            life.store.fail()
-            self._world.scheduler.after(0.0, None, self._world.crash, node)
 
     def _ambush(self, key: str) -> None:
         if self._active and self._rng.random() < self._parameters.ambush:
             self.counts["ambush"] += 1
             owners = self._world.owners(key)
             for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
-                self._kill(node)
+                # Not in the middle of what it does: it is telling a client of the write.
+                self._world.scheduler.after(0.0, None, self._take_down, self._world.crash, node)
 
-    def _kill(self, node: int) -> None:
-        """Kill `node` if it is up, but not in the middle of what it does."""
-        after = self._world.scheduler.after
-        after(0.0, None, self._world.crash, node)
-        after(self._recovery_s(), None, self._bring_up, node)
-
-    def _take_down(self, how: Callable[[int], object]) -> bool:
+    def _strike_node(self, how: Callable[[int], object]) -> bool:
         up = self._world.up()
         if not up or len(self._world.lives) - len(up) >= self._parameters.down_max:
             return False
-        node = self._rng.choice(up)
-        how(node)
-        self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
+        how(self._rng.choice(up))
         return True
+
+    def _fail_disk(self, node: int) -> None:
+        self._world.fail_disk(node)
+        stops_s = self._rng.uniform(0, _STOPS_S_MAX)
+        self._world.scheduler.after(stops_s, None, self._take_down, self._world.crash, node)
+
+    def _take_down(self, how: Callable[[int], object], node: int) -> None:
+        if self._active:
+            how(node)
+            self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
 
     def _bring_up(self, node: int) -> None:
         if self._active and self._world.lives[node] is None:

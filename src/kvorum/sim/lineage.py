@@ -2,8 +2,7 @@
 
 w -> x, "x may have replaced w", holds
 
-    if x carries a version   only if the answer which gave that version showed w, or w is a
-                             delete that may have gone before it (deletes leave nothing to see)
+    if x carries a version   only if the answer which gave that version showed w
     if x is blind            if x may have taken effect after w began, unless some answer
                              showed both alive: a replaced version never comes back
 
@@ -12,8 +11,10 @@ been able to take effect after the one before it. The latest moment of an effect
 of the operation, or the first answer that shows it, whichever is earlier; an operation
 without an end may take effect at any later time.
 
-An acknowledged write is lost when no chain leads from it to anything that is left. Sets of
-writes are integers with one bit a write, in order of invocation.
+An acknowledged write is lost when no chain leads from it to anything that is left. A delete
+leaves nothing to see, so each that may have gone before counts as left.
+
+Sets of writes are integers with one bit a write, in order of invocation.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Lineage:
     def accounted(self, values: Iterable[bytes], at: float) -> Writes:
         """All writes that `values`, seen by the time `at`, may hold or have replaced."""
         found = 0
-        for i in members(self.of_values(values) | self._deletes_before(at)):
+        deletes = sum(1 << i for i in self._deletes if self._invoked[i] <= at)
+        for i in members(self.of_values(values) | deletes):
             found |= self._may_end_in(i)
         return found
 
@@ -107,7 +109,7 @@ class Lineage:
                 settled |= before
             else:
                 by = min(by, basis.ended)
-                before = (self.of_values(basis.values) | self._deletes_before(by)) & ~settled
+                before = self.of_values(basis.values) & ~settled
             for j in members(before):
                 allowed = min(by, self._effect_by[j])
                 if self._invoked[j] <= by and allowed > latest.get(j, -1.0):
@@ -115,9 +117,6 @@ class Lineage:
                     reached |= 1 << j
                     heappush(heap, (-allowed, j))
         return reached
-
-    def _deletes_before(self, time: float) -> Writes:
-        return sum(1 << i for i in self._deletes if self._invoked[i] <= time)
 
     def replaced_for_sure(self) -> list[Writes]:
         """Per write, those that it covers beyond doubt: what its version had shown, and in the

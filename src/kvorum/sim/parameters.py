@@ -169,7 +169,7 @@ def _conditions(rng: random.Random, faultless: bool) -> Conditions:
         loss=_maybe(rng, 0.001, 0.1),
         delay=_maybe(rng, 0.001, 0.1),
         reorder=_maybe(rng, 0.01, 0.5),
-        duplicate=_maybe(rng, 0.001, 0.1),
+        duplicate=_maybe(rng, 0.001, 0.5),
     )
     return drawn.calm() if faultless or rng.random() < 0.5 else drawn
 

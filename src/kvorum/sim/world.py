@@ -119,8 +119,14 @@ class World:
         """The process is shut down in order."""
         life = self._end_life(node)
         if life is not None:
+            life.replicator.stop()
             life.store.close(life.replicator.counter)
             self.trace.note(f"n{node} stopped")
+
+    def fail_disk(self, node: int) -> None:
+        """Nothing that `node` writes becomes durable from now on."""
+        self.trace.note(f"n{node} disk fails")
+        self._life(node).store.fail()
 
     def _end_life(self, node: int) -> Life | None:
         life = self.lives[node]
@@ -144,6 +150,9 @@ class World:
         self.network.heal()
         for node, disk in enumerate(self.disks):
             disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
+            life = self.lives[node]
+            if life is not None and life.store.failed is not None:
+                self.crash(node)
             if self.lives[node] is None:
                 self.start(node)
 

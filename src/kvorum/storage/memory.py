@@ -9,14 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Any
 
+from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done
 
 
 class MemoryStore:
-    __slots__ = ("_keys", "_map", "_runtime")
+    __slots__ = ("_keys", "_map", "_runtime", "failed")
 
     def __init__(self, runtime: Runtime) -> None:
+        self.failed: StorageError | None = None
         self._runtime = runtime
         self._map: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []

@@ -22,6 +22,12 @@ Done = Callable[[Any, StorageError | None], None]
 
 
 class Store(Protocol):
+    @property
+    def failed(self) -> StorageError | None:
+        """Why the store takes no more writes; None while it does. From the first refused write
+        on, and then for good, `get` may miss writes that it has shown before.
+        """
+
     def get(self, key: bytes) -> bytes | None: ...
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None: ...

@@ -71,6 +71,7 @@ class Intake(Line, Protocol):
 
 class RequestReader:
     __slots__ = (
+        "_body",
         "_body_max",
         "_chunked",
         "_chunks",
@@ -85,7 +86,6 @@ class RequestReader:
         "_limits",
         "_overhead",
         "_parser",
-        "_parts",
         "_phase",
         "_router",
         "_url",
@@ -119,7 +119,7 @@ class RequestReader:
         self._chunked = False
         self._chunks = 0
         self._body_max = 0
-        self._parts: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self.held = 0
         """What the body being read counts as a large one."""
 
@@ -184,7 +184,6 @@ class RequestReader:
         self._url = b""
         self._fields = {}
         self._field_count = 0
-        self._content = 0
 
     def on_url(self, part: bytes) -> None:
         self._url += part
@@ -210,20 +209,17 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         parser, fields = self._parser, self._fields
         method = parser.get_method()
+        if method == b"CONNECT":
+            raise NotImplementedHere("wanted a request, got CONNECT")
         exchange = Exchange(self._intake, method, self._target(), fields)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
-        if method == b"CONNECT":
-            raise NotImplementedHere("wanted a request, got CONNECT")
         host = fields.get(b"host")
         if host != self._host:
             self._check_host(host)
         # Only HTTP/1.1 is kept alive without a Connection field.
         if len(fields) > 1 or host is None or not parser.should_keep_alive():
             self._prepare(exchange, fields)
-        else:
-            self._content_length = 0
-            self._chunked = False
         self._phase = _BODY
 
     def on_chunk_header(self) -> None:
@@ -232,7 +228,12 @@ class RequestReader:
             raise MalformedHttp(f"wanted at most {self._limits.chunks} chunks, got more")
 
     def on_body(self, part: bytes) -> None:
-        self._parts.append(part)
+        if not self._body:
+            self._body = part
+        else:  # many small parts must not become many objects
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += part
         self._content += len(part)
         if self._content > self._body_max:
             raise self._too_large(f"more than {self._body_max}")
@@ -242,10 +243,10 @@ class RequestReader:
     def on_message_complete(self) -> None:
         self._phase = _BETWEEN
         exchange = self._exchange
-        if self._parts:
-            parts, self._parts = self._parts, []
-            exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._body:
+            exchange.body, self._body = bytes(self._body), b""
             exchange.held, self.held = self.held, 0
+            self._content = 0
         self._intake.on_request(exchange, self._endpoint)
 
     # What a head asks for

@@ -1,0 +1,228 @@
+"""Whole runs: that they pass, that they repeat, and that a planted fault does not get by."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kvorum.model.errors import StorageError
+from kvorum.model.record import Event, Record, merge
+from kvorum.model.tally import Tally
+from kvorum.replication import coordinator, read, site, write
+from kvorum.sim.disk import DiskStore
+from kvorum.sim.network import Conditions
+from kvorum.sim.parameters import FAULT_KINDS, Mix, Parameters, draw
+from kvorum.sim.run import Report, simulate
+from kvorum.storage.identity import Identity
+from kvorum.storage.store import Done
+
+BASIC = Parameters(
+    seed=1,
+    nodes=5,
+    replicas=3,
+    read=2,
+    write=2,
+    operations=100,
+    mix=Mix(delete=0.5, conditional=0.1, stale=0.1, choosy=0.1),
+    sync_s_mean=(0.002,) * 5,
+)
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_seeds_pass(first: int) -> None:
+    for seed in range(first, first + 10):
+        report = simulate(draw(seed))
+        assert report.violations == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 12])
+def test_clusters_of_any_size_pass(nodes: int) -> None:
+    for seed in range(5):
+        assert simulate(draw(seed, nodes)).violations == [], f"seed {seed}"
+
+
+def test_without_faults_nothing_fails() -> None:
+    assert BASIC.faultless
+    report = simulate(BASIC)
+    assert report.violations == []
+    assert report.unknown == 0
+    assert not any(report.faults.values())
+
+
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_each_kind_of_fault_strikes_and_heals(kind: str) -> None:
+    report = simulate(replace(BASIC, fault_rates={kind: 60.0}, recovery_s_mean=0.02, down_max=2))
+    assert report.faults[kind] > 0
+    assert {other for other, times in report.faults.items() if times} == {kind}
+    assert report.violations == []
+
+
+@pytest.mark.parametrize("kind", ["loss", "delay", "reorder", "duplicate"])
+def test_each_fault_of_batches_strikes_and_heals(kind: str) -> None:
+    chance: dict[str, Any] = {kind: 0.1}
+    report = simulate(replace(BASIC, conditions=Conditions(**chance)))
+    assert report.faults[kind] > 0
+    assert {other for other, times in report.faults.items() if times} == {kind}
+    assert report.violations == []
+
+
+def test_an_ambush_and_a_power_failure_strike_and_heal() -> None:
+    report = simulate(replace(BASIC, ambush=0.3, power_failure=True))
+    assert report.faults["ambush"] > 0
+    assert report.violations == []
+
+
+def test_crashes_make_nodes_forget_writes() -> None:
+    slow = replace(BASIC, fault_rates={"crash": 50.0}, sync_s_mean=(0.02,) * 5)
+    assert simulate(slow).writes_forgotten > 0
+
+
+# Determinism
+
+PRINT_TRACES = """
+from kvorum.sim.parameters import draw
+from kvorum.sim.run import simulate
+print([simulate(draw(seed)).trace for seed in range(8)])
+"""
+
+
+def test_the_same_seed_is_the_same_run_under_any_hash_seed() -> None:
+    def traces(hash_seed: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", PRINT_TRACES],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert traces("1") == traces("2")
+
+
+def test_watching_changes_nothing_and_other_seeds_are_other_runs() -> None:
+    lines: list[str] = []
+    watched = simulate(draw(3), lines.append)
+    assert watched == simulate(draw(3))
+    assert len(lines) > watched.operations
+    assert watched.trace != simulate(draw(4)).trace
+
+
+# Planted faults: what the checkers are for
+
+
+def lying_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says "durable" at once."""
+    put = DiskStore.put
+
+    def ignore(_arg: object, _error: StorageError | None) -> None:
+        pass
+
+    def lie(self: DiskStore, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        put(self, key, value, ignore, None)
+        self._runtime.call_soon(done, arg, None)
+
+    monkeypatch.setattr(DiskStore, "put", lie)
+
+
+def reused_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goes on after a crash as if nothing had been."""
+
+    def same(self: Identity) -> Identity:
+        return self
+
+    monkeypatch.setattr(Identity, "next_life", same)
+
+
+def mints_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goes on coordinating after its store has failed and let go of writes."""
+
+    def mint(self: site.Site) -> Event:
+        self.counter += 1
+        return Event(self.actor, self.counter, self.runtime.wall_ms())
+
+    monkeypatch.setattr(site.Site, "mint", mint)
+
+
+def dropped_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drop(a: Record, b: Record) -> Record:
+        merged = merge(a, b)
+        return Record(merged.context, merged.versions[-1:])
+
+    for module in (coordinator, read, site):
+        monkeypatch.setattr(module, "merge", drop)
+
+
+def no_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica takes what comes."""
+
+    def take(a: Record, _b: Record) -> Record:
+        return a
+
+    monkeypatch.setattr(site, "merge", take)
+
+
+def one_ack_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tally(needed: int, possible: int) -> Tally:
+        return Tally(max(1, needed - 1), possible)
+
+    monkeypatch.setattr(write, "Tally", tally)
+
+
+def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    def skip(self: read.ReadOperation, merged: Record) -> None:
+        pass
+
+    monkeypatch.setattr(read.ReadOperation, "_repair", skip)
+
+
+def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = write.WriteOperation._answer_with
+
+    def twice(self: write.WriteOperation, result: Any) -> None:
+        reply(self, result)
+        reply(self, result)
+
+    monkeypatch.setattr(write.WriteOperation, "_answer_with", twice)
+
+
+def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: write.WriteOperation, node: int) -> None:
+        raise KeyError(node)
+
+    monkeypatch.setattr(write.WriteOperation, "on_wrote", fail)
+
+
+@pytest.mark.parametrize(
+    ("plant", "checks"),
+    [
+        (lying_disk, {"nothing_stale", "nothing_lost"}),
+        (reused_actor, {"nothing_stale", "nothing_lost"}),
+        (mints_on, {"nothing_stale", "nothing_lost"}),
+        (dropped_siblings, {"nothing_stale", "nothing_lost"}),
+        (no_merge, {"nothing_stale", "nothing_lost", "nothing_revived"}),
+        (one_ack_too_few, {"nothing_stale", "nothing_revived"}),
+        (no_repair, {"replicas_equal"}),
+        (answers_twice, {"ended_once"}),
+        (broken_handler, {"no_exception"}),
+    ],
+)
+def test_a_planted_fault_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], checks: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    found = first_failure(range(100))
+    assert checks & {violation.split(":")[0] for violation in found.violations}
+
+
+def first_failure(seeds: range) -> Report:
+    for seed in seeds:
+        report = simulate(draw(seed))
+        if report.violations:
+            return report
+    raise AssertionError(f"nothing found in {seeds}")
