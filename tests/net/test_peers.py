@@ -209,7 +209,7 @@ def test_each_time_a_peer_goes_down_is_told_and_logged(
                 told = a.inbox.count("lost", 1)
                 a.send(1, ops([2]))
                 await until(lambda: a.inbox.count("lost", 1) == told + 1)  # noqa: B023
-            assert caplog.text.count("lost the link to n1: it closed the connection") == 2
+            assert caplog.text.count("lost the link to n1: ") == 2
             assert caplog.text.count("cannot reach n1, still trying") == 2
 
     play(scenario)
