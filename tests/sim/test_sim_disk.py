@@ -18,7 +18,7 @@ class Bench:
     """A store on a disk, and what it called done."""
 
     def __init__(self, seed: int = 0, disk: Disk | None = None) -> None:
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(100_000)
         self.disk = disk or Disk(IDENTITY, sync_s_mean=0.01)
         self.runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
         self.store = DiskStore(self.disk, self.runtime, random.Random(seed))

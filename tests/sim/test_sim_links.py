@@ -38,7 +38,7 @@ class Ear:
 
 class Cluster:
     def __init__(self, nodes: int = 2, seed: int = 0) -> None:
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(100_000)
         self.network = Network(self.scheduler, random.Random(seed), CALM, nodes)
         self.links = Links(self.network, random.Random(seed), Trace(self.scheduler), nodes)
         self.runtimes: dict[int, NodeRuntime] = {}

@@ -34,7 +34,7 @@ _SEED_MAX: Final = (1 << 63) - 1
 )
 @click.option(
     "--operations",
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(1, 10_000),
     default=200,
     show_default=True,
     help="That the clients of each cluster ask for.",

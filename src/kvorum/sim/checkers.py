@@ -102,10 +102,14 @@ def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
 
 
 def nothing_lost(history: History, final: Mapping[str, Operation]) -> list[Violation]:
-    """`final`: the read of each key after healing. What came later does not count."""
+    """`final`: the read of each key after healing. What came later does not count, and a read
+    that failed tells nothing.
+    """
     found = []
     for key, operations in history.by_key():
         lineage, left = Lineage(operations), final[key]
+        if left.outcome != "acked":
+            continue
         accounted = lineage.accounted(left.values, left.ended)
         found += [
             f"{op} is neither left nor replaced; left is {_names(left.values)}"

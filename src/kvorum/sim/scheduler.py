@@ -15,8 +15,6 @@ from typing import Any
 EPOCH_MS = 1_700_000_000_000
 """What the wall clock of a node without an offset shows when the simulation begins."""
 
-EVENTS_MAX = 500_000
-
 
 class RunawaySimulation(Exception):
     """The nodes kept each other busy without end: a livelock."""
@@ -37,13 +35,15 @@ class Timer:
 
 
 class Scheduler:
-    __slots__ = ("_events", "_heap", "_sequence", "now")
+    __slots__ = ("_events_max", "_heap", "_sequence", "events", "now")
 
-    def __init__(self) -> None:
+    def __init__(self, events_max: int) -> None:
+        """`events_max`: after so many events nobody will get anywhere any more."""
         self.now = 0.0
+        self.events = 0
+        self._events_max = events_max
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
-        self._events = 0
 
     def after(
         self,
@@ -84,14 +84,10 @@ class Scheduler:
                     self._push(owner.paused_until, timer)
                     continue
             self.now = time
-            self._events += 1
-            if self._events > EVENTS_MAX:
-                raise RunawaySimulation(f"more than {EVENTS_MAX} events by {time:.3f} s")
+            self.events += 1
+            if self.events > self._events_max:
+                raise RunawaySimulation(f"more than {self._events_max} events by {time:.3f} s")
             callback(*timer.args)
-
-    @property
-    def events(self) -> int:
-        return self._events
 
     def _push(self, time: float, timer: Timer) -> None:
         self._sequence += 1

@@ -25,6 +25,8 @@ from kvorum.sim.trace import Trace
 from kvorum.storage.identity import Facts, Identity
 
 _PARTITIONS = 16
+_EVENTS_PER_OPERATION_MAX = 1000
+"""Some 25 are usual."""
 _HEALTHY_SYNC_S_MEAN = 0.001
 
 
@@ -54,13 +56,13 @@ class World:
         "scheduler",
         "topology",
         "trace",
-        "writes_lost",
+        "writes_forgotten",
     )
 
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
         nodes, seed = parameters.nodes, parameters.seed
         self._parameters = parameters
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(_EVENTS_PER_OPERATION_MAX * (parameters.operations + 100))
         self.trace = Trace(self.scheduler, sink)
         self.network = Network(
             self.scheduler, stream(seed, "network"), parameters.conditions, nodes
@@ -77,7 +79,7 @@ class World:
             for node, sync_s_mean in enumerate(parameters.sync_s_mean)
         ]
         self.lives: list[Life | None] = [None] * nodes
-        self.writes_lost = 0
+        self.writes_forgotten = 0
         self._down_listeners: list[Callable[[int], object]] = []
         self._ack_listeners: list[Callable[[str], object]] = []
 
@@ -111,14 +113,17 @@ class World:
         """The process is killed, or the power fails."""
         life = self._end_life(node)
         if life is not None:
-            lost = life.store.crash()
-            self.writes_lost += lost
-            self.trace.note(f"n{node} crashed, forgot {lost} writes")
+            forgotten = life.store.crash()
+            self.writes_forgotten += forgotten
+            self.trace.note(f"n{node} crashed, forgot {forgotten} writes")
 
     def stop(self, node: int) -> None:
-        """The process is shut down in order."""
-        life = self._end_life(node)
-        if life is not None:
+        """The process is shut down in order, if its store still lets it."""
+        life = self.lives[node]
+        if life is not None and life.store.failed is not None:
+            self.crash(node)
+        elif life is not None:
+            self._end_life(node)
             life.replicator.stop()
             life.store.close(life.replicator.counter)
             self.trace.note(f"n{node} stopped")
