@@ -28,7 +28,7 @@ from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.identity import Facts
 from kvorum.storage.rocks import RocksStore
-from kvorum.storage.syncer import NoSyncer, Syncer, ThreadSyncer
+from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncer
 
 
 class Node:
@@ -91,7 +91,7 @@ class Node:
         durabilities = {settings.durability for settings in self._topology.namespaces.values()}
         if durabilities == {"os"}:
             return NoSyncer(runtime.call_soon)
-        return ThreadSyncer(runtime, runtime.loop.call_soon_threadsafe)
+        return AdaptiveSyncer(runtime, runtime.loop.call_soon_threadsafe)
 
     def _on_store_failed(self, error: StorageError) -> None:
         if self._failure is not None and not self._failure.done():

@@ -12,11 +12,12 @@ import pytest
 from pump import DEADLINE_S, Pump
 
 from kvorum.model.errors import StorageError
-from kvorum.storage.syncer import InlineSyncer, NoSyncer, Syncer, ThreadSyncer
+from kvorum.storage.syncer import AdaptiveSyncer, InlineSyncer, NoSyncer, Syncer, ThreadSyncer
 
 MAKERS: list[Callable[[Pump], Syncer]] = [
     lambda pump: ThreadSyncer(pump, pump.call_threadsafe),
     lambda pump: InlineSyncer(pump.call_soon),
+    lambda pump: AdaptiveSyncer(pump, pump.call_threadsafe),
 ]
 
 
@@ -79,6 +80,54 @@ def test_a_thread_syncer_waits_elsewhere_and_leaves_no_thread() -> None:
     assert outcomes == [None]
     syncer.close()
     assert threading.active_count() == before - 1
+
+
+class Disk:
+    """A disk whose syncs take as long as the test says, on the pump's clock."""
+
+    def __init__(self, pump: Pump) -> None:
+        self.sync_s = 0.0
+        self.on_loop = 0
+        self._pump = pump
+
+    def sync(self) -> None:
+        self._pump.time += self.sync_s
+        self.on_loop += threading.current_thread() is threading.main_thread()
+
+
+def test_a_slow_disk_is_waited_for_in_a_thread_until_it_is_fast_again() -> None:
+    pump = Pump()
+    syncer = AdaptiveSyncer(pump, pump.call_threadsafe)
+    disk = Disk(pump)
+
+    def syncs_on_loop(count: int) -> int:
+        before = disk.on_loop
+        for _ in range(count):
+            syncer.start(disk.sync, lambda error: None)
+            syncer.wait()
+        return disk.on_loop - before
+
+    disk.sync_s = 0.0003
+    assert syncs_on_loop(100) == 100
+    disk.sync_s = 0.008
+    assert syncs_on_loop(10) < 10
+    assert 5 < syncs_on_loop(640) < 20
+    disk.sync_s = 0.0003
+    assert syncs_on_loop(6400) > 640
+    assert syncs_on_loop(100) == 100
+    syncer.close()
+
+
+def test_one_slow_sync_is_forgotten() -> None:
+    pump = Pump()
+    syncer = AdaptiveSyncer(pump, pump.call_threadsafe)
+    disk = Disk(pump)
+    for sync_s in (0.0003, 3.0, *[0.0003] * 300):
+        disk.sync_s = sync_s
+        syncer.start(disk.sync, lambda error: None)
+        syncer.wait()
+    assert disk.on_loop > 290
+    syncer.close()
 
 
 def test_waiting_works_when_the_loop_is_closed() -> None:

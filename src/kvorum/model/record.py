@@ -174,10 +174,15 @@ def digest(data: bytes) -> bytes:
     return data[:_CHECK_BYTES]
 
 
+def is_sound(storage_key: bytes, data: bytes) -> bool:
+    """True if `data` is, bit for bit, what `encode` made for `storage_key`."""
+    return xxhash.xxh3_64_digest(storage_key + data[_CHECK_BYTES:]) == data[:_CHECK_BYTES]
+
+
 def decode(storage_key: bytes, data: bytes) -> Record:
     """The record in `data`. Raises CorruptRecord if it is damaged or belongs to another key."""
     body = data[_CHECK_BYTES:]
-    if xxhash.xxh3_64_digest(storage_key + body) != data[:_CHECK_BYTES]:
+    if not is_sound(storage_key, data):
         msg = f"wanted a record of key {storage_key!r}, got {len(data)} bytes that fail its check"
         raise CorruptRecord(msg)
     try:

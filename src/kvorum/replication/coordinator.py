@@ -24,7 +24,7 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.record import Record, covers, delete, encode, merge, write
+from kvorum.model.record import Record, covers, delete, digest, encode, merge, write
 from kvorum.model.request import (
     ABSENT,
     ANY,
@@ -135,7 +135,7 @@ class Coordinator:
             raise site.too_few("store it", needed, up, place.owners)
         timeout_ms = request.timeout_ms or settings.timeout_ms
         if self._knows_enough(request, place):
-            own = self._own_record(place)
+            own = self._own(place)
             if own is not None:
                 self._apply(request, place, own, reply, timeout_ms)
                 return
@@ -157,10 +157,10 @@ class Coordinator:
             return True
         return place.owners[0] == self._site.local and self._settled.issuperset(place.owners)
 
-    def _own_record(self, place: Place) -> Record | None:
-        """This replica's record; None if it is damaged or cannot be read."""
+    def _own(self, place: Place) -> tuple[bytes, Record] | None:
+        """This replica's record, encoded and decoded; None if it cannot be read soundly."""
         try:
-            return self._site.read_local(place.key)[1]
+            return self._site.read_local(place.key)
         except StorageError:
             return None
 
@@ -168,8 +168,8 @@ class Coordinator:
         self, request: Put | Delete, place: Place, read: Record, reply: Reply, deadline: float
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
-        own = self._own_record(place)
-        base = read if own is None else merge(own, read)
+        own = self._own(place)
+        base = (None, read) if own is None else (own[0], merge(own[1], read))
         timeout_ms = max(1, int((deadline - self._site.runtime.now()) * 1000))
         try:
             self._apply(request, place, base, reply, timeout_ms)
@@ -177,9 +177,18 @@ class Coordinator:
             reply(Failure.of(error))
 
     def _apply(
-        self, request: Put | Delete, place: Place, base: Record, reply: Reply, timeout_ms: int
+        self,
+        request: Put | Delete,
+        place: Place,
+        known: tuple[bytes | None, Record],
+        reply: Reply,
+        timeout_ms: int,
     ) -> None:
-        """Make the new record from `base`, all that is known of the key, and replicate it."""
+        """Make the new record from all that is known of the key, and replicate it.
+
+        `known`: what this replica holds, encoded, if that is known; and the record to build on.
+        """
+        held, base = known
         _check(request, base)
         site = self._site
         if isinstance(request, Put):
@@ -197,7 +206,7 @@ class Coordinator:
             )
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
-        operation.start(data, timeout_ms)
+        operation.start(data, None if held is None else digest(held), timeout_ms)
 
     def _put(self, request: Put, base: Record) -> Answer:
         if len(base.versions) == 1:

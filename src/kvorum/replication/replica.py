@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvorum.model.errors import ProtocolError, StorageError
 from kvorum.model.keys import is_record_key
-from kvorum.model.record import digest
+from kvorum.model.record import digest, is_sound
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Have, Page, Read, Refused, Same, Scan, Write, Wrote
 
@@ -21,7 +21,13 @@ class Replica:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
         _check_record_key(message.key)
-        self._site.merge_in(message.key, message.record, self._on_durable, (node, message.op))
+        site, key, record = self._site, message.key, message.record
+        if message.base is not None and is_sound(key, record):
+            held = site.store.get(key)
+            if message.base == (b"" if held is None else digest(held)):
+                site.store.put(key, record, self._on_durable, (node, message.op))
+                return
+        site.merge_in(key, record, self._on_durable, (node, message.op))
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
         node, op = asker
@@ -33,7 +39,7 @@ class Replica:
     def on_read(self, node: int, message: Read) -> None:
         _check_record_key(message.key)
         try:
-            data = self._site.read_local(message.key)[0]
+            data = self._site.read_bytes(message.key)
         except StorageError as error:
             self._refuse(node, message.op, error)
             return

@@ -54,11 +54,12 @@ class WriteOperation:
         self._tally = Tally(needed, len(place.owners))
         self._op = site.next_op()
 
-    def start(self, data: bytes, timeout_ms: int) -> None:
+    def start(self, data: bytes, base: bytes | None, timeout_ms: int) -> None:
+        """Send the encoded record `data`; it follows the one with digest `base` (see `Write`)."""
         site, key = self._site, self._place.key
         site.counters.writes += 1
         site.operations[self._op] = self
-        message = Write(self._op, key, data)
+        message = Write(self._op, key, data, base)
         for node in self._place.owners:
             if node == site.local:
                 site.store.put(key, data, self._on_stored, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 from kvorum.runtime.ports import Runtime
@@ -24,6 +25,7 @@ class Ending(Protocol):
 T = TypeVar("T", bound=Ending)
 
 
+@lru_cache(maxsize=256)
 def rounded(timeout_ms: int) -> int:
     """`timeout_ms` with all but its two leading digits zeroed."""
     scale = 1
@@ -43,8 +45,7 @@ class Deadlines(Generic[T]):
         self._queues: dict[int, deque[tuple[float, T]]] = {}
 
     def watch(self, item: T, timeout_ms: int) -> None:
-        if timeout_ms > 99:
-            timeout_ms = rounded(timeout_ms)
+        timeout_ms = rounded(timeout_ms)
         queue = self._queues.get(timeout_ms)
         if queue is None:
             queue = self._queues[timeout_ms] = deque()

@@ -9,6 +9,12 @@ next one, so the slower the disk, the larger the batch: the sync's cost per writ
 load rises. The first write after a pause does not wait for company, but its commit starts
 only when the loop has run the callbacks of this turn, so that they share it too.
 
+A commit costs the processor about as much as a dozen writes: a thread woken, a system call,
+the file system's journal. So where writes come in crowds (`CROWD` of them during one sync)
+the next commit waits for the syncer's `gather_s` longer. On two cores that bear three nodes
+and their clients this raised puts by a quarter to a third; the wait is one that the writes
+would otherwise spend queueing for the processor.
+
 A batch is written with one atomic call, so within it only the last write of a key counts.
 Batches are written in order and each is recovered whole or not at all: what survives a
 crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is sealed and
@@ -46,6 +52,7 @@ from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
 ROW_CACHE_BYTES: Final = 32 << 20
+CROWD: Final = 8
 
 
 class _Batch:
@@ -242,7 +249,11 @@ class RocksStore:
         batch = self._committing
         assert batch is not None
         self._committing = None
-        self._commit()  # first, so that the disk works while the callbacks run
+        gather_s = self._syncer.gather_s
+        if gather_s and len(self._gathering.waiting) >= CROWD and not self._sealed:
+            self._runtime.call_later(gather_s, self._commit)
+        else:
+            self._commit()  # first, so that the disk works while the callbacks run
         self._answer(iter(batch.waiting), None)
 
     def _answer(self, waiting: Iterator[tuple[Done, Any]], error: StorageError | None) -> None:

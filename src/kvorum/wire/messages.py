@@ -21,9 +21,16 @@ from kvorum.model.request import Answer, Delete, Failure, Put
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
+    """`base`: the digest of the record that `record` was made from, empty if there was none.
+
+    A replica that holds just that record takes the new one without a look into either: an
+    event added to what it has. None where the record came about in another way (a merge).
+    """
+
     op: int
     key: bytes
     record: bytes
+    base: bytes | None = None
 
 
 class Wrote(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
