@@ -24,7 +24,7 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.record import Record, covers, delete, digest, encode, merge, write
+from kvorum.model.record import Record, covers, delete, encode, merge, write
 from kvorum.model.request import (
     ABSENT,
     ANY,
@@ -206,7 +206,7 @@ class Coordinator:
             )
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
-        operation.start(data, None if held is None else digest(held), timeout_ms)
+        operation.start(data, held, timeout_ms)
 
     def _put(self, request: Put, base: Record) -> Answer:
         if len(base.versions) == 1:

@@ -152,8 +152,9 @@ class ReadOperation:
 
     def _settle(self) -> None:
         if len(self._same) + len(self._replies) >= self._needed:
-            runtime = self._site.runtime
-            self._site.speculation.sample((runtime.now() - self._began) * 1000)
+            elapsed_ms = (self._site.runtime.now() - self._began) * 1000
+            self._site.speculation.sample(elapsed_ms)
+            self._site.pace.sample(elapsed_ms)
             self._finish()
 
     # Ends

@@ -23,9 +23,9 @@ class Replica:
         _check_record_key(message.key)
         site, key, record = self._site, message.key, message.record
         if message.base is not None and is_sound(key, record):
-            held = site.store.get(key)
-            if message.base == (b"" if held is None else digest(held)):
-                site.store.put(key, record, self._on_durable, (node, message.op))
+            held = site.store.get(key) or b""
+            if message.base == digest(held):
+                site.put(key, held, record, self._on_durable, (node, message.op))
                 return
         site.merge_in(key, record, self._on_durable, (node, message.op))
 

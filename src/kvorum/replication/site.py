@@ -16,7 +16,9 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
+from kvorum.replication.pace import Pace
 from kvorum.replication.speculation import Speculation
+from kvorum.replication.trees import Trees
 from kvorum.runtime.deadlines import Deadlines
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
@@ -57,12 +59,14 @@ class Site:
         "deadlines",
         "local",
         "operations",
+        "pace",
         "placement",
         "runtime",
         "speculation",
         "store",
         "topology",
         "transport",
+        "trees",
     )
 
     def __init__(
@@ -87,6 +91,8 @@ class Site:
         self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
         self.speculation = Speculation(runtime)
         self.operations: dict[int, Any] = {}
+        self.pace = Pace()
+        self.trees = Trees(topology)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
@@ -161,19 +167,26 @@ class Site:
         """
         try:
             incoming = decode(key, data)
-            merged = merge(incoming, self._held(key))
+            held = self.store.get(key) or b""
+            merged = merge(incoming, self._decoded(key, held))
         except StorageError as error:
             self.runtime.call_soon(done, arg, error)
             return
         if merged is not incoming:
             data = encode(key, merged)
+        self.put(key, held, data, done, arg)
+
+    def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
+        """Store the encoded record `data` in the place of `held`, which is what is there."""
+        self.trees.replace(key, held, data)
         self.store.put(key, data, done, arg)
 
-    def _held(self, key: bytes) -> Record:
-        """This replica's record; EMPTY where it is damaged, so that a sound one replaces it."""
+    def _decoded(self, key: bytes, held: bytes) -> Record:
+        """What is held; EMPTY where it is damaged, so that a sound record replaces it."""
         try:
-            return self.read_local(key)[1]
+            return decode(key, held) if held else EMPTY
         except CorruptRecord:
+            self.counters.corrupt_records += 1
             return EMPTY
 
     def node_names(self, nodes: list[int]) -> list[str]:

@@ -1,9 +1,7 @@
 """When is a replica slow? After the time within which 99% of reads have their quorum.
 
-The quantile is tracked by stochastic approximation: each sample above the estimate pushes it
-up by 0.99 of a step, each below pulls it down by 0.01 of one, so it rests where 1% lie above
-(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, on hedged requests). The delay is taken
-from a short ladder so that few deadline queues are needed.
+(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, on hedged requests.) The delay is
+taken from a short ladder so that few deadline queues are needed.
 """
 
 from __future__ import annotations
@@ -12,11 +10,11 @@ from bisect import bisect_left
 from operator import methodcaller
 from typing import Protocol
 
+from kvorum.replication.quantile import Quantile
 from kvorum.runtime.deadlines import Deadlines
 from kvorum.runtime.ports import Runtime
 
 LADDER_MS = (5, 10, 20, 50, 100, 200, 500)
-_QUANTILE = 0.99
 
 
 class Hedged(Protocol):
@@ -27,11 +25,11 @@ class Hedged(Protocol):
 
 
 class Speculation:
-    __slots__ = ("_deadlines", "_estimate_ms")
+    __slots__ = ("_deadlines", "_usual_ms")
 
     def __init__(self, runtime: Runtime) -> None:
         self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
-        self._estimate_ms = 20.0
+        self._usual_ms = Quantile(0.99, 20.0)
 
     def watch(self, operation: Hedged) -> None:
         self._deadlines.watch(operation, self.delay_ms)
@@ -40,13 +38,9 @@ class Speculation:
         self._deadlines.clear()
 
     def sample(self, elapsed_ms: float) -> None:
-        step = max(self._estimate_ms * 0.05, 0.1)
-        if elapsed_ms > self._estimate_ms:
-            self._estimate_ms += step * _QUANTILE
-        else:
-            self._estimate_ms -= step * (1 - _QUANTILE)
+        self._usual_ms.add(elapsed_ms)
 
     @property
     def delay_ms(self) -> int:
-        rung = bisect_left(LADDER_MS, self._estimate_ms)
+        rung = bisect_left(LADDER_MS, self._usual_ms.estimate)
         return LADDER_MS[min(rung, len(LADDER_MS) - 1)]

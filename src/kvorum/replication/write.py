@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvorum.model.errors import KvorumError, QuorumError, StorageError, TimeoutExpired
+from kvorum.model.record import digest
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.model.tally import Tally
 from kvorum.replication.hints import Hints
@@ -54,15 +55,15 @@ class WriteOperation:
         self._tally = Tally(needed, len(place.owners))
         self._op = site.next_op()
 
-    def start(self, data: bytes, base: bytes | None, timeout_ms: int) -> None:
-        """Send the encoded record `data`; it follows the one with digest `base` (see `Write`)."""
+    def start(self, data: bytes, held: bytes | None, timeout_ms: int) -> None:
+        """Send the encoded record `data`. `held`: what it follows here; None if that is unsound."""
         site, key = self._site, self._place.key
         site.counters.writes += 1
         site.operations[self._op] = self
-        message = Write(self._op, key, data, base)
+        message = Write(self._op, key, data, None if held is None else digest(held))
         for node in self._place.owners:
             if node == site.local:
-                site.store.put(key, data, self._on_stored, None)
+                site.put(key, held or b"", data, self._on_stored, None)
             elif site.transport.is_up(node):
                 site.transport.send(node, message)
             else:
