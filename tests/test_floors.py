@@ -14,13 +14,15 @@ BELOW_WIRE = {"model"}
 BELOW_RUNTIME = BELOW_WIRE
 BELOW_STORAGE = {"model", "runtime"}
 BELOW_NET = {"model", "wire", "runtime"}
-BELOW_REPLICATION = {"model", "wire", "runtime", "net", "storage"}
+BELOW_CLUSTER = {"model", "wire", "runtime", "net"}
+BELOW_REPLICATION = BELOW_CLUSTER | {"cluster", "storage"}
 ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "wire": BELOW_WIRE,
     "runtime": BELOW_RUNTIME,
     "storage": BELOW_STORAGE,
     "net": BELOW_NET,
+    "cluster": BELOW_CLUSTER,
     "replication": BELOW_REPLICATION,
     "api": {"model", "runtime"},
     "client": {"model", "wire", "runtime"},
@@ -35,10 +37,10 @@ ALLOWED: dict[str, set[str]] = {
     | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"},
 }
 # Of net and storage the pure floors know the ports, never what is behind them.
-PORTS_ONLY = {"replication"}
+PORTS_ONLY = {"cluster", "replication"}
 PORTS = {"kvorum.net.transport", "kvorum.storage.store"}
 # The pure floors receive time, chance, sockets, files and threads; they never fetch them.
-PURE = {"model", "replication"}
+PURE = {"model", "cluster", "replication"}
 WORLD = {
     "asyncio", "datetime", "os", "pathlib", "random", "secrets", "select", "socket",
     "subprocess", "tempfile", "threading", "time", "uvloop",

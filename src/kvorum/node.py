@@ -20,7 +20,7 @@ from kvorum.model.address import parse_address
 from kvorum.model.errors import StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.topology import Topology
-from kvorum.net.peers import OnIdentity, PeerNetwork
+from kvorum.net.peers import PeerNetwork
 from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.loop import LoopRuntime
@@ -70,9 +70,18 @@ class Node:
         store = RocksStore.open(
             directory.rocks_path, runtime, self._syncer(runtime), self._on_store_failed
         )
-        network = PeerNetwork(topology, local, directory, runtime, _remember_in(directory))
-        replicator = Replicator(
-            topology, placement, local, directory.actor, directory.counter, runtime, store, network
+        meet = Acquaintances(directory)
+        network = PeerNetwork(topology, local, directory, runtime, meet)
+        replicator = meet.replicator = Replicator(
+            topology,
+            placement,
+            local,
+            directory.actor,
+            directory.counter,
+            runtime,
+            store,
+            network,
+            fresh=directory.fresh,
         )
         self._parts.callback(self._close_store, store, directory, replicator)
 
@@ -81,7 +90,8 @@ class Node:
 
         actor_names = ActorNames(directory, spec.name)
         overview = Overview(topology, placement, local, replicator, network, runtime, actor_names)
-        server = HttpServer(runtime, api_routes(replicator, overview, topology.secret, actor_names))
+        routes = api_routes(replicator, overview, replicator.repairs, topology.secret, actor_names)
+        server = HttpServer(runtime, routes)
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()
@@ -117,8 +127,20 @@ def facts_of(topology: Topology, local: int) -> Facts:
     )
 
 
-def _remember_in(directory: DataDirectory) -> OnIdentity:
-    def remember(_node: int, node_id: str, name: str) -> None:
-        directory.remember(node_id, name)
+class Acquaintances:
+    """Notes who the peers are, and tells the replicator of one that has lost its data."""
 
-    return remember
+    def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
+        self.replicator: Replicator
+
+    def __call__(self, node: int, node_id: str, name: str) -> None:
+        if self._directory.knew_another(node_id, name):
+            # Its new id is noted only when it is sure that its loss will not be forgotten.
+            self.replicator.on_peer_replaced(node, self._remember, (node_id, name))
+        else:
+            self._directory.remember(node_id, name)
+
+    def _remember(self, who: tuple[str, str], error: StorageError | None) -> None:
+        if error is None:
+            self._directory.remember(*who)

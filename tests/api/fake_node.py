@@ -45,6 +45,7 @@ class FakeNode:
         self.holding = False
         self.held: list[tuple[Request, Callable[[Result], object]]] = []
         self.failure: Failure | None = None
+        self.repair: dict[str, Any] = {}
         self._counter = 0
 
     # The coordinator port
@@ -86,6 +87,30 @@ class FakeNode:
             raise RequestError("wanted a namespace that exists, got 'nowhere'")
         document = {"key": key, "namespace": namespace, "owners": ["n1"]}
         asyncio.get_running_loop().call_soon(reply, self.failure or document)
+
+    # The repairs port
+
+    def begin(
+        self, namespace: str | None, partition: int | None, key: str | None, /, *, full: bool
+    ) -> Any:
+        if partition == 999:
+            raise RequestError("wanted a partition from 0 to 255, got 999")
+        self.repair = {
+            "id": "a1",
+            "namespace": namespace,
+            "partition": partition,
+            "key": key,
+            "full": full,
+        }
+        return self.repair
+
+    def progress(self, number: str, /) -> Any:
+        if number != "a1":
+            raise NotFound(f"wanted a repair, got {number!r}")
+        return self.repair
+
+    def overview(self) -> Any:
+        return {"runs": [], "partitions": []}
 
     # What tests do
 

@@ -78,7 +78,7 @@ class Stage:
         self.limits = limits
         self.node = FakeNode()
         self.node.holding = True
-        self.router: Router = api_routes(self.node, self.node, SECRET, actor_name)
+        self.router: Router = api_routes(self.node, self.node, self.node, SECRET, actor_name)
         self.wire = Wire()
         self.tick = 1_000_000
         self.held = 0

@@ -21,7 +21,7 @@ ENTRY = b'{"key":"k","value":1}'
 async def test_a_taken_port_is_a_clear_error(web: Web) -> None:
     await web.start()
     node = FakeNode()
-    routes = api_routes(node, node, SECRET, actor_name)
+    routes = api_routes(node, node, node, SECRET, actor_name)
     second = HttpServer(LoopRuntime(asyncio.get_running_loop()), routes)
     with pytest.raises(ConfigError, match="port is taken"):
         await second.start(*web.address)
@@ -31,7 +31,7 @@ async def test_a_taken_port_is_a_clear_error(web: Web) -> None:
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
 async def test_an_address_that_is_not_ours_is_a_clear_error(web: Web, host: str) -> None:
     node = FakeNode()
-    routes = api_routes(node, node, SECRET, actor_name)
+    routes = api_routes(node, node, node, SECRET, actor_name)
     server = HttpServer(LoopRuntime(asyncio.get_running_loop()), routes)
     with pytest.raises(ConfigError, match=host):
         await server.start(host, 0)
@@ -99,5 +99,5 @@ async def test_closing_twice_and_closing_what_never_started(web: Web) -> None:
     await web.server.close()
     await web.server.close()
     node = FakeNode()
-    routes = api_routes(node, node, SECRET, actor_name)
+    routes = api_routes(node, node, node, SECRET, actor_name)
     await HttpServer(LoopRuntime(asyncio.get_running_loop()), routes).close()

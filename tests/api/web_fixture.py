@@ -107,7 +107,7 @@ class Web:
         self._runner.run(asyncio.wait_for(test, TEST_S))
 
     async def start(self, http: HttpLimits | None = None, api: ApiLimits | None = None) -> None:
-        routes = api_routes(self.node, self.node, SECRET, actor_name, api)
+        routes = api_routes(self.node, self.node, self.node, SECRET, actor_name, api)
         runtime = LoopRuntime(asyncio.get_running_loop())
         self.server = HttpServer(runtime, routes, http)
         self.address = await self.server.start("127.0.0.1", 0)

@@ -34,6 +34,13 @@ STATUS: Final = {
         for n, name in enumerate(("n1", "n2\x1b[31m"), 1)
     ],
     "namespaces": {"default": {"replicas": 3, "read": 2, "write": 2, "durability": "fsync"}},
+    "anti_entropy": {
+        "trees_built": True,
+        "partitions": 170,
+        "compared": 169,
+        "oldest_round_ms": 1_700_000_000_000,
+        "repaired": 321,
+    },
     "counters": {"puts": 5},
 }
 RING: Final = {
@@ -65,7 +72,10 @@ CASES: Final[dict[str, tuple[list[str], dict[str, Any], list[str]]]] = {
     "/status": (
         ["status"],
         STATUS,
-        ["shop", "epoch 7", "1:02:03", "10.0.0.2:7500", "down", "r2", "1.5", "24", "fsync"],
+        [
+            *("shop", "epoch 7", "1:02:03", "10.0.0.2:7500", "down", "r2", "1.5", "24", "fsync"),
+            *("170", "169", "2023-11-14 22:13:20", "321"),
+        ],
     ),
     "/ring": (["ring"], RING, ["256 partitions", "1.023", "64", "90", "166", "34.1%", "33.3%"]),
     "/locate/%C3%BC": (

@@ -25,7 +25,7 @@ from kvorum.wire.messages import Message, decode_batch, encode_batch
 
 
 class Clock:
-    """The Runtime of every node on the stage; time moves only in `wait`."""
+    """The time of the whole stage; it moves only in `wait`."""
 
     def __init__(self) -> None:
         self.rng = random.Random(7)
@@ -56,6 +56,29 @@ class Clock:
             return callback
         self.time = until
         return None
+
+
+class LifeClock:
+    """The Runtime of one node, until it is killed: then nothing it asked for happens."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.rng = clock.rng
+        self.killed = False
+        self.now = clock.now
+        self.wall_ms = clock.wall_ms
+        self._clock = clock
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self._clock.call_soon(self._run, callback, *args)
+
+    def call_later(
+        self, delay_s: float, callback: Callable[..., object], *args: Any
+    ) -> Cancellable:
+        return self._clock.call_later(delay_s, self._run, callback, *args)
+
+    def _run(self, callback: Callable[..., object], *args: Any) -> None:
+        if not self.killed:
+            callback(*args)
 
 
 class _Uncancelled:
@@ -146,6 +169,7 @@ class Stage:
         self.placement = Placement(self.topology)
         self.disks = [Disk(self.clock) for _ in range(nodes)]
         self.lives = [1] * nodes
+        self.clocks = [LifeClock(self.clock) for _ in range(nodes)]
         self.nodes: list[Replicator | None] = [None] * nodes
         self.cuts: set[frozenset[int]] = set()
         self.holds: set[tuple[int, int]] = set()
@@ -160,7 +184,7 @@ class Stage:
     def _build(self, node: int) -> None:
         actor = (node + 1) << 20 | self.lives[node]
         self.nodes[node] = Replicator(
-            self.topology, self.placement, node, actor, 0, self.clock, self.disks[node],
+            self.topology, self.placement, node, actor, 0, self.clocks[node], self.disks[node],
             Line(self, node),
         )  # fmt: skip
 
@@ -230,6 +254,7 @@ class Stage:
     def kill(self, node: int) -> None:
         """The node stops at once; what its disk had not synced is gone."""
         self.nodes[node] = None
+        self.clocks[node].killed = True
         self.disks[node].crash()
         for other in range(len(self.nodes)):
             if other != node:
@@ -237,7 +262,11 @@ class Stage:
 
     def restart(self, node: int) -> None:
         self.lives[node] += 1
+        self.clocks[node] = LifeClock(self.clock)
         self._build(node)
+        replicator = self.nodes[node]
+        assert replicator is not None
+        replicator.start()
         for other in range(len(self.nodes)):
             if other != node:
                 self._found(node, other)

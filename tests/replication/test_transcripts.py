@@ -4,8 +4,8 @@ Each file in `transcripts/` is a story. A line that begins with `>` is what the 
 above it must print. `UPDATE_TRANSCRIPTS=1 pytest tests/replication` writes what is seen
 now into the files; read the diff before you believe it.
 
-    cluster 3 n=3 r=2 w=2      three nodes; N, R and W of the default namespace
-    put n1 KEY VALUE [as C] [seeing C] [w=2]     `as C` keeps the version for `seeing C`
+    cluster 3 n=3 r=2 w=2 [quorum=sloppy]     three nodes; settings of the default namespace
+    put n1 KEY VALUE [as C] [seeing C] [w=2] [quorum=sloppy]    `as C` keeps the version
     get n1 KEY [as C] [r=2]
     delete n1 KEY [seeing C]
     kill n1 / restart n1 / cut n1 n2 / mend n1 n2
@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from stage import Stage
@@ -65,7 +66,8 @@ class Teller:
 
     def tell(self, result: Result) -> str:
         if isinstance(result, Answer):
-            return self.record(result.record) + (" new" if result.created else "")
+            hinted = f" hinted={result.hinted}" if result.hinted else ""
+            return self.record(result.record) + (" new" if result.created else "") + hinted
         details = result.details
         counts = f" {details['got']}/{details['needed']}" if "needed" in details else ""
         return f"{result.code}{counts} outcome={result.outcome}"
@@ -84,21 +86,26 @@ class Teller:
         pairs = dict(pairwise(words))
         seen = self.contexts[pairs["seeing"]] if "seeing" in pairs else None
         label = f"{kind} {node} {key}" + (f" {value}" if value else "")
+        quorum = cast("Any", options.get("quorum", ""))
         request: Get | Put | Delete
         if kind == "get":
-            request = Get("default", key, int(options.get("r", 0)))
+            request = Get("default", key, int(options.get("r", 0)), quorum=quorum)
         elif kind == "put":
             w = int(options.get("w", 0))
-            request = Put("default", key, JSON, value.encode(), seen, w=w)
+            request = Put("default", key, JSON, value.encode(), seen, w=w, quorum=quorum)
         else:
-            request = Delete("default", key, seen)
+            request = Delete("default", key, seen, quorum=quorum)
         results = self.stage.ask(index(node), request)
         self.waiting.append((label, results, pairs.get("as")))
 
     def do_cluster(self, nodes: str, *words: str) -> None:
-        options = {name: int(text) for name, text in (word.split("=") for word in words)}
+        options = dict(word.split("=") for word in words)
         settings = NamespaceSettings(
-            replicas=options["n"], read=options["r"], write=options["w"], timeout_ms=1000
+            replicas=int(options["n"]),
+            read=int(options["r"]),
+            write=int(options["w"]),
+            timeout_ms=1000,
+            quorum=cast("Any", options.get("quorum", "strict")),
         )
         self.stage = Stage(int(nodes), settings)
 
@@ -145,11 +152,16 @@ class Teller:
         place = storage_key(token, "default", key.encode())
         replicas = stage.topology.namespaces["default"].replicas
         said = []
-        for node in stage.placement.owners(stage.placement.partition(token), replicas):
+        partition = stage.placement.partition(token)
+        owners = stage.placement.owners(partition, replicas)
+        for node in stage.placement.preference(partition, replicas):
             data = stage.disks[node].get(place)
+            if data is None and node not in owners:
+                continue
             record = EMPTY if data is None else decode(place, data)
             down = " (down)" if stage.nodes[node] is None else ""
-            said.append(f"n{node + 1}: {self.record(record)}{down}")
+            guest = "" if node in owners else " (no owner)"
+            said.append(f"n{node + 1}: {self.record(record)}{guest}{down}")
         return said
 
     def do_hints(self, node: str) -> list[str]:

@@ -41,6 +41,11 @@ def test_seeds_pass(first: int) -> None:
         assert report.violations == [], f"seed {seed}"
 
 
+def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
+    """Its next dot covers the one before: without a copy that version would be dropped."""
+    assert simulate(draw(706, 5)).violations == []
+
+
 @pytest.mark.parametrize("nodes", [2, 3, 12])
 def test_clusters_of_any_size_pass(nodes: int) -> None:
     for seed in range(5):

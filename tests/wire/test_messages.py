@@ -11,16 +11,31 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.record import BINARY, JSON, Event, Record, Version
 from kvorum.model.request import EXACT, Answer, Delete, Failure, Put
 from kvorum.wire.messages import (
+    Compare,
+    Differing,
+    Forget,
+    Forgettable,
     Forward,
     Forwarded,
+    GossipDelta,
+    GossipDigest,
     Have,
+    Inventory,
+    Mend,
+    Mended,
     Message,
+    Objections,
     Page,
+    Ping,
+    PingReport,
+    PingRequest,
+    Pong,
     Read,
     Refused,
     Same,
     Scan,
     Standing,
+    Unlike,
     Write,
     Wrote,
     decode_batch,
@@ -42,6 +57,7 @@ deletes = st.builds(Delete, text, text, seen, expect, small, small)
 answers = st.builds(Answer, st.builds(Record, contexts, versions), st.booleans())
 details = st.dictionaries(text, st.none() | small | text | st.lists(text, max_size=3), max_size=3)
 failures = st.builds(Failure, text, text, st.sampled_from(["none", "unknown"]), details)
+entries = st.lists(st.tuples(data, data), max_size=3)
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Write, numbers, data, data),
@@ -55,6 +71,29 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Scan, numbers, data, data, small),
     st.builds(Page, numbers, st.lists(st.tuples(data, data), max_size=3), st.booleans()),
     st.builds(Standing, st.booleans()),
+    st.builds(
+        GossipDigest,
+        st.lists(st.tuples(small, numbers, small), max_size=3),
+        st.lists(small, max_size=3),
+    ),
+    st.builds(
+        GossipDelta,
+        st.lists(st.tuples(small, numbers, small, numbers), max_size=3),
+        st.lists(small, max_size=3),
+    ),
+    st.builds(Ping, numbers, small),
+    st.builds(Pong, numbers, small),
+    st.builds(PingRequest, numbers, small),
+    st.builds(PingReport, numbers),
+    st.builds(Compare, numbers, small, small, st.lists(small, max_size=3), data),
+    st.builds(Differing, numbers, st.lists(small, max_size=3)),
+    st.builds(Inventory, numbers, small, data, data, entries),
+    st.builds(Unlike, numbers, data, st.lists(data, max_size=3), entries),
+    st.builds(Mend, numbers, small, small, data, data),
+    st.builds(Mended, numbers, small, st.booleans()),
+    st.builds(Forgettable, numbers, entries),
+    st.builds(Objections, numbers, st.lists(data, max_size=3)),
+    st.builds(Forget, entries),
 )
 
 
@@ -94,6 +133,9 @@ def test_random_bytes_give_messages_or_a_protocol_error(garbage: bytes) -> None:
         [[8, 5, [5, "code", "message", "maybe", {}]]],
         [[10, 5, [[b"key"]], False]],
         [[11, 1]],
+        [[12, [[1, 2]], []]],
+        [[13, [[1, 2, 3, "4"]], []]],
+        [[14, 5]],
         ["Wrote"],
     ],
     ids=repr,

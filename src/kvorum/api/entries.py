@@ -19,9 +19,9 @@ from kvorum.model.topology import DEFAULT_NAMESPACE
 
 ENTRY_PATH: Final = b"/entry/"
 
-_GET_QUERY: Final = frozenset({"namespace", "r", "timeout_ms"})
-_POST_QUERY: Final = frozenset({"w", "timeout_ms"})
-_DELETE_QUERY: Final = frozenset({"namespace", "valueVersion", "w", "timeout_ms"})
+_GET_QUERY: Final = frozenset({"namespace", "r", "timeout_ms", "quorum"})
+_POST_QUERY: Final = frozenset({"w", "timeout_ms", "quorum"})
+_DELETE_QUERY: Final = frozenset({"namespace", "valueVersion", "w", "timeout_ms", "quorum"})
 
 
 class EntryHandlers:
@@ -35,7 +35,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _GET_QUERY)
         space = options.namespace
         waiting = _Read(exchange, self._gateway, subject_of(space, encode_key(key)))
-        request = Get(space, key, options.r, options.timeout_ms)
+        request = Get(space, key, options.r, options.timeout_ms, options.quorum)
         self._gateway.coordinator.submit(request, waiting.settle)
 
     def post(self, exchange: Exchange) -> None:
@@ -50,7 +50,8 @@ class EntryHandlers:
             exchange.fields, entry.value_version, subject, gateway.versions
         )
         waiting = _Write(exchange, gateway, subject)
-        request = Put(space, key, kind, value, seen, expect, options.w, options.timeout_ms)
+        w, timeout_ms = options.w, options.timeout_ms
+        request = Put(space, key, kind, value, seen, expect, w, timeout_ms, options.quorum)
         gateway.coordinator.submit(request, waiting.settle)
 
     def delete(self, exchange: Exchange) -> None:
@@ -61,7 +62,8 @@ class EntryHandlers:
         subject = subject_of(space, encode_key(key))
         seen, expect = write_condition(exchange.fields, options.version, subject, gateway.versions)
         waiting = _Removal(exchange, gateway, subject)
-        request = Delete(space, key, seen, expect, options.w, options.timeout_ms)
+        w, timeout_ms = options.w, options.timeout_ms
+        request = Delete(space, key, seen, expect, w, timeout_ms, options.quorum)
         gateway.coordinator.submit(request, waiting.settle)
 
 
@@ -72,7 +74,7 @@ class _Read(Pending[Answer]):
         record = result.record
         if not record.versions:
             raise not_found(self._gateway, self._subject, record)
-        version, body = self._gateway.presenter.found(b"{", self._subject, record)
+        version, body = self._gateway.presenter.found(b"{", self._subject, record, result.hinted)
         fields = exchange.fields
         status = 200 if len(fields) == 1 else read_status(fields, version)
         if status == 200:
@@ -87,7 +89,8 @@ class _Write(Pending[Answer]):
     __slots__ = ()
 
     def _answer(self, exchange: Exchange, result: Answer) -> None:
-        version, body = self._gateway.presenter.written(b"{", self._subject, result.record)
+        presenter = self._gateway.presenter
+        version, body = presenter.written(b"{", self._subject, result.record, result.hinted)
         exchange.respond(201 if result.created else 200, body, _etag(version))
 
 
@@ -98,7 +101,7 @@ class _Removal(Pending[Answer]):
         before = result.record
         if not before.versions:
             raise not_found(self._gateway, self._subject, before)
-        _, body = self._gateway.presenter.found(b"{", self._subject, before)
+        _, body = self._gateway.presenter.found(b"{", self._subject, before, result.hinted)
         exchange.respond(200, body)
 
 

@@ -25,11 +25,11 @@ from kvorum.api.seal import Forged
 from kvorum.api.version_string import subject_of
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.model.keys import encode_key
-from kvorum.model.request import Answer, Get, Listing, Put
+from kvorum.model.request import ANY, Answer, Get, Listing, Put
 from kvorum.model.topology import DEFAULT_NAMESPACE
 
-_PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms"})
-_GET_QUERY: Final = frozenset({"r", "timeout_ms"})
+_PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
+_GET_QUERY: Final = frozenset({"r", "timeout_ms", "quorum"})
 _PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -72,9 +72,8 @@ class EntryListHandlers:
             except KvorumError as error:
                 items.append(refused(error, label))
             else:
-                items.append(
-                    Operation(Get(space, key, options.r, options.timeout_ms), subject, label)
-                )
+                request = Get(space, key, options.r, options.timeout_ms, options.quorum)
+                items.append(Operation(request, subject, label))
         Batch(exchange, self._gateway, items, self._show_found).start()
 
     def page(self, exchange: Exchange) -> None:
@@ -93,19 +92,21 @@ class EntryListHandlers:
         stated = entry.value_version
         seen = None if stated is None else self._gateway.versions.read(subject, stated)
         w, timeout_ms = options.w, options.timeout_ms
-        request = Put(space, entry.key, kind, value, seen, w=w, timeout_ms=timeout_ms)
+        request = Put(space, entry.key, kind, value, seen, ANY, w, timeout_ms, options.quorum)
         return Operation(request, subject)
 
     def _show_written(self, operation: Operation, answer: Answer) -> bytes:
         opening = b'{"status":201,' if answer.created else b'{"status":200,'
-        return self._gateway.presenter.written(opening, operation.subject, answer.record)[1]
+        presenter, subject = self._gateway.presenter, operation.subject
+        return presenter.written(opening, subject, answer.record, answer.hinted)[1]
 
     def _show_found(self, operation: Operation, answer: Answer) -> bytes:
         record = answer.record
         if not record.versions:
             raise not_found(self._gateway, operation.subject, record)
         opening = b'{"status":200,' + operation.label
-        return self._gateway.presenter.found(opening, operation.subject, record)[1]
+        presenter = self._gateway.presenter
+        return presenter.found(opening, operation.subject, record, answer.hinted)[1]
 
     def _after(self, options: Options) -> bytes:
         if options.cursor is None:

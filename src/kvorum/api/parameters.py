@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from urllib.parse import unquote_to_bytes
 
 from kvorum.model.errors import InvalidKey, RequestError
 from kvorum.model.keys import is_namespace_name
-from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.model.topology import DEFAULT_NAMESPACE, QuorumKind
 
 COUNT_MAX: Final = 9999
 """Of replicas asked for; whether there are as many is the coordinator's to check."""
@@ -40,12 +40,15 @@ class Options:
     w: int = 0
     """Of replicas; 0 is the namespace's default."""
     timeout_ms: int = 0
+    quorum: Literal["", "strict", "sloppy"] = ""
+    """The kind of quorum; empty is the namespace's default."""
     version: str | None = None
     cursor: str | None = None
     limit: int = 0
     """0 is the API's default."""
 
 
+_QUORUMS: Final = get_args(QuorumKind)
 _NO_OPTIONS: Final = Options()
 
 
@@ -94,6 +97,8 @@ def checked_namespace(name: str) -> str:
 def _read(name: str, value: str) -> str | int:
     if name == "namespace":
         return checked_namespace(value)
+    if name == "quorum" and value not in _QUORUMS:
+        raise RequestError(f"wanted quorum as strict or sloppy, got {value[:80]!r}")
     return _number(name, value, _MOST[name]) if name in _MOST else value
 
 

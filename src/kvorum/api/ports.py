@@ -22,6 +22,20 @@ class Coordinator(Protocol):
         """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
 
 
+class Repairs(Protocol):
+    """Repairs that this node was asked for, as documents that msgspec can encode."""
+
+    def begin(
+        self, namespace: str | None, partition: int | None, key: str | None, /, *, full: bool
+    ) -> Any:
+        """Start one, over all that is not narrowed down. Raises a KvorumError."""
+
+    def progress(self, number: str, /) -> Any:
+        """How far a repair is. Raises NotFound."""
+
+    def overview(self) -> Any: ...
+
+
 class Introspection(Protocol):
     """What a node tells of itself: documents that msgspec can encode."""
 

@@ -5,9 +5,10 @@ A record is shown by its latest live version, with what all of them share as met
     "value": 1,
     "metadata": {"valueVersion": "...", "clock": [["n1", 3, 1700000000000]], "hash": "..."}
 
-Where versions are concurrent, "siblings" lists all of them, the latest first, each with the
-clock entry of its own write. Values are bytes that go out as they came in; JSON is put
-together around them as text, never through an encoder.
+Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict": false and in
+"hints" how many. Where versions are concurrent, "siblings" lists all of them, the latest first,
+each with the clock entry of its own write. Values are bytes that go out as they came in; JSON
+is put together around them as text, never through an encoder.
 
 The hash is XXH3-128 over namespace, NUL, key, NUL and the value's bytes: it tells equal
 values apart from different ones without comparing them, and is no proof against an attacker.
@@ -38,20 +39,24 @@ class Presenter:
         self._openings: dict[int, str] = {}
         """Actor to the start of its clock entries."""
 
-    def found(self, opening: bytes, subject: bytes, record: Record) -> tuple[str, bytes]:
+    def found(
+        self, opening: bytes, subject: bytes, record: Record, hinted: int = 0
+    ) -> tuple[str, bytes]:
         """(valueVersion, object) for a record that is read and has live versions.
 
         `opening` is the object's beginning: a brace, and members that go before.
         """
-        version, latest, metadata = self._described(subject, record)
+        version, latest, metadata = self._described(subject, record, hinted)
         return version, b"".join((opening, b'"value":', _text(latest), b",", metadata))
 
-    def written(self, opening: bytes, subject: bytes, record: Record) -> tuple[str, bytes]:
+    def written(
+        self, opening: bytes, subject: bytes, record: Record, hinted: int = 0
+    ) -> tuple[str, bytes]:
         """(valueVersion, object) for a record that was written: all but its value."""
-        version, _, metadata = self._described(subject, record)
+        version, _, metadata = self._described(subject, record, hinted)
         return version, opening + metadata
 
-    def _described(self, subject: bytes, record: Record) -> tuple[str, Version, bytes]:
+    def _described(self, subject: bytes, record: Record, hinted: int) -> tuple[str, Version, bytes]:
         """(valueVersion, latest version, metadata, siblings and the closing brace)."""
         context, versions = record.context, record.versions
         live = versions if len(versions) == 1 else record.live_versions()
@@ -59,7 +64,8 @@ class Presenter:
         version = self._versions.write(subject, context)
         metadata = (
             f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
-            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}}}}}'
+            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}'
+            f"{_sloppy(hinted) if hinted else ''}}}}}"
         ).encode()
         if len(live) > 1:
             siblings = b",".join([self._sibling(subject, v) for v in live])
@@ -89,6 +95,10 @@ class Presenter:
         name = msgspec.json.encode(self._actor_name(actor)).decode()
         opening = self._openings[actor] = f"[{name},"
         return opening
+
+
+def _sloppy(hinted: int) -> str:
+    return f',"strict":false,"hints":{hinted}'
 
 
 def _text(version: Version) -> bytes:

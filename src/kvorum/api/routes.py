@@ -13,7 +13,8 @@ from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
 from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
 from kvorum.api.limits import ApiLimits
-from kvorum.api.ports import Coordinator, Introspection
+from kvorum.api.ports import Coordinator, Introspection, Repairs
+from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
 
 _DROPPED_BODY_BYTES: Final = 64 << 10
 """How much body is read and dropped to say kindly that nothing is served there."""
@@ -56,6 +57,7 @@ class Routes:
 def api_routes(
     coordinator: Coordinator,
     introspection: Introspection,
+    repairs: Repairs,
     secret: bytes,
     actor_name: Callable[[int], str],
     limits: ApiLimits | None = None,
@@ -66,6 +68,7 @@ def api_routes(
     entries = EntryHandlers(gateway)
     lists = EntryListHandlers(gateway)
     node = IntrospectionHandlers(introspection, gateway)
+    repair = RepairHandlers(repairs)
     return Routes(
         {
             b"/entry": Resource({b"POST": Endpoint(entries.post, limits.entry_body_bytes)}),
@@ -75,6 +78,9 @@ def api_routes(
             b"/entries/get": Resource({b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}),
             b"/status": Resource(_readable(node.status)),
             b"/ring": Resource(_readable(node.ring)),
+            b"/repair": Resource(
+                _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
+            ),
         },
         [
             (
@@ -82,6 +88,7 @@ def api_routes(
                 Resource(_readable(entries.get) | {b"DELETE": Endpoint(entries.delete)}),
             ),
             (LOCATE_PATH, Resource(_readable(node.locate))),
+            (REPAIR_PATH, Resource(_readable(repair.progress))),
         ],
     )
 

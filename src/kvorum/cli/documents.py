@@ -24,6 +24,15 @@ class StatusNamespace(msgspec.Struct):
     durability: str
 
 
+class StatusRounds(msgspec.Struct):
+    """Of the partitions that the server owns with others."""
+
+    partitions: int
+    compared: int
+    repaired: int
+    oldest_round_ms: int | None = None
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -32,6 +41,7 @@ class Status(msgspec.Struct):
     uptime_s: float
     nodes: list[StatusNode]
     namespaces: dict[str, StatusNamespace]
+    anti_entropy: StatusRounds | None = None
 
 
 class RingNode(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,7 +11,7 @@ from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.documents import Location, Ring, Status
+    from kvorum.cli.documents import Location, Ring, Status, StatusRounds
     from kvorum.client.url import Target
 
 _T = TypeVar("_T")
@@ -125,6 +125,21 @@ def _print_status(status: Status) -> None:
             (name, space.replicas, space.read, space.write, space.durability)
             for name, space in status.namespaces.items()
         ],
+    )
+    if status.anti_entropy is not None:
+        _print_rounds(status.anti_entropy)
+
+
+def _print_rounds(rounds: StatusRounds) -> None:
+    oldest = "not yet"
+    if rounds.oldest_round_ms is not None:
+        oldest = datetime.fromtimestamp(rounds.oldest_round_ms / 1000, UTC).isoformat(
+            " ", "seconds"
+        )
+    print_table(
+        "replicas compared",
+        ("#partitions", "#compared", "all compared since", "#records repaired"),
+        [(rounds.partitions, rounds.compared, oldest, rounds.repaired)],
     )
 
 

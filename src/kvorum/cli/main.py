@@ -49,6 +49,9 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "import": Lazy("kvorum.cli.importing", "import_file", "Store the entries of a file."),
         "export": Lazy("kvorum.cli.exporting", "export", "Write all entries to a file."),
     },
+    "Mend": {
+        "repair": Lazy("kvorum.cli.repair", "repair", "Compare all replicas and mend them now."),
+    },
     "Look": {
         "status": Lazy("kvorum.cli.inspect", "status", "Show the nodes of a cluster."),
         "ring": Lazy("kvorum.cli.inspect", "ring", "Show how the nodes share the data."),

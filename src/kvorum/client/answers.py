@@ -46,6 +46,8 @@ class _Metadata(msgspec.Struct, rename="camel"):
     clock: list[tuple[str, int, int]] = []
     hash: str | None = None
     encoding: str | None = None
+    strict: bool = True
+    hints: int = 0
 
 
 class _Sibling(msgspec.Struct):
@@ -199,6 +201,8 @@ def _entry(
         hash=metadata.hash,
         siblings=tuple(map(_sibling, siblings)),
         created=created,
+        strict=metadata.strict,
+        hints=metadata.hints,
     )
 
 

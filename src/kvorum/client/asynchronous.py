@@ -26,6 +26,7 @@ from kvorum.client.url import DEFAULT_URL, Target, check_timeout, parse_url
 from kvorum.client.values import JsonText, encode_value
 from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError, NotFound, RequestError
 from kvorum.model.keys import encode_key
+from kvorum.model.topology import QuorumKind
 
 PAGE_ENTRIES: Final = 500
 
@@ -72,11 +73,14 @@ class AsyncClient:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Any:
         """The value of `key`, or `default` if it has none."""
         try:
-            entry = await self.get_entry(key, namespace=namespace, r=r, timeout=timeout)
+            entry = await self.get_entry(
+                key, namespace=namespace, r=r, quorum=quorum, timeout=timeout
+            )
         except NotFound:
             return default
         return entry.value
@@ -87,10 +91,11 @@ class AsyncClient:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """The value of `key` with its version, clock and siblings. Raises NotFound."""
-        request = requests.get(key, self._namespace(namespace), r)
+        request = requests.get(key, self._namespace(namespace), r, quorum)
         return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
 
     async def set(
@@ -103,6 +108,7 @@ class AsyncClient:
         if_absent: bool = False,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Store `value` under `key`; returns the entry as it then is.
@@ -113,7 +119,7 @@ class AsyncClient:
         with `if_absent`, if there is one.
         """
         put = self._put(key, value, version, self._namespace(namespace))
-        request = requests.put(put.body, w, _condition(if_version, if_absent))
+        request = requests.put(put.body, w, quorum, _condition(if_version, if_absent))
         answer = await self._calls.call(request, self._deadline(timeout))
         return answers.written(key, put.text, answer)
 
@@ -125,6 +131,7 @@ class AsyncClient:
         if_version: str | None = None,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Delete `key`; returns the entry that was deleted. Raises NotFound.
@@ -132,7 +139,7 @@ class AsyncClient:
         `version` and `if_version` mean what they mean in `set`.
         """
         condition = _condition(if_version, if_absent=False)
-        request = requests.delete(key, version, self._namespace(namespace), w, condition)
+        request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
         return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
 
     async def get_many(
@@ -141,11 +148,14 @@ class AsyncClient:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """The values of those `keys` that have one. Raises the first error met."""
         wanted = list(keys)
-        results = await self.get_entries(wanted, namespace=namespace, r=r, timeout=timeout)
+        results = await self.get_entries(
+            wanted, namespace=namespace, r=r, quorum=quorum, timeout=timeout
+        )
         values: dict[str, Any] = {}
         for key, result in zip(wanted, results, strict=True):
             if isinstance(result, Entry):
@@ -160,12 +170,13 @@ class AsyncClient:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
         space = self._namespace(namespace)
         question: Question[str] = Question(
-            request=lambda some: requests.get_many(some, space, r),
+            request=lambda some: requests.get_many(some, space, r, quorum),
             results=answers.found_many,
             size=_json_bytes_max,
         )
@@ -177,6 +188,7 @@ class AsyncClient:
         *,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Store each (key, value); for each, in order, its Entry or the error it met.
@@ -188,7 +200,7 @@ class AsyncClient:
         pairs = items.items() if isinstance(items, Mapping) else items
         puts = [self._put_or_error(key, value, space) for key, value in pairs]
         question: Question[_Put] = Question(
-            request=lambda some: requests.put_many([put.body for put in some], w),
+            request=lambda some: requests.put_many([put.body for put in some], w, quorum),
             results=lambda some, answer: answers.written_many(
                 [(put.key, put.text) for put in some], answer
             ),
@@ -235,6 +247,26 @@ class AsyncClient:
     ) -> dict[str, Any]:
         """Where `key` lives, and which of its replicas has what."""
         return await self._document(requests.locate(key, self._namespace(namespace)), timeout)
+
+    async def begin_repair(
+        self,
+        *,
+        namespace: str | None = None,
+        partition: int | None = None,
+        key: str | None = None,
+        full: bool = False,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Have replicas compared and made equal: all, or of one namespace, partition or key.
+
+        `full` compares every key. Only the server that answers knows how the repair gets on.
+        """
+        request = requests.begin_repair(namespace, partition, key, full=full)
+        return await self._document(request, timeout)
+
+    async def repair_progress(self, number: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """How far the repair with the id `number` is."""
+        return await self._document(requests.repair_progress(number), timeout)
 
     async def _document(self, request: requests.Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))

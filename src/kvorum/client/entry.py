@@ -38,6 +38,8 @@ class Entry:
 
     `version` covers all siblings: writing back with it resolves them. `value` is the latest
     of them by timestamp. `created` is True where a write found no live value before it.
+    `strict` is False where a sloppy quorum was met with the help of `hints` nodes that are no
+    owners of the key: then what R + W > N promises does not hold.
     """
 
     key: str
@@ -49,6 +51,8 @@ class Entry:
     hash: str | None = field(default=None, kw_only=True)
     siblings: tuple[Sibling, ...] = field(default=(), kw_only=True)
     created: bool = field(default=False, kw_only=True)
+    strict: bool = field(default=True, kw_only=True)
+    hints: int = field(default=0, kw_only=True)
 
     @cached_property
     def value(self) -> Any:

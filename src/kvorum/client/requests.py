@@ -18,6 +18,7 @@ from kvorum import __version__
 from kvorum.client.values import JsonText
 from kvorum.model.errors import InvalidVersion
 from kvorum.model.keys import encode_key
+from kvorum.model.topology import QuorumKind
 
 TIMEOUT_MS_MAX: Final = 60_000
 """The most a server lets a request ask for; a call with more time to spare asks for this."""
@@ -70,15 +71,27 @@ class _KeysBody(msgspec.Struct, omit_defaults=True):
     namespace: str | None = None
 
 
+class _RepairBody(msgspec.Struct, omit_defaults=True):
+    namespace: str | None = None
+    partition: int | None = None
+    key: str | None = None
+    full: bool = False
+
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def get(key: str, namespace: str | None, r: int | None) -> Request:
-    return Request("GET", _path("entry", key), _query(namespace=namespace, r=r), safe=True)
+def get(
+    key: str, namespace: str | None, r: int | None, quorum: QuorumKind | None = None
+) -> Request:
+    query = _query(namespace=namespace, r=r, quorum=quorum)
+    return Request("GET", _path("entry", key), query, safe=True)
 
 
-def put(item: bytes, w: int | None, condition: Pairs = ()) -> Request:
-    return Request("POST", "/entry", _query(w=w), item, condition)
+def put(
+    item: bytes, w: int | None, quorum: QuorumKind | None = None, condition: Pairs = ()
+) -> Request:
+    return Request("POST", "/entry", _query(w=w, quorum=quorum), item, condition)
 
 
 def put_item(key: str, text: JsonText, version: str | None, namespace: str | None) -> bytes:
@@ -95,9 +108,10 @@ def delete(
     version: str | None,
     namespace: str | None,
     w: int | None,
+    quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
-    query = _query(valueVersion=version, namespace=namespace, w=w)
+    query = _query(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     return Request("DELETE", _path("entry", key), query, fields=condition)
 
 
@@ -112,14 +126,16 @@ ABSENT: Final[Pairs] = (("if-none-match", "*"),)
 """The condition that the key holds no value."""
 
 
-def put_many(items: Iterable[bytes], w: int | None) -> Request:
+def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = None) -> Request:
     body = b'{"entries":[' + b",".join(items) + b"]}"
-    return Request("POST", "/entries", _query(w=w), body)
+    return Request("POST", "/entries", _query(w=w, quorum=quorum), body)
 
 
-def get_many(keys: list[str], namespace: str | None, r: int | None) -> Request:
+def get_many(
+    keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
+) -> Request:
     body = _encode(_KeysBody(keys, namespace))
-    return Request("POST", "/entries/get", _query(r=r), body, safe=True)
+    return Request("POST", "/entries/get", _query(r=r, quorum=quorum), body, safe=True)
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
@@ -133,6 +149,18 @@ def status() -> Request:
 
 def ring() -> Request:
     return Request("GET", "/ring", safe=True, timed=False)
+
+
+def begin_repair(
+    namespace: str | None, partition: int | None, key: str | None, *, full: bool
+) -> Request:
+    body = _encode(_RepairBody(namespace, partition, key, full))
+    # Replicas that are compared twice are as equal as before.
+    return Request("POST", "/repair", body=body, safe=True, timed=False)
+
+
+def repair_progress(number: str) -> Request:
+    return Request("GET", f"/repair/{number}", safe=True, timed=False)
 
 
 def locate(key: str, namespace: str | None) -> Request:

@@ -22,6 +22,7 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.entry import Entry
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.url import DEFAULT_URL, Target, parse_url
+from kvorum.model.topology import QuorumKind
 
 
 def connect(url: str = DEFAULT_URL) -> Client:
@@ -62,11 +63,12 @@ class Client:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Any:
         """The value of `key`, or `default` if it has none."""
         return self._background.run(
-            self._async.get(key, default, namespace=namespace, r=r, timeout=timeout)
+            self._async.get(key, default, namespace=namespace, r=r, quorum=quorum, timeout=timeout)
         )
 
     def get_entry(
@@ -75,11 +77,12 @@ class Client:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """The value of `key` with its version, clock and siblings. Raises NotFound."""
         return self._background.run(
-            self._async.get_entry(key, namespace=namespace, r=r, timeout=timeout)
+            self._async.get_entry(key, namespace=namespace, r=r, quorum=quorum, timeout=timeout)
         )
 
     def set(
@@ -92,6 +95,7 @@ class Client:
         if_absent: bool = False,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Store `value` under `key`; returns the entry as it then is.
@@ -110,6 +114,7 @@ class Client:
                 if_absent=if_absent,
                 namespace=namespace,
                 w=w,
+                quorum=quorum,
                 timeout=timeout,
             )
         )
@@ -122,6 +127,7 @@ class Client:
         if_version: str | None = None,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Delete `key`; returns the entry that was deleted. Raises NotFound.
@@ -135,6 +141,7 @@ class Client:
                 if_version=if_version,
                 namespace=namespace,
                 w=w,
+                quorum=quorum,
                 timeout=timeout,
             )
         )
@@ -145,11 +152,14 @@ class Client:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """The values of those `keys` that have one. Raises the first error met."""
         return self._background.run(
-            self._async.get_many(list(keys), namespace=namespace, r=r, timeout=timeout)
+            self._async.get_many(
+                list(keys), namespace=namespace, r=r, quorum=quorum, timeout=timeout
+            )
         )
 
     def get_entries(
@@ -158,11 +168,14 @@ class Client:
         *,
         namespace: str | None = None,
         r: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
         return self._background.run(
-            self._async.get_entries(list(keys), namespace=namespace, r=r, timeout=timeout)
+            self._async.get_entries(
+                list(keys), namespace=namespace, r=r, quorum=quorum, timeout=timeout
+            )
         )
 
     def set_many(
@@ -171,6 +184,7 @@ class Client:
         *,
         namespace: str | None = None,
         w: int | None = None,
+        quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Store each (key, value); for each, in order, its Entry or the error it met.
@@ -180,7 +194,7 @@ class Client:
         """
         pairs = list(items.items() if isinstance(items, Mapping) else items)
         return self._background.run(
-            self._async.set_many(pairs, namespace=namespace, w=w, timeout=timeout)
+            self._async.set_many(pairs, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
         )
 
     def scan(
@@ -220,6 +234,29 @@ class Client:
     ) -> dict[str, Any]:
         """Where `key` lives, and which of its replicas has what."""
         return self._background.run(self._async.locate(key, namespace=namespace, timeout=timeout))
+
+    def begin_repair(
+        self,
+        *,
+        namespace: str | None = None,
+        partition: int | None = None,
+        key: str | None = None,
+        full: bool = False,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Have replicas compared and made equal: all, or of one namespace, partition or key.
+
+        `full` compares every key. Only the server that answers knows how the repair gets on.
+        """
+        return self._background.run(
+            self._async.begin_repair(
+                namespace=namespace, partition=partition, key=key, full=full, timeout=timeout
+            )
+        )
+
+    def repair_progress(self, number: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """How far the repair with the id `number` is."""
+        return self._background.run(self._async.repair_progress(number, timeout=timeout))
 
 
 def _end(pid: int, background: LoopThread, client: AsyncClient) -> Future[None] | None:

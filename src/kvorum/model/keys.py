@@ -66,9 +66,14 @@ def storage_key(token: bytes, namespace: str, key: bytes) -> bytes:
     return b"d" + token[:8] + namespace.encode() + b"\0" + key
 
 
-def is_record_key(data: bytes) -> bool:
-    """True if `data` can be the storage key of a record, or the start of a range of them."""
+def is_range_start(data: bytes) -> bool:
+    """True if a range of records can start at the storage key `data`."""
     return data[:1] == b"d" and len(data) >= 9
+
+
+def is_record_key(data: bytes) -> bool:
+    """True if `data` can be the storage key of a record."""
+    return data[:1] == b"d" and data.find(0, 9) > 9
 
 
 def split_storage_key(data: bytes) -> tuple[str, str]:

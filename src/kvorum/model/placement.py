@@ -42,7 +42,7 @@ class Balance(NamedTuple):
 
 
 class Placement:
-    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_ring")
+    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_preferences", "_ring")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
@@ -51,6 +51,7 @@ class Placement:
         self._ring = Ring(topology)
         # What the namespaces need is worked out now, so that no request waits for it.
         self._assigned: dict[int, list[Owners]] = {}
+        self._preferences: dict[tuple[int, int], Owners] = {}
         for settings in topology.namespaces.values():
             self._assignment(settings.replicas)
 
@@ -60,6 +61,17 @@ class Placement:
     def owners(self, partition: int, replicas: int) -> Owners:
         """The nodes, by index, that hold `partition`, in preference order."""
         return (self._assigned.get(replicas) or self._assignment(replicas))[partition]
+
+    def preference(self, partition: int, replicas: int) -> Owners:
+        """The owners of `partition`, and after them all other nodes as the walk meets them: who
+        stands in for an owner that is away is whoever comes next.
+        """
+        known = self._preferences.get((partition, replicas))
+        if known is None:
+            owners = self.owners(partition, replicas)
+            others = (node for node in self._clockwise(partition) if node not in owners)
+            known = self._preferences[partition, replicas] = (*owners, *others)
+        return known
 
     def walk(self, partition: int) -> tuple[int, ...]:
         """All nodes in the order a clockwise walk from `partition` meets them."""

@@ -6,7 +6,7 @@ MessagePack arrays with an integer tag in front. `Failure` is an error on its wa
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -21,12 +21,13 @@ EXACT: Final = 3
 
 
 class Get(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """Read `key`. `r` and `timeout_ms` of 0 mean the namespace's defaults."""
+    """Read `key`. `r` and `timeout_ms` of 0 and an empty `quorum` are the namespace's defaults."""
 
     namespace: str
     key: str
     r: int = 0
     timeout_ms: int = 0
+    quorum: Literal["", "strict", "sloppy"] = ""
 
 
 class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
@@ -40,6 +41,7 @@ class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
     expect: int = ANY
     w: int = 0
     timeout_ms: int = 0
+    quorum: Literal["", "strict", "sloppy"] = ""
 
 
 class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
@@ -51,6 +53,7 @@ class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
     expect: int = ANY
     w: int = 0
     timeout_ms: int = 0
+    quorum: Literal["", "strict", "sloppy"] = ""
 
 
 Request = Get | Put | Delete
@@ -59,11 +62,13 @@ Request = Get | Put | Delete
 class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
     """Get: the merged record. Put: the record after. Delete: the record before.
 
-    `created` is true where the key had no live version before.
+    `created` is true where the key had no live version before. `hinted`: how many of the
+    replicas that were counted are no owners of the key but stand in for one.
     """
 
     record: Record
     created: bool = False
+    hinted: int = 0
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):

@@ -30,6 +30,9 @@ from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
 Durability = Literal["fsync", "os"]
 """What an ack means: the log is synced to disk, or handed to the operating system."""
 
+QuorumKind = Literal["strict", "sloppy"]
+"""Who may answer for a replica: its owners only, or the next healthy nodes in their place."""
+
 DEFAULT_NAMESPACE: Final = "default"
 DEFAULT_REPLICAS: Final = 3
 DEFAULT_TIMEOUT_MS: Final = 2000
@@ -71,6 +74,7 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     write: int
     durability: Durability = "fsync"
     timeout_ms: int = DEFAULT_TIMEOUT_MS
+    quorum: QuorumKind = "strict"
 
     @classmethod
     def majority(cls, replicas: int) -> NamespaceSettings:
@@ -270,5 +274,7 @@ def _check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None
             _check_range(settings.write, 1, settings.replicas)
         with naming("durability"):
             _check_choice(settings.durability, get_args(Durability))
+        with naming("quorum"):
+            _check_choice(settings.quorum, get_args(QuorumKind))
         with naming("timeout_ms"):
             _check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)

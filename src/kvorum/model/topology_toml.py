@@ -22,6 +22,7 @@
     write = 2                       # W; left out: a majority of N
     durability = "fsync"            # or "os": acks do not wait for the disk
     timeout_ms = 2000
+    quorum = "strict"               # or "sloppy": where owners are away, others stand in
 
 Only `cluster` and the name and addresses of each node are needed. Unknown fields are
 refused: a misspelt setting must not pass for one that was left out.
@@ -43,6 +44,7 @@ from kvorum.model.topology import (
     Durability,
     NamespaceSettings,
     NodeSpec,
+    QuorumKind,
     Topology,
     naming,
 )
@@ -58,6 +60,7 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
     write: int | None = None
     durability: str = "fsync"
     timeout_ms: int = DEFAULT_TIMEOUT_MS
+    quorum: str = "strict"
 
     def settings(self, nodes: int) -> NamespaceSettings:
         replicas = min(DEFAULT_REPLICAS, nodes) if self.replicas is None else self.replicas
@@ -68,6 +71,7 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
             write=default.write if self.write is None else self.write,
             durability=cast("Durability", self.durability),  # Topology checks it
             timeout_ms=self.timeout_ms,
+            quorum=cast("QuorumKind", self.quorum),  # and this
         )
 
 

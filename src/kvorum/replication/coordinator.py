@@ -76,7 +76,7 @@ class Coordinator:
         try:
             if len(self._site.operations) >= OPERATIONS_MAX:
                 raise _overloaded()
-            place = self._site.place(request.namespace, request.key)
+            place = self._site.place(request.namespace, request.key, request.quorum)
             if isinstance(request, Get):
                 self._get(request, place, reply)
                 return
@@ -93,15 +93,30 @@ class Coordinator:
         try:
             if len(self._site.operations) >= OPERATIONS_MAX:
                 raise _overloaded()
-            place = self._site.place(request.namespace, request.key)
-            if self._site.local not in place.owners:
-                raise RequestError(
-                    "wanted an owner of the key as its coordinator, got another node; "
-                    "the nodes' cluster files differ"
-                )
-            self._coordinate(request, place, reply)
+            place = self._site.place(request.namespace, request.key, request.quorum)
+            if self._site.local in place.owners:
+                self._coordinate(request, place, reply)
+            else:
+                self._stand_in(request, place, reply)
         except KvorumError as error:
             self._site.runtime.call_soon(reply, Failure.of(error))
+
+    def _stand_in(self, request: Put | Delete, place: Place, reply: Reply) -> None:
+        """Another node found all owners away and sent the request to this one, which is none.
+
+        If an owner can be reached from here it goes on to that one: an owner keeps what it is
+        sent, so there is no third hop.
+        """
+        for owner in place.owners:
+            if self._site.is_up(owner):
+                self._forward(owner, request, place, reply)
+                return
+        if self._site.local not in place.preference:
+            raise RequestError(
+                "wanted an owner of the key as its coordinator, got another node; "
+                "the nodes' cluster files differ"
+            )
+        self._coordinate(request, place, reply)
 
     def _get(self, request: Get, place: Place, reply: Reply) -> None:
         settings = place.settings
@@ -112,11 +127,11 @@ class Coordinator:
         operation.start(request.timeout_ms or settings.timeout_ms)
 
     def _leader(self, request: Put | Delete, place: Place) -> int:
-        """The owner that coordinates `request`."""
+        """Who coordinates `request`: an owner, or where all are away the first that stands in."""
         owners, site = place.owners, self._site
         if request.seen is not None and site.local in owners:
             return site.local
-        for node in owners:
+        for node in place.preference:
             if site.is_up(node):
                 return node
         raise site.too_few("coordinate the write", 1, [], owners)
@@ -130,7 +145,7 @@ class Coordinator:
         needed = request.w or settings.write
         if needed > settings.replicas:
             raise _out_of_range("w", needed, settings.replicas)
-        up = [node for node in place.owners if site.is_up(node)]
+        up = [node for node in place.preference if site.is_up(node)]
         if len(up) < needed:
             raise site.too_few("store it", needed, up, place.owners)
         timeout_ms = request.timeout_ms or settings.timeout_ms
@@ -145,7 +160,7 @@ class Coordinator:
             to_read = min(majority, len(up))
             site.counters.stand_in_writes += 1
         else:
-            to_read = max(majority, settings.read)
+            to_read = min(max(majority, settings.read), settings.replicas)
         inquiry = _Inquiry(self, request, place, reply, site.runtime.now() + timeout_ms / 1000)
         ReadOperation(site, place, to_read, inquiry.on_read).start(timeout_ms)
 
@@ -155,7 +170,9 @@ class Coordinator:
             return False
         if request.seen is not None:
             return True
-        return place.owners[0] == self._site.local and self._settled.issuperset(place.owners)
+        if self._site.recovering:
+            return False
+        return place.owners[0] == self._site.local and self._settled.issuperset(place.preference)
 
     def _own(self, place: Place) -> tuple[bytes, Record] | None:
         """This replica's record, encoded and decoded; None if it cannot be read soundly."""

@@ -56,6 +56,7 @@ class Overview:
                 for name, settings in topology.namespaces.items()
             },
             "operations": self._replicator.under_way,
+            "anti_entropy": self._replicator.anti_entropy(),
             "counters": self._replicator.counters(),
         }
 

@@ -6,6 +6,10 @@ differ are merged and the merged record, never a blind put, goes to the replicas
 it. When a replica is slow, a spare one is asked too (speculative retry); when one is lost,
 a spare takes its place. A replica without the record answers "absent", which is an answer
 but not a version: it can neither win over nor hide a version that another one has.
+
+Where the preference list goes on beyond the owners (a sloppy quorum), the nodes after them
+are asked too, but only for owners that cannot be reached: they may hold what was handed to
+them. They are never repaired; what they hold reaches the owners as hints.
 """
 
 from __future__ import annotations
@@ -59,20 +63,16 @@ class ReadOperation:
         site, place = self._site, self._place
         local = site.local
         site.counters.reads += 1
-        if local in place.owners:
+        if local in place.owners or self._stands_in(local):
             self._asked.append(local)
-            try:
-                self._data, self._record = site.read_local(place.key)
-                self._same.append(local)
-            except StorageError:
-                self._failed.append(local)
+            self._read_own()
         if len(self._same) >= self._needed:
             site.runtime.call_soon(self._finish)
             return
         self._op = site.next_op()
         site.operations[self._op] = self
         self._began = site.runtime.now()
-        while self._hoped_for() < self._needed and self._ask_another():
+        while self._hoped_for() < self._needed and self._ask_another(place.preference):
             pass
         site.deadlines.watch(self, timeout_ms)
         if self._hoped_for() < self._needed:
@@ -80,16 +80,49 @@ class ReadOperation:
         else:
             site.speculation.watch(self)
 
-    def _ask_another(self) -> bool:
-        """Ask the next owner that has not been asked; False if none is left."""
+    @property
+    def key(self) -> bytes:
+        """The storage key."""
+        return self._place.key
+
+    def _read_own(self) -> None:
         site = self._site
-        for node in self._place.owners:
+        if site.recovering:
+            self._failed.append(site.local)
+            return
+        try:
+            self._data, self._record = site.read_local(self._place.key)
+            self._same.append(site.local)
+        except StorageError:
+            self._failed.append(site.local)
+
+    def _stands_in(self, node: int) -> bool:
+        """True if `node` is on the preference list and some owner is away."""
+        place, is_up = self._place, self._site.is_up
+        return node in place.preference and not all(map(is_up, place.owners))
+
+    def _ask_another(self, among: tuple[int, ...]) -> bool:
+        """Ask the next of these nodes that has not been asked; False if none is left."""
+        site = self._site
+        for node in among:
             if node not in self._asked and site.is_up(node):
                 self._asked.append(node)
-                message = Read(self._op, self._place.key, digest(self._data))
-                site.transport.send(node, message)
+                if node == site.local:
+                    site.runtime.call_soon(self._answer_myself)
+                else:
+                    message = Read(self._op, self._place.key, digest(self._data))
+                    site.transport.send(node, message)
                 return True
         return False
+
+    def _answer_myself(self) -> None:
+        """This node is no owner, and came to stand in for one while the read was under way."""
+        try:
+            data = self._site.read_bytes(self._place.key)
+        except StorageError:
+            self.on_refused(self._site.local)
+        else:
+            self.on_have(self._site.local, data)
 
     # Replies
 
@@ -115,7 +148,9 @@ class ReadOperation:
 
     def on_slow(self) -> None:
         """No quorum within the usual time: ask a spare replica as well."""
-        if not self.ended and self._ask_another():
+        if self.ended or not self._site.speculation.spend():
+            return
+        if self._ask_another(self._place.owners):
             self._site.counters.speculative_reads += 1
 
     def on_deadline(self) -> None:
@@ -147,7 +182,7 @@ class ReadOperation:
         if not self._is_news(node):
             return
         self._failed.append(node)
-        if not self._ask_another() and self._hoped_for() < self._needed:
+        if not self._ask_another(self._place.preference) and self._hoped_for() < self._needed:
             self._give_up()
 
     def _settle(self) -> None:
@@ -167,11 +202,18 @@ class ReadOperation:
 
     def _finish(self) -> None:
         if not self._replies and not self._failed:
-            self._end(Answer(self._record))
+            self._end(Answer(self._record, hinted=self._hinted()))
             return
         merged = self._merged()
-        self._end(Answer(merged))
+        self._end(Answer(merged, hinted=self._hinted()))
         self._repair(merged)
+
+    def _hinted(self) -> int:
+        """How many answers are from nodes that stand in for owners."""
+        place = self._place
+        if place.preference is place.owners:
+            return 0
+        return sum(node not in place.owners for node in self._answered())
 
     def _merged(self) -> Record:
         merged = self._record
@@ -196,8 +238,10 @@ class ReadOperation:
         if data != self._data:
             stale += self._same
         if site.local in self._failed:
-            stale.append(site.local)
+            stale.append(site.local)  # damaged, or still recovering
         for node in stale:
+            if node not in self._place.owners:
+                continue
             site.counters.repairs += 1
             if node == site.local:
                 site.merge_in(key, data, ignore, None)

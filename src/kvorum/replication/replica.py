@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from kvorum.model.errors import ProtocolError, StorageError
-from kvorum.model.keys import is_record_key
+from kvorum.model.errors import (
+    KvorumError,
+    Overloaded,
+    ProtocolError,
+    StorageError,
+    UnavailableError,
+)
+from kvorum.model.keys import is_range_start, is_record_key
 from kvorum.model.record import digest, is_sound
-from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Page, Read, Refused, Same, Scan, Write, Wrote
+from kvorum.replication.hints import Hints
+from kvorum.replication.site import Site, ignore
+from kvorum.wire.messages import Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
 
 PAGE_BYTES_MAX = 4 << 20
 _FIRST_RECORDS = 8
 
 
 class Replica:
-    __slots__ = ("_site",)
+    __slots__ = ("_hints", "_site")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, hints: Hints) -> None:
         self._site = site
+        self._hints = hints
 
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
@@ -29,6 +37,26 @@ class Replica:
                 return
         site.merge_in(key, record, self._on_durable, (node, message.op))
 
+    def on_handoff(self, node: int, message: Handoff) -> None:
+        """Merge the record in, in the place of an owner that is away, and note who is owed it."""
+        site, key = self._site, message.key
+        _check_record_key(key)
+        if message.owner not in site.owners_of(key) or message.owner == site.local:
+            raise ProtocolError(
+                f"wanted an owner of the key that is away, got node {message.owner}; "
+                "the nodes' cluster files differ"
+            )
+        if not is_sound(key, message.record):
+            return self._refuse(node, message.op, StorageError("the record is damaged"))
+        site.merge_in(key, message.record, ignore, None)
+        try:
+            # One log, in order: once the note is durable the record is too.
+            size = len(message.record)
+            self._hints.keep(message.owner, key, size, self._on_durable, (node, message.op))
+        except Overloaded as error:
+            self._refuse(node, message.op, error)
+        return None
+
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
         node, op = asker
         if error is not None:
@@ -38,6 +66,9 @@ class Replica:
 
     def on_read(self, node: int, message: Read) -> None:
         _check_record_key(message.key)
+        if self._site.recovering:
+            self._refuse(node, message.op, _recovering())
+            return
         try:
             data = self._site.read_bytes(message.key)
         except StorageError as error:
@@ -49,7 +80,11 @@ class Replica:
             self._site.transport.send(node, Have(message.op, data))
 
     def on_scan(self, node: int, message: Scan) -> None:
-        _check_record_key(message.start)
+        if not is_range_start(message.start):
+            raise ProtocolError(f"wanted a range of records, got {message.start[:16]!r}...")
+        if self._site.recovering:
+            self._refuse(node, message.op, _recovering())
+            return
         try:
             page = self.page(message)
         except StorageError as error:
@@ -76,9 +111,13 @@ class Replica:
             step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
         return Page(message.op, pairs, True)
 
-    def _refuse(self, node: int, op: int, error: StorageError) -> None:
+    def _refuse(self, node: int, op: int, error: KvorumError) -> None:
         if op:
             self._site.transport.send(node, Refused(op, error.code, error.message))
+
+
+def _recovering() -> UnavailableError:
+    return UnavailableError("wanted a complete replica, got one that recovers from an empty disk")
 
 
 def _check_record_key(key: bytes) -> None:

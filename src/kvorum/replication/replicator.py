@@ -14,18 +14,24 @@ from kvorum.model.placement import Placement
 from kvorum.model.request import Failure, Listing, Request, Result
 from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
+from kvorum.replication.anti_entropy import AntiEntropy
+from kvorum.replication.collection import Collection
 from kvorum.replication.coordinator import Coordinator
 from kvorum.replication.forward import ForwardReply
 from kvorum.replication.hints import Hints
 from kvorum.replication.locate import Held, LocateOperation
+from kvorum.replication.recovery import Recovery
+from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
 from kvorum.replication.site import Place, Site
+from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
-from kvorum.storage.store import Store
+from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import (
     Forward,
     Forwarded,
+    Handoff,
     Have,
     Message,
     Page,
@@ -50,16 +56,27 @@ class Replicator:
         runtime: Runtime,
         store: Store,
         transport: Transport,
+        *,
+        fresh: bool = False,
     ) -> None:
+        """`fresh`: the node's data directory is new, and it joins a cluster that may not be."""
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
         self._hints = Hints(self._site)
-        self._replica = Replica(self._site)
+        self._recovery = Recovery(self._site, fresh, self._announce_all)
+        self._replica = Replica(self._site, self._hints)
         self._coordinator = Coordinator(self._site, self._hints)
+        self._anti_entropy = AntiEntropy(self._site, self._replica, self._on_compared)
+        self._collection = Collection(
+            self._site, self._replica, self._hints, self._anti_entropy.rounds
+        )
+        self._walk = Walk(self._site, self._replica, self._on_records)
+        self.repairs = Repairs(self._site, self._anti_entropy)
         self.submit: Callable[[Request, Callable[[Result], object]], None] = (
             self._coordinator.submit
         )
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Write: self._replica.on_write,
+            Handoff: self._replica.on_handoff,
             Read: self._replica.on_read,
             Scan: self._replica.on_scan,
             Forward: self._on_forward,
@@ -70,17 +87,24 @@ class Replicator:
             Page: self._on_page,
             Refused: self._on_refused,
             Forwarded: self._on_forwarded,
+            **self._anti_entropy.handlers,
+            **self.repairs.handlers,
+            **self._collection.handlers,
         }
 
     def start(self) -> None:
         """Greet every peer, so that links open and each side learns its standing."""
-        for node in range(len(self._site.topology.nodes)):
-            if node != self._site.local:
-                self._hints.announce(node)
+        self._announce_all()
+        self._walk.start()
+        self._anti_entropy.start()
+        self._collection.start()
 
     def stop(self) -> None:
         """Let go of everything under way, so that the store can be closed."""
         self._hints.stop()
+        self._walk.stop()
+        self._anti_entropy.stop()
+        self._collection.stop()
         self._site.operations.clear()
         self._site.deadlines.clear()
         self._site.speculation.clear()
@@ -111,11 +135,19 @@ class Replicator:
         return self._site.counter
 
     @property
+    def recovering(self) -> bool:
+        return self._site.recovering
+
+    @property
     def under_way(self) -> int:
         return len(self._site.operations)
 
     def counters(self) -> dict[str, int]:
         return self._site.counters.as_dict()
+
+    def anti_entropy(self) -> dict[str, Any]:
+        """How long ago, and with what result, partitions were compared."""
+        return self._anti_entropy.status()
 
     def hints_owed(self, node: int) -> int:
         return self._hints.owed(node)
@@ -127,11 +159,21 @@ class Replicator:
 
     def on_peer_up(self, node: int) -> None:
         self._hints.announce(node)
+        self._anti_entropy.on_peer_up(node)
+
+    def on_peer_replaced(self, node: int, done: Done, arg: Any) -> None:
+        """Another node has come under the name of `node`; `done` once that is noted for good."""
+        self._hints.mark_lost(node, done, arg)
 
     def on_peer_lost(self, node: int) -> None:
         self._coordinator.on_peer_lost(node)
         for operation in list(self._site.operations.values()):
             operation.on_peer_lost(node)
+
+    def _on_records(self, records: list[tuple[bytes, bytes]], upto: bytes) -> None:
+        """Records that the walk at start has come across."""
+        self._site.trees.count(records, upto)
+        self._collection.meet(records, upto)
 
     def _on_forward(self, node: int, message: Forward) -> None:
         reply = ForwardReply(self._site, node, message.op)
@@ -139,6 +181,16 @@ class Replicator:
 
     def _on_standing(self, node: int, message: Standing) -> None:
         self._coordinator.on_standing(node, message.behind)
+        self._recovery.on_standing(node, message.lost)
+
+    def _on_compared(self, node: int, began: float) -> None:
+        self._hints.on_compared(node, began)
+        self._recovery.on_compared(node, began)
+
+    def _announce_all(self) -> None:
+        for node in range(len(self._site.topology.nodes)):
+            if node != self._site.local:
+                self._hints.announce(node)
 
     # Replies find their operation by number; one that has ended is no longer filed, and a
     # late or repeated reply to it means nothing.

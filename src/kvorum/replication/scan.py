@@ -18,7 +18,7 @@ from kvorum.model.errors import (
     StorageError,
     TimeoutExpired,
 )
-from kvorum.model.keys import is_record_key, partition_range, split_storage_key
+from kvorum.model.keys import is_range_start, partition_range, split_storage_key
 from kvorum.model.record import EMPTY, Record, decode, merge
 from kvorum.model.request import Failure, Listing
 from kvorum.model.topology import NamespaceSettings
@@ -74,7 +74,7 @@ class ScanOperation:
         site = self._site
         self._limit = limit
         if after:
-            if not is_record_key(after):
+            if not is_range_start(after):
                 raise RequestError("wanted a cursor that an earlier page gave, got another text")
             self._partition = site.placement.partition(after[1:9])
             self._cursor = after + b"\0"
@@ -92,6 +92,8 @@ class ScanOperation:
         if len(up) < needed:
             self._end(Failure.of(site.too_few("scan", needed, up, owners)))
             return
+        if site.recovering and site.local in up:
+            up.remove(site.local)
         up.sort(key=lambda node: node != site.local)
         self._asked = up[:needed]
         self._pages = {}

@@ -16,6 +16,7 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
+from kvorum.replication.graveyard import LAST_BYTE, Graveyard
 from kvorum.replication.pace import Pace
 from kvorum.replication.speculation import Speculation
 from kvorum.replication.trees import Trees
@@ -36,16 +37,26 @@ class Operation(Protocol):
 
 
 class Place:
-    """Where one key lives: token, storage key, owners in preference order, and settings."""
+    """Where one key lives: token, storage key, owners in preference order, and settings.
 
-    __slots__ = ("key", "owners", "settings", "token")
+    `preference`: who may be asked. The owners, and under a sloppy quorum all other nodes after
+    them, in the order in which they stand in.
+    """
+
+    __slots__ = ("key", "owners", "preference", "settings", "token")
 
     def __init__(
-        self, token: bytes, key: bytes, owners: tuple[int, ...], settings: NamespaceSettings
+        self,
+        token: bytes,
+        key: bytes,
+        owners: tuple[int, ...],
+        preference: tuple[int, ...],
+        settings: NamespaceSettings,
     ) -> None:
         self.token = token
         self.key = key
         self.owners = owners
+        self.preference = preference
         self.settings = settings
 
 
@@ -57,13 +68,16 @@ class Site:
         "counter",
         "counters",
         "deadlines",
+        "graveyard",
         "local",
         "operations",
         "pace",
         "placement",
+        "recovering",
         "runtime",
         "speculation",
         "store",
+        "suspects",
         "topology",
         "transport",
         "trees",
@@ -91,8 +105,12 @@ class Site:
         self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
         self.speculation = Speculation(runtime)
         self.operations: dict[int, Any] = {}
+        self.suspects: set[int] = set()
+        # Whether this node's copies are incomplete, see recovery.py.
+        self.recovering = False
         self.pace = Pace()
         self.trees = Trees(topology)
+        self.graveyard = Graveyard(runtime, self.leads)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
@@ -116,22 +134,45 @@ class Site:
         self.counter += 1
         return Event(self.actor, self.counter, self.runtime.wall_ms())
 
-    def place(self, namespace: str, key: str) -> Place:
-        """Raises NamespaceNotFound or InvalidKey."""
+    def settings_of(self, namespace: str) -> NamespaceSettings:
+        """Raises NamespaceNotFound."""
         settings = self.topology.namespaces.get(namespace)
         if settings is None:
             raise NamespaceNotFound(
                 f"wanted one of the namespaces {sorted(self.topology.namespaces)}, "
                 f"got {namespace!r}; namespaces are declared in the cluster file"
             )
+        return settings
+
+    def place(self, namespace: str, key: str, quorum: str = "") -> Place:
+        """Raises NamespaceNotFound or InvalidKey. `quorum`: its kind, if the request names one."""
+        settings = self.settings_of(namespace)
         data = encode_key(key)
         token = self._place_hash(data, self.topology.token_seed)
+        placement, replicas = self.placement, settings.replicas
+        partition = placement.partition(token)
+        owners = preference = placement.owners(partition, replicas)
+        if (quorum or settings.quorum) == "sloppy":
+            preference = placement.preference(partition, replicas)
+        return Place(token, storage_key(token, namespace, data), owners, preference, settings)
+
+    def owners_of(self, key: bytes) -> tuple[int, ...]:
+        """The owners of the storage key `key`; none if its namespace is gone."""
+        settings = self.topology.namespaces.get(key[9 : key.index(0, 9)].decode())
+        if settings is None:
+            return ()
         placement = self.placement
-        owners = placement.owners(placement.partition(token), settings.replicas)
-        return Place(token, storage_key(token, namespace, data), owners, settings)
+        return placement.owners(placement.partition(key[1:9]), settings.replicas)
+
+    def leads(self, key: bytes) -> bool:
+        """True if this node is the first owner of the storage key `key`."""
+        return self.owners_of(key)[:1] == (self.local,)
 
     def is_up(self, node: int) -> bool:
-        return node == self.local or self.transport.is_up(node)
+        """True if there is no reason not to ask `node`: it can be reached and is no suspect."""
+        if node == self.local:
+            return True
+        return node not in self.suspects and self.transport.is_up(node)
 
     def read_local(self, key: bytes) -> tuple[bytes, Record]:
         """This replica's record, encoded and decoded; (b"", EMPTY) where it has none.
@@ -179,7 +220,14 @@ class Site:
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
         """Store the encoded record `data` in the place of `held`, which is what is there."""
         self.trees.replace(key, held, data)
+        if data[-1] == LAST_BYTE:
+            self.graveyard.see(key, data)
         self.store.put(key, data, done, arg)
+
+    def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
+        """Forget the record at `key`, which is `held`."""
+        self.trees.replace(key, held, b"")
+        self.store.delete(key, done, arg)
 
     def _decoded(self, key: bytes, held: bytes) -> Record:
         """What is held; EMPTY where it is damaged, so that a sound record replaces it."""
@@ -209,15 +257,19 @@ class Counters:
     """Plain event counts since start, for status and metrics."""
 
     __slots__ = (
+        "anti_entropy_repairs",
         "corrupt_records",
         "forwards",
+        "handoffs",
         "hints_replayed",
         "hints_stored",
+        "leaves_corrected",
         "reads",
         "repairs",
         "speculative_reads",
         "stand_in_writes",
         "timeouts",
+        "tombstones_collected",
         "writes",
     )
 
@@ -225,15 +277,19 @@ class Counters:
         for name in self.__slots__:
             setattr(self, name, 0)
 
+    anti_entropy_repairs: int
     corrupt_records: int
     forwards: int
+    handoffs: int
     hints_replayed: int
     hints_stored: int
+    leaves_corrected: int
     reads: int
     repairs: int
     speculative_reads: int
     stand_in_writes: int
     timeouts: int
+    tombstones_collected: int
     writes: int
 
     def as_dict(self) -> dict[str, int]:

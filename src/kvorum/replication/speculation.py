@@ -2,6 +2,9 @@
 
 (J. Dean and L. A. Barroso, "The Tail at Scale", 2013, on hedged requests.) The delay is
 taken from a short ladder so that few deadline queues are needed.
+
+A cluster that is slow as a whole must not be killed by its own second questions: each read
+earns a tenth of one, and where none is left, a read waits for those it has asked.
 """
 
 from __future__ import annotations
@@ -24,14 +27,20 @@ class Hedged(Protocol):
     def on_slow(self) -> None: ...
 
 
+BUDGET_MAX = 100.0
+EARNED_BY_READ = 0.1
+
+
 class Speculation:
-    __slots__ = ("_deadlines", "_usual_ms")
+    __slots__ = ("_budget", "_deadlines", "_usual_ms")
 
     def __init__(self, runtime: Runtime) -> None:
         self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
         self._usual_ms = Quantile(0.99, 20.0)
+        self._budget = BUDGET_MAX
 
     def watch(self, operation: Hedged) -> None:
+        self._budget = min(self._budget + EARNED_BY_READ, BUDGET_MAX)
         self._deadlines.watch(operation, self.delay_ms)
 
     def clear(self) -> None:
@@ -39,6 +48,13 @@ class Speculation:
 
     def sample(self, elapsed_ms: float) -> None:
         self._usual_ms.add(elapsed_ms)
+
+    def spend(self) -> bool:
+        """Take a second question from the budget; False if there is none."""
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True
 
     @property
     def delay_ms(self) -> int:

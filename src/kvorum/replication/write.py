@@ -4,6 +4,10 @@ The client is answered as soon as W replicas, the coordinator's own among them o
 the record in a synced log. The rest goes on: the operation lives until every owner has
 answered or the deadline has passed, because an owner that did not answer is owed a hint.
 
+Where the preference list goes on beyond the owners (a sloppy quorum), the next healthy node
+on it stands in for an owner that is away: it stores the record together with a hint, and its
+ack counts. The answer says how many such acks it was given on.
+
 A write that falls short of W is not undone. Replicas that took it keep it, and repair will
 spread it: so its outcome is "unknown", never "failed".
 """
@@ -12,18 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from kvorum.model.errors import KvorumError, QuorumError, StorageError, TimeoutExpired
 from kvorum.model.record import digest
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.model.tally import Tally
 from kvorum.replication.hints import Hints
-from kvorum.replication.site import Place, Site
-from kvorum.wire.messages import Write
+from kvorum.replication.site import Place, Site, ignore
+from kvorum.wire.messages import Handoff, Write
+
+_NOBODY: dict[int, int] = {}
+_IN_VAIN = -1
+"""In the place of the owner: this node was to stand in and failed; it is not asked again."""
+
+_SAMPLED = 15
+"""Of sixteen writes one is timed, for the pace of background work."""
 
 
 class WriteOperation:
     __slots__ = (
         "_answer",
+        "_began",
+        "_data",
         "_hints",
         "_needed",
         "_op",
@@ -31,6 +46,7 @@ class WriteOperation:
         "_replied",
         "_reply",
         "_site",
+        "_standing_in",
         "_tally",
         "ended",
     )
@@ -54,27 +70,49 @@ class WriteOperation:
         self._replied = False
         self._tally = Tally(needed, len(place.owners))
         self._op = site.next_op()
+        self._began = 0.0
+        self._data = b""
+        # Node that stands in: the owner it does so for. Few writes have any.
+        self._standing_in = _NOBODY
 
     def start(self, data: bytes, held: bytes | None, timeout_ms: int) -> None:
-        """Send the encoded record `data`. `held`: what it follows here; None if that is unsound."""
+        """Send the encoded record `data`. `held`: what it follows here; None if that is unsound.
+
+        Raises Overloaded, and has done nothing, where this node stands in and holds too much.
+        """
         site, key = self._site, self._place.key
         site.counters.writes += 1
+        self._data = data
+        away = _IN_VAIN
+        if site.local not in self._place.owners:
+            away = self._keep_here()
         site.operations[self._op] = self
+        if self._op & _SAMPLED == 0:
+            self._began = site.runtime.now()
         message = Write(self._op, key, data, None if held is None else digest(held))
         for node in self._place.owners:
             if node == site.local:
-                site.put(key, held or b"", data, self._on_stored, None)
-            elif site.transport.is_up(node):
+                site.put(key, held or b"", data, self._on_stored, node)
+            elif node == away:
+                continue
+            elif site.is_up(node):
                 site.transport.send(node, message)
             else:
                 self._miss(node)
         site.deadlines.watch(self, timeout_ms)
 
-    def _on_stored(self, _arg: object, error: StorageError | None) -> None:
+    @property
+    def key(self) -> bytes:
+        """The storage key."""
+        return self._place.key
+
+    # What replicas say
+
+    def _on_stored(self, node: int, error: StorageError | None) -> None:
         if error is None:
-            self.on_wrote(self._site.local)
+            self.on_wrote(node)
         else:
-            self._tally.fail(self._site.local)
+            self._tally.fail(node)
             self._settle()
 
     def on_wrote(self, node: int) -> None:
@@ -86,7 +124,8 @@ class WriteOperation:
         self._settle()
 
     def on_peer_lost(self, node: int) -> None:
-        if node in self._place.owners and not self._tally.has(node):
+        asked = node in self._place.owners or node in self._standing_in
+        if asked and not self._tally.has(node):
             self._miss(node)
             self._settle()
 
@@ -94,28 +133,86 @@ class WriteOperation:
         if self.ended:
             return
         self._site.counters.timeouts += 1
-        for node in self._place.owners:
-            if not self._tally.has(node):
-                self._miss(node)
+        for owner in self._missing():
+            self._tally.fail(owner)
+            self._owe(owner)
         if not self._replied:
             self._answer_with(Failure.of(self._unknown(TimeoutExpired, "before the deadline")))
         self._end()
 
+    # Owners that are away
+
     def _miss(self, node: int) -> None:
-        """`node` does not have the record for all this site knows: owe it a hint."""
-        self._tally.fail(node)
-        if node != self._site.local:
-            self._hints.add(node, self._place.key)
+        """`node`, an owner or one that stands in, does not have the record for all we know."""
+        owner = node
+        if node in self._standing_in:
+            owner = self._standing_in[node]
+            if owner == _IN_VAIN:
+                return
+            self._standing_in[node] = _IN_VAIN
+        stand_in = self._stand_in()
+        if stand_in is None:
+            self._tally.fail(owner)
+            self._owe(owner)
+            return
+        self._standing_in = {**self._standing_in, stand_in: owner}
+        site, key = self._site, self._place.key
+        site.counters.handoffs += 1
+        site.transport.send(stand_in, Handoff(self._op, key, self._data, owner))
+
+    def _stand_in(self) -> int | None:
+        """The next healthy node of the preference list that has no part in this write yet."""
+        place, site = self._place, self._site
+        for node in place.preference[len(place.owners) :]:
+            if node not in self._standing_in and node != site.local and site.is_up(node):
+                return node
+        return None
+
+    def _keep_here(self) -> int:
+        """Coordinating without being an owner, this node stands in for one: returns which.
+
+        It has to, and first of all: its next dot of the key will cover this one, so it may never
+        make a version of which it keeps no copy.
+        """
+        site, place = self._site, self._place
+        owner = next((node for node in place.owners if not site.is_up(node)), place.owners[0])
+        self._hints.keep(owner, place.key, len(self._data), ignore, None)
+        site.merge_in(place.key, self._data, self._on_stored, site.local)
+        site.counters.handoffs += 1
+        self._standing_in = {site.local: owner}
+        return owner
+
+    def _owe(self, owner: int) -> None:
+        site = self._site
+        if owner != site.local and site.local in self._place.owners:
+            self._hints.add(owner, self._place.key)
+
+    def _missing(self) -> list[int]:
+        """The owners that neither acked nor have somebody who acked for them."""
+        acked = self._tally.acked
+        present = {self._standing_in.get(node, node) for node in acked}
+        return [owner for owner in self._place.owners if owner not in present]
+
+    # Ends
 
     def _settle(self) -> None:
         tally = self._tally
         if not self._replied:
             if tally.won:
-                self._answer_with(self._answer)
+                self._answer_with(self._won())
             elif tally.lost:
                 self._answer_with(Failure.of(self._unknown(QuorumError, "")))
         if tally.complete and not self.ended:
             self._end()
+
+    def _won(self) -> Answer:
+        site = self._site
+        if self._began:
+            site.pace.sample((site.runtime.now() - self._began) * 1000)
+        if self._standing_in is _NOBODY:
+            return self._answer
+        hinted = sum(node in self._standing_in for node in self._tally.acked)
+        return msgspec.structs.replace(self._answer, hinted=hinted)
 
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
         got = len(self._tally.acked)

@@ -4,6 +4,7 @@
     nothing_invented each answer holds only what was written to its key, and not in vain
     nothing_stale    a read whose quorum meets the write quorum (R + W > N) shows, or shows
                      replaced, every write acknowledged before it began: a regular register
+                     (if owners alone were counted for both: not where a node stood in)
     nothing_lost     the same of the final state and every acknowledged write
     nothing_revived  a version never lives beside the one that replaced it, and no read whose
                      quorum meets that of an acknowledged write shows what this one replaced
@@ -90,13 +91,15 @@ def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
     if answer.kind == "get" and answer.outcome == "acked":
         quorum = answer.quorum
     elif answer.kind == "delete" and answer.basis is None and answer.error == "not_found":
-        # It says that nothing is there, and may say so only after it asked a majority.
+        # It says that nothing is there, and may say so only after it asked a majority (of
+        # owners, unless the quorum was sloppy: then `strict` is False).
         quorum = replicas // 2 + 1
     else:
         return 0
     due = 0
     for op in lineage.writes:
-        if op.outcome == "acked" and op.ended < answer.invoked and op.quorum + quorum > replicas:
+        met = op.quorum + quorum > replicas and op.strict and answer.strict
+        if op.outcome == "acked" and op.ended < answer.invoked and met:
             due |= lineage.of(op)
     return due
 
@@ -135,6 +138,8 @@ def nothing_revived(history: History, replicas: int) -> list[Violation]:
                     if covered[i] & shown
                     and op.ended < answer.invoked
                     and op.quorum + answer.quorum > replicas
+                    and op.strict
+                    and answer.strict
                 ]
             found += [
                 f"{answer} returned the value of {lineage.writes[j]}, which "
@@ -195,6 +200,7 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
                 for b in shown
                 if a.ended + quiet_s < b.invoked
                 and b.calm
+                and a.strict
                 and b.quorum >= majority > replicas - a.quorum
             ]
     return [Violation("none_needless", message) for message in found]

@@ -125,11 +125,13 @@ class Client:
         basis = None
         if isinstance(result, Answer):
             operation.outcome = "acked"
+            operation.strict = result.hinted == 0
             operation.values = tuple(version.value for version in result.record.versions)
             basis = Basis(operation.number, result.record.context)
             if operation.kind != "get":
                 self._world.acked(operation.key)
         else:
+            operation.strict = self._world.settings.quorum == "strict"
             operation.outcome = "failed" if result.outcome == "none" else "unknown"
             operation.error = result.code
         self._world.trace.note(f"client < n{self._node} {operation} {operation.values}")

@@ -27,7 +27,7 @@ from kvorum.storage.store import Done
 class Disk:
     """What outlives a node's process."""
 
-    __slots__ = ("content", "identity", "lives", "sync_s_mean")
+    __slots__ = ("content", "identity", "known", "lives", "sync_s_mean")
 
     def __init__(self, identity: Identity, sync_s_mean: float) -> None:
         """`identity`: that of the node's first life."""
@@ -35,6 +35,8 @@ class Disk:
         self.sync_s_mean = sync_s_mean
         self.lives = 0
         self.content: dict[bytes, bytes] = {}
+        self.known: dict[int, str] = {}
+        """The address book: node to the id it last had."""
 
     def begin_life(self) -> Identity:
         """Who the node that starts now is. Durable before the node's first write."""

@@ -11,6 +11,9 @@
     clock       a wall clock jumps
     disk        a log sync fails; the node stops soon, as it must
 
+A wipe, of one node and once a run, gives a node that was killed an empty disk. More would
+be allowed to lose data, and so would a write that only one replica had to acknowledge.
+
 One kind is not left to chance, because the moment matters: an ambush kills some of a key's
 owners just when a write of it has been acknowledged.
 
@@ -36,7 +39,7 @@ class Faults:
     __slots__ = ("_active", "_parameters", "_rng", "_strikes", "_world", "counts")
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        self.counts = {**dict.fromkeys(FAULT_KINDS, 0), "ambush": 0}
+        self.counts = {**dict.fromkeys(FAULT_KINDS, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "faults")
@@ -56,6 +59,9 @@ class Faults:
 
     def start(self) -> None:
         self._active = True
+        if self._parameters.wipe_after_s:
+            after = self._world.scheduler.after
+            after(self._parameters.wipe_after_s, None, self._wipe)
         for kind in self._parameters.fault_rates:
             self._await(kind)
         if self._parameters.ambush:
@@ -101,6 +107,15 @@ class Faults:
             for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
                 # Not in the middle of what it does: it is telling a client of the write.
                 self._world.scheduler.after(0.0, None, self._take_down, self._world.crash, node)
+
+    def _wipe(self) -> None:
+        up = self._world.up()
+        if self._active and up:
+            node = self._rng.choice(up)
+            self._world.crash(node)
+            self._world.wipe(node)
+            self.counts["wipe"] += 1
+            self._world.scheduler.after(self._recovery_s(), None, self._bring_up, node)
 
     def _strike_node(self, how: Callable[[int], object]) -> bool:
         up = self._world.up()

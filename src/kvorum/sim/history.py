@@ -40,6 +40,8 @@ class Operation:
     """The node it was sent to went away first, so there will be no answer."""
     calm: bool = False
     """While it ran no link came or went, and every node was connected to all that were up."""
+    strict: bool = True
+    """Only owners of the key were counted for its quorum."""
     hasty: bool = False
     """It was answered before the call that submitted it had returned."""
 

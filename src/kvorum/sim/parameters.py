@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from kvorum.model.topology import QuorumKind
 from kvorum.sim.network import Conditions
 
 NODES_MIN: Final = 3
@@ -61,6 +62,7 @@ class Parameters:
     clients: int = 4
     keys: int = 3
     timeout_ms: int = 500
+    quorum: QuorumKind = "strict"
     pause_s_mean: float = 0.005
     """Between a client's requests."""
     mix: Mix = field(default_factory=Mix)
@@ -77,6 +79,8 @@ class Parameters:
     """Probability that an acknowledged write has owners of its key killed at once."""
     power_failure: bool = False
     """All nodes crash at once when the faults end."""
+    wipe_after_s: float = 0.0
+    """When a node loses its disk; 0 is never."""
 
     @property
     def prompt(self) -> bool:
@@ -85,7 +89,9 @@ class Parameters:
 
     @property
     def faultless(self) -> bool:
-        return self.prompt and not (self.fault_rates or self.ambush or self.power_failure)
+        return self.prompt and not (
+            self.fault_rates or self.ambush or self.power_failure or self.wipe_after_s
+        )
 
 
 def stream(seed: int, purpose: str) -> random.Random:
@@ -107,6 +113,12 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     conditions = _conditions(rng, faultless)
     operation_s = pause_s_mean + 3 * conditions.latency_s_mean + sum(sync_s_mean) / size
     duration_s = operations / clients * operation_s
+    wiping = stream(seed, "wipe")
+    mix = _mix(rng)
+    wipe_after_s = 0.0
+    if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
+        wipe_after_s = duration_s * wiping.random()
+        mix = replace(mix, choosy=0.0)
     return Parameters(
         seed=seed,
         nodes=size,
@@ -118,7 +130,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         keys=rng.randint(1, 6),
         timeout_ms=2000 if faultless else rng.choice((100, 300, 1000, 2000)),
         pause_s_mean=pause_s_mean,
-        mix=_mix(rng),
+        quorum=stream(seed, "quorum").choice(("strict", "strict", "sloppy")),
+        mix=mix,
         sync_s_mean=sync_s_mean,
         clock_skew_ms=rng.choice((0, 10, 10_000)),
         conditions=conditions,
@@ -127,6 +140,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         down_max=rng.randint(1, size),
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
         power_failure=not faultless and rng.random() < 0.5,
+        wipe_after_s=wipe_after_s,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.request import Request, Result
@@ -23,6 +24,7 @@ from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
 from kvorum.storage.identity import Facts, Identity
+from kvorum.wire.messages import Message
 
 _PARTITIONS = 16
 _EVENTS_PER_OPERATION_MAX = 1000
@@ -41,6 +43,35 @@ class Life:
         self.store = store
 
 
+class Acquaintances:
+    """Hears what the network has to say to a node, and knows peers that come with another disk;
+    as the real node's handshake does.
+    """
+
+    __slots__ = ("_disk", "_disks", "_replicator")
+
+    def __init__(self, replicator: Replicator, disk: Disk, disks: list[Disk]) -> None:
+        self._replicator = replicator
+        self._disk = disk
+        self._disks = disks
+
+    def on_message(self, node: int, message: Message) -> None:
+        self._replicator.on_message(node, message)
+
+    def on_peer_up(self, node: int) -> None:
+        now = self._disks[node].identity.node_id
+        if self._disk.known.setdefault(node, now) != now:
+            self._replicator.on_peer_replaced(node, self._remember, (node, now))
+        self._replicator.on_peer_up(node)
+
+    def _remember(self, who: tuple[int, str], error: StorageError | None) -> None:
+        if error is None:
+            self._disk.known[who[0]] = who[1]
+
+    def on_peer_lost(self, node: int) -> None:
+        self._replicator.on_peer_lost(node)
+
+
 class World:
     __slots__ = (
         "_ack_listeners",
@@ -56,6 +87,7 @@ class World:
         "scheduler",
         "topology",
         "trace",
+        "wiped",
         "writes_forgotten",
     )
 
@@ -80,6 +112,7 @@ class World:
         ]
         self.lives: list[Life | None] = [None] * nodes
         self.writes_forgotten = 0
+        self.wiped: set[int] = set()
         self._down_listeners: list[Callable[[int], object]] = []
         self._ack_listeners: list[Callable[[str], object]] = []
 
@@ -103,8 +136,9 @@ class World:
             runtime,
             store,
             transport,
+            fresh=node in self.wiped and identity.incarnation == 1,
         )
-        transport.receiver = replicator
+        transport.receiver = Acquaintances(replicator, disk, self.disks)
         self.lives[node] = Life(replicator, runtime, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
@@ -127,6 +161,14 @@ class World:
             life.replicator.stop()
             life.store.close(life.replicator.counter)
             self.trace.note(f"n{node} stopped")
+
+    def wipe(self, node: int) -> None:
+        """The disk of `node`, which is down, is replaced by an empty one."""
+        self.wiped.add(node)
+        old = self.disks[node]
+        identity = _first_identity(self.topology, node, len(self.wiped))
+        self.disks[node] = Disk(identity, old.sync_s_mean)
+        self.trace.note(f"n{node} gets an empty disk")
 
     def fail_disk(self, node: int) -> None:
         """Nothing that `node` writes becomes durable from now on."""
@@ -220,6 +262,7 @@ def _topology(parameters: Parameters) -> Topology:
         read=parameters.read,
         write=parameters.write,
         timeout_ms=parameters.timeout_ms,
+        quorum=parameters.quorum,
     )
     nodes = tuple(
         NodeSpec(name=f"n{i}", http=f"127.0.0.1:{1000 + i}", peer=f"127.0.0.1:{2000 + i}")
@@ -234,7 +277,8 @@ def _topology(parameters: Parameters) -> Topology:
     )
 
 
-def _first_identity(topology: Topology, node: int) -> Identity:
+def _first_identity(topology: Topology, node: int, disks: int = 0) -> Identity:
+    """Of the node's first disk, or of one that comes after `disks` others of the cluster."""
     facts = Facts(
         topology.cluster,
         topology.nodes[node].name,
@@ -242,5 +286,5 @@ def _first_identity(topology: Topology, node: int) -> Identity:
         topology.token_hash,
         topology.token_seed,
     )
-    node_id = f"{node + 1:011x}".ljust(32, "0")
+    node_id = f"{node + 1 + 4096 * disks:011x}".ljust(32, "0")
     return Identity(facts, node_id, incarnation=1, counter=0, clean=False, names={})

@@ -79,6 +79,16 @@ class DataDirectory:
         """The address book: node id to the name its node last had."""
         return MappingProxyType(self._identity.names)
 
+    @property
+    def fresh(self) -> bool:
+        """True in the first life of a data directory."""
+        return self._identity.incarnation == 1 and self._identity.counter == 0
+
+    def knew_another(self, node_id: str, name: str) -> bool:
+        """True if `name` was last seen with another node id."""
+        known = [other for other, last in self._identity.names.items() if last == name]
+        return bool(known) and node_id not in known
+
     def remember(self, node_id: str, name: str) -> None:
         """Note a peer's name, durably. Waits for the disk, so only when it says something new."""
         if self._identity.names.get(node_id) != name:

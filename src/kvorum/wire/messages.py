@@ -6,10 +6,20 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
 
     request     reply                              what
     Write       Wrote | Refused                    merge a record into the replica, durably
+    Handoff     Wrote | Refused                    the same, in the place of an owner that is away
     Read        Same | Have | Refused              digest of the asker's record in, record out
     Forward     Forwarded                          coordinate this client request
     Scan        Page | Refused                     a page of one range of the key space
     Standing    (none)                             whether the sender holds writes you missed
+    GossipDigest   GossipDelta                     what the sender knows of the members
+    GossipDelta    GossipDelta, if some are wanted news of members
+    Ping           Pong                            are you there?
+    PingRequest    PingReport, if it was reached   ping that node for me
+    Compare        Differing | Refused             which of these ranges' hashes are not yours?
+    Inventory      Unlike | Refused                the keys of one range, to be held against yours
+    Mend           Mended | Refused                compare and repair a partition with its owners
+    Forgettable    Objections | Refused            which of these tombstones are still needed?
+    Forget         (none)                          drop these tombstones
 """
 
 from __future__ import annotations
@@ -90,11 +100,162 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
+    """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name."""
+
     behind: bool
+    lost: bool = False
+
+
+class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
+    """Members as (node, generation, heartbeat). `accused`: nodes the sender does not hold up."""
+
+    members: list[tuple[int, int, int]]
+    accused: list[int]
+
+
+class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13):
+    """Members as (node, generation, heartbeat, active_ms). `wanted`: nodes to send news of."""
+
+    members: list[tuple[int, int, int, int]]
+    wanted: list[int]
+
+
+class Ping(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):
+    """`asker`: the node that wants to know; the sender itself, or the one it pings for."""
+
+    number: int
+    asker: int
+
+
+class Pong(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=15):
+    number: int
+    asker: int
+
+
+class PingRequest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=16):
+    number: int
+    target: int
+
+
+class PingReport(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=17):
+    """The target of the request `number` answered the sender's ping."""
+
+    number: int
+
+
+class Handoff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=28):
+    """`record` for `owner`, an index of the topology's nodes: keep it, with a hint, and ack."""
+
+    op: int
+    key: bytes
+    record: bytes
+    owner: int
+
+
+Entries = list[tuple[bytes, bytes]]
+"""Storage keys in ascending order, each with the digest of the record there."""
+
+
+class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=18):
+    """The hashes of ranges of one level of the trees for `replicas`, 8 bytes each."""
+
+    op: int
+    replicas: int
+    level: int
+    indices: list[int]
+    hashes: bytes
+
+
+class Differing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=19):
+    """Those of the ranges asked about whose hash is another one here."""
+
+    op: int
+    indices: list[int]
+
+
+class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
+    """All that the sender holds in start <= storage key < end, of those with `replicas`."""
+
+    op: int
+    replicas: int
+    start: bytes
+    end: bytes
+    entries: Entries
+
+
+class Unlike(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
+    """How the replica's records differ, from the start of the inventory to before `end`.
+
+    `lacking`: listed keys that it does not hold soundly. `other`: what it holds that was not
+    listed, or with another digest.
+    """
+
+    op: int
+    end: bytes
+    lacking: list[bytes]
+    other: Entries
+
+
+class Mend(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
+    """`start`, `end`: compare all keys of that range, without trust in trees; empty: use them."""
+
+    op: int
+    replicas: int
+    partition: int
+    start: bytes
+    end: bytes
+
+
+class Mended(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
+    """`complete`: every owner was compared with."""
+
+    op: int
+    repaired: int
+    complete: bool
+
+
+class Forgettable(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=24):
+    op: int
+    entries: Entries
+
+
+class Objections(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=25):
+    op: int
+    keys: list[bytes]
+
+
+class Forget(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=26):
+    entries: Entries
 
 
 Message = (
-    Write | Wrote | Read | Same | Have | Refused | Forward | Forwarded | Scan | Page | Standing
+    Handoff
+    | Write
+    | Wrote
+    | Read
+    | Same
+    | Have
+    | Refused
+    | Forward
+    | Forwarded
+    | Scan
+    | Page
+    | Standing
+    | GossipDigest
+    | GossipDelta
+    | Ping
+    | Pong
+    | PingRequest
+    | PingReport
+    | Compare
+    | Differing
+    | Inventory
+    | Unlike
+    | Mend
+    | Mended
+    | Forgettable
+    | Objections
+    | Forget
 )
 
 _encoder = msgspec.msgpack.Encoder()

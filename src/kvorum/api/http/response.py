@@ -23,6 +23,7 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 REASONS: Final = {
     200: "OK",
     201: "Created",
+    202: "Accepted",
     304: "Not Modified",
     400: "Bad Request",
     404: "Not Found",

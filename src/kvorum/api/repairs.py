@@ -1,0 +1,60 @@
+"""Repairs on demand: POST /repair, GET /repair/{id}, GET /repair.
+
+A repair goes on after it was asked for: the answer to POST is 202 with its id, by which its
+progress is asked, at the same node. Its body says what to repair; everything, if nothing:
+
+    {"namespace": string?, "partition": int?, "key": string?, "full": bool?}
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kvorum.api.entry_body import decode_json
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import checked_namespace, parse_query
+from kvorum.api.ports import Repairs
+
+REPAIR_PATH: Final = b"/repair/"
+REPAIR_BODY_BYTES: Final = 16 << 10
+
+_NO_QUERY: Final[frozenset[str]] = frozenset()
+_ACCEPTED: Final = 202
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
+    namespace: str | None = None
+    partition: int | None = None
+    key: str | None = None
+    full: bool = False
+
+
+_body: Final = msgspec.json.Decoder(RepairBody)
+
+
+class RepairHandlers:
+    __slots__ = ("_repairs",)
+
+    def __init__(self, repairs: Repairs) -> None:
+        self._repairs = repairs
+
+    def begin(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        body = decode_json(_body, exchange.body or b"{}")
+        if body.namespace is not None:
+            checked_namespace(body.namespace)
+        run = self._repairs.begin(body.namespace, body.partition, body.key, full=body.full)
+        exchange.respond(_ACCEPTED, _encode(run))
+
+    def progress(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        number = exchange.path[len(REPAIR_PATH) :].decode("ascii", "backslashreplace")
+        exchange.respond(200, _encode(self._repairs.progress(number)))
+
+    def overview(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        exchange.respond(200, _encode(self._repairs.overview()))

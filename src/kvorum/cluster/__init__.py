@@ -1,0 +1,1 @@
+"""Membership: which nodes live, as far as this one can tell. Never who owns what."""

@@ -1,0 +1,289 @@
+"""Membership: what a node does, by the clock and on messages, to know which others live.
+
+    each interval       beat; send a digest to the partners of this round
+    ten times as often  probe members that have fallen silent; suspect those that nobody reaches
+
+The decisions are in `roster`, `member`, `phi`, `probes` and `partners`, which know neither
+clock nor network; here they are given both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from kvorum.cluster.member import Member, State
+from kvorum.cluster.partners import partners, seeds
+from kvorum.cluster.probes import Probes, Send
+from kvorum.cluster.roster import Roster
+from kvorum.cluster.settings import MembershipSettings
+from kvorum.net.transport import Transport
+from kvorum.runtime.ports import Cancellable, Runtime
+from kvorum.wire.messages import GossipDelta, GossipDigest, Ping, PingReport, PingRequest, Pong
+
+DEFAULTS: Final = MembershipSettings()
+
+_CHECKS_PER_INTERVAL: Final = 10
+_ROUND_JITTER: Final = 0.1
+_PAUSE_INTERVALS: Final = 1.0
+"""If our own timer is later than this, it is us who were away, not everybody else."""
+
+
+class MemberView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member as this node sees it; `since_ms` and `active_ms` are wall clock times.
+
+    `dissenters`: the nodes that last told us another opinion of it. Suspect and down are one
+    opinion at two ages.
+    """
+
+    node: int
+    state: State
+    since_ms: int
+    phi: float
+    generation: int
+    heartbeat: int
+    last_active_ms: int
+    dissenters: list[int]
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    refused: int
+    """Messages and entries that cannot be true."""
+    suspicions: int
+    refutations: int
+    """Suspicions that turned out wrong before they had made the member down."""
+    probes: int
+
+
+class Membership:
+    __slots__ = (
+        "_check_timer", "_checked", "_on_change", "_probes", "_roster", "_round_timer",
+        "_runtime", "_seeds", "_settings", "_transport", "handlers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        nodes: int,
+        local: int,
+        runtime: Runtime,
+        transport: Transport,
+        on_change: Callable[[int], object],
+        settings: MembershipSettings = DEFAULTS,
+    ) -> None:
+        self._runtime = runtime
+        self._transport = transport
+        self._on_change = on_change
+        self._settings = settings
+        self._checked = runtime.now()
+        self._roster = Roster(nodes, local, settings, self._checked, runtime.wall_ms())
+        self._probes = Probes(local, settings, runtime.rng)
+        self._seeds = seeds(nodes, local)
+        self._round_timer: Cancellable | None = None
+        self._check_timer: Cancellable | None = None
+        self.handlers: dict[type, Callable[[int, Any], None]] = {
+            GossipDigest: self._guarded(self._on_digest),
+            GossipDelta: self._guarded(self._on_delta),
+            Ping: self._guarded(self._on_ping),
+            Pong: self._guarded(self._on_pong),
+            PingRequest: self._guarded(self._on_ping_request),
+            PingReport: self._guarded(self._on_ping_report),
+        }
+        """By type of message; each takes the sender and the message."""
+
+    def start(self) -> None:
+        self._checked = self._runtime.now()
+        for member in self._roster.members:
+            member.arrivals.expect(self._checked + self._settings.first_contact_s)
+        # Nodes that were started together should not all gossip at the same moments.
+        delay_s = self._settings.interval_s * self._runtime.rng.random()
+        self._round_timer = self._runtime.call_later(delay_s, self._round)
+        self._check_timer = self._runtime.call_later(self._check_s, self._check)
+
+    def stop(self) -> None:
+        for timer in (self._round_timer, self._check_timer):
+            if timer is not None:
+                timer.cancel()
+        self._round_timer = self._check_timer = None
+        self._probes.abandon()
+
+    def heard(self, node: int) -> None:
+        """Direct evidence that `node` lives, other than by the messages handled here."""
+        self._probes.settle(node)
+        if self._roster.members[node].spoke(self._runtime.now()):
+            self._runtime.call_soon(self._on_change, node)
+
+    def is_available(self, node: int) -> bool:
+        """False while `node` is suspect or down. This node, and one never heard of, is not."""
+        return self._roster.members[node].state == "up"
+
+    def view(self) -> list[MemberView]:
+        now, wall_ms = self._runtime.now(), self._runtime.wall_ms()
+        return [
+            self._view_of(member, dissenters, now, wall_ms)
+            for member, dissenters in zip(
+                self._roster.members, self._roster.dissenters(now), strict=True
+            )
+        ]
+
+    @property
+    def counters(self) -> Counters:
+        members = self._roster.members
+        return Counters(
+            refused=self._roster.refused,
+            suspicions=sum(member.suspicions for member in members),
+            refutations=sum(member.refutations for member in members),
+            probes=self._probes.begun,
+        )
+
+    # By the clock
+
+    @property
+    def _check_s(self) -> float:
+        return self._settings.interval_s / _CHECKS_PER_INTERVAL
+
+    def _round(self) -> None:
+        rng, interval_s = self._runtime.rng, self._settings.interval_s
+        delay_s = interval_s * rng.uniform(1 - _ROUND_JITTER, 1 + _ROUND_JITTER)
+        self._round_timer = self._runtime.call_later(delay_s, self._round)
+        self._roster.beat(self._runtime.wall_ms())
+        self._gossip()
+
+    def _gossip(self) -> None:
+        rng, available = self._runtime.rng, self._available()
+        unavailable = [m.node for m in self._roster.members if m.state != "up"]
+        chosen = set(partners(rng, available, unavailable, self._settings.fanout))
+        if self._seeds and rng.random() < self._settings.seed_chance:
+            chosen.add(rng.choice(self._seeds))
+        digest = self._roster.digest()
+        for node in sorted(chosen):
+            self._transport.send(node, digest)
+
+    def _check(self) -> None:
+        now = self._runtime.now()
+        self._check_timer = self._runtime.call_later(self._check_s, self._check)
+        late_s = now - self._checked - self._check_s
+        self._checked = now
+        if late_s > _PAUSE_INTERVALS * self._settings.interval_s:
+            self._forgive(late_s, now)
+        self._send(self._probes.step(now, self._available))
+        suspicions = 0
+        for member in self._roster.members:
+            if member.node == self._roster.local:
+                continue
+            if member.state != "up":
+                member.age(now)
+            elif self._is_quiet(member, now):
+                suspicions += self._doubt(member, now)
+        if suspicions:
+            # Others doubt them, too, by now; what they hear at once lets them conclude sooner.
+            self._gossip()
+
+    def _doubt(self, member: Member, now: float) -> bool:
+        """Probe `member`, and suspect it in the end; whether that was now."""
+        phi = member.arrivals.phi(now)
+        failed = self._probes.failed(member.node)
+        if failed and (failed.seconded or phi > self._settings.phi_threshold):
+            self._probes.settle(member.node)
+            member.suspect(now)
+            self._on_change(member.node)
+            return True
+        if phi > self._settings.phi_probe:
+            self._send(self._probes.begin(member.node, now))
+        return False
+
+    def _forgive(self, pause_s: float, now: float) -> None:
+        for member in self._roster.members:
+            member.arrivals.forgive(pause_s, now)
+        self._probes.abandon()
+
+    # On messages
+
+    def _guarded(self, handler: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
+        """`handler`, for messages of other members only; the message itself is evidence."""
+
+        def handle(node: int, message: Any) -> None:
+            if not self._roster.is_peer(node):
+                self._roster.refused += 1
+                return
+            self._alive(node)
+            handler(node, message)
+
+        return handle
+
+    def _on_digest(self, node: int, digest: GossipDigest) -> None:
+        now = self._runtime.now()
+        # First, so that the answer to an accusation of us is already the life above it.
+        doubtful = self._roster.accusations(node, digest, now)
+        self._transport.send(node, self._roster.answer(digest, self._runtime.wall_ms()))
+        for accused in doubtful:
+            # A reason to ask, never a verdict; and none against a node that we just heard.
+            if self._is_quiet(self._roster.members[accused], now):
+                self._send(self._probes.begin(accused, now))
+                self._probes.second(accused)
+
+    def _on_delta(self, node: int, delta: GossipDelta) -> None:
+        alive, returned = self._roster.absorb(
+            delta.members, self._runtime.now(), self._runtime.wall_ms()
+        )
+        for member in alive:
+            self._probes.settle(member)
+        for member in returned:
+            self._on_change(member)
+        if delta.wanted:
+            self._transport.send(node, GossipDelta(self._roster.news(delta.wanted), []))
+
+    def _on_ping(self, node: int, ping: Ping) -> None:
+        self._transport.send(node, Pong(ping.number, ping.asker))
+
+    def _on_pong(self, node: int, pong: Pong) -> None:
+        if pong.asker == self._roster.local:
+            return
+        if self._roster.is_peer(pong.asker):
+            self._transport.send(pong.asker, PingReport(pong.number))
+        else:
+            self._roster.refused += 1
+
+    def _on_ping_request(self, node: int, request: PingRequest) -> None:
+        if self._roster.is_peer(request.target) and request.target != node:
+            self._transport.send(request.target, Ping(request.number, node))
+        else:
+            self._roster.refused += 1
+
+    def _on_ping_report(self, node: int, report: PingReport) -> None:
+        target = self._probes.report(node, report.number)
+        if target is not None:
+            self._alive(target)
+
+    def _alive(self, node: int) -> None:
+        self._probes.settle(node)
+        if self._roster.members[node].spoke(self._runtime.now()):
+            self._on_change(node)
+
+    def _is_quiet(self, member: Member, now: float) -> bool:
+        return now - member.arrivals.last > self._settings.interval_s
+
+    def _available(self) -> list[int]:
+        local = self._roster.local
+        return [m.node for m in self._roster.members if m.state == "up" and m.node != local]
+
+    def _send(self, sends: Iterable[Send]) -> None:
+        for node, message in sends:
+            self._transport.send(node, message)
+
+    def _view_of(
+        self, member: Member, dissenters: list[int], now: float, wall_ms: int
+    ) -> MemberView:
+        is_local = member.node == self._roster.local
+        generation, heartbeat = member.life
+        return MemberView(
+            node=member.node,
+            state=member.state,
+            since_ms=wall_ms - round((now - member.since) * 1000),
+            phi=0.0 if is_local else member.arrivals.phi(now),
+            generation=generation,
+            heartbeat=heartbeat,
+            last_active_ms=member.active_ms,
+            dissenters=dissenters,
+        )

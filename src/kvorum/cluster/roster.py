@@ -1,0 +1,199 @@
+"""The membership list of one node, and how two lists are brought together.
+
+    A                       B
+    │── GossipDigest ──────>│   A's lives of all members, and whom A accuses
+    │<──────── GossipDelta ─│   what B knows later, and what B wants
+    │── GossipDelta ───────>│   what B wanted
+
+A life is only ever raised by its owner, and everybody keeps the largest it has seen, so lists
+merge in any order and however often. Opinions (up, suspect, down) are not merged: each node
+judges for itself, and tells its own opinion only. An accusation that reaches the accused makes
+it raise its life above the accused one; so does the trace of a former life, whose clock may
+have been ahead of the present one.
+
+What a peer claims is checked entry by entry: an entry that cannot be true is left out and
+counted. A member is not defended against a peer that invents plausible heartbeats for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from kvorum.cluster.member import UNKNOWN, Life, Member
+from kvorum.cluster.settings import MembershipSettings
+from kvorum.wire.messages import GossipDelta, GossipDigest
+
+CLOCK_FLOOR_MS: Final = 1_577_836_800_000
+"""2020: no clock is right that is behind this. Machines without a battery start in 1970."""
+AHEAD_MS_MAX: Final = 30 * 365 * 86_400_000
+"""How far a generation may be ahead of our clock. Wrong clocks must not part a cluster; a lie
+within it costs nothing, since its victim outranks it."""
+HEARTBEAT_MAX: Final = (1 << 32) - 1
+"""At one a second, 136 years."""
+
+Entry = TypeVar("Entry")
+_OPINION_S: Final = 10.0
+"""For how long the opinion counts of a node that is itself not available."""
+
+Claim = tuple[int, int, int, int]
+"""(node, generation, heartbeat, active_ms), as it travels."""
+
+
+class Opinion(NamedTuple):
+    told_at: float
+    accused: frozenset[int]
+
+
+class Roster:
+    __slots__ = ("_opinions", "local", "members", "refused")
+
+    def __init__(
+        self, nodes: int, local: int, settings: MembershipSettings, now: float, wall_ms: int
+    ) -> None:
+        self.local = local
+        self.members = [Member(node, settings, now) for node in range(nodes)]
+        self.members[local].life = (max(wall_ms, CLOCK_FLOOR_MS), 0)
+        self.members[local].active_ms = max(wall_ms, 0)
+        self.refused = 0
+        self._opinions: dict[int, Opinion] = {}
+
+    def beat(self, wall_ms: int) -> None:
+        me = self.members[self.local]
+        me.life = _next(me.life)
+        me.active_ms = max(wall_ms, 0)
+
+    def is_peer(self, node: int) -> bool:
+        return 0 <= node < len(self.members) and node != self.local
+
+    # What we tell
+
+    def digest(self) -> GossipDigest:
+        known = [(m.node, *m.life) for m in self.members if m.life != UNKNOWN]
+        return GossipDigest(known, [m.node for m in self.members if m.state != "up"])
+
+    def answer(self, digest: GossipDigest, wall_ms: int) -> GossipDelta:
+        """What the sender of `digest` lacks, and what we lack."""
+        news, wanted, named = [], [], set()
+        for node, generation, heartbeat in self._bounded(digest.members):
+            if not self._is_plausible(node, generation, heartbeat, 0, wall_ms):
+                continue
+            named.add(node)
+            life = (generation, heartbeat)
+            if node == self.local:
+                self._outrank(life)
+            known = self.members[node].life
+            if life > known:
+                wanted.append(node)
+            elif life < known:
+                news.append(self._claim(self.members[node]))
+        unnamed = (m for m in self.members if m.node not in named and m.life != UNKNOWN)
+        news += [self._claim(member) for member in unnamed]
+        return GossipDelta(news, wanted)
+
+    def news(self, wanted: Sequence[int]) -> list[Claim]:
+        nodes = [node for node in self._bounded(wanted) if self._is_member(node)]
+        return [self._claim(self.members[node]) for node in nodes]
+
+    # What we are told
+
+    def absorb(
+        self, claims: Sequence[Claim], now: float, wall_ms: int
+    ) -> tuple[set[int], list[int]]:
+        """Who has been alive later than we knew, and who of them is available again by that."""
+        alive, returned = set(), []
+        for node, generation, heartbeat, active_ms in self._bounded(claims):
+            if not self._is_plausible(node, generation, heartbeat, active_ms, wall_ms):
+                continue
+            life = (generation, heartbeat)
+            member = self.members[node]
+            if node == self.local:
+                self._outrank(life)
+            elif life > member.life:
+                alive.add(node)
+                if member.lived(life, active_ms, now):
+                    returned.append(node)
+        return alive, returned
+
+    def accusations(self, sender: int, digest: GossipDigest, now: float) -> list[int]:
+        """Note the sender's opinion. Returns the members we hold up and have no later news of."""
+        accused = [node for node in self._bounded(digest.accused) if self._is_member(node)]
+        self._opinions[sender] = Opinion(now, frozenset(accused))
+        if not accused:
+            return []
+        lives = {node: (generation, heartbeat) for node, generation, heartbeat in digest.members}
+        doubtful = []
+        for node in accused:
+            life, member = lives.get(node, UNKNOWN), self.members[node]
+            if node == self.local:
+                if life == member.life:
+                    member.life = _next(life)
+            elif member.state == "up" and life >= member.life:
+                doubtful.append(node)
+        return doubtful
+
+    # What others think
+
+    def dissenters(self, now: float) -> list[list[int]]:
+        """For each member, the nodes whose last opinion of it is not ours."""
+        judges = {
+            observer: opinion
+            for observer, opinion in sorted(self._opinions.items())
+            # The last words of the dead are soon out of date. But a node that all the others
+            # hold down may hold them down, too, and must not miss what they think of it.
+            if self.members[observer].is_available or now - opinion.told_at <= _OPINION_S
+        }
+        accusers: list[list[int]] = [[] for _ in self.members]
+        for observer, opinion in judges.items():
+            for node in opinion.accused:
+                accusers[node].append(observer)
+        return [
+            accusers[m.node]
+            if m.is_available
+            else sorted(judges.keys() - set(accusers[m.node]) - {m.node})
+            for m in self.members
+        ]
+
+    def _claim(self, member: Member) -> Claim:
+        return (member.node, *member.life, member.active_ms)
+
+    def _outrank(self, life: Life) -> None:
+        """Take a life above `life` if somebody has seen us live later than we do."""
+        me = self.members[self.local]
+        if life[0] > me.life[0]:
+            me.life = (life[0] + 1, 1)
+        elif life > me.life:
+            me.life = _next(life)
+
+    # Checks
+
+    def _bounded(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        if len(entries) <= len(self.members):
+            return entries
+        self.refused += len(entries) - len(self.members)
+        return entries[: len(self.members)]
+
+    def _is_member(self, node: int) -> bool:
+        if 0 <= node < len(self.members):
+            return True
+        self.refused += 1
+        return False
+
+    def _is_plausible(
+        self, node: int, generation: int, heartbeat: int, active_ms: int, wall_ms: int
+    ) -> bool:
+        latest = max(wall_ms, CLOCK_FLOOR_MS) + AHEAD_MS_MAX
+        if (
+            0 <= node < len(self.members)
+            and 0 < generation <= latest
+            and 0 <= heartbeat <= HEARTBEAT_MAX
+            and 0 <= active_ms <= latest
+        ):
+            return True
+        self.refused += 1
+        return False
+
+
+def _next(life: Life) -> Life:
+    generation, heartbeat = life
+    return (generation, heartbeat + 1) if heartbeat < HEARTBEAT_MAX else (generation + 1, 1)

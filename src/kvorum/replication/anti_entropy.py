@@ -1,0 +1,201 @@
+"""Anti-entropy: every owner compares the partitions it owns with each other owner, for ever.
+
+With each peer there is at most one exchange under way. Passes over all that the two share
+begin `INTERVAL_S` or more after the last one ended; soon after a link came up; and a little
+later where one failed, as the peer may still be building its trees. What is asked for by
+`repair` waits in the same queue and goes before the next pass.
+
+    beat, once a second     for each peer that is up, idle and due: a pass
+    pass                    one exchange for each number of replicas
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from kvorum.replication.counterpart import Counterpart
+from kvorum.replication.exchange import Exchange, Finding, Task
+from kvorum.replication.inventory import Stock
+from kvorum.replication.question import Question
+from kvorum.replication.replica import Replica
+from kvorum.replication.rounds import Rounds
+from kvorum.replication.site import Site
+from kvorum.wire.messages import (
+    Compare,
+    Differing,
+    Inventory,
+    Mended,
+    Objections,
+    Unlike,
+)
+
+INTERVAL_S: Final = 60.0
+_BEAT_S: Final = 1.0
+_SOON_S: Final = 1.0
+_AGAIN_S: Final = 5.0
+_WAITING_MAX: Final = 64
+"""Exchanges with one peer; a node that asks for more repairs at once is refused."""
+
+OnExchange = Callable[[Exchange], object]
+
+
+class _Peer:
+    __slots__ = ("current", "due", "left", "node", "sound", "waiting")
+
+    def __init__(self, node: int, due: float) -> None:
+        self.node = node
+        self.due = due
+        self.current: Exchange | None = None
+        self.waiting: deque[Exchange] = deque()
+        # Of the pass under way: exchanges to go, and whether those before were complete.
+        self.left = 0
+        self.sound = True
+
+
+class AntiEntropy:
+    __slots__ = (
+        "_on_compared",
+        "_peers",
+        "_repairs",
+        "_site",
+        "_stock",
+        "_stopped",
+        "handlers",
+        "rounds",
+    )
+
+    def __init__(
+        self, site: Site, replica: Replica, on_compared: Callable[[int, float], object]
+    ) -> None:
+        """`on_compared(node, began)`: all that `node` and this node share is equal, but for
+        writes since the monotonic time `began`.
+        """
+        self._site = site
+        self._stock = Stock(site, replica)
+        self._on_compared = on_compared
+        self._stopped = False
+        self.rounds = Rounds(site)
+        now = site.runtime.now()
+        self._peers = {
+            node: _Peer(node, now + _SOON_S)
+            for node in range(len(site.topology.nodes))
+            if node != site.local
+        }
+        counterpart = Counterpart(site, self._stock)
+        self.handlers: dict[type, Callable[[int, Any], None]] = {
+            Compare: counterpart.on_compare,
+            Inventory: counterpart.on_inventory,
+            **dict.fromkeys((Differing, Unlike, Mended, Objections), self._on_reply),
+        }
+
+    def start(self) -> None:
+        if self._peers:
+            self._site.runtime.call_later(_BEAT_S, self._beat)
+
+    def stop(self) -> None:
+        self._stopped = True
+        for peer in self._peers.values():
+            if peer.current is not None:
+                peer.current.stop()
+
+    def on_peer_up(self, node: int) -> None:
+        """It may have been away: compare soon."""
+        peer = self._peers[node]
+        peer.due = min(peer.due, self._site.runtime.now() + _SOON_S)
+
+    # Exchanges
+
+    def exchange(self, node: int, task: Task, done: OnExchange) -> bool:
+        """Compare with `node` when its turn comes; False if it is down, or too much waits."""
+        peer = self._peers[node]
+        if len(peer.waiting) >= _WAITING_MAX or not self._site.is_up(node):
+            return False
+        self._enqueue(peer, task, done)
+        return True
+
+    def _enqueue(self, peer: _Peer, task: Task, done: OnExchange) -> None:
+        def on_done(exchange: Exchange) -> None:
+            peer.current = None
+            done(exchange)
+            self._next(peer)
+
+        exchange = Exchange(self._site, self._stock, peer.node, task, self._on_found, on_done)
+        peer.waiting.append(exchange)
+        self._next(peer)
+
+    def _next(self, peer: _Peer) -> None:
+        if peer.current is None and peer.waiting and not self._stopped:
+            peer.current = peer.waiting.popleft()
+            peer.current.start()
+
+    def _on_found(self, exchange: Exchange, finding: Finding) -> None:
+        replicas, rounds = exchange.task.replicas, self.rounds
+        if finding.repaired:
+            rounds.note_repaired(replicas, finding.partition, finding.repaired)
+        if finding.complete and exchange.task.whole:
+            rounds.note(replicas, finding.partition, exchange.node, exchange.began)
+
+    # Passes
+
+    def _beat(self) -> None:
+        if self._stopped:
+            return
+        site, now = self._site, self._site.runtime.now()
+        if site.trees.built:
+            for peer in self._peers.values():
+                idle = peer.current is None and not peer.waiting
+                if idle and peer.due <= now and site.is_up(peer.node):
+                    self._begin_pass(peer)
+        site.runtime.call_later(_BEAT_S, self._beat)
+
+    def _begin_pass(self, peer: _Peer) -> None:
+        counts = self._site.trees.replica_counts
+        shared = {n: self.rounds.shared_with(peer.node, n) for n in counts}
+        tasks = [Task(n, partitions) for n, partitions in shared.items() if partitions]
+        began = self._site.runtime.now()
+        peer.left, peer.sound = len(tasks), True
+        peer.due = began + INTERVAL_S
+
+        def done(exchange: Exchange) -> None:
+            peer.left -= 1
+            peer.sound = peer.sound and exchange.complete
+            if peer.left == 0:
+                self._end_pass(peer, began)
+
+        for task in tasks:
+            self._enqueue(peer, task, done)
+
+    def _end_pass(self, peer: _Peer, began: float) -> None:
+        runtime = self._site.runtime
+        if peer.sound:
+            # Not all nodes at the same time, for ever.
+            peer.due = runtime.now() + INTERVAL_S * runtime.rng.uniform(1.0, 1.25)
+            self._on_compared(peer.node, began)
+        else:
+            peer.due = runtime.now() + _AGAIN_S
+
+    # Replies
+
+    def _on_reply(self, node: int, message: Differing | Unlike | Mended | Objections) -> None:
+        operation = self._site.operations.get(message.op)
+        if isinstance(operation, Question):
+            operation.on_reply(node, message)
+
+    # For people
+
+    def status(self) -> dict[str, Any]:
+        """`oldest_round_ms`: wall time of the last complete round of the partition that has
+        waited longest; None while one has had none.
+        """
+        rounds = self.rounds.status()
+        times = [entry["last_round_ms"] for entry in rounds]
+        known = [time for time in times if time is not None]
+        return {
+            "trees_built": self._site.trees.built,
+            "partitions": len(rounds),
+            "compared": len(known),
+            "oldest_round_ms": min(known) if known and len(known) == len(times) else None,
+            "repaired": sum(entry["repaired"] for entry in rounds),
+        }

@@ -1,0 +1,105 @@
+"""The counterpart: the side of a comparison that is asked.
+
+It keeps nothing between two messages. What arrives is checked as from a liar: ranges must
+exist, be few, and lie in partitions that both nodes own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.model.errors import ProtocolError, StorageError
+from kvorum.model.keys import is_range_start, partition_range
+from kvorum.model.merkle import HASH_BYTES, Forest
+from kvorum.replication.inventory import Stock, check_entries
+from kvorum.replication.site import Site
+from kvorum.wire.messages import Compare, Differing, Inventory, Refused
+
+COMPARED_MAX: Final = 512
+"""Ranges in one message."""
+
+
+class Counterpart:
+    __slots__ = ("_site", "_stock")
+
+    def __init__(self, site: Site, stock: Stock) -> None:
+        self._site = site
+        self._stock = stock
+
+    def on_compare(self, node: int, message: Compare) -> None:
+        forest = self._forest(message.replicas)
+        self._check_ranges(node, message, forest)
+        if not self._ready():
+            self._refuse(node, message.op)
+            return
+        own, theirs = forest.hashes(message.level, message.indices), message.hashes
+        differing = []
+        if own != theirs:
+            differing = [
+                index
+                for i, index in enumerate(message.indices)
+                if own[HASH_BYTES * i :][:HASH_BYTES] != theirs[HASH_BYTES * i :][:HASH_BYTES]
+            ]
+        self._site.transport.send(node, Differing(message.op, differing))
+
+    def on_inventory(self, node: int, message: Inventory) -> None:
+        self._forest(message.replicas)
+        self._check_span(node, message)
+        check_entries(message.entries, message.start, message.end)
+        if not self._ready():
+            self._refuse(node, message.op)
+            return
+        try:
+            unlike = self._stock.against(message)
+        except StorageError:
+            self._refuse(node, message.op)
+        else:
+            self._site.transport.send(node, unlike)
+
+    def _ready(self) -> bool:
+        site = self._site
+        return site.trees.built and site.store.failed is None
+
+    def _refuse(self, node: int, op: int) -> None:
+        text = "wanted whole trees and a sound store to compare, got one that is still being read"
+        self._site.transport.send(node, Refused(op, "not_ready", text))
+
+    def _forest(self, replicas: int) -> Forest:
+        forest = self._site.trees.forest(replicas)
+        if forest is None:
+            counts = self._site.trees.replica_counts
+            raise ProtocolError(f"wanted trees for {counts} replicas, got {replicas}")
+        return forest
+
+    def _check_ranges(self, node: int, message: Compare, forest: Forest) -> None:
+        level, indices = message.level, message.indices
+        if not 0 <= level <= forest.last_level:
+            raise ProtocolError(f"wanted a level from 0 to {forest.last_level}, got {level}")
+        if not 0 < len(indices) <= COMPARED_MAX or len(message.hashes) != HASH_BYTES * len(indices):
+            raise ProtocolError(
+                f"wanted 1 to {COMPARED_MAX} ranges with {HASH_BYTES} bytes each, got "
+                f"{len(indices)} with {len(message.hashes)} in all"
+            )
+        if not 0 <= min(indices) <= max(indices) < forest.width(level):
+            raise ProtocolError(f"wanted ranges below {forest.width(level)}, got {indices[:8]}")
+        for partition in {forest.partition_of(level, index) for index in indices}:
+            self._check_owned(node, message.replicas, partition)
+
+    def _check_span(self, node: int, message: Inventory) -> None:
+        start, end = message.start, message.end
+        if not is_range_start(start) or start >= end:
+            raise ProtocolError(f"wanted a range of keys, got {start[:16]!r} to {end[:16]!r}")
+        partition = self._site.placement.partition(start[1:9])
+        if end > partition_range(partition, self._site.topology.partition_bits)[1]:
+            raise ProtocolError(
+                f"wanted keys of partition {partition}, got keys up to {end[:16]!r}"
+            )
+        self._check_owned(node, message.replicas, partition)
+
+    def _check_owned(self, node: int, replicas: int, partition: int) -> None:
+        owners = self._site.placement.owners(partition, replicas)
+        if node not in owners or self._site.local not in owners:
+            raise ProtocolError(
+                f"wanted a partition that nodes {node} and {self._site.local} both own, "
+                f"got {partition}, owned by {owners}"
+            )

@@ -1,0 +1,89 @@
+"""A reconciliation: one key on which this node and a peer differ is made equal on both.
+
+    the peer has it     fetch its record, merge it in here; if that gave another record than
+                        the peer's, send the merged one back
+    the peer lacks it   send it
+
+Records are only ever merged, so it does no harm if the key has changed meanwhile, or if
+another pair of replicas does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.errors import StorageError
+from kvorum.model.record import digest
+from kvorum.replication.question import Question
+from kvorum.replication.site import Site
+from kvorum.wire.messages import Have, Message, Read, Same, Write, Wrote
+
+
+class Reconciliation:
+    __slots__ = ("_key", "_node", "_site", "_theirs", "_then", "size", "stopped")
+
+    def __init__(
+        self,
+        site: Site,
+        node: int,
+        key: bytes,
+        theirs: bytes,
+        then: Callable[[Reconciliation, bool], object],
+    ) -> None:
+        """`theirs`: the digest of the peer's record, empty if it has none that is sound."""
+        self.size = 0
+        """Bytes of records that went over the wire."""
+        self.stopped = False
+        """Set to have nothing more happen; a write may still be on its way to the disk."""
+        self._site = site
+        self._node = node
+        self._key = key
+        self._theirs = theirs
+        self._then = then
+
+    def start(self) -> None:
+        if self._theirs:
+            own = digest(self._own())
+            question = Question(self._site, self._node, self._on_fetched)
+            question.ask(Read(question.op, self._key, own))
+        else:
+            self._give()
+
+    def _own(self) -> bytes:
+        """This node's record; empty if there is none or it is not sound."""
+        try:
+            return self._site.read_bytes(self._key)
+        except StorageError:
+            return b""
+
+    def _on_fetched(self, reply: Message | None) -> None:
+        if isinstance(reply, Same):
+            self._then(self, True)
+        elif isinstance(reply, Have) and reply.record:
+            self._theirs = digest(reply.record)
+            self.size += len(reply.record)
+            self._site.merge_in(self._key, reply.record, self._on_merged, None)
+        else:
+            self._then(self, False)
+
+    def _on_merged(self, _arg: object, error: StorageError | None) -> None:
+        if self.stopped:
+            return
+        if error is not None:
+            self._then(self, False)
+        elif digest(self._own()) == self._theirs:
+            self._then(self, True)
+        else:
+            self._give()
+
+    def _give(self) -> None:
+        data = self._own()
+        if not data:
+            self._site.runtime.call_soon(self._then, self, False)
+            return
+        self.size += len(data)
+        question = Question(self._site, self._node, self._on_given)
+        question.ask(Write(question.op, self._key, data))
+
+    def _on_given(self, reply: Message | None) -> None:
+        self._then(self, isinstance(reply, Wrote))

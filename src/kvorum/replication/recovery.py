@@ -1,0 +1,82 @@
+"""Recovery: a node whose disk is empty does not answer for the copies it once had.
+
+A replica's acknowledgement means that it has a write and will show it. A node that comes back
+with an empty data directory has acknowledged writes in its former life and has none of them;
+if it answered reads, two of three replicas could agree that an acknowledged write never was.
+So a node whose data directory is new is recovering. It takes writes and coordinates, but
+answers no read, for itself or for others, and makes no blind write on its own record, until
+
+    half of the other nodes say that they never knew another node of its name (a new cluster)
+    or, once one of them says that it did, it has compared all its partitions with every other
+    owner of them
+
+Who knew another node of its name says so for good, in its standing (`hints.py`), until it has
+compared with the newcomer itself. A hint that the lost disk held is lost too; so a recovering
+node calls all others behind.
+
+The state outlives a restart:   b"r"  ->  b"" (new) or b"lost"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kvorum.replication.site import Site, ignore
+
+_NOTE: Final = b"r"
+_LOST: Final = b"lost"
+
+
+class Recovery:
+    __slots__ = ("_began", "_compared", "_lost", "_on_end", "_partners", "_site", "_vouched")
+
+    def __init__(self, site: Site, fresh: bool, on_end: Callable[[], object]) -> None:
+        """`fresh`: the data directory is new."""
+        self._site = site
+        self._on_end = on_end
+        self._began = site.runtime.now()
+        self._vouched: set[int] = set()
+        self._compared: set[int] = set()
+        note = site.store.get(_NOTE)
+        self._lost = note == _LOST
+        site.recovering = len(site.topology.nodes) > 1 and (fresh or note is not None)
+        self._partners = _partners(site) if site.recovering else set()
+        if site.recovering and note is None:
+            site.store.put(_NOTE, b"", ignore, None)
+
+    def on_standing(self, node: int, lost: bool) -> None:
+        """What `node` says of this one: whether it knew another node of this name."""
+        if not self._site.recovering:
+            return
+        if lost and not self._lost:
+            self._lost = True
+            self._site.store.put(_NOTE, _LOST, ignore, None)
+        elif not lost:
+            self._vouched.add(node)
+        if not self._lost and len(self._vouched) >= len(self._site.topology.nodes) // 2:
+            self._end()
+
+    def on_compared(self, node: int, began: float) -> None:
+        """What `node` and this one both own is equal, but for writes since `began`."""
+        if self._site.recovering and began >= self._began:
+            self._compared.add(node)
+            if self._compared >= self._partners:
+                self._end()
+
+    def _end(self) -> None:
+        self._site.recovering = False
+        self._site.store.delete(_NOTE, ignore, None)
+        self._on_end()
+
+
+def _partners(site: Site) -> set[int]:
+    """The nodes that own some partition together with this one."""
+    counts = {settings.replicas for settings in site.topology.namespaces.values()}
+    partners: set[int] = set()
+    for replicas in counts:
+        for partition in range(site.topology.partitions):
+            owners = site.placement.owners(partition, replicas)
+            if site.local in owners:
+                partners.update(owners)
+    return partners - {site.local}

@@ -1,0 +1,251 @@
+"""Repair on demand: the rounds that anti-entropy makes anyway, made now and watched.
+
+A run goes through its partitions one after another. A partition is repaired by one of its
+owners, this node if it is one, else the first owner that can be reached, on behalf of this
+node (`Mend`):
+
+    the owner compares with each other one    now it has all that any of them has
+    and with all but the last once more       now they all have
+
+A full run compares every key, so it also finds what the trees do not show: records damaged
+on disk, or changed behind the store's back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from kvorum.model.errors import NotFound, Overloaded, ProtocolError, RequestError
+from kvorum.model.keys import is_range_start, partition_range
+from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.replication.anti_entropy import AntiEntropy
+from kvorum.replication.exchange import Exchange, Span, Task
+from kvorum.replication.question import Question
+from kvorum.replication.site import Site
+from kvorum.wire.messages import Mend, Mended, Message, Refused
+
+RUNS_MAX: Final = 4
+"""Under way at once; as many that have ended are remembered."""
+_MEND_TIMEOUT_MS: Final = 600_000
+
+
+class Target(NamedTuple):
+    """One partition of those with `replicas`. `span`: compare its keys there, not the trees."""
+
+    replicas: int
+    partition: int
+    span: Span | None = None
+
+    @property
+    def ends(self) -> tuple[bytes, bytes]:
+        return (b"", b"") if self.span is None else (self.span.start, self.span.end)
+
+
+class Repairs:
+    """The runs that this node was asked for, and its part in those of other nodes."""
+
+    __slots__ = ("_anti_entropy", "_runs", "_site", "handlers")
+
+    def __init__(self, site: Site, anti_entropy: AntiEntropy) -> None:
+        self._site = site
+        self._anti_entropy = anti_entropy
+        self._runs: dict[str, Run] = {}
+        self.handlers: dict[type, Callable[[int, Any], None]] = {Mend: self.on_mend}
+
+    def begin(
+        self, namespace: str | None, partition: int | None, key: str | None, *, full: bool
+    ) -> dict[str, Any]:
+        """Start a run over what is named; over everything if nothing is.
+
+        Raises NamespaceNotFound, RequestError or Overloaded.
+        """
+        targets = self._targets(namespace, partition, key, full=full)
+        under_way = [run for run in self._runs.values() if not run.ended]
+        if len(under_way) >= RUNS_MAX:
+            raise Overloaded(
+                f"wanted fewer than {RUNS_MAX} repairs under way, got that many; retry later",
+                retry_after=5,
+            )
+        if not self._site.trees.built:
+            raise Overloaded(
+                "wanted this node to know what it holds, got one that still reads its store "
+                "after its start; retry later, or ask another node",
+                retry_after=1,
+            )
+        while len(self._runs) - len(under_way) >= RUNS_MAX:
+            del self._runs[next(number for number, run in self._runs.items() if run.ended)]
+        # Random, so that nobody is shown the progress of another run after a restart.
+        number = f"{self._site.runtime.rng.getrandbits(64):016x}"
+        run = self._runs[number] = Run(number, self, targets)
+        run.start()
+        return run.progress()
+
+    def progress(self, number: str) -> dict[str, Any]:
+        run = self._runs.get(number)
+        if run is None:
+            known = ", ".join(self._runs) or "none"
+            raise NotFound(
+                f"wanted a repair that this node was asked for ({known}), got {number[:80]!r}"
+            )
+        return run.progress()
+
+    def overview(self) -> dict[str, Any]:
+        return {
+            "runs": [run.progress() for run in self._runs.values()],
+            "partitions": self._anti_entropy.rounds.status(),
+        }
+
+    def _targets(
+        self, namespace: str | None, partition: int | None, key: str | None, *, full: bool
+    ) -> deque[Target]:
+        site = self._site
+        if key is not None:
+            if partition is not None:
+                raise RequestError("wanted a partition or a key to repair, got both")
+            place = site.place(namespace or DEFAULT_NAMESPACE, key)
+            span = Span(place.key, place.key + b"\0")
+            of_key = site.placement.partition(place.token)
+            return deque([Target(place.settings.replicas, of_key, span)])
+        partitions = site.topology.partitions
+        if partition is not None and not 0 <= partition < partitions:
+            raise RequestError(f"wanted a partition from 0 to {partitions - 1}, got {partition}")
+        counts = site.trees.replica_counts
+        if namespace is not None:
+            counts = (site.settings_of(namespace).replicas,)
+        wanted = range(partitions) if partition is None else [partition]
+        bits = site.topology.partition_bits
+        return deque(
+            Target(replicas, p, Span(*partition_range(p, bits)) if full else None)
+            for p in wanted
+            for replicas in counts
+        )
+
+    def mend(self, target: Target, done: Callable[[int, bool], object]) -> None:
+        """Have a partition repaired; `done(repaired, complete)`."""
+        site = self._site
+        owners = site.placement.owners(target.partition, target.replicas)
+        if site.local in owners:
+            self._mend_here(target, done)
+            return
+        up = [node for node in owners if site.is_up(node)]
+        if not up:
+            site.runtime.call_soon(done, 0, False)
+            return
+
+        def on_reply(reply: Message | None) -> None:
+            if isinstance(reply, Mended):
+                done(reply.repaired, reply.complete)
+            else:
+                done(0, False)
+
+        question = Question(site, up[0], on_reply)
+        message = Mend(question.op, target.replicas, target.partition, *target.ends)
+        question.ask(message, _MEND_TIMEOUT_MS)
+
+    def on_mend(self, node: int, message: Mend) -> None:
+        site, replicas, partition = self._site, message.replicas, message.partition
+        if site.trees.forest(replicas) is None or not 0 <= partition < site.topology.partitions:
+            raise ProtocolError(f"wanted a partition of ours, got {partition} of {replicas}")
+        if site.local not in site.placement.owners(partition, replicas):
+            raise ProtocolError(f"wanted partition {partition} of one of its owners, got this node")
+        target = Target(replicas, partition, self._span(partition, message))
+        if not site.trees.built:
+            site.transport.send(node, Refused(message.op, "not_ready", "the trees are not built"))
+            return
+
+        def on_done(repaired: int, complete: bool) -> None:
+            site.transport.send(node, Mended(message.op, repaired, complete))
+
+        self._mend_here(target, on_done)
+
+    def _span(self, partition: int, message: Mend) -> Span | None:
+        if not message.start and not message.end:
+            return None
+        start, end = partition_range(partition, self._site.topology.partition_bits)
+        if not (is_range_start(message.start) and start <= message.start < message.end <= end):
+            raise ProtocolError(f"wanted keys of partition {partition}, got {message.start[:16]!r}")
+        return Span(message.start, message.end)
+
+    def _mend_here(self, target: Target, done: Callable[[int, bool], object]) -> None:
+        peers = self._anti_entropy.rounds.peers(target.replicas, target.partition)
+        bits = self._site.topology.partition_bits
+        whole = target.span in (None, Span(*partition_range(target.partition, bits)))
+        task = Task(target.replicas, [target.partition], target.span, whole)
+        mending = _Mending(self._anti_entropy, task, deque(peers + peers[:-1]), done)
+        self._site.runtime.call_soon(mending.go_on)
+
+
+class _Mending:
+    """One partition, compared by this owner with the others, one after another."""
+
+    __slots__ = ("_anti_entropy", "_complete", "_done", "_peers", "_repaired", "_task")
+
+    def __init__(
+        self,
+        anti_entropy: AntiEntropy,
+        task: Task,
+        peers: deque[int],
+        done: Callable[[int, bool], object],
+    ) -> None:
+        self._anti_entropy = anti_entropy
+        self._task = task
+        self._peers = peers
+        self._done = done
+        self._repaired = 0
+        self._complete = True
+
+    def go_on(self) -> None:
+        while self._peers:
+            if self._anti_entropy.exchange(self._peers.popleft(), self._task, self._on_exchanged):
+                return
+            self._complete = False
+        self._done(self._repaired, self._complete)
+
+    def _on_exchanged(self, exchange: Exchange) -> None:
+        self._repaired += exchange.repaired
+        self._complete = self._complete and exchange.complete
+        self.go_on()
+
+
+class Run:
+    """Targets, one after another."""
+
+    __slots__ = ("_done", "_incomplete", "_number", "_repaired", "_repairs", "_targets", "_total")
+
+    def __init__(self, number: str, repairs: Repairs, targets: deque[Target]) -> None:
+        self._number = number
+        self._repairs = repairs
+        self._targets = targets
+        self._total = len(targets)
+        self._done = 0
+        self._repaired = 0
+        self._incomplete: list[int] = []
+
+    def start(self) -> None:
+        self._repairs.mend(self._targets[0], self._on_mended)
+
+    @property
+    def ended(self) -> bool:
+        return self._done == self._total
+
+    def progress(self) -> dict[str, Any]:
+        """`incomplete`: partitions of which an owner could not be compared or repaired."""
+        return {
+            "id": self._number,
+            "ended": self.ended,
+            "partitions": self._total,
+            "done": self._done,
+            "repaired": self._repaired,
+            "incomplete": self._incomplete,
+        }
+
+    def _on_mended(self, repaired: int, complete: bool) -> None:
+        target = self._targets.popleft()
+        self._done += 1
+        self._repaired += repaired
+        if not complete:
+            self._incomplete.append(target.partition)
+        if self._targets:
+            self._repairs.mend(self._targets[0], self._on_mended)

@@ -1,0 +1,228 @@
+"""Disks fill up, fail to sync, and damage what they hold: nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from chaos_ledger import Ledger, read
+from chaos_load import Load
+from chaos_namespaces import Namespace, own_namespace, requires_namespaces, requires_programs
+from chaos_nodes import ServedCluster, ServedNode
+from chaos_verdict import verify, verify_through
+from chaos_waiting import eventually
+
+from kvorum import connect
+from kvorum.cli.errors import ExitCode
+from kvorum.local.ports import free_port, local_topology
+from kvorum.model.errors import NotFound, UnavailableError
+
+pytestmark = pytest.mark.chaos
+
+
+def fill(directory: Path) -> Path:
+    """The file that now takes all the space there was on the disk of `directory`."""
+    filler = directory / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+    return filler
+
+
+@requires_namespaces
+@requires_programs("mount")
+def test_a_disk_is_full(tmp_path: Path) -> None:
+    with own_namespace() as place:
+        topology = local_topology(3, free_port(3))
+        # All run in their own mounts but in the network of everyone.
+        enter = {"n1": ("nsenter", "--target", str(place.pid), "--mount")}
+        cluster = ServedCluster(tmp_path / "cluster", topology, enter)
+        full = cluster.nodes[0]
+        mount_small_disk(place, full)
+        with cluster:
+            with Load(cluster.url) as load:
+                load.await_acknowledged(200)
+                filler = fill(place.path(full.data_dir))
+                assert full.ended() == ExitCode.UNKNOWN
+                assert "No space left" in full.log.splitlines()[-1]
+                assert "restart the node" in full.log.splitlines()[-1]
+                load.await_acknowledged(200)
+
+                full.begin()
+                assert full.ended() == ExitCode.CONFIG
+                assert "No space left" in full.log.splitlines()[-1]
+
+                filler.unlink()
+                full.start()
+                load.await_acknowledged(200)
+            verify(cluster, load.ledger)
+
+
+def mount_small_disk(place: Namespace, node: ServedNode) -> None:
+    node.data_dir.mkdir()
+    place.run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", node.data_dir)
+
+
+@requires_programs("strace")
+def test_a_disk_fails_to_sync(tmp_path: Path) -> None:
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        failing = cluster.nodes[0]
+        failing.kill()
+        # Only once: a node that tried again would succeed, and acknowledge what is lost.
+        # -D keeps the node this process's own child; the tracer is nobody's.
+        fault = "inject=fdatasync:error=EIO:when=60"
+        failing.start("strace", "-D", "-f", "-o", "/dev/null", "-e", fault)
+        with Load(cluster.url) as load:
+            assert failing.ended() == ExitCode.UNKNOWN
+            assert "sync its log" in failing.log.splitlines()[-1]
+            assert "Input/output error" in failing.log.splitlines()[-1]
+            load.await_acknowledged(200)
+            failing.start()
+            load.await_acknowledged(200)
+        verify(cluster, load.ledger)
+
+
+SORTED_FILE = "*.sst"
+LOG = "*.log"
+MANIFEST = "MANIFEST-*"
+
+
+@pytest.mark.parametrize("pattern", [SORTED_FILE, LOG, MANIFEST])
+def test_a_damaged_file_spoils_no_answer(tmp_path: Path, pattern: str) -> None:
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        damaged, *others = cluster.nodes
+        ledger = Ledger(value_bytes=1000)
+        write_and_damage(cluster, ledger, pattern)
+        damaged.begin()
+        eventually(lambda: damaged.ready or not damaged.running, "it to start or to refuse")
+        if damaged.running:
+            verify_through(cluster.nodes, ledger, r=2)
+        else:
+            assert damaged.ended() == ExitCode.UNAVAILABLE
+            assert f"{damaged.data_dir}/rocks: Corruption" in damaged.log.splitlines()[-1]
+            verify_through(others, ledger, r=2)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param(
+            SORTED_FILE,
+            marks=pytest.mark.xfail(
+                raises=AssertionError,
+                reason="a replica that cannot read what it holds closes the link instead of "
+                "replacing it, again and again, and is never caught up",
+            ),
+        ),
+        LOG,
+    ],
+)
+def test_damage_is_written_over(tmp_path: Path, pattern: str) -> None:
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        damaged = cluster.nodes[0]
+        ledger = Ledger(value_bytes=1000)
+        write_and_damage(cluster, ledger, pattern)
+        damaged.start()
+        enough = ledger.acknowledged + 300
+
+        def written() -> bool:
+            assert "failed to handle a message" not in damaged.log
+            return ledger.acknowledged >= enough
+
+        with Load(cluster.url, ledger):
+            eventually(written, "every key to be written again")
+        verify(cluster, ledger)
+
+
+def test_a_lost_disk_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        replaced = cluster.nodes[0]
+        with Load(cluster.url) as load:
+            load.await_acknowledged(200)
+            replaced.kill()
+            shutil.rmtree(replaced.data_dir)
+            replaced.start()
+            load.await_acknowledged(200)
+        verify(cluster, load.ledger)
+
+
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="a node that lost its data coordinates blind writes by what it has left: nothing",
+)
+def test_a_node_that_forgot_makes_no_siblings(tmp_path: Path) -> None:
+    keys = [f"key-{n}" for n in range(30)]
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster, connect(cluster.url) as client:
+        replaced = cluster.nodes[0]
+        client.set_many((key, "before") for key in keys)
+        cluster.await_healed()
+        replaced.kill()
+        lose_disk(replaced)
+        replaced.start()
+        cluster.await_healed()
+        client.set_many((key, "after") for key in keys)
+        for key, entry in read(client, keys, r=3).items():
+            assert entry is not None
+            assert (entry.value, entry.siblings) == ("after", ()), key
+
+
+def lose_disk(node: ServedNode) -> None:
+    shutil.rmtree(node.data_dir)
+
+
+def damage_log(node: ServedNode) -> None:
+    damage(largest(node.data_dir / "rocks", LOG))
+
+
+@pytest.mark.xfail(
+    raises=NotFound,
+    reason="a node that lost its data answers reads at once, as if it had never had any",
+)
+@pytest.mark.parametrize("lose", [lose_disk, damage_log])
+def test_a_node_that_forgot_does_not_vote(
+    tmp_path: Path, lose: Callable[[ServedNode], None]
+) -> None:
+    """Two replicas acknowledged; one forgot, the other is down: the third has never heard."""
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        forgetful, other, absent = cluster.nodes
+        absent.kill()
+        with connect(other.url) as client:
+            client.set("key", "value" * 1000)
+        forgetful.kill()
+        other.kill()
+        lose(forgetful)
+        cluster.start(forgetful, absent)
+        with connect(forgetful.url) as client, pytest.raises(UnavailableError):
+            client.get_entry("key", r=2)
+
+
+def write_and_damage(cluster: ServedCluster, ledger: Ledger, pattern: str) -> None:
+    """Afterwards the first node is not running."""
+    with Load(cluster.url, ledger) as load:
+        load.await_acknowledged(300)
+    node = cluster.nodes[0]
+    node.kill()
+    if pattern != LOG:
+        # Recovery makes a sorted file of the log.
+        node.start()
+        node.kill()
+    damage(largest(node.data_dir / "rocks", pattern))
+
+
+def largest(directory: Path, pattern: str) -> Path:
+    return max(directory.glob(pattern), key=lambda file: file.stat().st_size)
+
+
+def damage(file: Path) -> None:
+    """Change a byte in every kilobyte of the first half: the engine's tables begin with data."""
+    data = bytearray(file.read_bytes())
+    for place in range(100, max(101, len(data) // 2), 1000):
+        data[place] ^= 0x40
+    file.write_bytes(data)

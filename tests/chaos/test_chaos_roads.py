@@ -1,0 +1,100 @@
+"""Roads between nodes turn bad, one way or both: the cluster goes on, heals, and keeps all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from chaos_load import Load
+from chaos_namespaces import own_namespace, requires_namespaces, requires_programs
+from chaos_nodes import ServedCluster
+from chaos_proxy import Proxy
+from chaos_verdict import verify
+
+from kvorum.local.ports import free_port, local_topology
+
+pytestmark = [pytest.mark.chaos, requires_namespaces, requires_programs("ip")]
+
+
+class Proxied(NamedTuple):
+    cluster: ServedCluster
+    proxy: Proxy
+
+
+@pytest.fixture
+def proxied(tmp_path: Path) -> Iterator[Proxied]:
+    topology = local_topology(3, free_port(3))
+    with ExitStack() as stack:
+        places = {node.name: stack.enter_context(own_namespace()) for node in topology.nodes}
+        for place in places.values():
+            place.run("ip", "link", "set", "lo", "up")
+        proxy = Proxy(topology, places)
+        stack.enter_context(proxy.running())
+        within = {name: place.enter for name, place in places.items()}
+        cluster = ServedCluster(tmp_path / "cluster", topology, within)
+        yield Proxied(stack.enter_context(cluster), proxy)
+
+
+def test_roads_are_closed_one_way_for_a_while(proxied: Proxied) -> None:
+    """Too short for anyone to be found down: what was under way waits, and then arrives."""
+    cluster, proxy = proxied
+    with Load(cluster.url) as load:
+        for road in (("n1", "n2"), ("n2", "n3"), ("n3", "n1")):
+            load.await_acknowledged(50)
+            proxy.block(*road)
+            load.await_acknowledged(50)
+            proxy.unblock(*road)
+        load.await_acknowledged(100)
+    verify(cluster, load.ledger)
+
+
+def test_one_node_is_cut_off_from_two(proxied: Proxied) -> None:
+    cluster, proxy = proxied
+    alone, *others = cluster.nodes
+    out = [(alone.spec.name, other.spec.name) for other in others]
+    roads = [*out, *((recipient, sender) for sender, recipient in out)]
+    with Load(cluster.url) as load:
+        load.await_acknowledged(100)
+        for road in roads:
+            proxy.block(*road)
+        for other in others:
+            cluster.await_seen_down(alone, by=other)
+        load.await_acknowledged(200)
+        for road in roads:
+            proxy.unblock(*road)
+        load.await_acknowledged(200)
+    verify(cluster, load.ledger)
+
+
+def test_connections_break_again_and_again(proxied: Proxied) -> None:
+    cluster, proxy = proxied
+    with Load(cluster.url) as load:
+        for _ in range(3):
+            for one, other in (("n1", "n2"), ("n2", "n3"), ("n3", "n1")):
+                load.await_acknowledged(50)
+                proxy.sever(one, other)
+        load.await_acknowledged(100)
+    verify(cluster, load.ledger)
+
+
+def test_roads_are_slow_and_then_a_disk_is_lost(proxied: Proxied) -> None:
+    """What was acknowledged by then is elsewhere too, although it takes long to get there."""
+    cluster, proxy = proxied
+    n1, *others = cluster.nodes
+    with Load(cluster.url, timeout_s=30) as load:
+        load.await_acknowledged(100)
+        for other in others:
+            proxy.slow_down("n1", other.spec.name, 0.1, 0.1)
+            proxy.slow_down(other.spec.name, "n1", 0.1, 0.1)
+        load.await_acknowledged(100)
+        assert load.ledger.in_doubt == load.ledger.refused == 0
+        n1.kill()
+        for other in others:
+            proxy.sever("n1", other.spec.name)  # and lose what was on the way
+    shutil.rmtree(n1.data_dir)
+    n1.start()
+    verify(cluster, load.ledger)

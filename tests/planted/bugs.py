@@ -1,0 +1,569 @@
+"""Planted bugs: small wrong changes of the source that the simulator must catch.
+
+Each is a mistake that somebody could make in earnest: a lost line, a wrong comparison, a
+shortcut that looks as if it saved something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    name: str
+    breaks: str
+    file: str
+    """Relative to the package."""
+    old: str
+    """Occurs exactly once in the file."""
+    new: str
+    seeds: int
+    """Within how many seeds, from 0 on, the simulator must catch it."""
+
+    def plant(self, source: str) -> str:
+        """`source`, the text of the bug's file, with the bug in it."""
+        found = source.count(self.old)
+        if found != 1:
+            raise ValueError(
+                f"wanted the text that {self.name} replaces once in {self.file}, got it {found} "
+                f"times; bring the bug up to date:\n{self.old}"
+            )
+        return source.replace(self.old, self.new)
+
+
+BUGS: Final = (
+    # Values: what a record knows
+    Bug(
+        "latest-timestamp-wins",
+        "a merge keeps only the sibling with the latest timestamp",
+        "model/record.py",
+        "    kept.sort(key=_dot)\n    return Record(join((a.context, b.context)), tuple(kept))",
+        "    kept = sorted(kept, key=_recency)[-1:]\n"
+        "    return Record(join((a.context, b.context)), tuple(kept))",
+        1000,
+    ),
+    Bug(
+        "covers-off-by-one",
+        "a context covers one dot more than it has seen",
+        "model/record.py",
+        "return event.counter >= dot.counter",
+        "return event.counter >= dot.counter - 1",
+        1000,
+    ),
+    Bug(
+        "delete-without-a-dot",
+        "a delete leaves no event in the context, so replicas with the value win the merge",
+        "model/record.py",
+        "return Record(join((record.context, seen, (dot,))), tuple(_kept(record, seen)))",
+        "return Record(join((record.context, seen)), tuple(_kept(record, seen)))",
+        1000,
+    ),
+    Bug(
+        "join-keeps-the-lower-counter",
+        "the join of two contexts forgets what only one of them has seen",
+        "model/record.py",
+        "event.counter > known.counter",
+        "event.counter < known.counter",
+        1000,
+    ),
+    Bug(
+        "write-ignores-its-version",
+        "a write replaces all that its coordinator holds, whatever version it carries",
+        "model/record.py",
+        "    kept = _kept(record, seen)\n",
+        "    kept = _kept(record, record.context)\n",
+        1000,
+    ),
+    Bug(
+        "write-forgets-its-version",
+        "a write leaves out of its context the version it carries",
+        "model/record.py",
+        "return Record(join((record.context, seen, (dot,))), tuple(kept))",
+        "return Record(join((record.context, (dot,))), tuple(kept))",
+        1000,
+    ),
+    Bug(
+        "merge-drops-common-versions",
+        "a merge drops what both sides hold, as if each had replaced the other's",
+        "model/record.py",
+        "if v.dot in dots_of_a or not covers(a.context, v.dot)]",
+        "if not covers(a.context, v.dot)]",
+        1000,
+    ),
+    Bug(
+        "merge-keeps-the-replaced",
+        "a merge keeps versions that the other side has replaced",
+        "model/record.py",
+        "kept = [v for v in a.versions if not covers(b.context, v.dot)]",
+        "kept = [v for v in a.versions if v.dot not in {w.dot for w in b.versions}]",
+        1000,
+    ),
+    Bug(
+        "longer-context-wins",
+        "the record whose context has more entries is taken for the one that knows more",
+        "model/record.py",
+        "    if dominates(a.context, b.context):\n        return a\n",
+        "    if len(a.context) > len(b.context):\n        return a\n",
+        1000,
+    ),
+    # Identity
+    Bug(
+        "same-actor-after-a-crash",
+        "a node that crashed reuses the dots it may have forgotten",
+        "storage/identity.py",
+        "replace(self, incarnation=self.incarnation + 1, counter=0)",
+        "replace(self, counter=self.counter)",
+        1000,
+    ),
+    Bug(
+        "counter-jumps-after-a-crash",
+        "a node that crashed goes on as the same actor, with a counter far ahead",
+        "storage/identity.py",
+        "replace(self, incarnation=self.incarnation + 1, counter=0)",
+        "replace(self, counter=self.counter + 1_000_000)",
+        1000,
+    ),
+    Bug(
+        "counter-restarts-after-a-stop",
+        "an actor goes on after a clean stop, but counts from 0 again",
+        "storage/identity.py",
+        "return msgspec.structs.replace(self, clean=False)",
+        "return msgspec.structs.replace(self, clean=False, counter=0)",
+        1000,
+    ),
+    Bug(
+        "clean-for-ever",
+        "a node that has once stopped in order takes each later crash for such a stop",
+        "storage/identity.py",
+        "return msgspec.structs.replace(self, clean=False)",
+        "return self",
+        1000,
+    ),
+    Bug(
+        "wall-clock-dots",
+        "dots are counted by the wall clock, which jumps back and is read twice in one instant",
+        "replication/site.py",
+        "        self.counter += 1\n",
+        "        self.counter = self.runtime.wall_ms()\n",
+        1000,
+    ),
+    # A node's own store
+    Bug(
+        "ack-before-sync",
+        "a node counts a write as stored before its log is synced",
+        "replication/site.py",
+        "        self.store.put(key, data, done, arg)\n",
+        "        self.store.put(key, data, ignore, None)\n"
+        "        self.runtime.call_soon(done, arg, None)\n",
+        1000,
+    ),
+    Bug(
+        "known-is-taken-for-durable",
+        "a record that is here already is acknowledged at once, though it may not be synced yet",
+        "replication/site.py",
+        "        self.put(key, held, data, done, arg)\n",
+        "        if data == held:\n"
+        "            self.runtime.call_soon(done, arg, None)\n"
+        "        else:\n"
+        "            self.put(key, held, data, done, arg)\n",
+        1000,
+    ),
+    Bug(
+        "failed-store-goes-on",
+        "a node whose disk failed goes on to coordinate writes on what the disk let it keep",
+        "replication/site.py",
+        "if self.store.failed is not None:",
+        "if False:",
+        1000,
+    ),
+    Bug(
+        "overwrite-for-merge",
+        "a replica replaces its record by the one that comes in",
+        "replication/site.py",
+        "merged = merge(incoming, self._decoded(key, held))",
+        "merged = incoming",
+        1000,
+    ),
+    Bug(
+        "op-numbers-restart",
+        "operations are numbered from 0 in each life: an ack for the last life counts in this one",
+        "replication/site.py",
+        "self._last_op = runtime.rng.getrandbits(62)",
+        "self._last_op = 0",
+        5000,
+    ),
+    Bug(
+        "owners-by-asker",
+        "each node puts itself first among a key's owners, so blind writes have many coordinators",
+        "replication/site.py",
+        "owners = preference = placement.owners(partition, replicas)\n",
+        "owners = preference = tuple(\n"
+        "            sorted(placement.owners(partition, replicas), key=self.local.__ne__)\n"
+        "        )\n",
+        1000,
+    ),
+    # Replicas
+    Bug(
+        "replica-acks-before-sync",
+        "a replica acknowledges a write that a crash can still take from it",
+        "replication/replica.py",
+        "        site.merge_in(key, record, self._on_durable, (node, message.op))",
+        "        site.merge_in(key, record, lambda _arg, _error: None, None)\n"
+        "        self._on_durable((node, message.op), None)",
+        1000,
+    ),
+    Bug(
+        "base-not-compared",
+        "a replica stores a write as it is, though it was made from another record than its own",
+        "replication/replica.py",
+        "if message.base == digest(held):",
+        "if message.base:",
+        1000,
+    ),
+    Bug(
+        "refusal-acks",
+        "a replica whose disk failed acknowledges all the same",
+        "replication/replica.py",
+        "self._refuse(node, op, error)\n        elif op:",
+        "self._site.transport.send(node, Wrote(op))\n        elif op:",
+        1000,
+    ),
+    Bug(
+        "anything-is-the-same",
+        "a replica says that it holds the same record whenever it holds any",
+        "replication/replica.py",
+        "if digest(data) == message.digest:",
+        "if data:",
+        1000,
+    ),
+    # Quorums
+    Bug(
+        "tally-counts-twice",
+        "a repeated acknowledgement counts as another replica's",
+        "model/tally.py",
+        "if node in acked or node in self.failed:",
+        "if node in self.failed:",
+        1000,
+    ),
+    Bug(
+        "tally-one-short",
+        "a write is done with one replica less than it needs",
+        "model/tally.py",
+        "if len(acked) >= self.needed:",
+        "if len(acked) >= self.needed - 1:",
+        1000,
+    ),
+    Bug(
+        "failures-count",
+        "replicas that failed count towards the quorum",
+        "model/tally.py",
+        "        failed.append(node)\n",
+        "        failed.append(node)\n"
+        "        self.won = len(failed) + len(self.acked) >= self.needed\n",
+        1000,
+    ),
+    # Time
+    Bug(
+        "deadline-never-fires",
+        "an operation that nobody answers waits for ever",
+        "runtime/deadlines.py",
+        "            self._expire(item)\n",
+        "            pass\n",
+        1000,
+    ),
+    Bug(
+        "timer-not-armed-again",
+        "once a deadline has passed, those behind it in the queue never do",
+        "runtime/deadlines.py",
+        "self._runtime.call_later(max(queue[0][0] - now, 0.0), self._sweep, timeout_ms)",
+        "pass",
+        1000,
+    ),
+    # Forwarding
+    Bug(
+        "forward-sent-twice",
+        "a write is sent to its coordinator twice, and coordinated twice",
+        "replication/forward.py",
+        "        site.transport.send(self._leader, Forward(self._op, request))\n",
+        "        site.transport.send(self._leader, Forward(self._op, request))\n"
+        "        site.transport.send(self._leader, Forward(self._op, request))\n",
+        1000,
+    ),
+    Bug(
+        "lost-forward-is-none",
+        "a forwarded write without an answer is said to have changed nothing",
+        "replication/forward.py",
+        'outcome="unknown"',
+        'outcome="none"',
+        1000,
+    ),
+    # Writes
+    Bug(
+        "short-write-is-none",
+        "a write that reached too few replicas is said to have changed nothing",
+        "replication/write.py",
+        'outcome="unknown"',
+        'outcome="none"',
+        1000,
+    ),
+    Bug(
+        "own-write-counts-at-once",
+        "the coordinator counts itself before its own log is synced",
+        "replication/write.py",
+        'site.put(key, held or b"", data, self._on_stored, node)',
+        'site.put(key, held or b"", data, ignore, None)\n'
+        "                site.runtime.call_soon(self._on_stored, node, None)",
+        1000,
+    ),
+    Bug(
+        "own-failure-counts",
+        "the coordinator counts itself though its store refused the write",
+        "replication/write.py",
+        "            self._tally.fail(node)\n",
+        "            self._tally.ack(node)\n",
+        1000,
+    ),
+    Bug(
+        "refused-write-counts",
+        "a replica that refused a write counts as one that has it",
+        "replication/write.py",
+        "    def on_refused(self, node: int) -> None:\n        self._miss(node)\n",
+        "    def on_refused(self, node: int) -> None:\n        self._tally.ack(node)\n",
+        1000,
+    ),
+    Bug(
+        "no-hint-at-the-deadline",
+        "a replica that did not answer in time is owed no hint",
+        "replication/write.py",
+        "            self._owe(owner)\n        if not self._replied:\n",
+        "        if not self._replied:\n",
+        5000,
+    ),
+    Bug(
+        "no-hint-at-all",
+        "owners that missed a write are owed nothing, and take themselves for settled",
+        "replication/write.py",
+        "            self._hints.add(owner, self._place.key)\n",
+        "            pass\n",
+        5000,
+    ),
+    # Hints
+    Bug(
+        "hint-erased-though-newer",
+        "a hint is erased by the ack of a record that a newer one has followed meanwhile",
+        "replication/hints.py",
+        "if held is not None and digest(held) != sent:",
+        "if held is None:",
+        5000,
+    ),
+    Bug(
+        "hint-dropped-before-its-ack",
+        "a hint is erased when its record has been sent",
+        "replication/hints.py",
+        "        site.transport.send(self._node, Write(self._op, self._key, data))\n",
+        "        site.transport.send(self._node, Write(self._op, self._key, data))\n"
+        "        site.runtime.call_soon(self._end, True)\n",
+        5000,
+    ),
+    Bug(
+        "refused-hint-erased",
+        "a hint is erased though its owner refused the record",
+        "replication/hints.py",
+        "    def on_refused(self, node: int) -> None:\n        self._end(False)\n",
+        "    def on_refused(self, node: int) -> None:\n        self._end(True)\n",
+        5000,
+    ),
+    Bug(
+        "hint-to-the-next-node",
+        "a hint is replayed to another node than the one it names",
+        "replication/hints.py",
+        "        site.transport.send(self._node, Write(",
+        "        others = [n for n in range(len(site.topology.nodes)) if n != site.local]\n"
+        "        other = others[(others.index(self._node) + 1) % len(others)]\n"
+        "        site.transport.send(other, Write(",
+        5000,
+    ),
+    Bug(
+        "never-behind",
+        "nodes tell those that missed writes that they missed none",
+        "replication/hints.py",
+        "Standing(debt.behind)",
+        "Standing(False)",
+        5000,
+    ),
+    Bug(
+        "hints-forgotten-at-start",
+        "a node that restarts does not know what it owes",
+        "replication/hints.py",
+        "        self._recover()\n",
+        "",
+        5000,
+    ),
+    # Sloppy quorums
+    Bug(
+        "hint-counts-as-strict",
+        "the answer of a write does not say that nodes which stand in were counted",
+        "replication/write.py",
+        "replace(self._answer, hinted=hinted)",
+        "replace(self._answer, hinted=0)",
+        1000,
+    ),
+    Bug(
+        "stand-in-read-as-strict",
+        "the answer of a read does not say that nodes which stand in were asked",
+        "replication/read.py",
+        "return sum(node not in place.owners for node in self._answered())",
+        "return 0",
+        1000,
+    ),
+    Bug(
+        "handoff-without-a-hint",
+        "a node that stands in keeps the record, but not whom it is for",
+        "replication/replica.py",
+        "        site.merge_in(key, message.record, ignore, None)\n",
+        "        site.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
+        "        return None\n",
+        1000,
+    ),
+    Bug(
+        "handoff-acked-before-sync",
+        "a node that stands in acknowledges a write that a crash can still take from it",
+        "replication/replica.py",
+        "self._hints.keep(message.owner, key, size, self._on_durable, (node, message.op))",
+        "self._hints.keep(message.owner, key, size, ignore, None)\n"
+        "            self._on_durable((node, message.op), None)",
+        1000,
+    ),
+    Bug(
+        "copy-dropped-while-owed",
+        "a stand-in drops its copy after one owner's ack, though another is owed it too",
+        "replication/hints.py",
+        "        if self.holds(key):\n            return\n",
+        "",
+        5000,
+    ),
+    Bug(
+        "owner-drops-its-copy",
+        "an owner that has replayed a hint drops its own copy, as a stand-in does",
+        "replication/hints.py",
+        "if held is not None and site.local not in site.owners_of(key):",
+        "if held is not None:",
+        1000,
+    ),
+    Bug(
+        "copy-with-own-dots-dropped",
+        "a stand-in drops a copy that lists its own dots; its next dot covers the forgotten ones",
+        "replication/hints.py",
+        "if all(event.actor != self._site.actor for event in decode(key, held).context):",
+        "if decode(key, held):",
+        5000,
+    ),
+    # Reads
+    Bug(
+        "blind-put-in-read-repair",
+        "read repair overwrites what came in since the read",
+        "replication/read.py",
+        "site.merge_in(key, data, ignore, None)",
+        'site.put(key, site.store.get(key) or b"", data, ignore, None)',
+        5000,
+    ),
+    Bug(
+        "last-answer-wins",
+        "a read returns one replica's answer for the merge of all",
+        "replication/read.py",
+        "merged = merge(merged, decode(self._place.key, data))",
+        "merged = decode(self._place.key, data)",
+        1000,
+    ),
+    Bug(
+        "absent-hides",
+        "a read says that a key is absent as soon as one replica lacks it",
+        "replication/read.py",
+        "            if not data:\n                continue\n",
+        "            if not data:\n                return EMPTY\n",
+        1000,
+    ),
+    Bug(
+        "reply-counts-twice",
+        "a repeated reply to a read counts as another replica's",
+        "replication/read.py",
+        "self.ended or node in self._same or node in self._replies",
+        "self.ended or node in self._replies",
+        1000,
+    ),
+    Bug(
+        "read-one-short",
+        "a read ends with one replica less than it needs",
+        "replication/read.py",
+        "if len(self._same) + len(self._replies) >= self._needed:",
+        "if len(self._same) + len(self._replies) >= self._needed - 1:",
+        1000,
+    ),
+    Bug(
+        "no-read-repair",
+        "replicas that a read found stale stay so",
+        "replication/read.py",
+        "        self._repair(merged)\n",
+        "",
+        1000,
+    ),
+    Bug(
+        "deletes-not-repaired",
+        "read repair leaves out records without a live version",
+        "replication/read.py",
+        "if not merged.context:",
+        "if not merged.versions:",
+        1000,
+    ),
+    # Coordination
+    Bug(
+        "stand-in-reads-nothing",
+        "whoever stands in for a key's first owner writes on its own record alone",
+        "replication/coordinator.py",
+        "        return place.owners[0] == self._site.local and self._settled",
+        "        return True or self._settled",
+        5000,
+    ),
+    Bug(
+        "settled-never-withdrawn",
+        "a first owner relies on its own record though a link to another broke meanwhile",
+        "replication/coordinator.py",
+        "    def on_peer_lost(self, node: int) -> None:\n        self._settled.discard(node)\n",
+        "    def on_peer_lost(self, node: int) -> None:\n        pass\n",
+        5000,
+    ),
+    Bug(
+        "delete-asks-nobody",
+        "a delete trusts its coordinator's own record",
+        "replication/coordinator.py",
+        "if isinstance(request, Delete) or request.expect != ANY:",
+        "if request.expect != ANY:",
+        1000,
+    ),
+    Bug(
+        "delete-asks-too-few",
+        "a delete that asked one replica says that nothing is there",
+        "replication/coordinator.py",
+        "to_read = min(max(majority, settings.read), settings.replicas)",
+        "to_read = 1",
+        1000,
+    ),
+    Bug(
+        "precondition-ignored",
+        "If-Match and If-None-Match are not checked",
+        "replication/coordinator.py",
+        "        _check(request, base)\n",
+        "",
+        5000,
+    ),
+    Bug(
+        "read-for-own-record",
+        "a write after a read builds on what was read, not on what came in meanwhile",
+        "replication/coordinator.py",
+        "merge(own[1], read)",
+        "read",
+        5000,
+    ),
+)

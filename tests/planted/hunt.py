@@ -1,0 +1,209 @@
+"""Hunt the planted bugs: is the simulator able to find what it is there to find?
+
+    python tests/planted/hunt.py                       # all bugs; exit code 1 if one escapes
+    python tests/planted/hunt.py --bug tally-one-short # one of them
+
+Each bug is put into a copy of the package, and the simulator is run from that copy, in a
+process of its own, until a check fails. That a seed fails says nothing if it fails without the
+bug too: so the same seeds are run on a copy without any, and all of them must pass.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from bugs import BUGS, Bug
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from kvorum.cli.output import print_table
+
+SOURCE = Path(__file__).parents[2] / "src" / "kvorum"
+_RUN_SEEDS = Path(__file__).with_name("run_seeds.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """The first failed check of a run."""
+
+    seed: int
+    check: str
+    message: str
+
+
+class BrokenRun(Exception):
+    """The simulator itself ended before it had run all seeds."""
+
+
+def first_failure(bug: Bug | None, seeds: int) -> Iterator[Catch | None]:
+    """For each seed in turn what fails on a package with `bug` in it; ends at the first."""
+    with _package(bug) as package, _simulator(package, seeds) as process:
+        assert process.stdout is not None
+        seed = -1
+        for seed, line in enumerate(process.stdout):
+            violations = json.loads(line)
+            if violations:
+                check, _, message = violations[0].partition(": ")
+                yield Catch(seed, check, message)
+                return
+            yield None
+        if seed + 1 < seeds:
+            name = "the unchanged package" if bug is None else bug.name
+            raise BrokenRun(f"wanted {seeds} seeds of {name}, got {seed + 1}; see stderr")
+
+
+@contextmanager
+def _package(bug: Bug | None) -> Iterator[Path]:
+    """A copy of the package, without compiled files, with `bug` in it."""
+    with TemporaryDirectory(prefix="kvorum-planted-") as directory:
+        package = Path(directory, "kvorum")
+        shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+        if bug is not None:
+            file = package / bug.file
+            file.write_text(bug.plant(file.read_text()))
+        yield package
+
+
+@contextmanager
+def _simulator(package: Path, seeds: int) -> Iterator[subprocess.Popen[str]]:
+    environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(_RUN_SEEDS), str(package), str(seeds)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=package.parent
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Hunt:
+    """All bugs of one call, some at a time, with a bar for each that is under way."""
+
+    def __init__(self, bugs: Sequence[Bug], seeds: int | None, progress: Progress) -> None:
+        self.catches: dict[str, Catch | None] = {}
+        self._bugs = bugs
+        self._seeds = seeds
+        self._progress = progress
+
+    def run(self, jobs: int) -> Catch | None:
+        """Hunt them all; returns what fails without any bug, on the seeds that were run."""
+        whole = self._progress.add_task("bugs", total=len(self._bugs))
+        with ThreadPoolExecutor(jobs) as workers:
+            tasks = {workers.submit(self._hunt, bug): bug for bug in self._bugs}
+            for task in as_completed(tasks):
+                self.catches[tasks[task].name] = task.result()
+                self._progress.advance(whole)
+        caught = [catch.seed for catch in self.catches.values() if catch is not None]
+        return self._watch(None, "no bug", 1 + max(caught, default=-1))
+
+    def _hunt(self, bug: Bug) -> Catch | None:
+        return self._watch(bug, bug.name, self._seeds or bug.seeds)
+
+    def _watch(self, bug: Bug | None, name: str, seeds: int) -> Catch | None:
+        bar: TaskID = self._progress.add_task(name, total=seeds)
+        found = None
+        for found in first_failure(bug, seeds):  # noqa: B007 - the last one is what counts
+            self._progress.advance(bar)
+        self._progress.remove_task(bar)
+        return found
+
+
+@click.command()
+@click.option("--bug", "names", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--seeds", type=click.IntRange(min=1), help="For each.  [default: its own number]")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("table", "json", "markdown")),
+    default="table",
+    show_default=True,
+)
+@click.pass_context
+def main(
+    ctx: click.Context, names: tuple[str, ...], seeds: int | None, jobs: int, output: str
+) -> None:
+    """Plant each bug in a copy of kvorum and have the simulator find it.
+
+    Ends with exit code 1 if a bug is not caught, or if the unchanged source fails a check.
+    """
+    bugs = _chosen(names)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        hunt = Hunt(bugs, seeds, progress)
+        unplanted = hunt.run(jobs)
+    _WRITERS[output](bugs, hunt.catches)
+    escaped = [name for name, catch in hunt.catches.items() if catch is None]
+    for name in escaped:
+        click.echo(f"wanted {name} to be caught, but it escaped", err=True)
+    if unplanted is not None:
+        click.echo(
+            f"wanted no failure without a bug, got one at seed {unplanted.seed}: "
+            f"{unplanted.check}: {unplanted.message}; mend that first",
+            err=True,
+        )
+    if escaped or unplanted is not None:
+        ctx.exit(1)
+
+
+def _chosen(names: tuple[str, ...]) -> list[Bug]:
+    known = {bug.name: bug for bug in BUGS}
+    unknown = set(names) - set(known)
+    if unknown:
+        raise click.BadParameter(f"wanted names from {sorted(known)}, got {sorted(unknown)}")
+    return [known[name] for name in names] if names else list(BUGS)
+
+
+def _write_table(bugs: Sequence[Bug], catches: dict[str, Catch | None]) -> None:
+    rows = []
+    for bug in bugs:
+        catch = catches[bug.name]
+        found = ("none", "") if catch is None else (catch.check, str(catch.seed))
+        rows.append((bug.name, bug.breaks, *found, str(bug.seeds)))
+    print_table("planted bugs", ("bug", "breaks", "caught by", "#at seed", "#within"), rows)
+
+
+def _write_json(bugs: Sequence[Bug], catches: dict[str, Catch | None]) -> None:
+    found = []
+    for bug in bugs:
+        catch = catches[bug.name]
+        found.append(
+            {
+                "bug": bug.name,
+                "breaks": bug.breaks,
+                "file": bug.file,
+                "seeds": bug.seeds,
+                "caught": None if catch is None else asdict(catch),
+            }
+        )
+    click.echo(json.dumps(found))
+
+
+def _write_markdown(bugs: Sequence[Bug], catches: dict[str, Catch | None]) -> None:
+    click.echo("| bug | what it breaks | caught by | at seed | within |")
+    click.echo("|---|---|---|---|---|")
+    for bug in bugs:
+        catch = catches[bug.name]
+        check, seed = ("none", "") if catch is None else (f"`{catch.check}`", str(catch.seed))
+        click.echo(f"| {bug.name} | {bug.breaks} | {check} | {seed} | {bug.seeds} |")
+
+
+_WRITERS = {"table": _write_table, "json": _write_json, "markdown": _write_markdown}
+
+
+if __name__ == "__main__":
+    main()

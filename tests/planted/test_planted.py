@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from bugs import BUGS, Bug
+from click.testing import CliRunner
+from hunt import SOURCE, first_failure, main
+
+FAST_SEEDS = 50
+"""Bugs that need no more are hunted here; `hunt.py` hunts all."""
+
+GUIDE = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+
+def named(bug: Bug) -> str:
+    return bug.name
+
+
+def fast() -> list[Bug]:
+    return [bug for bug in BUGS if bug.seeds <= FAST_SEEDS]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=named)
+def test_each_bug_still_applies(bug: Bug) -> None:
+    source = (SOURCE / bug.file).read_text()
+    planted = bug.plant(source)
+    assert ast.dump(ast.parse(planted)) != ast.dump(ast.parse(source))
+    compile(planted, bug.file, "exec")
+
+
+def test_there_are_enough_and_no_two_alike() -> None:
+    assert len(BUGS) >= 20
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+    assert len({(bug.file, bug.plant((SOURCE / bug.file).read_text())) for bug in BUGS}) == len(
+        BUGS
+    )
+
+
+def test_a_bug_whose_text_has_gone_says_so() -> None:
+    bug = Bug("gone", "nothing", "model/tally.py", "no such text", "", 1)
+    with pytest.raises(ValueError, match=r"gone replaces once in model/tally\.py, got it 0 times"):
+        bug.plant((SOURCE / bug.file).read_text())
+
+
+@pytest.mark.parametrize("bug", fast(), ids=named)
+def test_the_simulator_catches(bug: Bug) -> None:
+    caught = [catch for catch in first_failure(bug, bug.seeds) if catch is not None]
+    assert len(caught) == 1
+
+
+def test_the_same_seeds_pass_without_a_bug() -> None:
+    assert list(first_failure(None, FAST_SEEDS)) == [None] * FAST_SEEDS
+
+
+def test_the_command_reports_what_was_caught_where() -> None:
+    bug = min(BUGS, key=lambda bug: bug.seeds)
+    result = CliRunner().invoke(main, ["--bug", bug.name, "-o", "json"])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)
+    assert found["bug"] == bug.name
+    assert found["caught"]["check"]
+    assert 0 <= found["caught"]["seed"] < bug.seeds
+
+
+def test_an_escaped_bug_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    harmless = Bug(
+        "harmless", "nothing", "model/tally.py", "import annotations", "import annotations ", 2
+    )
+    monkeypatch.setattr("hunt.BUGS", (harmless,))
+    result = CliRunner().invoke(main)
+    assert result.exit_code == 1
+    assert "wanted harmless to be caught, but it escaped" in result.stderr
+
+
+def test_the_guide_lists_them_all() -> None:
+    rows = re.findall(r"^\| ([a-z-]+) \| .* \| (\d+) \|$", GUIDE.read_text(), re.MULTILINE)
+    assert rows == [(bug.name, str(bug.seeds)) for bug in BUGS]
