@@ -20,9 +20,11 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from chaos_waiting import eventually
+
 from kvorum.client.entry import ClockEntry, Entry
 from kvorum.client.synchronous import Client
-from kvorum.model.errors import NotFound
+from kvorum.model.errors import KvorumError, NotFound, UnavailableError
 
 Clock = tuple[ClockEntry, ...]
 
@@ -124,14 +126,20 @@ def _is_later(clock: Clock, acknowledged: Clock) -> bool:
 
 
 def read(client: Client, keys: Iterable[str], r: int) -> dict[str, Entry | None]:
-    """What `client` reads from `r` replicas; None where there is nothing."""
-    asked = list(keys)
+    """What `client` reads from `r` replicas, once they all answer; None where there is nothing."""
     entries: dict[str, Entry | None] = {}
-    for key, result in zip(asked, client.get_entries(asked, r=r, timeout=30), strict=True):
-        if isinstance(result, NotFound):
-            entries[key] = None
-        elif isinstance(result, Entry):
-            entries[key] = result
-        else:
-            raise result
+    unread = list(keys)
+
+    def all_read() -> bool:
+        results = client.get_entries(unread, r=r, timeout=30)
+        for key, result in list(zip(unread, results, strict=True)):
+            if isinstance(result, UnavailableError):
+                continue
+            if isinstance(result, KvorumError) and not isinstance(result, NotFound):
+                raise result
+            entries[key] = result if isinstance(result, Entry) else None
+            unread.remove(key)
+        return not unread
+
+    eventually(all_read, f"{r} replicas to answer for every key")
     return entries

@@ -18,7 +18,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from chaos_namespaces import Namespace
@@ -120,14 +120,19 @@ class Proxy:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                far = await _dial(place, address)
-                if far is not None:
-                    task = asyncio.create_task(join((reader, writer), far, there, back))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
-                    await asyncio.wait([task])
+                # Ended with the proxy, it ends well: a cancelled one would be called an error.
+                with suppress(asyncio.CancelledError):
+                    await bridge(reader, writer)
             finally:
                 writer.close()
+
+        async def bridge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if (far := await _dial(place, address)) is None:
+                return
+            task = asyncio.create_task(join((reader, writer), far, there, back))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            await asyncio.wait([task])
 
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))

@@ -153,10 +153,6 @@ def test_a_lost_disk_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
         verify(cluster, load.ledger)
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a node that lost its data coordinates blind writes by what it has left: nothing",
-)
 def test_a_node_that_forgot_makes_no_siblings(tmp_path: Path) -> None:
     keys = [f"key-{n}" for n in range(30)]
     with ServedCluster.of(3, tmp_path / "cluster") as cluster, connect(cluster.url) as client:

@@ -10,7 +10,7 @@ from bugs import BUGS, Bug
 from click.testing import CliRunner
 from hunt import SOURCE, first_failure, main
 
-FAST_SEEDS = 50
+FAST_SEEDS = 20
 """Bugs that need no more are hunted here; `hunt.py` hunts all."""
 
 GUIDE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -20,8 +20,12 @@ def named(bug: Bug) -> str:
     return bug.name
 
 
+def hunted() -> list[Bug]:
+    return [bug for bug in BUGS if not bug.missed]
+
+
 def fast() -> list[Bug]:
-    return [bug for bug in BUGS if bug.seeds <= FAST_SEEDS]
+    return [bug for bug in hunted() if bug.seeds <= FAST_SEEDS]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=named)
@@ -33,7 +37,7 @@ def test_each_bug_still_applies(bug: Bug) -> None:
 
 
 def test_there_are_enough_and_no_two_alike() -> None:
-    assert len(BUGS) >= 20
+    assert len(hunted()) >= 20
     assert len({bug.name for bug in BUGS}) == len(BUGS)
     assert len({(bug.file, bug.plant((SOURCE / bug.file).read_text())) for bug in BUGS}) == len(
         BUGS
@@ -78,4 +82,4 @@ def test_an_escaped_bug_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_guide_lists_them_all() -> None:
     rows = re.findall(r"^\| ([a-z-]+) \| .* \| (\d+) \|$", GUIDE.read_text(), re.MULTILINE)
-    assert rows == [(bug.name, str(bug.seeds)) for bug in BUGS]
+    assert rows == [(bug.name, str(bug.seeds)) for bug in hunted()]

@@ -46,9 +46,9 @@ class Clock:
     def call_later(
         self, delay_s: float, callback: Callable[..., object], *args: Any
     ) -> Cancellable:
-        timer = (self.time + delay_s, next(self._order), lambda: callback(*args))
-        heapq.heappush(self._timers, timer)
-        return _Uncancelled()
+        timer = _Timer(lambda: callback(*args))
+        heapq.heappush(self._timers, (self.time + delay_s, next(self._order), timer.go_off))
+        return timer
 
     def due(self, until: float) -> Callable[[], object] | None:
         if self._timers and self._timers[0][0] <= until:
@@ -81,9 +81,17 @@ class LifeClock:
             callback(*args)
 
 
-class _Uncancelled:
+class _Timer:
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self._cancelled = False
+
+    def go_off(self) -> None:
+        if not self._cancelled:
+            self._callback()
+
     def cancel(self) -> None:
-        raise NotImplementedError("nothing on the stage cancels a timer")
+        self._cancelled = True
 
 
 class Disk:

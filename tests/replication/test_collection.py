@@ -12,7 +12,7 @@ from kvorum.model.request import Answer, Delete, Get, Put, Result
 from kvorum.replication import graveyard
 from kvorum.wire.messages import Forget, Forgettable, Handoff, Message
 
-COLLECTED_S = 300.0
+COLLECTED_S = 170.0
 """Longer than a round, the grace and the asking take together."""
 KEY = place("k")
 
@@ -125,6 +125,39 @@ def test_a_hint_with_the_old_value_blocks() -> None:
     assert holders(stage) == []
 
 
+def test_a_hint_blocks_even_where_it_is_for_the_tombstone() -> None:
+    stage = cluster(5)
+    first, _, last = owners(stage)
+    stand_in = next(node for node in range(5) if node not in owners(stage))
+    deleted(stage)
+    stage.holds.add((stand_in, last))
+    replicator = stage.nodes[stand_in]
+    assert replicator is not None
+    replicator.on_message(first, Handoff(0, KEY, stage.content(first)[KEY], last))
+    stage.wait(COLLECTED_S)
+    assert set(holders(stage)) == {*owners(stage), stand_in}
+    stage.holds.clear()
+    stage.wait(COLLECTED_S)
+    assert holders(stage) == []
+
+
+def test_the_grace_begins_once_all_owners_have_it() -> None:
+    stage = cluster()
+    first, second, last = owners(stage)
+    stage.wait(100)  # rounds before the delete prove nothing
+    stage.ask(first, Put("default", "k", 1, b'"v"'))
+    stage.settle()
+    stage.holds |= {(first, last), (second, last)}
+    stage.ask(first, Delete("default", "k"))
+    stage.wait(100)
+    assert len(holders(stage)) == 3
+    stage.holds.clear()
+    stage.wait(55)
+    assert [record and record.versions for record in (held(stage, n) for n in range(3))] == [()] * 3
+    stage.wait(COLLECTED_S)
+    assert holders(stage) == []
+
+
 def test_a_stand_in_with_another_record_blocks() -> None:
     stage = cluster(5)
     other = next(node for node in range(5) if node not in owners(stage))
@@ -164,13 +197,16 @@ def test_what_is_not_durable_blocks() -> None:
     assert holders(stage) == []
 
 
-def test_a_key_that_was_created_again_is_not_hurt() -> None:
-    class LateOrders(CountingStage):
-        def post(self, sender: int, node: int, message: Message) -> None:
-            if isinstance(message, Forget):
-                self.holds.add((sender, node))
-            super().post(sender, node, message)
+class LateOrders(CountingStage):
+    """A stage on which orders to forget are held back, with all that follows them."""
 
+    def post(self, sender: int, node: int, message: Message) -> None:
+        if isinstance(message, Forget):
+            self.holds.add((sender, node))
+        super().post(sender, node, message)
+
+
+def test_a_key_that_was_created_again_is_not_hurt() -> None:
     stage = LateOrders(3, 3)
     first, second, _ = owners(stage)
     deleted(stage)
@@ -183,10 +219,27 @@ def test_a_key_that_was_created_again_is_not_hurt() -> None:
     stage.settle()
     assert answer(results)
     stage.holds.clear()
-    stage.wait(COLLECTED_S)
+    stage.settle()
     again = {stage.content(node)[KEY] for node in range(3)}
     assert len(again) == 1
     assert [v.value for v in decode(KEY, again.pop()).versions] == [b'"again"']
+
+
+def test_a_later_tombstone_is_not_hurt_by_orders_for_an_earlier_one() -> None:
+    stage = LateOrders(3, 3)
+    first, second, third = owners(stage)
+    deleted(stage)
+    stage.wait(COLLECTED_S)
+    earlier = stage.content(second)[KEY]
+    deleted(stage, "k")
+    stage.holds = {(first, second), (first, third)}
+    later = stage.content(first)[KEY]
+    stage.plant(second, KEY, later)
+    stage.plant(third, KEY, later)
+    assert stage.content(second)[KEY] != earlier
+    stage.holds.clear()
+    stage.settle()
+    assert len(holders(stage)) == 3
 
 
 def test_more_than_can_be_remembered_are_found_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,16 @@ def test_a_run_makes_all_owners_equal_also_of_partitions_of_others() -> None:
     stage.assert_equal_owners()
 
 
+def test_siblings_are_merged_at_once() -> None:
+    stage = CountingStage(2, 2)
+    key = place("k")
+    stage.plant(0, key, made(key, 1))
+    stage.plant(1, key, made(key, 2))
+    begin(stage)
+    stage.settle()
+    stage.assert_equal_owners()
+
+
 def test_a_partition_is_repaired_alone() -> None:
     stage = scattered(3, 200)
     partition = stage.placement.partition(place("k7")[1:9])

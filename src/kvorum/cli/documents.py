@@ -5,6 +5,12 @@ from __future__ import annotations
 import msgspec
 
 
+class StatusHints(msgspec.Struct):
+    pending: int = 0
+    oldest_s: float = 0.0
+    per_second: float = 0.0
+
+
 class StatusNode(msgspec.Struct):
     name: str
     http: str
@@ -15,6 +21,12 @@ class StatusNode(msgspec.Struct):
     host: str = ""
     weight: float = 1.0
     hints_owed: int = 0
+    linked: bool = True
+    state: str = "up"
+    since_ms: int = 0
+    phi: float = 0.0
+    dissenters: list[str] = []
+    hints: StatusHints | None = None
 
 
 class StatusNamespace(msgspec.Struct):
@@ -22,6 +34,7 @@ class StatusNamespace(msgspec.Struct):
     read: int
     write: int
     durability: str
+    quorum: str = "strict"
 
 
 class StatusRounds(msgspec.Struct):
@@ -42,6 +55,7 @@ class Status(msgspec.Struct):
     nodes: list[StatusNode]
     namespaces: dict[str, StatusNamespace]
     anti_entropy: StatusRounds | None = None
+    recovering: bool = False
 
 
 class RingNode(msgspec.Struct):

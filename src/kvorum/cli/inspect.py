@@ -11,7 +11,7 @@ from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.documents import Location, Ring, Status, StatusRounds
+    from kvorum.cli.documents import Location, Ring, Status, StatusNode, StatusRounds
     from kvorum.client.url import Target
 
 _T = TypeVar("_T")
@@ -23,7 +23,9 @@ _T = TypeVar("_T")
 def status(target: Target, output: str) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
-    Hints are writes a node has missed, kept for it by the server that answers.
+    State, since when, and phi (how surprising the node's silence is) are that server's view;
+    "disagree" names the nodes that last told it another. Hints are writes a node has missed,
+    kept for it by the server that answers.
 
     \b
     kvorum status
@@ -102,11 +104,29 @@ def _print_status(status: Status) -> None:
     print_table(
         f"cluster {status.cluster}, epoch {status.epoch}, seen by {status.node} "
         f"(kvorum {status.version}, up {timedelta(seconds=int(status.uptime_s))})",
-        ("node", "state", "http", "peer", "dc", "rack", "host", "#weight", "#hints"),
+        (
+            "node",
+            "state",
+            "since",
+            "#phi",
+            "disagree",
+            "http",
+            "peer",
+            "dc",
+            "rack",
+            "host",
+            "#weight",
+            "#hints",
+            "#oldest",
+            "#hints/s",
+        ),
         [
             (
                 node.name,
-                "up" if node.up else "down",
+                _state(node, status),
+                _moment(node.since_ms),
+                f"{node.phi:.1f}",
+                ", ".join(node.dissenters),
                 node.http,
                 node.peer,
                 node.dc,
@@ -114,15 +134,17 @@ def _print_status(status: Status) -> None:
                 node.host,
                 f"{node.weight:g}",
                 node.hints_owed,
+                f"{node.hints.oldest_s:.0f} s" if node.hints and node.hints.pending else "",
+                f"{node.hints.per_second:.0f}" if node.hints and node.hints.pending else "",
             )
             for node in status.nodes
         ],
     )
     print_table(
         "namespaces",
-        ("namespace", "#replicas", "#read", "#write", "durability"),
+        ("namespace", "#replicas", "#read", "#write", "quorum", "durability"),
         [
-            (name, space.replicas, space.read, space.write, space.durability)
+            (name, space.replicas, space.read, space.write, space.quorum, space.durability)
             for name, space in status.namespaces.items()
         ],
     )
@@ -130,12 +152,25 @@ def _print_status(status: Status) -> None:
         _print_rounds(status.anti_entropy)
 
 
+def _state(node: StatusNode, status: Status) -> str:
+    """As the answering server sees it. A node may live and yet have no link to that server."""
+    if node.name == status.node:
+        return "recovering" if status.recovering else "up"
+    if node.state == "up" and not node.up:
+        return "down" if node.linked else "no link"
+    return node.state
+
+
+def _moment(wall_ms: int) -> str:
+    if not wall_ms:
+        return ""
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(" ", "seconds")
+
+
 def _print_rounds(rounds: StatusRounds) -> None:
     oldest = "not yet"
     if rounds.oldest_round_ms is not None:
-        oldest = datetime.fromtimestamp(rounds.oldest_round_ms / 1000, UTC).isoformat(
-            " ", "seconds"
-        )
+        oldest = _moment(rounds.oldest_round_ms)
     print_table(
         "replicas compared",
         ("#partitions", "#compared", "all compared since", "#records repaired"),

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kvorum import __version__
+from kvorum.cluster.membership import MemberView
 from kvorum.model.placement import Placement
 from kvorum.model.record import Context, Record, dominates, join
 from kvorum.model.ring import token_counts
@@ -50,23 +51,33 @@ class Overview:
             "node": topology.nodes[self._local].name,
             "version": __version__,
             "uptime_s": round(self._runtime.now() - self._began, 3),
-            "nodes": [self._node(node) for node in range(len(topology.nodes))],
+            "nodes": [self._node(member) for member in self._replicator.members()],
             "namespaces": {
                 name: msgspec.structs.asdict(settings)
                 for name, settings in topology.namespaces.items()
             },
+            "recovering": self._replicator.recovering,
             "operations": self._replicator.under_way,
             "anti_entropy": self._replicator.anti_entropy(),
             "counters": self._replicator.counters(),
+            "membership": self._replicator.membership_counters(),
         }
 
-    def _node(self, node: int) -> dict[str, Any]:
-        spec = self._topology.nodes[node]
+    def _node(self, member: MemberView) -> dict[str, Any]:
+        node, names = member.node, self._topology.nodes
+        linked = self._is_up(node)
         return {
-            **msgspec.structs.asdict(spec),
-            "up": self._is_up(node),
+            **msgspec.structs.asdict(names[node]),
+            "up": linked and member.state == "up",
+            "linked": linked,
+            "state": member.state,
+            "since_ms": member.since_ms,
+            "phi": round(member.phi, 2),
+            "last_active_ms": member.last_active_ms,
+            "dissenters": [names[other].name for other in member.dissenters],
             "self": node == self._local,
             "hints_owed": self._replicator.hints_owed(node),
+            "hints": self._replicator.hints(node),
         }
 
     def _is_up(self, node: int) -> bool:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
+from kvorum.cluster.settings import MembershipSettings
 from kvorum.model.errors import KvorumError
 from kvorum.model.placement import Placement
 from kvorum.model.request import Failure, Listing, Request, Result
@@ -58,6 +62,7 @@ class Replicator:
         transport: Transport,
         *,
         fresh: bool = False,
+        membership: MembershipSettings = DEFAULTS,
     ) -> None:
         """`fresh`: the node's data directory is new, and it joins a cluster that may not be."""
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
@@ -70,6 +75,9 @@ class Replicator:
             self._site, self._replica, self._hints, self._anti_entropy.rounds
         )
         self._walk = Walk(self._site, self._replica, self._on_records)
+        self._membership = Membership(
+            len(topology.nodes), local, runtime, transport, self._on_availability, membership
+        )
         self.repairs = Repairs(self._site, self._anti_entropy)
         self.submit: Callable[[Request, Callable[[Result], object]], None] = (
             self._coordinator.submit
@@ -87,6 +95,7 @@ class Replicator:
             Page: self._on_page,
             Refused: self._on_refused,
             Forwarded: self._on_forwarded,
+            **self._membership.handlers,
             **self._anti_entropy.handlers,
             **self.repairs.handlers,
             **self._collection.handlers,
@@ -95,12 +104,15 @@ class Replicator:
     def start(self) -> None:
         """Greet every peer, so that links open and each side learns its standing."""
         self._announce_all()
+        if len(self._site.topology.nodes) > 1:
+            self._membership.start()
         self._walk.start()
         self._anti_entropy.start()
         self._collection.start()
 
     def stop(self) -> None:
         """Let go of everything under way, so that the store can be closed."""
+        self._membership.stop()
         self._hints.stop()
         self._walk.stop()
         self._anti_entropy.stop()
@@ -138,6 +150,18 @@ class Replicator:
     def recovering(self) -> bool:
         return self._site.recovering
 
+    def members(self) -> list[MemberView]:
+        """How this node sees the others."""
+        return self._membership.view()
+
+    @property
+    def suspects(self) -> set[int]:
+        """The nodes that this one takes to be down."""
+        return self._site.suspects
+
+    def membership_counters(self) -> dict[str, int]:
+        return msgspec.structs.asdict(self._membership.counters)
+
     @property
     def under_way(self) -> int:
         return len(self._site.operations)
@@ -152,12 +176,17 @@ class Replicator:
     def hints_owed(self, node: int) -> int:
         return self._hints.owed(node)
 
+    def hints(self, node: int) -> dict[str, Any]:
+        """What is owed to `node`, since when, and how fast it goes there."""
+        return self._hints.status(node)
+
     # From the network
 
     def on_message(self, node: int, message: Message) -> None:
         self._handlers[type(message)](node, message)
 
     def on_peer_up(self, node: int) -> None:
+        self._membership.heard(node)
         self._hints.announce(node)
         self._anti_entropy.on_peer_up(node)
 
@@ -167,6 +196,20 @@ class Replicator:
 
     def on_peer_lost(self, node: int) -> None:
         self._coordinator.on_peer_lost(node)
+        self._abandon(node)
+
+    def _on_availability(self, node: int) -> None:
+        """Membership thinks otherwise of `node` than before."""
+        if self._membership.is_available(node):
+            self._site.suspects.discard(node)
+            self._hints.announce(node)
+            self._anti_entropy.on_peer_up(node)
+        else:
+            self._site.suspects.add(node)
+            self._abandon(node)
+
+    def _abandon(self, node: int) -> None:
+        """Nothing under way waits for `node` any longer."""
         for operation in list(self._site.operations.values()):
             operation.on_peer_lost(node)
 

@@ -69,7 +69,7 @@ class Client:
         self._node = 0
         self._submitting = False
         self._ran_s = 0.0
-        self._calm_at: int | None = None
+        self._calm_at: tuple[int, int] | None = None
         self._then: Callable[[Operation, Basis | None], object]
         self._give_up: Timer
         world.when_down(self._on_down)
@@ -86,7 +86,7 @@ class Client:
         operation = self._begin(wish)
         self._current, self._node, self._then = operation, node, then
         self._ran_s = world.runtime(node).ran_s()
-        self._calm_at = world.links.changes if world.links.whole() else None
+        self._calm_at = world.views()
         world.trace.note(f"client > n{node} {operation}")
         after = world.scheduler.after
         after(0.0, world.runtime(node), self._submit, operation, wish.request(operation.value))
@@ -117,7 +117,7 @@ class Client:
         if operation is not self._current:
             return
         operation.hasty = self._submitting
-        operation.calm = self._calm_at == self._world.links.changes
+        operation.calm = self._calm_at is not None and self._calm_at == self._world.views()
         operation.ended = self._world.scheduler.now
         # A node that stands still cannot keep a deadline: only the time it ran counts.
         ran_s = self._world.runtime(self._node).ran_s() - self._ran_s

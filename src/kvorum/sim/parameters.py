@@ -79,6 +79,8 @@ class Parameters:
     """Probability that an acknowledged write has owners of its key killed at once."""
     power_failure: bool = False
     """All nodes crash at once when the faults end."""
+    heartbeat_s: float = 1.0
+    """How often nodes gossip; all other times of membership are in proportion."""
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""
 
@@ -140,6 +142,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         down_max=rng.randint(1, size),
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
         power_failure=not faultless and rng.random() < 0.5,
+        heartbeat_s=stream(seed, "heartbeat").choice((0.05, 0.2, 1.0)),
         wipe_after_s=wipe_after_s,
     )
 

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
+from kvorum.cluster.membership import DEFAULTS
+from kvorum.cluster.settings import MembershipSettings
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
@@ -77,6 +81,7 @@ class World:
         "_ack_listeners",
         "_disk_rng",
         "_down_listeners",
+        "_membership",
         "_parameters",
         "_placement",
         "clock_offsets_ms",
@@ -102,6 +107,7 @@ class World:
         self.links = Links(self.network, stream(seed, "links"), self.trace, nodes)
         self.topology = _topology(parameters)
         self._placement = Placement(self.topology)
+        self._membership = _faster(parameters.heartbeat_s)
         self._disk_rng = stream(seed, "disks")
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
@@ -137,6 +143,7 @@ class World:
             store,
             transport,
             fresh=node in self.wiped and identity.incarnation == 1,
+            membership=self._membership,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         self.lives[node] = Life(replicator, runtime, store)
@@ -231,6 +238,21 @@ class World:
     def settings(self) -> NamespaceSettings:
         return self.topology.namespaces[DEFAULT_NAMESPACE]
 
+    def views(self) -> tuple[int, int] | None:
+        """What changes whenever some node changes its mind about another; None while they are not
+        all connected and of one mind about all that are up.
+        """
+        lives = [life.replicator for life in self.lives if life is not None]
+        counters = [replicator.membership_counters() for replicator in lives]
+        changes = sum(c["suspicions"] + c["refutations"] for c in counters)
+        if not self.links.whole() or any(self._suspects(replicator) for replicator in lives):
+            return None
+        return self.links.changes, changes
+
+    def _suspects(self, replicator: Replicator) -> bool:
+        """True if `replicator` suspects a node that is up."""
+        return any(self.lives[node] is not None for node in replicator.suspects)
+
     # For whoever looks inside
 
     def owners(self, key: str) -> tuple[int, ...]:
@@ -254,6 +276,16 @@ class World:
         partition = self._placement.partition(token)
         owners = self._placement.owners(partition, self._parameters.replicas)
         return storage_key(token, DEFAULT_NAMESPACE, data), owners
+
+
+def _faster(heartbeat_s: float) -> MembershipSettings:
+    """The defaults, if hearts beat so often."""
+    times = {
+        field: getattr(DEFAULTS, field) * heartbeat_s / DEFAULTS.interval_s
+        for field in DEFAULTS.__struct_fields__
+        if field.endswith("_s")
+    }
+    return msgspec.structs.replace(DEFAULTS, **times)
 
 
 def _topology(parameters: Parameters) -> Topology:
