@@ -81,7 +81,7 @@ class Node:
             runtime,
             store,
             network,
-            fresh=directory.fresh,
+            past=directory.past,
         )
         self._parts.callback(self._close_store, store, directory, replicator)
 

@@ -11,7 +11,6 @@ from stage import Stage
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.record import EMPTY, JSON, Event, decode, encode, write
-from kvorum.model.request import Put
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.site import ignore
 from kvorum.wire.messages import (
@@ -141,12 +140,13 @@ def test_writes_during_the_rebuild_are_counted_once() -> None:
     stage.restart(1)
     stage.settle()
     stage.restart(0)
-    answers = []
-    for i in range(0, 6000, 7):  # some replace, some are new; behind and ahead of the walk
-        answers.append(stage.ask(i % 2, Put("default", f"k{i}", JSON, b'"w"')))
+    for i in range(0, 6000, 70):  # some replace, some are new; behind and ahead of the walk
+        key = place(f"k{i}")
+        for replicator in stage.nodes:
+            assert replicator is not None
+            replicator.on_message(1, Write(0, key, made(key, 2)))
         stage.step()
     stage.settle()
-    assert all(answers)
     stage.reset()
     stage.wait(A_PASS_S)
     assert stage.sent["Compare"] >= 2
@@ -160,7 +160,7 @@ def test_an_empty_replica_is_filled() -> None:
         stage.disks[0].durable[key] = made(key, 1)
     stage.kill(0)
     stage.restart(0)
-    stage.wait(A_PASS_S)
+    stage.wait(10)
     assert len(stage.content(1)) == 2000
     stage.assert_equal_owners()
 
@@ -191,6 +191,29 @@ def test_a_peer_that_vanishes_ends_the_exchange() -> None:
     stage.mend(0, 1)
     stage.wait(10)
     stage.assert_equal_owners()
+
+
+def test_after_stop_nothing_touches_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = CountingStage(2, 2)
+    for i in range(20):
+        stage.plant(1, place(f"k{i}"), made(place(f"k{i}"), 1))
+    stage.disks[0].held = True
+    stage.wait(2)
+    assert "Have" in stage.sent
+    replicator = stage.nodes[0]
+    assert replicator is not None
+    replicator.stop()
+    stage.nodes[0] = None
+
+    def closed(*_: object) -> None:
+        raise AssertionError("the store is closed")
+
+    for method in ("get", "put", "delete", "scan"):
+        monkeypatch.setattr(stage.disks[0], method, closed)
+    stage.disks[0].held = False
+    stage.clock.call_soon(stage.disks[0].sync)
+    stage.wait(A_PASS_S)
+    assert replicator.under_way == 0
 
 
 def test_a_damaged_record_is_replaced_by_the_sound_one() -> None:

@@ -226,20 +226,15 @@ def test_a_key_that_was_created_again_is_not_hurt() -> None:
 
 
 def test_a_later_tombstone_is_not_hurt_by_orders_for_an_earlier_one() -> None:
-    stage = LateOrders(3, 3)
-    first, second, third = owners(stage)
+    stage = cluster()
+    first, second, _ = owners(stage)
     deleted(stage)
-    stage.wait(COLLECTED_S)
-    earlier = stage.content(second)[KEY]
-    deleted(stage, "k")
-    stage.holds = {(first, second), (first, third)}
-    later = stage.content(first)[KEY]
-    stage.plant(second, KEY, later)
-    stage.plant(third, KEY, later)
-    assert stage.content(second)[KEY] != earlier
-    stage.holds.clear()
-    stage.settle()
-    assert len(holders(stage)) == 3
+    earlier = digest(stage.content(second)[KEY])
+    deleted(stage)
+    replicator = stage.nodes[second]
+    assert replicator is not None
+    replicator.on_message(first, Forget([(KEY, earlier)]))
+    assert held(stage, second) is not None
 
 
 def test_more_than_can_be_remembered_are_found_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Event, Record, merge
 from kvorum.model.tally import Tally
-from kvorum.replication import coordinator, read, site, write
+from kvorum.replication import anti_entropy, coordinator, read, site, write
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.network import Conditions
 from kvorum.sim.parameters import FAULT_KINDS, Mix, Parameters, draw
@@ -184,6 +184,8 @@ def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(read.ReadOperation, "_repair", skip)
+    # Rounds would soon repair what reads leave.
+    monkeypatch.setattr(anti_entropy.AntiEntropy, "start", lambda self: None)
 
 
 def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:

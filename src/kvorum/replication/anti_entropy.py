@@ -1,9 +1,9 @@
 """Anti-entropy: every owner compares the partitions it owns with each other owner, for ever.
 
 With each peer there is at most one exchange under way. Passes over all that the two share
-begin `INTERVAL_S` or more after the last one ended; soon after a link came up; and a little
-later where one failed, as the peer may still be building its trees. What is asked for by
-`repair` waits in the same queue and goes before the next pass.
+begin an interval (`upkeep.py`) or more after the last one ended; soon after a link came up;
+and a little later where one failed, as the peer may still be building its trees. What is
+asked for by `repair` waits in the same queue and goes before the next pass.
 
     beat, once a second     for each peer that is up, idle and due: a pass
     pass                    one exchange for each number of replicas
@@ -31,7 +31,6 @@ from kvorum.wire.messages import (
     Unlike,
 )
 
-INTERVAL_S: Final = 60.0
 _BEAT_S: Final = 1.0
 _SOON_S: Final = 1.0
 _AGAIN_S: Final = 5.0
@@ -56,6 +55,7 @@ class _Peer:
 
 class AntiEntropy:
     __slots__ = (
+        "_interval_s",
         "_on_compared",
         "_peers",
         "_repairs",
@@ -67,7 +67,11 @@ class AntiEntropy:
     )
 
     def __init__(
-        self, site: Site, replica: Replica, on_compared: Callable[[int, float], object]
+        self,
+        site: Site,
+        replica: Replica,
+        on_compared: Callable[[int, float], object],
+        interval_s: float,
     ) -> None:
         """`on_compared(node, began)`: all that `node` and this node share is equal, but for
         writes since the monotonic time `began`.
@@ -75,6 +79,7 @@ class AntiEntropy:
         self._site = site
         self._stock = Stock(site, replica)
         self._on_compared = on_compared
+        self._interval_s = interval_s
         self._stopped = False
         self.rounds = Rounds(site)
         now = site.runtime.now()
@@ -156,7 +161,7 @@ class AntiEntropy:
         tasks = [Task(n, partitions) for n, partitions in shared.items() if partitions]
         began = self._site.runtime.now()
         peer.left, peer.sound = len(tasks), True
-        peer.due = began + INTERVAL_S
+        peer.due = began + self._interval_s
 
         def done(exchange: Exchange) -> None:
             peer.left -= 1
@@ -171,7 +176,7 @@ class AntiEntropy:
         runtime = self._site.runtime
         if peer.sound:
             # Not all nodes at the same time, for ever.
-            peer.due = runtime.now() + INTERVAL_S * runtime.rng.uniform(1.0, 1.25)
+            peer.due = runtime.now() + self._interval_s * runtime.rng.uniform(1.0, 1.25)
             self._on_compared(peer.node, began)
         else:
             peer.due = runtime.now() + _AGAIN_S

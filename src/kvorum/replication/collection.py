@@ -6,7 +6,7 @@ when no older version is left anywhere: not by age. The first owner of a key see
     seen        the tombstone is written, or found by a walk over the store
     agreed      in a round that began later, every other owner was found to hold the same,
                 or was made to (`rounds.py`)
-    aged        since then it has been the same for GRACE_S
+    aged        since then it has been the same for a while, the grace (`upkeep.py`)
     asked       every node of the cluster is asked, and none objects
     forgotten   each node drops the tombstone, if it is still the same there
 
@@ -16,7 +16,7 @@ Why each of these is needed:
                              would bring it back to the others in the next round
     aged since agreed        a message with the old version may be on its way, or a read may
                              have got it before that owner had the tombstone, and write it
-                             back as a repair; GRACE_S is longer than messages live
+                             back as a repair; the grace is longer than messages live
     every node answers       a node that is away may hold a hint with the old version, or be
                              an owner whose disk forgot the tombstone
       no hint for the key    when replayed, it would bring what its node holds
@@ -54,7 +54,6 @@ from kvorum.replication.walk import Walk
 from kvorum.replication.write import WriteOperation
 from kvorum.wire.messages import Entries, Forget, Forgettable, Message, Objections, Refused
 
-GRACE_S: Final = 60.0
 _BEAT_S: Final = 2.0
 _LOOKED_AT_MAX: Final = 1024
 """Tombs in one beat."""
@@ -82,7 +81,7 @@ class Collection:
         replica: Replica,
         hints: Hints,
         rounds: Rounds,
-        grace_s: float = GRACE_S,
+        grace_s: float,
     ) -> None:
         self._site = site
         self._replica = replica

@@ -25,7 +25,9 @@ instead: it has missed more than is noted, and only a full comparison can settle
 
 A node that missed writes must not replace, by a blind write, versions it never saw. So each
 side of a fresh link tells the other its standing: `behind` while it holds hints or a mark for
-it. A node counts as settled with a peer once that peer has said that it is not behind.
+it. A node counts as settled with a peer once that peer has said that it is not behind. A node
+that crashed may have forgotten notes that were not synced; so it calls all others behind until
+it has compared with them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from typing import Any, Final
 
 from kvorum.model.errors import Overloaded
 from kvorum.model.record import decode, digest
-from kvorum.replication.site import Site, ignore
+from kvorum.replication.site import Past, Site, ignore
 from kvorum.storage.store import Done
 from kvorum.wire.messages import Standing, Write
 
@@ -57,11 +59,13 @@ class _Debt:
         "cursor",
         "lost",
         "marked",
+        "met",
         "missed_at",
         "pending",
         "per_second",
         "replaying",
         "since_ms",
+        "unsure",
     )
 
     def __init__(self) -> None:
@@ -70,6 +74,8 @@ class _Debt:
         """When the oldest note was made, or an older one that is gone."""
         self.marked = False
         self.lost = False
+        self.unsure = False
+        self.met = False
         self.missed_at = 0.0
         """When the node last missed something that is not noted; monotonic."""
         self.replaying = False
@@ -78,7 +84,7 @@ class _Debt:
 
     @property
     def behind(self) -> bool:
-        return self.pending > 0 or self.marked
+        return self.pending > 0 or self.marked or self.unsure
 
 
 class Hints:
@@ -86,12 +92,15 @@ class Hints:
 
     __slots__ = ("_debts", "_handoff_bytes", "_site", "_stopped")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, past: Past) -> None:
         self._site = site
         self._debts = [_Debt() for _ in site.topology.nodes]
         self._handoff_bytes = 0
         self._stopped = False
         self._recover()
+        if past == "crashed":
+            for node in site.partners():
+                self._debts[node].unsure = True
 
     # What is owed
 
@@ -167,6 +176,9 @@ class Hints:
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""
         debt = self._debts[node]
+        if debt.unsure:
+            debt.unsure = False
+            self.announce(node)
         if debt.marked and debt.missed_at < began:
             debt.marked = debt.lost = False
             self._site.store.delete(self._mark(node), ignore, None)
@@ -198,10 +210,16 @@ class Hints:
             return
         debt = self._debts[node]
         behind = debt.behind or self._site.recovering
-        self._site.transport.send(node, Standing(behind, debt.lost))
+        lost = debt.lost if debt.met or debt.lost else None
+        self._site.transport.send(node, Standing(behind, lost))
         if debt.pending and not debt.replaying and self._site.is_up(node):
             debt.replaying = True
             self._site.runtime.call_soon(self._replay, node)
+
+    def on_peer_up(self, node: int) -> None:
+        """It has been introduced: if it is another one than it was, `mark_lost` has been called."""
+        self._debts[node].met = True
+        self.announce(node)
 
     def stop(self) -> None:
         """Replay no more; the notes stay for the node's next life."""
@@ -369,7 +387,7 @@ class _HintedWrite:
     def on_wrote(self, node: int) -> None:
         self._end(True)
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
         self._end(False)
 
     def on_peer_lost(self, node: int) -> None:

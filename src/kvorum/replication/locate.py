@@ -51,7 +51,7 @@ class LocateOperation:
             self._held[node] = None
         self._settle(node)
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
         self._settle(node)
 
     def on_peer_lost(self, node: int) -> None:

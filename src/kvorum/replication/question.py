@@ -46,7 +46,7 @@ class Question:
     def on_have(self, node: int, data: bytes) -> None:
         self.on_reply(node, Have(self.op, data))
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
         self.on_peer_lost(node)
 
     def on_peer_lost(self, node: int) -> None:

@@ -27,6 +27,7 @@ class ReadOperation:
     __slots__ = (
         "_asked",
         "_began",
+        "_damaged",
         "_data",
         "_failed",
         "_needed",
@@ -52,6 +53,8 @@ class ReadOperation:
         self._began = 0.0
         self._asked: list[int] = []
         self._failed: list[int] = []
+        # Replicas that found their own record damaged: the merged one is to replace it.
+        self._damaged: list[int] = []
         # What this replica holds, and who confirmed to hold the same.
         self._data = b""
         self._record = EMPTY
@@ -119,8 +122,8 @@ class ReadOperation:
         """This node is no owner, and came to stand in for one while the read was under way."""
         try:
             data = self._site.read_bytes(self._place.key)
-        except StorageError:
-            self.on_refused(self._site.local)
+        except StorageError as error:
+            self.on_refused(self._site.local, error.code)
         else:
             self.on_have(self._site.local, data)
 
@@ -139,7 +142,9 @@ class ReadOperation:
                 self._replies[node] = data
             self._settle()
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
+        if code == CorruptRecord.code and self._is_news(node):
+            self._damaged.append(node)
         self._lose(node)
 
     def on_peer_lost(self, node: int) -> None:
@@ -199,9 +204,12 @@ class ReadOperation:
             got = self._answered()
             error = self._site.too_few("read from", self._needed, got, self._place.owners)
             self._end(Failure.of(error))
+            if self._damaged:
+                # What others hold, few as they are, is better than damage. A merge never harms.
+                self._repair(self._merged())
 
     def _finish(self) -> None:
-        if not self._replies and not self._failed:
+        if not self._replies and not self._failed:  # nor damaged: those have failed too
             self._end(Answer(self._record, hinted=self._hinted()))
             return
         merged = self._merged()
@@ -237,7 +245,8 @@ class ReadOperation:
         stale = [node for node, held in self._replies.items() if held != data]
         if data != self._data:
             stale += self._same
-        if site.local in self._failed:
+        stale += self._damaged
+        if site.local in self._failed and site.local not in stale:
             stale.append(site.local)  # damaged, or still recovering
         for node in stale:
             if node not in self._place.owners:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.replication.site import Site, ignore
+from kvorum.replication.site import Past, Site, ignore
 
 _NOTE: Final = b"r"
 _LOST: Final = b"lost"
@@ -31,8 +31,7 @@ _LOST: Final = b"lost"
 class Recovery:
     __slots__ = ("_began", "_compared", "_lost", "_on_end", "_partners", "_site", "_vouched")
 
-    def __init__(self, site: Site, fresh: bool, on_end: Callable[[], object]) -> None:
-        """`fresh`: the data directory is new."""
+    def __init__(self, site: Site, past: Past, on_end: Callable[[], object]) -> None:
         self._site = site
         self._on_end = on_end
         self._began = site.runtime.now()
@@ -40,14 +39,14 @@ class Recovery:
         self._compared: set[int] = set()
         note = site.store.get(_NOTE)
         self._lost = note == _LOST
-        site.recovering = len(site.topology.nodes) > 1 and (fresh or note is not None)
-        self._partners = _partners(site) if site.recovering else set()
+        site.recovering = len(site.topology.nodes) > 1 and (past == "fresh" or note is not None)
+        self._partners = site.partners() if site.recovering else set()
         if site.recovering and note is None:
             site.store.put(_NOTE, b"", ignore, None)
 
-    def on_standing(self, node: int, lost: bool) -> None:
+    def on_standing(self, node: int, lost: bool | None) -> None:
         """What `node` says of this one: whether it knew another node of this name."""
-        if not self._site.recovering:
+        if not self._site.recovering or lost is None:
             return
         if lost and not self._lost:
             self._lost = True
@@ -68,15 +67,3 @@ class Recovery:
         self._site.recovering = False
         self._site.store.delete(_NOTE, ignore, None)
         self._on_end()
-
-
-def _partners(site: Site) -> set[int]:
-    """The nodes that own some partition together with this one."""
-    counts = {settings.replicas for settings in site.topology.namespaces.values()}
-    partners: set[int] = set()
-    for replicas in counts:
-        for partition in range(site.topology.partitions):
-            owners = site.placement.owners(partition, replicas)
-            if site.local in owners:
-                partners.update(owners)
-    return partners - {site.local}

@@ -28,7 +28,9 @@ from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
-from kvorum.replication.site import Place, Site
+from kvorum.replication.site import Past, Place, Site
+from kvorum.replication.upkeep import DEFAULTS as UPKEEP
+from kvorum.replication.upkeep import Upkeep
 from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
@@ -61,18 +63,20 @@ class Replicator:
         store: Store,
         transport: Transport,
         *,
-        fresh: bool = False,
+        past: Past = "clean",
         membership: MembershipSettings = DEFAULTS,
+        upkeep: Upkeep = UPKEEP,
     ) -> None:
-        """`fresh`: the node's data directory is new, and it joins a cluster that may not be."""
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
-        self._hints = Hints(self._site)
-        self._recovery = Recovery(self._site, fresh, self._announce_all)
+        self._hints = Hints(self._site, past)
+        self._recovery = Recovery(self._site, past, self._announce_all)
         self._replica = Replica(self._site, self._hints)
         self._coordinator = Coordinator(self._site, self._hints)
-        self._anti_entropy = AntiEntropy(self._site, self._replica, self._on_compared)
+        self._anti_entropy = AntiEntropy(
+            self._site, self._replica, self._on_compared, upkeep.interval_s
+        )
         self._collection = Collection(
-            self._site, self._replica, self._hints, self._anti_entropy.rounds
+            self._site, self._replica, self._hints, self._anti_entropy.rounds, upkeep.grace_s
         )
         self._walk = Walk(self._site, self._replica, self._on_records)
         self._membership = Membership(
@@ -187,7 +191,7 @@ class Replicator:
 
     def on_peer_up(self, node: int) -> None:
         self._membership.heard(node)
-        self._hints.announce(node)
+        self._hints.on_peer_up(node)
         self._anti_entropy.on_peer_up(node)
 
     def on_peer_replaced(self, node: int, done: Done, arg: Any) -> None:
@@ -235,35 +239,33 @@ class Replicator:
             if node != self._site.local:
                 self._hints.announce(node)
 
-    # Replies find their operation by number; one that has ended is no longer filed, and a
-    # late or repeated reply to it means nothing.
+    # Replies find their operation by number. One that has ended is no longer filed, and a late or
+    # repeated reply to it means nothing; nor does one of a kind that the operation never asked for.
 
     def _on_wrote(self, node: int, message: Wrote) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_wrote(node)
+        take = getattr(self._site.operations.get(message.op), "on_wrote", _stray)
+        take(node)
 
     def _on_same(self, node: int, message: Same) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_same(node)
+        take = getattr(self._site.operations.get(message.op), "on_same", _stray)
+        take(node)
 
     def _on_have(self, node: int, message: Have) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_have(node, message.record)
+        take = getattr(self._site.operations.get(message.op), "on_have", _stray)
+        take(node, message.record)
 
     def _on_page(self, node: int, message: Page) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_page(node, message)
+        take = getattr(self._site.operations.get(message.op), "on_page", _stray)
+        take(node, message)
 
     def _on_refused(self, node: int, message: Refused) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_refused(node)
+        take = getattr(self._site.operations.get(message.op), "on_refused", _stray)
+        take(node, message.code)
 
     def _on_forwarded(self, node: int, message: Forwarded) -> None:
-        operation = self._site.operations.get(message.op)
-        if operation is not None:
-            operation.on_forwarded(message.result)
+        take = getattr(self._site.operations.get(message.op), "on_forwarded", _stray)
+        take(message.result)
+
+
+def _stray(*_reply: object) -> None:
+    """Nobody waits for this reply."""

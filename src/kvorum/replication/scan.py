@@ -167,7 +167,7 @@ class ScanOperation:
     def _full(self) -> bool:
         return len(self._entries) >= self._limit or self._bytes >= ANSWER_BYTES_MAX
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
         self.on_peer_lost(node)
 
     def on_peer_lost(self, node: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from kvorum.model.errors import CorruptRecord, NamespaceNotFound, QuorumError, StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
@@ -34,6 +34,10 @@ class Operation(Protocol):
     def on_deadline(self) -> None: ...
 
     def on_peer_lost(self, node: int) -> None: ...
+
+
+Past = Literal["clean", "crashed", "fresh"]
+"""How a node's last life ended; fresh: its data directory is new, though its name may not be."""
 
 
 class Place:
@@ -164,6 +168,16 @@ class Site:
         placement = self.placement
         return placement.owners(placement.partition(key[1:9]), settings.replicas)
 
+    def partners(self) -> set[int]:
+        """The nodes that own some partition together with this one."""
+        partners: set[int] = set()
+        for replicas in {settings.replicas for settings in self.topology.namespaces.values()}:
+            for partition in range(self.topology.partitions):
+                owners = self.placement.owners(partition, replicas)
+                if self.local in owners:
+                    partners.update(owners)
+        return partners - {self.local}
+
     def leads(self, key: bytes) -> bool:
         """True if this node is the first owner of the storage key `key`."""
         return self.owners_of(key)[:1] == (self.local,)
@@ -208,7 +222,7 @@ class Site:
         """
         try:
             incoming = decode(key, data)
-            held = self.store.get(key) or b""
+            held = self._held(key)
             merged = merge(incoming, self._decoded(key, held))
         except StorageError as error:
             self.runtime.call_soon(done, arg, error)
@@ -228,6 +242,17 @@ class Site:
         """Forget the record at `key`, which is `held`."""
         self.trees.replace(key, held, b"")
         self.store.delete(key, done, arg)
+
+    def _held(self, key: bytes) -> bytes:
+        """What is there; nothing if the engine finds the file damaged that it lies in.
+
+        Raises StorageError where it cannot tell.
+        """
+        try:
+            return self.store.get(key) or b""
+        except CorruptRecord:
+            self.counters.corrupt_records += 1
+            return b""
 
     def _decoded(self, key: bytes, held: bytes) -> Record:
         """What is held; EMPTY where it is damaged, so that a sound record replaces it."""

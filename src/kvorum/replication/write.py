@@ -119,7 +119,7 @@ class WriteOperation:
         self._tally.ack(node)
         self._settle()
 
-    def on_refused(self, node: int) -> None:
+    def on_refused(self, node: int, code: str) -> None:
         self._miss(node)
         self._settle()
 

@@ -201,6 +201,7 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
                 if a.ended + quiet_s < b.invoked
                 and b.calm
                 and a.strict
+                and b.strict
                 and b.quorum >= majority > replicas - a.quorum
             ]
     return [Violation("none_needless", message) for message in found]

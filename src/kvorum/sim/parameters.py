@@ -19,6 +19,7 @@ from kvorum.sim.network import Conditions
 NODES_MIN: Final = 3
 NODES_MAX: Final = 7
 OPERATIONS: Final = 200
+_REPLICAS: Final = {"strict": (1, 2, 3, 3, 3, 3, 4, 5), "sloppy": (1, 1, 1, 2, 2, 2, 3, 3)}
 
 FAULT_KINDS: Final = (
     "crash",
@@ -106,7 +107,9 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     rng = stream(seed, "parameters")
     drawn_nodes = rng.randint(NODES_MIN, NODES_MAX)
     size = nodes or drawn_nodes
-    replicas = min(size, rng.choice((1, 2, 3, 3, 3, 3, 4, 5)))
+    quorum: QuorumKind = stream(seed, "quorum").choice(("strict", "strict", "sloppy"))
+    # With few owners it happens more often that others stand in for all of them.
+    replicas = min(size, rng.choice(_REPLICAS[quorum]))
     read, write = _quorums(rng, replicas)
     faultless = rng.random() < 0.1
     clients = rng.randint(1, 8)
@@ -132,7 +135,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         keys=rng.randint(1, 6),
         timeout_ms=2000 if faultless else rng.choice((100, 300, 1000, 2000)),
         pause_s_mean=pause_s_mean,
-        quorum=stream(seed, "quorum").choice(("strict", "strict", "sloppy")),
+        quorum=quorum,
         mix=mix,
         sync_s_mean=sync_s_mean,
         clock_skew_ms=rng.choice((0, 10, 10_000)),

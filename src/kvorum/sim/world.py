@@ -21,6 +21,7 @@ from kvorum.model.placement import Placement
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.replicator import Replicator
+from kvorum.replication.site import Past
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.links import Links
 from kvorum.sim.network import Network
@@ -127,7 +128,8 @@ class World:
     def start(self, node: int) -> None:
         disk = self.disks[node]
         identity = disk.begin_life()
-        purpose = f"node {node} life {disk.lives}"
+        # The actor as well: a node with another disk must not draw its first life's numbers again.
+        purpose = f"node {node} life {disk.lives} of {identity.actor}"
         runtime = NodeRuntime(
             self.scheduler, stream(self._parameters.seed, purpose), self.clock_offsets_ms[node]
         )
@@ -142,13 +144,18 @@ class World:
             runtime,
             store,
             transport,
-            fresh=node in self.wiped and identity.incarnation == 1,
+            past=self._past(node, identity),
             membership=self._membership,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         self.lives[node] = Life(replicator, runtime, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
+
+    def _past(self, node: int, identity: Identity) -> Past:
+        # The cluster is no new one: its nodes' first lives begin when it has long been formed.
+        first = identity.past == "fresh" and node not in self.wiped
+        return "clean" if first else identity.past
 
     def crash(self, node: int) -> None:
         """The process is killed, or the power fails."""

@@ -20,7 +20,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Literal, Self
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.storage.identity import Facts, Identity, decode, encode, first_life
@@ -80,9 +80,9 @@ class DataDirectory:
         return MappingProxyType(self._identity.names)
 
     @property
-    def fresh(self) -> bool:
-        """True in the first life of a data directory."""
-        return self._identity.incarnation == 1 and self._identity.counter == 0
+    def past(self) -> Literal["clean", "crashed", "fresh"]:
+        """How the last life ended; fresh if there was none."""
+        return self._identity.past
 
     def knew_another(self, node_id: str, name: str) -> bool:
         """True if `name` was last seen with another node id."""

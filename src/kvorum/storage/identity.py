@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import xxhash
@@ -69,6 +69,17 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def actor(self) -> int:
         prefix = int(self.node_id, 16) >> (_NODE_ID_BITS - _ACTOR_ID_BITS)
         return prefix << INCARNATION_BITS | self.incarnation
+
+    @property
+    def past(self) -> Literal["clean", "crashed", "fresh"]:
+        """How the life before this one ended; fresh if there was none.
+
+        A clean end keeps the actor, so an actor that has used no counter is one that began after
+        a crash, or never wrote: then nothing is lost by taking it for a crash.
+        """
+        if self.counter:
+            return "clean"
+        return "fresh" if self.incarnation == 1 else "crashed"
 
     def next_life(self) -> Identity:
         """The state of the life after this one, unclean until it ends well."""

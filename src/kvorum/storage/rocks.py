@@ -43,7 +43,7 @@ from typing import Any, Final, Self
 
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.row_cache import RowCache
@@ -53,6 +53,8 @@ from kvorum.storage.syncer import Syncer
 BATCH_BYTES_MAX: Final = 1 << 20
 ROW_CACHE_BYTES: Final = 32 << 20
 CROWD: Final = 8
+_CORRUPTION: Final = "Corruption"
+"""What the engine's untyped errors begin with where a file fails its checksums."""
 
 
 class _Batch:
@@ -143,6 +145,8 @@ class RocksStore:
         try:
             found: bytes | None = self._engine.get(key)
         except Exception as error:
+            if _CORRUPTION in str(error):
+                raise CorruptRecord(f"the file that holds a key is damaged: {error}") from error
             raise StorageError(f"the engine cannot read a key: {error}") from error
         if found is not None:
             self._rows.put(key, found)

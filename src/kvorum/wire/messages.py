@@ -100,10 +100,12 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
-    """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name."""
+    """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name; None
+    while the sender has not been introduced, and so cannot say.
+    """
 
     behind: bool
-    lost: bool = False
+    lost: bool | None = None
 
 
 class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
