@@ -98,7 +98,7 @@ def test_a_trace_shows_every_event_on_stderr() -> None:
     lines: list[str] = []
     simulate(draw(0), lines.append)
     assert result.stderr.splitlines()[1:] == lines
-    assert "Write(op=" in result.stderr
+    assert "(op=" in result.stderr
     assert json.loads(result.stdout)["seeds"] == 1
 
 

@@ -32,7 +32,8 @@ from kvorum.model.keys import partition_range
 LEAF_BITS: Final = 18
 """262,144 leaves, 2 MB: four records a leaf at a million records."""
 HASH_BYTES: Final = 8
-_LEAVES_OF_PARTITION_BITS: Final = 4
+_LEAVES_OF_PARTITION_BITS_MIN: Final = 4
+_LEAVES_OF_PARTITION_BITS_MAX: Final = 10
 _FAN_OUT_BITS: Final = 5
 _END: Final = b"e"
 
@@ -43,7 +44,8 @@ class Forest:
     __slots__ = ("_bits", "_leaves", "_levels", "_shift")
 
     def __init__(self, partition_bits: int) -> None:
-        bits = max(LEAF_BITS, partition_bits + _LEAVES_OF_PARTITION_BITS)
+        most = min(LEAF_BITS, partition_bits + _LEAVES_OF_PARTITION_BITS_MAX)
+        bits = max(most, partition_bits + _LEAVES_OF_PARTITION_BITS_MIN)
         self._bits = bits
         self._levels: tuple[int, ...] = (*range(partition_bits, bits, _FAN_OUT_BITS), bits)
         self._shift = 64 - bits

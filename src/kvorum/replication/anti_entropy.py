@@ -1,12 +1,14 @@
 """Anti-entropy: every owner compares the partitions it owns with each other owner, for ever.
 
-With each peer there is at most one exchange under way. Passes over all that the two share
+With each peer a few exchanges are under way at most. Passes over all that the two share
 begin an interval (`upkeep.py`) or more after the last one ended; soon after a link came up;
 and a little later where one failed, as the peer may still be building its trees. What is
 asked for by `repair` waits in the same queue and goes before the next pass.
 
     beat, once a second     for each peer that is up, idle and due: a pass
-    pass                    one exchange for each number of replicas
+    pass                    the partitions of each number of replicas, dealt out to as many
+                            exchanges as may be under way, so that a long road is not walked
+                            once for every partition
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from kvorum.wire.messages import (
 _BEAT_S: Final = 1.0
 _SOON_S: Final = 1.0
 _AGAIN_S: Final = 5.0
+_UNDER_WAY_MAX: Final = 8
 _WAITING_MAX: Final = 64
 """Exchanges with one peer; a node that asks for more repairs at once is refused."""
 
@@ -41,12 +44,12 @@ OnExchange = Callable[[Exchange], object]
 
 
 class _Peer:
-    __slots__ = ("current", "due", "left", "node", "sound", "waiting")
+    __slots__ = ("due", "left", "node", "sound", "under_way", "waiting")
 
     def __init__(self, node: int, due: float) -> None:
         self.node = node
         self.due = due
-        self.current: Exchange | None = None
+        self.under_way: set[Exchange] = set()
         self.waiting: deque[Exchange] = deque()
         # Of the pass under way: exchanges to go, and whether those before were complete.
         self.left = 0
@@ -102,8 +105,8 @@ class AntiEntropy:
     def stop(self) -> None:
         self._stopped = True
         for peer in self._peers.values():
-            if peer.current is not None:
-                peer.current.stop()
+            for exchange in peer.under_way:
+                exchange.stop()
 
     def on_peer_up(self, node: int) -> None:
         """It may have been away: compare soon."""
@@ -122,7 +125,7 @@ class AntiEntropy:
 
     def _enqueue(self, peer: _Peer, task: Task, done: OnExchange) -> None:
         def on_done(exchange: Exchange) -> None:
-            peer.current = None
+            peer.under_way.discard(exchange)
             done(exchange)
             self._next(peer)
 
@@ -131,9 +134,10 @@ class AntiEntropy:
         self._next(peer)
 
     def _next(self, peer: _Peer) -> None:
-        if peer.current is None and peer.waiting and not self._stopped:
-            peer.current = peer.waiting.popleft()
-            peer.current.start()
+        while peer.waiting and len(peer.under_way) < _UNDER_WAY_MAX and not self._stopped:
+            exchange = peer.waiting.popleft()
+            peer.under_way.add(exchange)
+            exchange.start()
 
     def _on_found(self, exchange: Exchange, finding: Finding) -> None:
         replicas, rounds = exchange.task.replicas, self.rounds
@@ -150,7 +154,7 @@ class AntiEntropy:
         site, now = self._site, self._site.runtime.now()
         if site.trees.built:
             for peer in self._peers.values():
-                idle = peer.current is None and not peer.waiting
+                idle = not peer.under_way and not peer.waiting
                 if idle and peer.due <= now and site.is_up(peer.node):
                     self._begin_pass(peer)
         site.runtime.call_later(_BEAT_S, self._beat)
@@ -158,7 +162,11 @@ class AntiEntropy:
     def _begin_pass(self, peer: _Peer) -> None:
         counts = self._site.trees.replica_counts
         shared = {n: self.rounds.shared_with(peer.node, n) for n in counts}
-        tasks = [Task(n, partitions) for n, partitions in shared.items() if partitions]
+        tasks = [
+            Task(n, partitions[first::_UNDER_WAY_MAX])
+            for n, partitions in shared.items()
+            for first in range(min(_UNDER_WAY_MAX, len(partitions)))
+        ]
         began = self._site.runtime.now()
         peer.left, peer.sound = len(tasks), True
         peer.due = began + self._interval_s

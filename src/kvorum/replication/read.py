@@ -78,7 +78,7 @@ class ReadOperation:
         while self._hoped_for() < self._needed and self._ask_another(place.preference):
             pass
         site.deadlines.watch(self, timeout_ms)
-        if self._hoped_for() < self._needed:
+        if self._is_hopeless():
             site.runtime.call_soon(self._give_up)
         else:
             site.speculation.watch(self)
@@ -96,8 +96,10 @@ class ReadOperation:
         try:
             self._data, self._record = site.read_local(self._place.key)
             self._same.append(site.local)
-        except StorageError:
+        except StorageError as error:
             self._failed.append(site.local)
+            if error.code == CorruptRecord.code:
+                self._damaged.append(site.local)
 
     def _stands_in(self, node: int) -> bool:
         """True if `node` is on the preference list and some owner is away."""
@@ -187,8 +189,14 @@ class ReadOperation:
         if not self._is_news(node):
             return
         self._failed.append(node)
-        if not self._ask_another(self._place.preference) and self._hoped_for() < self._needed:
+        if not self._ask_another(self._place.preference) and self._is_hopeless():
             self._give_up()
+
+    def _is_hopeless(self) -> bool:
+        """True if R replicas will not answer; where one is damaged, once all others have."""
+        if self._hoped_for() >= self._needed:
+            return False
+        return not self._damaged or not any(map(self._is_news, self._asked))
 
     def _settle(self) -> None:
         if len(self._same) + len(self._replies) >= self._needed:
@@ -196,6 +204,8 @@ class ReadOperation:
             self._site.speculation.sample(elapsed_ms)
             self._site.pace.sample(elapsed_ms)
             self._finish()
+        elif self._is_hopeless():
+            self._give_up()
 
     # Ends
 
@@ -246,8 +256,8 @@ class ReadOperation:
         if data != self._data:
             stale += self._same
         stale += self._damaged
-        if site.local in self._failed and site.local not in stale:
-            stale.append(site.local)  # damaged, or still recovering
+        if site.recovering and site.local in self._failed:
+            stale.append(site.local)
         for node in stale:
             if node not in self._place.owners:
                 continue

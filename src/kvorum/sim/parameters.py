@@ -14,11 +14,18 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kvorum.model.topology import QuorumKind
+from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
 
 NODES_MIN: Final = 3
 NODES_MAX: Final = 7
 OPERATIONS: Final = 200
+_UPKEEPS: Final = (
+    DEFAULTS,
+    Upkeep(interval_s=0.5, grace_s=4.0),
+    Upkeep(interval_s=2.0, grace_s=4.0),
+)
+"""The grace is longer than any message is under way here, and short enough to be over in a run."""
 _REPLICAS: Final = {"strict": (1, 2, 3, 3, 3, 3, 4, 5), "sloppy": (1, 1, 1, 2, 2, 2, 3, 3)}
 
 FAULT_KINDS: Final = (
@@ -82,6 +89,7 @@ class Parameters:
     """All nodes crash at once when the faults end."""
     heartbeat_s: float = 1.0
     """How often nodes gossip; all other times of membership are in proportion."""
+    upkeep: Upkeep = DEFAULTS
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""
 
@@ -145,7 +153,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         down_max=rng.randint(1, size),
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
         power_failure=not faultless and rng.random() < 0.5,
-        heartbeat_s=stream(seed, "heartbeat").choice((0.05, 0.2, 1.0)),
+        heartbeat_s=stream(seed, "heartbeat").choice((0.1, 0.5, 1.0, 1.0)),
+        upkeep=stream(seed, "upkeep").choice(_UPKEEPS),
         wipe_after_s=wipe_after_s,
     )
 

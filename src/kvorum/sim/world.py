@@ -146,6 +146,7 @@ class World:
             transport,
             past=self._past(node, identity),
             membership=self._membership,
+            upkeep=self._parameters.upkeep,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         self.lives[node] = Life(replicator, runtime, store)
