@@ -216,12 +216,12 @@ class _Caller:
                 )
             except OSError:
                 self._load.down.add(self._server)
-                await asyncio.sleep(_SIT_OUT_S)
-                continue
-            if connection.usable:
-                self._connection = connection
-                self._go_on()
-                return
+            else:
+                if connection.usable:
+                    self._connection = connection
+                    self._go_on()
+                    return
+            await asyncio.sleep(_SIT_OUT_S)
 
 
 def _outcome(body: bytes) -> str:

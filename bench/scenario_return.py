@@ -5,9 +5,10 @@
                    that only the comparison of Merkle trees can find what is missing
 
 "Return" is when the node's process takes requests; where all three nodes were stopped, when
-all of them see each other. The foreground does not touch the keys that were missed. How far a
-node is healed is read by GET /locate/{key}, which looks at each replica and changes none.
-At the end all nodes are stopped and their records of the missed keys compared, byte by byte.
+their processes are started again. The foreground does not touch the keys that were missed.
+How far a node is healed is read by GET /locate/{key}, which looks at each replica and changes
+none. At the end all nodes are stopped and their records of the missed keys compared, byte by
+byte.
 """
 
 from __future__ import annotations
@@ -83,10 +84,11 @@ async def by_anti_entropy(scale: Scale) -> Outcome:
         await trio.stop()
         for node in SURVIVORS:
             surgery.remove_hints(trio, node)
+        returned = monotonic()
         await trio.start()
         load = foreground.load_on(trio, scale.foreground)
         async with running(load, scale.foreground):
-            returned_ns, returned = now_ns(), monotonic()
+            since_ns = now_ns()
             await _check_no_hints(trio)
             if scale.repair:
                 await _begin_repair(trio, returned)
@@ -96,7 +98,7 @@ async def by_anti_entropy(scale: Scale) -> Outcome:
                     bar.update(sample.size - left - bar.pos)
                     await _wait(returned)
             healed_s = monotonic() - returned
-            during = Span(load, returned_ns, now_ns())
+            during = Span(load, since_ns, now_ns())
             counters = await trio.counters()
         await trio.stop()
         unequal = surgery.unequal_records(trio, _PREFIX)

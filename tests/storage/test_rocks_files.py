@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pump import Answers, Pump
 
-from kvorum.model.errors import ConfigError, StorageError
+from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer, ThreadSyncer
@@ -108,7 +108,7 @@ def test_a_damaged_block_fails_the_reads_of_its_keys_only(damaged: RocksStore) -
     assert damaged.get(b"000000") == b"0" * 20
     unreadable = [number for number in range(20_000) if not readable(damaged, b"%06d" % number)]
     assert 0 < len(unreadable) < 1000
-    with pytest.raises(StorageError, match="cannot read a key: Corruption"):
+    with pytest.raises(CorruptRecord, match="is damaged: Corruption"):
         damaged.get(b"%06d" % unreadable[0])
     assert damaged.get(b"019999") == b"19999" * 20
     damaged.close()
