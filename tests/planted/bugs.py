@@ -333,8 +333,8 @@ BUGS: Final = (
         "refused-write-counts",
         "a replica that refused a write counts as one that has it",
         "replication/write.py",
-        "    def on_refused(self, node: int) -> None:\n        self._miss(node)\n",
-        "    def on_refused(self, node: int) -> None:\n        self._tally.ack(node)\n",
+        "    def on_refused(self, node: int, code: str) -> None:\n        self._miss(node)\n",
+        "    def on_refused(self, node: int, code: str) -> None:\n        self._tally.ack(node)\n",
         600,
     ),
     Bug(
@@ -378,8 +378,8 @@ BUGS: Final = (
         "refused-hint-erased",
         "a hint is erased though its owner refused the record",
         "replication/hints.py",
-        "    def on_refused(self, node: int) -> None:\n        self._end(False)\n",
-        "    def on_refused(self, node: int) -> None:\n        self._end(True)\n",
+        "    def on_refused(self, node: int, code: str) -> None:\n        self._end(False)\n",
+        "    def on_refused(self, node: int, code: str) -> None:\n        self._end(True)\n",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
     ),
@@ -412,6 +412,20 @@ BUGS: Final = (
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
     ),
+    # Collection
+    Bug(
+        "tombstones-collected-by-age",
+        "the first owner of a deleted key forgets it after a while, whoever may lack the delete",
+        "replication/collection.py",
+        "            if tomb.agreed_at is None:\n"
+        "                if self._is_agreed(key, tomb):\n"
+        "                    tomb.agreed_at = now\n",
+        "            if now - tomb.since >= 0.5:\n"
+        "                self._forget([(key, tomb.digest)])\n"
+        "            elif tomb.agreed_at is None:\n"
+        "                continue\n",
+        5000,
+    ),
     # Sloppy quorums
     Bug(
         "hint-counts-as-strict",
@@ -437,7 +451,7 @@ BUGS: Final = (
         "        site.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
         "        return None\n",
         5000,
-        missed="unknown; it should lose a write that stand-ins were counted for",
+        missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
     ),
     Bug(
         "handoff-acked-before-sync",
@@ -447,7 +461,7 @@ BUGS: Final = (
         "self._hints.keep(message.owner, key, size, ignore, None)\n"
         "            self._on_durable((node, message.op), None)",
         5000,
-        missed="unknown; a stand-in must crash within a log sync, and its copy be needed",
+        missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
     ),
     Bug(
         "copy-dropped-while-owed",

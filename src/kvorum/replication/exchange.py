@@ -34,8 +34,10 @@ from kvorum.wire.messages import Compare, Differing, Inventory, Message, Unlike
 
 _GAP_MAX: Final = 8
 """Equal leaves between two differing ones that are listed along."""
-_WINDOW_MAX: Final = 64
+_WINDOW_MAX: Final = 16
 _WINDOW_BYTES: Final = 1 << 20
+_LISTED_LIKE_ONE: Final = 32
+"""Listing so many records costs about as much as handing one over."""
 
 
 class Ranges(NamedTuple):
@@ -152,8 +154,9 @@ class Exchange:
 
     # One portion after another
 
-    def _pause(self) -> None:
-        pause_s = self._site.pace.pause_s()
+    def _pause(self, records: int) -> None:
+        """Go on when the work of so many records is paid for."""
+        pause_s = self._site.pace.pause_s(records)
         if pause_s:
             self._site.runtime.call_later(pause_s, self._advance)
         else:
@@ -173,7 +176,7 @@ class Exchange:
         elif self._partition is not None:
             self._report(Finding(self._partition, self._repaired, self._sound))
             self._partition = None
-            self._pause()
+            self._pause(0)
         elif self._walk:
             self._enter(self._walk.popleft())
         elif self._roots:
@@ -218,7 +221,7 @@ class Exchange:
                     self._report(Finding(partition, 0, True))
         else:
             self._descend(ranges.level, sorted(differing))
-        self._pause()
+        self._pause(1)
 
     def _descend(self, level: int, differing: list[int]) -> None:
         forest = self._forest
@@ -265,7 +268,7 @@ class Exchange:
         self._waiting.extend((key, b"") for key in reply.lacking)
         if reply.end < span.end:
             self._todo.append(Span(reply.end, span.end))
-        self._pause()
+        self._pause(1 + len(own) // _LISTED_LIKE_ONE)
 
     # Records
 
@@ -293,7 +296,7 @@ class Exchange:
             # Large records go a few at a time: what waits to be sent is bounded.
             mean = self._portion_bytes // self._portion + 1
             self._window = min(max(_WINDOW_BYTES // mean, 1), _WINDOW_MAX)
-            self._pause()
+            self._pause(self._portion)
 
     # Ends
 

@@ -45,7 +45,7 @@ HINTS_MAX: Final = 1_000_000
 HINT_AGE_MAX_MS: Final = 3 * 3600 * 1000
 HANDOFF_BYTES_MAX: Final = 1 << 30
 
-_WINDOW: Final = 64
+_WINDOW: Final = 16
 _TIMEOUT_MS: Final = 2000
 _PAUSE_S: Final = 0.5
 _LOST: Final = b"lost"
@@ -250,7 +250,7 @@ class Hints:
         debt.per_second += (rate - debt.per_second) / 8
         if complete and debt.pending == 0:
             debt.cursor = b""
-        pause_s = self._site.pace.pause_s() if complete else _PAUSE_S
+        pause_s = self._site.pace.pause_s(count) if complete else _PAUSE_S
         if pause_s:
             self._site.runtime.call_later(pause_s, self._replay, node)
         else:

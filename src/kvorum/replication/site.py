@@ -112,7 +112,7 @@ class Site:
         self.suspects: set[int] = set()
         # Whether this node's copies are incomplete, see recovery.py.
         self.recovering = False
-        self.pace = Pace()
+        self.pace = Pace(runtime)
         self.trees = Trees(topology)
         self.graveyard = Graveyard(runtime, self.leads)
         self.counters = Counters()

@@ -13,7 +13,9 @@ from kvorum.replication.site import Site
 from kvorum.replication.trees import END, START
 from kvorum.wire.messages import Scan
 
-_PAGE: Final = 512
+_PAGE: Final = 256
+_RECORDS_LIKE_ONE: Final = 16
+"""Reading so many costs about as much as handing one over."""
 _FIRST: Final = START + bytes(8)
 
 Meet = Callable[[list[tuple[bytes, bytes]], bytes], object]
@@ -51,7 +53,7 @@ class Walk:
         self._meet(page.pairs, self._cursor)
         if self.ended:
             return
-        pause_s = self._site.pace.pause_s()
+        pause_s = self._site.pace.pause_s(len(page.pairs) // _RECORDS_LIKE_ONE)
         if pause_s:
             self._site.runtime.call_later(pause_s, self._page)
         else:
