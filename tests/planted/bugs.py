@@ -424,7 +424,7 @@ BUGS: Final = (
         "                self._forget([(key, tomb.digest)])\n"
         "            elif tomb.agreed_at is None:\n"
         "                continue\n",
-        5000,
+        150,
     ),
     # Sloppy quorums
     Bug(
