@@ -18,6 +18,7 @@ from kvorum.model.errors import StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.request import Listing, Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
+from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.ports import Cancellable
 from kvorum.storage.store import Done
@@ -98,10 +99,10 @@ class Disk:
     """A Store whose content outlives its node; `held` keeps writes from becoming durable."""
 
     def __init__(self, clock: Clock) -> None:
-        self.durable: dict[bytes, bytes] = {}
+        self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
         self._clock = clock
-        self._visible: dict[bytes, bytes] = {}
+        self._visible = dict(self.durable)
         self._pending: list[tuple[bytes, bytes | None, Done, Any]] = []
         self._failure: StorageError | None = None
 

@@ -19,7 +19,7 @@ class Bench:
 
     def __init__(self, seed: int = 0, disk: Disk | None = None) -> None:
         self.scheduler = Scheduler(100_000)
-        self.disk = disk or Disk(IDENTITY, sync_s_mean=0.01)
+        self.disk = disk or Disk(IDENTITY, 0.01, {})
         self.runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
         self.store = DiskStore(self.disk, self.runtime, random.Random(seed))
         self.done: list[tuple[Any, StorageError | None]] = []
@@ -125,7 +125,7 @@ def test_a_failed_disk_says_so_of_all_that_is_not_durable_and_of_all_that_follow
 
 
 def test_after_a_crash_the_next_life_is_a_new_actor() -> None:
-    disk = Disk(IDENTITY, 0.01)
+    disk = Disk(IDENTITY, 0.01, {})
     first = disk.begin_life()
     Bench(disk=disk).store.crash()
     second = disk.begin_life()
@@ -134,7 +134,7 @@ def test_after_a_crash_the_next_life_is_a_new_actor() -> None:
 
 
 def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
-    disk = Disk(IDENTITY, 0.01)
+    disk = Disk(IDENTITY, 0.01, {})
     first = disk.begin_life()
     bench = Bench(disk=disk)
     bench.put(b"a", b"unsynced")

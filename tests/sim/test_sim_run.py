@@ -46,6 +46,11 @@ def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
     assert simulate(draw(706, 5)).violations == []
 
 
+def test_a_node_that_crashes_while_it_recovers_goes_on_recovering() -> None:
+    """Its new disk had nothing durable yet, not even a note that it was new."""
+    assert simulate(draw(20067)).violations == []
+
+
 @pytest.mark.parametrize("nodes", [2, 3, 12])
 def test_clusters_of_any_size_pass(nodes: int) -> None:
     for seed in range(5):

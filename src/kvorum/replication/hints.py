@@ -66,6 +66,7 @@ class _Debt:
         "replaying",
         "since_ms",
         "unsure",
+        "whole",
     )
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class _Debt:
         self.lost = False
         self.unsure = False
         self.met = False
+        self.whole = False
         self.missed_at = 0.0
         """When the node last missed something that is not noted; monotonic."""
         self.replaying = False
@@ -170,6 +172,7 @@ class Hints:
         debt = self._debts[node]
         debt.missed_at = self._site.runtime.now()
         debt.marked = debt.lost = True
+        debt.whole = False
         self._site.store.put(self._mark(node), _LOST, done, arg)
         self.announce(node)
 
@@ -180,9 +183,25 @@ class Hints:
             debt.unsure = False
             self.announce(node)
         if debt.marked and debt.missed_at < began:
-            debt.marked = debt.lost = False
-            self._site.store.delete(self._mark(node), ignore, None)
+            debt.marked = False
+            self._unmark(node)
             self.announce(node)
+
+    def on_standing(self, node: int, recovering: bool) -> None:
+        """What `node` says of itself."""
+        self._debts[node].whole = not recovering
+        self._unmark(node)
+
+    def _unmark(self, node: int) -> None:
+        """Forget the mark of `node` once it lacks nothing. That it has lost a disk is remembered
+        until it says itself that it is whole: it may crash, and have to be told again.
+        """
+        debt = self._debts[node]
+        if debt.marked or (debt.lost and not debt.whole):
+            return
+        if debt.lost or self._site.store.get(self._mark(node)) is not None:
+            debt.lost = False
+            self._site.store.delete(self._mark(node), ignore, None)
 
     def _note(self, node: int, key: bytes, done: Done, arg: Any) -> None:
         site, debt = self._site, self._debts[node]
@@ -211,7 +230,7 @@ class Hints:
         debt = self._debts[node]
         behind = debt.behind or self._site.recovering
         lost = debt.lost if debt.met or debt.lost else None
-        self._site.transport.send(node, Standing(behind, lost))
+        self._site.transport.send(node, Standing(behind, lost, self._site.recovering))
         if debt.pending and not debt.replaying and self._site.is_up(node):
             debt.replaying = True
             self._site.runtime.call_soon(self._replay, node)

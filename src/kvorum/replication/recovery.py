@@ -14,7 +14,11 @@ Who knew another node of its name says so for good, in its standing (`hints.py`)
 compared with the newcomer itself. A hint that the lost disk held is lost too; so a recovering
 node calls all others behind.
 
-The state outlives a restart:   b"r"  ->  b"" (new) or b"lost"
+The state outlives a restart, and has to be told from that of a disk on which nothing is durable
+yet; so it is the end of recovery that is noted, not its beginning:
+
+    b"r"   ->   nothing: recovering,   b"lost": and it is known to be no new cluster,
+                b"whole": this disk speaks for all that its node has acknowledged
 """
 
 from __future__ import annotations
@@ -22,27 +26,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.replication.site import Past, Site, ignore
+from kvorum.replication.site import Site, ignore
 
-_NOTE: Final = b"r"
+NOTE: Final = b"r"
+WHOLE: Final = b"whole"
 _LOST: Final = b"lost"
 
 
 class Recovery:
     __slots__ = ("_began", "_compared", "_lost", "_on_end", "_partners", "_site", "_vouched")
 
-    def __init__(self, site: Site, past: Past, on_end: Callable[[], object]) -> None:
+    def __init__(self, site: Site, on_end: Callable[[], object]) -> None:
         self._site = site
         self._on_end = on_end
         self._began = site.runtime.now()
         self._vouched: set[int] = set()
         self._compared: set[int] = set()
-        note = site.store.get(_NOTE)
+        note = site.store.get(NOTE)
         self._lost = note == _LOST
-        site.recovering = len(site.topology.nodes) > 1 and (past == "fresh" or note is not None)
+        site.recovering = len(site.topology.nodes) > 1 and note != WHOLE
         self._partners = site.partners() if site.recovering else set()
-        if site.recovering and note is None:
-            site.store.put(_NOTE, b"", ignore, None)
 
     def on_standing(self, node: int, lost: bool | None) -> None:
         """What `node` says of this one: whether it knew another node of this name."""
@@ -50,7 +53,7 @@ class Recovery:
             return
         if lost and not self._lost:
             self._lost = True
-            self._site.store.put(_NOTE, _LOST, ignore, None)
+            self._site.store.put(NOTE, _LOST, ignore, None)
         elif not lost:
             self._vouched.add(node)
         if not self._lost and len(self._vouched) >= len(self._site.topology.nodes) // 2:
@@ -65,5 +68,5 @@ class Recovery:
 
     def _end(self) -> None:
         self._site.recovering = False
-        self._site.store.delete(_NOTE, ignore, None)
+        self._site.store.put(NOTE, WHOLE, ignore, None)
         self._on_end()

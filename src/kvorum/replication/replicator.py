@@ -69,7 +69,7 @@ class Replicator:
     ) -> None:
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
         self._hints = Hints(self._site, past)
-        self._recovery = Recovery(self._site, past, self._announce_all)
+        self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
         self._coordinator = Coordinator(self._site, self._hints)
         self._anti_entropy = AntiEntropy(
@@ -228,6 +228,7 @@ class Replicator:
 
     def _on_standing(self, node: int, message: Standing) -> None:
         self._coordinator.on_standing(node, message.behind)
+        self._hints.on_standing(node, message.recovering)
         self._recovery.on_standing(node, message.lost)
 
     def _on_compared(self, node: int, began: float) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Any
 
 from kvorum.model.errors import StorageError
@@ -29,12 +30,14 @@ class Disk:
 
     __slots__ = ("content", "identity", "known", "lives", "sync_s_mean")
 
-    def __init__(self, identity: Identity, sync_s_mean: float) -> None:
-        """`identity`: that of the node's first life."""
+    def __init__(
+        self, identity: Identity, sync_s_mean: float, content: Mapping[bytes, bytes]
+    ) -> None:
+        """`identity`: that of the node's first life, which finds `content` there."""
         self.identity = identity
         self.sync_s_mean = sync_s_mean
         self.lives = 0
-        self.content: dict[bytes, bytes] = {}
+        self.content: dict[bytes, bytes] = dict(content)
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
 

@@ -20,8 +20,8 @@ from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
+from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
-from kvorum.replication.site import Past
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.links import Links
 from kvorum.sim.network import Network
@@ -114,7 +114,8 @@ class World:
         skew = parameters.clock_skew_ms
         self.clock_offsets_ms = [clocks.randint(-skew, skew) for _ in range(nodes)]
         self.disks = [
-            Disk(_first_identity(self.topology, node), sync_s_mean)
+            # The cluster is no new one: when the first lives begin it has long been formed.
+            Disk(_first_identity(self.topology, node), sync_s_mean, {NOTE: WHOLE})
             for node, sync_s_mean in enumerate(parameters.sync_s_mean)
         ]
         self.lives: list[Life | None] = [None] * nodes
@@ -144,7 +145,7 @@ class World:
             runtime,
             store,
             transport,
-            past=self._past(node, identity),
+            past=identity.past,
             membership=self._membership,
             upkeep=self._parameters.upkeep,
         )
@@ -152,11 +153,6 @@ class World:
         self.lives[node] = Life(replicator, runtime, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
-
-    def _past(self, node: int, identity: Identity) -> Past:
-        # The cluster is no new one: its nodes' first lives begin when it has long been formed.
-        first = identity.past == "fresh" and node not in self.wiped
-        return "clean" if first else identity.past
 
     def crash(self, node: int) -> None:
         """The process is killed, or the power fails."""
@@ -182,7 +178,7 @@ class World:
         self.wiped.add(node)
         old = self.disks[node]
         identity = _first_identity(self.topology, node, len(self.wiped))
-        self.disks[node] = Disk(identity, old.sync_s_mean)
+        self.disks[node] = Disk(identity, old.sync_s_mean, {})
         self.trace.note(f"n{node} gets an empty disk")
 
     def fail_disk(self, node: int) -> None:

@@ -101,11 +101,13 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
     """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name; None
-    while the sender has not been introduced, and so cannot say.
+    while the sender has not been introduced, and so cannot say. `recovering`: the sender's own
+    copies are incomplete.
     """
 
     behind: bool
     lost: bool | None = None
+    recovering: bool = False
 
 
 class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
