@@ -51,6 +51,11 @@ def test_a_node_that_crashes_while_it_recovers_goes_on_recovering() -> None:
     assert simulate(draw(20067)).violations == []
 
 
+def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None:
+    """It waited in the outbox for a link, and was the first that the newcomer heard."""
+    assert simulate(draw(30964)).violations == []
+
+
 @pytest.mark.parametrize("nodes", [2, 3, 12])
 def test_clusters_of_any_size_pass(nodes: int) -> None:
     for seed in range(5):

@@ -240,6 +240,10 @@ class Hints:
         self._debts[node].met = True
         self.announce(node)
 
+    def on_peer_lost(self, node: int) -> None:
+        """Who answers to its name next has not been introduced yet; what is said now waits for it."""
+        self._debts[node].met = False
+
     def stop(self) -> None:
         """Replay no more; the notes stay for the node's next life."""
         self._stopped = True

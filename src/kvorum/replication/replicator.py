@@ -199,6 +199,7 @@ class Replicator:
         self._hints.mark_lost(node, done, arg)
 
     def on_peer_lost(self, node: int) -> None:
+        self._hints.on_peer_lost(node)
         self._coordinator.on_peer_lost(node)
         self._abandon(node)
 
