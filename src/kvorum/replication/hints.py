@@ -241,7 +241,7 @@ class Hints:
         self.announce(node)
 
     def on_peer_lost(self, node: int) -> None:
-        """Who answers to its name next has not been introduced yet; what is said now waits for it."""
+        """What is said from now on waits for whoever answers to its name next."""
         self._debts[node].met = False
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
+from kvorum.replication.graveyard import is_tombstone
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import Disk, DiskStore
@@ -263,10 +264,17 @@ class World:
         return self._place(key)[1]
 
     def stored(self, key: str) -> dict[int, bytes | None]:
-        """What the owners of `key` that are up hold of it."""
+        """What the owners of `key` that are up hold of it.
+
+        A tombstone counts as nothing: while it is collected, some have it and some do not.
+        """
         storage_key, owners = self._place(key)
         lives = ((node, self.lives[node]) for node in owners)
-        return {node: life.store.get(storage_key) for node, life in lives if life is not None}
+        held = {node: life.store.get(storage_key) for node, life in lives if life is not None}
+        return {
+            node: None if data is None or is_tombstone(storage_key, data) else data
+            for node, data in held.items()
+        }
 
     def _life(self, node: int) -> Life:
         life = self.lives[node]
