@@ -1,7 +1,7 @@
 """What the rounds have measured, side by side: figures, ratios, a table, a document.
 
-A ratio is kvorum's figure over that of etcd's better way to spread connections, which is
-chosen for each operation by its rate. Rounds alternate between the systems, so that a busy
+A ratio is our figure over that of the other system's better way to spread connections, which
+is chosen for each operation by its rate. Rounds alternate between the systems, so that a busy
 minute of the machine hits both; the spread of the ratios over the rounds tells how much noise
 is left.
 """
@@ -55,8 +55,9 @@ class Series:
 
 @dataclass
 class Ratio:
-    """kvorum to etcd. `lowest` and `highest` are those of single rounds."""
+    """Ours to theirs. `lowest` and `highest` are those of single rounds."""
 
+    systems: str
     operation: str
     targets: str
     per_second: float
@@ -67,7 +68,11 @@ class Ratio:
 
 
 class Comparison:
-    def __init__(self) -> None:
+    """`ours` is compared with `theirs`, which are names of systems."""
+
+    def __init__(self, ours: str = "kvorum", theirs: str = "etcd") -> None:
+        self._ours = ours
+        self._theirs = theirs
         self._series: dict[tuple[str, str, str], Series] = {}
 
     def add(self, system: str, targets: str, operation: str, load: Load) -> None:
@@ -86,7 +91,7 @@ class Comparison:
         """Empty unless both systems were measured."""
         found = []
         for operation in OPERATIONS:
-            ours, theirs = self._best("kvorum", operation), self._best("etcd", operation)
+            ours, theirs = self._best(self._ours, operation), self._best(self._theirs, operation)
             if ours and theirs:
                 found.append(_ratio(ours, theirs))
         return found
@@ -126,6 +131,7 @@ def _ratio(ours: Series, theirs: Series) -> Ratio:
         a.per_second / b.per_second for a, b in zip(ours.rounds, theirs.rounds, strict=True)
     ]
     return Ratio(
+        systems=f"{ours.system} / {theirs.system}",
         operation=ours.operation,
         targets=theirs.targets,
         per_second=ours.per_second / theirs.per_second,
@@ -149,4 +155,4 @@ def _cells(series: Series) -> list[str]:
 def _ratio_cells(ratio: Ratio) -> list[str]:
     rate = f"{ratio.per_second:.2f}x ({ratio.lowest:.2f} to {ratio.highest:.2f})"
     latencies = [f"{ratio.p50:.2f}x", f"{ratio.p99:.2f}x"]
-    return ["kvorum / etcd", f"etcd: {ratio.targets}", ratio.operation, rate, *latencies]
+    return [ratio.systems, ratio.targets, ratio.operation, rate, *latencies]

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from server import Server, answers
 from system import NODES, Cluster, System, request
 
 from kvorum import __version__
+from kvorum.local.layout import Layout
+from kvorum.local.ports import local_topology
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError, ProtocolError
+from kvorum.model.topology import NamespaceSettings
+
+Settings = dict[str, Any]
+"""Of the namespace "default", where they are not the usual ones."""
+
+
+def starter(settings: Settings) -> Callable[[Path, int], AbstractContextManager[Cluster]]:
+    """As `start`, with these settings."""
+
+    def start_with(directory: Path, port: int) -> AbstractContextManager[Cluster]:
+        usual = NamespaceSettings.majority(NODES)
+        wanted = msgspec.structs.replace(usual, **settings)
+        Layout(directory / "data").create(local_topology(NODES, port, wanted))
+        return start(directory, port)
+
+    return start_with
 
 
 @contextmanager

@@ -129,12 +129,13 @@ class Held:
     dot: int
     json: Any
     encoding: str | None
+    expires_at: int | None = None
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True):
     key: str
     value: msgspec.Raw
-    metadata: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
     namespace: str = "default"
 
 
@@ -262,6 +263,8 @@ class StoreDouble:
                 return self._put(msgspec.json.decode(seen.body, type=Item))
             case "GET", ["entry", key]:
                 return self._get(namespace, unquote(key, errors="strict"))
+            case "PATCH", ["entry", key]:
+                return self._touch(namespace, unquote(key, errors="strict"), seen.json())
             case "DELETE", ["entry", key]:
                 return self._delete(namespace, unquote(key, errors="strict"))
             case "POST", ["entries"]:
@@ -288,7 +291,8 @@ class StoreDouble:
         before = self.held.get(place, [])
         version = item.metadata.get("valueVersion")
         seen = self._counter if version is None else int(version[1:])
-        new = Held(self._next_dot(), msgspec.Raw(bytes(item.value)), item.metadata.get("encoding"))
+        text, encoding = msgspec.Raw(bytes(item.value)), item.metadata.get("encoding")
+        new = Held(self._next_dot(), text, encoding, _expires_at(item.metadata))
         now = [held for held in before if held.dot > seen] + [new]
         self.held[place] = now
         reply: dict[str, Any] = {"metadata": self._metadata(now[-1])}
@@ -305,6 +309,13 @@ class StoreDouble:
         if len(held) > 1:
             reply["siblings"] = self._siblings(held)
         return Reply(200, reply)
+
+    def _touch(self, namespace: str, name: str, body: dict[str, Any]) -> Reply:
+        reply = self._get(namespace, name)
+        for held in self.held.get((namespace, name), []):
+            held.dot, held.expires_at = self._next_dot(), _expires_at(body["metadata"])
+            reply = Reply(200, {"metadata": self._metadata(held)})
+        return reply
 
     def _delete(self, namespace: str, name: str) -> Reply:
         reply = self._get(namespace, name)
@@ -326,15 +337,23 @@ class StoreDouble:
         return Reply(200, {"entries": entries, "cursor": str(end) if end < len(keys) else None})
 
     def _metadata(self, held: Held) -> dict[str, Any]:
-        metadata = {
+        metadata: dict[str, Any] = {
             "valueVersion": f"v{held.dot}",
             "clock": [["n1", held.dot, 1_700_000_000_000 + held.dot]],
             "hash": f"h{held.dot}",
         }
+        if held.expires_at is not None:
+            metadata["expiresAt"] = held.expires_at
         return metadata if held.encoding is None else {**metadata, "encoding": held.encoding}
 
     def _siblings(self, held: list[Held]) -> list[dict[str, Any]]:
         return [{"value": h.json, "metadata": self._metadata(h)} for h in reversed(held)]
+
+
+def _expires_at(metadata: dict[str, Any]) -> int | None:
+    """This double's clock stands still, so nothing ever expires."""
+    ttl = metadata.get("ttl")
+    return metadata.get("expiresAt") if ttl is None else 1_700_000_000_000 + ttl * 1000
 
 
 @contextmanager

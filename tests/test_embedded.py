@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,31 @@ def test_a_kill_loses_nothing_and_begins_a_new_actor(tmp_path: Path) -> None:
     with kvorum.open(tmp_path) as store:
         assert store.get_many(f"k{i}" for i in range(100)) == {f"k{i}": i for i in range(100)}
         assert {e.node for e in store.set("k0", "new").clock} == {"n1", "n1#2"}
+
+
+def test_what_has_expired_is_gone_and_a_touch_renews(tmp_path: Path) -> None:
+    with kvorum.open(tmp_path) as store:
+        entry = store.set("a", 1, ttl=600)
+        assert entry.expires_at == entry.clock[0].timestamp + 600_000
+        assert store.get_entry("a").expires_at == entry.expires_at
+        expires_at = store.touch("a", 1200)
+        assert expires_at is not None
+        assert expires_at >= entry.expires_at + 600_000
+        assert store.get("a") == 1
+        assert store.touch("a", 0) is None
+        store.set("b", 1, expires_at=int(time.time() * 1000) + 50)
+        (result,) = store.set_many({"c": 1}, ttl=1)
+        assert isinstance(result, kvorum.Entry)
+        deadline = time.monotonic() + 30
+        while store.get_many(["b", "c"]):
+            assert time.monotonic() < deadline, "they do not expire"
+            time.sleep(0.02)
+        assert [entry.key for entry in store.scan()] == ["a"]
+        with pytest.raises(NotFound):
+            store.touch("b", 5)
+        for ttl in (-1, 10**30):
+            with pytest.raises(RequestError, match="wanted a ttl"):
+                store.set("a", 2, ttl=ttl)
+        with pytest.raises(RequestError):
+            store.set("a", 2, ttl=1, expires_at=5)
+        assert store.get("a") == 1

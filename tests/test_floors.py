@@ -21,6 +21,8 @@ ALLOWED: dict[str, set[str]] = {
     "wire": BELOW_WIRE,
     "runtime": BELOW_RUNTIME,
     "storage": BELOW_STORAGE,
+    "sealing": BELOW_STORAGE | {"storage"},
+    "backup": BELOW_STORAGE | {"storage", "sealing"},
     "net": BELOW_NET,
     "cluster": BELOW_CLUSTER,
     "replication": BELOW_REPLICATION,
@@ -28,13 +30,14 @@ ALLOWED: dict[str, set[str]] = {
     "client": {"model", "wire", "runtime"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication"},
-    "node": BELOW_REPLICATION | {"replication", "api"},
+    "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup"},
     "aio": {"client"},
-    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "node"},
+    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "node", "sealing"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},
     "cli": BELOW_REPLICATION
-    | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"},
+    | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"}
+    | {"sealing", "backup"},
 }
 # Of net and storage the pure floors know the ports, never what is behind them.
 PORTS_ONLY = {"cluster", "replication"}

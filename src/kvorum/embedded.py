@@ -23,7 +23,8 @@ from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.values import encode_value
-from kvorum.model.errors import KvorumError, NotFound, RequestError
+from kvorum.model.errors import KvorumError, NotFound, RequestError, StorageError
+from kvorum.model.expiry import NEVER, check_expires
 from kvorum.model.keys import encode_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
@@ -38,19 +39,32 @@ from kvorum.model.request import (
     Listing,
     Put,
     Request,
+    Touch,
 )
+from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 from kvorum.node import facts_of
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.inline import InlineRuntime
+from kvorum.sealing.master_key import MasterKeySource, parse_source
+from kvorum.sealing.quarantine import Quarantine
+from kvorum.sealing.resealing import Resealing
+from kvorum.sealing.row_cache import RowCache, evictions
+from kvorum.sealing.scrub import Scrub
+from kvorum.sealing.sealed_store import SealedStore
+from kvorum.sealing.vault import Vault
 from kvorum.storage.actor_names import ActorNames
+from kvorum.storage.budget import MEMORY_DEFAULT, Budget
 from kvorum.storage.directory import DataDirectory
+from kvorum.storage.engine import EngineSettings
+from kvorum.storage.file_work import InlineFileWork
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer
 from kvorum.wire.messages import Message
 
 _PAGE = 500
 _BATCH = 1000
+_SCRUB_PAUSE_S = 0.05
 
 Result = Entry | KvorumError
 _T = TypeVar("_T")
@@ -66,15 +80,23 @@ class _NoPeers:
         return False
 
 
-def open(path: str | Path) -> Embedded:  # noqa: A001  as gzip.open and shelve.open are called
-    """Open or create the store in the directory `path`. Raises ConfigError, StorageError."""
-    return Embedded(Path(path))
+def open(  # noqa: A001  as gzip.open
+    path: str | Path, *, master_key: str | None = None, memory: int | str = MEMORY_DEFAULT
+) -> Embedded:
+    """Open or create the store in the directory `path`. Raises ConfigError, StorageError.
+
+    `master_key` says where the key is that wraps all others: "file:PATH", "env:NAME" or
+    "command:PROGRAM ARGUMENTS". Left out it is the file `master.key` in the directory.
+    `memory` is what caches and buffers may take together, in bytes or as in "512MB".
+    """
+    budget = Budget.split(parse_size(memory) if isinstance(memory, str) else memory)
+    return Embedded(Path(path), None if master_key is None else parse_source(master_key), budget)
 
 
 class Embedded:
     """May be shared by threads: one call runs at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, master_key: MasterKeySource | None, budget: Budget) -> None:
         topology = Topology.single()
         self._lock = threading.Lock()
         self._closed = False
@@ -86,22 +108,69 @@ class Embedded:
                 self._runtime,
                 InlineSyncer(self._runtime.call_soon),
                 lambda _error: None,  # every later write says it
+                EngineSettings.within(budget),
+                self._directory.space,
+                self._directory.forget,
             )
+            try:
+                self._directory.founded()
+                self._vault = self._open_vault(path, topology, master_key)
+            except BaseException:
+                self._store.close()
+                raise
         except BaseException:
             self._directory.release()
             raise
+        placement = Placement(topology)
+        quarantine = Quarantine(
+            self._store,
+            placement.partition,
+            self._runtime.wall_ms,
+            lambda _stored_key: None,  # there is nobody to repair it from
+        )
+        self._scrub = Scrub(
+            self._store,
+            InlineFileWork(self._store, self._runtime.call_soon),
+            self._vault,
+            self._runtime,
+            lambda _records: _SCRUB_PAUSE_S,
+            quarantine.add,
+            lambda _error: None,  # every later write says it
+        )
+        self._scrub.start()
         self._replicator = Replicator(
             topology,
-            Placement(topology),
+            placement,
             0,
             self._directory.actor,
             self._directory.counter,
             self._runtime,
-            self._store,
+            SealedStore(
+                self._store,
+                self._vault.seal,
+                quarantine.add,
+                RowCache(budget.row_cache_bytes, evictions(topology.namespaces)),
+                quarantine,
+            ),
             _NoPeers(),
         )
         self._versions = VersionStrings(topology.secret)
         self._actor_name = ActorNames(self._directory, topology.nodes[0].name)
+
+    def _open_vault(
+        self, path: Path, topology: Topology, master_key: MasterKeySource | None
+    ) -> Vault:
+        now_ms = self._runtime.wall_ms()
+        vault = Vault.open(
+            path, self._store, topology.cluster, topology.namespaces, master_key, now_ms
+        )
+        errors: list[StorageError | None] = []
+        Resealing(self._store, vault, errors.append).start()
+        while not errors:
+            self._runtime.turn()
+        if errors[0] is not None:
+            raise errors[0]
+        return vault
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +190,7 @@ class Embedded:
                 return
             self._closed = True
             try:
+                self._scrub.stop()
                 self._store.close()
                 if self._store.failed is None:
                     self._directory.close(self._replicator.counter)
@@ -146,20 +216,51 @@ class Embedded:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
+        ttl: int | None = None,
+        expires_at: int | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Entry:
         """Store `value` under `key`, durably; returns the entry as it then is.
 
         With `version` it replaces what that version covers. With `if_version` or `if_absent`
-        it is stored only if the key is still so, else PreconditionFailed.
+        it is stored only if the key is still so, else PreconditionFailed. It lives for `ttl`
+        seconds, or until `expires_at` (ms since 1970); without either, or with a ttl of 0, for
+        ever.
         """
         seen, expect = self._base(key, version, if_version, namespace)
         if if_absent:
             if expect == EXACT:
                 raise RequestError("wanted one of if_version and if_absent, got both")
             expect = ABSENT
-        put = msgspec.structs.replace(_put(namespace, key, value), seen=seen, expect=expect)
+        if expires_at is not None:
+            if ttl is not None:
+                raise RequestError("wanted ttl or expires_at, got both")
+            check_expires(expires_at)
+        put = msgspec.structs.replace(
+            _put(namespace, key, value),
+            seen=seen,
+            expect=expect,
+            ttl=ttl,
+            expires=expires_at or NEVER,
+        )
         return _sound(self._entry(put, self._ask([put])[0]))
+
+    def touch(
+        self,
+        key: str,
+        ttl: int,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> int | None:
+        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+
+        Returns when it expires (ms since 1970), None if never. Raises NotFound.
+        """
+        seen, expect = self._base(key, version, if_version, namespace)
+        touch = Touch(namespace, key, ttl, seen=seen, expect=expect)
+        return _sound(self._entry(touch, self._ask([touch])[0])).expires_at
 
     def delete(
         self,
@@ -198,11 +299,12 @@ class Embedded:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
+        ttl: int | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> list[Result]:
         """Store each (key, value) with one sync for all; for each its Entry or its error."""
         pairs = items.items() if isinstance(items, Mapping) else items
-        puts = [_put_or_error(namespace, key, value) for key, value in pairs]
+        puts = [_put_or_error(namespace, key, value, ttl) for key, value in pairs]
         requests = [put for put in puts if isinstance(put, Put)]
         asked = iter(zip(requests, self._ask(requests), strict=True))
         return [put if isinstance(put, KvorumError) else self._entry(*next(asked)) for put in puts]
@@ -229,7 +331,15 @@ class Embedded:
                 for index, request in enumerate(requests[first : first + _BATCH], first):
                     self._replicator.submit(request, _Slot(results, index).fill)
                 self._runtime.turn()
+                self._learn()
         return results
+
+    def _learn(self) -> None:
+        """Train a compression dictionary if one is due: once, and seldom again."""
+        now = self._runtime.now()
+        lesson = self._vault.lesson(now)
+        if lesson is not None:
+            self._vault.learned(lesson, lesson.learn(), now)
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Listing | Failure] = []
@@ -277,6 +387,7 @@ class Embedded:
             hash=siblings[0].hash,
             siblings=tuple(siblings) if len(siblings) > 1 else (),
             created=created,
+            expires_at=siblings[0].expires_at,
         )
 
     def _sibling(self, subject: bytes, version: Version) -> Sibling:
@@ -286,6 +397,7 @@ class Embedded:
             binary=binary,
             clock=self._clock((version.dot,)),
             hash=content_hash(subject, version.value),
+            expires_at=version.expires or None,
         )
 
     def _clock(self, context: Context) -> tuple[ClockEntry, ...]:
@@ -315,9 +427,9 @@ def _put(namespace: str, key: str, value: Any) -> Put:
     return Put(namespace, key, JSON, encode_value(value).json)
 
 
-def _put_or_error(namespace: str, key: str, value: Any) -> Put | KvorumError:
+def _put_or_error(namespace: str, key: str, value: Any, ttl: int | None) -> Put | KvorumError:
     try:
-        return _put(namespace, key, value)
+        return msgspec.structs.replace(_put(namespace, key, value), ttl=ttl)
     except KvorumError as error:
         return error
 

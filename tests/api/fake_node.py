@@ -17,13 +17,14 @@ from kvorum.model.request import (
     EXACT,
     PRESENT,
     Answer,
-    Delete,
+    Change,
     Failure,
     Get,
     Listing,
     Put,
     Request,
     Result,
+    Touch,
 )
 
 ACTOR = 0xA1
@@ -137,8 +138,16 @@ class FakeNode:
             return Failure.of(error)
         seen = record.context if request.seen is None else request.seen
         if isinstance(request, Put):
-            after = write(record, seen, self._mint(), request.kind, request.value)
+            expires = self._expires(request)
+            after = write(record, seen, self._mint(), request.kind, request.value, expires)
             answer = Answer(after, created=not record.versions)
+        elif isinstance(request, Touch):
+            if not record.versions:
+                return Failure.of(NotFound("wanted a live version, got none"))
+            [held] = record.versions
+            expires = self._expires(request)
+            after = write(record, seen, self._mint(), held.kind, held.value, expires)
+            answer = Answer(after)
         else:
             if not record.versions:
                 return Answer(record)
@@ -146,12 +155,15 @@ class FakeNode:
         self.records[request.namespace, request.key] = after
         return answer
 
+    def _expires(self, request: Put | Touch) -> int:
+        return request.expires or (BORN_MS + request.ttl * 1000 if request.ttl else 0)
+
     def _mint(self, actor: int = ACTOR) -> Event:
         self._counter += 1
         return Event(actor, self._counter, BORN_MS + self._counter)
 
 
-def _unmet(request: Put | Delete, record: Record) -> PreconditionFailed | NotFound | None:
+def _unmet(request: Change, record: Record) -> PreconditionFailed | NotFound | None:
     live = bool(record.versions)
     met = {ABSENT: not live, PRESENT: live, EXACT: request.seen == record.context}
     if met.get(request.expect, True):

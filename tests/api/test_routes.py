@@ -31,9 +31,9 @@ async def test_a_body_sent_to_nowhere_is_skipped(web: Web) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("POST", "/entry/k", "DELETE, GET, HEAD"),
-        ("PUT", "/entry/k", "DELETE, GET, HEAD"),
-        ("OPTIONS", "/entry/k", "DELETE, GET, HEAD"),
+        ("POST", "/entry/k", "DELETE, GET, HEAD, PATCH"),
+        ("PUT", "/entry/k", "DELETE, GET, HEAD, PATCH"),
+        ("OPTIONS", "/entry/k", "DELETE, GET, HEAD, PATCH"),
         ("GET", "/entry", "POST"),
         ("DELETE", "/entries", "GET, HEAD, POST"),
         ("GET", "/entries/get", "POST"),

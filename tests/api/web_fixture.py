@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from fake_custody import FakeCustody
 from fake_node import SECRET, FakeNode, actor_name
 
 from kvorum.api.http.limits import HttpLimits
@@ -98,6 +99,7 @@ class Web:
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
         self.node = FakeNode()
+        self.custody = FakeCustody()
         self.server: HttpServer
         self.address = ("", 0)
         self._clients: list[Client] = []
@@ -107,7 +109,8 @@ class Web:
         self._runner.run(asyncio.wait_for(test, TEST_S))
 
     async def start(self, http: HttpLimits | None = None, api: ApiLimits | None = None) -> None:
-        routes = api_routes(self.node, self.node, self.node, SECRET, actor_name, api)
+        node = self.node
+        routes = api_routes(node, node, node, SECRET, actor_name, api, custody=self.custody)
         runtime = LoopRuntime(asyncio.get_running_loop())
         self.server = HttpServer(runtime, routes, http)
         self.address = await self.server.start("127.0.0.1", 0)

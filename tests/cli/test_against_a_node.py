@@ -169,3 +169,114 @@ def test_export_and_import(address: str, tmp_path: Path) -> None:
     assert command(address, "export", backup).exit_code == 0
     assert set(lines.read_text().splitlines()) <= set(backup.read_text().splitlines())
     assert command(address, "import", backup).exit_code == 0
+
+
+# Lifetimes
+
+
+def test_an_entry_lives_as_long_as_it_is_told_to(client: Client) -> None:
+    entry = client.set("mortal", 1, ttl=1)
+    assert entry.expires_at == entry.clock[0].timestamp + 1000
+    read = client.get_entry("mortal")
+    assert read.expires_at == entry.expires_at
+    deadline = time.monotonic() + 30
+    while client.get("mortal") is not None:
+        assert time.monotonic() < deadline, "it does not expire"
+        time.sleep(0.05)
+    assert time.time() * 1000 >= entry.expires_at
+    assert "mortal" not in [entry.key for entry in client.scan()]
+    with pytest.raises(NotFound):
+        client.touch("mortal", 60)
+    assert client.set("mortal", 2, if_absent=True).created
+
+
+def test_a_touch_gives_another_lifetime_and_keeps_the_value(client: Client) -> None:
+    before = client.set("touched", {"a": 1}, ttl=600)
+    expires_at = client.touch("touched", 1200)
+    assert before.expires_at is not None
+    assert expires_at is not None
+    assert expires_at >= before.expires_at + 600_000
+    after = client.get_entry("touched")
+    assert (after.value, after.expires_at) == ({"a": 1}, expires_at)
+    assert client.touch("touched", 0, if_version=after.version) is None
+    assert client.get_entry("touched").expires_at is None
+    with pytest.raises(PreconditionFailed):
+        client.touch("touched", 5, if_version=after.version)
+
+
+def test_a_list_has_one_lifetime_and_each_entry_its_moment(client: Client) -> None:
+    moment = int(time.time() * 1000) + 500_000
+    for result in client.set_many({"m1": 1, "m2": 2}, ttl=500):
+        assert isinstance(result, kvorum.Entry)
+        assert result.expires_at is not None
+    assert client.set("m3", 3, expires_at=moment).expires_at == moment
+
+
+@pytest.mark.parametrize("ttl", [-1, 100 * 365 * 86_400 + 1, 10**30])
+def test_a_lifetime_out_of_range_changes_nothing(client: Client, ttl: int) -> None:
+    before = client.set("steady", 1)
+    for ask in (lambda: client.set("steady", 2, ttl=ttl), lambda: client.touch("steady", ttl)):
+        with pytest.raises(RequestError, match="wanted a ttl"):
+            ask()
+    with pytest.raises(RequestError):
+        client.set("steady", 2, ttl=5, expires_at=5)
+    with pytest.raises(RequestError, match="after now"):
+        client.set("steady", 2, expires_at=5)
+    assert client.get_entry("steady").version == before.version
+
+
+def test_the_commands_know_lifetimes(address: str) -> None:
+    assert command(address, "set", "shortly", "1", "--ttl", "600").exit_code == 0
+    assert "expires" in command(address, "get", "shortly", "--all").stdout
+    shown = json.loads(command(address, "get", "shortly", "-o", "json").stdout)
+    touched = json.loads(command(address, "touch", "shortly", "900", "-o", "json").stdout)
+    assert touched["expires_at"] >= shown["expires_at"] + 300_000
+    assert "shortly expires 2" in command(address, "touch", "shortly", "900").stdout
+    assert command(address, "touch", "shortly", "0").stdout == "shortly does not expire\n"
+    assert "expires" not in command(address, "get", "shortly", "--all").stdout.split("value")[0]
+    assert command(address, "touch", "nothing", "9").exit_code == 1
+    assert command(address, "set", "shortly", "1", "--ttl", "-1").exit_code == 2
+
+
+def test_an_export_keeps_the_moment_and_an_import_leaves_out_what_is_past(
+    address: str, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    now_ms = int(time.time() * 1000)
+    lines = [
+        {"key": "e1", "value": 1, "metadata": {"expiresAt": now_ms + 600_001}},
+        {"key": "e2", "value": 2, "metadata": {"ttl": 600}},
+        {"key": "e3", "value": 3, "metadata": {"ttl": None}},
+        {"key": "e4", "value": 4, "metadata": {"expiresAt": now_ms - 1}},
+        {"key": "e5", "value": 5, "metadata": {"ttl": -1}},
+        {
+            "key": "e6",
+            "value": 6,
+            "siblings": [
+                {"value": 6, "metadata": {"expiresAt": now_ms + 700_000}},
+                {"value": 7, "metadata": {"expiresAt": now_ms - 1}},
+                {"value": 8},
+            ],
+        },
+    ]
+    here.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = command(address, "import", here, "-o", "json")
+    summary = json.loads(done.stdout)
+    assert (summary["stored"], summary["rejected"], summary["expired"]) == (4, 1, 1), done.output
+    assert done.exit_code == 6
+    assert command(address, "export", there).exit_code == 0
+    found = {line["key"]: line for line in map(json.loads, there.read_text().splitlines())}
+    assert found["e1"]["metadata"] == {"expiresAt": now_ms + 600_001}
+    assert found["e2"]["metadata"]["expiresAt"] > now_ms
+    assert "metadata" not in found["e3"]
+    assert "e4" not in found
+    assert [(one["value"], one.get("metadata")) for one in found["e6"]["siblings"]] == [
+        (6, {"expiresAt": now_ms + 700_000}),
+        (8, None),
+    ]
+    again = tmp_path / "again.jsonl"
+    assert command(address, "import", there).exit_code == 0
+    assert command(address, "export", again).exit_code == 0
+    second = {line["key"]: line for line in map(json.loads, again.read_text().splitlines())}
+    assert second["e1"] == found["e1"]
+    assert second["e6"] == found["e6"]

@@ -99,7 +99,7 @@ def test_bytes_and_siblings() -> None:
     )
     assert entries(lines) == [("b", b"\x00\xff"), ("s", 2)]
     assert isinstance(lines[1], Item)
-    assert [plain(value) for value in lines[1].siblings] == [2, b"x"]
+    assert [plain(one.value) for one in lines[1].siblings] == [2, b"x"]
 
 
 def test_a_value_stays_the_text_it_is() -> None:

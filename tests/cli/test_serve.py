@@ -81,6 +81,18 @@ def test_a_taken_port_is_refused(tmp_path: Path, port: int) -> None:
     assert "--port" in line
 
 
+@pytest.mark.parametrize(
+    ("size", "said"), [("lots", "512MB"), ("16MB", "at least 32 MB"), ("-1GB", "512MB")]
+)
+def test_memory_that_makes_no_sense_is_refused(tmp_path: Path, size: str, said: str) -> None:
+    result = CliRunner().invoke(
+        main, ["serve", "--data-dir", str(tmp_path / "d"), f"--memory={size}"]
+    )
+    assert result.exit_code == ExitCode.CONFIG
+    assert said in result.stderr
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_second_process_on_the_same_directory_is_refused(tmp_path: Path, port: int) -> None:
     with kvorum("serve", "--data-dir", tmp_path, "--port", port) as node:
         node.line()

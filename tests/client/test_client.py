@@ -303,3 +303,30 @@ def test_an_async_client_belongs_to_one_event_loop(store: StoreDouble) -> None:
     asyncio.run(first())
     with pytest.raises(ConfigError):
         asyncio.run(client.get("k"))
+
+
+def test_lifetimes_reach_the_server_and_its_answers_say_so(store: StoreDouble) -> None:
+    with kvorum.connect(store.url) as client:
+        assert client.set("k", 1).expires_at is None
+        assert "metadata" not in store.requests[-1].json()
+        assert client.set("k", 1, ttl=60).expires_at == 1_700_000_060_000
+        assert store.requests[-1].json()["metadata"] == {"ttl": 60}
+        client.set("k", 1, ttl=0)
+        assert store.requests[-1].json()["metadata"] == {"ttl": None}
+        client.set_many({"a": 1, "b": b"x"}, ttl=5)
+        assert [item["metadata"] for item in store.requests[-1].json()["entries"]] == [
+            {"ttl": 5},
+            {"encoding": "base64", "ttl": 5},
+        ]
+        version = client.set("k", 1, expires_at=1_800_000_000_000).version
+        assert store.requests[-1].json()["metadata"] == {"expiresAt": 1_800_000_000_000}
+        assert client.touch("k", 60, if_version=version) == 1_700_000_060_000
+        touched = store.requests[-1]
+        assert (touched.method, touched.path) == ("PATCH", "/entry/k")
+        assert touched.json() == {"metadata": {"ttl": 60}}
+        assert touched.headers["if-match"] == f'"{version}"'
+        asked = len(store.requests)
+        for ttl, expires_at in ((-1, None), (10**30, None), (None, 0), (1, 5)):
+            with pytest.raises(RequestError):
+                client.set("k", 2, ttl=ttl, expires_at=expires_at)
+        assert len(store.requests) == asked

@@ -245,11 +245,18 @@ def test_what_is_wrong_is_named_with_what_was_wanted(fields: dict[str, Any], sai
         ("x", {"replicas": 2, "write": 3}, "namespace 'x': write: wanted 1 to 2, got 3"),
         (
             "x",
-            {"durability": "none"},
-            "namespace 'x': durability: wanted one of fsync, os, got 'none'",
+            {"durability": "never"},
+            "namespace 'x': durability: wanted one of fsync, os, none, got 'never'",
         ),
         ("x", {"timeout_ms": 0}, "namespace 'x': timeout_ms: wanted 1 to 600000, got 0"),
         ("x", {"timeout_ms": 600_001}, "namespace 'x': timeout_ms: wanted"),
+        ("x", {"ttl": -1}, "namespace 'x': ttl: wanted 0 to 3153600000, got -1"),
+        ("x", {"encryption": "yes"}, "namespace 'x': encryption: wanted one of on, off"),
+        ("x", {"compression": "lz4"}, "namespace 'x': compression: wanted one of zstd, off"),
+        ("x", {"compression_level": 10}, "namespace 'x': compression_level: wanted 1 to 9"),
+        ("x", {"eviction": "fifo"}, "namespace 'x': eviction: wanted one of lru, lfu, tinylfu"),
+        ("x", {"durability": "none"}, "namespace 'x': max_memory: wanted 1048576 to"),
+        ("x", {"max_memory": 1 << 20}, "namespace 'x': max_memory: wanted 0, for only entries"),
     ],
 )
 def test_wrong_namespaces_are_named(name: str, change: dict[str, Any], said: str) -> None:

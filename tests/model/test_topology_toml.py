@@ -201,7 +201,7 @@ def test_a_named_secret_that_was_not_read_is_not_derived_instead(secret: bytes |
             "namespace 'x': replicas: wanted 1 to 2, got 0",
         ),
         (TWO_NODES + "[namespaces.x]\nread = 0", "namespace 'x': read: wanted 1 to 2, got 0"),
-        (TWO_NODES + "[namespaces.x]\ndurability = 'none'", "durability: wanted one of fsync, os"),
+        (TWO_NODES + "[namespaces.x]\ndurability = 'never'", "durability: wanted one of fsync, os"),
         (TWO_NODES + "[namespaces.'a b']", "namespace 'a b': wanted"),
     ],
     ids=str,

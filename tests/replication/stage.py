@@ -21,7 +21,8 @@ from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.ports import Cancellable
-from kvorum.storage.store import Done
+from kvorum.storage.routed import RoutedStore, volatile_stores
+from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import Message, decode_batch, encode_batch
 
 
@@ -39,7 +40,7 @@ class Clock:
         return self.time
 
     def wall_ms(self) -> int:
-        return 1_000_000 + int(self.time * 1000)
+        return 1_700_000_000_000 + int(self.time * 1000)
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         self.soon.append(lambda: callback(*args))
@@ -66,8 +67,11 @@ class LifeClock:
         self.rng = clock.rng
         self.killed = False
         self.now = clock.now
-        self.wall_ms = clock.wall_ms
+        self.ahead_ms = 0
         self._clock = clock
+
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms() + self.ahead_ms
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         self._clock.call_soon(self._run, callback, *args)
@@ -101,6 +105,8 @@ class Disk:
     def __init__(self, clock: Clock) -> None:
         self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
+        self.full = False
+        self.pressed = False
         self._clock = clock
         self._visible = dict(self.durable)
         self._pending: list[tuple[bytes, bytes | None, Done, Any]] = []
@@ -112,6 +118,9 @@ class Disk:
 
     def get(self, key: bytes) -> bytes | None:
         return self._visible.get(key)
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        return True
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._visible[key] = value
@@ -190,12 +199,17 @@ class Stage:
             replicator.start()
         self.settle()
 
-    def _build(self, node: int) -> None:
+    def _build(self, node: int, *, crashed: bool = False) -> None:
         actor = (node + 1) << 20 | self.lives[node]
         self.nodes[node] = Replicator(
-            self.topology, self.placement, node, actor, 0, self.clocks[node], self.disks[node],
-            Line(self, node),
+            self.topology, self.placement, node, actor, 0, self.clocks[node], self._store(node),
+            Line(self, node), crashed=crashed,
         )  # fmt: skip
+
+    def _store(self, node: int) -> Store:
+        """The disk, and in front of it, new in each life, what is kept in memory only."""
+        kept = volatile_stores(self.topology.namespaces, self.clocks[node])
+        return RoutedStore(self.disks[node], kept) if kept else self.disks[node]
 
     # The network
 
@@ -269,10 +283,10 @@ class Stage:
             if other != node:
                 self._lost(node, other)
 
-    def restart(self, node: int) -> None:
+    def restart(self, node: int, *, crashed: bool = False) -> None:
         self.lives[node] += 1
         self.clocks[node] = LifeClock(self.clock)
-        self._build(node)
+        self._build(node, crashed=crashed)
         replicator = self.nodes[node]
         assert replicator is not None
         replicator.start()

@@ -139,6 +139,7 @@ class Teller:
     def do_disk(self, node: str, state: str) -> None:
         disk = self.stage.disks[index(node)]
         disk.held = state == "held"
+        disk.full = state == "full"
         if state == "broken":
             disk.fail()
         self.stage.clock.call_soon(disk.sync)

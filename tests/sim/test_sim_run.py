@@ -14,7 +14,8 @@ import pytest
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Event, Record, merge
 from kvorum.model.tally import Tally
-from kvorum.replication import anti_entropy, coordinator, read, site, write
+from kvorum.replication import anti_entropy, coordinator, read, site, sweep, write
+from kvorum.runtime.ports import Runtime
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.network import Conditions
 from kvorum.sim.parameters import FAULT_KINDS, Mix, Parameters, draw
@@ -68,6 +69,13 @@ def test_without_faults_nothing_fails() -> None:
     assert report.violations == []
     assert report.unknown == 0
     assert not any(report.faults.values())
+
+
+def test_what_expires_does_so_in_time_and_is_swept() -> None:
+    fleeting = replace(BASIC, mix=replace(BASIC.mix, fleeting=0.5), pause_s_mean=0.2)
+    report = simulate(fleeting)
+    assert report.violations == []
+    assert report.unknown == 0
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
@@ -215,6 +223,24 @@ def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write.WriteOperation, "on_wrote", fail)
 
 
+def shows_what_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(record: Record, _runtime: Runtime) -> Record:
+        return record
+
+    monkeypatch.setattr(read, "visible", show)
+
+
+def expires_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    def soon(ttl: int | None, _expires: int, _default_s: int, now_ms: int) -> int:
+        return now_ms + ttl * 500 if ttl else 0
+
+    monkeypatch.setattr(coordinator, "expiry", soon)
+
+
+def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep.Sweep, "start", lambda self: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "checks"),
     [
@@ -227,6 +253,9 @@ def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
         (no_repair, {"replicas_equal"}),
         (answers_twice, {"ended_once"}),
         (broken_handler, {"no_exception"}),
+        (shows_what_has_expired, {"nothing_outlived"}),
+        (expires_too_soon, {"nothing_stale", "nothing_lost"}),
+        (never_sweeps, {"nothing_unburied"}),
     ],
 )
 def test_a_planted_fault_is_found(

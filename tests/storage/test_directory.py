@@ -176,7 +176,7 @@ def test_an_identity_without_its_data_is_refused(path: Path) -> None:
     directory = DataDirectory.open(path, FACTS)
     directory.close(1)
     directory.rocks_path.rmdir()
-    with pytest.raises(ConfigError, match="got no such directory; restore it"):
+    with pytest.raises(ConfigError, match="rocks is missing; restore it"):
         DataDirectory.open(path, FACTS)
 
 

@@ -20,8 +20,10 @@ from kvorum.runtime.ports import Runtime
 from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.memory import MemoryStore
 from kvorum.storage.rocks import RocksStore
+from kvorum.storage.routed import RoutedStore
 from kvorum.storage.store import Store
 from kvorum.storage.syncer import InlineSyncer, NoSyncer, Syncer, ThreadSyncer
+from kvorum.storage.volatile import VolatileStore
 
 FIRST, LAST = b"", b"\xff" * 8
 
@@ -33,7 +35,7 @@ def never(error: StorageError) -> None:
 def rocks(path: Path, runtime: Runtime, syncer: Syncer) -> RocksStore:
     # Batches this small are sealed all the time.
     engine = open_engine(path, EngineSettings())
-    return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32, row_cache_bytes=600)
+    return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32)
 
 
 class Subject(NamedTuple):
@@ -41,11 +43,18 @@ class Subject(NamedTuple):
     pump: Pump
 
 
-@pytest.fixture(params=["memory", "thread", "inline", "os"])
+@pytest.fixture(params=["memory", "volatile", "routed", "thread", "inline", "os"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     pump = Pump()
     if request.param == "memory":
         yield Subject(MemoryStore(pump), pump)
+        return
+    if request.param == "volatile":
+        yield Subject(VolatileStore(pump, 1 << 20, "lru"), pump)
+        return
+    if request.param == "routed":
+        kept = VolatileStore(pump, 1 << 20, "lru")
+        yield Subject(RoutedStore(MemoryStore(pump), {"sessions": kept}), pump)
         return
     syncers: dict[str, Callable[[], Syncer]] = {
         "thread": lambda: ThreadSyncer(pump, pump.call_threadsafe),

@@ -1,11 +1,11 @@
-"""One entry: GET /entry/{key}, POST /entry, DELETE /entry/{key}."""
+"""One entry: GET, PATCH and DELETE /entry/{key}, POST /entry."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from kvorum.api.conditions import read_status, write_condition
-from kvorum.api.entry_body import check_utf8, decode_entry, value_of
+from kvorum.api.entry_body import check_utf8, decode_entry, decode_touch, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import parse_query, path_key
@@ -14,13 +14,15 @@ from kvorum.api.version_string import subject_of
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
 from kvorum.model.record import Record
-from kvorum.model.request import Answer, Delete, Get, Put
+from kvorum.model.request import Answer, Delete, Get, Put, Touch
 from kvorum.model.topology import DEFAULT_NAMESPACE
 
 ENTRY_PATH: Final = b"/entry/"
+TOUCH_BODY_BYTES: Final = 64 << 10
 
 _GET_QUERY: Final = frozenset({"namespace", "r", "timeout_ms", "quorum"})
 _POST_QUERY: Final = frozenset({"w", "timeout_ms", "quorum"})
+_PATCH_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
 _DELETE_QUERY: Final = frozenset({"namespace", "valueVersion", "w", "timeout_ms", "quorum"})
 
 
@@ -49,9 +51,27 @@ class EntryHandlers:
         seen, expect = write_condition(
             exchange.fields, entry.value_version, subject, gateway.versions
         )
+        ttl, expires = entry.lifetime
         waiting = _Write(exchange, gateway, subject)
-        w, timeout_ms = options.w, options.timeout_ms
-        request = Put(space, key, kind, value, seen, expect, w, timeout_ms, options.quorum)
+        w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
+        request = Put(space, key, kind, value, seen, expect, w, timeout_ms, quorum, ttl, expires)
+        gateway.coordinator.submit(request, waiting.settle)
+
+    def patch(self, exchange: Exchange) -> None:
+        gateway = self._gateway
+        key = path_key(exchange.path[len(ENTRY_PATH) :])
+        options = parse_query(exchange.query, _PATCH_QUERY)
+        space = options.namespace
+        subject = subject_of(space, encode_key(key))
+        check_utf8(exchange.body)
+        lifetime = decode_touch(exchange.body)
+        ttl, expires = lifetime.asked
+        seen, expect = write_condition(
+            exchange.fields, lifetime.value_version, subject, gateway.versions
+        )
+        waiting = _Write(exchange, gateway, subject)
+        w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
+        request = Touch(space, key, ttl, expires, seen, expect, w, timeout_ms, quorum)
         gateway.coordinator.submit(request, waiting.settle)
 
     def delete(self, exchange: Exchange) -> None:

@@ -1,7 +1,11 @@
 """The JSON of one entry to store:
 
-    {"key": string, "value": any JSON, "metadata": {"valueVersion": string?, "encoding": string?}?,
-     "namespace": string?}
+    {"key": string, "value": any JSON, "namespace": string?, "metadata": {"valueVersion": string?,
+     "encoding": string?, "ttl": integer or null?, "expiresAt": integer?}?}
+
+Time to live is in seconds; null is for ever, and left out it is the namespace's. In its place
+"expiresAt" names the moment, in milliseconds since 1970. An entry that lives already is given
+another lifetime by {"metadata": {"ttl": ...}} alone.
 
 The value is checked but never decoded: its text is what is stored, byte for byte. Bytes that
 are not JSON come as base64 in a JSON string, with "encoding": "base64", and are stored as bytes.
@@ -21,15 +25,42 @@ from kvorum.api.json_text import is_deeper, repeats_a_name
 from kvorum.api.limits import ApiLimits
 from kvorum.api.parameters import checked_namespace
 from kvorum.model.errors import InvalidValue, RequestError
+from kvorum.model.expiry import NEVER, check_expires, check_ttl
 from kvorum.model.record import BINARY, JSON
+from kvorum.model.topology import TTL_S_MAX
 
 T = TypeVar("T")
 
 _CONTENT_TOO_LARGE: Final = 413
 
 
-class EntryMetadata(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
+class Lifetime(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
+    """Metadata that a touch may have."""
+
     value_version: str | None = None
+    ttl: int | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: int | None = None
+
+    @property
+    def asked(self) -> tuple[int | None, int]:
+        """`ttl` and `expires` of a request. Raises RequestError."""
+        ttl, expires = self.ttl, self.expires_at
+        if expires is not None:
+            if ttl is not msgspec.UNSET:
+                raise RequestError("wanted ttl or expiresAt, got both")
+            check_expires(expires)
+            return None, expires
+        if ttl is None:
+            return NEVER, NEVER
+        if ttl is msgspec.UNSET:
+            return None, NEVER
+        if ttl == NEVER:
+            raise RequestError(f"wanted a ttl from 1 to {TTL_S_MAX} seconds, or null, got 0")
+        check_ttl(ttl)
+        return ttl, NEVER
+
+
+class EntryMetadata(Lifetime):
     encoding: str | None = None
 
 
@@ -43,16 +74,28 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     def value_version(self) -> str | None:
         return self.metadata.value_version if self.metadata else None
 
+    @property
+    def lifetime(self) -> tuple[int | None, int]:
+        """`ttl` and `expires` of a Put. Raises RequestError."""
+        return self.metadata.asked if self.metadata else _DEFAULT_LIFETIME
 
+
+class TouchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    metadata: Lifetime
+
+
+_DEFAULT_LIFETIME: Final = (None, NEVER)
+_touch: Final = msgspec.json.Decoder(TouchBody)
 _entry: Final = msgspec.json.Decoder(EntryBody)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string: Final = msgspec.json.Decoder(str)
 
-_SHORTEST_MEMBER: Final = len(b',"key":""')
+_SHORTEST_MEMBER: Final = len(b',"ttl":1')
 _COMPACT_ENTRY: Final = len(b'{"key":"","value":}')
 _COMPACT_NAMESPACE: Final = len(b',"namespace":""')
 _COMPACT_METADATA: Final = len(b',"metadata":{}')
 _COMPACT_VERSION: Final = len(b'"valueVersion":""')
+_COMPACT_TTL: Final = len(b'"ttl":1')
 
 
 def check_utf8(text: bytes) -> None:
@@ -89,6 +132,15 @@ def decode_entry(text: bytes) -> EntryBody:
     return entry
 
 
+def decode_touch(text: bytes) -> Lifetime:
+    """Raises RequestError."""
+    lifetime = decode_json(_touch, text).metadata
+    refuse_repeated_names(text)
+    if lifetime.ttl is msgspec.UNSET and lifetime.expires_at is None:
+        raise RequestError("wanted metadata.ttl or metadata.expiresAt to set, got neither")
+    return lifetime
+
+
 def _compact_bytes(entry: EntryBody) -> int:
     """The least text that says `entry`, without its value."""
     size = _COMPACT_ENTRY + len(entry.key.encode())
@@ -98,6 +150,8 @@ def _compact_bytes(entry: EntryBody) -> int:
         size += _COMPACT_METADATA
         if entry.metadata.value_version is not None:
             size += _COMPACT_VERSION + len(entry.metadata.value_version)
+        if entry.metadata.ttl is not msgspec.UNSET:
+            size += _COMPACT_TTL
     return size
 
 

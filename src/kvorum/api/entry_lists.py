@@ -91,8 +91,9 @@ class EntryListHandlers:
         kind, value = value_of(entry, self._gateway.limits)
         stated = entry.value_version
         seen = None if stated is None else self._gateway.versions.read(subject, stated)
-        w, timeout_ms = options.w, options.timeout_ms
-        request = Put(space, entry.key, kind, value, seen, ANY, w, timeout_ms, options.quorum)
+        ttl, expires = entry.lifetime
+        w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
+        request = Put(space, entry.key, kind, value, seen, ANY, w, timeout_ms, quorum, ttl, expires)
         return Operation(request, subject)
 
     def _show_written(self, operation: Operation, answer: Answer) -> bytes:

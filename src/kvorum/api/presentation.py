@@ -5,6 +5,7 @@ A record is shown by its latest live version, with what all of them share as met
     "value": 1,
     "metadata": {"valueVersion": "...", "clock": [["n1", 3, 1700000000000]], "hash": "..."}
 
+A version that expires says when, in milliseconds like a clock entry: "expiresAt".
 Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict": false and in
 "hints" how many. Where versions are concurrent, "siblings" lists all of them, the latest first,
 each with the clock entry of its own write. Values are bytes that go out as they came in; JSON
@@ -65,6 +66,7 @@ class Presenter:
         metadata = (
             f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
             f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}'
+            f"{_expires(latest.expires) if latest.expires else ''}"
             f"{_sloppy(hinted) if hinted else ''}}}}}"
         ).encode()
         if len(live) > 1:
@@ -75,7 +77,8 @@ class Presenter:
     def _sibling(self, subject: bytes, version: Version) -> bytes:
         metadata = (
             f'{{"clock":[{self._clock((version.dot,))}],'
-            f'"hash":"{content_hash(subject, version.value)}"{_ENCODING[version.kind]}}}'
+            f'"hash":"{content_hash(subject, version.value)}"{_ENCODING[version.kind]}'
+            f"{_expires(version.expires) if version.expires else ''}}}"
         ).encode()
         return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
 
@@ -99,6 +102,10 @@ class Presenter:
 
 def _sloppy(hinted: int) -> str:
     return f',"strict":false,"hints":{hinted}'
+
+
+def _expires(moment_ms: int) -> str:
+    return f',"expiresAt":{moment_ms}'
 
 
 def _text(version: Version) -> bytes:

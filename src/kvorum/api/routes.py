@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.api.entries import ENTRY_PATH, EntryHandlers
+from kvorum.api.entries import ENTRY_PATH, TOUCH_BODY_BYTES, EntryHandlers
 from kvorum.api.entry_lists import EntryListHandlers
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
 from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
+from kvorum.api.keys import KEYS_BODY_BYTES, Custody, KeyHandlers
 from kvorum.api.limits import ApiLimits
 from kvorum.api.ports import Coordinator, Introspection, Repairs
+from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers, Records
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
+from kvorum.api.snapshots import (
+    SNAPSHOT_BODY_BYTES,
+    SNAPSHOT_PATH,
+    SnapshotHandlers,
+    Snapshots,
+)
 
 _DROPPED_BODY_BYTES: Final = 64 << 10
 """How much body is read and dropped to say kindly that nothing is served there."""
@@ -43,8 +51,13 @@ class Routes:
     ) -> None:
         self._whole = whole
         self._prefixed = prefixed
-        paths = [path.decode() for path in whole] + [f"{p.decode()}{{key}}" for p, _ in prefixed]
-        self._unknown = Endpoint(_refuse_path(sorted(paths)), _DROPPED_BODY_BYTES)
+        self._unknown = Endpoint(self._refuse, _DROPPED_BODY_BYTES)
+
+    def add(self, path: bytes, resource: Resource) -> None:
+        self._whole[path] = resource
+
+    def add_prefix(self, path: bytes, resource: Resource) -> None:
+        self._prefixed.append((path, resource))
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         for prefix, resource in self._prefixed:
@@ -52,6 +65,13 @@ class Routes:
                 return resource[method]
         found = self._whole.get(path)
         return self._unknown if found is None else found[method]
+
+    def _refuse(self, exchange: Exchange) -> None:
+        paths = [path.decode() for path in self._whole]
+        paths = sorted(paths + [f"{path.decode()}{{key}}" for path, _ in self._prefixed])
+        raise UnknownPath(
+            f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
+        )
 
 
 def api_routes(
@@ -61,15 +81,21 @@ def api_routes(
     secret: bytes,
     actor_name: Callable[[int], str],
     limits: ApiLimits | None = None,
+    snapshots: Snapshots | None = None,
+    records: Records | None = None,
+    custody: Custody | None = None,
 ) -> Routes:
-    """The whole API. `secret` is the cluster's; `actor_name` shows actors to people."""
+    """The whole API. `secret` is the cluster's; `actor_name` shows actors to people.
+
+    Without `snapshots`, `records` and `custody` nothing is served at their paths.
+    """
     limits = limits or ApiLimits()
     gateway = Gateway(coordinator, secret, actor_name, limits)
     entries = EntryHandlers(gateway)
     lists = EntryListHandlers(gateway)
     node = IntrospectionHandlers(introspection, gateway)
     repair = RepairHandlers(repairs)
-    return Routes(
+    routes = Routes(
         {
             b"/entry": Resource({b"POST": Endpoint(entries.post, limits.entry_body_bytes)}),
             b"/entries": Resource(
@@ -85,26 +111,48 @@ def api_routes(
         [
             (
                 ENTRY_PATH,
-                Resource(_readable(entries.get) | {b"DELETE": Endpoint(entries.delete)}),
+                Resource(
+                    _readable(entries.get)
+                    | {
+                        b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
+                        b"DELETE": Endpoint(entries.delete),
+                    }
+                ),
             ),
             (LOCATE_PATH, Resource(_readable(node.locate))),
             (REPAIR_PATH, Resource(_readable(repair.progress))),
         ],
     )
+    if snapshots is not None:
+        _serve_snapshots(routes, SnapshotHandlers(snapshots))
+    if records is not None:
+        handlers = RecordHandlers(gateway, records)
+        put = {b"POST": Endpoint(handlers.put_many, RECORDS_BODY_BYTES)}
+        routes.add(b"/records", Resource(_readable(handlers.page) | put))
+    if custody is not None:
+        _serve_keys(routes, KeyHandlers(custody))
+    return routes
+
+
+def _serve_keys(routes: Routes, handlers: KeyHandlers) -> None:
+    routes.add(b"/keys", Resource(_readable(handlers.keys)))
+    routes.add(b"/keys/rotate", Resource({b"POST": Endpoint(handlers.rotate, KEYS_BODY_BYTES)}))
+    shred = Endpoint(handlers.shred, KEYS_BODY_BYTES)
+    routes.add(b"/namespaces/shred", Resource({b"POST": shred}))
+    scrub = {b"POST": Endpoint(handlers.scrub)}
+    routes.add(b"/scrub", Resource(_readable(handlers.progress) | scrub))
+
+
+def _serve_snapshots(routes: Routes, handlers: SnapshotHandlers) -> None:
+    create = {b"POST": Endpoint(handlers.create, SNAPSHOT_BODY_BYTES)}
+    routes.add(b"/snapshots", Resource(_readable(handlers.overview) | create))
+    change = {b"POST": Endpoint(handlers.verify), b"DELETE": Endpoint(handlers.delete)}
+    routes.add_prefix(SNAPSHOT_PATH, Resource(_readable(handlers.progress) | change))
 
 
 def _readable(handle: Callable[[Exchange], None]) -> dict[bytes, Endpoint]:
     endpoint = Endpoint(handle)
     return {b"GET": endpoint, b"HEAD": endpoint}
-
-
-def _refuse_path(paths: list[str]) -> Callable[[Exchange], None]:
-    def refuse(exchange: Exchange) -> None:
-        raise UnknownPath(
-            f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
-        )
-
-    return refuse
 
 
 def _refuse_method(methods: list[bytes]) -> Callable[[Exchange], None]:

@@ -28,6 +28,7 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     line: int = 0
     stored: int = 0
     rejected: int = 0
+    expired: int = 0
 
     @property
     def place(self) -> Place:

@@ -1,4 +1,4 @@
-"""`kvorum set`, `get` and `delete`: one key at a time."""
+"""`kvorum set`, `touch`, `get` and `delete`: one key at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import click
 
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table, printable
+from kvorum.model.topology import TTL_S_MAX
 
 if TYPE_CHECKING:
     from kvorum.client.entry import ClockEntry, Entry, Sibling
     from kvorum.client.url import Target
 
 _REPLICAS: Final = click.IntRange(min=1)
+_SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 
 
 @click.command("set")
@@ -27,6 +29,12 @@ _REPLICAS: Final = click.IntRange(min=1)
 @click.option("--version", metavar="V", help="Replace what that version covers, and no more.")
 @click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
 @click.option("--if-absent", is_flag=True, help="Only if the key has no value.")
+@click.option(
+    "--ttl",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="How long it lives; 0 is for ever.  [default: as the namespace says]",
+)
 @click.option("-w", type=_REPLICAS, help="Replicas that must have it.")
 @asks_namespace
 @output_option
@@ -39,6 +47,7 @@ def set_value(
     version: str | None,
     if_version: str | None,
     if_absent: bool,
+    ttl: int | None,
     w: int | None,
     output: str,
 ) -> None:
@@ -53,6 +62,7 @@ def set_value(
     kvorum set logo --file logo.png --bytes      bytes
     kvorum set note --file - < note.txt          from stdin
     kvorum set user:7 '{}' --if-version VERSION  only if nobody else was faster
+    kvorum set session:7 '{}' --ttl 3600         gone in an hour
     kvorum set depth -- -5                       what begins with '-' goes behind '--'
 
     A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
@@ -66,6 +76,7 @@ def set_value(
             version=version,
             if_version=if_version,
             if_absent=if_absent,
+            ttl=ttl,
             w=w,
         )
     if output == "json":
@@ -73,6 +84,39 @@ def set_value(
     else:
         click.echo(f"{'created' if entry.created else 'updated'} {printable(key)}")
         _warn_of_siblings(entry)
+
+
+@click.command()
+@click.argument("key")
+@click.argument("ttl", type=_SECONDS)
+@click.option("--version", metavar="V", help="Touch what that version covers, and no more.")
+@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
+@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@asks_namespace
+@output_option
+def touch(
+    target: Target,
+    key: str,
+    ttl: int,
+    version: str | None,
+    if_version: str | None,
+    w: int | None,
+    output: str,
+) -> None:
+    """Let KEY live for TTL seconds from now, whatever it holds; 0 is for ever.
+
+    \b
+    kvorum touch session:7 3600
+    kvorum touch session:7 0
+    """
+    with open_client(target) as client:
+        expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
+    if output == "json":
+        print_json({"key": key, "expires_at": expires_at})
+    elif expires_at is None:
+        click.echo(f"{printable(key)} does not expire")
+    else:
+        click.echo(f"{printable(key)} expires {_date(expires_at)}")
 
 
 @click.command()
@@ -187,17 +231,23 @@ def _print_everything(entry: Entry) -> None:
     click.echo(f"key      {printable(entry.key)}")
     click.echo(f"version  {entry.version}")
     click.echo(f"hash     {entry.hash}")
+    if entry.expires_at is not None:
+        click.echo(f"expires  {_date(entry.expires_at)}")
     print_table("clock", ("node", "#counter", "written"), _clock_rows(entry.clock))
     shown: tuple[Entry | Sibling, ...] = entry.siblings or (entry,)
     print_table(
         f"{len(shown)} siblings" if entry.siblings else "value",
-        ("value", "hash"),
-        [(one.json.decode(), one.hash) for one in shown],
+        ("value", "hash", "expires"),
+        [(one.json.decode(), one.hash, _moment(one.expires_at)) for one in shown],
     )
 
 
 def _clock_rows(clock: tuple[ClockEntry, ...]) -> list[tuple[str, int, str]]:
     return [(one.node, one.counter, _date(one.timestamp)) for one in clock]
+
+
+def _moment(expires_at: int | None) -> str:
+    return "" if expires_at is None else _date(expires_at)
 
 
 def _date(timestamp_ms: int) -> str:
@@ -223,16 +273,15 @@ def _with_value(entry: Entry) -> dict[str, Any]:
 
 
 def _shape(entry: Entry) -> dict[str, Any]:
-    shape: dict[str, Any] = {
-        "version": entry.version,
-        "clock": entry.clock,
-        "hash": entry.hash,
-    }
+    shape: dict[str, Any] = {"version": entry.version, **_facts(entry)}
     if entry.siblings:
-        shape["siblings"] = [
-            {**_shape_of_value(one), "clock": one.clock, "hash": one.hash} for one in entry.siblings
-        ]
+        shape["siblings"] = [{**_shape_of_value(one), **_facts(one)} for one in entry.siblings]
     return shape
+
+
+def _facts(one: Entry | Sibling) -> dict[str, Any]:
+    facts: dict[str, Any] = {"clock": one.clock, "hash": one.hash}
+    return facts if one.expires_at is None else {**facts, "expires_at": one.expires_at}
 
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kvorum.cli.storage_table import Storage
+
 
 class StatusHints(msgspec.Struct):
     pending: int = 0
@@ -46,6 +48,15 @@ class StatusRounds(msgspec.Struct):
     oldest_round_ms: int | None = None
 
 
+class StatusCache(msgspec.Struct):
+    """What the server has in memory of one namespace."""
+
+    entries: int
+    bytes: int
+    hit_ratio: float | None = None
+    evicted: int = 0
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -56,6 +67,8 @@ class Status(msgspec.Struct):
     namespaces: dict[str, StatusNamespace]
     anti_entropy: StatusRounds | None = None
     recovering: bool = False
+    caches: dict[str, StatusCache] = {}
+    storage: Storage | None = None
 
 
 class RingNode(msgspec.Struct):

@@ -7,6 +7,8 @@ nothing has succeeded for `patience_s`. What is wrong with a line rejects that l
 number, and the rest goes on. Batches end in any order; `done` covers only lines before which
 nothing is open, so that an import can be taken up there.
 
+What has expired before it is sent is left out and counted.
+
 Two lines of one key must not overtake each other: one whose key is under way waits.
 
 Siblings cannot be written at once. The latest of them is stored first, as a stand-in; then
@@ -28,6 +30,7 @@ from kvorum.client.answers import Result
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.backoff import Backoff
 from kvorum.client.entry import Entry
+from kvorum.client.requests import Lifetime
 from kvorum.model.errors import (
     InvalidKey,
     InvalidValue,
@@ -65,6 +68,7 @@ class _Batch:
     items: list[Item] = field(default_factory=list)
     stored: int = 0
     rejected: int = 0
+    expired: int = 0
     finished: bool = False
 
     @property
@@ -83,12 +87,14 @@ class Import:
         done: Progress,
         on_reject: Callable[[Reject], None],
         on_progress: Callable[[Progress], None],
+        wall_ms: Callable[[], int],
     ) -> None:
         self.done = done
         self._client = client
         self._plan = plan
         self._on_reject = on_reject
         self._on_progress = on_progress
+        self._wall_ms = wall_ms
         self._rejected = done.rejected
         self._begun: deque[_Batch] = deque()
         self._keys: set[str] = set()
@@ -143,13 +149,19 @@ class Import:
         self._free.release()
 
     def _count(self, batch: _Batch) -> None:
-        stored, rejected = self.done.stored + batch.stored, self.done.rejected + batch.rejected
-        self.done = Progress(batch.end, batch.line, stored, rejected)
+        done = self.done
+        self.done = Progress(
+            batch.end,
+            batch.line,
+            done.stored + batch.stored,
+            done.rejected + batch.rejected,
+            done.expired + batch.expired,
+        )
 
     async def _store(self, batch: _Batch) -> None:
         """Until every item is stored or rejected. Raises what does not pass."""
         now = asyncio.get_running_loop().time
-        pending = batch.items
+        pending = self._alive(batch.items, batch)
         patient_until = now() + self._plan.patience_s
         pauses = _BACKOFF.draw(random.Random())
         while pending:
@@ -163,6 +175,13 @@ class Import:
                 await asyncio.sleep(next(pauses, _BACKOFF.cap_s))
             pending = failed
 
+    def _alive(self, items: list[Item], batch: _Batch) -> list[Item]:
+        """`items` without those of which nothing lives any more; siblings that do may be fewer."""
+        now_ms = self._wall_ms()
+        alive = [item for item in (_at(item, now_ms) for item in items) if item is not None]
+        batch.expired += len(items) - len(alive)
+        return alive
+
     async def _store_once(
         self, items: list[Item], batch: _Batch
     ) -> tuple[list[Item], KvorumError | None]:
@@ -172,6 +191,8 @@ class Import:
         for item, result in await self._results(items):
             if isinstance(result, Entry):
                 batch.stored += 1
+            elif _is_gone(item, result, self._wall_ms()):
+                batch.expired += 1
             elif _is_wrong(result):
                 self._reject(Reject(item.line, item.end, result.message), batch)
             elif isinstance(result, RequestError):
@@ -184,7 +205,9 @@ class Import:
     async def _results(self, items: list[Item]) -> list[tuple[Item, Result]]:
         w = self._plan.w
         single = [item for item in items if len(item.siblings) < 2]
-        stored = await self._client.set_many([(item.key, item.value) for item in single], w=w)
+        stored = await self._client.set_each(
+            [(item.key, item.value, item.lifetime) for item in single], w=w
+        )
         results: list[tuple[Item, Result]] = list(zip(single, stored, strict=True))
         return results + [
             (item, await self._store_siblings(item)) for item in items if len(item.siblings) >= 2
@@ -193,10 +216,12 @@ class Import:
     async def _store_siblings(self, item: Item) -> Result:
         w = self._plan.w
         try:
-            entry = await self._client.set(item.key, item.siblings[0], w=w)
+            entry = await self._client.set(item.key, item.siblings[0].value, w=w)
             stand_in = entry.version
-            for value in reversed(item.siblings):
-                entry = await self._client.set(item.key, value, version=stand_in, w=w)
+            for value, (ttl, expires_at) in reversed(item.siblings):
+                entry = await self._client.set(
+                    item.key, value, version=stand_in, ttl=ttl, expires_at=expires_at, w=w
+                )
         except KvorumError as error:
             return error
         return entry
@@ -213,3 +238,23 @@ class Import:
 def _is_wrong(error: KvorumError) -> bool:
     """True if the item is to blame, and not the import as a whole."""
     return isinstance(error, InvalidKey | InvalidValue) or error.code == _CONTENT_TOO_LARGE
+
+
+def _at(item: Item, now_ms: int) -> Item | None:
+    """What of `item` lives at that time."""
+    if not item.siblings:
+        return None if _has_expired(item.lifetime, now_ms) else item
+    alive = tuple(one for one in item.siblings if not _has_expired(one.lifetime, now_ms))
+    if not alive:
+        return None
+    siblings = alive if len(alive) > 1 else ()
+    return item._replace(value=alive[0].value, lifetime=alive[0].lifetime, siblings=siblings)
+
+
+def _has_expired(lifetime: Lifetime, now_ms: int) -> bool:
+    return lifetime.expires_at is not None and lifetime.expires_at <= now_ms
+
+
+def _is_gone(item: Item, error: KvorumError, now_ms: int) -> bool:
+    """True if `item` was refused because it expired on its way."""
+    return isinstance(error, RequestError) and _at(item, now_ms) is None

@@ -5,6 +5,8 @@ JSON Lines: an object a line, shaped like an entry of the HTTP API.
     {"key": "U+1F600", "value": {"name": "GRINNING FACE"}}
     {"key": "logo", "value": "aGVsbG8=", "metadata": {"encoding": "base64"}}
     {"key": "cart", "value": [2], "siblings": [{"value": [2]}, {"value": [1]}]}
+    {"key": "session", "value": 1, "metadata": {"ttl": 3600}}
+    {"key": "session", "value": 1, "metadata": {"expiresAt": 1795379955530}}
 
 CSV: a header names the columns; one is the key. If there is just one other and it is called
 "value", its cells are the values, else each row becomes an object of its other columns.
@@ -22,8 +24,10 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
+from kvorum.client.requests import DEFAULT_LIFETIME, Lifetime
 from kvorum.client.values import decode_value
-from kvorum.model.errors import ConfigError, InvalidValue
+from kvorum.model.errors import ConfigError, InvalidValue, RequestError
+from kvorum.model.expiry import NEVER, check_expires, check_ttl
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
@@ -34,6 +38,11 @@ Value = msgspec.Raw | bytes
 """As the client takes it: JSON text, or bytes."""
 
 
+class Timed(NamedTuple):
+    value: Value
+    lifetime: Lifetime = DEFAULT_LIFETIME
+
+
 class Item(NamedTuple):
     """An entry to store. `siblings`, if there are any, include `value`, latest first."""
 
@@ -41,7 +50,8 @@ class Item(NamedTuple):
     end: int
     key: str
     value: Value
-    siblings: tuple[Value, ...] = ()
+    siblings: tuple[Timed, ...] = ()
+    lifetime: Lifetime = DEFAULT_LIFETIME
 
 
 class Reject(NamedTuple):
@@ -62,8 +72,10 @@ START: Final = Place()
 Lines = Iterator[Item | Reject]
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(msgspec.Struct, rename="camel"):
     encoding: str | None = None
+    ttl: int | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: int | None = None
 
 
 class _Sibling(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,18 +135,34 @@ def read_json_lines(stream: IO[bytes], place: Place = START) -> Lines:
                 yield _item(text, source)
         except StopIteration:
             return
-        except (ValueError, RecursionError, InvalidValue) as error:
+        except (ValueError, RecursionError, RequestError) as error:
             yield Reject(source.line, source.end, str(error))
 
 
 def _item(text: str, source: _Source) -> Item:
-    """Raises ValueError, RecursionError or InvalidValue."""
+    """Raises ValueError, RecursionError or RequestError."""
     found = _line.decode(text)
     value = _value(found.value, found.metadata)
-    siblings = tuple(_value(one.value, one.metadata) for one in found.siblings)
-    if siblings and bytes(siblings[0]) != bytes(value):
+    siblings = tuple(
+        Timed(_value(one.value, one.metadata), _lifetime(one.metadata)) for one in found.siblings
+    )
+    if siblings and bytes(siblings[0].value) != bytes(value):
         raise ValueError("wanted siblings of which the first is the value, got another first")
-    return Item(source.line, source.end, found.key, value, siblings)
+    lifetime = _lifetime(found.metadata)
+    return Item(source.line, source.end, found.key, value, siblings, lifetime)
+
+
+def _lifetime(metadata: _Metadata | None) -> Lifetime:
+    """Raises RequestError."""
+    if metadata is None:
+        return DEFAULT_LIFETIME
+    ttl = None if metadata.ttl is msgspec.UNSET else metadata.ttl or NEVER
+    if ttl is not None and metadata.expires_at is not None:
+        raise RequestError("wanted ttl or expiresAt, got both")
+    check_ttl(ttl)
+    if metadata.expires_at is not None:
+        check_expires(metadata.expires_at)
+    return Lifetime(ttl, metadata.expires_at)
 
 
 def _value(text: msgspec.Raw, metadata: _Metadata | None) -> Value:

@@ -14,6 +14,7 @@ import click
 from kvorum.cli.connection import asks_namespace
 from kvorum.cli.errors import NEXT_STEP, ExitCode, one_line
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.sealed_files import key_option, unsealed
 from kvorum.model.errors import ConfigError, KvorumError
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ _SECONDS: Final = click.FloatRange(min=0)
     help="How long to go on without any success.",
 )
 @click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each entry.")
+@click.option(
+    "--keep-versions", is_flag=True, help="FILE is of 'kvorum export --versions'; merge it in."
+)
+@key_option
 @asks_namespace
 @output_option
 def import_file(
@@ -69,6 +74,8 @@ def import_file(
     max_rejected: int | None,
     give_up_after: float,
     w: int | None,
+    keep_versions: bool,
+    key: str | None,
     output: str,
 ) -> None:
     """Store the entries of FILE; '-' is stdin.
@@ -77,8 +84,14 @@ def import_file(
     CSV has a header; the column "key" holds the keys, and the other columns become an
     object, or if there is only one and it is called "value", its cells are the values.
 
+    "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970; what has
+    expired already is left out and counted.
+
     A line that is wrong is reported and left out, and the exit code is 6 in the end. What is
     interrupted can be taken up with --resume; importing a line twice does no harm.
+
+    With --keep-versions the records go in with their versions, and merge with what the cluster
+    has: what was written or deleted since stays so.
 
     \b
     kvorum import people.jsonl
@@ -95,8 +108,11 @@ def import_file(
         CsvShape(key_column, typed) if is_csv else None,
         Plan(w, give_up_after, max_rejected),
         as_json=output == "json",
+        keep_versions=keep_versions,
     )
-    with _open(file) as source:
+    if keep_versions and job.csv is not None:
+        raise click.UsageError("--keep-versions is for files of 'kvorum export --versions'")
+    with _open(file, key) as source:
         checkpoint = _checkpoint(job, source, checkpoint_path, resume)
         summary = _import(job, source, checkpoint, resume)
     _print_summary(summary, job.as_json)
@@ -110,21 +126,23 @@ class _Job(NamedTuple):
     csv: CsvShape | None
     plan: Plan
     as_json: bool
+    keep_versions: bool
 
 
 class _Summary(NamedTuple):
     file: str
     stored: int
     rejected: int
+    expired: int
     seconds: float
     entries_per_s: float
 
 
-def _open(file: str) -> IO[bytes]:
+def _open(file: str, key: str | None) -> IO[bytes]:
     if file == "-":
-        return sys.stdin.buffer
+        return unsealed(sys.stdin.buffer, key)
     try:
-        return Path(file).open("rb")
+        return unsealed(Path(file).open("rb"), key)
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from error
 
@@ -154,12 +172,14 @@ def _import(job: _Job, source: IO[bytes], checkpoint: Checkpoint | None, resume:
 
     done = checkpoint.load() if checkpoint and resume else Progress()
     total = os.fstat(source.fileno()).st_size if checkpoint else None
-    lines = _read(source, job.csv, done.place)
     began = time.monotonic()
     with progress_bar(f"import {job.file}", total) as bar:
         watch = _Watch(job, checkpoint, bar, done)
         try:
-            run(_run(job, lines, watch))
+            if job.keep_versions:
+                run(_run_records(job, source, watch))
+            else:
+                run(_run(job, _read(source, job.csv, done.place), watch))
         except BaseException as error:
             watch.interrupted(error)
             raise
@@ -168,8 +188,25 @@ def _import(job: _Job, source: IO[bytes], checkpoint: Checkpoint | None, resume:
     seconds = time.monotonic() - began
     stored = watch.done.stored - done.stored
     return _Summary(
-        job.file, watch.done.stored, watch.done.rejected, round(seconds, 3), round(stored / seconds)
+        job.file,
+        watch.done.stored,
+        watch.done.rejected,
+        watch.done.expired,
+        round(seconds, 3),
+        round(stored / seconds),
     )
+
+
+async def _run_records(job: _Job, source: IO[bytes], watch: _Watch) -> None:
+    from kvorum.cli import record_lines
+    from kvorum.cli.record_import import RecordImport
+    from kvorum.client.asynchronous import AsyncClient
+
+    lines = record_lines.read(source, job.target.namespace, watch.done.place)
+    async with AsyncClient(job.target) as client:
+        await client.status()
+        work = RecordImport(client, job.plan, watch.done, watch.on_reject, watch.on_progress)
+        await work.run(lines)
 
 
 async def _run(job: _Job, lines: Lines, watch: _Watch) -> None:
@@ -178,8 +215,12 @@ async def _run(job: _Job, lines: Lines, watch: _Watch) -> None:
 
     async with AsyncClient(job.target) as client:
         await client.status()  # if nobody is there, say so at once and not when patience ends
-        work = Import(client, job.plan, watch.done, watch.on_reject, watch.on_progress)
+        work = Import(client, job.plan, watch.done, watch.on_reject, watch.on_progress, _wall_ms)
         await work.run(lines)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _read(source: IO[bytes], shape: CsvShape | None, place: Place) -> Lines:
@@ -237,11 +278,12 @@ def _print_summary(summary: _Summary, as_json: bool) -> None:
     else:
         print_table(
             f"import of {summary.file}",
-            ("#stored", "#rejected", "#seconds", "#entries/s"),
+            ("#stored", "#rejected", "#expired", "#seconds", "#entries/s"),
             [
                 (
                     f"{summary.stored:,}",
                     f"{summary.rejected:,}",
+                    f"{summary.expired:,}",
                     f"{summary.seconds:.1f}",
                     f"{summary.entries_per_s:,}",
                 )

@@ -11,7 +11,14 @@ from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.documents import Location, Ring, Status, StatusNode, StatusRounds
+    from kvorum.cli.documents import (
+        Location,
+        Ring,
+        Status,
+        StatusCache,
+        StatusNode,
+        StatusRounds,
+    )
     from kvorum.client.url import Target
 
 _T = TypeVar("_T")
@@ -148,6 +155,12 @@ def _print_status(status: Status) -> None:
             for name, space in status.namespaces.items()
         ],
     )
+    if status.caches:
+        _print_caches(status.caches)
+    if status.storage is not None:
+        from kvorum.cli.storage_table import print_storage
+
+        print_storage(status.storage)
     if status.anti_entropy is not None:
         _print_rounds(status.anti_entropy)
 
@@ -159,6 +172,25 @@ def _state(node: StatusNode, status: Status) -> str:
     if node.state == "up" and not node.up:
         return "down" if node.linked else "no link"
     return node.state
+
+
+def _print_caches(caches: dict[str, StatusCache]) -> None:
+    from kvorum.model.sizes import format_size
+
+    print_table(
+        "in memory",
+        ("namespace", "#entries", "#size", "#hits", "#evicted"),
+        [
+            (
+                name,
+                cache.entries,
+                format_size(cache.bytes),
+                "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
+                cache.evicted,
+            )
+            for name, cache in caches.items()
+        ],
+    )
 
 
 def _moment(wall_ms: int) -> str:

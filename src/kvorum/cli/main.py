@@ -44,13 +44,23 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     },
     "Data": {
         "set": Lazy("kvorum.cli.data", "set_value", "Store a value under a key."),
+        "touch": Lazy("kvorum.cli.data", "touch", "Let a key live for another while."),
         "get": Lazy("kvorum.cli.data", "get", "Print the value of a key."),
         "delete": Lazy("kvorum.cli.data", "delete", "Delete a key."),
         "import": Lazy("kvorum.cli.importing", "import_file", "Store the entries of a file."),
         "export": Lazy("kvorum.cli.exporting", "export", "Write all entries to a file."),
     },
+    "Back up": {
+        "snapshot": Lazy("kvorum.cli.snapshot", "snapshot", "Back up all nodes, and restore."),
+    },
     "Mend": {
+        "scrub": Lazy("kvorum.cli.scrub", "scrub", "Read all that is stored; mend damage."),
         "repair": Lazy("kvorum.cli.repair", "repair", "Compare all replicas and mend them now."),
+        "rebuild": Lazy("kvorum.cli.rebuild", "rebuild", "Empty a damaged node, to be refilled."),
+    },
+    "Secure": {
+        "keys": Lazy("kvorum.cli.keys", "keys", "List and change the keys of stored records."),
+        "namespace": Lazy("kvorum.cli.namespace", "namespace", "Destroy a whole namespace."),
     },
     "Look": {
         "status": Lazy("kvorum.cli.inspect", "status", "Show the nodes of a cluster."),

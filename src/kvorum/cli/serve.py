@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7400
+DEFAULT_MEMORY: Final = "256MB"
 
 _STOPPED_AT_ONCE: Final = 130
 
@@ -44,6 +45,19 @@ _STOPPED_AT_ONCE: Final = 130
     help="A topology file; the node's addresses come from there.",
 )
 @click.option("--node", metavar="NAME", help="Which node of the topology file this is.")
+@click.option(
+    "--master-key",
+    metavar="SOURCE",
+    help="The key that wraps all keys of the data: file:PATH, env:NAME or command:PROGRAM "
+    "ARGUMENTS.  [default: file master.key in the data directory, made at first start]",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    default=DEFAULT_MEMORY,
+    show_default=True,
+    help="For caches, write buffers and entries kept in memory, together.",
+)
 @click.option("--insecure", is_flag=True, help="Let others than this machine connect.")
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
@@ -54,6 +68,8 @@ def serve(
     port: int | None,
     cluster: Path | None,
     node: str | None,
+    master_key: str | None,
+    memory: str,
     insecure: bool,
     log_format: str,
     log_level: str,
@@ -68,8 +84,12 @@ def serve(
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
     from kvorum.cli.logs import configure_logging
+    from kvorum.model.sizes import parse_size
     from kvorum.node import Node
+    from kvorum.runtime.faults import tell_faults
     from kvorum.runtime.loop import run
+    from kvorum.sealing.core_dumps import forbid_core_dumps
+    from kvorum.sealing.master_key import parse_source
 
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
@@ -82,9 +102,11 @@ def serve(
     if not insecure:
         check_loopback(spec)
     configure_logging(log_format, log_level)
-    failure = run(
-        _run(Node(topology, name, data_dir), _ready_line(spec, data_dir), stop_on_stdin_close)
-    )
+    tell_faults()
+    forbid_core_dumps()
+    source = None if master_key is None else parse_source(master_key)
+    server = Node(topology, name, data_dir, source, parse_size(memory))
+    failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close))
     if failure is not None:
         raise failure
 

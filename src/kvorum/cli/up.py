@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Spelled out here, so that `kvorum --help` need not load what knows them.
 DEFAULT_NODES: Final = 3
 DEFAULT_PORT: Final = 7400
+DEFAULT_MEMORY: Final = "256MB"
 NODES_MAX: Final = 100
 PORT_LAST: Final = 65335
 
@@ -46,6 +47,13 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
     "--write", type=_COUNT, help="Replicas that acknowledge a write.  [default: a majority]"
 )
 @click.option(
+    "--memory",
+    metavar="SIZE",
+    default=DEFAULT_MEMORY,
+    show_default=True,
+    help="Of each node, for caches, write buffers and entries kept in memory.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="error",
@@ -53,7 +61,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
     help="Of the nodes.",
 )
 @output_option
-def up(data_dir: Path, log_level: str, output: str, **asked: int | None) -> None:
+def up(data_dir: Path, memory: str, log_level: str, output: str, **asked: int | None) -> None:
     """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
 
     Node i answers at port+i, from 0. The first start files all settings in the data
@@ -71,8 +79,9 @@ def up(data_dir: Path, log_level: str, output: str, **asked: int | None) -> None
     given = {name: value for name, value in asked.items() if value is not None}
     topology = _filed(layout, given) if layout.exists else _created(layout, given)
     view = _view(output, topology)
+    options = ["--memory", memory, "--log-level", log_level]
     try:
-        run(_run(LocalCluster(layout, topology, view.hear, ["--log-level", log_level]), view))
+        run(_run(LocalCluster(layout, topology, view.hear, options), view))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

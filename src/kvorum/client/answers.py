@@ -48,6 +48,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     encoding: str | None = None
     strict: bool = True
     hints: int = 0
+    expires_at: int | None = None
 
 
 class _Sibling(msgspec.Struct):
@@ -97,6 +98,11 @@ def found(key: str, answer: Answer) -> Entry:
     """The entry a get or a delete answered."""
     body = _decode(_found, answer)
     return _entry(key, _text(body.value, body.metadata), body.metadata, body.siblings)
+
+
+def touched(answer: Answer) -> int | None:
+    """When an entry that has been touched expires (ms)."""
+    return _decode(_written, answer).metadata.expires_at
 
 
 def written(key: str, text: JsonText, answer: Answer) -> Entry:
@@ -203,13 +209,20 @@ def _entry(
         created=created,
         strict=metadata.strict,
         hints=metadata.hints,
+        expires_at=metadata.expires_at,
     )
 
 
 def _sibling(sibling: _Sibling) -> Sibling:
     metadata = sibling.metadata
     text = _text(sibling.value, metadata)
-    return Sibling(text.json, binary=text.binary, clock=_clock(metadata), hash=metadata.hash)
+    return Sibling(
+        text.json,
+        binary=text.binary,
+        clock=_clock(metadata),
+        hash=metadata.hash,
+        expires_at=metadata.expires_at,
+    )
 
 
 def _clock(metadata: _Metadata) -> tuple[ClockEntry, ...]:

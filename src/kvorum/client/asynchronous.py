@@ -106,6 +106,8 @@ class AsyncClient:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
+        ttl: int | None = None,
+        expires_at: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
@@ -117,11 +119,38 @@ class AsyncClient:
         since stays beside it as a sibling. Without, it replaces all the cluster knows of.
         Raises PreconditionFailed if the entry is at another version than `if_version`, or
         with `if_absent`, if there is one.
+
+        It lives for `ttl` seconds, or until `expires_at` (ms since 1970); a ttl of 0 is for
+        ever, and without either it is the namespace's.
         """
-        put = self._put(key, value, version, self._namespace(namespace))
+        lifetime = requests.Lifetime(ttl, expires_at)
+        put = self._put(key, value, version, self._namespace(namespace), lifetime)
         request = requests.put(put.body, w, quorum, _condition(if_version, if_absent))
         answer = await self._calls.call(request, self._deadline(timeout))
         return answers.written(key, put.text, answer)
+
+    async def touch(
+        self,
+        key: str,
+        ttl: int,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str | None = None,
+        w: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
+    ) -> int | None:
+        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+
+        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
+        `if_version` mean what they mean in `set`.
+        """
+        condition = _condition(if_version, if_absent=False)
+        lifetime = requests.Lifetime(ttl)
+        space = self._namespace(namespace)
+        request = requests.touch(key, version, lifetime, space, w, quorum, condition)
+        return answers.touched(await self._calls.call(request, self._deadline(timeout)))
 
     async def delete(
         self,
@@ -186,6 +215,7 @@ class AsyncClient:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
+        ttl: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
@@ -194,11 +224,25 @@ class AsyncClient:
         """Store each (key, value); for each, in order, its Entry or the error it met.
 
         They are stored one by one, not as a transaction, and not in order: of a key that
-        occurs twice either value may remain.
+        occurs twice either value may remain. `ttl` means what it means in `set`.
         """
-        space = self._namespace(namespace)
+        lifetime = requests.Lifetime(ttl)
         pairs = items.items() if isinstance(items, Mapping) else items
-        puts = [self._put_or_error(key, value, space) for key, value in pairs]
+        each = [(key, value, lifetime) for key, value in pairs]
+        return await self.set_each(each, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
+
+    async def set_each(
+        self,
+        items: Iterable[tuple[str, Any, requests.Lifetime]],
+        *,
+        namespace: str | None = None,
+        w: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """`set_many` of entries that each have their own lifetime."""
+        space = self._namespace(namespace)
+        puts = [self._put_or_error(key, value, space, lifetime) for key, value, lifetime in items]
         question: Question[_Put] = Question(
             request=lambda some: requests.put_many([put.body for put in some], w, quorum),
             results=lambda some, answer: answers.written_many(
@@ -268,6 +312,12 @@ class AsyncClient:
         """How far the repair with the id `number` is."""
         return await self._document(requests.repair_progress(number), timeout)
 
+    async def ask(
+        self, request: requests.Request, *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """The document that answers a request for which there is no method here."""
+        return await self._document(request, timeout)
+
     async def _document(self, request: requests.Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
 
@@ -283,13 +333,22 @@ class AsyncClient:
         asked = iter(await bulk.run())
         return [item if isinstance(item, KvorumError) else next(asked) for item in items]
 
-    def _put(self, key: str, value: Any, version: str | None, namespace: str | None) -> _Put:
+    def _put(
+        self,
+        key: str,
+        value: Any,
+        version: str | None,
+        namespace: str | None,
+        lifetime: requests.Lifetime,
+    ) -> _Put:
         text = encode_value(value)
-        return _Put(key, text, requests.put_item(key, text, version, namespace))
+        return _Put(key, text, requests.put_item(key, text, version, namespace, lifetime))
 
-    def _put_or_error(self, key: str, value: Any, namespace: str | None) -> _Put | KvorumError:
+    def _put_or_error(
+        self, key: str, value: Any, namespace: str | None, lifetime: requests.Lifetime
+    ) -> _Put | KvorumError:
         try:
-            return self._put(key, value, None, namespace)
+            return self._put(key, value, None, namespace, lifetime)
         except (InvalidKey, InvalidValue) as error:
             return error
 

@@ -26,6 +26,7 @@ class Sibling:
     binary: bool = field(default=False, kw_only=True)
     clock: tuple[ClockEntry, ...] = field(default=(), kw_only=True)
     hash: str | None = field(default=None, kw_only=True)
+    expires_at: int | None = field(default=None, kw_only=True)
 
     @cached_property
     def value(self) -> Any:
@@ -39,7 +40,8 @@ class Entry:
     `version` covers all siblings: writing back with it resolves them. `value` is the latest
     of them by timestamp. `created` is True where a write found no live value before it.
     `strict` is False where a sloppy quorum was met with the help of `hints` nodes that are no
-    owners of the key: then what R + W > N promises does not hold.
+    owners of the key: then what R + W > N promises does not hold. `expires_at`: when `value`
+    goes, in ms since 1970; None if it does not.
     """
 
     key: str
@@ -53,6 +55,7 @@ class Entry:
     created: bool = field(default=False, kw_only=True)
     strict: bool = field(default=True, kw_only=True)
     hints: int = field(default=0, kw_only=True)
+    expires_at: int | None = field(default=None, kw_only=True)
 
     @cached_property
     def value(self) -> Any:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from kvorum import __version__
 from kvorum.client.values import JsonText
-from kvorum.model.errors import InvalidVersion
+from kvorum.model.errors import InvalidVersion, RequestError
+from kvorum.model.expiry import check_expires, check_ttl
 from kvorum.model.keys import encode_key
 from kvorum.model.topology import QuorumKind
 
@@ -54,9 +55,21 @@ class Request:
         return head.encode("ascii") + b"\r\n" + self.body
 
 
+class Lifetime(NamedTuple):
+    """`ttl` in seconds, 0 for ever; or `expires_at`, the moment (ms). None: the namespace's."""
+
+    ttl: int | None = None
+    expires_at: int | None = None
+
+
+DEFAULT_LIFETIME: Final = Lifetime()
+
+
 class _PutMetadata(msgspec.Struct, omit_defaults=True, rename="camel"):
     value_version: str | None = None
     encoding: str | None = None
+    ttl: int | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: int | None = None
 
 
 class _PutBody(msgspec.Struct, omit_defaults=True):
@@ -64,6 +77,10 @@ class _PutBody(msgspec.Struct, omit_defaults=True):
     value: msgspec.Raw
     metadata: _PutMetadata | None = None
     namespace: str | None = None
+
+
+class _TouchBody(msgspec.Struct):
+    metadata: _PutMetadata
 
 
 class _KeysBody(msgspec.Struct, omit_defaults=True):
@@ -94,13 +111,33 @@ def put(
     return Request("POST", "/entry", _query(w=w, quorum=quorum), item, condition)
 
 
-def put_item(key: str, text: JsonText, version: str | None, namespace: str | None) -> bytes:
-    """The body of a put; also one item of `put_many`."""
+def put_item(
+    key: str,
+    text: JsonText,
+    version: str | None,
+    namespace: str | None,
+    lifetime: Lifetime = DEFAULT_LIFETIME,
+) -> bytes:
+    """The body of a put; also one item of `put_many`. Raises InvalidKey, RequestError."""
     encode_key(key)
     metadata = None
-    if text.binary or version is not None:
-        metadata = _PutMetadata(version, "base64" if text.binary else None)
+    if text.binary or version is not None or lifetime != DEFAULT_LIFETIME:
+        metadata = _metadata(version, "base64" if text.binary else None, lifetime)
     return _encode(_PutBody(key, msgspec.Raw(text.json), metadata, namespace))
+
+
+def touch(
+    key: str,
+    version: str | None,
+    lifetime: Lifetime,
+    namespace: str | None,
+    w: int | None,
+    quorum: QuorumKind | None = None,
+    condition: Pairs = (),
+) -> Request:
+    query = _query(namespace=namespace, w=w, quorum=quorum)
+    body = _encode(_TouchBody(_metadata(version, None, lifetime)))
+    return Request("PATCH", _path("entry", key), query, body, condition)
 
 
 def delete(
@@ -165,6 +202,17 @@ def repair_progress(number: str) -> Request:
 
 def locate(key: str, namespace: str | None) -> Request:
     return Request("GET", _path("locate", key), _query(namespace=namespace), safe=True, timed=False)
+
+
+def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> _PutMetadata:
+    ttl, expires_at = lifetime
+    if ttl is not None and expires_at is not None:
+        raise RequestError("wanted ttl or expires_at, got both")
+    check_ttl(ttl)
+    if expires_at is not None:
+        check_expires(expires_at)
+    shown = msgspec.UNSET if ttl is None else ttl or None
+    return _PutMetadata(version, encoding, shown, expires_at)
 
 
 def _path(root: str, key: str) -> str:

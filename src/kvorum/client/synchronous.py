@@ -21,6 +21,7 @@ from kvorum.client.answers import Result
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.entry import Entry
 from kvorum.client.loop_thread import LoopThread
+from kvorum.client.requests import Lifetime, Request
 from kvorum.client.url import DEFAULT_URL, Target, parse_url
 from kvorum.model.topology import QuorumKind
 
@@ -93,6 +94,8 @@ class Client:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
+        ttl: int | None = None,
+        expires_at: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
@@ -104,6 +107,9 @@ class Client:
         since stays beside it as a sibling. Without, it replaces all the cluster knows of.
         Raises PreconditionFailed if the entry is at another version than `if_version`, or
         with `if_absent`, if there is one.
+
+        It lives for `ttl` seconds, or until `expires_at` (ms since 1970); a ttl of 0 is for
+        ever, and without either it is the namespace's.
         """
         return self._background.run(
             self._async.set(
@@ -112,6 +118,38 @@ class Client:
                 version=version,
                 if_version=if_version,
                 if_absent=if_absent,
+                ttl=ttl,
+                expires_at=expires_at,
+                namespace=namespace,
+                w=w,
+                quorum=quorum,
+                timeout=timeout,
+            )
+        )
+
+    def touch(
+        self,
+        key: str,
+        ttl: int,
+        *,
+        version: str | None = None,
+        if_version: str | None = None,
+        namespace: str | None = None,
+        w: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
+    ) -> int | None:
+        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+
+        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
+        `if_version` mean what they mean in `set`.
+        """
+        return self._background.run(
+            self._async.touch(
+                key,
+                ttl,
+                version=version,
+                if_version=if_version,
                 namespace=namespace,
                 w=w,
                 quorum=quorum,
@@ -182,6 +220,7 @@ class Client:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
+        ttl: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
@@ -190,11 +229,28 @@ class Client:
         """Store each (key, value); for each, in order, its Entry or the error it met.
 
         They are stored one by one, not as a transaction, and not in order: of a key that
-        occurs twice either value may remain.
+        occurs twice either value may remain. `ttl` means what it means in `set`.
         """
         pairs = list(items.items() if isinstance(items, Mapping) else items)
         return self._background.run(
-            self._async.set_many(pairs, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
+            self._async.set_many(
+                pairs, ttl=ttl, namespace=namespace, w=w, quorum=quorum, timeout=timeout
+            )
+        )
+
+    def set_each(
+        self,
+        items: Iterable[tuple[str, Any, Lifetime]],
+        *,
+        namespace: str | None = None,
+        w: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
+        """`set_many` of entries that each have their own lifetime."""
+        each = list(items)
+        return self._background.run(
+            self._async.set_each(each, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
         )
 
     def scan(
@@ -253,6 +309,10 @@ class Client:
                 namespace=namespace, partition=partition, key=key, full=full, timeout=timeout
             )
         )
+
+    def ask(self, request: Request, *, timeout: float | None = None) -> dict[str, Any]:
+        """The document that answers a request for which there is no method here."""
+        return self._background.run(self._async.ask(request, timeout=timeout))
 
     def repair_progress(self, number: str, *, timeout: float | None = None) -> dict[str, Any]:
         """How far the repair with the id `number` is."""

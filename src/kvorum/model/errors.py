@@ -14,7 +14,8 @@
     │   ├── Overloaded               a bounded queue is full: retry after `retry_after` s
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
-    │   └── CorruptRecord            a checksum did not match
+    │   ├── CorruptRecord            a checksum did not match
+    │   └── DiskFull                 no room for new data; reads and deletes go on
     ├── ConfigError                  a file, option or directory is wrong
     └── ProtocolError                a peer or server spoke out of turn
 
@@ -120,6 +121,11 @@ class StorageError(KvorumError):
 
 class CorruptRecord(StorageError):
     code = "corrupt_record"
+
+
+class DiskFull(StorageError):
+    code = "disk_full"
+    status = 507
 
 
 class ConfigError(KvorumError):

@@ -56,6 +56,10 @@ class Forest:
         leaf = int.from_bytes(key[1:9]) >> self._shift
         self._leaves[leaf] ^= int.from_bytes(old[:8]) ^ int.from_bytes(new[:8])
 
+    def clear(self) -> None:
+        """As if there were no records."""
+        self._leaves = array("Q", [0]) * len(self._leaves)
+
     def correct(self, start: bytes, end: bytes, records: Iterable[tuple[bytes, bytes]]) -> int:
         """Set the leaves that lie in start <= storage key < end as a whole to what they hold.
 
@@ -102,6 +106,11 @@ class Forest:
     def key_range(self, first: int, last: int) -> tuple[bytes, bytes]:
         """The storage keys [start, end) of the leaves `first` to `last`."""
         return partition_range(first, self._bits)[0], partition_range(last, self._bits)[1]
+
+    def leaf_range(self, key: bytes) -> tuple[bytes, bytes]:
+        """The storage keys [start, end) of the leaf that `key` falls into."""
+        leaf = self._leaf_of(key)
+        return self.key_range(leaf, leaf)
 
     def _leaf_of(self, key: bytes) -> int:
         """The leaf of a storage key; one past the last for the end of the key space."""

@@ -13,7 +13,9 @@ Tracking for Eventually Consistent Stores", 2014):
     keep a version when both records have it, or when the other has not seen its dot;
     the context is the entry-wise maximum
 
-so merge is commutative, associative and idempotent. A delete is an event that leaves no
+so merge is commutative, associative and idempotent. A version may carry the time at which it
+expires. From then on no reader sees it, and each replica buries it in its own time: the version
+goes, the context stays, which is what a delete leaves. A delete is an event that leaves no
 version: its dot stays in the context (the tombstone), and a record without versions is a
 deleted key. Example, crash of n1 after its write:
 
@@ -33,7 +35,7 @@ and answers with per-key actor epochs.
 A stored or sent record is its MessagePack body behind an 8-byte check:
 
     0   8   XXH3-64 (big-endian) over the storage key and the body
-    8   1.. body: [[ [actor, counter, timestamp_ms], ... ], [ [dot, kind, value], ... ]]
+    8   1.. body: [[ [actor, counter, timestamp_ms], ... ], [ [dot, kind, value, expires], ... ]]
 
 context entries are sorted by actor, versions by dot, so equal records are equal bytes.
 """
@@ -63,11 +65,15 @@ class Event(msgspec.Struct, array_like=True, frozen=True, gc=False, order=True):
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One value and the dot of the write that made it. `kind` is JSON or BINARY."""
+    """One value and the dot of the write that made it. `kind` is JSON or BINARY.
+
+    `expires`: from when on nobody may see it (ms of wall clock, as in its dot); 0 is never.
+    """
 
     dot: Event
     kind: int
     value: bytes
+    expires: int = 0
 
 
 Context = tuple[Event, ...]
@@ -130,8 +136,12 @@ def merge(a: Record, b: Record) -> Record:
     """The least record that knows all that `a` and `b` know.
 
     A context is joined only together with the effects of the writes it lists, so the record
-    whose context dominates already has everything, and is returned as it is.
+    whose context dominates already has everything, and is returned as it is. Of two that know
+    the same, one may have buried what the other has not, and both may: what is left is what
+    neither has.
     """
+    if a.context == b.context:
+        return _in_both(a, b)
     if dominates(a.context, b.context):
         return a
     if dominates(b.context, a.context):
@@ -143,13 +153,24 @@ def merge(a: Record, b: Record) -> Record:
     return Record(join((a.context, b.context)), tuple(kept))
 
 
-def write(record: Record, seen: Context, dot: Event, kind: int, value: bytes) -> Record:
+def _in_both(a: Record, b: Record) -> Record:
+    """Of two records with the same context."""
+    dots = {v.dot for v in b.versions}
+    kept = [v for v in a.versions if v.dot in dots]
+    if len(kept) == len(a.versions):
+        return a
+    return b if len(kept) == len(b.versions) else Record(a.context, tuple(kept))
+
+
+def write(
+    record: Record, seen: Context, dot: Event, kind: int, value: bytes, expires: int = 0
+) -> Record:
     """`record` after a write that replaces exactly the versions `seen` covers.
 
     `dot` must be new: no context anywhere has seen it.
     """
     kept = _kept(record, seen)
-    kept.append(Version(dot, kind, value))
+    kept.append(Version(dot, kind, value, expires))
     kept.sort(key=_dot)
     return Record(join((record.context, seen, (dot,))), tuple(kept))
 
@@ -159,14 +180,22 @@ def delete(record: Record, seen: Context, dot: Event) -> Record:
     return Record(join((record.context, seen, (dot,))), tuple(_kept(record, seen)))
 
 
+def bury(record: Record, now_ms: int) -> Record:
+    """`record` without the versions that have expired at `now_ms`."""
+    for version in record.versions:
+        if 0 < version.expires <= now_ms:
+            alive = [v for v in record.versions if not 0 < v.expires <= now_ms]
+            return Record(record.context, tuple(alive))
+    return record
+
+
 def _kept(record: Record, seen: Context) -> list[Version]:
     return [v for v in record.versions if not covers(seen, v.dot)]
 
 
 def encode(storage_key: bytes, record: Record) -> bytes:
     """The bytes to store or send; bound to `storage_key` by the check."""
-    body = _encoder.encode(record)
-    return xxhash.xxh3_64_digest(storage_key + body) + body
+    return checked(storage_key, _encoder.encode(record))
 
 
 def digest(data: bytes) -> bytes:
@@ -179,14 +208,29 @@ def is_sound(storage_key: bytes, data: bytes) -> bool:
     return xxhash.xxh3_64_digest(storage_key + data[_CHECK_BYTES:]) == data[:_CHECK_BYTES]
 
 
+def body_of(data: bytes) -> bytes:
+    """An encoded record without its check."""
+    return data[_CHECK_BYTES:]
+
+
+def checked(storage_key: bytes, body: bytes) -> bytes:
+    """The encoded record of `storage_key` with this body."""
+    return xxhash.xxh3_64_digest(storage_key + body) + body
+
+
 def decode(storage_key: bytes, data: bytes) -> Record:
     """The record in `data`. Raises CorruptRecord if it is damaged or belongs to another key."""
     body = data[_CHECK_BYTES:]
     if not is_sound(storage_key, data):
-        msg = f"wanted a record of key {storage_key!r}, got {len(data)} bytes that fail its check"
+        msg = f"wanted a record of {shown(storage_key)}, got {len(data)} bytes that fail its check"
         raise CorruptRecord(msg)
     try:
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
-        msg = f"record of key {storage_key!r} passes its check but not its schema: {error}"
+        msg = f"record of {shown(storage_key)} passes its check but not its schema: {error}"
         raise CorruptRecord(msg) from error
+
+
+def shown(storage_key: bytes) -> str:
+    """A record's key for logs and messages: its token, not its name."""
+    return f"token {storage_key[1:9].hex()}"

@@ -31,7 +31,11 @@ class Get(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
 
 
 class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
-    """Store `value` (kind JSON or BINARY). `seen` is what it replaces; None is a blind write."""
+    """Store `value` (kind JSON or BINARY). `seen` is what it replaces; None is a blind write.
+
+    `ttl`: seconds to live; 0 is for ever, None the namespace's default. `expires`: the moment
+    itself, in ms of wall clock, in place of `ttl`; 0 is none.
+    """
 
     namespace: str
     key: str
@@ -42,6 +46,8 @@ class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
     w: int = 0
     timeout_ms: int = 0
     quorum: Literal["", "strict", "sloppy"] = ""
+    ttl: int | None = None
+    expires: int = 0
 
 
 class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
@@ -56,14 +62,30 @@ class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
     quorum: Literal["", "strict", "sloppy"] = ""
 
 
-Request = Get | Put | Delete
+class Touch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
+    """Give what lives of `key`, and `seen` covers, another lifetime: `ttl` and `expires` of Put."""
+
+    namespace: str
+    key: str
+    ttl: int | None = None
+    expires: int = 0
+    seen: Context | None = None
+    expect: int = ANY
+    w: int = 0
+    timeout_ms: int = 0
+    quorum: Literal["", "strict", "sloppy"] = ""
+
+
+Change = Put | Delete | Touch
+Request = Get | Change
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    """Get: the merged record. Put: the record after. Delete: the record before.
+    """Get: the merged record. Put and Touch: the record after. Delete: the record before.
 
-    `created` is true where the key had no live version before. `hinted`: how many of the
-    replicas that were counted are no owners of the key but stand in for one.
+    Versions that have expired are left out. `created` is true where the key had no live version
+    before. `hinted`: how many of the replicas that were counted are no owners of the key but
+    stand in for one.
     """
 
     record: Record

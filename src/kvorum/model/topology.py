@@ -27,11 +27,18 @@ from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
 
-Durability = Literal["fsync", "os"]
-"""What an ack means: the log is synced to disk, or handed to the operating system."""
+Durability = Literal["fsync", "os", "none"]
+"""What an ack means: the log is synced to disk, handed to the operating system, or that the
+entry is in memory, where it stays while there is room (`max_memory`).
+"""
 
 QuorumKind = Literal["strict", "sloppy"]
 """Who may answer for a replica: its owners only, or the next healthy nodes in their place."""
+
+Encryption = Literal["on", "off"]
+Compression = Literal["zstd", "off"]
+Eviction = Literal["lru", "lfu", "tinylfu"]
+"""Which entry a full cache gives up."""
 
 DEFAULT_NAMESPACE: Final = "default"
 DEFAULT_REPLICAS: Final = 3
@@ -44,6 +51,11 @@ SEED_MAX: Final = (1 << 32) - 1
 WEIGHT_MIN: Final = 0.001
 WEIGHT_MAX: Final = 1000
 TIMEOUT_MS_MAX: Final = 600_000
+TTL_S_MAX: Final = 100 * 365 * 86_400
+COMPRESSION_LEVEL_MAX: Final = 9
+"""Higher ones take seconds for the largest values, and everybody waits meanwhile."""
+MEMORY_BYTES_MIN: Final = 1 << 20
+MEMORY_BYTES_MAX: Final = 1 << 40
 SECRET_BYTES_MIN: Final = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -67,7 +79,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """N, and the R and W of requests that name none."""
+    """N, and the R and W of requests that name none. A `ttl` of 0 is none; so is `max_memory`."""
 
     replicas: int
     read: int
@@ -75,6 +87,13 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "fsync"
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     quorum: QuorumKind = "strict"
+    ttl: int = 0
+    encryption: Encryption = "on"
+    compression: Compression = "zstd"
+    compression_level: int = 3
+    dictionary: bool = True
+    eviction: Eviction = "lru"
+    max_memory: int = 0
 
     @classmethod
     def majority(cls, replicas: int) -> NamespaceSettings:
@@ -278,3 +297,25 @@ def _check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None
             _check_choice(settings.quorum, get_args(QuorumKind))
         with naming("timeout_ms"):
             _check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
+        with naming("ttl"):
+            _check_range(settings.ttl, 0, TTL_S_MAX)
+        _check_storage(settings)
+
+
+def _check_storage(settings: NamespaceSettings) -> None:
+    with naming("encryption"):
+        _check_choice(settings.encryption, get_args(Encryption))
+    with naming("compression"):
+        _check_choice(settings.compression, get_args(Compression))
+    with naming("compression_level"):
+        _check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
+    with naming("eviction"):
+        _check_choice(settings.eviction, get_args(Eviction))
+    with naming("max_memory"):
+        if settings.durability == "none":
+            _check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
+        elif settings.max_memory:
+            advice = 'leave it out, or set durability = "none"'
+            raise _refusal(
+                "0, for only entries kept in memory are bounded by it", settings.max_memory, advice
+            )

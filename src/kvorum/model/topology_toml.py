@@ -20,9 +20,16 @@
     replicas = 3                    # N; left out: 3, or all nodes if they are fewer
     read = 2                        # R; left out: a majority of N
     write = 2                       # W; left out: a majority of N
-    durability = "fsync"            # or "os": acks do not wait for the disk
+    durability = "fsync"            # "os": acks do not wait for the disk; "none": memory only
     timeout_ms = 2000
     quorum = "strict"               # or "sloppy": where owners are away, others stand in
+    ttl = 0                         # seconds that an entry lives; 0: for ever
+    encryption = "on"               # or "off": values and key names lie open on the disk
+    compression = "zstd"            # or "off"
+    compression_level = 3           # 1 to 9
+    dictionary = true               # train one on the namespace's own data
+    eviction = "lru"                # or "lfu", "tinylfu": what a full cache gives up first
+    max_memory = 0                  # bytes on each node; with durability "none" only
 
 Only `cluster` and the name and addresses of each node are needed. Unknown fields are
 refused: a misspelt setting must not pass for one that was left out.
@@ -41,7 +48,10 @@ from kvorum.model.errors import ConfigError
 from kvorum.model.topology import (
     DEFAULT_REPLICAS,
     DEFAULT_TIMEOUT_MS,
+    Compression,
     Durability,
+    Encryption,
+    Eviction,
     NamespaceSettings,
     NodeSpec,
     QuorumKind,
@@ -61,6 +71,13 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
     durability: str = "fsync"
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     quorum: str = "strict"
+    ttl: int = 0
+    encryption: str = "on"
+    compression: str = "zstd"
+    compression_level: int = 3
+    dictionary: bool = True
+    eviction: str = "lru"
+    max_memory: int = 0
 
     def settings(self, nodes: int) -> NamespaceSettings:
         replicas = min(DEFAULT_REPLICAS, nodes) if self.replicas is None else self.replicas
@@ -71,7 +88,14 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
             write=default.write if self.write is None else self.write,
             durability=cast("Durability", self.durability),  # Topology checks it
             timeout_ms=self.timeout_ms,
-            quorum=cast("QuorumKind", self.quorum),  # and this
+            quorum=cast("QuorumKind", self.quorum),  # and all the other words
+            ttl=self.ttl,
+            encryption=cast("Encryption", self.encryption),
+            compression=cast("Compression", self.compression),
+            compression_level=self.compression_level,
+            dictionary=self.dictionary,
+            eviction=cast("Eviction", self.eviction),
+            max_memory=self.max_memory,
         )
 
 
@@ -141,10 +165,14 @@ def dump_topology(topology: Topology) -> str:
 def _assignments(table: msgspec.Struct, fields: tuple[str, ...]) -> list[str]:
     values = {field: getattr(table, field) for field in fields}
     return [
-        f"{field} = {_quoted(value) if isinstance(value, str) else _number(value)}"
-        for field, value in values.items()
-        if value not in (None, "")
+        f"{field} = {_text(value)}" for field, value in values.items() if value not in (None, "")
     ]
+
+
+def _text(value: bool | float | str) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    return str(value).lower() if isinstance(value, bool) else _number(value)
 
 
 def _number(value: float) -> str:

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol, cast
 from kvorum.model.errors import ProtocolError
 from kvorum.net.traffic import Traffic
 from kvorum.net.transport import Receiver
+from kvorum.runtime.faults import kind
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
 from kvorum.wire.frames import (
@@ -211,7 +212,7 @@ class Link(asyncio.Protocol):
                     "protocol": self,
                 }
             )
-            self.fail(f"this node failed to handle a message: {error!r}")
+            self.fail(f"this node failed to handle a message: {kind(error)}")
 
     def _deliver(self, messages: list[Message]) -> None:
         traffic = self._traffic

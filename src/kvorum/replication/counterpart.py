@@ -88,12 +88,10 @@ class Counterpart:
     def _check_span(self, node: int, message: Inventory) -> None:
         start, end = message.start, message.end
         if not is_range_start(start) or start >= end:
-            raise ProtocolError(f"wanted a range of keys, got {start[:16]!r} to {end[:16]!r}")
+            raise ProtocolError(f"wanted a range of keys, got {start[:9]!r} to {end[:9]!r}")
         partition = self._site.placement.partition(start[1:9])
         if end > partition_range(partition, self._site.topology.partition_bits)[1]:
-            raise ProtocolError(
-                f"wanted keys of partition {partition}, got keys up to {end[:16]!r}"
-            )
+            raise ProtocolError(f"wanted keys of partition {partition}, got keys up to {end[:9]!r}")
         self._check_owned(node, message.replicas, partition)
 
     def _check_owned(self, node: int, replicas: int, partition: int) -> None:

@@ -257,7 +257,7 @@ class Exchange:
             self._end(failed=True)
             return
         if not listed.start < reply.end <= listed.end:
-            self._blame(f"wanted to get on from {listed.start!r}, got to {reply.end!r}")
+            self._blame(f"wanted to get on from {listed.start[:9]!r}, got to {reply.end[:9]!r}")
         if not own.keys() >= set(reply.lacking):
             self._blame("wanted some of the keys listed as lacking, got others")
         try:

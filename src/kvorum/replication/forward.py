@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvorum.model.errors import ConnectionFailed, KvorumError, TimeoutExpired
-from kvorum.model.request import Delete, Failure, Put, Result
+from kvorum.model.request import Change, Failure, Result
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Forward, Forwarded
 
@@ -22,7 +22,7 @@ class ForwardOperation:
         self._reply = reply
         self._op = site.next_op()
 
-    def start(self, request: Put | Delete, timeout_ms: int) -> None:
+    def start(self, request: Change, timeout_ms: int) -> None:
         site = self._site
         site.counters.forwards += 1
         site.operations[self._op] = self

@@ -32,18 +32,18 @@ class Tomb:
 
 
 class Graveyard:
-    __slots__ = ("_leads", "_runtime", "overflowed", "tombs")
+    __slots__ = ("_runtime", "_tends", "overflowed", "tombs")
 
-    def __init__(self, runtime: Runtime, leads: Callable[[bytes], bool]) -> None:
-        """`leads` says whether this node is the first owner of a storage key."""
+    def __init__(self, runtime: Runtime, tends: Callable[[bytes], bool]) -> None:
+        """`tends` says whether the tombstone at a storage key is this node's to collect."""
         self.tombs: OrderedDict[bytes, Tomb] = OrderedDict()
         self.overflowed = False
         self._runtime = runtime
-        self._leads = leads
+        self._tends = tends
 
     def see(self, key: bytes, data: bytes) -> None:
         """The record at `key` is `data`, which may be a tombstone."""
-        if not is_tombstone(key, data) or not self._leads(key):
+        if not is_tombstone(key, data) or not self._tends(key):
             return
         mark = digest(data)
         known = self.tombs.get(key)

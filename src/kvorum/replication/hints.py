@@ -37,7 +37,7 @@ from typing import Any, Final
 
 from kvorum.model.errors import Overloaded
 from kvorum.model.record import decode, digest
-from kvorum.replication.site import Past, Site, ignore
+from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import Done
 from kvorum.wire.messages import Standing, Write
 
@@ -94,13 +94,13 @@ class Hints:
 
     __slots__ = ("_debts", "_handoff_bytes", "_site", "_stopped")
 
-    def __init__(self, site: Site, past: Past) -> None:
+    def __init__(self, site: Site, crashed: bool) -> None:
         self._site = site
         self._debts = [_Debt() for _ in site.topology.nodes]
         self._handoff_bytes = 0
         self._stopped = False
         self._recover()
-        if past == "crashed":
+        if crashed:
             for node in site.partners():
                 self._debts[node].unsure = True
 
@@ -128,7 +128,12 @@ class Hints:
         )
 
     def add(self, node: int, key: bytes) -> None:
-        """Note that the owner `node` lacks the record, which this node, an owner too, holds."""
+        """Note that the owner `node` lacks the record, which this node, an owner too, holds.
+
+        Not of what is kept in memory: when the note is replayed it may long be evicted here.
+        """
+        if self._site.is_volatile(key):
+            return
         debt = self._debts[node]
         if debt.marked:
             debt.missed_at = self._site.runtime.now()
@@ -143,8 +148,12 @@ class Hints:
     def keep(self, node: int, key: bytes, size: int, done: Done, arg: Any) -> None:
         """Note that this node holds a record of `size` bytes in the place of `node`.
 
-        Raises Overloaded beyond the bound on what is held for others.
+        Raises Overloaded beyond the bound on what is held for others. What is kept in memory
+        is held for those who read it here, and as long as it fits: no note, no bound.
         """
+        if self._site.is_volatile(key):
+            self._site.runtime.call_soon(done, arg, None)
+            return
         if self._handoff_bytes + size > HANDOFF_BYTES_MAX:
             raise Overloaded(
                 f"wanted to hold {size} bytes for an owner that is away, got "
@@ -175,6 +184,13 @@ class Hints:
         debt.whole = False
         self._site.store.put(self._mark(node), _LOST, done, arg)
         self.announce(node)
+
+    def on_damaged(self, note: bytes) -> None:
+        """A note cannot be read: whoever it is about has missed something that is not noted."""
+        name = note[1 : note.index(0)].decode(errors="replace")
+        for node, spec in enumerate(self._site.topology.nodes):
+            if spec.name == name:
+                self.mark(node)
 
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""

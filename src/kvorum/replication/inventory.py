@@ -3,7 +3,8 @@
 An inventory lists keys and digests, not records. A damaged record is not listed, so the
 other side's sound one comes in its place. Whoever takes one has read all records of the range
 anyway, and checks the Merkle leaves by them: so a leaf that went wrong, for whatever reason,
-makes two replicas compare a handful of keys once, and not for ever.
+makes two replicas compare a handful of keys once, and not for ever. What has expired in the
+range is buried first: else replicas would differ only because one has been swept before.
 
     asker     [start .............. end)  its keys there, at most ENTRIES_MAX
     replica   [start ....... upto)        its own, at most as many: compared that far
@@ -17,6 +18,7 @@ from typing import Final
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import is_record_key
 from kvorum.model.record import digest, is_sound
+from kvorum.replication.burial import bury_expired
 from kvorum.replication.replica import Replica
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Entries, Inventory, Scan, Unlike
@@ -38,7 +40,7 @@ class Stock:
         site = self._site
         page = self._replica.page(Scan(0, start, end, ENTRIES_MAX))
         upto = page.pairs[-1][0] + b"\0" if page.more else end
-        records = site.trees.those_with(replicas, page.pairs)
+        records = bury_expired(site, site.trees.those_with(replicas, page.pairs))
         forest = site.trees.forest(replicas)
         if forest is not None:
             site.counters.leaves_corrected += forest.correct(start, upto, records)
@@ -68,8 +70,8 @@ def check_entries(entries: Entries, start: bytes, end: bytes) -> None:
     for key, mark in entries:
         if not (is_record_key(key) and previous < key and start <= key < end):
             raise ProtocolError(
-                f"wanted storage keys in order from {start[:16]!r}, got {key[:16]!r} "
-                f"after {previous[:16]!r}"
+                f"wanted storage keys in order from {start[:9]!r}, got {key[:9]!r} "
+                f"after {previous[:9]!r}"
             )
         if len(mark) != 8:
             raise ProtocolError(f"wanted digests of 8 bytes, got {len(mark)}")

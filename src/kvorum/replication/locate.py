@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.record import Record, decode
+from kvorum.replication.expiry import visible
 from kvorum.replication.site import Place, Site
 from kvorum.wire.messages import Read
 
@@ -46,7 +47,8 @@ class LocateOperation:
 
     def on_have(self, node: int, data: bytes) -> None:
         try:
-            self._held[node] = decode(self._place.key, data) if data else Record()
+            held = decode(self._place.key, data) if data else Record()
+            self._held[node] = visible(held, self._site.runtime)
         except CorruptRecord:
             self._held[node] = None
         self._settle(node)

@@ -5,8 +5,8 @@ All of it is read off the running node when somebody asks; nothing is kept for i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,6 +23,25 @@ from kvorum.replication.site import Place
 from kvorum.runtime.ports import Runtime
 
 
+class Cached(Protocol):
+    """What a bounded cache tells of itself, of one namespace."""
+
+    @property
+    def entries(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def hits(self) -> int: ...
+
+    @property
+    def misses(self) -> int: ...
+
+    @property
+    def evicted(self) -> int: ...
+
+
 class Overview:
     def __init__(
         self,
@@ -33,7 +52,12 @@ class Overview:
         transport: Transport,
         runtime: Runtime,
         actor_name: Callable[[int], str],
+        *,
+        caches: Callable[[], Mapping[str, Cached]],
+        storage: Callable[[], Mapping[str, Any]],
     ) -> None:
+        """`caches`: what is in memory of each namespace. `storage`: how sound what is stored is."""
+        self._storage = storage
         self._topology = topology
         self._placement = placement
         self._local = local
@@ -42,6 +66,7 @@ class Overview:
         self._runtime = runtime
         self._began = runtime.now()
         self._actor_name = actor_name
+        self._caches = caches
 
     def status(self) -> dict[str, Any]:
         topology = self._topology
@@ -56,7 +81,10 @@ class Overview:
                 name: msgspec.structs.asdict(settings)
                 for name, settings in topology.namespaces.items()
             },
+            "caches": {name: _cache(cached) for name, cached in self._caches().items()},
+            "storage": self._storage(),
             "recovering": self._replicator.recovering,
+            "forgot": self._replicator.forgot,
             "operations": self._replicator.under_way,
             "anti_entropy": self._replicator.anti_entropy(),
             "counters": self._replicator.counters(),
@@ -138,6 +166,18 @@ class Overview:
         if record is None:
             return None
         return [[self._actor_name(e.actor), e.counter, e.timestamp] for e in record.context]
+
+
+def _cache(cached: Cached) -> dict[str, Any]:
+    reads = cached.hits + cached.misses
+    return {
+        "entries": cached.entries,
+        "bytes": cached.bytes,
+        "hits": cached.hits,
+        "misses": cached.misses,
+        "hit_ratio": round(cached.hits / reads, 4) if reads else None,
+        "evicted": cached.evicted,
+    }
 
 
 def _state(record: Record | None, newest: Context) -> str:

@@ -10,6 +10,9 @@ but not a version: it can neither win over nor hide a version that another one h
 Where the preference list goes on beyond the owners (a sloppy quorum), the nodes after them
 are asked too, but only for owners that cannot be reached: they may hold what was handed to
 them. They are never repaired; what they hold reaches the owners as hints.
+
+What has expired is hidden from a client (`GetOperation`) and from nobody else: repair hands
+on what replicas hold, and leaves it to each of them to bury it (`expiry.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from collections.abc import Callable
 from kvorum.model.errors import CorruptRecord, StorageError, TimeoutExpired
 from kvorum.model.record import EMPTY, Record, decode, digest, encode, merge
 from kvorum.model.request import Answer, Failure, Result
+from kvorum.replication.expiry import visible
 from kvorum.replication.site import Place, Site, ignore
 from kvorum.wire.messages import Read, Write
 
@@ -63,6 +67,11 @@ class ReadOperation:
         self._replies: dict[int, bytes] = {}
 
     def start(self, timeout_ms: int) -> None:
+        site, place = self._site, self._place
+        if site.local not in place.owners or site.store.warm(place.key, self._start, timeout_ms):
+            self._start(timeout_ms)
+
+    def _start(self, timeout_ms: int) -> None:
         site, place = self._site, self._place
         local = site.local
         site.counters.reads += 1
@@ -220,11 +229,15 @@ class ReadOperation:
 
     def _finish(self) -> None:
         if not self._replies and not self._failed:  # nor damaged: those have failed too
-            self._end(Answer(self._record, hinted=self._hinted()))
+            self._end(Answer(self._shown(self._record), hinted=self._hinted()))
             return
         merged = self._merged()
-        self._end(Answer(merged, hinted=self._hinted()))
+        self._end(Answer(self._shown(merged), hinted=self._hinted()))
         self._repair(merged)
+
+    def _shown(self, record: Record) -> Record:
+        """What the asker is to see of `record`: all of it."""
+        return record
 
     def _hinted(self) -> int:
         """How many answers are from nodes that stand in for owners."""
@@ -271,3 +284,12 @@ class ReadOperation:
         self.ended = True
         self._site.operations.pop(self._op, None)
         self._reply(result)
+
+
+class GetOperation(ReadOperation):
+    """A client's read."""
+
+    __slots__ = ()
+
+    def _shown(self, record: Record) -> Record:
+        return visible(record, self._site.runtime)

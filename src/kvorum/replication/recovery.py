@@ -14,23 +14,31 @@ Who knew another node of its name says so for good, in its standing (`hints.py`)
 compared with the newcomer itself. A hint that the lost disk held is lost too; so a recovering
 node calls all others behind.
 
+A node whose log was damaged has forgotten as well, and is told so at its start (`note_loss`).
+
 The state outlives a restart, and has to be told from that of a disk on which nothing is durable
 yet; so it is the end of recovery that is noted, not its beginning:
 
-    b"r"   ->   nothing: recovering,   b"lost": and it is known to be no new cluster,
+    b"r"   ->   nothing: recovering,   b"lost": and it is known to have lost what it had,
                 b"whole": this disk speaks for all that its node has acknowledged
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from kvorum.replication.site import Site, ignore
+from kvorum.storage.store import Done, Store
 
 NOTE: Final = b"r"
 WHOLE: Final = b"whole"
 _LOST: Final = b"lost"
+
+
+def note_loss(store: Store, done: Done, arg: Any) -> None:
+    """Have the node that starts on `store` know that it has forgotten what it acknowledged."""
+    store.put(NOTE, _LOST, done, arg)
 
 
 class Recovery:
@@ -46,6 +54,11 @@ class Recovery:
         self._lost = note == _LOST
         site.recovering = len(site.topology.nodes) > 1 and note != WHOLE
         self._partners = site.partners() if site.recovering else set()
+
+    @property
+    def forgot(self) -> bool:
+        """True if this node has lost what it acknowledged, and has not got it back."""
+        return self._lost
 
     def on_standing(self, node: int, lost: bool | None) -> None:
         """What `node` says of this one: whether it knew another node of this name."""
@@ -67,6 +80,6 @@ class Recovery:
                 self._end()
 
     def _end(self) -> None:
-        self._site.recovering = False
+        self._site.recovering = self._lost = False
         self._site.store.put(NOTE, WHOLE, ignore, None)
         self._on_end()

@@ -17,7 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from kvorum.model.errors import NotFound, Overloaded, ProtocolError, RequestError
+from kvorum.model.errors import (
+    NotFound,
+    Overloaded,
+    ProtocolError,
+    RequestError,
+    StorageError,
+)
 from kvorum.model.keys import is_range_start, partition_range
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.replication.anti_entropy import AntiEntropy
@@ -122,6 +128,26 @@ class Repairs:
             for replicas in counts
         )
 
+    def around(self, key: bytes) -> None:
+        """Have the leaf repaired into which `key` falls: a record in there is damaged.
+
+        From now on the trees say that it is missing, so where an owner is away, or too many
+        wait, a later round finds it.
+        """
+        site = self._site
+        partition = site.placement.partition(key[1:9])
+        for replicas in site.trees.replica_counts:
+            forest = site.trees.forest(replicas)
+            owned = site.local in site.placement.owners(partition, replicas)
+            if forest is None or not owned or not site.trees.built:
+                continue  # Trees that are being built leave out what is damaged.
+            span = Span(*forest.leaf_range(key))
+            try:
+                self._anti_entropy.recount(replicas, span)
+            except StorageError:
+                return  # Nothing can be read there now.
+            self._mend_here(Target(replicas, partition, span), _unwatched)
+
     def mend(self, target: Target, done: Callable[[int, bool], object]) -> None:
         """Have a partition repaired; `done(repaired, complete)`."""
         site = self._site
@@ -165,7 +191,7 @@ class Repairs:
             return None
         start, end = partition_range(partition, self._site.topology.partition_bits)
         if not (is_range_start(message.start) and start <= message.start < message.end <= end):
-            raise ProtocolError(f"wanted keys of partition {partition}, got {message.start[:16]!r}")
+            raise ProtocolError(f"wanted keys of partition {partition}, got {message.start[:9]!r}")
         return Span(message.start, message.end)
 
     def _mend_here(self, target: Target, done: Callable[[int, bool], object]) -> None:
@@ -175,6 +201,10 @@ class Repairs:
         task = Task(target.replicas, [target.partition], target.span, whole)
         mending = _Mending(self._anti_entropy, task, deque(peers + peers[:-1]), done)
         self._site.runtime.call_soon(mending.go_on)
+
+
+def _unwatched(_repaired: int, _complete: bool) -> None:
+    """Whether it is whole again shows where the damage was noted."""
 
 
 class _Mending:

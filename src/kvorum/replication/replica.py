@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvorum.model.errors import (
+    DiskFull,
     KvorumError,
     Overloaded,
     ProtocolError,
@@ -11,6 +12,7 @@ from kvorum.model.errors import (
 )
 from kvorum.model.keys import is_range_start, is_record_key
 from kvorum.model.record import digest, is_sound
+from kvorum.replication.graveyard import is_tombstone
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Site, ignore
 from kvorum.wire.messages import Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
@@ -29,7 +31,17 @@ class Replica:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
         _check_record_key(message.key)
+        if self._site.store.warm(message.key, self._write, (node, message)):
+            self._write((node, message))
+
+    def _write(self, asked: tuple[int, Write]) -> None:
+        node, message = asked
         site, key, record = self._site, message.key, message.record
+        try:
+            site.check_pressure(key)
+        except Overloaded as error:
+            self._refuse(node, message.op, error)
+            return
         if message.base is not None and is_sound(key, record):
             try:
                 held = site.store.get(key) or b""
@@ -51,7 +63,20 @@ class Replica:
                 "the nodes' cluster files differ"
             )
         if not is_sound(key, message.record):
-            return self._refuse(node, message.op, StorageError("the record is damaged"))
+            self._refuse(node, message.op, StorageError("the record is damaged"))
+        elif site.store.warm(key, self._take_over, (node, message)):
+            self._take_over((node, message))
+
+    def _take_over(self, asked: tuple[int, Handoff]) -> None:
+        node, message = asked
+        site, key = self._site, message.key
+        try:
+            site.check_pressure(key)
+            if not is_tombstone(key, message.record):
+                site.check_room()
+        except (DiskFull, Overloaded) as error:
+            self._refuse(node, message.op, error)
+            return
         site.merge_in(key, message.record, ignore, None)
         try:
             # One log, in order: once the note is durable the record is too.
@@ -59,7 +84,6 @@ class Replica:
             self._hints.keep(message.owner, key, size, self._on_durable, (node, message.op))
         except Overloaded as error:
             self._refuse(node, message.op, error)
-        return None
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
         node, op = asker
@@ -70,6 +94,11 @@ class Replica:
 
     def on_read(self, node: int, message: Read) -> None:
         _check_record_key(message.key)
+        if self._site.store.warm(message.key, self._read, (node, message)):
+            self._read((node, message))
+
+    def _read(self, asked: tuple[int, Read]) -> None:
+        node, message = asked
         if self._site.recovering:
             self._refuse(node, message.op, _recovering())
             return
@@ -85,7 +114,7 @@ class Replica:
 
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):
-            raise ProtocolError(f"wanted a range of records, got {message.start[:16]!r}...")
+            raise ProtocolError(f"wanted a range of records, got {message.start[:9]!r}...")
         if self._site.recovering:
             self._refuse(node, message.op, _recovering())
             return
@@ -126,4 +155,4 @@ def _recovering() -> UnavailableError:
 
 def _check_record_key(key: bytes) -> None:
     if not is_record_key(key):
-        raise ProtocolError(f"wanted the storage key of a record, got {key[:16]!r}...")
+        raise ProtocolError(f"wanted the storage key of a record, got {key[:9]!r}...")

@@ -7,7 +7,7 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,12 +23,15 @@ from kvorum.replication.collection import Collection
 from kvorum.replication.coordinator import Coordinator
 from kvorum.replication.forward import ForwardReply
 from kvorum.replication.hints import Hints
+from kvorum.replication.ingest import Ingest
 from kvorum.replication.locate import Held, LocateOperation
+from kvorum.replication.pace import Pace
 from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
-from kvorum.replication.site import Past, Place, Site
+from kvorum.replication.site import Place, Site
+from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
 from kvorum.replication.upkeep import Upkeep
 from kvorum.replication.walk import Walk
@@ -50,6 +53,8 @@ from kvorum.wire.messages import (
     Wrote,
 )
 
+_RECOUNT_AFTER_S: Final = 2.0
+
 
 class Replicator:
     def __init__(
@@ -63,12 +68,12 @@ class Replicator:
         store: Store,
         transport: Transport,
         *,
-        past: Past = "clean",
+        crashed: bool = False,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
     ) -> None:
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
-        self._hints = Hints(self._site, past)
+        self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
         self._coordinator = Coordinator(self._site, self._hints)
@@ -78,14 +83,18 @@ class Replicator:
         self._collection = Collection(
             self._site, self._replica, self._hints, self._anti_entropy.rounds, upkeep.grace_s
         )
+        self._sweep = Sweep(self._site, self._replica, upkeep.sweep_s)
         self._walk = Walk(self._site, self._replica, self._on_records)
         self._membership = Membership(
             len(topology.nodes), local, runtime, transport, self._on_availability, membership
         )
+        self._recount_due = False
+        self._stopped = False
         self.repairs = Repairs(self._site, self._anti_entropy)
         self.submit: Callable[[Request, Callable[[Result], object]], None] = (
             self._coordinator.submit
         )
+        self.ingest = Ingest(self._site, self._hints).submit
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Write: self._replica.on_write,
             Handoff: self._replica.on_handoff,
@@ -113,14 +122,17 @@ class Replicator:
         self._walk.start()
         self._anti_entropy.start()
         self._collection.start()
+        self._sweep.start()
 
     def stop(self) -> None:
         """Let go of everything under way, so that the store can be closed."""
+        self._stopped = True
         self._membership.stop()
         self._hints.stop()
         self._walk.stop()
         self._anti_entropy.stop()
         self._collection.stop()
+        self._sweep.stop()
         self._site.operations.clear()
         self._site.deadlines.clear()
         self._site.speculation.clear()
@@ -154,6 +166,11 @@ class Replicator:
     def recovering(self) -> bool:
         return self._site.recovering
 
+    @property
+    def forgot(self) -> bool:
+        """True if this node lost writes it had acknowledged, and has not got them back."""
+        return self._recovery.forgot
+
     def members(self) -> list[MemberView]:
         """How this node sees the others."""
         return self._membership.view()
@@ -183,6 +200,36 @@ class Replicator:
     def hints(self, node: int) -> dict[str, Any]:
         """What is owed to `node`, since when, and how fast it goes there."""
         return self._hints.status(node)
+
+    @property
+    def pace(self) -> Pace:
+        """Of background work."""
+        return self._site.pace
+
+    # When the store is not what it was
+
+    def on_damaged(self, stored_key: bytes) -> None:
+        """What is at `stored_key` does not open; of its key only what is visible is sure."""
+        if stored_key[:1] == b"h":
+            self._hints.on_damaged(stored_key)
+        else:
+            self.repairs.around(stored_key)
+
+    def recount_soon(self) -> None:
+        """Records cannot be read that the trees hold; there may be more to come."""
+        if not self._recount_due:
+            self._recount_due = True
+            self._site.runtime.call_later(_RECOUNT_AFTER_S, self.recount)
+
+    def recount(self) -> None:
+        """Count all records again: many are gone that the trees still hold."""
+        self._recount_due = False
+        if self._stopped:
+            return
+        self._walk.stop()
+        self._site.trees.clear()
+        self._walk = Walk(self._site, self._replica, self._on_records)
+        self._walk.start()
 
     # From the network
 
@@ -222,6 +269,7 @@ class Replicator:
         """Records that the walk at start has come across."""
         self._site.trees.count(records, upto)
         self._collection.meet(records, upto)
+        self._sweep.learn(records, upto)
 
     def _on_forward(self, node: int, message: Forward) -> None:
         reply = ForwardReply(self._site, node, message.op)

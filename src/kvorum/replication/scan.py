@@ -22,6 +22,7 @@ from kvorum.model.keys import is_range_start, partition_range, split_storage_key
 from kvorum.model.record import EMPTY, Record, decode, merge
 from kvorum.model.request import Failure, Listing
 from kvorum.model.topology import NamespaceSettings
+from kvorum.replication.expiry import visible
 from kvorum.replication.replica import Replica
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Page, Scan
@@ -160,9 +161,12 @@ class ScanOperation:
 
     def _give(self, storage_key: bytes, record: Record) -> None:
         namespace, key = split_storage_key(storage_key)
-        if namespace == self._namespace and record.versions:
-            self._entries.append((key, record))
-            self._bytes += sum(len(version.value) for version in record.versions)
+        if namespace != self._namespace:
+            return
+        shown = visible(record, self._site.runtime)
+        if shown.versions:
+            self._entries.append((key, shown))
+            self._bytes += sum(len(version.value) for version in shown.versions)
 
     def _full(self) -> bool:
         return len(self._entries) >= self._limit or self._bytes >= ANSWER_BYTES_MAX

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from kvorum.model.errors import CorruptRecord, NamespaceNotFound, QuorumError, StorageError
+from kvorum.model.errors import (
+    CorruptRecord,
+    DiskFull,
+    NamespaceNotFound,
+    Overloaded,
+    QuorumError,
+    StorageError,
+)
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
-from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge
+from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge, shown
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
-from kvorum.replication.graveyard import LAST_BYTE, Graveyard
+from kvorum.replication.expiry import UINT64, Expiries
+from kvorum.replication.graveyard import LAST_BYTE, Graveyard, is_tombstone
 from kvorum.replication.pace import Pace
 from kvorum.replication.speculation import Speculation
 from kvorum.replication.trees import Trees
@@ -34,10 +42,6 @@ class Operation(Protocol):
     def on_deadline(self) -> None: ...
 
     def on_peer_lost(self, node: int) -> None: ...
-
-
-Past = Literal["clean", "crashed", "fresh"]
-"""How a node's last life ended; fresh: its data directory is new, though its name may not be."""
 
 
 class Place:
@@ -68,10 +72,12 @@ class Site:
     __slots__ = (
         "_last_op",
         "_place_hash",
+        "_volatile",
         "actor",
         "counter",
         "counters",
         "deadlines",
+        "expiries",
         "graveyard",
         "local",
         "operations",
@@ -114,7 +120,13 @@ class Site:
         self.recovering = False
         self.pace = Pace(runtime)
         self.trees = Trees(topology)
-        self.graveyard = Graveyard(runtime, self.leads)
+        self._volatile = frozenset(
+            name.encode()
+            for name, settings in topology.namespaces.items()
+            if settings.durability == "none"
+        )
+        self.graveyard = Graveyard(runtime, self._tends)
+        self.expiries = Expiries(runtime)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
@@ -137,6 +149,29 @@ class Site:
             )
         self.counter += 1
         return Event(self.actor, self.counter, self.runtime.wall_ms())
+
+    def check_pressure(self, key: bytes) -> None:
+        """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
+        if self.store.pressed and not self.is_volatile(key):
+            raise Overloaded(
+                f"wanted to write, but node {self.topology.nodes[self.local].name} files slower "
+                "than it is written to; retry later",
+                retry_after=1,
+            )
+
+    def check_room(self) -> None:
+        """Raises DiskFull while `put` would refuse a record with versions.
+
+        To be asked before a dot is minted for one: a coordinator keeps what it has made.
+        """
+        if self.store.full:
+            raise self._disk_full()
+
+    def _disk_full(self) -> DiskFull:
+        return DiskFull(
+            f"wanted to store a value, but the disk of node {self.topology.nodes[self.local].name} "
+            "is full; delete entries or make room on it, and it takes values again"
+        )
 
     def settings_of(self, namespace: str) -> NamespaceSettings:
         """Raises NamespaceNotFound."""
@@ -178,9 +213,15 @@ class Site:
                     partners.update(owners)
         return partners - {self.local}
 
-    def leads(self, key: bytes) -> bool:
-        """True if this node is the first owner of the storage key `key`."""
-        return self.owners_of(key)[:1] == (self.local,)
+    def _tends(self, key: bytes) -> bool:
+        """True if this node has to see a tombstone at the storage key `key` collected: it is
+        the first owner, and nobody forgets the key of his own accord.
+        """
+        return self.owners_of(key)[:1] == (self.local,) and not self.is_volatile(key)
+
+    def is_volatile(self, key: bytes) -> bool:
+        """True if the record at the storage key `key` is kept in memory only, while it fits."""
+        return bool(self._volatile) and key[9 : key.index(0, 9)] in self._volatile
 
     def is_up(self, node: int) -> bool:
         """True if there is no reason not to ask `node`: it can be reached and is no suspect."""
@@ -210,7 +251,7 @@ class Site:
             return b""
         if not is_sound(key, data):
             self.counters.corrupt_records += 1
-            raise CorruptRecord(f"wanted a record of key {key!r}, got bytes that fail its check")
+            raise CorruptRecord(f"wanted a record of {shown(key)}, got bytes that fail its check")
         return data
 
     def merge_in(self, key: bytes, data: bytes, done: Done, arg: Any) -> None:
@@ -229,13 +270,23 @@ class Site:
             return
         if merged is not incoming:
             data = encode(key, merged)
+        if len(merged.versions) > 1:
+            self.expiries.see_all(merged)
         self.put(key, held, data, done, arg)
 
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
-        """Store the encoded record `data` in the place of `held`, which is what is there."""
+        """Store the encoded record `data` in the place of `held`, which is what is there.
+
+        While the disk is full only tombstones are: they let go of data, and are short.
+        """
+        if self.store.full and not is_tombstone(key, data):
+            self.runtime.call_soon(done, arg, self._disk_full())
+            return
         self.trees.replace(key, held, data)
         if data[-1] == LAST_BYTE:
             self.graveyard.see(key, data)
+        if data[-9:-8] == UINT64:
+            self.expiries.see(data)
         self.store.put(key, data, done, arg)
 
     def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
@@ -295,6 +346,7 @@ class Counters:
         "stand_in_writes",
         "timeouts",
         "tombstones_collected",
+        "versions_buried",
         "writes",
     )
 
@@ -315,6 +367,7 @@ class Counters:
     stand_in_writes: int
     timeouts: int
     tombstones_collected: int
+    versions_buried: int
     writes: int
 
     def as_dict(self) -> dict[str, int]:

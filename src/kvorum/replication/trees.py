@@ -1,7 +1,8 @@
 """The Merkle trees of this node's records, one forest for each number of replicas.
 
 Namespaces with different N have different owners for the same partition, so what two nodes
-both own, and may compare, is one forest's partition.
+both own, and may compare, is one forest's partition. Namespaces kept in memory have no part in
+this: what one node has evicted, its peers must not give back to it.
 
 The trees live in memory and are built anew at each start, by a walk over the store in the
 background (`walk.py`) while writes go on:
@@ -29,13 +30,17 @@ class Trees:
 
     def __init__(self, topology: Topology) -> None:
         bits = topology.partition_bits
-        counts = {settings.replicas for settings in topology.namespaces.values()}
-        self._forests = {replicas: Forest(bits) for replicas in sorted(counts)}
-        self._by_namespace = {
-            name.encode(): self._forests[settings.replicas]
+        compared = {
+            name: settings.replicas
             for name, settings in topology.namespaces.items()
+            if settings.durability != "none"
         }
-        self._only = next(iter(self._forests.values())) if len(counts) == 1 else None
+        self._forests = {replicas: Forest(bits) for replicas in sorted(set(compared.values()))}
+        self._by_namespace = {
+            name.encode(): self._forests[replicas] for name, replicas in compared.items()
+        }
+        alike = len(self._forests) == 1 and len(compared) == len(topology.namespaces)
+        self._only = next(iter(self._forests.values())) if alike else None
         self._counted_to = START
 
     def replace(self, key: bytes, old: bytes, new: bytes) -> None:
@@ -50,6 +55,12 @@ class Trees:
         self._counted_to = end
         for key, data in records:
             self.replace(key, b"", data)
+
+    def clear(self) -> None:
+        """Begin to count anew."""
+        self._counted_to = START
+        for forest in self._forests.values():
+            forest.clear()
 
     @property
     def built(self) -> bool:

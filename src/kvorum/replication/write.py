@@ -89,7 +89,7 @@ class WriteOperation:
         site.operations[self._op] = self
         if self._op & _SAMPLED == 0:
             self._began = site.runtime.now()
-        message = Write(self._op, key, data, None if held is None else digest(held))
+        message = Write(self._op, key, data, self._base(held))
         for node in self._place.owners:
             if node == site.local:
                 site.put(key, held or b"", data, self._on_stored, node)
@@ -105,6 +105,16 @@ class WriteOperation:
     def key(self) -> bytes:
         """The storage key."""
         return self._place.key
+
+    def _base(self, held: bytes | None) -> bytes | None:
+        """What replicas may take the record for a successor of, and not look into it.
+
+        Where there are siblings they have to: of the last one alone they see from outside when
+        it expires.
+        """
+        if held is None or len(self._answer.record.versions) > 1:
+            return None
+        return digest(held)
 
     # What replicas say
 

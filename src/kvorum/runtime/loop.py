@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from kvorum.runtime.faults import on_loop_fault
 from kvorum.runtime.ports import Cancellable
 
 T = TypeVar("T")
@@ -50,4 +51,5 @@ def new_loop() -> asyncio.AbstractEventLoop:
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` on a new event loop and return what it returns."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.get_loop().set_exception_handler(on_loop_fault)
         return runner.run(main)

@@ -8,6 +8,8 @@
     nothing_lost     the same of the final state and every acknowledged write
     nothing_revived  a version never lives beside the one that replaced it, and no read whose
                      quorum meets that of an acknowledged write shows what this one replaced
+    nothing_outlived no answer shows a value that had expired by every clock
+    nothing_unburied after the sweep no owner holds a version that has expired
     replicas_equal   all owners of a key hold the same bytes
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
     undisturbed      without faults everything succeeds and blind writers make no siblings
@@ -18,7 +20,7 @@ means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,10 +71,11 @@ def nothing_invented(history: History) -> list[Violation]:
     return [Violation("nothing_invented", message) for message in found]
 
 
-def nothing_stale(history: History, replicas: int) -> list[Violation]:
+def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
+    """`skew_s`, here and below: how far any two wall clocks are apart at most."""
     found = []
     for _, operations in history.by_key():
-        lineage = Lineage(operations)
+        lineage = Lineage(operations, skew_s)
         for answer in operations:
             due = _due(answer, lineage, replicas)
             missing = due and due & ~lineage.accounted(answer.values, answer.ended)
@@ -104,13 +107,15 @@ def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
     return due
 
 
-def nothing_lost(history: History, final: Mapping[str, Operation]) -> list[Violation]:
+def nothing_lost(
+    history: History, final: Mapping[str, Operation], skew_s: float = 0.0
+) -> list[Violation]:
     """`final`: the read of each key after healing. What came later does not count, and a read
     that failed tells nothing.
     """
     found = []
     for key, operations in history.by_key():
-        lineage, left = Lineage(operations), final[key]
+        lineage, left = Lineage(operations, skew_s), final[key]
         if left.outcome != "acked":
             continue
         accounted = lineage.accounted(left.values, left.ended)
@@ -122,10 +127,10 @@ def nothing_lost(history: History, final: Mapping[str, Operation]) -> list[Viola
     return [Violation("nothing_lost", message) for message in found]
 
 
-def nothing_revived(history: History, replicas: int) -> list[Violation]:
+def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
-        lineage = Lineage(operations)
+        lineage = Lineage(operations, skew_s)
         covered = lineage.replaced_for_sure()
         done = [(i, op) for i, op in enumerate(lineage.writes) if op.outcome == "acked"]
         for answer in operations:
@@ -148,6 +153,29 @@ def nothing_revived(history: History, replicas: int) -> list[Violation]:
                 for j in members(shown & covered[i])
             ]
     return [Violation("nothing_revived", message) for message in found]
+
+
+def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[Violation]:
+    """`slowest_ms(t)`: what the slowest wall clock of the cluster may have shown at the time t."""
+    found = []
+    for op in history.operations:
+        seen_ms = slowest_ms(op.invoked)
+        found += [
+            f"{op} returned {_names([value])}, which expired {seen_ms - expires} ms before"
+            for value, expires in zip(op.values, op.expiries, strict=True)
+            if 0 < expires <= seen_ms
+        ]
+    return [Violation("nothing_outlived", message) for message in found]
+
+
+def nothing_unburied(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
+    """`expired`: per key how many expired versions each owner's store holds after its sweep."""
+    return [
+        Violation("nothing_unburied", f"n{node} holds {count} expired versions of {key}")
+        for key, by_node in expired.items()
+        for node, count in by_node.items()
+        if count
+    ]
 
 
 def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Violation]:

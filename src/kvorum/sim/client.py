@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from kvorum.model.record import JSON, Context
 from kvorum.model.request import ANY, Answer, Delete, Get, Put, Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE
@@ -39,6 +41,7 @@ class Wish:
     basis: Basis | None = None
     expect: int = ANY
     quorum: int = 0
+    ttl_s: int = 0
 
     def request(self, value: bytes) -> Request:
         seen = None if self.basis is None else self.basis.context
@@ -46,7 +49,8 @@ class Wish:
             return Get(DEFAULT_NAMESPACE, self.key, self.quorum)
         if self.kind == "delete":
             return Delete(DEFAULT_NAMESPACE, self.key, seen, self.expect, self.quorum)
-        return Put(DEFAULT_NAMESPACE, self.key, JSON, value, seen, self.expect, self.quorum)
+        put = Put(DEFAULT_NAMESPACE, self.key, JSON, value, seen, self.expect, self.quorum)
+        return replace(put, ttl=self.ttl_s) if self.ttl_s else put
 
 
 class Client:
@@ -105,6 +109,7 @@ class Client:
             now,
             now + settings.timeout_ms / 1000,
             None if wish.basis is None else wish.basis.number,
+            wish.ttl_s,
         )
 
     def _submit(self, operation: Operation, request: Request) -> None:
@@ -127,6 +132,7 @@ class Client:
             operation.outcome = "acked"
             operation.strict = result.hinted == 0
             operation.values = tuple(version.value for version in result.record.versions)
+            operation.expiries = tuple(version.expires for version in result.record.versions)
             basis = Basis(operation.number, result.record.context)
             if operation.kind != "get":
                 self._world.acked(operation.key)

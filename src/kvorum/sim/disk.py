@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvorum.model.errors import StorageError
@@ -61,6 +61,8 @@ class DiskStore:
         "_runtime",
         "_syncing",
         "failed",
+        "full",
+        "pressed",
     )
 
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
@@ -72,11 +74,16 @@ class DiskStore:
         self._log: list[tuple[bytes, bytes | None, Done, Any]] = []
         self._syncing = False
         self.failed: StorageError | None = None
+        self.full = False
+        self.pressed = False
 
     # The Store port
 
     def get(self, key: bytes) -> bytes | None:
         return self._memory.get(key)
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        return True
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         if self._refused(done, arg):

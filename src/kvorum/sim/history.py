@@ -30,10 +30,14 @@ class Operation:
     deadline: float
     value: bytes = b""
     basis: int | None = None
+    ttl_s: int = 0
+    """How long what it put was to live; 0 is for ever."""
     ended: float = inf
     outcome: Outcome = "pending"
     values: tuple[bytes, ...] = ()
     """The live values in the answer."""
+    expiries: tuple[int, ...] = ()
+    """When each of `values` expires (ms of wall clock); 0 is never."""
     error: str = ""
     endings: int = 0
     severed: bool = False
@@ -49,6 +53,8 @@ class Operation:
         text = f"{self.kind} #{self.number} of {self.key} at {self.invoked:.6f}"
         if self.kind != "get":
             text += " blind" if self.basis is None else f" on #{self.basis}"
+        if self.ttl_s:
+            text += f" for {self.ttl_s} s"
         return text + f": {self.outcome}"
 
 
@@ -66,11 +72,12 @@ class History:
         invoked: float,
         deadline: float,
         basis: int | None = None,
+        ttl_s: int = 0,
     ) -> Operation:
         """A new operation; numbers are in order of invocation. A put writes its own number."""
         number = len(self.operations)
         value = b"%d" % number if kind == "put" else b""
-        operation = Operation(number, kind, key, quorum, invoked, deadline, value, basis)
+        operation = Operation(number, kind, key, quorum, invoked, deadline, value, basis, ttl_s)
         self.operations.append(operation)
         return operation
 

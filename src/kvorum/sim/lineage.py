@@ -12,7 +12,8 @@ of the operation, or the first answer that shows it, whichever is earlier; an op
 without an end may take effect at any later time.
 
 An acknowledged write is lost when no chain leads from it to anything that is left. A delete
-leaves nothing to see, so each that may have gone before counts as left.
+leaves nothing to see, so each that may have gone before counts as left; so does a put that
+may have expired, by any clock.
 
 Sets of writes are integers with one bit a write, in order of invocation.
 """
@@ -39,18 +40,25 @@ class Lineage:
         "_by_value",
         "_deletes",
         "_effect_by",
+        "_gone_from",
         "_invoked",
         "_reaching",
         "writes",
     )
 
-    def __init__(self, operations: list[Operation]) -> None:
-        """`operations`: all of one key, in order of invocation."""
+    def __init__(self, operations: list[Operation], skew_s: float = 0.0) -> None:
+        """`operations`: all of one key, in order of invocation. `skew_s`: how far any two clocks
+        of the cluster are apart at most.
+        """
         self.writes = [op for op in operations if op.kind != "get" and op.outcome != "failed"]
         self._invoked = [op.invoked for op in self.writes]
         self._bit = {op.number: i for i, op in enumerate(self.writes)}
         self._by_value = {op.value: i for i, op in enumerate(self.writes) if op.kind == "put"}
-        self._deletes = [i for i, op in enumerate(self.writes) if op.kind == "delete"]
+        # From when on each write may leave nothing to see. What was put for a while was given its
+        # expiry by one clock, no earlier than when it was asked for, and is judged by another.
+        self._gone_from = [
+            op.invoked if op.kind == "delete" else _gone_from(op, skew_s) for op in self.writes
+        ]
         self._effect_by = [op.ended if op.outcome == "acked" else inf for op in self.writes]
         self._apart: list[Writes] = [0] * len(self.writes)
         for op in operations:
@@ -81,8 +89,8 @@ class Lineage:
     def accounted(self, values: Iterable[bytes], at: float) -> Writes:
         """All writes that `values`, seen by the time `at`, may hold or have replaced."""
         found = 0
-        deletes = sum(1 << i for i in self._deletes if self._invoked[i] <= at)
-        for i in members(self.of_values(values) | deletes):
+        unseen = sum(1 << i for i, gone_from in enumerate(self._gone_from) if gone_from <= at)
+        for i in members(self.of_values(values) | unseen):
             found |= self._may_end_in(i)
         return found
 
@@ -130,6 +138,10 @@ class Lineage:
                 covered |= sure[i]
             sure.append(covered)
         return sure
+
+
+def _gone_from(put: Operation, skew_s: float) -> float:
+    return put.invoked + put.ttl_s - skew_s if put.ttl_s else inf
 
 
 def members(writes: Writes) -> Iterator[int]:

@@ -25,6 +25,10 @@ _UPKEEPS: Final = (
     Upkeep(interval_s=0.5, grace_s=4.0),
     Upkeep(interval_s=2.0, grace_s=4.0),
 )
+TTL_S_MAX: Final = 3
+_SWEEP_S: Final = 1.0
+_FLEETING_RUN_S: Final = 4.0
+"""A run in which values expire lasts so long at least, so that some do while clients work."""
 """The grace is longer than any message is under way here, and short enough to be over in a run."""
 _REPLICAS: Final = {"strict": (1, 2, 3, 3, 3, 3, 4, 5), "sloppy": (1, 1, 1, 2, 2, 2, 3, 3)}
 
@@ -57,6 +61,8 @@ class Mix:
     """Probability that a client uses an older version than the last it got."""
     choosy: float = 0.0
     """Probability that a request names its own quorum."""
+    fleeting: float = 0.0
+    """Probability that a put has a time to live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +130,14 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     pause_s_mean = _spread(rng, 0.000_5, 0.05)
     sync_s_mean = _disks(rng, size)
     conditions = _conditions(rng, faultless)
+    mortal = stream(seed, "expiry")
+    fleeting = _spread(mortal, 0.1, 1.0) if mortal.random() < 0.2 else 0.0
+    if fleeting:
+        pause_s_mean = max(pause_s_mean, _FLEETING_RUN_S * clients / operations)
     operation_s = pause_s_mean + 3 * conditions.latency_s_mean + sum(sync_s_mean) / size
     duration_s = operations / clients * operation_s
     wiping = stream(seed, "wipe")
-    mix = _mix(rng)
+    mix = replace(_mix(rng), fleeting=fleeting)
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
@@ -154,7 +164,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
         power_failure=not faultless and rng.random() < 0.5,
         heartbeat_s=stream(seed, "heartbeat").choice((0.1, 0.5, 1.0, 1.0)),
-        upkeep=stream(seed, "upkeep").choice(_UPKEEPS),
+        upkeep=stream(seed, "upkeep").choice(_UPKEEPS)._replace(sweep_s=_SWEEP_S),
         wipe_after_s=wipe_after_s,
     )
 

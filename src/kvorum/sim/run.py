@@ -58,7 +58,7 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
         violations.append(Violation("no_exception", _where(error)))
     else:
         violations += audit.violations
-        violations += _judge(workload.history, parameters, audit.final)
+        violations += _judge(workload.history, parameters, audit.final, world)
     for violation in violations:
         world.trace.note(str(violation))
     history = workload.history
@@ -89,13 +89,15 @@ def _live(world: World, workload: Workload, faults: Faults, audit: Audit) -> Non
 
 
 def _judge(
-    history: History, parameters: Parameters, final: dict[str, Operation]
+    history: History, parameters: Parameters, final: dict[str, Operation], world: World
 ) -> list[Violation]:
+    skew_s = world.skew_s
     found = checkers.ended_once(history, _SLACK_S)
     found += checkers.nothing_invented(history)
-    found += checkers.nothing_stale(history, parameters.replicas)
-    found += checkers.nothing_lost(history, final)
-    found += checkers.nothing_revived(history, parameters.replicas)
+    found += checkers.nothing_stale(history, parameters.replicas, skew_s)
+    found += checkers.nothing_lost(history, final, skew_s)
+    found += checkers.nothing_revived(history, parameters.replicas, skew_s)
+    found += checkers.nothing_outlived(history, world.slowest_ms)
     if parameters.prompt:
         quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
         found += checkers.none_needless(history, parameters.replicas, quiet_s)

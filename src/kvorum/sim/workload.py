@@ -10,7 +10,7 @@ from __future__ import annotations
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
 from kvorum.sim.client import Basis, Client, Wish
 from kvorum.sim.history import History, Kind, Operation
-from kvorum.sim.parameters import Parameters, stream
+from kvorum.sim.parameters import TTL_S_MAX, Parameters, stream
 from kvorum.sim.world import World
 
 _NOBODY_UP_S = 0.01
@@ -19,7 +19,16 @@ _NOBODY_UP_S = 0.01
 class Workload:
     """All clients; they stop when together they have done their share of operations."""
 
-    __slots__ = ("_asked", "_busy", "_parameters", "_rng", "_world", "history", "keys")
+    __slots__ = (
+        "_asked",
+        "_busy",
+        "_lifetimes",
+        "_parameters",
+        "_rng",
+        "_world",
+        "history",
+        "keys",
+    )
 
     def __init__(self, world: World, parameters: Parameters) -> None:
         self.history = History()
@@ -27,6 +36,7 @@ class Workload:
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "workload")
+        self._lifetimes = stream(parameters.seed, "lifetimes")
         self._asked = 0
         self._busy = parameters.clients
 
@@ -60,7 +70,14 @@ class Workload:
         if rng.random() < mix.conditional:
             expect = rng.choice((ABSENT, PRESENT) if basis is None else (EXACT, PRESENT))
         what: Kind = "delete" if kind == "delete" else "put"
-        return Wish(what, key, basis, expect, quorum)
+        return Wish(what, key, basis, expect, quorum, self._lifetime(what))
+
+    def _lifetime(self, what: Kind) -> int:
+        """In seconds; 0 is for ever."""
+        fleeting = self._parameters.mix.fleeting
+        if what == "put" and fleeting and self._lifetimes.random() < fleeting:
+            return self._lifetimes.randint(1, TTL_S_MAX)
+        return 0
 
     def pick_node(self) -> int | None:
         up = self._world.up()

@@ -18,16 +18,17 @@ from kvorum.cluster.settings import MembershipSettings
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
+from kvorum.model.record import bury, decode, encode
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
-from kvorum.replication.graveyard import is_tombstone
+from kvorum.replication.expiry import SKEW_MS
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.links import Links
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
-from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.sim.scheduler import EPOCH_MS, NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
 from kvorum.storage.identity import Facts, Identity
 from kvorum.wire.messages import Message
@@ -36,6 +37,8 @@ _PARTITIONS = 16
 _EVENTS_PER_OPERATION_MAX = 1000
 """Some 25 are usual."""
 _HEALTHY_SYNC_S_MEAN = 0.001
+_SWEEPS = 2
+_FAR_MS = 1 << 53
 
 
 class Life:
@@ -84,6 +87,7 @@ class World:
         "_disk_rng",
         "_down_listeners",
         "_membership",
+        "_offsets_seen",
         "_parameters",
         "_placement",
         "clock_offsets_ms",
@@ -114,6 +118,7 @@ class World:
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
         self.clock_offsets_ms = [clocks.randint(-skew, skew) for _ in range(nodes)]
+        self._offsets_seen = set(self.clock_offsets_ms)
         self.disks = [
             # The cluster is no new one: when the first lives begin it has long been formed.
             Disk(_first_identity(self.topology, node), sync_s_mean, {NOTE: WHOLE})
@@ -146,7 +151,7 @@ class World:
             runtime,
             store,
             transport,
-            past=identity.past,
+            crashed=identity.crashed,
             membership=self._membership,
             upkeep=self._parameters.upkeep,
         )
@@ -200,6 +205,7 @@ class World:
     def set_clock(self, node: int, offset_ms: int) -> None:
         """Set how far the wall clock of `node` is ahead of the true time."""
         self.clock_offsets_ms[node] = offset_ms
+        self._offsets_seen.add(offset_ms)
         life = self.lives[node]
         if life is not None:
             life.runtime.clock_offset_ms = offset_ms
@@ -266,15 +272,40 @@ class World:
     def stored(self, key: str) -> dict[int, bytes | None]:
         """What the owners of `key` that are up hold of it.
 
-        A tombstone counts as nothing: while it is collected, some have it and some do not.
+        What expires does not count, for some bury it before others; nor does a tombstone: while
+        it is collected, some have it and some do not.
         """
         storage_key, owners = self._place(key)
         lives = ((node, self.lives[node]) for node in owners)
         held = {node: life.store.get(storage_key) for node, life in lives if life is not None}
-        return {
-            node: None if data is None or is_tombstone(storage_key, data) else data
-            for node, data in held.items()
-        }
+        return {node: data and _lasting(storage_key, data) for node, data in held.items()}
+
+    def expired(self, key: str) -> dict[int, int]:
+        """How many versions of `key` each owner that is up should have buried by now."""
+        storage_key, owners = self._place(key)
+        found = {}
+        for node in owners:
+            life = self.lives[node]
+            data = None if life is None else life.store.get(storage_key)
+            if life is not None and data is not None:
+                record = decode(storage_key, data)
+                left = bury(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
+                found[node] = len(record.versions) - len(left.versions)
+        return found
+
+    @property
+    def skew_s(self) -> float:
+        """How far apart any two wall clocks have been, whenever that was."""
+        return (max(self._offsets_seen) - min(self._offsets_seen)) / 1000
+
+    def slowest_ms(self, time: float) -> int:
+        """What the slowest wall clock there has been would show at that time."""
+        return EPOCH_MS + min(self._offsets_seen) + int(time * 1000)
+
+    @property
+    def _swept_in_ms(self) -> int:
+        """A sweep begins, and has ended, so long after it is due."""
+        return int(_SWEEPS * self._parameters.upkeep.sweep_s * 1000)
 
     def _life(self, node: int) -> Life:
         life = self.lives[node]
@@ -288,6 +319,11 @@ class World:
         partition = self._placement.partition(token)
         owners = self._placement.owners(partition, self._parameters.replicas)
         return storage_key(token, DEFAULT_NAMESPACE, data), owners
+
+
+def _lasting(key: bytes, data: bytes) -> bytes | None:
+    lasting = bury(decode(key, data), _FAR_MS)
+    return encode(key, lasting) if lasting.versions else None
 
 
 def _faster(heartbeat_s: float) -> MembershipSettings:

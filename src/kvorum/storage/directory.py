@@ -1,5 +1,6 @@
 """The data directory: who may use it, and who the node in it is.
 
+    RESERVE     room that is given up when the disk is full, see `space.py`
     LOCK        locked (flock) while a process uses the directory; holds its pid
     node.json   the node's identity, see `identity.py`; only ever replaced whole
     rocks/      the engine's files
@@ -7,8 +8,9 @@
 Opening takes the lock, then reads `node.json` or makes one, and leaves it durably marked
 unclean. `close` marks it clean; a process that dies, or gives up with `release`, does not.
 
-`rocks/` is made before `node.json`, so a start that was cut short leaves nothing or an
-empty `rocks/`. Anything else that is half there has been damaged since, and is refused: data
+`rocks/` is made before `node.json`, and the engine's files after it. A start that was cut
+short leaves nothing, an empty `rocks/`, or an identity that says that no engine was ever there
+(`founded`). Anything else that is half there has been damaged since, and is refused: data
 without identity may not go on under a new one, and an identity without its data may not
 answer for what it has forgotten.
 """
@@ -16,21 +18,34 @@ answer for what it has forgotten.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Final, Self
+
+import msgspec
 
 from kvorum.model.errors import ConfigError, StorageError
+from kvorum.storage import durable_file
+from kvorum.storage.engine import CURRENT
 from kvorum.storage.identity import Facts, Identity, decode, encode, first_life
+from kvorum.storage.space import Space
+
+_log = logging.getLogger(__name__)
+
+_START_BYTES: Final = 1 << 20
+"""For the identity, and what the engine writes when it starts without a log."""
 
 
 class DataDirectory:
-    __slots__ = ("_identity", "_lock", "path")
+    __slots__ = ("_identity", "_lock", "path", "space")
 
-    def __init__(self, path: Path, lock: int, identity: Identity) -> None:
+    def __init__(self, path: Path, lock: int, identity: Identity, space: Space) -> None:
         self.path = path
+        self.space = space
         self._lock: int | None = lock
         self._identity = identity
 
@@ -41,8 +56,10 @@ class DataDirectory:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _lock(path)
             try:
+                space = Space(path)
+                space.make_room(_START_BYTES + _log_bytes(path / "rocks"))
                 identity = _next_identity(path, facts)
-                _replace(path / "node.json", encode(identity))
+                durable_file.replace(path / "node.json", encode(identity))
             except BaseException:
                 os.close(lock)
                 raise
@@ -51,7 +68,7 @@ class DataDirectory:
                 f"wanted the data directory {path}, got: {error}; make it a directory that "
                 "this user may write to, or choose another"
             ) from error
-        return cls(path, lock, identity)
+        return cls(path, lock, identity, space)
 
     @property
     def rocks_path(self) -> Path:
@@ -80,9 +97,34 @@ class DataDirectory:
         return MappingProxyType(self._identity.names)
 
     @property
-    def past(self) -> Literal["clean", "crashed", "fresh"]:
-        """How the last life ended; fresh if there was none."""
-        return self._identity.past
+    def crashed(self) -> bool:
+        """True if the last life did not end well: it may have forgotten what was not synced."""
+        return self._identity.crashed
+
+    @property
+    def forgot(self) -> bool:
+        """True if the store may lack writes that this node had acknowledged."""
+        return self._identity.forgot
+
+    def forget(self, why: str) -> None:
+        """Note durably that the store will lack writes: the engine drops them next."""
+        self._store(self._identity.without_memory())
+        _log.error(
+            "the log in %s is damaged (%s): writes that this node had acknowledged may be lost; "
+            "it answers for none until it has compared its data with the other nodes', and a node "
+            "that is alone goes on with what is left",
+            self.rocks_path,
+            why,
+        )
+
+    def founded(self) -> None:
+        """Note durably that the engine's files are there: it may make no others in their place."""
+        if not self._identity.founded:
+            self._store(msgspec.structs.replace(self._identity, founded=True))
+
+    def noted_loss(self) -> None:
+        """The store itself says by now that it may lack writes."""
+        self._store(msgspec.structs.replace(self._identity, forgot=False))
 
     def knew_another(self, node_id: str, name: str) -> bool:
         """True if `name` was last seen with another node id."""
@@ -112,10 +154,30 @@ class DataDirectory:
 
     def _store(self, identity: Identity) -> None:
         try:
-            _replace(self.path / "node.json", encode(identity))
+            durable_file.replace(self.path / "node.json", encode(identity))
         except OSError as error:
             raise StorageError(f"cannot write {self.path / 'node.json'}: {error}") from error
         self._identity = identity
+
+
+def _log_bytes(rocks: Path) -> int:
+    """What the engine writes to sorted files when it starts, at most."""
+    return sum(log.stat().st_size for log in rocks.glob("*.log"))
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """For work on the directory of a stopped node. Raises ConfigError if a process uses it."""
+    try:
+        lock = _lock(path)
+    except OSError as error:
+        raise ConfigError(
+            f"wanted the data directory {path}, got: {error}; name the one of a stopped node"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(path: Path) -> int:
@@ -151,10 +213,12 @@ def _next_identity(path: Path, facts: Facts) -> Identity:
         life = last.next_life()
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", **error.details) from error
-    if not rocks.is_dir():
+    missing = rocks if not rocks.is_dir() else rocks / CURRENT
+    if not missing.exists() and (last.founded or missing is rocks):
         raise ConfigError(
-            f"wanted the data of node {last.facts.node!r} in {rocks}, got no such directory; "
-            "restore it, or start on an empty data directory and let the node be repaired"
+            f"wanted the data of node {last.facts.node!r}, but {missing} is missing; restore it, "
+            "or give the node its data again: from the other nodes with 'kvorum rebuild', else "
+            "from a snapshot"
         )
     return life
 
@@ -166,25 +230,5 @@ def _created(rocks: Path, facts: Facts) -> Identity:
             f"wanted {rocks.parent / 'node.json'} beside the data in {rocks}, got none; restore "
             "it, or start on an empty data directory: a new identity may not answer for old data"
         )
-    _sync_directory(rocks.parent.parent)
+    durable_file.sync_directory(rocks.parent.parent)
     return first_life(facts)
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Put `data` in place of `file` so that at any moment one of the two is there, durably."""
-    draft = file.with_name(file.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
-    draft.replace(file)
-    _sync_directory(file.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

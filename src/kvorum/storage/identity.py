@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 import xxhash
@@ -56,7 +56,12 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The state of one life. `names` is the address book: node id to name, oldest first."""
+    """The state of one life.
+
+    `names` is the address book: node id to name, oldest first. `founded`: the engine has made
+    its files, so where they are missing they are lost. `forgot`: the store may lack writes that
+    this node had acknowledged, and nothing in the store says so yet.
+    """
 
     facts: Facts
     node_id: NodeId
@@ -64,6 +69,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counter: Annotated[int, Meta(ge=0)]
     clean: bool
     names: dict[NodeId, str]
+    founded: bool = False
+    forgot: bool = False
 
     @property
     def actor(self) -> int:
@@ -71,15 +78,13 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return prefix << INCARNATION_BITS | self.incarnation
 
     @property
-    def past(self) -> Literal["clean", "crashed", "fresh"]:
-        """How the life before this one ended; fresh if there was none.
+    def crashed(self) -> bool:
+        """True if the life before this one did not end well.
 
         A clean end keeps the actor, so an actor that has used no counter is one that began after
         a crash, or never wrote: then nothing is lost by taking it for a crash.
         """
-        if self.counter:
-            return "clean"
-        return "fresh" if self.incarnation == 1 else "crashed"
+        return self.incarnation > 1 and self.counter == 0
 
     def next_life(self) -> Identity:
         """The state of the life after this one, unclean until it ends well."""
@@ -91,6 +96,13 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"{INCARNATION_MAX} used up; start it on an empty data directory"
             )
         return msgspec.structs.replace(self, incarnation=self.incarnation + 1, counter=0)
+
+    def without_memory(self) -> Identity:
+        """The state of a life that begins anew, since its store was found to lack writes.
+
+        It may lack those of this actor, whose next dots would cover them.
+        """
+        return msgspec.structs.replace(self, clean=False, forgot=True).next_life()
 
     def stopped_at(self, counter: int) -> Identity:
         """The state that a clean stop leaves; `counter` is the last one this life used."""

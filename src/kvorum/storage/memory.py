@@ -7,6 +7,7 @@ The keys stand sorted beside the map, so a scan is a slice. "Durable" means "the
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from typing import Any
 
 from kvorum.model.errors import StorageError
@@ -15,16 +16,21 @@ from kvorum.storage.store import Done
 
 
 class MemoryStore:
-    __slots__ = ("_keys", "_map", "_runtime", "failed")
+    __slots__ = ("_keys", "_map", "_runtime", "failed", "full", "pressed")
 
     def __init__(self, runtime: Runtime) -> None:
         self.failed: StorageError | None = None
+        self.full = False
+        self.pressed = False
         self._runtime = runtime
         self._map: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
         return self._map.get(key)
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        return True
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         if key not in self._map:

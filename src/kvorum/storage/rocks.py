@@ -21,7 +21,7 @@ crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is s
 another begun, which bounds how long one write call holds the loop.
 
 What the store has been given but the engine has not (the sealed and the gathering batch)
-is an overlay on the engine for `get` and `scan`; in front of both is a cache of rows.
+is an overlay on the engine for `get` and `scan`.
 `pending_bytes` and `pending_writes` count all that is not yet durable; admission control
 looks at them, the store itself never waits.
 
@@ -29,32 +29,37 @@ A write or sync that failed is never repeated: after a failed sync the system ma
 dropped the dirty pages, and a second sync would report a success that is none. The store
 refuses all writes from then on and calls `on_failed` once; the node must stop.
 
-Two traps of the binding, both met below. `RdictItems` ends silently at a read error, so a
-scan steps an `RdictIter` and asks its status. A live iterator keeps the files locked after
-`close`, so none outlives its scan.
+A store that is given a `Space` looks at the room on the disk with each commit and every
+`LOOK_EVERY_S`. When there is too little left it says so (`full`) and has the engine write out what
+it holds in memory, for which there is room yet.
+
+Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
-from rocksdict import Rdict, ReadOptions, WriteBatch
+from rocksdict import Checkpoint, Rdict, WriteBatch
 
-from kvorum.model.errors import CorruptRecord, StorageError
-from kvorum.runtime.ports import Runtime
-from kvorum.storage.engine import EngineSettings, open_engine
-from kvorum.storage.row_cache import RowCache
+from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
+from kvorum.runtime.ports import Cancellable, Runtime
+from kvorum.storage.damaged_files import DamagedFiles
+from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_engine
+from kvorum.storage.pressure import Pressure
+from kvorum.storage.reader import Reader
+from kvorum.storage.space import Space, mount_point
 from kvorum.storage.store import Done
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
-ROW_CACHE_BYTES: Final = 32 << 20
 CROWD: Final = 8
-_CORRUPTION: Final = "Corruption"
-"""What the engine's untyped errors begin with where a file fails its checksums."""
+LOOK_EVERY_S: Final = 1.0
+LOOK_AGAIN_S: Final = 0.02
 
 
 class _Batch:
@@ -72,18 +77,24 @@ class RocksStore:
     """What "durable" means is the syncer's to say."""
 
     __slots__ = (
+        "_at_hand",
         "_batch_bytes_max",
         "_closed",
         "_committing",
         "_engine",
         "_gathering",
+        "_looking",
         "_on_failed",
+        "_pressure",
+        "_reader",
         "_refusal",
-        "_rows",
         "_runtime",
         "_sealed",
+        "_space",
         "_syncer",
+        "damaged_files",
         "failed",
+        "pressed",
     )
 
     def __init__(
@@ -93,14 +104,15 @@ class RocksStore:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         batch_bytes_max: int = BATCH_BYTES_MAX,
-        row_cache_bytes: int = ROW_CACHE_BYTES,
+        space: Space | None = None,
     ) -> None:
         self._engine = engine
+        self.damaged_files = DamagedFiles(engine)
         self._runtime = runtime
         self._syncer = syncer
         self._on_failed = on_failed
+        self._space = space
         self._batch_bytes_max = batch_bytes_max
-        self._rows = RowCache(row_cache_bytes)
 
         self._committing: _Batch | None = None
         self._sealed: deque[_Batch] = deque()
@@ -109,6 +121,13 @@ class RocksStore:
         self.failed: StorageError | None = None
         self._refusal: StorageError | None = None
         self._closed = False
+        self._reader: Reader | None = None
+        self._at_hand: tuple[bytes, bytes] | None = None
+        """What `warm` found, for the `get` that follows. Gone with the next write."""
+        self._pressure = Pressure(engine)
+        self.pressed = False
+        self._looking: Cancellable | None = None
+        self._keep_looking()
 
     @classmethod
     def open(
@@ -118,24 +137,29 @@ class RocksStore:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         settings: EngineSettings | None = None,
+        space: Space | None = None,
+        forget: Forget | None = None,
     ) -> Self:
         """Raises ConfigError if another store has `path` open, StorageError if it cannot be.
 
         The store closes `syncer`, also if it cannot be opened.
         """
         try:
-            engine = open_engine(path, settings or EngineSettings())
+            engine = open_engine(path, settings or EngineSettings(), forget)
         except BaseException:
             syncer.close()
             raise
-        return cls(engine, runtime, syncer, on_failed)
+        return cls(engine, runtime, syncer, on_failed, space=space)
 
     # The Store port
 
+    @property
+    def full(self) -> bool:
+        return self._space is not None and self._space.full
+
     def get(self, key: bytes) -> bytes | None:
-        row = self._rows.get(key)
-        if row is not None:
-            return row
+        if self._at_hand is not None and self._at_hand[0] == key:
+            return self._at_hand[1]
         gathering = self._gathering.changes
         if key in gathering:
             return gathering[key]
@@ -145,12 +169,25 @@ class RocksStore:
         try:
             found: bytes | None = self._engine.get(key)
         except Exception as error:
-            if _CORRUPTION in str(error):
+            if self.damaged_files.note(error):
                 raise CorruptRecord(f"the file that holds a key is damaged: {error}") from error
             raise StorageError(f"the engine cannot read a key: {error}") from error
-        if found is not None:
-            self._rows.put(key, found)
         return found
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        if self._reader is None or self._is_pending(key):
+            return True
+        try:
+            found = self._engine.key_may_exist(key, True)
+        except Exception:  # noqa: BLE001
+            return True  # `get` meets it again, and tells
+        # The binding's stub promises less.
+        may_exist, value = cast("tuple[bool, bytes | None]", found)
+        if value:
+            self._at_hand = key, value
+            return True
+        # It may exist, and has no value in memory: it is on the disk.
+        return not may_exist or not self._reader.ask(key, then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._gather(key, value, len(key) + len(value), done, arg)
@@ -168,7 +205,7 @@ class RocksStore:
             if start <= key < end
         }
         # Each change hides at most one of the engine's pairs, so this many are enough.
-        pairs = self._scan_engine(start, end, limit + len(changes))
+        pairs = self.damaged_files.scan(start, end, limit + len(changes))
         if not changes:
             return pairs
         merged: dict[bytes, bytes | None] = {**dict(pairs), **changes}
@@ -177,6 +214,10 @@ class RocksStore:
         ]
 
     # Its owner's
+
+    def read_in_thread(self, call_threadsafe: Callable[..., Any]) -> None:
+        """From now on `warm` fetches what is not in memory. `call_threadsafe`: as the syncer's."""
+        self._reader = Reader(self._runtime, call_threadsafe, self._fetch)
 
     @property
     def pending_writes(self) -> int:
@@ -194,6 +235,8 @@ class RocksStore:
         if self._closed:
             return
         self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
         self._refusal = self._refusal or StorageError("wanted to write, but the store is closed")
         while self._committing is not None or self._gathering.waiting:
             if self.failed is not None:
@@ -203,11 +246,54 @@ class RocksStore:
             else:
                 self._syncer.wait()
         self._syncer.close()
+        if self._reader is not None:
+            self._reader.close()
         try:
             self._engine.close()
         except Exception as error:
             if self.failed is None:  # else its cause has been reported already
                 raise StorageError(f"the engine did not close cleanly: {error}") from error
+
+    def checkpoint(self, path: Path) -> None:
+        """Make the directory `path`: the engine's files as they are now, as hard links. Blocks.
+
+        For any thread. The flush lets writes go on; what the checkpoint itself flushes is only
+        what has come since, for it holds the interpreter's lock.
+        """
+        if self.full:
+            raise DiskFull(f"wanted room for a checkpoint in {path}, got a full disk; free it")
+        try:
+            self._engine.flush(True)
+            Checkpoint(self._engine).create_checkpoint(str(path))
+        except Exception as error:
+            raise StorageError(
+                f"the engine could not make a checkpoint in {path}: {error}; free the disk"
+            ) from error
+
+    def compact(self) -> None:
+        """Rewrite all files, so that what was replaced or deleted is gone from them. Blocks."""
+        try:
+            self._engine.flush()
+            self._engine.compact_range(None, None)
+        except Exception as error:
+            raise self._failure("compact its files", error) from error
+
+    def flush(self) -> None:
+        """Write to the files what is only in the log. Blocks."""
+        try:
+            self._engine.flush()
+        except Exception as error:
+            raise self._failure("write its files", error) from error
+
+    def compact_part(self, part: int, parts: int) -> None:
+        """`compact` for one of `parts` parts of the token space; the last has all the rest."""
+        bounds = [b"d" + (n * (1 << 64) // parts).to_bytes(8) for n in range(1, parts)]
+        start = None if part == 0 else bounds[part - 1]
+        end = None if part == parts - 1 else bounds[part]
+        try:
+            self._engine.compact_range(start, end)
+        except Exception as error:
+            raise self._failure("compact its files", error) from error
 
     # Commits
 
@@ -215,6 +301,7 @@ class RocksStore:
         if self._refusal is not None:
             self._runtime.call_soon(done, arg, self._refusal)
             return
+        self._at_hand = None
         batch = self._gathering
         if not batch.waiting:
             if self._committing is None:
@@ -222,10 +309,6 @@ class RocksStore:
         elif batch.size_bytes >= self._batch_bytes_max:
             self._sealed.append(batch)
             batch = self._gathering = _Batch()
-        if value is None:
-            self._rows.drop(key)
-        else:
-            self._rows.put(key, value)
         batch.changes[key] = value
         batch.waiting.append((done, arg))
         batch.size_bytes += size
@@ -239,6 +322,8 @@ class RocksStore:
         else:
             batch, self._gathering = self._gathering, _Batch()
         self._committing = batch
+        self._look_for_room(batch.size_bytes)
+        self._look_for_pressure()
         try:
             self._write(batch)
         except StorageError as error:
@@ -270,14 +355,47 @@ class RocksStore:
             if rest:
                 self._runtime.call_soon(self._answer, iter(rest), error)
 
+    def _is_pending(self, key: bytes) -> bool:
+        """True if a batch that the engine does not have yet says what `key` is."""
+        return key in self._gathering.changes or any(key in batch.changes for batch in self._sealed)
+
     def _pending(self) -> list[_Batch]:
         committing = [self._committing] if self._committing is not None else []
         return [*committing, *self._sealed, self._gathering]
 
+    # Pressure
+
+    def _look_for_pressure(self) -> None:
+        was_pressed, self.pressed = self.pressed, self._pressure.is_high()
+        if self.pressed and not was_pressed:
+            self._runtime.call_later(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """New writes are refused, so it may be long to the next commit."""
+        if not self._closed:
+            self.pressed = False
+            self._look_for_pressure()
+
+    # Room
+
+    def _keep_looking(self) -> None:
+        if self._space is not None:
+            self._look_for_room(0)
+            self._looking = self._runtime.call_later(LOOK_EVERY_S, self._keep_looking)
+
+    def _look_for_room(self, about_to_write: int) -> None:
+        if self._space is None or self.failed is not None:
+            return
+        in_memory = bytes_in_memory(self._engine)
+        was_full = self._space.full
+        self._space.look(in_memory)
+        self._space.make_room(in_memory + about_to_write)
+        if self._space.full and not was_full:
+            self._engine.flush(wait=False)
+
     # Failure
 
     def _fail(self, error: StorageError) -> None:
-        self._rows.clear()  # it may hold rows of writes that are refused now
         self.failed = self._refusal = error
         self._runtime.call_soon(self._refuse)
         self._runtime.call_soon(self._on_failed, error)
@@ -302,39 +420,24 @@ class RocksStore:
         try:
             self._engine.write(writes)
         except Exception as error:
-            raise _failure("write to its log", error) from error
+            raise self._failure("write to its log", error) from error
+
+    def _fetch(self, keys: list[bytes]) -> None:
+        """In the reader's thread. This form of `get` lets go of the interpreter's lock."""
+        with suppress(Exception):  # a `get` on the loop meets it again, and tells
+            self._engine.get([*keys])
 
     def _sync(self) -> None:
         try:
             self._engine.flush_wal(True)
         except Exception as error:
-            raise _failure("sync its log", error) from error
+            raise self._failure("sync its log", error) from error
 
-    def _scan_engine(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        # The engine keeps a pointer to these bytes: `end` must live as long as the cursor.
-        options.set_iterate_upper_bound(end)
-        # A scan passes once; it must not evict what is read often. The binding's stub is wrong.
-        options.fill_cache(False)  # type: ignore[call-arg]
-        pairs: list[tuple[bytes, bytes]] = []
-        cursor = None
-        try:
-            cursor = self._engine.iter(options)
-            cursor.seek(start)
-            while len(pairs) < limit and cursor.valid():
-                pairs.append((cursor.key(), cursor.value()))
-                cursor.next()
-            cursor.status()
-        except Exception as error:
-            raise StorageError(f"the engine cannot read a range: {error}") from error
-        finally:
-            del cursor  # a traceback may keep this frame
-        return pairs
-
-
-def _failure(what: str, error: Exception) -> StorageError:
-    return StorageError(
-        f"the engine could not {what}: {error}; the store takes no more writes: "
-        "check the disk, then restart the node",
-        outcome="unknown",
-    )
+    def _failure(self, what: str, error: Exception) -> StorageError:
+        mounted = mount_point(Path(self._engine.path()).absolute())
+        return StorageError(
+            f"the engine could not {what}: {error}; the store takes no more writes, as it cannot "
+            f"tell what is on the disk: check the file system at {mounted} (room, the kernel's "
+            "log), then restart the node, which goes on with all it has acknowledged",
+            outcome="unknown",
+        )

@@ -28,7 +28,24 @@ class Store(Protocol):
         on, and then for good, `get` may miss writes that it has shown before.
         """
 
+    @property
+    def full(self) -> bool:
+        """True while there is no room for new data. The store takes all writes nevertheless:
+        whoever writes holds back what can wait, so that there is room for what cannot.
+        """
+
+    @property
+    def pressed(self) -> bool:
+        """True while writes come faster than the store can file them. It takes them nevertheless,
+        but would soon make the writer wait: whoever takes in new ones refuses them.
+        """
+
     def get(self, key: bytes) -> bytes | None: ...
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        """True if `get(key)` will find the pair in memory. Else it is being fetched, and
+        `then(arg)` is called when it is at hand; not at all if the store is closed before.
+        """
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None: ...
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 import msgspec
 
 from kvorum.model.errors import ProtocolError
-from kvorum.model.request import Answer, Delete, Failure, Put
+from kvorum.model.request import Answer, Change, Failure
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -74,7 +74,7 @@ class Refused(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
 
 class Forward(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=7):
     op: int
-    request: Put | Delete
+    request: Change
 
 
 class Forwarded(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=8):

@@ -28,6 +28,7 @@ _ADVICE: Final = {
     "quorum_not_met": "Retry later, or with a smaller r or w if weaker guarantees will do.",
     "timeout": "If the outcome is unknown, read the entry before you repeat a write.",
     "overloaded": "Wait as long as Retry-After says, then repeat.",
+    "disk_full": "Delete entries or make room on the node's disk, then repeat.",
     "storage_failed": "Look into the server's log; other nodes can go on serving.",
     "unknown_path": "Use one of the paths listed.",
     "method_not_allowed": "Use one of the methods listed.",

@@ -39,8 +39,9 @@ REASONS: Final = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
 }
-"""Every status this server answers with (RFC 9110, section 15; RFC 6585)."""
+"""Every status this server answers with (RFC 9110, section 15; RFC 4918; RFC 6585)."""
 
 _NO_CONTENT: Final = 304
 

@@ -1,0 +1,88 @@
+"""Snapshots of this node:
+
+    POST   /snapshots                {"name": string?}    make one; without a name it is the time
+    GET    /snapshots                                     which there are
+    GET    /snapshots/{name}                              how far the last job for it is
+    POST   /snapshots/{name}/verify                       read it all and compare
+    DELETE /snapshots/{name}
+
+Making, verifying and deleting go on after they were asked for: the answer is 202 with the
+job's state, and its progress is asked for at the same node.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from kvorum.api.entry_body import decode_json
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import parse_query
+from kvorum.model.errors import RequestError
+
+SNAPSHOT_PATH: Final = b"/snapshots/"
+SNAPSHOT_BODY_BYTES: Final = 4 << 10
+
+_VERIFY: Final = b"/verify"
+_NO_QUERY: Final[frozenset[str]] = frozenset()
+_ACCEPTED: Final = 202
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Snapshots(Protocol):
+    """Jobs as documents that msgspec can encode. They raise a KvorumError for a bad name."""
+
+    def begin_create(self, name: str | None, /) -> Any: ...
+
+    def begin_verify(self, name: str, /) -> Any: ...
+
+    def begin_delete(self, name: str, /) -> Any: ...
+
+    def progress(self, name: str, /) -> Any: ...
+
+    def list(self) -> Any: ...
+
+
+class SnapshotBody(msgspec.Struct, forbid_unknown_fields=True):
+    name: str | None = None
+
+
+_body: Final = msgspec.json.Decoder(SnapshotBody)
+
+
+class SnapshotHandlers:
+    __slots__ = ("_snapshots",)
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+
+    def create(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        name = decode_json(_body, exchange.body or b"{}").name
+        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_create(name)))
+
+    def overview(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        exchange.respond(200, _encode(self._snapshots.list()))
+
+    def progress(self, exchange: Exchange) -> None:
+        name = _name(exchange)
+        exchange.respond(200, _encode(self._snapshots.progress(name)))
+
+    def delete(self, exchange: Exchange) -> None:
+        name = _name(exchange)
+        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_delete(name)))
+
+    def verify(self, exchange: Exchange) -> None:
+        if not exchange.path.endswith(_VERIFY):
+            raise RequestError("wanted POST for /snapshots or /snapshots/{name}/verify")
+        exchange.path = exchange.path.removesuffix(_VERIFY)
+        name = _name(exchange)
+        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_verify(name)))
+
+
+def _name(exchange: Exchange) -> str:
+    parse_query(exchange.query, _NO_QUERY)
+    return exchange.path[len(SNAPSHOT_PATH) :].decode("ascii", "backslashreplace")

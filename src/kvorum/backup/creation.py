@@ -1,0 +1,187 @@
+"""Making a snapshot of a node that goes on serving.
+
+    1  the engine flushes its memtable     without the interpreter's lock, and while writes go on
+    2  keys and dictionaries are read
+    3  checkpoint                          flushes what has come since, and links all files: a
+                                           moment, in which the engine and so all writes stand
+    4  keys and dictionaries are read      if they are not what they were, 2 to 4 again: a key
+                                           that went meanwhile may have sealed what is in it
+    5  all files are hashed                most are known from earlier snapshots: the same name,
+                                           size and inode is the same file, and files never change
+    6  all is synced, then the manifest    from here on it is a snapshot
+
+Whatever was acknowledged before the call is in: it was in the engine by then, and the checkpoint
+has all that the engine has.
+
+It runs in a thread of its own. `checkpoint` is all of the store that it touches.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from kvorum.backup import layout, manifest
+from kvorum.backup.digests import digest_of
+from kvorum.backup.manifest import Content, Origin, SnapshotFile
+from kvorum.backup.progress import Progress
+from kvorum.model.errors import ConfigError, PreconditionFailed, StorageError
+from kvorum.sealing import keyring_file
+from kvorum.sealing.master_key import MasterKey
+from kvorum.storage.durable_file import sync_directory
+
+_ATTEMPTS: Final = 5
+
+
+class Node(NamedTuple):
+    """What a node gives of itself. `checkpoint(path)` makes `path`, and blocks."""
+
+    data_dir: Path
+    origin: Origin
+    checkpoint: Callable[[Path], object]
+    master: Callable[[], MasterKey]
+
+
+class _FileState(NamedTuple):
+    inode: int
+    size: int
+
+
+def check_free(data_dir: Path, name: str) -> Path:
+    """Raises RequestError or PreconditionFailed if `name` cannot be given to a new snapshot."""
+    path = layout.snapshot_path(data_dir, name)
+    if (path / layout.MANIFEST).exists():
+        raise PreconditionFailed(
+            f"wanted the name of no snapshot in {path.parent}, got {name!r}, which is there; "
+            "choose another name, or delete that one first"
+        )
+    return path
+
+
+def create(node: Node, name: str, created_ms: int, progress: Progress) -> Content:
+    """Raises PreconditionFailed, StorageError or OSError; then there is no snapshot `name`."""
+    path = check_free(node.data_dir, name)
+    layout.remove_incomplete(node.data_dir)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700)
+    try:
+        master = _copy(node, path)
+        content = _described(node, name, created_ms, path, progress)
+        _sync(path, content)
+        manifest.write(path, content, master)
+    except BaseException:
+        shutil.rmtree(path)
+        raise
+    sync_directory(path.parent)
+    return content
+
+
+def _copy(node: Node, path: Path) -> MasterKey:
+    """All files of the snapshot but its manifest. Returns the key that wraps its keys."""
+    for _ in range(_ATTEMPTS):
+        before = _small_files(node.data_dir)
+        node.checkpoint(path / layout.ROCKS)
+        master = node.master()
+        if before == _small_files(node.data_dir) and _wrapped_by(before) == master.id:
+            _write_all(path, before)
+            return master
+        shutil.rmtree(path / layout.ROCKS)
+    raise StorageError(
+        f"wanted keys that stay the same during a checkpoint, got new ones in {_ATTEMPTS} "
+        "attempts; try again when no key is rotated"
+    )
+
+
+def _small_files(data_dir: Path) -> dict[str, bytes]:
+    """What is copied, by path. The node's identity is not compared: it may change at any time."""
+    files = {layout.KEYS: (data_dir / layout.KEYS).read_bytes()}
+    for path in sorted((data_dir / layout.DICTIONARIES).glob("*.dict")):
+        try:
+            files[f"{layout.DICTIONARIES}/{path.name}"] = path.read_bytes()
+        except FileNotFoundError:
+            continue  # Gone since it was listed: not in the second reading either.
+    return files
+
+
+def _wrapped_by(files: dict[str, bytes]) -> str:
+    return keyring_file.decode(files[layout.KEYS]).master_key
+
+
+def _write_all(path: Path, files: dict[str, bytes]) -> None:
+    (path / layout.DICTIONARIES).mkdir(mode=0o700)
+    for name, data in files.items():
+        _write(path / name, data)
+    _write(path / layout.NODE, (path.parent.parent / layout.NODE).read_bytes())
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _described(node: Node, name: str, created_ms: int, path: Path, progress: Progress) -> Content:
+    states = {found: path.joinpath(found).lstat() for found in listed(path)}
+    known = _known_digests(node, path)
+    fresh = {
+        found: state.st_size
+        for found, state in states.items()
+        if (found, _FileState(state.st_ino, state.st_size)) not in known
+    }
+    progress.expect(sum(fresh.values()))
+    files = []
+    for found, state in states.items():
+        digest = known.get((found, _FileState(state.st_ino, state.st_size)))
+        digest = digest or digest_of(path / found, progress)
+        files.append(SnapshotFile(found, state.st_size, digest))
+    return Content(name, created_ms, node.origin, tuple(files))
+
+
+def listed(path: Path) -> list[str]:
+    """The files in a snapshot's directory, without its manifest. Raises ConfigError for others."""
+    found = []
+    for entry in sorted(path.iterdir()):
+        if entry.name in layout.FOLDERS and entry.is_dir() and not entry.is_symlink():
+            found += [f"{entry.name}/{file.name}" for file in sorted(entry.iterdir())]
+        elif entry.name != layout.MANIFEST:
+            found.append(entry.name)
+    for name in found:
+        if not layout.is_known_path(name):
+            raise ConfigError(
+                f"wanted nothing but a snapshot's files in {path}, got {name!r}; remove it"
+            )
+    return found
+
+
+def _known_digests(node: Node, path: Path) -> dict[tuple[str, _FileState], str]:
+    """Digests in the manifests of other snapshots, as far as their files are still those."""
+    known: dict[tuple[str, _FileState], str] = {}
+    for name in layout.complete_names(node.data_dir):
+        other = path.parent / name
+        try:
+            content = manifest.read(other).verified(node.master())
+        except ConfigError:
+            continue  # Damaged, or made under another master key: it vouches for nothing.
+        for file in content.files:
+            try:
+                state = (other / file.path).lstat()
+            except FileNotFoundError:
+                continue
+            if state.st_size == file.size:
+                known[file.path, _FileState(state.st_ino, state.st_size)] = file.digest
+    return known
+
+
+def _sync(path: Path, content: Content) -> None:
+    for file in content.files:
+        descriptor = os.open(path / file.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    for folder in layout.FOLDERS:
+        sync_directory(path / folder)
+    sync_directory(path)

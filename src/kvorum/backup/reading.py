@@ -1,0 +1,128 @@
+"""Reading a snapshot's records, without changing a byte of it.
+
+The engine is opened read-only: what its log holds is replayed into memory. Records come out
+plain, in the order of tokens, those of one token's first eight bytes together. That order is the
+same for all nodes of a cluster, and so the records of several snapshots can be merged as they
+are read, although every node files them under names of its own (`sealing/seal.py`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rocksdict import AccessType, Options, Rdict, ReadOptions
+
+from kvorum.backup import layout
+from kvorum.backup.manifest import Content
+from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.keys import split_storage_key
+from kvorum.model.record import Record, decode, merge
+from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.master_key import MasterKeySource
+from kvorum.sealing.seal import ENCRYPTED, visible_bytes
+from kvorum.sealing.vault import Vault
+
+_FIRST: Final = b"d"
+_END: Final = b"e"
+
+
+class FoundRecord(NamedTuple):
+    """`done`: with this record, all have been read whose place is not after it."""
+
+    done: bytes
+    namespace: str
+    key: str
+    record: Record
+
+
+class SnapshotReader:
+    """The records of one snapshot, which has been verified."""
+
+    def __init__(self, path: Path, content: Content, source: MasterKeySource) -> None:
+        """Raises ConfigError or StorageError."""
+        cluster = content.origin.cluster
+        self._keyring = Keyring.open(path / layout.KEYS, cluster, source, (), 0)
+        self._seal = Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
+        self._engine = _opened(path / layout.ROCKS)
+        self.damaged = 0
+        """Records that did not open."""
+
+    @property
+    def namespaces(self) -> set[str]:
+        """Those that may have records."""
+        return {key.namespace for key in self._keyring.describe()}
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
+        """(place, plain storage key, record) of all whose place is after `after`."""
+        for stored_key, sealed in self._pairs(max(_FIRST, after)):
+            place = stored_key[: visible_bytes(stored_key)]
+            if place <= after:
+                continue
+            try:
+                key, data = self._seal.open(stored_key, sealed)
+                record = decode(key, data)
+            except CorruptRecord:
+                if not self._is_shredded(sealed):
+                    self.damaged += 1
+                continue
+            yield place, key, record
+
+    def _pairs(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(_END)
+        cursor = self._engine.iter(options)
+        try:
+            cursor.seek(start)
+            while cursor.valid():
+                yield cursor.key(), cursor.value()
+                cursor.next()
+            cursor.status()
+        except Exception as error:
+            raise StorageError(f"the engine cannot read the snapshot: {error}") from error
+        finally:
+            del cursor  # a live one would keep the engine open
+
+    def _is_shredded(self, sealed: bytes) -> bool:
+        """True if it is not meant to be read ever again."""
+        if len(sealed) < 3 or not sealed[0] & ENCRYPTED:
+            return False
+        return self._keyring.is_shredded(int.from_bytes(sealed[1:3]))
+
+
+def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[FoundRecord]:
+    """Each key's record once, with all that any of the snapshots knows of it.
+
+    Of those with a place after `after`, which is what `FoundRecord.done` is for.
+    """
+    done = after
+    streams = [reader.records(after) for reader in readers]
+    for place, found in groupby(heapq.merge(*streams, key=itemgetter(0)), itemgetter(0)):
+        records: dict[bytes, Record] = {}
+        for _, key, record in found:
+            known = records.get(key)
+            records[key] = record if known is None else merge(known, record)
+        last = max(records)
+        for key in sorted(records):
+            done = place if key == last else done
+            yield FoundRecord(done, *split_storage_key(key), records[key])
+
+
+def _opened(path: Path) -> Rdict:
+    options = Options(raw_mode=True)
+    try:
+        return Rdict(
+            str(path),
+            options,
+            column_families={"default": options},
+            access_type=AccessType.read_only(),
+        )
+    except Exception as error:
+        raise StorageError(f"the engine cannot open the snapshot's files: {error}") from error

@@ -1,0 +1,156 @@
+"""Another store in the place of a stopped node's: a snapshot's, or an empty one.
+
+The directory gets a new identity, because the node has forgotten what it did since: under the
+old one it would give dots a second time, and vote with copies that it no longer has. The new
+one says that it has forgotten, so the node compares with all other owners before it answers a
+read (`replication/recovery.py`). Its address book is kept: from it the node can tell a peer that
+has also lost its data.
+
+    1  rocks.restoring   the new store, complete and durable
+    2  node.json         a new identity; if it ends here, the old store goes on under it
+    3  rocks             moved aside to rocks.before-NAME
+    4  keys.json ...     moved aside in the same way, and the snapshot's put there
+    5  rocks.restoring   becomes rocks
+
+Between 3 and 5 a start is refused, because an identity without data is; the same command, given
+again, ends it. What is moved aside is never deleted here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kvorum.backup import layout
+from kvorum.backup.manifest import Content
+from kvorum.model.errors import ConfigError
+from kvorum.storage import durable_file, identity
+from kvorum.storage.durable_file import sync_directory
+from kvorum.storage.identity import Identity
+
+_DRAFT: Final = "rocks.restoring"
+_SORTED: Final = ".sst"
+
+
+def restore(data_dir: Path, path: Path, content: Content) -> str:
+    """Put the verified snapshot in `path` in place; returns the new node id.
+
+    Raises ConfigError, before anything is changed, if it is of another node.
+    """
+    old = _identity(path / layout.NODE)
+    here = data_dir / layout.NODE
+    if here.exists():
+        current = _identity(here)
+        current.check_facts(old.facts)
+        old = current
+    aside = f"before-{content.name}"
+    _prepare(data_dir / _DRAFT, path / layout.ROCKS)
+    new = _renewed(old, founded=True)
+    durable_file.replace(here, identity.encode(new))
+    _set_aside(data_dir / layout.ROCKS, aside)
+    for name in (layout.KEYS, layout.DICTIONARIES):
+        _set_aside(data_dir / name, aside)
+    shutil.copytree(path / layout.DICTIONARIES, data_dir / layout.DICTIONARIES)
+    durable_file.replace(data_dir / layout.KEYS, (path / layout.KEYS).read_bytes())
+    sync_directory(data_dir / layout.DICTIONARIES)
+    (data_dir / _DRAFT).rename(data_dir / layout.ROCKS)
+    sync_directory(data_dir)
+    return new.node_id
+
+
+def empty(data_dir: Path, label: str) -> list[Path]:
+    """Put an empty store in place of a damaged one. Returns where what was there is now.
+
+    The next start fills the store from the other nodes.
+    """
+    here = data_dir / layout.NODE
+    old = known_identity(data_dir)
+    aside = []
+    if old is not None:
+        durable_file.replace(here, identity.encode(_renewed(old, founded=False)))
+    for name in (layout.ROCKS, layout.KEYS, layout.DICTIONARIES):
+        aside += _set_aside(data_dir / name, label)
+    if old is None:
+        aside += _set_aside(here, label)
+    else:
+        (data_dir / layout.ROCKS).mkdir(mode=0o700)
+    sync_directory(data_dir)
+    return aside
+
+
+def known_identity(data_dir: Path) -> Identity | None:
+    """Who the node was; None if its file is missing or does not say so."""
+    try:
+        return identity.decode((data_dir / layout.NODE).read_bytes())
+    except (FileNotFoundError, ConfigError):
+        return None
+
+
+def _identity(file: Path) -> Identity:
+    try:
+        return identity.decode(file.read_bytes())
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error.message}", **error.details) from error
+    except OSError as error:
+        raise ConfigError(f"wanted a node's identity in {file}, got: {error.strerror}") from error
+
+
+def _renewed(old: Identity, *, founded: bool) -> Identity:
+    """A node that nobody has met and that has forgotten, with the old one's address book.
+
+    `founded`: it may not start before its store is there.
+    """
+    new = identity.first_life(old.facts)
+    for node_id, name in old.names.items():
+        new = new.knowing(node_id, name)
+    return msgspec.structs.replace(new.stopped_at(0), founded=founded, forgot=True)
+
+
+def _prepare(draft: Path, rocks: Path) -> None:
+    """The snapshot's store in `draft`, durable."""
+    if draft.exists():
+        shutil.rmtree(draft)
+    draft.mkdir(mode=0o700)
+    for file in rocks.iterdir():
+        copy = draft / file.name
+        # The engine changes all but sorted files where they lie.
+        if file.suffix == _SORTED:
+            _link(file, copy)
+        else:
+            shutil.copyfile(file, copy)
+        _sync(copy)
+    sync_directory(draft)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        # Another file system, or one without hard links.
+        shutil.copyfile(source, target)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_aside(path: Path, label: str) -> list[Path]:
+    """Where it is now. Nowhere if it was not there: a run before this one was cut short."""
+    if not path.exists():
+        return []
+    aside = path.with_name(f"{path.name}.{label}")
+    number = 2
+    while aside.exists():
+        aside = path.with_name(f"{path.name}.{label}-{number}")
+        number += 1
+    path.rename(aside)
+    sync_directory(path.parent)
+    return [aside]

@@ -1,0 +1,61 @@
+"""`kvorum scrub`: look through all that is stored, now and on every node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kvorum.cli.connection import asks_cluster
+from kvorum.cli.output import output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from kvorum.cli.every_node import Documents, EveryNode
+    from kvorum.client.url import Target
+
+
+@click.command()
+@click.option("--wait", is_flag=True, help="Return when every node has been through.")
+@asks_cluster
+@output_option
+def scrub(target: Target, wait: bool, output: str) -> None:
+    """Have every node read all that it stores, and see whether it is whole.
+
+    The nodes do so by themselves once a day. Damaged records are fetched from other nodes.
+
+    \b
+    kvorum scrub --wait
+    """
+    from kvorum.cli.every_node import on_every_node
+    from kvorum.client import key_requests
+
+    async def run(nodes: EveryNode) -> Documents:
+        begun = await nodes.ask(key_requests.scrub())
+        if not wait:
+            return begun
+        return await nodes.watch("scrub", key_requests.scrub_progress(), fraction_done)
+
+    documents = on_every_node(target, run)
+    if output == "json":
+        print_json(documents)
+        return
+    print_table(
+        "scrub",
+        ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged"),
+        [_row(node, document) for node, document in documents.items()],
+    )
+
+
+def fraction_done(document: dict[str, Any]) -> float:
+    """Of the pass under way; 1 if there is none."""
+    scrub = document["scrub"]
+    return min(scrub["fraction"], 0.9999) if scrub["running"] else 1.0
+
+
+def _row(node: str, document: dict[str, Any]) -> tuple[object, ...]:
+    scrub = document["scrub"]
+    running = scrub["running"]
+    one = scrub if running else scrub["whole"] or {}
+    state = f"{scrub['fraction']:.0%}" if running else "done"
+    counts = (one.get(name, 0) for name in ("pairs", "resealed", "damaged"))
+    return (node, state, *counts, document["quarantine"]["damaged"])

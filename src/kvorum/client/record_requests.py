@@ -1,0 +1,80 @@
+"""The requests about records with their versions, as values; see `requests.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from kvorum.client import answers
+from kvorum.client.answers import Answer
+from kvorum.client.requests import Request
+from kvorum.model.errors import KvorumError, ProtocolError
+
+
+class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`record` is base64 in JSON; see `model/portable_record.py` for what is in it."""
+
+    key: str
+    record: bytes
+    namespace: str | None = None
+
+
+class RecordPage(msgspec.Struct, frozen=True):
+    records: list[PortableRecord]
+    cursor: str | None = None
+
+
+class _Body(msgspec.Struct):
+    records: Sequence[PortableRecord]
+
+
+class _Outcome(msgspec.Struct):
+    status: int
+    error: dict[str, Any] | None = None
+
+
+class _Outcomes(msgspec.Struct):
+    records: list[_Outcome]
+
+
+_T = TypeVar("_T")
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def put_many(records: Sequence[PortableRecord], w: int | None) -> Request:
+    """Merging a record twice does no harm, so this may be repeated whatever became of it."""
+    query = () if w is None else (("w", str(w)),)
+    return Request("POST", "/records", query, _encode(_Body(records)), safe=True, timed=False)
+
+
+def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    options = (("namespace", namespace), ("cursor", cursor), ("limit", str(limit)))
+    query = tuple((name, value) for name, value in options if value is not None)
+    return Request("GET", "/records", query, safe=True, timed=False)
+
+
+def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
+    """What became of each record: None if it is stored."""
+    outcomes = _read(document, _Outcomes).records
+    if len(outcomes) != wanted:
+        raise ProtocolError(f"wanted {wanted} outcomes of records, got {len(outcomes)}")
+    return [
+        None
+        if outcome.error is None
+        else answers.error(Answer(outcome.status, _encode(outcome.error)))
+        for outcome in outcomes
+    ]
+
+
+def found(document: dict[str, Any]) -> RecordPage:
+    return _read(document, RecordPage)
+
+
+def _read(document: dict[str, Any], kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"wanted an answer about records, got another: {error}") from error

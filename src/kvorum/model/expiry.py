@@ -1,0 +1,63 @@
+"""Lifetimes: what a client may ask for, and the moment at which a version expires.
+
+A client gives a time to live in seconds, or the moment itself. Either way the coordinator of
+the write turns it into an absolute time of its own wall clock (ms), once; the version carries
+that, and all replicas go by it. So copies of a version expire together, however late they came
+to a node, as far as the nodes' clocks agree.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.model.errors import RequestError
+from kvorum.model.topology import TTL_S_MAX
+
+NEVER: Final = 0
+"""As a time to live, and as the moment of expiry."""
+
+EXPIRES_MS_MAX: Final = (1 << 53) - 1
+"""JSON readers agree on integers up to here."""
+
+
+def check_ttl(ttl: int | None) -> None:
+    """`ttl`: seconds, NEVER, or None for the namespace's default. Raises RequestError."""
+    if ttl is not None and not 0 <= ttl <= TTL_S_MAX:
+        raise RequestError(
+            f"wanted a ttl from 1 to {TTL_S_MAX} seconds, got {_shown(ttl)}",
+            wanted=f"1..{TTL_S_MAX}",
+            got=_shown(ttl),
+        )
+
+
+def check_expires(expires: int) -> None:
+    """Whether it can be a moment at all; `expiry` says whether it is one to come."""
+    if not 0 < expires <= EXPIRES_MS_MAX:
+        raise RequestError(
+            f"wanted expiresAt in milliseconds since 1970, got {_shown(expires)}",
+            got=_shown(expires),
+        )
+
+
+def expiry(ttl: int | None, expires: int, default_s: int, now_ms: int) -> int:
+    """When a version written at `now_ms` expires; NEVER if it does not. Raises RequestError.
+
+    `expires`, unless it is NEVER, says so itself; else `ttl` does, or where that is None the
+    namespace's `default_s`.
+    """
+    if expires:
+        if not now_ms < expires <= now_ms + TTL_S_MAX * 1000:
+            raise RequestError(
+                f"wanted expiresAt after now, {now_ms}, and within {TTL_S_MAX} seconds, "
+                f"got {expires}",
+                got=expires,
+            )
+        return expires
+    check_ttl(ttl)
+    seconds = default_s if ttl is None else ttl
+    return now_ms + seconds * 1000 if seconds else NEVER
+
+
+def _shown(number: int) -> str:
+    """A number of a thousand digits helps nobody."""
+    return str(number) if abs(number) <= EXPIRES_MS_MAX else "a number far beyond"

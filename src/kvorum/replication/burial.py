@@ -1,0 +1,32 @@
+"""Burial: taking out of records what has expired, where a node has them in hand anyway."""
+
+from __future__ import annotations
+
+from kvorum.model.errors import CorruptRecord
+from kvorum.model.record import bury, decode, encode
+from kvorum.replication.expiry import Pairs, soonest_expiry
+from kvorum.replication.site import Site, ignore
+
+
+def bury_expired(site: Site, records: Pairs) -> Pairs:
+    """`records`, which are what this node holds, as they are once that is done."""
+    deadline_ms = site.expiries.deadline()
+    if deadline_ms is None:
+        return records
+    return [(key, _bury(site, key, data, deadline_ms)) for key, data in records]
+
+
+def _bury(site: Site, key: bytes, data: bytes, deadline_ms: int) -> bytes:
+    if not 0 < soonest_expiry(data) <= deadline_ms:
+        return data
+    try:
+        record = decode(key, data)
+    except CorruptRecord:
+        return data  # whoever reads it has it repaired
+    left = bury(record, deadline_ms)
+    if left.versions and site.store.full:
+        return data  # nothing but tombstones is taken now
+    buried = encode(key, left)
+    site.counters.versions_buried += len(record.versions) - len(left.versions)
+    site.put(key, data, buried, ignore, None)
+    return buried

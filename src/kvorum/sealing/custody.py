@@ -1,0 +1,153 @@
+"""Custody: what people may ask about a node's keys and stored records, and have done to them.
+
+    rotate   new records get a new data key at once; the scrubber seals the others again, and
+             the old key goes when nothing needs it
+    shred    a namespace's keys are destroyed, and with them, wherever a copy may be, all that
+             they have sealed
+    scrub    look through all that is stored now
+
+A change of the keyring that fails leaves open which keys the next start finds: the node stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from kvorum.model.errors import NamespaceNotFound, RequestError, StorageError
+from kvorum.runtime.ports import Runtime
+from kvorum.sealing.former_life import FormerLives
+from kvorum.sealing.quarantine import Quarantine
+from kvorum.sealing.row_cache import RowCache
+from kvorum.sealing.scrub import Scrub
+from kvorum.sealing.vault import Vault
+
+_CLOCKS_APART_MS: Final = 60_000
+
+
+class Custody:
+    __slots__ = (
+        "_former_lives",
+        "_on_failed",
+        "_on_shredded",
+        "_quarantine",
+        "_rows",
+        "_runtime",
+        "_scrub",
+        "_vault",
+    )
+
+    def __init__(
+        self,
+        vault: Vault,
+        rows: RowCache,
+        scrub: Scrub,
+        quarantine: Quarantine,
+        former_lives: FormerLives,
+        runtime: Runtime,
+        on_shredded: Callable[[], object],
+        on_failed: Callable[[StorageError], object],
+    ) -> None:
+        """`on_shredded()`: records have vanished that were counted."""
+        self._vault = vault
+        self._rows = rows
+        self._scrub = scrub
+        self._quarantine = quarantine
+        self._former_lives = former_lives
+        self._runtime = runtime
+        self._on_shredded = on_shredded
+        self._on_failed = on_failed
+
+    def rotate(self, namespace: str | None) -> dict[str, Any]:
+        """Seal with a new data key from now on; in all encrypted namespaces if none is named."""
+        wanted = self._vault.encrypted if namespace is None else [self._encrypted(namespace)]
+        now_ms = self._runtime.wall_ms()
+        made = self._changed(lambda: {name: self._vault.rotate(name, now_ms) for name in wanted})
+        self._scrub.begin()
+        return {"rotated": made, **self.keys()}
+
+    def shred(self, namespace: str, before_ms: int | None) -> dict[str, Any]:
+        """Destroy the keys of `namespace`. What was written up to `before_ms` is gone for good,
+        also if a peer that has not been told yet offers it again.
+        """
+        self._encrypted(namespace)
+        now_ms = self._runtime.wall_ms()
+        before_ms = now_ms if before_ms is None else before_ms
+        if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
+            raise RequestError(
+                f"wanted a moment that has passed, {now_ms} ms or before, got {before_ms}; "
+                "set the clocks of the nodes"
+            )
+        self._former_lives.end(namespace, before_ms)
+        self._changed(lambda: self._vault.shred(namespace, now_ms))
+        self._rows.clear()
+        self._on_shredded()
+        self._scrub.begin()
+        return {"namespace": namespace, "before_ms": before_ms}
+
+    def scrub(self) -> dict[str, Any]:
+        """Begin a pass now."""
+        self._scrub.begin()
+        return self.status()
+
+    def keys(self) -> dict[str, Any]:
+        """`records`: how many each key has sealed, as of the last whole pass; None before it."""
+        scrub = self._scrub.status()
+        whole = scrub["whole"]
+        counted = None if whole is None else whole["by_key"]
+        total = sum(counted.values()) if counted else 0
+        keys = []
+        for key in self._vault.keyring.describe():
+            records = None if counted is None else counted.get(str(key.id), 0)
+            share = records / total if records is not None and total else None
+            keys.append({**msgspec.structs.asdict(key), "records": records, "share": share})
+        return {
+            "now_ms": self._runtime.wall_ms(),
+            "master_key": self._vault.keyring.master_key_id,
+            "keys": keys,
+            "scrub": scrub,
+        }
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "scrub": self._scrub.status(),
+            "quarantine": self._quarantine.status(),
+            "volumes": self._volumes(),
+        }
+
+    def _volumes(self) -> dict[str, dict[str, Any]]:
+        """Bytes of each namespace before and after sealing: of all its records as of the last
+        whole pass; before there was one, of what has been written since start.
+        """
+        whole = self._scrub.status()["whole"]
+        counts: dict[str, Any] = {}
+        for name, part in self._vault.seal.namespaces.items():
+            known = None if whole is None else whole["volumes"].get(name.decode())
+            if known is not None:
+                logical, stored, counted = known["logical_bytes"], known["stored_bytes"], "all"
+            else:
+                logical, stored, counted = part.logical_bytes, part.stored_bytes, "since start"
+            counts[name.decode()] = {
+                "logical_bytes": logical,
+                "stored_bytes": stored,
+                "counted": counted,
+            }
+        return counts
+
+    def _encrypted(self, namespace: str) -> str:
+        encrypted = self._vault.encrypted
+        if namespace not in encrypted:
+            raise NamespaceNotFound(
+                f"wanted one of the namespaces {sorted(encrypted)}, which are in the cluster file "
+                f"and stored encrypted, got {namespace!r}"
+            )
+        return namespace
+
+    def _changed(self, change: Callable[[], Any]) -> Any:
+        try:
+            return change()
+        except StorageError as error:
+            self._on_failed(error)
+            raise

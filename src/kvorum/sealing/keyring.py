@@ -1,0 +1,227 @@
+"""The keyring of a data directory: its namespaces' keys, open in memory, wrapped in `keys.json`.
+
+A record says the id of the key that sealed it (`by_id`); a new one is sealed by its
+namespace's active key. Every change is durable before it is seen. A change waits for the
+disk and unwraps all keys anew, so that nothing is written that does not open: it is rare, and
+has no place on the data path. Readers in other threads see the keys before a change or after.
+
+If a change raises StorageError, the file holds the old keys or the new ones, and only opening
+it again tells which: the node must stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from kvorum.model.errors import ConfigError, StorageError
+from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring_state import KeyringState, KeyState, no_keys
+from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
+
+
+class DataKey:
+    """A key that seals records of `namespace`. `id` goes into each of them."""
+
+    __slots__ = ("cipher", "id", "namespace")
+
+    def __init__(self, key_id: int, namespace: str, key: bytes) -> None:
+        self.id: Final = key_id
+        self.namespace: Final = namespace
+        self.cipher: Final = AESGCMSIV(key)
+
+    def __repr__(self) -> str:
+        return f"DataKey({self.id}, {self.namespace!r})"
+
+
+class KeyStatus(msgspec.Struct, frozen=True):
+    """What people may know of a data key."""
+
+    namespace: str
+    id: int
+    state: KeyState
+    created_ms: int
+
+
+class _OpenKeys:
+    """All keys of a state, unwrapped. Replaced whole, so that a reader never sees half a change."""
+
+    __slots__ = ("active", "by_id", "index", "shredded")
+
+    def __init__(self, state: KeyringState, master: MasterKey) -> None:
+        self.shredded = frozenset(key_id for ids in state.shredded.values() for key_id in ids)
+        self.active: dict[str, DataKey] = {}
+        self.by_id: dict[int, DataKey] = {}
+        self.index: dict[str, bytes] = {}
+        for namespace, keys in state.namespaces.items():
+            self.index[namespace] = state.index_key(namespace, master)
+            for wrapped in keys.data:
+                plain = state.data_key(namespace, wrapped, master)
+                key = DataKey(wrapped.id, namespace, plain)
+                self.by_id[key.id] = key
+                if wrapped.state == "active":
+                    self.active[namespace] = key
+
+
+class Keyring:
+    __slots__ = ("_keys", "_master", "_path", "_state")
+
+    def __init__(self, path: Path, state: KeyringState, master: MasterKey) -> None:
+        self._path = path
+        self._state = state
+        self._master = master
+        self._keys = _OpenKeys(state, master)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        cluster: str,
+        source: MasterKeySource,
+        namespaces: Iterable[str],
+        now_ms: int,
+    ) -> Keyring:
+        """The keyring of a directory that holds no data yet. Raises ConfigError if it has one."""
+        if path.exists():
+            raise ConfigError(f"wanted to make {path}, got one that is there; open that one")
+        keyring = cls(path, KeyringState.empty(cluster), load_first(source))
+        state = keyring._completed(namespaces, now_ms)
+        keyring._store(state, keyring._master)
+        return keyring
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        cluster: str,
+        source: MasterKeySource,
+        namespaces: Iterable[str],
+        now_ms: int,
+    ) -> Keyring:
+        """The keyring of a directory that holds data, with keys for all of `namespaces`.
+
+        Raises ConfigError if the file or its master key is missing or wrong.
+        """
+        try:
+            file = keyring_file.read(path)
+            master = _load(source, file.master_key)
+            state = file.verified(master)
+            _check_cluster(state, cluster)
+            keyring = cls(path, state, master)
+            keyring_file.finish(path)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error.message}", **error.details) from error
+        except OSError as error:
+            raise ConfigError(
+                f"wanted to read and write {path}, got: {error}; make it a file of this user"
+            ) from error
+        complete = keyring._completed(namespaces, now_ms)
+        if complete is not state:
+            keyring._store(complete, master)
+        return keyring
+
+    @property
+    def master(self) -> MasterKey:
+        return self._master
+
+    @property
+    def master_key_id(self) -> str:
+        return self._master.id
+
+    def active(self, namespace: str) -> DataKey:
+        """The key for new records. Raises NamespaceNotFound if the namespace has none."""
+        key = self._keys.active.get(namespace)
+        if key is None:
+            raise no_keys(namespace)
+        return key
+
+    def by_id(self, key_id: int) -> DataKey | None:
+        return self._keys.by_id.get(key_id)
+
+    def index_key(self, namespace: str) -> bytes:
+        """For the pseudonyms of key names. Raises NamespaceNotFound if the namespace has none."""
+        key = self._keys.index.get(namespace)
+        if key is None:
+            raise no_keys(namespace)
+        return key
+
+    def is_shredded(self, key_id: int) -> bool:
+        """True if records of this key can never be read again, and are meant not to be."""
+        return key_id in self.shredded
+
+    @property
+    def shredded(self) -> frozenset[int]:
+        """The ids of all keys that were shredded."""
+        return self._keys.shredded
+
+    def rotate(self, namespace: str, now_ms: int) -> DataKey:
+        """The new active key. What it replaces is retiring: still read with, until `retire`."""
+        self._store(self._state.rotated(namespace, self._master, now_ms), self._master)
+        return self.active(namespace)
+
+    def retire(self, key_id: int) -> None:
+        """Forget a retiring key that no record uses. Raises ValueError if it is not retiring."""
+        self._store(self._state.retired(key_id), self._master)
+
+    def shred(self, namespace: str) -> None:
+        """Destroy all keys of a namespace, so that nobody can ever read its records."""
+        self._store(self._state.without(namespace), self._master)
+
+    def renew(self, namespace: str, now_ms: int) -> None:
+        """Give a namespace that was shredded its first keys anew; no change if it has some."""
+        state = self._completed([namespace], now_ms)
+        if state is not self._state:
+            self._store(state, self._master)
+
+    def rewrap(self, new: MasterKey) -> None:
+        """From now on `new` is the master key. The keys that it wraps stay the same."""
+        self._store(self._state.rewrapped(self._master, new), new)
+
+    def describe(self) -> list[KeyStatus]:
+        return [
+            KeyStatus(namespace, key.id, key.state, key.created_ms)
+            for namespace, keys in self._state.namespaces.items()
+            for key in keys.data
+        ]
+
+    def _completed(self, namespaces: Iterable[str], now_ms: int) -> KeyringState:
+        state = self._state
+        for namespace in namespaces:
+            if namespace not in state.namespaces:
+                state = state.added(namespace, self._master, now_ms)
+        return state
+
+    def _store(self, state: KeyringState, master: MasterKey) -> None:
+        keys = _OpenKeys(state, master)
+        try:
+            keyring_file.write(self._path, keyring_file.encode(state, master))
+        except OSError as error:
+            raise StorageError(f"cannot write {self._path}: {error}") from error
+        self._state, self._master, self._keys = state, master, keys
+
+    def __repr__(self) -> str:
+        return f"Keyring({str(self._path)!r}, master key {self._master.id})"
+
+
+def _load(source: MasterKeySource, wanted: str) -> MasterKey:
+    try:
+        return source.load()
+    except ConfigError as error:
+        raise ConfigError(
+            f"wanted master key {wanted}, which sealed this directory; {error.message}",
+            wanted=wanted,
+        ) from error
+
+
+def _check_cluster(state: KeyringState, cluster: str) -> None:
+    if state.cluster != cluster:
+        raise ConfigError(
+            f"wanted the keys of cluster {cluster!r}, got those of {state.cluster!r}; start this "
+            "directory in the cluster it belongs to, or start on an empty one",
+            wanted=cluster,
+            got=state.cluster,
+        )

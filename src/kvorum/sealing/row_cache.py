@@ -1,0 +1,135 @@
+"""The row cache: records that are used much, whole and plain, in front of the seal.
+
+The engine finds a record in its memtable or block cache in a few microseconds, most of them
+spent on missing the processor's own caches, and then it has to be decrypted. A record that is
+found here costs a tenth of that. Every write passes through, so what is found here is what was
+put last. (Cassandra has the same cache under the same name.)
+
+One allowance serves all namespaces of a node, each with an eviction policy of its own
+(`storage/eviction.py`). Whatever namespace goes over it, the one that holds most gives up
+entries: a busy namespace can take what others leave, and cannot push them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kvorum.model.topology import Eviction, NamespaceSettings
+from kvorum.storage.eviction import CacheStatus, rows_for
+
+ROW_OVERHEAD_BYTES: Final = 200
+"""What a row costs beside its bytes: two bytes objects and its place in the map, about."""
+
+_NAMESPACE_AT: Final = 9
+
+
+def evictions(namespaces: Mapping[str, NamespaceSettings]) -> dict[str, Eviction]:
+    """The policies of those that have records on the disk; the others are memory already."""
+    return {
+        name: settings.eviction
+        for name, settings in namespaces.items()
+        if settings.durability != "none"
+    }
+
+
+class _Share:
+    """What one namespace has in the cache."""
+
+    __slots__ = ("bytes", "evicted", "hits", "misses", "rows")
+
+    def __init__(self, eviction: Eviction) -> None:
+        self.rows = rows_for(eviction)
+        self.bytes = 0
+        self.evicted = 0
+        self.hits = 0
+        self.misses = 0
+
+
+class RowCache:
+    """Its keys are storage keys of records (`model/keys.py`)."""
+
+    __slots__ = ("_bytes", "_bytes_max", "_only", "_shares")
+
+    def __init__(self, bytes_max: int, evictions: Mapping[str, Eviction]) -> None:
+        """`evictions`: the policy of each namespace. What belongs to no other is not kept."""
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._shares = {name.encode(): _Share(policy) for name, policy in evictions.items()}
+        # Where there is one namespace, keys need not be asked for theirs.
+        self._only = next(iter(self._shares.values())) if len(self._shares) == 1 else None
+
+    def get(self, key: bytes) -> bytes | None:
+        share = self._only or self._shares.get(key[_NAMESPACE_AT : key.index(0, _NAMESPACE_AT)])
+        if share is None:
+            return None
+        value = share.rows.get(key)
+        if value is None:
+            share.misses += 1
+        else:
+            share.hits += 1
+        return value
+
+    def holds(self, key: bytes) -> bool:
+        """No use of the row, and no hit."""
+        share = self._only or self._share(key)
+        return share is not None and key in share.rows
+
+    def put(self, key: bytes, value: bytes) -> None:
+        share = self._only or self._share(key)
+        if share is None:
+            return
+        whole = len(key) + len(value) + ROW_OVERHEAD_BYTES
+        if whole > self._bytes_max:
+            self.drop(key)
+            return
+        old = share.rows.peek(key)
+        growth = whole if old is None else len(value) - len(old)
+        # Before it comes in: an LFU would give up the newcomer, time and again.
+        while self._bytes + growth > self._bytes_max:
+            if self._evict() == key:
+                growth = whole
+        share.rows.insert(key, value)
+        share.bytes += growth
+        self._bytes += growth
+
+    def drop(self, key: bytes) -> None:
+        share = self._share(key)
+        if share is not None:
+            value = share.rows.pop(key, None)
+            if value is not None:
+                self._forget(share, key, value)
+
+    def clear(self) -> None:
+        self._bytes = 0
+        for share in self._shares.values():
+            share.rows.clear()
+            share.bytes = 0
+
+    def status(self) -> dict[str, CacheStatus]:
+        return {
+            name.decode(): CacheStatus(
+                len(share.rows), share.bytes, share.hits, share.misses, share.evicted
+            )
+            for name, share in self._shares.items()
+        }
+
+    def _share(self, key: bytes) -> _Share | None:
+        return self._shares.get(key[_NAMESPACE_AT : key.index(0, _NAMESPACE_AT)])
+
+    def _evict(self) -> bytes:
+        """The key that had to go."""
+        share = self._only or max(self._shares.values(), key=_bytes_of)
+        key, value = share.rows.popitem()
+        self._forget(share, key, value)
+        share.evicted += 1
+        return key
+
+    def _forget(self, share: _Share, key: bytes, value: bytes) -> None:
+        size = len(key) + len(value) + ROW_OVERHEAD_BYTES
+        share.bytes -= size
+        self._bytes -= size
+
+
+def _bytes_of(share: _Share) -> int:
+    return share.bytes

@@ -1,0 +1,286 @@
+"""What a record looks like on disk: compressed, then encrypted, under a name that says nothing.
+
+    plain key     b"d"                token (8)  namespace 0x00 name     a record
+                  b"h" node 0x00 b"d" token (8)  namespace 0x00 name     a note about one (a hint)
+    stored key    the part before the namespace as it is, then
+                  encrypted:  8-byte pseudonym of namespace and name (BLAKE2b under the
+                              namespace's index key)
+                  open:       namespace 0x00 name
+
+    stored value  0   1  0x20 | 1: encrypted | 2: compressed | 4: with a dictionary
+                  1   2  id of the data key    (if encrypted)
+                  ..  1  id of the dictionary  (if it took one)
+                  ..  n  the rest; encrypted, its last 16 bytes are the tag
+
+What is encrypted is `length of name (2), name, body`, compressed as a whole, so that a name
+too costs little. The body of a record is all but its check: a record that is sound when it is
+sealed needs no other check than the cipher's tag, and gets its own back when it is opened. The
+check stays end to end, for sealing refuses a record that fails it. Where nothing is encrypted
+the body is the whole record, and its check is verified.
+
+AES-GCM-SIV (RFC 8452) stays safe where a nonce repeats: two messages under one nonce then show
+whether they are equal, and nothing else. The nonce is made of the stored key (four bytes of the
+token, eight of the pseudonym), so it repeats only where a key is written again, and it takes no
+room. The header, the stored key and the cluster's name are authenticated with the text; the
+version is part of it. So a record that is moved to another key, namespace or cluster does not
+open. What the disk shows: how many records there are, their sizes, when they change, and eight
+bytes of each token, which is enough to test a guess of a key where the token seed is known.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+
+from kvorum.model.errors import CorruptRecord
+from kvorum.model.record import body_of, checked, is_sound
+from kvorum.sealing.compression import MIN_BYTES, Codec
+from kvorum.sealing.keyring import DataKey, Keyring
+from kvorum.sealing.training import Drift, Sampler
+
+FORMAT: Final = 0x20
+FORMAT_MASK: Final = 0xF8
+ENCRYPTED: Final = 1
+COMPRESSED: Final = 2
+WITH_DICTIONARY: Final = 4
+
+PSEUDONYM_BYTES: Final = 8
+PLAIN_BYTES_MAX: Final = 9 << 20
+"""More than any record has, see RECORD_BYTES_MAX of the coordinator."""
+
+RECORD: Final = ord("d")
+NOTE: Final = ord("h")
+_TOKEN_BYTES: Final = 8
+_NONCE_BYTES: Final = 12
+_KEY_ID_END: Final = 3
+
+
+def is_named(key: bytes) -> bool:
+    """True if the key `key` has a client's key in it; all others are stored as they are."""
+    return key[0] == RECORD or key[0] == NOTE
+
+
+def is_record(key: bytes) -> bool:
+    return key[0] == RECORD
+
+
+def visible_bytes(key: bytes) -> int:
+    """How much of `key`, plain or stored, comes before the namespace or its pseudonym."""
+    return 1 + _TOKEN_BYTES if key[0] == RECORD else key.index(0) + 2 + _TOKEN_BYTES
+
+
+def namespace_of(key: bytes) -> bytes:
+    """Of the plain key of a record or a note."""
+    visible = visible_bytes(key)
+    return key[visible : key.index(0, visible)]
+
+
+def key_id_of(sealed: bytes) -> int:
+    """The id of the data key that a stored value names; 0 if it lies open, or makes no sense."""
+    if len(sealed) < _KEY_ID_END or sealed[0] & (FORMAT_MASK | ENCRYPTED) != FORMAT | ENCRYPTED:
+        return 0
+    return int.from_bytes(sealed[1:_KEY_ID_END])
+
+
+def dictionary_of(sealed: bytes) -> int:
+    """The id of the dictionary that a stored value names; 0 if it took none."""
+    if not sealed[0] & WITH_DICTIONARY:
+        return 0
+    return sealed[_KEY_ID_END if sealed[0] & ENCRYPTED else 1]
+
+
+class ShreddedRecord(CorruptRecord):
+    """Its key was destroyed on purpose: nobody is to read it again."""
+
+
+class Manner:
+    """How a namespace is sealed now, with the headers that say so.
+
+    `key`: None leaves it open. `codec`: None leaves it as long as it is. `dictionary`: the
+    codec's; 0 for none.
+    """
+
+    __slots__ = ("codec", "compressible_bytes", "header", "key", "packed_header")
+
+    def __init__(self, key: DataKey | None, codec: Codec | None, dictionary: int = 0) -> None:
+        self.key = key
+        self.codec = codec
+        # A dictionary helps even where there is hardly anything to compress.
+        self.compressible_bytes = 0 if dictionary else MIN_BYTES
+        kind = FORMAT if key is None else FORMAT | ENCRYPTED
+        key_id = b"" if key is None else key.id.to_bytes(2)
+        packed = kind | COMPRESSED | (WITH_DICTIONARY if dictionary else 0)
+        self.header = bytes([kind]) + key_id
+        self.packed_header = bytes([packed]) + key_id + (bytes([dictionary]) if dictionary else b"")
+
+    def has_sealed(self, sealed: bytes) -> bool:
+        """True if this stored value looks as if it had been sealed in this manner."""
+        if self.codec is None:
+            return sealed.startswith(self.header)
+        return sealed.startswith((self.header, self.packed_header))
+
+
+class NamespaceSeal:
+    """Seals what belongs to one namespace, and keeps what was ever needed to open it."""
+
+    __slots__ = (
+        "_aad",
+        "_codecs",
+        "_keyed",
+        "_prefix",
+        "drift",
+        "logical_bytes",
+        "manner",
+        "sampler",
+        "stored_bytes",
+    )
+
+    def __init__(self, cluster: str, namespace: str, index_key: bytes | None) -> None:
+        """`index_key` is None where the namespace lies open."""
+        self._aad = cluster.encode() + b"\0"
+        self._prefix = namespace.encode() + b"\0"
+        # Copying a keyed hash takes half the time of keying one.
+        self._keyed = blake2b(self._prefix, key=index_key or b"", digest_size=PSEUDONYM_BYTES)
+        self._codecs: dict[int, Codec] = {}
+        self.manner = Manner(None, None)
+        # What dictionaries are trained from, and when; None where there are to be none.
+        self.sampler: Sampler | None = None
+        self.drift = Drift(has_dictionary=True)
+        self.logical_bytes = 0
+        self.stored_bytes = 0
+        """What came in and went out since start, for the ratio of the two."""
+
+    def use(self, manner: Manner) -> None:
+        """Seal in this manner from now on."""
+        self.manner = manner
+
+    def know(self, dictionary: int, codec: Codec) -> None:
+        """`codec` opens what was compressed with this dictionary; 0 for none."""
+        self._codecs[dictionary] = codec
+
+    def forget(self, dictionary: int) -> None:
+        """Nothing is compressed with it any more."""
+        self._codecs.pop(dictionary, None)
+
+    def codec(self, dictionary: int) -> Codec:
+        """Raises CorruptRecord."""
+        codec = self._codecs.get(dictionary)
+        if codec is None:
+            raise _damaged(f"it was compressed with dictionary {dictionary}, which is missing")
+        return codec
+
+    def stored_key(self, visible: bytes, name: bytes) -> bytes:
+        if self.manner.key is None:
+            return visible + self._prefix + name
+        pseudonym = self._keyed.copy()
+        pseudonym.update(name)
+        return visible + pseudonym.digest()
+
+    def seal(self, visible: bytes, name: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """(stored key, stored value)."""
+        manner = self.manner
+        stored_key = self.stored_key(visible, name)
+        key, codec = manner.key, manner.codec
+        plain = body if key is None else b"%b%b%b" % (len(name).to_bytes(2), name, body)
+        header, text = manner.header, plain
+        if codec is not None:
+            if len(plain) >= manner.compressible_bytes:
+                packed = codec.compress(plain)
+                if len(packed) < len(plain):
+                    header, text = manner.packed_header, packed
+            if self.sampler is not None:
+                self.sampler.offer(plain)
+                self.drift.note(len(plain), len(text))
+        if key is not None:
+            aad = b"%b%b%b" % (self._aad, header, stored_key)
+            text = key.cipher.encrypt(stored_key[-_NONCE_BYTES:], text, aad)
+        return stored_key, header + text
+
+    def open(self, stored_key: bytes, sealed: bytes, key: DataKey | None) -> tuple[bytes, bytes]:
+        """(plain key, body). Raises CorruptRecord."""
+        flags = sealed[0]
+        at = 1 if key is None else 3
+        dictionary = 0
+        if flags & WITH_DICTIONARY:
+            dictionary = sealed[at]
+            at += 1
+        text = sealed[at:]
+        if key is not None:
+            aad = b"%b%b%b" % (self._aad, sealed[:at], stored_key)
+            try:
+                text = key.cipher.decrypt(stored_key[-_NONCE_BYTES:], text, aad)
+            except InvalidTag as error:
+                raise _damaged("it does not open with the key it names") from error
+        if flags & COMPRESSED:
+            text = self.codec(dictionary).decompress(text, PLAIN_BYTES_MAX)
+        if key is None:
+            return stored_key, text
+        end = 2 + int.from_bytes(text[:2])
+        return stored_key[:-PSEUDONYM_BYTES] + self._prefix + text[2:end], text[end:]
+
+
+class Seal:
+    """Seals and opens the pairs of a store, whatever namespace they belong to."""
+
+    __slots__ = ("_keyring", "namespaces")
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.namespaces: dict[bytes, NamespaceSeal] = {}
+
+    def stored_key(self, key: bytes) -> bytes:
+        """Where the pair with the plain key `key` is."""
+        visible = visible_bytes(key)
+        end = key.index(0, visible)
+        return self.namespaces[key[visible:end]].stored_key(key[:visible], key[end + 1 :])
+
+    def seal(self, key: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """(stored key, stored value). Raises CorruptRecord if `data` is an unsound record."""
+        body = data
+        if key[0] == RECORD and not is_sound(key, data):
+            raise CorruptRecord("wanted a sound record to seal, got one that fails its check")
+        visible = visible_bytes(key)
+        end = key.index(0, visible)
+        part = self.namespaces[key[visible:end]]
+        if key[0] == RECORD and part.manner.key is not None:
+            body = body_of(data)
+        stored_key, sealed = part.seal(key[:visible], key[end + 1 :], body)
+        part.logical_bytes += len(key) + len(data)
+        part.stored_bytes += len(stored_key) + len(sealed)
+        return stored_key, sealed
+
+    def open(self, stored_key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
+        """(plain key, record or note). Raises CorruptRecord."""
+        try:
+            key, body = self._open(stored_key, sealed)
+        except (IndexError, KeyError, ValueError) as error:
+            raise _damaged("its header makes no sense") from error
+        if key[0] != RECORD:
+            return key, body
+        if sealed[0] & ENCRYPTED:
+            return key, checked(key, body)
+        if not is_sound(key, body):
+            raise _damaged("it fails its check")
+        return key, body
+
+    def _open(self, stored_key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
+        flags = sealed[0]
+        if flags & FORMAT_MASK != FORMAT:
+            raise _damaged(f"wanted format {FORMAT:#x}, got {flags:#x}")
+        if flags & ENCRYPTED:
+            key_id = int.from_bytes(sealed[1:3])
+            key = self._keyring.by_id(key_id)
+            if key is None and self._keyring.is_shredded(key_id):
+                raise ShreddedRecord(f"wanted a record that opens, got one of {key_id}, shredded")
+            if key is None:
+                raise _damaged(f"it was sealed with data key {key_id}, which is not in the keyring")
+            return self.namespaces[key.namespace.encode()].open(stored_key, sealed, key)
+        visible = visible_bytes(stored_key)
+        namespace = stored_key[visible : stored_key.index(0, visible)]
+        return self.namespaces[namespace].open(stored_key, sealed, None)
+
+
+def _damaged(why: str) -> CorruptRecord:
+    return CorruptRecord(f"wanted a record that opens, got a damaged one: {why}")

@@ -1,0 +1,204 @@
+"""SealedStore: the Store port on another store that may see no plain text.
+
+    replication  ──plain──>  row cache, seal  ──sealed──>  RocksStore, disk
+
+What stands above sees plain keys and sound records, in the order of plain keys. Below, a key
+that has a client's key in it is stored under a pseudonym (`seal.py`). Both orders agree as far
+as the visible part of a key goes, the token; keys that share one (a key in several namespaces,
+or a collision) form a group, which is read whole and put in order here.
+
+A stored record that does not open is damaged. A read of its key says so; a scan leaves it out,
+since nobody can say what its key was, and tells `on_damaged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, Final
+
+from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.sealing.former_life import FormerLives
+from kvorum.sealing.quarantine import Quarantine
+from kvorum.sealing.row_cache import RowCache
+from kvorum.sealing.seal import (
+    NOTE,
+    RECORD,
+    Seal,
+    ShreddedRecord,
+    is_named,
+    is_record,
+    visible_bytes,
+)
+from kvorum.storage.store import Done, Store
+
+_PAST_ANY_NAME: Final = b"\xff" * 9
+_GROUP_MAX: Final = 1 << 20
+
+OnDamaged = Callable[[bytes, CorruptRecord], object]
+"""Called with the stored key of a record that does not open."""
+
+
+class SealedStore:
+    __slots__ = (
+        "_former_lives",
+        "_inner",
+        "_last",
+        "_last",
+        "_on_damaged",
+        "_quarantine",
+        "_rows",
+        "seal",
+    )
+
+    def __init__(
+        self,
+        inner: Store,
+        seal: Seal,
+        on_damaged: OnDamaged,
+        rows: RowCache | None = None,
+        quarantine: Quarantine | None = None,
+        former_lives: FormerLives | None = None,
+    ) -> None:
+        """Without `rows` every read opens its record anew.
+
+        `quarantine` is told when something takes the place of what is damaged. What
+        `former_lives` says was shredded is not stored.
+        """
+        self._former_lives = former_lives
+        self._quarantine = quarantine
+        self._inner = inner
+        self._on_damaged = on_damaged
+        self._rows = rows or RowCache(0, {})
+        self.seal = seal
+        self._last = b"", b""
+
+    @property
+    def failed(self) -> StorageError | None:
+        return self._inner.failed
+
+    @property
+    def full(self) -> bool:
+        return self._inner.full
+
+    @property
+    def pressed(self) -> bool:
+        return self._inner.pressed
+
+    def get(self, key: bytes) -> bytes | None:
+        if key[0] == RECORD:
+            row = self._rows.get(key)
+            if row is not None and self._inner.failed is None:
+                return row
+        elif not is_named(key):
+            return self._inner.get(key)
+        stored_key = self._stored_key(key)
+        try:
+            sealed = self._inner.get(stored_key)
+            if sealed is None:
+                return None
+            found, data = self.seal.open(stored_key, sealed)
+            if found != key:
+                raise CorruptRecord("wanted the record of a key, got another's under its name")
+        except CorruptRecord as error:
+            self._on_damaged(stored_key, error)
+            raise
+        if is_record(key):
+            self._rows.put(key, data)
+        return data
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        if not is_named(key):
+            return self._inner.warm(key, then, arg)
+        if is_record(key) and self._rows.holds(key):
+            return True
+        return self._inner.warm(self._stored_key(key), then, arg)
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        if is_named(key):
+            if self._former_lives and is_record(key):
+                value = self._former_lives.without(key, value)
+                if not value:
+                    self.delete(key, done, arg)
+                    return
+            stored_key, sealed = self.seal.seal(key, value)
+            self._inner.put(stored_key, sealed, done, arg)
+            if self._quarantine:
+                self._quarantine.release(stored_key)
+            if is_record(key):
+                self._rows.put(key, value)
+        else:
+            self._inner.put(key, value, done, arg)
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        if is_record(key):
+            self._rows.drop(key)
+        if is_named(key):
+            key = self.seal.stored_key(key)
+            if self._quarantine:
+                self._quarantine.release(key)
+        self._inner.delete(key, done, arg)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        if start >= end or limit <= 0:
+            return []
+        if not is_named(start):
+            return self._inner.scan(start, end, limit)
+        pairs: list[tuple[bytes, bytes]] = []
+        for group in self._groups(_visible(start), _stored_end(end), limit):
+            opened = self._opened(group)
+            pairs += sorted(pair for pair in opened if start <= pair[0] < end)
+            if len(pairs) >= limit:
+                break
+        return pairs[:limit]
+
+    def _stored_key(self, key: bytes) -> bytes:
+        """The one made for `warm` serves the `get` that follows."""
+        last, stored_key = self._last
+        if last is not key:
+            stored_key = self.seal.stored_key(key)
+            self._last = key, stored_key
+        return stored_key
+
+    def _groups(self, start: bytes, end: bytes, limit: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """The stored pairs from `start` to `end`, those with the same visible part together."""
+        more = True
+        while more:
+            page = self._inner.scan(start, end, limit + 1)
+            more = len(page) > limit
+            groups = [(visible, list(pairs)) for visible, pairs in groupby(page, _visible_of)]
+            if more:
+                # The last group may go on beyond the page.
+                start, _ = groups.pop()
+                if not groups:
+                    rest = self._inner.scan(start, start + _PAST_ANY_NAME, _GROUP_MAX)
+                    groups.append((start, rest))
+                    start += _PAST_ANY_NAME
+            for _, pairs in groups:
+                yield pairs
+
+    def _opened(self, pairs: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        for stored_key, sealed in pairs:
+            try:
+                yield self.seal.open(stored_key, sealed)
+            except ShreddedRecord:
+                pass  # It is gone; the scrubber deletes what is left of it.
+            except CorruptRecord as error:
+                self._on_damaged(stored_key, error)
+
+
+def _visible_of(pair: tuple[bytes, bytes]) -> bytes:
+    return pair[0][: visible_bytes(pair[0])]
+
+
+def _visible(bound: bytes) -> bytes:
+    """The visible part of a range's bound, which need not be a whole key."""
+    if bound[0] == NOTE and 0 not in bound:
+        return bound
+    return bound[: visible_bytes(bound)] if is_named(bound) else bound
+
+
+def _stored_end(end: bytes) -> bytes:
+    """Where the stored keys end whose plain keys come before `end`; some may be past it."""
+    visible = _visible(end)
+    return visible if visible == end else visible + _PAST_ANY_NAME

@@ -1,0 +1,86 @@
+"""RoutedStore: the Store port over a durable store and those of namespaces kept in memory.
+
+    b"d" token8 "sessions" 0x00 ...   ──>  the VolatileStore of "sessions"
+    everything else                   ──>  the durable store: records, hints, marks
+
+A namespace's own store is all that its entries can fill, so none of them ever displaces data
+of another namespace. Writes are answered in order within each store, not across them; a scan
+shows all of them in one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kvorum.model.errors import StorageError
+from kvorum.model.topology import NamespaceSettings
+from kvorum.runtime.ports import Runtime
+from kvorum.storage.eviction import CacheStatus
+from kvorum.storage.store import Done, Store
+from kvorum.storage.volatile import VolatileStore
+
+_RECORD: Final = b"d"
+_NAMESPACE_AT: Final = 9
+
+
+class RoutedStore:
+    __slots__ = ("_durable", "_volatile")
+
+    def __init__(self, durable: Store, volatile: Mapping[str, VolatileStore]) -> None:
+        self._durable = durable
+        self._volatile = {name.encode(): store for name, store in volatile.items()}
+
+    @property
+    def failed(self) -> StorageError | None:
+        return self._durable.failed
+
+    @property
+    def full(self) -> bool:
+        return self._durable.full
+
+    @property
+    def pressed(self) -> bool:
+        return self._durable.pressed
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._store_of(key).get(key)
+
+    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        return self._store_of(key).warm(key, then, arg)
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        self._store_of(key).put(key, value, done, arg)
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        self._store_of(key).delete(key, done, arg)
+
+    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        pairs = self._durable.scan(start, end, limit)
+        durable = len(pairs)
+        for store in self._volatile.values():
+            pairs += store.scan(start, end, limit)
+        if len(pairs) > durable:
+            pairs.sort()
+        return pairs[:limit]
+
+    def status(self) -> dict[str, CacheStatus]:
+        """Of the namespaces kept in memory."""
+        return {name.decode(): store.status() for name, store in self._volatile.items()}
+
+    def _store_of(self, key: bytes) -> Store:
+        if key[:1] != _RECORD:
+            return self._durable
+        namespace = key[_NAMESPACE_AT : key.find(0, _NAMESPACE_AT)]
+        return self._volatile.get(namespace, self._durable)
+
+
+def volatile_stores(
+    namespaces: Mapping[str, NamespaceSettings], runtime: Runtime
+) -> dict[str, VolatileStore]:
+    """One for each namespace that is kept in memory."""
+    return {
+        name: VolatileStore(runtime, settings.max_memory, settings.eviction)
+        for name, settings in namespaces.items()
+        if settings.durability == "none"
+    }

@@ -1,0 +1,127 @@
+"""Space: the room on a data directory's file system, watched so that the engine never lacks any.
+
+An engine that meets a full disk in the middle of a write or a flush can only stop. So new data
+is refused while there still is room: for all that the engine holds in memory and will have to
+write to files, and a margin for what it does in the background.
+
+    free >= in memory + margin     writes go on
+    less                           full: new data is refused; reads go on, and small writes:
+                                   deletes, hints, marks, which let go of data or of its owner
+    less than the next write and   the reserve, a file that only takes up room, is given up:
+    what is in memory may need     others may have filled the disk meanwhile
+
+Whether it is full is looked at with each commit and once a second, so nobody has to restart the
+node when room returns. To be full no longer takes half a margin more, and room for the reserve,
+which is then made again. Also a start gives the reserve up if the disk is too full for it: the
+identity has to be written, and what the log holds becomes a sorted file.
+
+On a small file system margin and reserve are a sixteenth of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+MARGIN_BYTES_MAX: Final = 64 << 20
+RESERVE_BYTES_MAX: Final = 16 << 20
+SMALL_PART: Final = 16
+"""On a small file system, which part of it something may take at most."""
+
+RESERVE: Final = "RESERVE"
+
+_MEBI: Final = 1 << 20
+
+_log = logging.getLogger(__name__)
+
+
+def free_bytes(directory: Path) -> int:
+    """What this user may still write to the file system of `directory`."""
+    stat = os.statvfs(directory)
+    return stat.f_bavail * stat.f_frsize
+
+
+def total_bytes(directory: Path) -> int:
+    stat = os.statvfs(directory)
+    return stat.f_blocks * stat.f_frsize
+
+
+def mount_point(path: Path) -> Path:
+    """Where the file system is mounted that holds `path`: the name people know it by."""
+    return next(parent for parent in (path, *path.parents) if parent.is_mount())
+
+
+class Space:
+    __slots__ = ("_directory", "_free_bytes", "_reserve", "_reserved", "full", "margin", "reserve")
+
+    def __init__(
+        self,
+        directory: Path,
+        total: int | None = None,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """`directory` belongs to this process alone. `total` and `free` are for tests."""
+        small = (total or total_bytes(directory)) // SMALL_PART
+        self.margin = min(MARGIN_BYTES_MAX, small)
+        self.reserve = min(RESERVE_BYTES_MAX, small)
+        self.full = False
+        self._directory = directory
+        self._free_bytes = free
+        self._reserve = directory / RESERVE
+        self._reserved = self._reserve.exists()
+
+    def look(self, in_memory: int) -> None:
+        """Find out whether it is full, where the engine holds `in_memory` bytes."""
+        free = self._free_bytes(self._directory)
+        needed = in_memory + self.margin
+        if self.full:
+            needed += self.margin // 2
+        if not self._reserved:
+            needed += self.reserve
+        full = free < needed or not (self._reserved or self._take_reserve())
+        if full != self.full:
+            self.full = full
+            self._tell(free, needed)
+
+    def make_room(self, wanted: int) -> None:
+        """Give the reserve up if less than `wanted` bytes are free."""
+        if self._reserved and self._free_bytes(self._directory) < wanted:
+            self._reserve.unlink()
+            self._reserved = False
+            _log.warning(
+                "gave up the %d MiB kept in %s: the disk is too full for what has to be written",
+                self.reserve // _MEBI,
+                self._reserve,
+            )
+
+    def _take_reserve(self) -> bool:
+        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self.reserve)
+        except OSError as error:
+            self._reserve.unlink()
+            _log.warning("cannot reserve room in %s: %s", self._reserve, error)
+            return False
+        finally:
+            os.close(descriptor)
+        self._reserved = True
+        return True
+
+    def _tell(self, free: int, needed: int) -> None:
+        if self.full:
+            _log.error(
+                "the disk of %s is full: %d MiB free, %d wanted; writes are refused, reads and "
+                "deletes go on; make room, and writes go on by themselves",
+                self._directory,
+                free // _MEBI,
+                needed // _MEBI,
+            )
+        else:
+            _log.warning(
+                "the disk of %s has room again, %d MiB; writes go on",
+                self._directory,
+                free // _MEBI,
+            )

@@ -1,0 +1,46 @@
+"""A node's data directory, filled through an embedded store, and snapshots of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import kvorum
+from kvorum.backup.creation import Node, create
+from kvorum.backup.manifest import Content, Origin
+from kvorum.backup.progress import Progress
+from kvorum.embedded import Embedded
+from kvorum.sealing.master_key import MasterKey
+
+CREATED_MS: Final = 1_700_000_000_000
+
+
+class BackedUp:
+    """An open store, as what a snapshot is made of."""
+
+    def __init__(self, path: Path, store: Embedded) -> None:
+        self.path = path
+        self.store = store
+        origin = Origin("local", "n1", store._directory.node_id, 1, "")
+        self.node = Node(path, origin, self.checkpoint, lambda: self.master)
+
+    @property
+    def master(self) -> MasterKey:
+        return self.store._vault.keyring.master
+
+    def checkpoint(self, path: Path) -> None:
+        self.store._store.checkpoint(path)
+
+    def create(self, name: str, progress: Progress | None = None) -> Content:
+        return create(self.node, name, CREATED_MS, progress or Progress())
+
+    def snapshot(self, name: str) -> Path:
+        return self.path / "snapshots" / name
+
+
+@contextmanager
+def backed_up(path: Path) -> Iterator[BackedUp]:
+    with kvorum.open(path) as store:
+        yield BackedUp(path, store)

@@ -1,0 +1,110 @@
+"""kvorum keys, namespace and scrub: what they ask of every node, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner
+from store_double import StoreDouble
+
+from kvorum.cli import main
+from kvorum.cli.errors import ExitCode
+from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.master_key import FileSource
+
+WHOLE: Final = {"ended_ms": 1_700_000_000_000, "pairs": 77, "resealed": 5, "damaged": 2}
+SCRUB: Final[dict[str, Any]] = {"running": False, "whole": WHOLE}
+KEY: Final = {
+    "namespace": "default",
+    "id": 4,
+    "state": "active",
+    "created_ms": 1_700_000_000_000,
+    "records": 12,
+    "share": 0.25,
+}
+KEYS: Final[dict[str, Any]] = {"now_ms": 1000, "master_key": "ab", "keys": [KEY], "scrub": SCRUB}
+
+
+def answering(store: StoreDouble, *names: str) -> None:
+    nodes = [{"name": name, "http": store.address} for name in names]
+    store.documents = {
+        "/status": {"nodes": nodes},
+        "/keys": KEYS,
+        "/keys/rotate": KEYS,
+        "/namespaces/shred": {"namespace": "default", "before_ms": 1000},
+        "/scrub": {"scrub": SCRUB, "quarantine": {"damaged": 2}},
+    }
+
+
+def run(store: StoreDouble, *words: str, typed: str = "") -> Any:
+    return CliRunner().invoke(main, [*words, "--server", store.address], input=typed)
+
+
+def posts(store: StoreDouble) -> list[tuple[str, Any]]:
+    return [(seen.path, seen.json()) for seen in store.requests if seen.method == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("words", "body"), [([], {}), (["--namespace", "shop"], {"namespace": "shop"})]
+)
+def test_every_node_is_asked_to_rotate(
+    store: StoreDouble, words: list[str], body: dict[str, Any]
+) -> None:
+    answering(store, "n1", "n2")
+    result = run(store, "keys", "rotate", "--wait", *words)
+    assert result.exit_code == 0, result.stderr
+    assert posts(store) == [("/keys/rotate", body)] * 2
+    assert "25.0%" in result.stdout
+    assert "n2" in result.stdout
+
+
+def test_nothing_is_rotated_while_a_node_is_away(store: StoreDouble) -> None:
+    answering(store, "n1")
+    store.documents["/status"]["nodes"].append({"name": "n2", "http": "127.0.0.1:1"})
+    result = run(store, "keys", "rotate", "--timeout", "1")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "n2" in result.stderr
+    assert posts(store) == []
+
+
+def test_all_nodes_are_told_the_same_moment(store: StoreDouble) -> None:
+    answering(store, "n1", "n2")
+    result = run(store, "namespace", "drop", "default", "--shred", typed="y\n")
+    assert result.exit_code == 0, result.stderr
+    body = {"namespace": "default", "before_ms": 1000}
+    assert posts(store) == [("/namespaces/shred", body)] * 2
+
+
+@pytest.mark.parametrize(("words", "typed"), [(["--shred"], "n\n"), (["--yes"], "")])
+def test_nothing_is_destroyed_that_was_not_meant_to_be(
+    store: StoreDouble, words: list[str], typed: str
+) -> None:
+    answering(store, "n1")
+    assert run(store, "namespace", "drop", "default", *words, typed=typed).exit_code != 0
+    assert posts(store) == []
+
+
+def test_a_scrub_shows_what_was_found(store: StoreDouble) -> None:
+    answering(store, "n1")
+    result = run(store, "scrub", "--wait")
+    assert result.exit_code == 0, result.stderr
+    assert "77" in result.stdout
+    result = run(store, "scrub", "-o", "json")
+    assert json.loads(result.stdout)["n1"]["quarantine"] == {"damaged": 2}
+
+
+def test_the_master_key_of_a_stopped_node_is_changed(tmp_path: Path) -> None:
+    path, old, new = tmp_path / "keys.json", tmp_path / "old", tmp_path / "new"
+    keyring = Keyring.create(path, "local", FileSource(old), ["default"], 0)
+    key = keyring.active("default")
+    words = ["keys", "rewrap", "--data-dir", str(tmp_path), "--master-key", f"file:{old}"]
+    result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}", "-o", "json"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["from"] == keyring.master_key_id
+    again = Keyring.open(path, "local", FileSource(new), ["default"], 0)
+    assert again.active("default").id == key.id
+    result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}"])
+    assert result.exit_code != 0
