@@ -30,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "client": {"model", "wire", "runtime"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication"},
-    "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup"},
+    "local_store": BELOW_REPLICATION | {"replication", "sealing"},
+    "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup", "local_store"},
     "aio": {"client"},
-    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "node", "sealing"},
+    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "sealing", "local_store"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},
     "cli": BELOW_REPLICATION

@@ -23,6 +23,7 @@ from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.values import encode_value
+from kvorum.local_store import Holding, LocalStore
 from kvorum.model.errors import KvorumError, NotFound, RequestError, StorageError
 from kvorum.model.expiry import NEVER, check_expires
 from kvorum.model.keys import encode_key
@@ -43,22 +44,12 @@ from kvorum.model.request import (
 )
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
-from kvorum.node import facts_of
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.inline import InlineRuntime
-from kvorum.sealing.master_key import MasterKeySource, parse_source
-from kvorum.sealing.quarantine import Quarantine
-from kvorum.sealing.resealing import Resealing
-from kvorum.sealing.row_cache import RowCache, evictions
-from kvorum.sealing.scrub import Scrub
-from kvorum.sealing.sealed_store import SealedStore
-from kvorum.sealing.vault import Vault
+from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
-from kvorum.storage.budget import MEMORY_DEFAULT, Budget
-from kvorum.storage.directory import DataDirectory
-from kvorum.storage.engine import EngineSettings
+from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.file_work import InlineFileWork
-from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer
 from kvorum.wire.messages import Message
 
@@ -68,6 +59,14 @@ _SCRUB_PAUSE_S = 0.05
 
 Result = Entry | KvorumError
 _T = TypeVar("_T")
+
+
+def _not_awaited(_error: StorageError) -> None:
+    """What cannot be told now is told by the next write."""
+
+
+def _scrub_pause_s(_records: int) -> float:
+    return _SCRUB_PAUSE_S
 
 
 class _NoPeers:
@@ -89,88 +88,50 @@ def open(  # noqa: A001  as gzip.open
     "command:PROGRAM ARGUMENTS". Left out it is the file `master.key` in the directory.
     `memory` is what caches and buffers may take together, in bytes or as in "512MB".
     """
-    budget = Budget.split(parse_size(memory) if isinstance(memory, str) else memory)
-    return Embedded(Path(path), None if master_key is None else parse_source(master_key), budget)
+    source = None if master_key is None else parse_source(master_key)
+    size = parse_size(memory) if isinstance(memory, str) else memory
+    return Embedded(Holding(Path(path), source, size))
 
 
 class Embedded:
     """May be shared by threads: one call runs at a time."""
 
-    def __init__(self, path: Path, master_key: MasterKeySource | None, budget: Budget) -> None:
+    def __init__(self, holding: Holding) -> None:
         topology = Topology.single()
         self._lock = threading.Lock()
         self._closed = False
-        self._runtime = InlineRuntime()
-        self._directory = DataDirectory.open(path, facts_of(topology, 0))
+        runtime = self._runtime = InlineRuntime()
+        # If the store fails, every later write says it.
+        store = self._store = LocalStore(
+            topology, 0, holding, runtime, InlineSyncer(runtime.call_soon), _not_awaited
+        )
         try:
-            self._store = RocksStore.open(
-                self._directory.rocks_path,
-                self._runtime,
-                InlineSyncer(self._runtime.call_soon),
-                lambda _error: None,  # every later write says it
-                EngineSettings.within(budget),
-                self._directory.space,
-                self._directory.forget,
+            self._unlock()
+            self._replicator = Replicator(
+                topology,
+                Placement(topology),
+                0,
+                store.directory.actor,
+                store.directory.counter,
+                runtime,
+                store.store,
+                _NoPeers(),
             )
-            try:
-                self._directory.founded()
-                self._vault = self._open_vault(path, topology, master_key)
-            except BaseException:
-                self._store.close()
-                raise
+            files = InlineFileWork(store.rocks, runtime.call_soon)
+            _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)
         except BaseException:
-            self._directory.release()
+            store.release()
             raise
-        placement = Placement(topology)
-        quarantine = Quarantine(
-            self._store,
-            placement.partition,
-            self._runtime.wall_ms,
-            lambda _stored_key: None,  # there is nobody to repair it from
-        )
-        self._scrub = Scrub(
-            self._store,
-            InlineFileWork(self._store, self._runtime.call_soon),
-            self._vault,
-            self._runtime,
-            lambda _records: _SCRUB_PAUSE_S,
-            quarantine.add,
-            lambda _error: None,  # every later write says it
-        )
-        self._scrub.start()
-        self._replicator = Replicator(
-            topology,
-            placement,
-            0,
-            self._directory.actor,
-            self._directory.counter,
-            self._runtime,
-            SealedStore(
-                self._store,
-                self._vault.seal,
-                quarantine.add,
-                RowCache(budget.row_cache_bytes, evictions(topology.namespaces)),
-                quarantine,
-            ),
-            _NoPeers(),
-        )
         self._versions = VersionStrings(topology.secret)
-        self._actor_name = ActorNames(self._directory, topology.nodes[0].name)
+        self._actor_name = ActorNames(store.directory, topology.nodes[0].name)
 
-    def _open_vault(
-        self, path: Path, topology: Topology, master_key: MasterKeySource | None
-    ) -> Vault:
-        now_ms = self._runtime.wall_ms()
-        vault = Vault.open(
-            path, self._store, topology.cluster, topology.namespaces, master_key, now_ms
-        )
-        errors: list[StorageError | None] = []
-        Resealing(self._store, vault, errors.append).start()
+    def _unlock(self) -> None:
+        errors: list[KvorumError | None] = []
+        self._store.unlock(errors.append)
         while not errors:
             self._runtime.turn()
         if errors[0] is not None:
             raise errors[0]
-        return vault
 
     def __enter__(self) -> Self:
         return self
@@ -191,11 +152,9 @@ class Embedded:
             self._closed = True
             try:
                 self._scrub.stop()
-                self._store.close()
-                if self._store.failed is None:
-                    self._directory.close(self._replicator.counter)
+                self._store.close(self._replicator.counter)
             finally:
-                self._directory.release()
+                self._store.release()
 
     def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
         """The value of `key`, or `default` if it has none."""
@@ -337,9 +296,9 @@ class Embedded:
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""
         now = self._runtime.now()
-        lesson = self._vault.lesson(now)
+        lesson = self._store.vault.lesson(now)
         if lesson is not None:
-            self._vault.learned(lesson, lesson.learn(), now)
+            self._store.vault.learned(lesson, lesson.learn(), now)
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Listing | Failure] = []

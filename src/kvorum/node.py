@@ -1,6 +1,6 @@
 """The node: all concrete parts, put together. No other file of a server names them.
 
-    start   data directory -> store -> vault -> replicator -> peers -> HTTP
+    start   local store -> replicator -> peers -> HTTP
     stop    the same backwards: HTTP finishes what has begun, links close, the store makes
             everything durable, and only then is the directory marked clean
 
@@ -11,6 +11,7 @@ unclean, so its next life is a new actor and cannot answer for what was lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -20,36 +21,26 @@ from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
+from kvorum.local_store import Holding, LocalStore
 from kvorum.model.address import parse_address
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import KvorumError, StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.net.peers import PeerNetwork
 from kvorum.replication.overview import Overview
-from kvorum.replication.recovery import note_loss
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.quarantine import Quarantine
-from kvorum.sealing.resealing import Resealing
-from kvorum.sealing.row_cache import RowCache, evictions
-from kvorum.sealing.scrub import Scrub
-from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.vault import Vault
 from kvorum.storage.actor_names import ActorNames
-from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
+from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
-from kvorum.storage.engine import EngineSettings
 from kvorum.storage.file_work import FileWork
-from kvorum.storage.identity import Facts
-from kvorum.storage.rocks import RocksStore
-from kvorum.storage.routed import RoutedStore, volatile_stores
-from kvorum.storage.store import Store
 from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncer
 
+_LOG: Final = logging.getLogger(__name__)
 _LESSON_EVERY_S: Final = 1.0
 
 
@@ -57,7 +48,7 @@ class Node:
     """The node called `name` of `topology`, with its data in `data_dir`.
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
-    buffers. Raises ConfigError if that is too little.
+    buffers.
     """
 
     def __init__(
@@ -69,10 +60,8 @@ class Node:
         memory: int = MEMORY_DEFAULT,
     ) -> None:
         self._topology = topology
-        self._budget = Budget.split(memory, promised(topology.namespaces.values()))
         self._local = topology.index(name)
-        self._data_dir = data_dir
-        self._master_key = master_key
+        self._holding = Holding(data_dir, master_key, memory)
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
 
@@ -100,35 +89,15 @@ class Node:
         self._failure = loop.create_future()
         placement = Placement(topology)
 
-        directory = DataDirectory.open(self._data_dir, facts_of(topology, local))
-        self._parts.callback(directory.release)
-        store = RocksStore.open(
-            directory.rocks_path,
-            runtime,
-            self._syncer(runtime),
-            self._on_store_failed,
-            EngineSettings.within(self._budget),
-            directory.space,
-            directory.forget,
+        local_store = LocalStore(
+            topology, local, self._holding, runtime, self._syncer(runtime), self._on_store_failed
         )
-        self._parts.callback(store.close)
-        store.read_in_thread(loop.call_soon_threadsafe)
-        directory.founded()
-        if directory.forgot:
-            await self._note_loss(store, directory, loop)
-        vault = await self._vault(store, runtime)
-        rows = RowCache(self._budget.row_cache_bytes, evictions(topology.namespaces))
+        self._parts.callback(local_store.release)
+        local_store.rocks.read_in_thread(loop.call_soon_threadsafe)
+        await self._unlocked(local_store, loop)
+        directory = local_store.directory
+
         meet = Acquaintances(directory)
-        quarantine = Quarantine(
-            store,
-            placement.partition,
-            runtime.wall_ms,
-            # It is met within reads, and for hints before there is a replicator.
-            lambda stored_key: runtime.call_soon(meet.on_damaged, stored_key),
-        )
-        former_lives = FormerLives(store)
-        sealed = SealedStore(store, vault.seal, quarantine.add, rows, quarantine, former_lives)
-        routed = RoutedStore(sealed, volatile_stores(topology.namespaces, runtime))
         network = PeerNetwork(topology, local, directory, runtime, meet)
         replicator = meet.replicator = Replicator(
             topology,
@@ -137,40 +106,18 @@ class Node:
             directory.actor,
             directory.counter,
             runtime,
-            routed if routed.status() else sealed,
+            local_store.store,
             network,
             crashed=directory.crashed,
         )
-        self._parts.callback(self._close_store, store, directory, replicator)
-
-        files = FileWork(store, loop.call_soon_threadsafe)
-        self._parts.callback(files.close)
-        scrub = Scrub(
-            store,
-            files,
-            vault,
-            runtime,
-            replicator.pace.pause_s,
-            quarantine.add,
-            self._on_store_failed,
-        )
-        self._parts.callback(scrub.stop)
-        store.damaged_files.on_gap = replicator.recount_soon
-        custody = Custody(
-            vault,
-            rows,
-            scrub,
-            quarantine,
-            former_lives,
-            runtime,
-            replicator.recount,
-            self._on_store_failed,
-        )
+        self._parts.callback(self._close, local_store, replicator)
+        custody = self._tended(local_store, replicator, loop)
 
         self._parts.push_async_callback(network.close)
         await network.start(replicator)
 
         actor_names = ActorNames(directory, spec.name)
+        damaged_files = local_store.rocks.damaged_files
         overview = Overview(
             topology,
             placement,
@@ -179,10 +126,10 @@ class Node:
             network,
             runtime,
             actor_names,
-            caches=lambda: {**rows.status(), **routed.status()},
-            storage=lambda: {**custody.status(), "damaged_files": store.damaged_files.found},
+            caches=local_store.caches,
+            storage=lambda: {**custody.status(), "damaged_files": damaged_files.found},
         )
-        snapshots = self._snapshots(directory, vault, store, runtime)
+        snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
         routes = api_routes(
             replicator,
@@ -198,59 +145,47 @@ class Node:
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()
-        scrub.start()
-        self._parts.push_async_callback(_ended, loop.create_task(self._teach(vault, runtime)))
+        teaching = loop.create_task(self._teach(local_store.vault, runtime))
+        self._parts.push_async_callback(_ended, teaching)
 
-    async def _note_loss(
-        self, store: Store, directory: DataDirectory, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """The log was damaged: have it noted where the replicator will find it."""
-        noted: asyncio.Future[StorageError | None] = loop.create_future()
-        note_loss(store, asyncio.Future.set_result, noted)
-        error = await noted
+    async def _unlocked(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
+        unlocked: asyncio.Future[KvorumError | None] = loop.create_future()
+        store.unlock(unlocked.set_result)
+        error = await unlocked
         if error is not None:
             raise error
-        directory.noted_loss()
 
-    async def _vault(self, store: RocksStore, runtime: LoopRuntime) -> Vault:
-        """What seals and opens the records of `store`, all of them in their present form."""
-        topology = self._topology
-        vault = Vault.open(
-            self._data_dir,
-            store,
-            topology.cluster,
-            topology.namespaces,
-            self._master_key,
-            runtime.wall_ms(),
-        )
-        resealed: asyncio.Future[StorageError | None] = runtime.loop.create_future()
-        Resealing(store, vault, resealed.set_result).start()
-        error = await resealed
-        if error is not None:
-            raise error
-        return vault
+    def _tended(
+        self, store: LocalStore, replicator: Replicator, loop: asyncio.AbstractEventLoop
+    ) -> Custody:
+        """From now on the store is looked after, and tells `replicator` of what it finds."""
+        store.on_damaged = replicator.on_damaged
+        store.rocks.damaged_files.on_gap = replicator.recount_soon
+        files = FileWork(store.rocks, loop.call_soon_threadsafe)
+        self._parts.callback(files.close)
+        custody, scrub = store.tend(files, replicator.pace.pause_s, replicator.recount)
+        self._parts.callback(scrub.stop)
+        return custody
 
     async def _teach(self, vault: Vault, runtime: LoopRuntime) -> None:
-        """Train compression dictionaries when they are due."""
-        try:
-            while True:
-                await asyncio.sleep(_LESSON_EVERY_S)
-                lesson = vault.lesson(runtime.now())
-                if lesson is not None:
-                    learned = await asyncio.to_thread(lesson.learn)
-                    vault.learned(lesson, learned, runtime.now())
-        except StorageError as error:
-            self._on_store_failed(error)
+        """Train compression dictionaries when they are due. Without one, records are longer."""
+        while True:
+            await asyncio.sleep(_LESSON_EVERY_S)
+            lesson = vault.lesson(runtime.now())
+            if lesson is None:
+                continue
+            learned = await asyncio.to_thread(lesson.learn)
+            try:
+                vault.learned(lesson, learned, runtime.now())
+            except StorageError as error:
+                _LOG.warning("a dictionary of %s is not used: %s", lesson.namespace, error)
 
-    def _snapshots(
-        self, directory: DataDirectory, vault: Vault, store: RocksStore, runtime: LoopRuntime
-    ) -> Snapshots:
-        topology = self._topology
+    def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
+        topology, directory, keyring = self._topology, store.directory, store.vault.keyring
         spec = topology.nodes[self._local]
         text = dump_topology(topology)
         origin = Origin(topology.cluster, spec.name, directory.node_id, topology.epoch, text)
-        keyring = vault.keyring
-        node = SnapshotNode(directory.path, origin, store.checkpoint, lambda: keyring.master)
+        node = SnapshotNode(directory.path, origin, store.rocks.checkpoint, lambda: keyring.master)
         return Snapshots(node, runtime.wall_ms)
 
     def _syncer(self, runtime: LoopRuntime) -> Syncer:
@@ -264,30 +199,15 @@ class Node:
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(error)
 
-    def _close_store(
-        self, store: RocksStore, directory: DataDirectory, replicator: Replicator
-    ) -> None:
+    def _close(self, store: LocalStore, replicator: Replicator) -> None:
         replicator.stop()
-        store.close()
-        if store.failed is None:
-            directory.close(replicator.counter)
+        store.close(replicator.counter)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def facts_of(topology: Topology, local: int) -> Facts:
-    """What a data directory of this node is bound to."""
-    return Facts(
-        cluster=topology.cluster,
-        node=topology.nodes[local].name,
-        partitions=topology.partitions,
-        token_hash=topology.token_hash,
-        token_seed=topology.token_seed,
-    )
 
 
 class Acquaintances:
@@ -303,9 +223,6 @@ class Acquaintances:
             self.replicator.on_peer_replaced(node, self._remember, (node_id, name))
         else:
             self._directory.remember(node_id, name)
-
-    def on_damaged(self, stored_key: bytes) -> None:
-        self.replicator.on_damaged(stored_key)
 
     def _remember(self, who: tuple[str, str], error: StorageError | None) -> None:
         if error is None:

@@ -23,15 +23,15 @@ class BackedUp:
     def __init__(self, path: Path, store: Embedded) -> None:
         self.path = path
         self.store = store
-        origin = Origin("local", "n1", store._directory.node_id, 1, "")
+        origin = Origin("local", "n1", store._store.directory.node_id, 1, "")
         self.node = Node(path, origin, self.checkpoint, lambda: self.master)
 
     @property
     def master(self) -> MasterKey:
-        return self.store._vault.keyring.master
+        return self.store._store.vault.keyring.master
 
     def checkpoint(self, path: Path) -> None:
-        self.store._store.checkpoint(path)
+        self.store._store.rocks.checkpoint(path)
 
     def create(self, name: str, progress: Progress | None = None) -> Content:
         return create(self.node, name, CREATED_MS, progress or Progress())

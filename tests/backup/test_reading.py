@@ -87,7 +87,7 @@ def test_reading_leaves_the_snapshot_as_it_was(node: BackedUp) -> None:
 
 
 def test_what_was_sealed_with_an_older_key_and_a_dictionary_is_read(node: BackedUp) -> None:
-    vault = node.store._vault
+    vault = node.store._store.vault
     samples = [b'{"session": %d, "user": "user %d"}' % (i, i * 7) for i in range(2000)]
     dictionary = learn(samples, 4096, 3)
     assert dictionary is not None

@@ -21,7 +21,7 @@ from kvorum import connect
 from kvorum.cli.errors import ExitCode
 from kvorum.client.synchronous import Client
 from kvorum.local.ports import free_port, local_topology
-from kvorum.model.errors import DiskFull, KvorumError, UnavailableError
+from kvorum.model.errors import DiskFull, UnavailableError
 
 pytestmark = pytest.mark.chaos
 
@@ -61,8 +61,10 @@ def test_a_disk_is_full(tmp_path: Path) -> None:
                 client.set_many((f"gone-{n}", n) for n in range(200))
                 load.await_acknowledged(200)
                 fill(disk, leave=MEBI)
-                eventually(lambda: refuses_values(full), "values to be refused")
+                eventually(lambda: takes_no_copies(full), "values to be refused")
                 load.await_acknowledged(200)
+            for n in range(20):  # others coordinate what it would have to
+                client.set(f"room-{n}", "value")
 
             fill(disk)
             for n in range(200):
@@ -71,11 +73,11 @@ def test_a_disk_is_full(tmp_path: Path) -> None:
 
             full.kill()
             full.start()
-            assert refuses_values(full)
+            assert takes_no_copies(full)
             verify_through(cluster.nodes, load.ledger, r=2)
 
             (disk / FILLER).unlink()
-            eventually(lambda: not refuses_values(full), "values to be taken again")
+            eventually(lambda: not takes_no_copies(full), "values to be taken again")
             with Load(cluster.url, load.ledger):
                 load.await_acknowledged(200)
             verify(cluster, load.ledger)
@@ -83,20 +85,49 @@ def test_a_disk_is_full(tmp_path: Path) -> None:
             assert full.running
 
 
-def refuses_values(node: ServedNode) -> bool:
-    """True if the node has no room for one it would have to coordinate; some it need not."""
-    with connect(node.url) as client:
-        results = [outcome_of(client, f"room-{n}") for n in range(20)]
-    assert all(result is None or isinstance(result, DiskFull) for result in results), results
-    return any(results)
+@requires_namespaces
+@requires_programs("mount")
+def test_the_disk_of_a_node_alone_is_full(tmp_path: Path) -> None:
+    with own_namespace() as place:
+        topology = local_topology(1, free_port(1))
+        enter = {"n1": ("nsenter", "--target", str(place.pid), "--mount")}
+        cluster = ServedCluster(tmp_path / "cluster", topology, enter)
+        (node,) = cluster.nodes
+        mount_small_disk(place, node)
+        disk = place.path(node.data_dir)
+        with cluster, connect(node.url) as client:
+            client.set_many((f"kept-{n}", n) for n in range(200))
+            fill(disk, leave=MEBI)
+            eventually(lambda: refused(client, "probe"), "values to be refused")
+            assert refused(client, "new")
+            assert client.get("new") is None
+            assert client.get_many([f"kept-{n}" for n in range(200)]) == {
+                f"kept-{n}": n for n in range(200)
+            }
+            assert client.delete("kept-7").value == 7
+            (disk / FILLER).unlink()
+            eventually(lambda: not refused(client, "new"), "values to be taken again")
+            assert client.get("new") == "value"
 
 
-def outcome_of(client: Client, key: str) -> KvorumError | None:
+def refused(client: Client, key: str) -> bool:
+    """True if it is refused for want of room, and without effect."""
     try:
         client.set(key, "value")
-    except KvorumError as error:
-        return error
-    return None
+    except DiskFull as error:
+        return error.outcome == "none"
+    return False
+
+
+def takes_no_copies(node: ServedNode) -> bool:
+    """True if nothing can be stored that `node`, too, has to store."""
+    with connect(node.url) as client:
+        for n in range(20):
+            try:
+                client.set(f"copy-{n}", "value", w=3)
+            except (DiskFull, UnavailableError):
+                return True
+    return False
 
 
 def mount_small_disk(place: Namespace, node: ServedNode) -> None:

@@ -9,9 +9,9 @@ from store_double import Reply, StoreDouble, answer, problem
 
 from kvorum.bench.distribution import DISTRIBUTIONS
 from kvorum.bench.workload import WORKLOADS
-from kvorum.cli import bench as command
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
+from kvorum.cli.trials import bench as command
 
 STATUS = {"cluster": "local", "nodes": [{"name": "n1"}]}
 

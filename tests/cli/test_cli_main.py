@@ -164,6 +164,6 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvorum.cli.data.get", interrupted)
+    monkeypatch.setattr("kvorum.cli.entries.single.get", interrupted)
     result = CliRunner().invoke(main, ["get"])
     assert (result.exit_code, result.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")

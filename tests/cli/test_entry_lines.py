@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.cli import entry_lines
-from kvorum.cli.entry_lines import CsvShape, Item, Place, Reject, read_csv, read_json_lines
+from kvorum.cli.entries import entry_lines
+from kvorum.cli.entries.entry_lines import CsvShape, Item, Place, Reject, read_csv, read_json_lines
 from kvorum.model.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=["Cs"]))

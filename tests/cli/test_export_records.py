@@ -128,8 +128,8 @@ def test_damaged_lines_are_rejected_and_the_rest_goes_in(
 def test_what_is_no_such_file(tmp_path: Path, text: bytes, said: str) -> None:
     file = tmp_path / "records.jsonl"
     file.write_bytes(text)
-    from kvorum.cli.entry_lines import START
-    from kvorum.cli.record_lines import read
+    from kvorum.cli.entries.entry_lines import START
+    from kvorum.cli.entries.record_lines import read
     from kvorum.model.errors import ConfigError
 
     with file.open("rb") as stream, pytest.raises(ConfigError, match=said):
@@ -188,3 +188,13 @@ def test_options_that_do_not_go_together(tmp_path: Path, key: str) -> None:
         result = command(*words, "--server", "127.0.0.1:1")
         assert result.exit_code in (ExitCode.USAGE, ExitCode.CONFIG), result.output
         assert "key" in result.stderr or "--keep-versions" in result.stderr
+
+
+def test_records_are_not_taken_for_entries(servers: tuple[str, str], tmp_path: Path) -> None:
+    first, second = servers
+    file = tmp_path / "records.jsonl"
+    command("export", "--versions", file, "--server", first)
+    result = command("import", file, "--server", second)
+    assert result.exit_code == ExitCode.CONFIG
+    assert "add --keep-versions" in result.stderr
+    assert result.stderr.count("\n") == 1

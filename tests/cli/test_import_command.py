@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from store_double import Reply, StoreDouble, answer, hang_up, problem, refuse_items
 
 from kvorum.cli import main
-from kvorum.cli.entry_import import BATCH_LINES
+from kvorum.cli.entries.entry_import import BATCH_LINES
 from kvorum.cli.errors import ExitCode
 
 Kvorum = Callable[..., Result]

@@ -108,3 +108,22 @@ def test_the_master_key_of_a_stopped_node_is_changed(tmp_path: Path) -> None:
     assert again.active("default").id == key.id
     result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}"])
     assert result.exit_code != 0
+
+
+def test_what_all_nodes_refuse_for_one_reason_is_refused_for_that_reason(
+    store: StoreDouble,
+) -> None:
+    answering(store, "n1", "n2")
+    del store.documents["/namespaces/shred"]
+    result = run(store, "namespace", "drop", "default", "--shred", "--yes", "-o", "json")
+    assert result.exit_code == ExitCode.USAGE
+    error = json.loads(result.stderr)["error"]
+    assert (error["outcome"], error["message"]) == ("none", "no /namespaces/shred here")
+
+
+@pytest.mark.parametrize("typed", ["n\n", ""])
+def test_without_a_yes_it_says_that_nothing_was_changed(store: StoreDouble, typed: str) -> None:
+    answering(store, "n1")
+    result = run(store, "namespace", "drop", "default", "--shred", typed=typed)
+    assert result.exit_code == ExitCode.REFUSED
+    assert result.stderr.splitlines()[-1].startswith("error: wanted a yes, got none")

@@ -18,7 +18,7 @@ from program import kvorum, refusal
 from kvorum import connect
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
-from kvorum.cli.logs import configure_logging
+from kvorum.cli.servers.logs import configure_logging
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.local.ports import free_port, local_topology
 from kvorum.model.errors import StorageError

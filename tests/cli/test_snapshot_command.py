@@ -11,7 +11,7 @@ from store_double import StoreDouble
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
-from kvorum.cli.token_bar import steps_to
+from kvorum.cli.snapshots.restore_run import steps_to
 
 MADE: Final[dict[str, Any]] = {"name": "a", "files": 3, "bytes": 1234, "shared_bytes": 1000}
 BEGUN: Final[dict[str, Any]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kvorum.cli.topology_file import SECRET_BYTES_MAX, TOPOLOGY_BYTES_MAX, load_topology
+from kvorum.cli.servers.topology_file import SECRET_BYTES_MAX, TOPOLOGY_BYTES_MAX, load_topology
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import parse_topology

@@ -20,9 +20,11 @@ from program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
 
 from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode
-from kvorum.cli.topology_file import load_topology
+from kvorum.cli.servers.topology_file import load_topology
 from kvorum.local.layout import Layout
 from kvorum.local.ports import free_port, local_topology
+from kvorum.sealing import keyring_file
+from kvorum.sealing.master_key import FileSource
 
 
 @pytest.fixture
@@ -224,3 +226,33 @@ def test_a_node_that_cannot_start_ends_it_with_the_reason(tmp_path: Path, port: 
     (directory / "n2" / "rocks").rename(tmp_path / "set aside")
     with up("--data-dir", directory) as cluster:
         cluster.stop()
+
+
+def test_all_nodes_share_the_master_key_they_are_given(tmp_path: Path, port: int) -> None:
+    directory, key = tmp_path / "D", tmp_path / "key"
+    words = ("--data-dir", directory, "--master-key", f"file:{key}")
+    with up("-n", 3, "--port", port, *words) as cluster:
+        cluster.stop()
+    master = FileSource(key).load()
+    nodes = [Layout(directory).node_directory(f"n{i}") for i in (1, 2, 3)]
+    assert [keyring_file.read(node / "keys.json").master_key for node in nodes] == [master.id] * 3
+    assert not any((node / "master.key").exists() for node in nodes)
+    with up(*words) as cluster:
+        cluster.stop()
+
+
+def test_each_node_has_a_master_key_of_its_own_by_default(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "D")
+    with up("-n", 2, "--data-dir", layout.directory, "--port", free_port(2)) as cluster:
+        cluster.stop()
+    keys = {FileSource(layout.node_directory(f"n{i}") / "master.key").load().id for i in (1, 2)}
+    assert len(keys) == 2
+
+
+def test_a_master_key_that_is_no_source_is_refused_before_any_node_starts(tmp_path: Path) -> None:
+    directory = tmp_path / "D"
+    status, line = refusal("up", "--data-dir", directory, "--master-key", "hunter2")
+    assert status == ExitCode.CONFIG
+    assert "file:PATH, env:NAME or command:PROGRAM ARGUMENTS" in line
+    assert "hunter2" not in line
+    assert not directory.exists()

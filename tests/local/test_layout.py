@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kvorum.cli.topology_file import load_topology
+from kvorum.cli.servers.topology_file import load_topology
 from kvorum.local.layout import Layout
 from kvorum.local.ports import local_topology
 from kvorum.model.errors import ConfigError

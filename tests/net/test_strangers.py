@@ -108,7 +108,7 @@ def test_connections_in_their_handshake_are_bounded(
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "protocol": ({"protocol": 99}, "wanted protocol version 1, got 99"),
+    "protocol": ({"protocol": 99}, "wanted protocol version 2, got 99"),
     "cluster": ({"cluster": "other"}, "wanted cluster 'test', got 'other'"),
     "epoch": ({"epoch": 2}, "wanted topology epoch 1, got 2"),
     "fingerprint": ({"fingerprint": "?"}, "wanted topology fingerprint"),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.request import Listing, Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
@@ -100,11 +100,14 @@ class _Timer:
 
 
 class Disk:
-    """A Store whose content outlives its node; `held` keeps writes from becoming durable."""
+    """A Store whose content outlives its node; `held` keeps writes from becoming durable, and
+    what is in `damaged` cannot be read until something else is written there.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
+        self.damaged: set[bytes] = set()
         self.full = False
         self.pressed = False
         self._clock = clock
@@ -117,6 +120,8 @@ class Disk:
         return self._failure
 
     def get(self, key: bytes) -> bytes | None:
+        if key in self.damaged:
+            raise CorruptRecord("the record is damaged")
         return self._visible.get(key)
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
@@ -124,6 +129,7 @@ class Disk:
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._visible[key] = value
+        self.damaged.discard(key)
         self._enqueue(key, value, done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
@@ -131,7 +137,7 @@ class Disk:
         self._enqueue(key, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        keys = sorted(self._visible)
+        keys = sorted(self._visible.keys() - self.damaged)
         keys = keys[bisect_left(keys, start) : bisect_left(keys, end)][:limit]
         return [(key, self._visible[key]) for key in keys]
 

@@ -104,3 +104,12 @@ def test_its_tombstones_wait_for_no_proof() -> None:
     assert values(stage, 1, "k") == []
     collected = [node.counters()["tombstones_collected"] for node in stage.nodes if node]
     assert collected == [0, 0, 0]
+
+
+def test_full_disks_do_not_concern_it() -> None:
+    stage = Stage(3, SETTINGS)
+    for disk in stage.disks:
+        disk.full = True
+    for node in range(3):
+        put(stage, node, "k", b"%d" % node)
+    assert values(stage, 0, "k", r=3) == [b"2"]

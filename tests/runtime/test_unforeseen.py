@@ -10,7 +10,7 @@ import pytest
 SECRET = "kiwi-secret"
 START = """
 import asyncio, logging, sys, threading
-from kvorum.cli.logs import configure_logging
+from kvorum.cli.servers.logs import configure_logging
 from kvorum.model.errors import KvorumError
 from kvorum.runtime.faults import tell_faults
 from kvorum.runtime.loop import run

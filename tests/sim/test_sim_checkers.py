@@ -11,7 +11,9 @@ from kvorum.sim.checkers import (
     Violation,
     ended_once,
     none_needless,
+    nothing_damaged,
     nothing_invented,
+    nothing_kept,
     nothing_lost,
     nothing_revived,
     nothing_stale,
@@ -361,3 +363,17 @@ def test_without_faults_writers_with_versions_may(story: Story) -> None:
     story.put(2, 3, on=base)
     story.get(4, 5, b"12")
     assert undisturbed(story.history) == []
+
+
+def test_a_refused_write_that_a_node_holds_is_found(story: Story) -> None:
+    story.put(0, 1)
+    refused = story.put(2, 3)
+    refused.outcome, refused.error = "failed", "disk_full"
+    assert nothing_kept(story.history, {"k": {0: (b"0",), 1: ()}}) == []
+    (found,) = nothing_kept(story.history, {"k": {0: (b"0",), 4: (b"0", b"1")}})
+    assert "n4 holds the value of put #1" in found.message
+
+
+def test_damage_that_is_left_is_found() -> None:
+    assert nothing_damaged({"k": []}) == []
+    assert "n2 holds a damaged record of k" in nothing_damaged({"k": [2]})[0].message

@@ -3,10 +3,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.storage.identity import Facts, Identity
@@ -122,6 +123,62 @@ def test_a_failed_disk_says_so_of_all_that_is_not_durable_and_of_all_that_follow
     bench.scheduler.run_for(1.0)
     assert bench.done[0] == ("durable", None)
     assert [arg for arg, error in bench.done if error is not None] == ["pending", "later"]
+
+
+def test_a_damaged_record_says_so_until_something_else_is_there() -> None:
+    bench = Bench()
+    found: list[bytes] = []
+    bench.store.on_damaged = found.append
+    for key in (b"a", b"b", b"c"):
+        bench.put(key, key)
+    bench.scheduler.run_for(1.0)
+    bench.store.damage(b"b")
+    assert bench.store.scan(b"a", b"z", 2) == [(b"a", b"a"), (b"c", b"c")]
+    with pytest.raises(CorruptRecord):
+        bench.store.get(b"b")
+    assert found == [b"b"]
+    bench.put(b"b", b"new")
+    assert bench.store.get(b"b") == b"new"
+    assert len(bench.store.scan(b"a", b"z", 9)) == 3
+
+
+def test_damage_is_back_if_a_crash_takes_what_replaced_it() -> None:
+    for seed in range(20):
+        bench = Bench(seed)
+        bench.put(b"a", b"old")
+        bench.scheduler.run_for(1.0)
+        bench.store.damage(b"a")
+        bench.put(b"a", b"new")
+        forgot = bench.store.crash()
+        after = DiskStore(bench.disk, bench.runtime, random.Random(0))
+        assert after.is_damaged(b"a") == bool(forgot)
+
+
+def test_what_is_written_while_the_damage_happens_is_sound() -> None:
+    bench = Bench()
+    bench.put(b"a", b"old")
+    bench.scheduler.run_for(1.0)
+    bench.put(b"a", b"new")
+    bench.store.damage(b"a")
+    assert bench.store.get(b"a") == b"new"
+    bench.scheduler.run_for(1.0)
+    assert not DiskStore(bench.disk, bench.runtime, random.Random(0)).is_damaged(b"a")
+
+
+def test_one_read_of_a_record_fails_and_the_next_does_not() -> None:
+    bench = Bench()
+    bench.put(b"d1", b"")
+    bench.store.misread()
+    with pytest.raises(StorageError):
+        bench.store.get(b"d1")
+    assert bench.store.get(b"d1") == b""
+
+
+def test_a_full_disk_is_full_in_the_next_life_too() -> None:
+    bench = Bench()
+    bench.disk.full = True
+    assert bench.store.full
+    assert DiskStore(bench.disk, bench.runtime, random.Random(0)).full
 
 
 def test_after_a_crash_the_next_life_is_a_new_actor() -> None:

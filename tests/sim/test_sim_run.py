@@ -18,7 +18,7 @@ from kvorum.replication import anti_entropy, coordinator, read, site, sweep, wri
 from kvorum.runtime.ports import Runtime
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.network import Conditions
-from kvorum.sim.parameters import FAULT_KINDS, Mix, Parameters, draw
+from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Mix, Parameters, draw
 from kvorum.sim.run import Report, simulate
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done
@@ -57,6 +57,16 @@ def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None
     assert simulate(draw(30964)).violations == []
 
 
+@pytest.mark.parametrize("seed", [207, 211])
+def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once(seed: int) -> None:
+    """What took its place was older, and two of three agreed on it."""
+    assert simulate(draw(seed, 5)).violations == []
+
+
+def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:
+    assert simulate(draw(70)).violations == []
+
+
 @pytest.mark.parametrize("nodes", [2, 3, 12])
 def test_clusters_of_any_size_pass(nodes: int) -> None:
     for seed in range(5):
@@ -81,6 +91,15 @@ def test_what_expires_does_so_in_time_and_is_swept() -> None:
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_each_kind_of_fault_strikes_and_heals(kind: str) -> None:
     report = simulate(replace(BASIC, fault_rates={kind: 60.0}, recovery_s_mean=0.02, down_max=2))
+    assert report.faults[kind] > 0
+    assert {other for other, times in report.faults.items() if times} == {kind}
+    assert report.violations == []
+
+
+@pytest.mark.parametrize("kind", DISK_FAULT_KINDS)
+def test_each_fault_of_disks_strikes_and_heals(kind: str) -> None:
+    modest = replace(BASIC, mix=replace(BASIC.mix, choosy=0.0), fault_rates={kind: 60.0})
+    report = simulate(replace(modest, recovery_s_mean=0.02))
     assert report.faults[kind] > 0
     assert {other for other, times in report.faults.items() if times} == {kind}
     assert report.violations == []

@@ -23,13 +23,6 @@ _server = click.option(
     show_envvar=True,
     help="Any servers of the cluster; they are tried in turn.",
 )
-_namespace = click.option(
-    "--namespace",
-    metavar="NAME",
-    envvar="KVORUM_NAMESPACE",
-    show_envvar=True,
-    help="Where the keys are.  [default: the cluster's]",
-)
 _timeout = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -38,6 +31,12 @@ _timeout = click.option(
     metavar="SECONDS",
     help="How long a request may take.",
 )
+
+
+def _namespace(meaning: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    return click.option(
+        "--namespace", metavar="NAME", envvar="KVORUM_NAMESPACE", show_envvar=True, help=meaning
+    )
 
 
 def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
@@ -54,7 +53,12 @@ def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
 
 def asks_namespace(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command whose keys are in a namespace."""
-    return _namespace(asks_cluster(command))
+    return _namespace("Where the keys are.  [default: the cluster's]")(asks_cluster(command))
+
+
+def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:
+    """The same for a command that is about all namespaces, unless one is named."""
+    return _namespace("Only this one.  [default: all]")(asks_cluster(command))
 
 
 def open_client(target: Target) -> Client:

@@ -1,22 +1,25 @@
 """Asking every node of a cluster the same, from one command.
 
 Any server names the nodes. All have to answer before anything is changed (`reachable`): a node
-that is away would be left behind.
+that is away would be left behind. What all of them have begun is carried out by each for itself
+(`each`): there one may fail and the others not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from kvorum.cli.node_bars import node_bars
+from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import parse_servers
 from kvorum.model.errors import KvorumError, ProtocolError, UnavailableError
+from kvorum.runtime.loop import run as run_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,38 +34,42 @@ _BAR_STEPS: Final = 10_000
 Documents = dict[str, dict[str, Any]]
 """By node."""
 
+Outcome = dict[str, Any] | KvorumError
+"""What came of a node's work, or why it failed."""
+
+ShowBytes = Callable[[int, int], None]
+"""(bytes done, bytes in all)"""
+
+Work = Callable[[AsyncClient, ShowBytes], Awaitable[dict[str, Any]]]
+
 
 class EveryNode:
     def __init__(self, clients: dict[str, AsyncClient]) -> None:
         self._clients = clients
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._clients)
 
     async def reachable(self) -> None:
         """Raises UnavailableError, which names the nodes that do not answer."""
         await self.ask(requests.status())
 
     async def ask(self, request: Request) -> Documents:
-        """Raises UnavailableError unless all of them answer as they should."""
-        answers = await asyncio.gather(*(_asked(node, request) for node in self._clients.values()))
-        documents: Documents = {}
-        failures = []
-        for node, answer in zip(self._clients, answers, strict=True):
-            if isinstance(answer, KvorumError):
-                failures.append(f"{node}: {answer.message}")
-            else:
-                documents[node] = answer
-        if failures:
-            raise UnavailableError(
-                f"wanted all {len(self._clients)} nodes to do it, got failures of {len(failures)} "
-                f"({'; '.join(failures)}); repeat it when 'kvorum status' shows them up",
-                outcome="none" if request.safe else "unknown",
-            )
-        return documents
+        """Raises what all of them refuse it with, and UnavailableError if only some fail, or for
+        several reasons.
+        """
+        outcomes = await self._gather(self.names, lambda client, _: client.ask(request))
+        failed = failures(outcomes)
+        if failed:
+            _raise_joint(failed, len(outcomes), changes=not request.safe)
+        return {node: one for node, one in outcomes.items() if not isinstance(one, KvorumError)}
 
     async def watch(
         self, what: str, request: Request, fraction: Callable[[dict[str, Any]], float]
     ) -> Documents:
         """Ask again and again, until `fraction` of every answer is 1; shows how far they are."""
-        with node_bars(what, list(self._clients)) as show:
+        with node_share_bars(what, self.names) as show:
             while True:
                 documents = await self.ask(request)
                 done = {node: fraction(document) for node, document in documents.items()}
@@ -72,13 +79,49 @@ class EveryNode:
                     return documents
                 await asyncio.sleep(_POLL_S)
 
+    async def each(self, what: str, names: list[str], work: Work) -> dict[str, Outcome]:
+        """`work` at each of the nodes `names`, which shows how far it is."""
+        with node_bars(what, names) as show:
+            return await self._gather(
+                names, lambda client, node: work(client, functools.partial(show, node))
+            )
+
+    async def _gather(
+        self, names: list[str], ask: Callable[[AsyncClient, str], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Outcome]:
+        outcomes = await asyncio.gather(
+            *(_outcome(ask(self._clients[node], node)) for node in names)
+        )
+        return dict(zip(names, outcomes, strict=True))
+
+
+def failures(outcomes: dict[str, Outcome]) -> dict[str, KvorumError]:
+    return {node: one for node, one in outcomes.items() if isinstance(one, KvorumError)}
+
+
+def reasons(failed: dict[str, KvorumError]) -> str:
+    return "; ".join(f"{node}: {error.message}" for node, error in failed.items())
+
+
+def _raise_joint(failed: dict[str, KvorumError], asked: int, *, changes: bool) -> NoReturn:
+    if len(failed) == asked and len({error.message for error in failed.values()}) == 1:
+        raise next(iter(failed.values()))
+    changed_nothing = len(failed) == asked and all(
+        error.outcome == "none" for error in failed.values()
+    )
+    raise UnavailableError(
+        f"wanted all {asked} nodes to do it, got failures of {len(failed)} ({reasons(failed)}); "
+        "repeat it when 'kvorum status' shows them up",
+        outcome="unknown" if changes and not changed_nothing else "none",
+    )
+
 
 def on_every_node(target: Target, act: Callable[[EveryNode], Awaitable[_T]]) -> _T:
     async def run() -> _T:
         async with _nodes(target) as nodes:
             return await act(nodes)
 
-    return asyncio.run(run())
+    return run_loop(run())
 
 
 @asynccontextmanager
@@ -97,8 +140,8 @@ async def _nodes(target: Target) -> AsyncIterator[EveryNode]:
             await client.close()
 
 
-async def _asked(client: AsyncClient, request: Request) -> dict[str, Any] | KvorumError:
+async def _outcome(answer: Awaitable[dict[str, Any]]) -> Outcome:
     try:
-        return await client.ask(request)
+        return await answer
     except KvorumError as error:
         return error

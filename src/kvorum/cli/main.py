@@ -29,7 +29,7 @@ from kvorum.model.errors import KvorumError
 
 
 class Lazy(NamedTuple):
-    """A command that is not loaded: where it is, and its line of help."""
+    """A command that is not loaded: where it is in this package, and its line of help."""
 
     module: str
     name: str
@@ -38,38 +38,38 @@ class Lazy(NamedTuple):
 
 SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     "Run": {
-        "demo": Lazy("kvorum.cli.demo", "demo", "See a cluster lose a node, and no data."),
-        "up": Lazy("kvorum.cli.up", "up", "Run a local cluster of several nodes."),
-        "serve": Lazy("kvorum.cli.serve", "serve", "Run one node."),
+        "demo": Lazy("trials.demo", "demo", "See a cluster lose a node, and no data."),
+        "up": Lazy("servers.up", "up", "Run a local cluster of several nodes."),
+        "serve": Lazy("servers.serve", "serve", "Run one node."),
     },
     "Data": {
-        "set": Lazy("kvorum.cli.data", "set_value", "Store a value under a key."),
-        "touch": Lazy("kvorum.cli.data", "touch", "Let a key live for another while."),
-        "get": Lazy("kvorum.cli.data", "get", "Print the value of a key."),
-        "delete": Lazy("kvorum.cli.data", "delete", "Delete a key."),
-        "import": Lazy("kvorum.cli.importing", "import_file", "Store the entries of a file."),
-        "export": Lazy("kvorum.cli.exporting", "export", "Write all entries to a file."),
+        "set": Lazy("entries.single", "set_value", "Store a value under a key."),
+        "touch": Lazy("entries.single", "touch", "Let a key live for another while."),
+        "get": Lazy("entries.single", "get", "Print the value of a key."),
+        "delete": Lazy("entries.single", "delete", "Delete a key."),
+        "import": Lazy("entries.importing", "import_file", "Store the entries of a file."),
+        "export": Lazy("entries.exporting", "export", "Write all entries to a file."),
     },
     "Back up": {
-        "snapshot": Lazy("kvorum.cli.snapshot", "snapshot", "Back up all nodes, and restore."),
+        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore."),
     },
     "Mend": {
-        "scrub": Lazy("kvorum.cli.scrub", "scrub", "Read all that is stored; mend damage."),
-        "repair": Lazy("kvorum.cli.repair", "repair", "Compare all replicas and mend them now."),
-        "rebuild": Lazy("kvorum.cli.rebuild", "rebuild", "Empty a damaged node, to be refilled."),
+        "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; mend damage."),
+        "repair": Lazy("upkeep.repair", "repair", "Compare all replicas and mend them now."),
+        "rebuild": Lazy("upkeep.rebuild", "rebuild", "Empty a damaged node, to be refilled."),
     },
     "Secure": {
-        "keys": Lazy("kvorum.cli.keys", "keys", "List and change the keys of stored records."),
-        "namespace": Lazy("kvorum.cli.namespace", "namespace", "Destroy a whole namespace."),
+        "keys": Lazy("upkeep.keys", "keys", "List and change the keys of stored records."),
+        "namespace": Lazy("upkeep.namespace", "namespace", "Destroy a whole namespace."),
     },
     "Look": {
-        "status": Lazy("kvorum.cli.inspect", "status", "Show the nodes of a cluster."),
-        "ring": Lazy("kvorum.cli.inspect", "ring", "Show how the nodes share the data."),
-        "locate": Lazy("kvorum.cli.inspect", "locate", "Show which nodes hold a key."),
+        "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
+        "ring": Lazy("inspection.placement", "ring", "Show how the nodes share the data."),
+        "locate": Lazy("inspection.placement", "locate", "Show which nodes hold a key."),
     },
     "Try": {
-        "bench": Lazy("kvorum.cli.bench", "bench", "Put load on a cluster and measure it."),
-        "sim": Lazy("kvorum.cli.sim", "sim", "Search simulated clusters for lost writes."),
+        "bench": Lazy("trials.bench", "bench", "Put load on a cluster and measure it."),
+        "sim": Lazy("trials.sim", "sim", "Search simulated clusters for lost writes."),
     },
 }
 COMMANDS: Final = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
             return None
-        command = getattr(importlib.import_module(lazy.module), lazy.name)
+        command = getattr(importlib.import_module(f"kvorum.cli.{lazy.module}"), lazy.name)
         assert isinstance(command, click.Command)
         return command
 

@@ -1,15 +1,27 @@
-"""A progress bar on stderr, where somebody looks at it; elsewhere nothing."""
+"""Progress bars on stderr, where somebody looks at them; elsewhere nothing.
+
+    progress_bar      bytes of a file, and the entries in them
+    share_bar         parts of a whole that is spread evenly, and the records in them
+    partition_bar     partitions compared, and the records repaired
+    node_bars         bytes, a bar a node
+    node_share_bars   parts of a whole, a bar a node
+
+They vanish when the work is done: what came of it is on stdout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+ShowNode = Callable[[str, int, int], None]
+"""(node, done, in all)"""
 
 
 class Bar:
@@ -18,7 +30,7 @@ class Bar:
         self._task = task
 
     def show(self, completed: int, count: int) -> None:
-        """`completed` of the total, in its unit, and `count` entries."""
+        """`completed` of the total, in its unit, and how many things are counted beside it."""
         self._progress.update(self._task, completed=completed, count=count)
 
     def say(self, line: str) -> None:
@@ -32,28 +44,77 @@ class Bar:
 @contextmanager
 def progress_bar(what: str, total_bytes: int | None) -> Iterator[Bar]:
     """Of bytes, if their total is known, and of entries."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
-        Progress,
-        ProgressColumn,
         SpinnerColumn,
-        TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
     measure: tuple[ProgressColumn, ...] = (SpinnerColumn(), TimeElapsedColumn())
     if total_bytes is not None:
         measure = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        *measure,
-        TextColumn("{task.fields[count]:,} entries"),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with _on_terminal(*measure, _counted("entries")) as progress:
         yield Bar(progress, progress.add_task(what, total=total_bytes, count=0))
+
+
+@contextmanager
+def share_bar(what: str, total: int) -> Iterator[Bar]:
+    from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), _counted("records"))
+    with _on_terminal(*columns) as progress:
+        yield Bar(progress, progress.add_task(what, total=total, count=0))
+
+
+@contextmanager
+def partition_bar(what: str, partitions: int) -> Iterator[Bar]:
+    from rich.progress import BarColumn, MofNCompleteColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), _counted("records repaired"))
+    with _on_terminal(*columns) as progress:
+        yield Bar(progress, progress.add_task(what, total=partitions, count=0))
+
+
+def node_bars(what: str, nodes: Sequence[str]) -> AbstractContextManager[ShowNode]:
+    from rich.progress import DownloadColumn
+
+    return _node_bars(what, nodes, DownloadColumn())
+
+
+def node_share_bars(what: str, nodes: Sequence[str]) -> AbstractContextManager[ShowNode]:
+    from rich.progress import TaskProgressColumn
+
+    return _node_bars(what, nodes, TaskProgressColumn())
+
+
+@contextmanager
+def _node_bars(what: str, nodes: Sequence[str], measure: ProgressColumn) -> Iterator[ShowNode]:
+    from rich.progress import BarColumn
+
+    with _on_terminal(BarColumn(), measure) as progress:
+        tasks = {node: progress.add_task(f"{what} {node}", total=None) for node in nodes}
+
+        def show(node: str, done: int, total: int) -> None:
+            progress.update(tasks[node], completed=done, total=total or None)
+
+        yield show
+
+
+def _on_terminal(*columns: ProgressColumn) -> Progress:
+    """Bars that say what they are about, then `columns`; gone when they are done."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    console = Console(stderr=True)
+    about = TextColumn("{task.description}", markup=False)
+    return Progress(
+        about, *columns, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def _counted(things: str) -> ProgressColumn:
+    from rich.progress import TextColumn
+
+    return TextColumn(f"{{task.fields[count]:,}} {things}")

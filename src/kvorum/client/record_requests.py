@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from kvorum.client import answers
 from kvorum.client.answers import Answer
-from kvorum.client.requests import Request
+from kvorum.client.documents import read
+from kvorum.client.requests import Request, query_of
 from kvorum.model.errors import KvorumError, ProtocolError
 
 
@@ -39,26 +40,24 @@ class _Outcomes(msgspec.Struct):
     records: list[_Outcome]
 
 
-_T = TypeVar("_T")
-
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def put_many(records: Sequence[PortableRecord], w: int | None) -> Request:
     """Merging a record twice does no harm, so this may be repeated whatever became of it."""
-    query = () if w is None else (("w", str(w)),)
-    return Request("POST", "/records", query, _encode(_Body(records)), safe=True, timed=False)
+    return Request(
+        "POST", "/records", query_of(w=w), _encode(_Body(records)), safe=True, timed=False
+    )
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
-    options = (("namespace", namespace), ("cursor", cursor), ("limit", str(limit)))
-    query = tuple((name, value) for name, value in options if value is not None)
+    query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/records", query, safe=True, timed=False)
 
 
 def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
     """What became of each record: None if it is stored."""
-    outcomes = _read(document, _Outcomes).records
+    outcomes = read(document, _Outcomes, "records").records
     if len(outcomes) != wanted:
         raise ProtocolError(f"wanted {wanted} outcomes of records, got {len(outcomes)}")
     return [
@@ -70,11 +69,4 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
 
 
 def found(document: dict[str, Any]) -> RecordPage:
-    return _read(document, RecordPage)
-
-
-def _read(document: dict[str, Any], kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(f"wanted an answer about records, got another: {error}") from error
+    return read(document, RecordPage, "records")

@@ -101,14 +101,14 @@ _encode: Final = msgspec.json.Encoder().encode
 def get(
     key: str, namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
-    query = _query(namespace=namespace, r=r, quorum=quorum)
+    query = query_of(namespace=namespace, r=r, quorum=quorum)
     return Request("GET", _path("entry", key), query, safe=True)
 
 
 def put(
     item: bytes, w: int | None, quorum: QuorumKind | None = None, condition: Pairs = ()
 ) -> Request:
-    return Request("POST", "/entry", _query(w=w, quorum=quorum), item, condition)
+    return Request("POST", "/entry", query_of(w=w, quorum=quorum), item, condition)
 
 
 def put_item(
@@ -135,7 +135,7 @@ def touch(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
-    query = _query(namespace=namespace, w=w, quorum=quorum)
+    query = query_of(namespace=namespace, w=w, quorum=quorum)
     body = _encode(_TouchBody(_metadata(version, None, lifetime)))
     return Request("PATCH", _path("entry", key), query, body, condition)
 
@@ -148,7 +148,7 @@ def delete(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
-    query = _query(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
+    query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     return Request("DELETE", _path("entry", key), query, fields=condition)
 
 
@@ -165,18 +165,18 @@ ABSENT: Final[Pairs] = (("if-none-match", "*"),)
 
 def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = None) -> Request:
     body = b'{"entries":[' + b",".join(items) + b"]}"
-    return Request("POST", "/entries", _query(w=w, quorum=quorum), body)
+    return Request("POST", "/entries", query_of(w=w, quorum=quorum), body)
 
 
 def get_many(
     keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
     body = _encode(_KeysBody(keys, namespace))
-    return Request("POST", "/entries/get", _query(r=r, quorum=quorum), body, safe=True)
+    return Request("POST", "/entries/get", query_of(r=r, quorum=quorum), body, safe=True)
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
-    query = _query(namespace=namespace, cursor=cursor, limit=limit)
+    query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/entries", query, safe=True, timed=False)
 
 
@@ -201,7 +201,9 @@ def repair_progress(number: str) -> Request:
 
 
 def locate(key: str, namespace: str | None) -> Request:
-    return Request("GET", _path("locate", key), _query(namespace=namespace), safe=True, timed=False)
+    return Request(
+        "GET", _path("locate", key), query_of(namespace=namespace), safe=True, timed=False
+    )
 
 
 def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> _PutMetadata:
@@ -219,5 +221,6 @@ def _path(root: str, key: str) -> str:
     return f"/{root}/{quote(encode_key(key), safe='')}"
 
 
-def _query(**options: str | int | None) -> Pairs:
+def query_of(**options: str | int | None) -> Pairs:
+    """The options that are given."""
     return tuple((name, str(value)) for name, value in options.items() if value is not None)

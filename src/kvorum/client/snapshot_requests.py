@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from kvorum.client.documents import read
 from kvorum.client.requests import Request
-from kvorum.model.errors import KvorumError, ProtocolError, from_code
+from kvorum.model.errors import KvorumError, from_code
 
 
 class NamedSnapshot(msgspec.Struct):
@@ -42,29 +43,16 @@ class Job(msgspec.Struct):
         return None if error is None else from_code(error.code, error.message, "none", {})
 
 
-_T = TypeVar("_T")
-
-
 def job(document: dict[str, Any]) -> Job:
     """Raises ProtocolError."""
-    return _read(document, Job)
+    return read(document, Job, "snapshots")
 
 
 def listed(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The snapshots in a list, each with a name at least. Raises ProtocolError."""
-    _read(document, _Snapshots)
+    read(document, _Snapshots, "snapshots")
     found: list[dict[str, Any]] = document["snapshots"]
     return found
-
-
-def _read(document: dict[str, Any], kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(
-            f"wanted an answer about snapshots, got another: {error}; do all nodes run the same "
-            "kvorum?"
-        ) from error
 
 
 def create(name: str) -> Request:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kvorum.replication.counterpart import Counterpart
-from kvorum.replication.exchange import Exchange, Finding, Span, Task
+from kvorum.replication.exchange import Exchange, Finding, Task
 from kvorum.replication.inventory import Stock
 from kvorum.replication.question import Question
 from kvorum.replication.replica import Replica
@@ -113,9 +113,9 @@ class AntiEntropy:
         peer = self._peers[node]
         peer.due = min(peer.due, self._site.runtime.now() + _SOON_S)
 
-    def recount(self, replicas: int, span: Span) -> None:
+    def recount(self, replicas: int, start: bytes, end: bytes) -> None:
         """Count again what is there: something is damaged. Raises StorageError."""
-        self._stock.take(replicas, span.start, span.end)
+        self._stock.take(replicas, start, end)
 
     # Exchanges
 

@@ -24,7 +24,7 @@ def _bury(site: Site, key: bytes, data: bytes, deadline_ms: int) -> bytes:
     except CorruptRecord:
         return data  # whoever reads it has it repaired
     left = bury(record, deadline_ms)
-    if left.versions and site.store.full:
+    if left.versions and not site.has_room(key):
         return data  # nothing but tombstones is taken now
     buried = encode(key, left)
     site.counters.versions_buried += len(record.versions) - len(left.versions)

@@ -136,7 +136,11 @@ class Collection:
         due: Entries = []
         for key in list(islice(tombs, _LOOKED_AT_MAX)):
             tomb = tombs[key]
-            if not self._stands(key, tomb.digest):
+            try:
+                stands = self._stands(key, tomb.digest)
+            except StorageError:
+                continue  # for now; if it is damaged, another will take its place
+            if not stands:
                 del tombs[key]
                 continue
             tombs.move_to_end(key)
@@ -176,13 +180,9 @@ class Collection:
 
     def _on_forgettable(self, node: int, message: Forgettable) -> None:
         check_entries(message.entries, START, END)
-        answer = _Answer(self._site, node, message.op)
-        try:
-            answer.objections = self._objections(message.entries)
-        except StorageError as error:
-            answer.send(None, error)
-        else:
-            self._site.store.delete(_BARRIER, answer.send, None)
+        objections = self._objections(message.entries)
+        answer = _Answer(self._site, node, message.op, objections)
+        self._site.store.delete(_BARRIER, answer.send, None)
 
     def _on_forget(self, _node: int, message: Forget) -> None:
         check_entries(message.entries, START, END)
@@ -192,18 +192,24 @@ class Collection:
     def _forget(self, entries: Entries) -> None:
         site = self._site
         for key, mark in entries:
-            if self._stands(key, mark):
+            try:
+                held = site.store.get(key) or b""
+            except StorageError:
+                continue  # it is one that has missed the order
+            if _is_tomb(key, held, mark):
                 site.counters.tombstones_collected += 1
                 site.graveyard.tombs.pop(key, None)
-                site.drop(key, site.store.get(key) or b"", ignore, None)
+                site.drop(key, held, ignore, None)
 
     def _stands(self, key: bytes, mark: bytes) -> bool:
-        """True if what is held of `key` is the tombstone with the digest `mark`."""
-        held = self._site.store.get(key)
-        return held is not None and digest(held) == mark and is_tombstone(key, held)
+        """True if what is held of `key` is the tombstone with the digest `mark`.
+
+        Raises StorageError.
+        """
+        return _is_tomb(key, self._site.store.get(key) or b"", mark)
 
     def _objections(self, entries: Entries) -> list[bytes]:
-        """The keys whose tombstones this node still needs. Raises StorageError."""
+        """The keys whose tombstones this node still needs."""
         site = self._site
         busy = {
             operation.key
@@ -213,12 +219,20 @@ class Collection:
         return [key for key, mark in entries if key in busy or self._needs(key, mark)]
 
     def _needs(self, key: bytes, mark: bytes) -> bool:
+        """Also where it cannot be told: nobody knows what a damaged record was."""
         site = self._site
-        if self._hints.holds(key):
+        try:
+            if self._hints.holds(key) or site.doubts.cover(key):
+                return True
+            if site.local not in site.owners_of(key) and site.store.get(key) is None:
+                return False
+            return not self._stands(key, mark)
+        except StorageError:
             return True
-        if site.local not in site.owners_of(key) and site.store.get(key) is None:
-            return False
-        return not self._stands(key, mark)
+
+
+def _is_tomb(key: bytes, held: bytes, mark: bytes) -> bool:
+    return digest(held) == mark and is_tombstone(key, held)
 
 
 class _Proposal:
@@ -262,16 +276,16 @@ class _Proposal:
 class _Answer:
     """What this node says to a proposal, once all that it rests on is durable."""
 
-    __slots__ = ("_node", "_op", "_site", "objections")
+    __slots__ = ("_node", "_objections", "_op", "_site")
 
-    def __init__(self, site: Site, node: int, op: int) -> None:
-        self.objections: list[bytes] = []
+    def __init__(self, site: Site, node: int, op: int, objections: list[bytes]) -> None:
         self._site = site
         self._node = node
         self._op = op
+        self._objections = objections
 
     def send(self, _arg: object, error: StorageError | None) -> None:
         if error is None:
-            self._site.transport.send(self._node, Objections(self._op, self.objections))
+            self._site.transport.send(self._node, Objections(self._op, self._objections))
         else:
             self._site.transport.send(self._node, Refused(self._op, error.code, error.message))

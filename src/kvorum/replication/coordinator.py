@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from kvorum.model.errors import (
+    CorruptRecord,
     InvalidValue,
     KvorumError,
     NotFound,
@@ -137,6 +140,13 @@ class Coordinator:
     def _leader(self, request: Change, place: Place) -> int:
         """Who coordinates `request`: an owner, or where all are away the first that stands in."""
         owners, site = place.owners, self._site
+        if (
+            site.local in owners
+            and not isinstance(request, Delete)
+            and not site.has_room(place.key)
+        ):
+            other = self._with_room(place, (site.local,))
+            return site.local if other is None else other
         if request.seen is not None and site.local in owners:
             return site.local
         for node in place.preference:
@@ -144,9 +154,47 @@ class Coordinator:
                 return node
         raise site.too_few("coordinate the write", 1, [], owners)
 
-    def _forward(self, leader: int, request: Change, place: Place, reply: Reply) -> None:
+    def _with_room(self, place: Place, full: tuple[int, ...]) -> int | None:
+        """The first owner that is up and not among those that are `full`, for all that is known."""
+        for node in place.owners:
+            if node not in full and self._site.is_up(node):
+                return node
+        return None
+
+    def _forward(
+        self,
+        leader: int,
+        request: Change,
+        place: Place,
+        reply: Reply,
+        full: tuple[int, ...] = (),
+    ) -> None:
+        """Have `leader` coordinate; if its disk is full, which it says before it does anything,
+        an owner that is not in `full` either.
+        """
         timeout_ms = request.timeout_ms or place.settings.timeout_ms
-        ForwardOperation(self._site, leader, reply).start(request, timeout_ms)
+        deadline = self._site.runtime.now() + timeout_ms / 1000
+
+        def detour(failure: Failure) -> None:
+            tried = (*full, leader)
+            other = self._with_room(place, tried)
+            left_ms = int((deadline - self._site.runtime.now()) * 1000)
+            if other is None or left_ms <= 0:
+                reply(failure)
+                return
+            rest = msgspec.structs.replace(request, timeout_ms=left_ms)
+            if other == self._site.local:
+                self._coordinate_here(rest, place, reply)
+            else:
+                self._forward(other, rest, place, reply, tried)
+
+        ForwardOperation(self._site, leader, reply, detour).start(request, timeout_ms)
+
+    def _coordinate_here(self, request: Change, place: Place, reply: Reply) -> None:
+        try:
+            self._coordinate(request, place, reply)
+        except KvorumError as error:
+            reply(Failure.of(error))
 
     def _coordinate(self, request: Change, place: Place, reply: Reply) -> None:
         """Raises Overloaded before anything is done, while this node's store falls behind."""
@@ -182,12 +230,19 @@ class Coordinator:
             site.counters.stand_in_writes += 1
         else:
             to_read = min(max(majority, settings.read), settings.replicas)
+        if self._has_lost(place.key):
+            # All that was stored on W replicas, this one among them: its next dot will cover it.
+            to_read = max(
+                to_read, min(settings.replicas - settings.write + 1, len(place.owners) - 1)
+            )
         inquiry = _Inquiry(self, request, place, reply, site.runtime.now() + timeout_ms / 1000)
         ReadOperation(site, place, to_read, inquiry.on_read).start(timeout_ms)
 
     def _knows_enough(self, request: Change, place: Place) -> bool:
         """True if this replica's own record is all that the write needs to know."""
         if not isinstance(request, Put) or request.expect != ANY:
+            return False
+        if self._site.doubts.cover(place.key):
             return False
         if request.seen is not None:
             return True
@@ -202,14 +257,37 @@ class Coordinator:
         except StorageError:
             return None
 
+    def _has_lost(self, key: bytes) -> bool:
+        """True if this replica may lack what it had of `key`: see `doubts.py`."""
+        try:
+            self._site.read_bytes(key)
+        except CorruptRecord:
+            self._site.doubts.begin(key)
+            return True
+        except StorageError:
+            pass  # met again before anything is written
+        return self._site.doubts.cover(key)
+
+    def _build_on(self, key: bytes, read: Record) -> tuple[bytes | None, Record]:
+        """What this replica holds of `key`, encoded, and that together with what was `read`.
+
+        Raises StorageError, unless what cannot be read here was known to be lost before the read.
+        """
+        try:
+            data, own = self._site.read_local(key)
+        except CorruptRecord:
+            if self._site.doubts.is_shared(key) and not self._site.doubts.cover(key):
+                raise
+            return None, read
+        return data, merge(own, read)
+
     def apply_after_read(
         self, request: Change, place: Place, read: Record, reply: Reply, deadline: float
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
-        own = self._own(place)
-        base = (None, read) if own is None else (own[0], merge(own[1], read))
         timeout_ms = max(1, int((deadline - self._site.runtime.now()) * 1000))
         try:
+            base = self._build_on(place.key, read)
             self._apply(request, place, base, reply, timeout_ms)
         except KvorumError as error:
             reply(Failure.of(error))
@@ -232,16 +310,18 @@ class Coordinator:
         live = bury(base, now_ms) if now_ms else base
         _check(request, base, live)
         if isinstance(request, Put):
+            site.check_room(place.key)
             record = self._put(request, base, _expiry(request, settings, now_ms))
             shown = bury(record, now_ms) if now_ms else record
             answer = Answer(shown, not live.versions)
         elif isinstance(request, Touch):
+            site.check_room(place.key)
             expires = _expiry(request, settings, now_ms)
             record = self._touch(request, base, _subject(request, live), expires)
             answer = Answer(bury(record, now_ms))
         else:
             _subject(request, live)
-            record = self._delete(request, base)
+            record = self._delete(request, place.key, base)
             answer = Answer(live)
         if len(record.versions) > 1:
             site.expiries.see_all(record)
@@ -257,7 +337,6 @@ class Coordinator:
         operation.start(data, held, timeout_ms)
 
     def _put(self, request: Put, base: Record, expires: int) -> Record:
-        self._site.check_room()
         if len(base.versions) == 1 and not expires:
             held = base.versions[0]
             if held.value == request.value and held.kind == request.kind and not held.expires:
@@ -268,7 +347,6 @@ class Coordinator:
 
     def _touch(self, request: Touch, base: Record, live: list[Version], expires: int) -> Record:
         """The oldest first, so that the latest stays the latest."""
-        self._site.check_room()
         seen = base.context if request.seen is None else request.seen
         record = base
         for version in reversed(live):
@@ -276,10 +354,10 @@ class Coordinator:
             record = write(record, seen, dot, version.kind, version.value, expires)
         return record
 
-    def _delete(self, request: Delete, base: Record) -> Record:
+    def _delete(self, request: Delete, key: bytes, base: Record) -> Record:
         seen = base.context if request.seen is None else request.seen
         if not all(covers(seen, version.dot) for version in base.versions):
-            self._site.check_room()
+            self._site.check_room(key)
         return delete(base, seen, self._site.mint())
 
 

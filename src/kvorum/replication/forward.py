@@ -1,10 +1,14 @@
-"""Forwarding: a write travels to its coordinator, the answer travels back. One hop."""
+"""Forwarding: a write travels to its coordinator, the answer travels back. One hop.
+
+A coordinator whose disk is full says so before it has done anything; then, and only then, the
+request may be sent elsewhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvorum.model.errors import ConnectionFailed, KvorumError, TimeoutExpired
+from kvorum.model.errors import ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
 from kvorum.model.request import Change, Failure, Result
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Forward, Forwarded
@@ -13,13 +17,21 @@ from kvorum.wire.messages import Forward, Forwarded
 class ForwardOperation:
     """Waits for the answer of the node that a request was forwarded to."""
 
-    __slots__ = ("_leader", "_op", "_reply", "_site", "ended")
+    __slots__ = ("_detour", "_leader", "_op", "_reply", "_site", "ended")
 
-    def __init__(self, site: Site, leader: int, reply: Callable[[Result], object]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        leader: int,
+        reply: Callable[[Result], object],
+        detour: Callable[[Failure], object],
+    ) -> None:
+        """`detour` is called in the place of `reply` if the leader's disk is full."""
         self.ended = False
         self._site = site
         self._leader = leader
         self._reply = reply
+        self._detour = detour
         self._op = site.next_op()
 
     def start(self, request: Change, timeout_ms: int) -> None:
@@ -34,7 +46,10 @@ class ForwardOperation:
             return
         self.ended = True
         self._site.operations.pop(self._op, None)
-        self._reply(result)
+        if isinstance(result, Failure) and result.code == DiskFull.code:
+            self._detour(result)
+        else:
+            self._reply(result)
 
     def on_peer_lost(self, node: int) -> None:
         if node == self._leader:

@@ -35,7 +35,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from kvorum.model.errors import Overloaded
+from kvorum.model.errors import Overloaded, StorageError
 from kvorum.model.record import decode, digest
 from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import Done
@@ -299,7 +299,10 @@ class Hints:
         """`node` has the record with digest `sent`, durably."""
         site = self._site
         site.counters.hints_replayed += 1
-        held = site.store.get(key)
+        try:
+            held = site.store.get(key)
+        except StorageError:
+            return  # whether it is still the newest shows when it is sent again
         if held is not None and digest(held) != sent:
             return
         site.store.delete(self._prefix(node) + key, ignore, None)
@@ -338,7 +341,7 @@ class Hints:
                 made_ms = _NOTE.unpack(made)[0] if len(made) == _NOTE.size else 0
                 debt.since_ms = min(debt.since_ms or made_ms, made_ms)
                 if self._site.local not in self._site.owners_of(key):
-                    self._handoff_bytes += len(self._site.store.get(key) or b"")
+                    self._handoff_bytes += self._size(key)
         for mark, kind in self._site.store.scan(b"m", b"n", len(names) + 1):
             node = names.get(mark[1:].decode())
             if node is not None:
@@ -346,6 +349,13 @@ class Hints:
                 self._debts[node].lost = kind == _LOST
         for note, key in orphans:
             self._reroute(note, key)
+
+    def _size(self, key: bytes) -> int:
+        """Of the record at `key`; none of one that cannot be read."""
+        try:
+            return len(self._site.store.get(key) or b"")
+        except StorageError:
+            return 0
 
     def _reroute(self, note: bytes, key: bytes) -> None:
         site = self._site
@@ -415,7 +425,12 @@ class _HintedWrite:
         site = self._site
         site.operations[self._op] = self
         site.deadlines.watch(self, _TIMEOUT_MS)
-        data = site.store.get(self._key)
+        try:
+            data = site.store.get(self._key)
+        except StorageError:
+            # It stays owed: what is damaged here may be replaced by the other owners' copy.
+            site.runtime.call_soon(self._end, False)
+            return
         if data is None:
             # The record is gone from here, so there is nothing left to hand over.
             site.runtime.call_soon(self._end, True)

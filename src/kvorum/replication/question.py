@@ -1,7 +1,7 @@
 """A question: one message to one peer, and the wait for its reply, whatever that is.
 
-For background work, where a round trip may cost an object of its own. No answer (the peer
-refuses, is lost, or is silent for too long) is also one: `then` is called exactly once.
+For background work, where a round trip may cost an object of its own. No answer (the peer is
+lost, or silent for too long) is also one, and so is a refusal: `then` is called exactly once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Message, Same, Wrote
+from kvorum.wire.messages import Have, Message, Refused, Same, Wrote
 
 TIMEOUT_MS: Final = 5000
 
@@ -47,7 +47,7 @@ class Question:
         self.on_reply(node, Have(self.op, data))
 
     def on_refused(self, node: int, code: str) -> None:
-        self.on_peer_lost(node)
+        self.on_reply(node, Refused(self.op, code, ""))
 
     def on_peer_lost(self, node: int) -> None:
         if node == self._node:

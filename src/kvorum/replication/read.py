@@ -103,6 +103,7 @@ class ReadOperation:
             self._failed.append(site.local)
             return
         try:
+            site.check_doubt(self._place.key)
             self._data, self._record = site.read_local(self._place.key)
             self._same.append(site.local)
         except StorageError as error:
@@ -132,6 +133,7 @@ class ReadOperation:
     def _answer_myself(self) -> None:
         """This node is no owner, and came to stand in for one while the read was under way."""
         try:
+            self._site.check_doubt(self._place.key)
             data = self._site.read_bytes(self._place.key)
         except StorageError as error:
             self.on_refused(self._site.local, error.code)

@@ -3,6 +3,9 @@
     the peer has it     fetch its record, merge it in here; if that gave another record than
                         the peer's, send the merged one back
     the peer lacks it   send it
+    it does not know    its record is damaged, or in doubt (`doubts.py`): send it; what it may have
+                        held is not known, so they are not equal yet. To a replica that is in doubt
+                        itself there is nothing to be learned from the other
 
 Records are only ever merged, so it does no harm if the key has changed meanwhile, or if
 another pair of replicas does the same.
@@ -12,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import digest
 from kvorum.replication.question import Question
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Message, Read, Same, Write, Wrote
+from kvorum.wire.messages import Have, Message, Read, Refused, Same, Write, Wrote
 
 
 class Reconciliation:
-    __slots__ = ("_key", "_node", "_site", "_theirs", "_then", "size", "stopped")
+    __slots__ = ("_key", "_node", "_site", "_theirs", "_then", "_unknown", "size", "stopped")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Reconciliation:
         self._key = key
         self._theirs = theirs
         self._then = then
+        self._unknown = False
 
     def start(self) -> None:
         if self._theirs:
@@ -63,6 +67,9 @@ class Reconciliation:
             self._theirs = digest(reply.record)
             self.size += len(reply.record)
             self._site.merge_in(self._key, reply.record, self._on_merged, None)
+        elif isinstance(reply, Refused) and reply.code == CorruptRecord.code:
+            self._unknown = not self._site.doubts.cover(self._key)
+            self._give()
         else:
             self._then(self, False)
 
@@ -86,4 +93,4 @@ class Reconciliation:
         question.ask(Write(question.op, self._key, data))
 
     def _on_given(self, reply: Message | None) -> None:
-        self._then(self, isinstance(reply, Wrote))
+        self._then(self, isinstance(reply, Wrote) and not self._unknown)

@@ -30,8 +30,12 @@ from kvorum.replication.anti_entropy import AntiEntropy
 from kvorum.replication.exchange import Exchange, Span, Task
 from kvorum.replication.question import Question
 from kvorum.replication.site import Site
+from kvorum.replication.trees import START
 from kvorum.wire.messages import Mend, Mended, Message, Refused
 
+_BEAT_S: Final = 1.0
+_SETTLING_MAX: Final = 16
+"""Doubts that are being settled at once."""
 RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
 _MEND_TIMEOUT_MS: Final = 600_000
@@ -52,13 +56,21 @@ class Target(NamedTuple):
 class Repairs:
     """The runs that this node was asked for, and its part in those of other nodes."""
 
-    __slots__ = ("_anti_entropy", "_runs", "_site", "handlers")
+    __slots__ = ("_anti_entropy", "_runs", "_settling", "_site", "_stopped", "handlers")
 
     def __init__(self, site: Site, anti_entropy: AntiEntropy) -> None:
         self._site = site
         self._anti_entropy = anti_entropy
         self._runs: dict[str, Run] = {}
+        self._settling: set[bytes] = set()
+        self._stopped = False
         self.handlers: dict[type, Callable[[int, Any], None]] = {Mend: self.on_mend}
+
+    def start(self) -> None:
+        self._site.runtime.call_later(_BEAT_S, self._beat)
+
+    def stop(self) -> None:
+        self._stopped = True
 
     def begin(
         self, namespace: str | None, partition: int | None, key: str | None, *, full: bool
@@ -131,22 +143,55 @@ class Repairs:
     def around(self, key: bytes) -> None:
         """Have the leaf repaired into which `key` falls: a record in there is damaged.
 
-        From now on the trees say that it is missing, so where an owner is away, or too many
-        wait, a later round finds it.
+        From now on the trees say that it is missing. Until it has been compared with all other
+        owners it is in doubt, and this is tried again and again.
         """
-        site = self._site
+        self._site.doubts.begin_again(key)
+        if not self._site.trees.built:
+            return  # Trees that are being built leave out what is damaged.
+        for target in self._leaves(key):
+            try:
+                self._anti_entropy.recount(target.replicas, *target.ends)
+            except StorageError:
+                return  # Nothing can be read there now.
+        self._settle(key[1:9])
+
+    def _beat(self) -> None:
+        if self._stopped:
+            return
+        if self._site.trees.built:
+            for token in self._site.doubts.tokens():
+                self._settle(token)
+        self._site.runtime.call_later(_BEAT_S, self._beat)
+
+    def _settle(self, token: bytes) -> None:
+        """Compare all that the token may stand for, so that it is no longer in doubt."""
+        key = START + token
+        if token in self._settling or not self._site.doubts.cover(key):
+            return
+        if len(self._settling) < _SETTLING_MAX:
+            self._settling.add(token)
+            number = self._site.doubts.number(token)
+            _Settlement(self, token, number, deque(self._leaves(key))).go_on(0, True)
+
+    def on_settled(self, token: bytes, number: int, complete: bool) -> None:
+        self._settling.discard(token)
+        if complete:
+            self._site.doubts.end(token, number)
+
+    def _leaves(self, key: bytes) -> list[Target]:
+        """The leaves into which `key` falls, of the forests that this node has a part in."""
+        site, found = self._site, []
         partition = site.placement.partition(key[1:9])
         for replicas in site.trees.replica_counts:
             forest = site.trees.forest(replicas)
-            owned = site.local in site.placement.owners(partition, replicas)
-            if forest is None or not owned or not site.trees.built:
-                continue  # Trees that are being built leave out what is damaged.
-            span = Span(*forest.leaf_range(key))
-            try:
-                self._anti_entropy.recount(replicas, span)
-            except StorageError:
-                return  # Nothing can be read there now.
-            self._mend_here(Target(replicas, partition, span), _unwatched)
+            if forest is not None and site.local in site.placement.owners(partition, replicas):
+                found.append(Target(replicas, partition, Span(*forest.leaf_range(key))))
+        return found
+
+    def mend_leaf(self, target: Target, done: Callable[[int, bool], object]) -> None:
+        """Have a leaf of this node compared with its other owners; `done(repaired, complete)`."""
+        self._mend_here(target, done)
 
     def mend(self, target: Target, done: Callable[[int, bool], object]) -> None:
         """Have a partition repaired; `done(repaired, complete)`."""
@@ -203,10 +248,6 @@ class Repairs:
         self._site.runtime.call_soon(mending.go_on)
 
 
-def _unwatched(_repaired: int, _complete: bool) -> None:
-    """Whether it is whole again shows where the damage was noted."""
-
-
 class _Mending:
     """One partition, compared by this owner with the others, one after another."""
 
@@ -237,6 +278,24 @@ class _Mending:
         self._repaired += exchange.repaired
         self._complete = self._complete and exchange.complete
         self.go_on()
+
+
+class _Settlement:
+    """The leaves of one token in doubt, one after another."""
+
+    __slots__ = ("_leaves", "_number", "_repairs", "_token")
+
+    def __init__(self, repairs: Repairs, token: bytes, number: int, leaves: deque[Target]) -> None:
+        self._repairs = repairs
+        self._token = token
+        self._number = number
+        self._leaves = leaves
+
+    def go_on(self, _repaired: int, complete: bool) -> None:
+        if complete and self._leaves:
+            self._repairs.mend_leaf(self._leaves.popleft(), self.go_on)
+        else:
+            self._repairs.on_settled(self._token, self._number, complete)
 
 
 class Run:

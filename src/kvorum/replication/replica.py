@@ -73,7 +73,7 @@ class Replica:
         try:
             site.check_pressure(key)
             if not is_tombstone(key, message.record):
-                site.check_room()
+                site.check_room(key)
         except (DiskFull, Overloaded) as error:
             self._refuse(node, message.op, error)
             return
@@ -103,6 +103,7 @@ class Replica:
             self._refuse(node, message.op, _recovering())
             return
         try:
+            self._site.check_doubt(message.key)
             data = self._site.read_bytes(message.key)
         except StorageError as error:
             self._refuse(node, message.op, error)

@@ -123,6 +123,7 @@ class Replicator:
         self._anti_entropy.start()
         self._collection.start()
         self._sweep.start()
+        self.repairs.start()
 
     def stop(self) -> None:
         """Let go of everything under way, so that the store can be closed."""
@@ -133,6 +134,7 @@ class Replicator:
         self._anti_entropy.stop()
         self._collection.stop()
         self._sweep.stop()
+        self.repairs.stop()
         self._site.operations.clear()
         self._site.deadlines.clear()
         self._site.speculation.clear()

@@ -23,6 +23,7 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge, shown
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
+from kvorum.replication.doubts import Doubts
 from kvorum.replication.expiry import UINT64, Expiries
 from kvorum.replication.graveyard import LAST_BYTE, Graveyard, is_tombstone
 from kvorum.replication.pace import Pace
@@ -77,6 +78,7 @@ class Site:
         "counter",
         "counters",
         "deadlines",
+        "doubts",
         "expiries",
         "graveyard",
         "local",
@@ -127,6 +129,7 @@ class Site:
         )
         self.graveyard = Graveyard(runtime, self._tends)
         self.expiries = Expiries(runtime)
+        self.doubts = Doubts(store, self._is_shared)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
@@ -159,12 +162,16 @@ class Site:
                 retry_after=1,
             )
 
-    def check_room(self) -> None:
-        """Raises DiskFull while `put` would refuse a record with versions.
+    def has_room(self, key: bytes) -> bool:
+        """True if `put` would take a record with versions."""
+        return not self.store.full or self.is_volatile(key)
 
-        To be asked before a dot is minted for one: a coordinator keeps what it has made.
+    def check_room(self, key: bytes) -> None:
+        """Raises DiskFull where there is no room.
+
+        To be asked before a dot is minted: a coordinator keeps what it has made.
         """
-        if self.store.full:
+        if not self.has_room(key):
             raise self._disk_full()
 
     def _disk_full(self) -> DiskFull:
@@ -213,6 +220,14 @@ class Site:
                     partners.update(owners)
         return partners - {self.local}
 
+    def _is_shared(self, token: bytes) -> bool:
+        """True if this node is one of several owners of the token's records, or of some of them."""
+        owners, partition = self.placement.owners, self.placement.partition(token)
+        return any(
+            replicas > 1 and self.local in owners(partition, replicas)
+            for replicas in self.trees.replica_counts
+        )
+
     def _tends(self, key: bytes) -> bool:
         """True if this node has to see a tombstone at the storage key `key` collected: it is
         the first owner, and nobody forgets the key of his own accord.
@@ -254,6 +269,14 @@ class Site:
             raise CorruptRecord(f"wanted a record of {shown(key)}, got bytes that fail its check")
         return data
 
+    def check_doubt(self, key: bytes) -> None:
+        """Raises CorruptRecord while this replica cannot speak for `key`."""
+        if self.doubts.cover(key):
+            raise CorruptRecord(
+                f"wanted a replica that can speak for {shown(key)}, got one whose record was "
+                "damaged and that has not compared with all other owners since"
+            )
+
     def merge_in(self, key: bytes, data: bytes, done: Done, arg: Any) -> None:
         """Merge the encoded record `data` into this replica; `done(arg, error)` when durable.
 
@@ -279,7 +302,7 @@ class Site:
 
         While the disk is full only tombstones are: they let go of data, and are short.
         """
-        if self.store.full and not is_tombstone(key, data):
+        if not self.has_room(key) and not is_tombstone(key, data):
             self.runtime.call_soon(done, arg, self._disk_full())
             return
         self.trees.replace(key, held, data)
@@ -303,6 +326,7 @@ class Site:
             return self.store.get(key) or b""
         except CorruptRecord:
             self.counters.corrupt_records += 1
+            self.doubts.begin(key)
             return b""
 
     def _decoded(self, key: bytes, held: bytes) -> Record:
@@ -311,6 +335,7 @@ class Site:
             return decode(key, held) if held else EMPTY
         except CorruptRecord:
             self.counters.corrupt_records += 1
+            self.doubts.begin(key)
             return EMPTY
 
     def node_names(self, nodes: list[int]) -> list[str]:

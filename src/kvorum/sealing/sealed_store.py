@@ -44,7 +44,6 @@ class SealedStore:
         "_former_lives",
         "_inner",
         "_last",
-        "_last",
         "_on_damaged",
         "_quarantine",
         "_rows",

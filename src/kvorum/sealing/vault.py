@@ -186,13 +186,18 @@ class Vault:
         return None
 
     def learned(self, lesson: Lesson, dictionary: bytes | None, now: float) -> None:
-        """What came of `lesson`. Waits for the disk."""
+        """What came of `lesson`. Waits for the disk.
+
+        Raises StorageError if the dictionary cannot be kept: then all stays as it was.
+        """
         namespace = lesson.namespace
-        if dictionary is not None:
-            self.dictionaries.add(namespace, dictionary)
-            self._learn_of(namespace)
-        has_one = self.dictionaries.current(namespace) is not None
-        self.seal.namespaces[namespace.encode()].drift.tried(now, has_one)
+        try:
+            if dictionary is not None:
+                self.dictionaries.add(namespace, dictionary)
+                self._learn_of(namespace)
+        finally:
+            has_one = self.dictionaries.current(namespace) is not None
+            self.seal.namespaces[namespace.encode()].drift.tried(now, has_one)
 
     def older_dictionaries(self) -> dict[str, tuple[int, ...]]:
         """Those that nothing is compressed with any more, by namespace."""

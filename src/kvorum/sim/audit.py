@@ -1,5 +1,6 @@
 """The audit: what is asked of the cluster once all faults have healed.
 
+    scrub     whatever is damaged is found
     settle    time for links to return and for owed writes to arrive
     sweep     where values expire: time for all of them to, and to be buried
     read      every key from all its owners
@@ -14,7 +15,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from kvorum.sim.checkers import Violation, nothing_unburied, replicas_equal
+from kvorum.sim.checkers import (
+    Violation,
+    nothing_damaged,
+    nothing_kept,
+    nothing_unburied,
+    replicas_equal,
+)
 from kvorum.sim.client import Basis, Client, Wish
 from kvorum.sim.history import History, Operation
 from kvorum.sim.parameters import Parameters, stream
@@ -30,6 +37,7 @@ class Audit:
     __slots__ = (
         "_client",
         "_fleeting",
+        "_history",
         "_keys",
         "_replicas",
         "_rng",
@@ -44,6 +52,7 @@ class Audit:
         self.final: dict[str, Operation] = {}
         self.violations: list[Violation] = []
         self._world = world
+        self._history = history
         self._client = Client(world, history)
         self._keys = keys
         self._replicas = parameters.replicas
@@ -51,9 +60,12 @@ class Audit:
         self._rng = stream(parameters.seed, "audit")
 
     def run(self) -> None:
+        self._world.scrub()
         self._world.scheduler.run_for(_SETTLE_S)
         self.final = {key: self._read(key) for key in self._keys}
         self._compare()
+        values = {key: self._world.values(key) for key in self._keys}
+        self.violations += nothing_kept(self._history, values)
         if self._fleeting:
             self._sweep()
         for key in self._keys:
@@ -84,6 +96,8 @@ class Audit:
 
     def _compare(self) -> None:
         self._world.scheduler.run_for(_REPAIR_S)
+        damaged = {key: self._world.damaged(key) for key in self._keys}
+        self.violations += nothing_damaged(damaged)
         self.violations += replicas_equal({key: self._world.stored(key) for key in self._keys})
 
     def _blame(self, message: str) -> None:

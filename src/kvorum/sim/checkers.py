@@ -10,6 +10,8 @@
                      quorum meets that of an acknowledged write shows what this one replaced
     nothing_outlived no answer shows a value that had expired by every clock
     nothing_unburied after the sweep no owner holds a version that has expired
+    nothing_kept     no node holds the value of a put that was said to have changed nothing
+    nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
     undisturbed      without faults everything succeeds and blind writers make no siblings
@@ -175,6 +177,31 @@ def nothing_unburied(expired: Mapping[str, Mapping[int, int]]) -> list[Violation
         for key, by_node in expired.items()
         for node, count in by_node.items()
         if count
+    ]
+
+
+def nothing_kept(
+    history: History, stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]
+) -> list[Violation]:
+    """`stored`: per key the values in each node's store."""
+    found = []
+    for key, operations in history.by_key():
+        refused = {op.value: op for op in operations if op.kind == "put" and op.outcome == "failed"}
+        found += [
+            f"n{node} holds the value of {refused[value]} ({refused[value].error})"
+            for node, values in stored[key].items()
+            for value in values
+            if value in refused
+        ]
+    return [Violation("nothing_kept", message) for message in found]
+
+
+def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[Violation]:
+    """`damaged`: per key the nodes whose record of it does not read."""
+    return [
+        Violation("nothing_damaged", f"n{node} holds a damaged record of {key}")
+        for key, nodes in damaged.items()
+        for node in nodes
     ]
 
 

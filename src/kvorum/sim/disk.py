@@ -8,6 +8,11 @@ written some of it back on its own.
     log    | synced: survives | syncing now | waiting |
                               '--- a random prefix survives ---'
 
+A record can be damaged where it is stored. Until something else is written there a read of it
+says so, a scan leaves it out, and the node is told once, as on a real disk
+(`sealing/sealed_store.py`, `sealing/quarantine.py`). A disk can be full: then it says so, and
+takes what it is given; the node has to hold back.
+
 Beside the log stands the node's identity, the same value and the same rule as on a real disk
 (`storage/identity.py`): after a crash the next life is a new actor.
 """
@@ -16,19 +21,32 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
 
-from kvorum.model.errors import StorageError
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done
+
+RECORD: Final = b"d"
+"""What the keys of records begin with; those of notes do not."""
 
 
 class Disk:
     """What outlives a node's process."""
 
-    __slots__ = ("content", "identity", "known", "lives", "sync_s_mean")
+    __slots__ = (
+        "content",
+        "damaged",
+        "full",
+        "identity",
+        "known",
+        "lives",
+        "quarantine",
+        "sync_s_mean",
+    )
 
     def __init__(
         self, identity: Identity, sync_s_mean: float, content: Mapping[bytes, bytes]
@@ -38,6 +56,11 @@ class Disk:
         self.sync_s_mean = sync_s_mean
         self.lives = 0
         self.content: dict[bytes, bytes] = dict(content)
+        self.damaged: set[bytes] = set()
+        """Keys of which `content` does not read any more."""
+        self.quarantine: set[bytes] = set()
+        """Those of them that have been found."""
+        self.full = False
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
 
@@ -53,15 +76,17 @@ class DiskStore:
     """The `Store` of one node life, on its disk."""
 
     __slots__ = (
+        "_damaged",
         "_disk",
         "_keys",
         "_log",
         "_memory",
+        "_misreads",
         "_rng",
         "_runtime",
         "_syncing",
         "failed",
-        "full",
+        "on_damaged",
         "pressed",
     )
 
@@ -73,13 +98,27 @@ class DiskStore:
         self._keys = sorted(self._memory)
         self._log: list[tuple[bytes, bytes | None, Done, Any]] = []
         self._syncing = False
+        # Of the keys damaged on the disk, those that nothing has been written to since.
+        self._damaged = set(disk.damaged)
+        self._misreads = 0
         self.failed: StorageError | None = None
-        self.full = False
         self.pressed = False
+        self.on_damaged: Callable[[bytes], object] = _ignore
+        """Told of each damaged key when it is found, within the `get` or `scan`."""
 
     # The Store port
 
+    @property
+    def full(self) -> bool:
+        return self._disk.full
+
     def get(self, key: bytes) -> bytes | None:
+        if self._damaged and key in self._damaged:
+            self._find(key)
+            raise CorruptRecord("wanted a sound record, got one that is damaged on the disk")
+        if self._misreads and key[:1] == RECORD:
+            self._misreads -= 1
+            raise StorageError("wanted to read a record, got an input/output error")
         return self._memory.get(key)
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
@@ -91,6 +130,7 @@ class DiskStore:
         if key not in self._memory:
             self._keys.insert(bisect_left(self._keys, key), key)
         self._memory[key] = value
+        self._release(key)
         self._append(key, value, done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
@@ -99,14 +139,62 @@ class DiskStore:
         if key in self._memory:
             del self._keys[bisect_left(self._keys, key)]
             del self._memory[key]
+            self._release(key)
         self._append(key, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         first = bisect_left(self._keys, start)
         last = bisect_left(self._keys, end, first)
-        return [(key, self._memory[key]) for key in self._keys[first : min(last, first + limit)]]
+        if not self._damaged:
+            last = min(last, first + limit)
+            return [(key, self._memory[key]) for key in self._keys[first:last]]
+        return list(islice(self._sound(first, last), limit))
+
+    def _sound(self, first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
+        for key in self._keys[first:last]:
+            if key in self._damaged:
+                self._find(key)
+            else:
+                yield key, self._memory[key]
+
+    def _find(self, key: bytes) -> None:
+        if key not in self._disk.quarantine:
+            self._disk.quarantine.add(key)
+            self.on_damaged(key)
+
+    def _release(self, key: bytes) -> None:
+        """What is damaged there, if anything, has been replaced."""
+        if self._damaged:
+            self._damaged.discard(key)
+            self._disk.quarantine.discard(key)
 
     # What may befall it
+
+    def damage(self, key: bytes) -> None:
+        """What is stored at `key` does not read any more."""
+        self._disk.damaged.add(key)
+        if all(key != logged for logged, _, _, _ in self._log):
+            self._damaged.add(key)
+
+    def misread(self) -> None:
+        """The next read of a record fails; the one after it does not."""
+        self._misreads += 1
+
+    def scrub(self) -> None:
+        """Find all that is damaged, as the scrubber does in time."""
+        for key in sorted(self._damaged):
+            self._find(key)
+
+    def heal(self) -> None:
+        """What is damaged stays so; what comes and goes, goes."""
+        self._misreads = 0
+
+    def held(self, key: bytes) -> bytes | None:
+        """For whoever looks inside: what is there that is sound."""
+        return None if key in self._damaged else self._memory.get(key)
+
+    def is_damaged(self, key: bytes) -> bool:
+        return key in self._damaged
 
     def fail(self) -> None:
         """From now on nothing becomes durable any more, and part of what was not is gone."""
@@ -118,6 +206,7 @@ class DiskStore:
         for key, value, _, _ in self._log:
             _change(self._memory, key, value)
         self._keys = sorted(self._memory)
+        self._damaged = self._disk.damaged.difference(key for key, _, _, _ in self._log)
 
     def crash(self) -> int:
         """Leave on disk what a crash leaves; returns how many writes were lost."""
@@ -161,7 +250,12 @@ class DiskStore:
         """Make the first `count` writes of the log durable."""
         for key, value, _, _ in self._log[:count]:
             _change(self._disk.content, key, value)
+            self._disk.damaged.discard(key)
         del self._log[:count]
+
+
+def _ignore(_key: bytes) -> None:
+    """A store that no node listens to."""
 
 
 def _change(content: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:

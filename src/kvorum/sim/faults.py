@@ -10,6 +10,13 @@
     pause       a process stands still, then goes on as if nothing had been
     clock       a wall clock jumps
     disk        a log sync fails; the node stops soon, as it must
+    full        the disks of one node, or of several, have no room for a while
+    damage      a record on the disk of one of its owners does not read any more
+    misread     one read of a record fails
+
+Damage takes what a replica holds, and what takes its place may be older. So in all of a run
+it befalls a key at fewer owners than a write has to be stored on: then one of those that
+acknowledged it was never struck. A wiped node counts as struck for every key.
 
 A wipe, of one node and once a run, gives a node that was killed an empty disk. More would
 be allowed to lose data, and so would a write that only one replica had to acknowledge.
@@ -26,7 +33,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from kvorum.sim.parameters import FAULT_KINDS, Parameters, stream
+from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Parameters, stream
 from kvorum.sim.world import World
 
 _NOTICED_S_MAX: Final = 0.2
@@ -36,13 +43,26 @@ _PAUSE_S_MAX: Final = 2.0
 
 
 class Faults:
-    __slots__ = ("_active", "_parameters", "_rng", "_strikes", "_world", "counts")
+    __slots__ = (
+        "_active",
+        "_disk_rng",
+        "_parameters",
+        "_rng",
+        "_strikes",
+        "_struck",
+        "_world",
+        "counts",
+    )
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        self.counts = {**dict.fromkeys(FAULT_KINDS, 0), "ambush": 0, "wipe": 0}
+        kinds = FAULT_KINDS + DISK_FAULT_KINDS
+        self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "faults")
+        self._disk_rng = stream(parameters.seed, "disk faults")
+        self._struck: dict[bytes, set[int]] = {}
+        """By storage key the nodes whose record of it was damaged."""
         self._active = False
         self._strikes: dict[str, Callable[[], bool]] = {
             "crash": self._crash,
@@ -55,6 +75,9 @@ class Faults:
             "pause": self._pause,
             "clock": self._clock,
             "disk": self._disk,
+            "full": self._full,
+            "damage": self._damage,
+            "misread": self._misread,
         }
 
     def start(self) -> None:
@@ -75,7 +98,8 @@ class Faults:
         self._world.heal()
 
     def _await(self, kind: str) -> None:
-        delay_s = self._rng.expovariate(self._parameters.fault_rates[kind])
+        rng = self._disk_rng if kind in DISK_FAULT_KINDS else self._rng
+        delay_s = rng.expovariate(self._parameters.fault_rates[kind])
         self._world.scheduler.after(delay_s, None, self._strike, kind)
 
     def _strike(self, kind: str) -> None:
@@ -152,6 +176,40 @@ class Faults:
         node = self._rng.randrange(self._parameters.nodes)
         self._world.set_clock(node, self._rng.randint(-_CLOCK_JUMP_MS_MAX, _CLOCK_JUMP_MS_MAX))
         return True
+
+    # Disks
+
+    def _full(self) -> bool:
+        rng, nodes = self._disk_rng, self._parameters.nodes
+        several = rng.choice((1, 1, 1, rng.randint(1, nodes)))
+        for node in rng.sample(range(nodes), several):
+            self._world.set_full(node, True)
+            duration_s = rng.expovariate(1 / self._parameters.recovery_s_mean)
+            self._world.scheduler.after(duration_s, None, self._world.set_full, node, False)
+        return True
+
+    def _damage(self) -> bool:
+        up = self._world.up()
+        if not up:
+            return False
+        node = self._disk_rng.choice(up)
+        records = [key for key in self._world.records(node) if self._may_damage(node, key)]
+        if not records:
+            return False
+        key = self._disk_rng.choice(records)
+        self._struck.setdefault(key, set()).add(node)
+        self._world.damage(node, key)
+        return True
+
+    def _may_damage(self, node: int, key: bytes) -> bool:
+        struck = self._struck.get(key, set())
+        return node in struck or len(struck) < self._parameters.copies_lost_max
+
+    def _misread(self) -> bool:
+        up = self._world.up()
+        if up:
+            self._world.misread(self._disk_rng.choice(up))
+        return bool(up)
 
     # Paths
 

@@ -46,6 +46,9 @@ FAULT_KINDS: Final = (
 )
 """Those that strike now and then; `Conditions` has those that befall single batches."""
 
+DISK_FAULT_KINDS: Final = ("full", "damage", "misread")
+"""These too, drawn and struck from streams of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:
@@ -100,6 +103,13 @@ class Parameters:
     """When a node loses its disk; 0 is never."""
 
     @property
+    def copies_lost_max(self) -> int:
+        """Of how many of a key's copies damage may take what they hold. A write is promised to be
+        there once `write` replicas have it, so one of those has to be left; a wipe takes one too.
+        """
+        return min(self.write, self.replicas) - 1 - bool(self.wipe_after_s)
+
+    @property
     def prompt(self) -> bool:
         """True if all that is sent arrives in order and soon, or its link breaks."""
         return self.conditions == self.conditions.calm() and "stall" not in self.fault_rates
@@ -137,10 +147,16 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     operation_s = pause_s_mean + 3 * conditions.latency_s_mean + sum(sync_s_mean) / size
     duration_s = operations / clients * operation_s
     wiping = stream(seed, "wipe")
+    disk_faults = dict.fromkeys(DISK_FAULT_KINDS, 0.0)
+    if stream(seed, "sick disks").random() < 0.5:
+        disk_faults = _strikes(stream(seed, "disk faults"), DISK_FAULT_KINDS)
     mix = replace(_mix(rng), fleeting=fleeting)
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
+    if min(write, replicas) - bool(wipe_after_s) < 2:
+        disk_faults["damage"] = 0.0
+    if not faultless and (wipe_after_s or disk_faults["damage"]):
         mix = replace(mix, choosy=0.0)
     return Parameters(
         seed=seed,
@@ -158,7 +174,9 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         sync_s_mean=sync_s_mean,
         clock_skew_ms=rng.choice((0, 10, 10_000)),
         conditions=conditions,
-        fault_rates={} if faultless else _fault_rates(rng, duration_s),
+        fault_rates={}
+        if faultless
+        else _rates(_strikes(rng, FAULT_KINDS) | disk_faults, duration_s),
         recovery_s_mean=duration_s * _spread(rng, 0.002, 0.2),
         down_max=rng.randint(1, size),
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
@@ -219,7 +237,10 @@ def _disks(rng: random.Random, nodes: int) -> tuple[float, ...]:
     return tuple(mean * _spread(rng, 1 / spread, spread) for _ in range(nodes))
 
 
-def _fault_rates(rng: random.Random, duration_s: float) -> dict[str, float]:
-    """Such that each kind strikes from once to fifty times while the clients work."""
-    strikes = {kind: _maybe(rng, 1.0, 50.0) for kind in FAULT_KINDS}
+def _strikes(rng: random.Random, kinds: tuple[str, ...]) -> dict[str, float]:
+    """How often each kind strikes while the clients work: not at all, or once to fifty times."""
+    return {kind: _maybe(rng, 1.0, 50.0) for kind in kinds}
+
+
+def _rates(strikes: Mapping[str, float], duration_s: float) -> dict[str, float]:
     return {kind: count / duration_s for kind, count in strikes.items() if count}

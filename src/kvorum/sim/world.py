@@ -10,6 +10,7 @@ its wall clock go on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -24,7 +25,7 @@ from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec
 from kvorum.replication.expiry import SKEW_MS
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
-from kvorum.sim.disk import Disk, DiskStore
+from kvorum.sim.disk import RECORD, Disk, DiskStore
 from kvorum.sim.links import Links
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
@@ -156,6 +157,7 @@ class World:
             upkeep=self._parameters.upkeep,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
+        store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
         self.lives[node] = Life(replicator, runtime, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
@@ -192,6 +194,31 @@ class World:
         self.trace.note(f"n{node} disk fails")
         self._life(node).store.fail()
 
+    def set_full(self, node: int, full: bool) -> None:
+        """The disk of `node` has no room for new data, or has again."""
+        self.trace.note(f"n{node} disk {'is full' if full else 'has room'}")
+        self.disks[node].full = full
+
+    def records(self, node: int) -> list[bytes]:
+        """The records on the disk of `node` that are damaged, or may be without having lost the
+        only one: all owners of the key, this node being one, hold some record of it.
+        """
+        keys = sorted(key for key in self.disks[node].content if key[:1] == RECORD)
+        return [key for key in keys if self._is_everywhere(key, node)]
+
+    def _is_everywhere(self, key: bytes, node: int) -> bool:
+        owners = self._owners(key)
+        return node in owners and all(key in self.disks[owner].content for owner in owners)
+
+    def damage(self, node: int, key: bytes) -> None:
+        """The record at the storage key `key` on the disk of `node` does not read any more."""
+        self.trace.note(f"n{node} damaged: token {key[1:9].hex()}")
+        self._life(node).store.damage(key)
+
+    def misread(self, node: int) -> None:
+        self.trace.note(f"n{node} will fail to read a record")
+        self._life(node).store.misread()
+
     def _end_life(self, node: int) -> Life | None:
         life = self.lives[node]
         if life is not None:
@@ -215,11 +242,19 @@ class World:
         self.network.heal()
         for node, disk in enumerate(self.disks):
             disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
+            disk.full = False
             life = self.lives[node]
+            if life is not None:
+                life.store.heal()
             if life is not None and life.store.failed is not None:
                 self.crash(node)
             if self.lives[node] is None:
                 self.start(node)
+
+    def scrub(self) -> None:
+        for life in self.lives:
+            if life is not None:
+                life.store.scrub()
 
     def when_down(self, listener: Callable[[int], object]) -> None:
         """Have `listener(node)` called whenever a node goes down."""
@@ -277,8 +312,24 @@ class World:
         """
         storage_key, owners = self._place(key)
         lives = ((node, self.lives[node]) for node in owners)
-        held = {node: life.store.get(storage_key) for node, life in lives if life is not None}
+        held = {node: life.store.held(storage_key) for node, life in lives if life is not None}
         return {node: data and _lasting(storage_key, data) for node, data in held.items()}
+
+    def damaged(self, key: str) -> list[int]:
+        """The nodes that are up and hold a damaged record of `key`."""
+        storage_key, _ = self._place(key)
+        lives = enumerate(self.lives)
+        return [node for node, life in lives if life and life.store.is_damaged(storage_key)]
+
+    def values(self, key: str) -> dict[int, tuple[bytes, ...]]:
+        """The values of `key` in the stores of all nodes that are up."""
+        storage_key, _ = self._place(key)
+        found = {}
+        for node, life in enumerate(self.lives):
+            data = None if life is None else life.store.held(storage_key)
+            if data is not None:
+                found[node] = tuple(v.value for v in decode(storage_key, data).versions)
+        return found
 
     def expired(self, key: str) -> dict[int, int]:
         """How many versions of `key` each owner that is up should have buried by now."""
@@ -286,7 +337,7 @@ class World:
         found = {}
         for node in owners:
             life = self.lives[node]
-            data = None if life is None else life.store.get(storage_key)
+            data = None if life is None else life.store.held(storage_key)
             if life is not None and data is not None:
                 record = decode(storage_key, data)
                 left = bury(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
@@ -316,9 +367,13 @@ class World:
     def _place(self, key: str) -> tuple[bytes, tuple[int, ...]]:
         data = encode_key(key)
         token = TOKEN_HASHES[self.topology.token_hash](data, self.topology.token_seed)
-        partition = self._placement.partition(token)
-        owners = self._placement.owners(partition, self._parameters.replicas)
-        return storage_key(token, DEFAULT_NAMESPACE, data), owners
+        key_there = storage_key(token, DEFAULT_NAMESPACE, data)
+        return key_there, self._owners(key_there)
+
+    def _owners(self, key: bytes) -> tuple[int, ...]:
+        """Of the storage key `key`."""
+        partition = self._placement.partition(key[1:9])
+        return self._placement.owners(partition, self._parameters.replicas)
 
 
 def _lasting(key: bytes, data: bytes) -> bytes | None:

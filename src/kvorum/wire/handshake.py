@@ -18,7 +18,7 @@ import msgspec
 
 from kvorum.model.errors import ProtocolError
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 ID_HEX_DIGITS: Final = 32
 ACTOR_HEX_DIGITS: Final = 11
 """The part of a node's id, 44 bits, that its actors are made of; unique within a cluster."""

@@ -1,0 +1,19 @@
+"""The options of commands that store what they read: for long, and in the face of failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+give_up_after_option: Final[Callable[[_Command], _Command]] = click.option(
+    "--give-up-after",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to go on without any success.",
+)

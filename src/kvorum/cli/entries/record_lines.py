@@ -1,0 +1,99 @@
+"""Files of records with their versions: JSON Lines, the first of which says what they are.
+
+    {"kvorum": "records", "format": 1}
+    {"key": "U+1F600", "record": "<base64>"}
+
+A record is portable (`model/portable_record.py`): bound to its key by a check, so a line that
+was damaged is told from a sound one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Final, Literal
+
+import msgspec
+
+from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Place, Reject
+from kvorum.cli.entries.record_store import Placed
+from kvorum.client.record_requests import PortableRecord
+from kvorum.model.errors import ConfigError, RequestError
+from kvorum.model.portable_record import from_portable
+
+FORMAT: Final = 1
+RECORD_LINE_BYTES_MAX: Final = 4 * LINE_BYTES_MAX
+"""A record is at most 8 MB, and a third more in base64."""
+
+
+class _Header(msgspec.Struct):
+    kvorum: Literal["records"]
+    format: int
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    record: bytes
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(_Line).decode
+
+HEADER: Final = _encode(_Header("records", FORMAT)) + b"\n"
+_START: Final = HEADER.partition(b",")[0]
+
+
+def begins(start: bytes) -> bool:
+    """True if a file that starts so is one of these."""
+    return start.startswith(_START)
+
+
+def line(record: PortableRecord) -> bytes:
+    return _encode(_Line(record.key, record.record)) + b"\n"
+
+
+def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Placed | Reject]:
+    """The records of `stream`, which is at its start, that end behind `after`.
+
+    The mark of each is the Place behind it. Raises ConfigError if it is no such file.
+    """
+    end = _read_header(stream)
+    number = 1
+    while data := stream.readline(RECORD_LINE_BYTES_MAX + 1):
+        number += 1
+        end += len(data)
+        if len(data) > RECORD_LINE_BYTES_MAX:
+            raise ConfigError(
+                f"wanted lines of at most {RECORD_LINE_BYTES_MAX} bytes, got a longer one, line "
+                f"{number}; check that the file is whole"
+            )
+        if end > after.offset:
+            yield _record(data, namespace, Place(end, number))
+
+
+def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject:
+    try:
+        found = _decode(data)
+        from_portable(found.key, found.record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Reject(place.line, place.offset, f"wanted a key and its record, got {error}")
+    except RequestError as error:
+        return Reject(place.line, place.offset, error.message)
+    return Placed(place, PortableRecord(found.key, found.record, namespace))
+
+
+def _read_header(stream: IO[bytes]) -> int:
+    """How long it is. Raises ConfigError."""
+    data = stream.readline(1024)
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "wanted a file that 'kvorum export --versions' wrote, got another; leave out "
+            "--keep-versions, or name the right file"
+        ) from error
+    if header.format > FORMAT:
+        raise ConfigError(
+            f"wanted records of format {FORMAT} at most, got format {header.format}; use the "
+            "later kvorum that wrote them"
+        )
+    return len(data)

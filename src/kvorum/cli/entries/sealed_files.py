@@ -1,0 +1,65 @@
+"""The key of a sealed export: from the source that `--key` names, never from the command line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from kvorum.cli.key_sources import source_option
+from kvorum.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kvorum.sealing.master_key import MasterKey
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+key_option: Final[Callable[[_Command], _Command]] = source_option(
+    "--key", what="The key of an encrypted export, 32 bytes as 64 hex digits or base64"
+)
+
+
+@contextmanager
+def sealed(out: IO[bytes], key: str) -> Iterator[IO[bytes]]:
+    """What is written goes to `out` under the key from the source `key`."""
+    from kvorum.backup.sealed_stream import sealed_writer
+
+    with sealed_writer(out, _load(key)) as writer:
+        yield writer
+
+
+def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
+    """`source`, or if it is sealed, its text. Raises ConfigError, and closes `source`, if there is
+    no key, or not the right one, or nothing to use it for.
+    """
+    try:
+        return _unsealed(source, key)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
+    from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader
+
+    peekable = _buffered(source)
+    if not is_sealed(peekable.peek(len(MAGIC))):
+        if key is not None:
+            raise ConfigError("wanted an encrypted export for --key, got an open one")
+        return peekable
+    if key is None:
+        raise ConfigError("wanted the key of an encrypted export, got none; name its source: --key")
+    return _buffered(sealed_reader(peekable, _load(key)))
+
+
+def _buffered(source: IO[bytes]) -> io.BufferedReader:
+    if isinstance(source, io.BufferedReader):
+        return source
+    return io.BufferedReader(cast("io.RawIOBase", source))
+
+
+def _load(key: str) -> MasterKey:
+    from kvorum.sealing.master_key import parse_source
+
+    return parse_source(key).load()

@@ -1,0 +1,279 @@
+"""`kvorum set`, `touch`, `get` and `delete`: one key at a time."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.moments import to_the_millisecond
+from kvorum.cli.output import output_option, print_json, print_table, printable
+from kvorum.model.topology import TTL_S_MAX
+
+if TYPE_CHECKING:
+    from kvorum.client.entry import ClockEntry, Entry, Sibling
+    from kvorum.client.url import Target
+
+_REPLICAS: Final = click.IntRange(min=1)
+_SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
+
+
+@click.command("set")
+@click.argument("key")
+@click.argument("value", required=False)
+@click.option("--file", type=click.File("rb"), help="Take the value from a file; '-' is stdin.")
+@click.option("--json", "kind", flag_value="json", help="The value must be JSON.")
+@click.option("--string", "kind", flag_value="string", help="The value is a string.")
+@click.option("--bytes", "kind", flag_value="bytes", help="The value is bytes, not JSON.")
+@click.option("--version", metavar="V", help="Replace what that version covers, and no more.")
+@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
+@click.option("--if-absent", is_flag=True, help="Only if the key has no value.")
+@click.option(
+    "--ttl",
+    type=_SECONDS,
+    metavar="SECONDS",
+    help="How long it lives; 0 is for ever.  [default: as the namespace says]",
+)
+@click.option("-w", type=_REPLICAS, help="Replicas that must have it.")
+@asks_namespace
+@output_option
+def set_value(
+    target: Target,
+    key: str,
+    value: str | None,
+    file: IO[bytes] | None,
+    kind: str | None,
+    version: str | None,
+    if_version: str | None,
+    if_absent: bool,
+    ttl: int | None,
+    w: int | None,
+    output: str,
+) -> None:
+    """Store VALUE under KEY.
+
+    VALUE is JSON if it reads as JSON, else a string.
+
+    \b
+    kvorum set answer 42                         a number
+    kvorum set answer --string 42                a string
+    kvorum set user:7 '{"name": "Ada"}'          an object
+    kvorum set logo --file logo.png --bytes      bytes
+    kvorum set note --file - < note.txt          from stdin
+    kvorum set user:7 '{}' --if-version VERSION  only if nobody else was faster
+    kvorum set session:7 '{}' --ttl 3600         gone in an hour
+    kvorum set depth -- -5                       what begins with '-' goes behind '--'
+
+    A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
+    that has siblings resolves them.
+    """
+    stored = _value(_one_source(value, file), kind)
+    with open_client(target) as client:
+        entry = client.set(
+            key,
+            stored,
+            version=version,
+            if_version=if_version,
+            if_absent=if_absent,
+            ttl=ttl,
+            w=w,
+        )
+    if output == "json":
+        print_json({"key": key, "created": entry.created, **_shape(entry)})
+    else:
+        click.echo(f"{'created' if entry.created else 'updated'} {printable(key)}")
+        _warn_of_siblings(entry)
+
+
+@click.command()
+@click.argument("key")
+@click.argument("ttl", type=_SECONDS)
+@click.option("--version", metavar="V", help="Touch what that version covers, and no more.")
+@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
+@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@asks_namespace
+@output_option
+def touch(
+    target: Target,
+    key: str,
+    ttl: int,
+    version: str | None,
+    if_version: str | None,
+    w: int | None,
+    output: str,
+) -> None:
+    """Let KEY live for TTL seconds from now, whatever it holds; 0 is for ever.
+
+    \b
+    kvorum touch session:7 3600
+    kvorum touch session:7 0
+    """
+    with open_client(target) as client:
+        expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
+    if output == "json":
+        print_json({"key": key, "expires_at": expires_at})
+    elif expires_at is None:
+        click.echo(f"{printable(key)} does not expire")
+    else:
+        click.echo(f"{printable(key)} expires {to_the_millisecond(expires_at)}")
+
+
+@click.command()
+@click.argument("key")
+@click.option("-r", type=_REPLICAS, help="Replicas that must answer.")
+@click.option("--all", "everything", is_flag=True, help="Show version, clock and siblings too.")
+@asks_namespace
+@output_option
+def get(target: Target, key: str, r: int | None, everything: bool, output: str) -> None:
+    """Print the value of KEY.
+
+    A string is printed as it is, bytes too; anything else as JSON.
+
+    \b
+    kvorum get answer
+    kvorum get logo > logo.png
+    kvorum get user:7 --all             its version, clock and siblings
+    kvorum get user:7 -o json           the same for programs
+    """
+    with open_client(target) as client:
+        entry = client.get_entry(key, r=r)
+    if output == "json":
+        print_json(_with_value(entry))
+    elif everything:
+        _print_everything(entry)
+    else:
+        _print_value(entry)
+        _warn_of_siblings(entry)
+
+
+@click.command()
+@click.argument("key")
+@click.option("--version", metavar="V", help="Delete what that version covers, and no more.")
+@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
+@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@asks_namespace
+@output_option
+def delete(
+    target: Target,
+    key: str,
+    version: str | None,
+    if_version: str | None,
+    w: int | None,
+    output: str,
+) -> None:
+    """Delete KEY.
+
+    \b
+    kvorum delete user:7
+    kvorum delete user:7 -o json        prints what was deleted
+    """
+    with open_client(target) as client:
+        entry = client.delete(key, version=version, if_version=if_version, w=w)
+    if output == "json":
+        print_json(_with_value(entry))
+    else:
+        click.echo(f"deleted {printable(key)}")
+
+
+def _one_source(value: str | None, file: IO[bytes] | None) -> bytes:
+    if (value is None) == (file is None):
+        raise click.UsageError("wanted a VALUE or --file", click.get_current_context())
+    if file is not None:
+        return file.read()
+    assert value is not None
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError(
+            "wanted a VALUE of UTF-8; give other bytes by --file", click.get_current_context()
+        ) from error
+
+
+def _value(data: bytes, kind: str | None) -> Any:
+    """What to store for `data`; JSON stays the text it is."""
+    import msgspec
+
+    if kind == "bytes":
+        return data
+    try:
+        text = data.decode()
+        if kind != "string":
+            return msgspec.json.decode(data, type=msgspec.Raw)
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            "wanted a value of UTF-8 text; --bytes stores it as bytes",
+            click.get_current_context(),
+        ) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        if kind == "json":
+            raise click.UsageError(
+                f"wanted a value of JSON, got {text[:40]!r}: {error}", click.get_current_context()
+            ) from error
+    return text
+
+
+def _print_value(entry: Entry) -> None:
+    value = entry.value if entry.binary or entry.json.startswith(b'"') else entry.json.decode()
+    if isinstance(value, bytes):
+        if sys.stdout.isatty():
+            raise click.UsageError(
+                f"the value is {len(value)} bytes, not text; send them to a file or use -o json",
+                click.get_current_context(),
+            )
+        click.echo(value, nl=False)
+    else:
+        # As bytes, because click takes escape sequences out of text for a pipe.
+        click.echo(printable(value).encode(errors="backslashreplace"))
+
+
+def _print_everything(entry: Entry) -> None:
+    click.echo(f"key      {printable(entry.key)}")
+    click.echo(f"version  {entry.version}")
+    click.echo(f"hash     {entry.hash}")
+    if entry.expires_at is not None:
+        click.echo(f"expires  {to_the_millisecond(entry.expires_at)}")
+    print_table("clock", ("node", "#counter", "written"), _clock_rows(entry.clock))
+    shown: tuple[Entry | Sibling, ...] = entry.siblings or (entry,)
+    print_table(
+        f"{len(shown)} siblings" if entry.siblings else "value",
+        ("value", "hash", "expires"),
+        [(one.json.decode(), one.hash, to_the_millisecond(one.expires_at)) for one in shown],
+    )
+
+
+def _clock_rows(clock: tuple[ClockEntry, ...]) -> list[tuple[str, int, str]]:
+    return [(one.node, one.counter, to_the_millisecond(one.timestamp)) for one in clock]
+
+
+def _warn_of_siblings(entry: Entry) -> None:
+    if entry.siblings:
+        click.echo(
+            f"note: {len(entry.siblings)} concurrent values; see 'kvorum get --all', "
+            "resolve with 'kvorum set --version'",
+            err=True,
+        )
+
+
+def _with_value(entry: Entry) -> dict[str, Any]:
+    return {"key": entry.key, **_shape_of_value(entry), **_shape(entry)}
+
+
+def _shape(entry: Entry) -> dict[str, Any]:
+    shape: dict[str, Any] = {"version": entry.version, **_facts(entry)}
+    if entry.siblings:
+        shape["siblings"] = [{**_shape_of_value(one), **_facts(one)} for one in entry.siblings]
+    return shape
+
+
+def _facts(one: Entry | Sibling) -> dict[str, Any]:
+    facts: dict[str, Any] = {"clock": one.clock, "hash": one.hash}
+    return facts if one.expires_at is None else {**facts, "expires_at": one.expires_at}
+
+
+def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
+    import msgspec
+
+    shape: dict[str, Any] = {"value": msgspec.Raw(one.json)}
+    return {**shape, "encoding": "base64"} if one.binary else shape

@@ -1,0 +1,100 @@
+"""`kvorum ring` and `locate`: which nodes have which data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
+from kvorum.cli.output import output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from kvorum.cli.inspection.documents import Location, Ring
+    from kvorum.client.url import Target
+
+
+@click.command()
+@asks_cluster
+@output_option
+def ring(target: Target, output: str) -> None:
+    """Show how the partitions are shared among the nodes.
+
+    A node leads the partitions it is the first replica of. Its fair share is what its weight
+    entitles it to; the balance is the fullest node's share over its fair one.
+
+    \b
+    kvorum ring
+    kvorum ring -o json
+    """
+    with open_client(target) as client:
+        document = client.ring()
+    if output == "json":
+        print_json(document)
+    else:
+        from kvorum.cli.inspection.documents import Ring, read
+
+        _print_ring(read(document, Ring))
+
+
+@click.command()
+@click.argument("key")
+@asks_namespace
+@output_option
+def locate(target: Target, key: str, output: str) -> None:
+    """Show which nodes hold KEY, in the order of preference, and what each of them has.
+
+    \b
+    current      it has all that any reachable replica has
+    stale        it has missed writes
+    absent       it has nothing, not even a deletion
+    unreachable  it did not answer
+
+    \b
+    kvorum locate user:7
+    """
+    with open_client(target) as client:
+        document = client.locate(key)
+    if output == "json":
+        print_json(document)
+    else:
+        from kvorum.cli.inspection.documents import Location, read
+
+        _print_location(read(document, Location))
+
+
+def _print_ring(ring: Ring) -> None:
+    print_table(
+        f"{ring.partitions} partitions, balance {ring.balance:.3f}",
+        ("node", "#weight", "#tokens", "#leads", "#follows", "#share", "#fair share"),
+        [
+            (
+                node.name,
+                f"{node.weight:g}",
+                node.tokens,
+                node.primary,
+                node.replica,
+                f"{node.share:.1%}",
+                f"{node.fair_share:.1%}",
+            )
+            for node in ring.nodes
+        ],
+    )
+
+
+def _print_location(location: Location) -> None:
+    print_table(
+        f"{location.key} in {location.namespace}: token {location.token}, "
+        f"partition {location.partition}",
+        ("#", "node", "reachable", "state", "clock"),
+        [
+            (
+                place,
+                replica.node,
+                "yes" if replica.up else "no",
+                replica.state,
+                ", ".join(f"{node}:{counter}" for node, counter, _ in replica.clock or ()),
+            )
+            for place, replica in enumerate(location.replicas, 1)
+        ],
+    )

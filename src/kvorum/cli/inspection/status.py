@@ -1,0 +1,137 @@
+"""`kvorum status`: the nodes and namespaces of a cluster, and how the answering server fares."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from kvorum.cli.connection import asks_cluster, open_client
+from kvorum.cli.moments import to_the_second
+from kvorum.cli.output import output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from kvorum.cli.inspection.documents import Status, StatusCache, StatusNode, StatusRounds
+    from kvorum.client.url import Target
+
+
+@click.command()
+@asks_cluster
+@output_option
+def status(target: Target, output: str) -> None:
+    """Show the nodes and namespaces of a cluster, as the server that answers sees them.
+
+    State, since when, and phi (how surprising the node's silence is) are that server's view;
+    "disagree" names the nodes that last told it another. Hints are writes a node has missed,
+    kept for it by the server that answers.
+
+    \b
+    kvorum status
+    kvorum status --server 127.0.0.1:7401 -o json
+    """
+    with open_client(target) as client:
+        document = client.status()
+    if output == "json":
+        print_json(document)
+    else:
+        from kvorum.cli.inspection.documents import Status, read
+
+        _print_status(read(document, Status))
+
+
+def _print_status(status: Status) -> None:
+    print_table(
+        f"cluster {status.cluster}, epoch {status.epoch}, seen by {status.node} "
+        f"(kvorum {status.version}, up {timedelta(seconds=int(status.uptime_s))})",
+        (
+            "node",
+            "state",
+            "since",
+            "#phi",
+            "disagree",
+            "http",
+            "peer",
+            "dc",
+            "rack",
+            "host",
+            "#weight",
+            "#hints",
+            "#oldest",
+            "#hints/s",
+        ),
+        [
+            (
+                node.name,
+                _state(node, status),
+                to_the_second(node.since_ms),
+                f"{node.phi:.1f}",
+                ", ".join(node.dissenters),
+                node.http,
+                node.peer,
+                node.dc,
+                node.rack,
+                node.host,
+                f"{node.weight:g}",
+                node.hints_owed,
+                f"{node.hints.oldest_s:.0f} s" if node.hints and node.hints.pending else "",
+                f"{node.hints.per_second:.0f}" if node.hints and node.hints.pending else "",
+            )
+            for node in status.nodes
+        ],
+    )
+    print_table(
+        "namespaces",
+        ("namespace", "#replicas", "#read", "#write", "quorum", "durability"),
+        [
+            (name, space.replicas, space.read, space.write, space.quorum, space.durability)
+            for name, space in status.namespaces.items()
+        ],
+    )
+    if status.caches:
+        _print_caches(status.caches)
+    if status.storage is not None:
+        from kvorum.cli.inspection.storage_table import print_storage
+
+        print_storage(status.storage)
+    if status.anti_entropy is not None:
+        _print_rounds(status.anti_entropy)
+
+
+def _state(node: StatusNode, status: Status) -> str:
+    """As the answering server sees it. A node may live and yet have no link to that server."""
+    if node.name == status.node:
+        return "recovering" if status.recovering else "up"
+    if node.state == "up" and not node.up:
+        return "down" if node.linked else "no link"
+    return node.state
+
+
+def _print_caches(caches: dict[str, StatusCache]) -> None:
+    from kvorum.model.sizes import format_size
+
+    print_table(
+        "in memory",
+        ("namespace", "#entries", "#size", "#hits", "#evicted"),
+        [
+            (
+                name,
+                cache.entries,
+                format_size(cache.bytes),
+                "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
+                cache.evicted,
+            )
+            for name, cache in caches.items()
+        ],
+    )
+
+
+def _print_rounds(rounds: StatusRounds) -> None:
+    oldest = "not yet"
+    if rounds.oldest_round_ms is not None:
+        oldest = to_the_second(rounds.oldest_round_ms)
+    print_table(
+        "replicas compared",
+        ("#partitions", "#compared", "all compared since", "#records repaired"),
+        [(rounds.partitions, rounds.compared, oldest, rounds.repaired)],
+    )

@@ -1,0 +1,59 @@
+"""The part of `kvorum status` about what the answering server stores, and how sound it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from kvorum.cli.inspection.documents import Storage, StorageScrub
+from kvorum.cli.moments import to_the_second
+from kvorum.cli.output import print_table
+
+_PARTITIONS_LISTED: Final = 8
+
+
+def print_storage(storage: Storage) -> None:
+    from kvorum.model.sizes import format_size
+
+    print_table(
+        "stored",
+        ("namespace", "#logical", "#stored", "#share", "counted"),
+        [
+            (
+                name,
+                format_size(volume.logical_bytes),
+                format_size(volume.stored_bytes),
+                f"{volume.stored_bytes / volume.logical_bytes:.2f}" if volume.logical_bytes else "",
+                volume.counted,
+            )
+            for name, volume in storage.volumes.items()
+        ],
+    )
+    print_table(
+        "soundness",
+        ("#damaged records", "in partitions", "damaged files", "looked through"),
+        [
+            (
+                storage.quarantine.damaged + storage.quarantine.more,
+                _partitions(list(storage.quarantine.partitions)),
+                ", ".join(storage.damaged_files),
+                _progress(storage.scrub),
+            )
+        ],
+    )
+    if storage.damaged_files:
+        print_table("to have a whole store again: kvorum rebuild, on the stopped node", (), [])
+
+
+def _partitions(partitions: list[str]) -> str:
+    shown = ", ".join(partitions[:_PARTITIONS_LISTED])
+    return f"{shown} ..." if len(partitions) > _PARTITIONS_LISTED else shown
+
+
+def _progress(scrub: StorageScrub) -> str:
+    if scrub.running:
+        left = "" if scrub.eta_s is None else f", {timedelta(seconds=int(scrub.eta_s))} left"
+        return f"{scrub.fraction:.1%}{left}"
+    if scrub.whole is None:
+        return "not yet"
+    return to_the_second(scrub.whole.ended_ms)

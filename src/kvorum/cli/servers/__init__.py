@@ -1,0 +1,1 @@
+"""Running nodes: one in the foreground, or a local cluster of several."""

@@ -1,0 +1,205 @@
+"""`kvorum serve`: one node, alone or as a member of a cluster.
+
+It prints one line to stdout when it takes requests; everything else is log, on stderr.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kvorum.cli.key_sources import master_key_option, master_key_source
+from kvorum.cli.servers.logs import FORMATS, LEVELS
+from kvorum.cli.servers.memory import memory_option
+
+if TYPE_CHECKING:
+    from kvorum.model.errors import KvorumError
+    from kvorum.model.topology import NodeSpec, Topology
+    from kvorum.node import Node
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 7400
+
+_STOPPED_AT_ONCE: Final = 130
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the node keeps its data; made if it is missing.",
+)
+@click.option("--host", metavar="ADDRESS", help=f"To listen on.  [default: {DEFAULT_HOST}]")
+@click.option("--port", type=click.IntRange(1, 65535), help=f"[default: {DEFAULT_PORT}]")
+@click.option(
+    "--cluster",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A topology file; the node's addresses come from there.",
+)
+@click.option("--node", metavar="NAME", help="Which node of the topology file this is.")
+@master_key_option
+@memory_option
+@click.option("--insecure", is_flag=True, help="Let others than this machine connect.")
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Of what it tells on stderr: for people or for programs.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    help="The least that is told.",
+)
+@click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
+def serve(
+    data_dir: Path,
+    host: str | None,
+    port: int | None,
+    cluster: Path | None,
+    node: str | None,
+    master_key: str | None,
+    memory: str,
+    insecure: bool,
+    log_format: str,
+    log_level: str,
+    stop_on_stdin_close: bool,
+) -> None:
+    """Run one node: alone, or the member --node of the cluster in --cluster.
+
+    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.
+
+    \b
+    kvorum serve --data-dir data
+    kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
+    """
+    from kvorum.cli.servers.logs import configure_logging
+    from kvorum.model.sizes import parse_size
+    from kvorum.node import Node
+    from kvorum.runtime.faults import tell_faults
+    from kvorum.runtime.loop import run
+    from kvorum.sealing.core_dumps import forbid_core_dumps
+
+    if cluster is None:
+        _check_unset("--node", node, "only says which node of a --cluster file this is")
+        topology, name = _alone(host or DEFAULT_HOST, port or DEFAULT_PORT), "n1"
+    else:
+        _check_unset("--host", host, "comes from the --cluster file")
+        _check_unset("--port", port, "comes from the --cluster file")
+        topology, name = _member(cluster, node)
+    spec = topology.nodes[topology.index(name)]
+    if not insecure:
+        check_loopback(spec)
+    configure_logging(log_format, log_level)
+    tell_faults()
+    forbid_core_dumps()
+    source = master_key_source(data_dir, master_key)
+    server = Node(topology, name, data_dir, source, parse_size(memory))
+    failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close))
+    if failure is not None:
+        raise failure
+
+
+def _check_unset(option: str, value: object, reason: str) -> None:
+    if value is not None:
+        raise click.UsageError(f"{option} {reason}; leave it out")
+
+
+def _alone(host: str, port: int) -> Topology:
+    from kvorum.model.topology import Topology
+
+    return Topology.single(http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _member(cluster: Path, node: str | None) -> tuple[Topology, str]:
+    from kvorum.cli.servers.topology_file import load_topology
+
+    topology = load_topology(cluster)
+    if node is None:
+        names = ", ".join(spec.name for spec in topology.nodes)
+        raise click.UsageError(f"wanted --node with --cluster; it is one of {names}")
+    topology.index(node)
+    return topology, node
+
+
+def check_loopback(spec: NodeSpec) -> None:
+    """Raises ConfigError if others than this machine could connect to the node."""
+    from kvorum.model.address import parse_address
+    from kvorum.model.errors import ConfigError
+
+    for text in filter(None, (spec.http, spec.peer)):
+        if not _is_loopback(parse_address(text).host):
+            raise ConfigError(
+                f"wanted a loopback address such as 127.0.0.1 for {spec.name}, got {text}: there "
+                "is no authentication and no TLS yet, so whoever reaches it can read and write "
+                "everything; use a loopback address, or add --insecure if the network is trusted"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _ready_line(spec: NodeSpec, data_dir: Path) -> str:
+    peers = f", peers {spec.peer}" if spec.peer else ""
+    return f"{spec.name} ready: http://{spec.http}{peers}, data {data_dir}"
+
+
+async def _run(node: Node, ready_line: str, stop_on_stdin_close: bool) -> KvorumError | None:
+    """Why the node had to stop, or None if it was asked to."""
+    from kvorum.cli.signals import stop_signals, unless
+
+    with stop_signals(again=_stop_at_once) as stop:
+        if stop_on_stdin_close:
+            await _on_stdin_close(stop.set)
+        return await unless(stop, _live(node, ready_line))
+
+
+async def _live(node: Node, ready_line: str) -> KvorumError:
+    await node.start()
+    _settle_collector()
+    try:
+        click.echo(ready_line)
+        return await node.failed()
+    finally:
+        await node.stop()
+
+
+def _settle_collector() -> None:
+    """What lives now lives as long as the process, and requests leave next to no cycles behind:
+    the collector need not look through either as often as it does by default."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _stop_at_once() -> None:
+    # Without any clean-up: the next start treats it as a crash.
+    os._exit(_STOPPED_AT_ONCE)
+
+
+async def _on_stdin_close(callback: Callable[[], object]) -> None:
+    """Tie this process's life to that of whoever holds the other end of its stdin."""
+
+    class Tie(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            callback()
+
+    await asyncio.get_running_loop().connect_read_pipe(Tie, sys.stdin)

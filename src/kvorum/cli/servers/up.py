@@ -1,0 +1,188 @@
+"""`kvorum up`: a cluster on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kvorum.cli.key_sources import master_key_option
+from kvorum.cli.output import output_option
+from kvorum.cli.servers.logs import LEVELS
+from kvorum.cli.servers.memory import memory_option
+
+if TYPE_CHECKING:
+    from kvorum.cli.servers.up_view import View
+    from kvorum.local.cluster import LocalCluster
+    from kvorum.local.layout import Layout
+    from kvorum.model.topology import NamespaceSettings, Topology
+
+# Spelled out here, so that `kvorum --help` need not load what knows them.
+DEFAULT_NODES: Final = 3
+DEFAULT_PORT: Final = 7400
+NODES_MAX: Final = 100
+PORT_LAST: Final = 65335
+
+_COUNT: Final = click.IntRange(1, NODES_MAX)
+
+
+@click.command()
+@click.option("-n", "--nodes", type=_COUNT, help=f"How many nodes.  [default: {DEFAULT_NODES}]")
+@click.option(
+    "--data-dir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where all nodes keep their data; made if it is missing.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, PORT_LAST),
+    help=f"Of the first node; the next ones follow.  [default: {DEFAULT_PORT}]",
+)
+@click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
+@click.option("--read", type=_COUNT, help="Replicas that answer a read.  [default: a majority]")
+@click.option(
+    "--write", type=_COUNT, help="Replicas that acknowledge a write.  [default: a majority]"
+)
+@master_key_option
+@memory_option
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="error",
+    show_default=True,
+    help="Of the nodes.",
+)
+@output_option
+def up(
+    data_dir: Path,
+    master_key: str | None,
+    memory: str,
+    log_level: str,
+    output: str,
+    **asked: int | None,
+) -> None:
+    """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
+
+    Node i answers at port+i, from 0. The first start files all settings in the data
+    directory; later ones need no more than --data-dir, and --master-key if it was given.
+
+    \b
+    kvorum up -n 3 --data-dir data --port 7400
+    kvorum up --data-dir data
+    """
+    from kvorum.local.cluster import LocalCluster
+    from kvorum.local.layout import Layout
+    from kvorum.runtime.loop import run
+
+    options = [*_node_options(memory, master_key), "--log-level", log_level]
+    layout = Layout(data_dir)
+    given = {name: value for name, value in asked.items() if value is not None}
+    topology = _filed(layout, given) if layout.exists else _created(layout, given)
+    view = _view(output, topology)
+    try:
+        run(_run(LocalCluster(layout, topology, view.hear, options), view))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _node_options(memory: str, master_key: str | None) -> list[str]:
+    """For every node, once it is known that they make sense. Raises ConfigError."""
+    from kvorum.model.sizes import parse_size
+    from kvorum.sealing.master_key import parse_source
+
+    parse_size(memory)
+    if master_key is None:
+        return ["--memory", memory]
+    parse_source(master_key)
+    return ["--memory", memory, "--master-key", master_key]
+
+
+def _created(layout: Layout, asked: dict[str, int]) -> Topology:
+    """A new cluster, filed once it is known that it can start."""
+    from kvorum.local.ports import check_ports, local_topology
+
+    layout.check_creatable()
+    nodes = asked.get("nodes", DEFAULT_NODES)
+    topology = local_topology(nodes, asked.get("port", DEFAULT_PORT), _settings(nodes, asked))
+    check_ports(topology)
+    return layout.create(topology)
+
+
+def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
+    from kvorum.model.topology import DEFAULT_REPLICAS, NamespaceSettings
+
+    usual = NamespaceSettings.majority(asked.get("replicas", min(DEFAULT_REPLICAS, nodes)))
+    return NamespaceSettings(
+        replicas=usual.replicas,
+        read=asked.get("read", usual.read),
+        write=asked.get("write", usual.write),
+    )
+
+
+def _filed(layout: Layout, asked: dict[str, int]) -> Topology:
+    """The cluster in the data directory, which must be the one that is asked for."""
+    from kvorum.cli.servers.topology_file import load_topology
+    from kvorum.local.ports import check_ports
+    from kvorum.model.errors import ConfigError
+
+    topology = load_topology(layout.topology_file)
+    filed = _facts(topology)
+    for name, value in asked.items():
+        if value != filed[name]:
+            raise ConfigError(
+                f"wanted a cluster with --{name} {value}, but {layout.topology_file} has "
+                f"{filed[name]}; leave --{name} out, or choose another --data-dir"
+            )
+    check_ports(topology)
+    return topology
+
+
+def _facts(topology: Topology) -> dict[str, int]:
+    from kvorum.model.address import parse_address
+    from kvorum.model.topology import DEFAULT_NAMESPACE
+
+    settings = topology.namespaces[DEFAULT_NAMESPACE]
+    return {
+        "nodes": len(topology.nodes),
+        "port": parse_address(topology.nodes[0].http).port,
+        "replicas": settings.replicas,
+        "read": settings.read,
+        "write": settings.write,
+    }
+
+
+def _view(output: str, topology: Topology) -> View:
+    from kvorum.cli.servers.up_view import JsonView, LineView
+
+    if output == "json":
+        return JsonView()
+    if sys.stdout.isatty():
+        from kvorum.cli.servers.up_table import LiveView
+
+        return LiveView(topology)
+    return LineView()
+
+
+async def _run(cluster: LocalCluster, view: View) -> None:
+    """Returns when the cluster has been asked to stop and has."""
+    from kvorum.cli.signals import stop_signals, unless
+
+    this = asyncio.current_task()
+    assert this is not None
+    # A second signal cancels the stopping, which kills what is left.
+    with view.shown(), stop_signals(again=this.cancel) as stop:
+        try:
+            await unless(stop, _live(cluster, view))
+        finally:
+            await cluster.stop()
+
+
+async def _live(cluster: LocalCluster, view: View) -> None:
+    from kvorum.runtime.together import together
+
+    await cluster.start()
+    await together([cluster.keep_running(), view.keep_current()])

@@ -1,0 +1,150 @@
+"""The live view of `kvorum up`: a line for each change, and a table kept up to date below.
+
+Rates are differences of the nodes' own counters, asked of each node once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kvorum.cli.servers.up_view import line_of
+from kvorum.client.asynchronous import AsyncClient, connect
+from kvorum.client.url import SCHEME
+from kvorum.local.events import Died, Event, Ready, Starting, Stopped
+from kvorum.model.errors import KvorumError
+from kvorum.model.topology import NodeSpec, Topology
+
+_EVERY_S: Final = 1.0
+_STYLES: Final = {"up": "green", "starting": "yellow", "down": "red", "stopped": "dim"}
+
+
+@dataclass(slots=True)
+class _Row:
+    spec: NodeSpec
+    state: str = "starting"
+    pid: int = 0
+    restarts: int = 0
+    writes_per_s: float | None = None
+    reads_per_s: float | None = None
+    missing: int = 0
+    """Writes that other nodes keep for it."""
+
+    def hear(self, event: Event) -> None:
+        match event:
+            case Starting():
+                self.state, self.pid = "starting", event.pid
+            case Ready():
+                self.state = "up"
+            case Died():
+                self.state = "down"
+                self.restarts += 1
+            case Stopped():
+                self.state = "stopped"
+
+
+class _Gauge:
+    """Asks one node for its counters, and makes rates of them."""
+
+    def __init__(self, row: _Row) -> None:
+        self._row = row
+        self._client: AsyncClient = connect(SCHEME + row.spec.http)
+        self._asked_at = 0.0
+        self._counters: dict[str, int] = {}
+
+    async def read(self) -> dict[str, Any] | None:
+        """The node's status, or None if it does not answer."""
+        try:
+            status = await self._client.status(timeout=_EVERY_S)
+        except KvorumError:
+            self._counters = {}
+            self._row.writes_per_s = self._row.reads_per_s = None
+            return None
+        now, counters = time.monotonic(), status["counters"]
+        self._row.writes_per_s = self._rate("writes", counters, now)
+        self._row.reads_per_s = self._rate("reads", counters, now)
+        self._asked_at, self._counters = now, counters
+        return status
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _rate(self, name: str, counters: dict[str, int], now: float) -> float | None:
+        former = self._counters.get(name)
+        if former is None or former > counters[name]:
+            return None
+        return (counters[name] - former) / (now - self._asked_at)
+
+
+class LiveView:
+    def __init__(self, topology: Topology) -> None:
+        self._rows = {spec.name: _Row(spec) for spec in topology.nodes}
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        with self._live:
+            self._draw()
+            yield
+
+    def hear(self, event: Event) -> None:
+        if (row := self._rows.get(getattr(event, "node", ""))) is not None:
+            row.hear(event)
+        if (line := line_of(event)) is not None:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._draw()
+
+    async def keep_current(self) -> None:
+        gauges = [_Gauge(row) for row in self._rows.values()]
+        try:
+            while True:
+                self._note_missing(await asyncio.gather(*(gauge.read() for gauge in gauges)))
+                self._draw()
+                await asyncio.sleep(_EVERY_S)
+        finally:
+            await asyncio.gather(*(gauge.close() for gauge in gauges))
+
+    def _note_missing(self, answers: list[dict[str, Any] | None]) -> None:
+        owed = dict.fromkeys(self._rows, 0)
+        for answer in filter(None, answers):
+            for node in answer["nodes"]:
+                owed[node["name"]] += node["hints_owed"]
+        for name, row in self._rows.items():
+            row.missing = owed[name]
+
+    def _draw(self) -> None:
+        self._live.update(_table(self._rows.values()), refresh=True)
+
+
+def _table(rows: Iterable[_Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("node", "state", "address"):
+        table.add_column(name)
+    for name in ("pid", "writes/s", "reads/s", "to catch up", "restarts"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.spec.name,
+            Text(row.state, style=_STYLES[row.state]),
+            f"http://{row.spec.http}",
+            str(row.pid or ""),
+            _rate(row.writes_per_s),
+            _rate(row.reads_per_s),
+            f"{row.missing:,}",
+            str(row.restarts),
+        )
+    return table
+
+
+def _rate(per_second: float | None) -> str:
+    return "" if per_second is None else f"{per_second:,.0f}"

@@ -1,0 +1,1 @@
+"""Backing up the nodes of a cluster, and restoring what was backed up."""

@@ -1,0 +1,208 @@
+"""`kvorum snapshot`: make, list, verify and delete snapshots of all nodes, and restore them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kvorum.cli.connection import asks_cluster
+from kvorum.cli.key_sources import master_key_option, master_key_source
+from kvorum.cli.moments import now_ms, to_the_second
+from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.snapshots.restore import restore
+from kvorum.cli.stopped_node import stopped_node
+from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
+
+if TYPE_CHECKING:
+    from kvorum.cli.every_node import Outcome
+    from kvorum.client.url import Target
+
+_COLUMNS: Final = ("snapshot", "node", "made", "#files", "#bytes", "#shared", "state")
+
+_data_dir: Final = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Look into this node's data directory, and ask no server.",
+)
+
+
+class SnapshotDamaged(PreconditionFailed):
+    code = "snapshot_damaged"
+
+
+@click.group()
+def snapshot() -> None:
+    """Back up a cluster while it serves, and restore it.
+
+    A snapshot is a directory on each node, DIR/snapshots/NAME, of hard links to the engine's
+    files: making one copies next to nothing. Copy it elsewhere to survive the loss of the disk.
+
+    \b
+    kvorum snapshot create before-upgrade
+    kvorum snapshot verify before-upgrade
+    kvorum snapshot restore before-upgrade --from n1 --from n2 --from n3 --server HOST:PORT
+    """
+
+
+@snapshot.command()
+@click.argument("name", required=False)
+@asks_cluster
+@output_option
+def create(target: Target, name: str | None, output: str) -> None:
+    """Make snapshot NAME on every node; without NAME it is called by the time (UTC).
+
+    All that was acknowledged before is in it. What is written meanwhile may or may not be.
+
+    \b
+    kvorum snapshot create before-upgrade
+    """
+    from kvorum.backup.layout import time_name
+    from kvorum.cli.every_node import on_every_node
+    from kvorum.cli.snapshots import jobs
+
+    chosen = name or time_name(now_ms())
+    outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
+    _print_outcomes(f"snapshot {chosen}", outcomes, output)
+    _raise_failed(
+        outcomes, UnavailableError, f"; remove the rest with 'kvorum snapshot delete {chosen}'"
+    )
+
+
+@snapshot.command("list")
+@_data_dir
+@asks_cluster
+@output_option
+def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
+    """Show which snapshots there are. Shared bytes are those that the store or others have too.
+
+    \b
+    kvorum snapshot list
+    kvorum snapshot list --data-dir n1
+    """
+    if data_dir is None:
+        from kvorum.cli.every_node import on_every_node
+        from kvorum.cli.snapshots import jobs
+
+        by_node = on_every_node(target, jobs.snapshots)
+        found = [{**one, "node": node} for node, some in by_node.items() for one in some]
+    else:
+        from kvorum.backup.catalog import summaries
+
+        found = [_as_dict(summary) for summary in summaries(data_dir)]
+    if output == "json":
+        print_json({"snapshots": found})
+    else:
+        found.sort(key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", "")))
+        print_table("snapshots", _COLUMNS, map(_row, found))
+
+
+@snapshot.command()
+@click.argument("name")
+@_data_dir
+@master_key_option
+@asks_cluster
+@output_option
+def verify(
+    target: Target, name: str, data_dir: Path | None, master_key: str | None, output: str
+) -> None:
+    """Read all of snapshot NAME on every node, and compare it with what its node made.
+
+    \b
+    kvorum snapshot verify before-upgrade
+    kvorum snapshot verify before-upgrade --data-dir n1
+    """
+    if data_dir is None:
+        from kvorum.cli.every_node import on_every_node
+        from kvorum.cli.snapshots import jobs
+
+        outcomes = on_every_node(target, lambda nodes: jobs.verify(nodes, name))
+    else:
+        outcomes = {str(data_dir): _verified(data_dir, name, master_key)}
+    _print_outcomes(f"snapshot {name}", outcomes, output)
+    _raise_failed(outcomes, SnapshotDamaged, "")
+
+
+@snapshot.command()
+@click.argument("name")
+@_data_dir
+@asks_cluster
+@output_option
+def delete(target: Target, name: str, data_dir: Path | None, output: str) -> None:
+    """Delete snapshot NAME on every node. With --data-dir, the node must be stopped.
+
+    \b
+    kvorum snapshot delete before-upgrade
+    kvorum snapshot delete before-upgrade --data-dir n1
+    """
+    if data_dir is None:
+        from kvorum.cli.every_node import on_every_node
+        from kvorum.cli.snapshots import jobs
+
+        outcomes = on_every_node(target, lambda nodes: jobs.delete(nodes, name))
+    else:
+        from kvorum.backup import layout
+
+        path = layout.existing(data_dir, name)
+        with stopped_node(data_dir):
+            layout.remove(path)
+            layout.remove_incomplete(data_dir)
+        outcomes = {str(data_dir): {"name": name}}
+    _print_outcomes(f"deleted snapshot {name}", outcomes, output)
+    _raise_failed(outcomes, UnavailableError, "")
+
+
+snapshot.add_command(restore)
+
+
+def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
+    from kvorum.backup import layout
+    from kvorum.backup.catalog import summary_of
+    from kvorum.backup.progress import Progress
+    from kvorum.backup.verification import verify as verify_snapshot
+
+    path = layout.existing(data_dir, name)
+    master = master_key_source(data_dir, master_key).load()
+    try:
+        return _as_dict(summary_of(path, verify_snapshot(path, master, Progress())))
+    except KvorumError as error:
+        return error
+
+
+def _as_dict(summary: object) -> dict[str, Any]:
+    import msgspec
+
+    return dict(msgspec.to_builtins(summary))
+
+
+def _print_outcomes(title: str, outcomes: dict[str, Outcome], output: str) -> None:
+    found = [_described(node, outcome) for node, outcome in outcomes.items()]
+    if output == "json":
+        print_json({"nodes": found})
+    else:
+        print_table(title, _COLUMNS, map(_row, found))
+
+
+def _described(node: str, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, KvorumError):
+        return {"node": node, "error": {"code": outcome.code, "message": outcome.message}}
+    return {**outcome, "node": node}
+
+
+def _row(one: dict[str, Any]) -> tuple[object, ...]:
+    made = to_the_second(one.get("created_ms"))
+    state = one.get("damage") or one.get("error", {}).get("message") or "ok"
+    numbers = (f"{one[field]:,}" if field in one else "" for field in ("files", "bytes"))
+    shared = f"{one.get('shared_bytes', 0):,}" if "bytes" in one else ""
+    return (one.get("name", ""), one.get("node", ""), made, *numbers, shared, state)
+
+
+def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice: str) -> None:
+    from kvorum.cli.every_node import failures, reasons
+
+    failed = failures(outcomes)
+    if failed:
+        raise kind(
+            f"wanted it of {len(outcomes)} nodes, {len(failed)} failed: {reasons(failed)}{advice}"
+        )

@@ -1,0 +1,87 @@
+"""Snapshot jobs on all nodes of a cluster at once, begun and watched from one command.
+
+All nodes are asked which snapshots they have before anything begins, so that a node that is
+away, or a name that is taken, is found while nothing has been changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from kvorum.backup.layout import check_name
+from kvorum.client import snapshot_requests as requests
+from kvorum.model.errors import NotFound, PreconditionFailed
+
+if TYPE_CHECKING:
+    from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
+    from kvorum.client.asynchronous import AsyncClient
+    from kvorum.client.requests import Request
+
+_POLL_S: Final = 0.1
+
+Snapshots = dict[str, list[dict[str, Any]]]
+"""By node."""
+
+
+async def snapshots(nodes: EveryNode) -> Snapshots:
+    """Raises UnavailableError, which names the nodes, unless all of them answer."""
+    documents = await nodes.ask(requests.listing())
+    return {node: requests.listed(document) for node, document in documents.items()}
+
+
+async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
+    """Raises PreconditionFailed if a node has a snapshot of that name."""
+    taken = await _holders(nodes, name)
+    if taken:
+        raise PreconditionFailed(
+            f"wanted the name of no snapshot, got {name!r}, which is on {', '.join(taken)}; "
+            "choose another name, or delete that one first"
+        )
+    return await _run(nodes, "create", name, nodes.names, requests.create)
+
+
+async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
+    """Raises NotFound if a node has no snapshot of that name."""
+    holders = await _holders(nodes, name)
+    missing = [node for node in nodes.names if node not in holders]
+    if missing:
+        raise NotFound(
+            f"wanted snapshot {name!r} on all nodes, got none on {', '.join(missing)}; "
+            "see 'kvorum snapshot list'"
+        )
+    return await _run(nodes, "verify", name, holders, requests.verify)
+
+
+async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
+    """Wherever it is. Raises NotFound if it is nowhere."""
+    holders = await _holders(nodes, name)
+    if not holders:
+        raise NotFound(
+            f"wanted a snapshot of some node, got {name!r}, which none has; "
+            "see 'kvorum snapshot list'"
+        )
+    return await _run(nodes, "delete", name, holders, requests.delete)
+
+
+async def _run(
+    nodes: EveryNode, what: str, name: str, names: list[str], request: Callable[[str], Request]
+) -> dict[str, Outcome]:
+    async def carry_out(client: AsyncClient, show: ShowBytes) -> dict[str, Any]:
+        job = requests.job(await client.ask(request(name)))
+        while not job.ended:
+            show(job.bytes_done, job.bytes_total)
+            await asyncio.sleep(_POLL_S)
+            job = requests.job(await client.ask(requests.progress(name)))
+        if job.failure is not None:
+            raise job.failure
+        return job.snapshot or {"name": name}
+
+    return await nodes.each(what, names, carry_out)
+
+
+async def _holders(nodes: EveryNode, name: str) -> list[str]:
+    check_name(name)
+    by_node = await snapshots(nodes)
+    return [node for node, found in by_node.items() if any(one["name"] == name for one in found)]

@@ -1,0 +1,127 @@
+"""`kvorum snapshot restore`: a snapshot's data into a cluster, or into its node's directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvorum.cli.connection import asks_namespaces
+from kvorum.cli.entries.options import give_up_after_option
+from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
+from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.stopped_node import DIRECTORY, stopped_node
+
+if TYPE_CHECKING:
+    from kvorum.client.url import Target
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "origins",
+    multiple=True,
+    type=DIRECTORY,
+    metavar="DIR",
+    help="A node's data directory, or a copy of it with its snapshots; once for each node.",
+)
+@click.option(
+    "--data-dir",
+    type=DIRECTORY,
+    help="Put it in place in this directory of a stopped node, and ask no server.",
+)
+@source_option(
+    "--master-key",
+    "master_keys",
+    what="The master key, once for all nodes, or once for each --from in order",
+    default=f"file {MASTER_KEY_FILE} in each directory",
+    multiple=True,
+)
+@click.option("--renew", is_flag=True, help="Write the values anew, over what the cluster has.")
+@click.option("--resume", is_flag=True, help="Go on where a restore was cut short.")
+@click.option(
+    "--position",
+    "position_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to note how far it is.  [default: .restore-NAME.json in the first DIR/snapshots]",
+)
+@click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each record.")
+@give_up_after_option
+@asks_namespaces
+@output_option
+def restore(
+    target: Target,
+    name: str,
+    origins: tuple[Path, ...],
+    data_dir: Path | None,
+    master_keys: tuple[str, ...],
+    renew: bool,
+    resume: bool,
+    position_path: Path | None,
+    w: int | None,
+    give_up_after: float,
+    output: str,
+) -> None:
+    """Restore snapshot NAME into a running cluster, or into the directory of a stopped node.
+
+    Into a cluster, of any size: name the data directories of all nodes the snapshot is of. Their
+    records are merged and stored with their versions, so what the cluster has written or
+    deleted since stays. With --renew the values are written anew, and win over what is there.
+
+    Into a directory: the node goes on with the snapshot's data under a new identity, and compares
+    with the other nodes before it answers. The old files are moved aside, and never deleted.
+
+    \b
+    kvorum snapshot restore monday --from n1 --from n2 --from n3 --server HOST:PORT
+    kvorum snapshot restore monday --data-dir n1
+    """
+    if (data_dir is None) == (not origins):
+        raise click.UsageError("wanted --from for a cluster, or --data-dir for a stopped node")
+    if data_dir is not None:
+        _restore_here(data_dir, name, master_keys, output)
+        return
+    from kvorum.cli.snapshots.restore_position import RestorePosition
+    from kvorum.cli.snapshots.restore_run import Job, store_anew, store_as_they_are
+    from kvorum.cli.snapshots.restore_sources import opened
+    from kvorum.runtime.loop import run
+
+    began = time.monotonic()
+    path = position_path or origins[0] / "snapshots" / f".restore-{name}.json"
+    with opened(name, origins, master_keys) as sources:
+        position = RestorePosition(path, [source.mac for source in sources])
+        readers = [source.reader for source in sources]
+        job = Job(target, name, readers, position, resume, w, give_up_after)
+        stored = run(store_anew(job) if renew else store_as_they_are(job))
+        damaged = sum(reader.damaged for reader in readers)
+    seconds = time.monotonic() - began
+    if output == "json":
+        print_json(
+            {"snapshot": name, "records": stored, "damaged": damaged, "seconds": round(seconds, 3)}
+        )
+    else:
+        print_table(
+            f"restore of {name}",
+            ("#records", "#damaged", "#seconds"),
+            [(f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")],
+        )
+
+
+def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
+    from kvorum.backup import layout, replacement
+    from kvorum.cli.snapshots.restore_sources import key_sources, verified
+
+    path = layout.existing(data_dir, name)
+    (key,) = key_sources((data_dir,), master_keys)
+    with stopped_node(data_dir):
+        content = verified(path, key)
+        node_id = replacement.restore(data_dir, path, content)
+    node = content.origin.node
+    if output == "json":
+        print_json({"snapshot": name, "node": node, "node_id": node_id})
+        return
+    click.echo(f"{node} has the data of snapshot {name}, and a new identity ({node_id})")
+    click.echo(f"what was there is in {data_dir} under names that end with .before-{name}")
+    click.echo("start it: it compares with the other nodes before it answers")

@@ -1,0 +1,37 @@
+"""Work on the data directory of a node that does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from kvorum.model.errors import StorageError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+DIRECTORY: Final = click.Path(file_okay=False, exists=True, path_type=Path)
+
+stopped_node_option: Final[Callable[[_Command], _Command]] = click.option(
+    "--data-dir", required=True, type=DIRECTORY, help="Of the stopped node."
+)
+
+
+@contextmanager
+def stopped_node(data_dir: Path) -> Iterator[None]:
+    """Nobody else has the directory meanwhile. Raises ConfigError if its node runs, and
+    StorageError for what the operating system refuses inside.
+    """
+    from kvorum.storage.directory import exclusive
+
+    with exclusive(data_dir):
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"cannot change the files in {data_dir}: {error}; free or mend the disk, then "
+                "repeat it"
+            ) from error

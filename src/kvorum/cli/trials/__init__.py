@@ -1,0 +1,1 @@
+"""Trying kvorum out: as a story, under load, and in simulation."""

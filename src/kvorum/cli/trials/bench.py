@@ -1,0 +1,168 @@
+"""`kvorum bench`: put load on a running cluster and say how it did."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.output import output_option, print_json
+from kvorum.model.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from kvorum.bench.measurement import Measurement
+    from kvorum.bench.plan import Plan
+    from kvorum.client.url import Target
+
+# Spelled out here, so that `kvorum bench --help` need not load the generator.
+WORKLOADS: Final = ("a", "b", "c", "d", "f", "put", "get")
+DISTRIBUTIONS: Final = ("uniform", "zipfian", "latest")
+
+_COUNT: Final = click.IntRange(min=1)
+
+
+@click.command()
+@click.option(
+    "--workload",
+    type=click.Choice(WORKLOADS),
+    default="a",
+    show_default=True,
+    help="YCSB: a half updates, b 5% updates, c reads, d 5% inserts, f read-modify-writes.",
+)
+@click.option("--keys", type=_COUNT, default=10_000, show_default=True, help="How many.")
+@click.option("--value-size", type=_COUNT, default=100, show_default=True, help="In bytes.")
+@click.option(
+    "--distribution",
+    type=click.Choice(DISTRIBUTIONS),
+    help="Which keys are asked.  [default: the workload's]",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    help="In all; each has one request under way.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to measure.",
+)
+@click.option("--operations", type=_COUNT, help="End after so many, if that comes first.")
+@click.option("--load/--no-load", default=True, show_default=True, help="Store every key first.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Of this generator, to use more cores.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of keys and values.  [default: any]")
+@click.option("-r", type=_COUNT, help="Replicas that must answer a read.")
+@click.option("-w", type=_COUNT, help="Replicas that must have a write.")
+@click.option(
+    "--max-error-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="More errors per attempt are a failure.",
+)
+@asks_namespace
+@output_option
+def bench(target: Target, load: bool, max_error_share: float, output: str, **options: Any) -> None:
+    """Measure a running cluster: throughput, latencies, errors.
+
+    Each connection asks again as soon as it is answered. The keys are key00000000 and so on;
+    what they held is overwritten.
+
+    \b
+    kvorum bench --server 127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402
+    kvorum bench --workload put --value-size 1000 --duration 30
+    kvorum bench --workload get --no-load -r 1 -o json
+    """
+    from kvorum.bench import processes, report
+
+    plan = _plan(target, **options)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    with open_client(target) as client:
+        cluster = client.status()
+    loaded = _load(plan) if load else None
+    with _progress("run", plan.duration_s) as advance:
+        since = monotonic()
+        measured = processes.run(plan, lambda _: advance(monotonic() - since))
+    made = {"started": started, "cluster": cluster, **report.document(plan, loaded, measured)}
+    if output == "json":
+        print_json(made)
+    else:
+        from kvorum.cli.trials.bench_table import print_report
+
+        print_report(made)
+    if measured.error_share > max_error_share:
+        raise UnavailableError(
+            f"wanted at most {max_error_share:.3%} errors, got {measured.error_share:.3%}: "
+            f"{_most_common_error(measured)}; see the report, or raise --max-error-share"
+        )
+
+
+def _plan(target: Target, **options: Any) -> Plan:
+    from kvorum.bench.plan import Plan
+    from kvorum.bench.workload import WORKLOADS as MIXES
+
+    workload, seed = options["workload"], options["seed"]
+    return Plan(
+        servers=target.servers,
+        workload=workload,
+        distribution=options["distribution"] or MIXES[workload].distribution,
+        keys=options["keys"],
+        value_size=options["value_size"],
+        connections=options["connections"],
+        duration_s=options["duration"],
+        operations=options["operations"],
+        processes=options["processes"],
+        timeout_s=target.timeout,
+        seed=secrets.randbits(32) if seed is None else seed,
+        namespace=target.namespace,
+        read_quorum=options["r"],
+        write_quorum=options["w"],
+    )
+
+
+def _load(plan: Plan) -> Measurement:
+    from kvorum.bench import phases
+    from kvorum.runtime.loop import run
+
+    with _progress("load", plan.keys) as advance:
+        loaded = run(phases.load(plan, advance))
+    if loaded.error_count:
+        raise UnavailableError(
+            f"wanted {plan.keys:,} entries stored before the run, got {loaded.success_count:,}, "
+            f"then an error: {_most_common_error(loaded)}; see 'kvorum status'"
+        )
+    return loaded
+
+
+def _most_common_error(measured: Measurement) -> str:
+    ((kind, reason), _), *_ = measured.errors.most_common(1)
+    return f"{kind}: {reason}"
+
+
+@contextmanager
+def _progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr, if that is a terminal, and the function that moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:5}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda completed: bar.update(task, completed=completed)

@@ -1,0 +1,1 @@
+"""What keeps a cluster sound and its keys fresh."""

@@ -1,0 +1,98 @@
+"""`kvorum repair`: have replicas compared and made equal now."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kvorum.cli.connection import asks_namespaces, open_client
+from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.progress import partition_bar
+from kvorum.model.errors import ConnectionFailed, UnavailableError
+
+if TYPE_CHECKING:
+    from kvorum.client.synchronous import Client
+    from kvorum.client.url import Target
+
+_POLL_S: Final = 0.2
+_LISTED_MAX: Final = 10
+
+
+@click.command()
+@click.option("--partition", type=click.IntRange(min=0), metavar="P", help="Only this partition.")
+@click.option("--key", metavar="KEY", help="Only this key of the namespace.")
+@click.option("--full", is_flag=True, help="Compare every key, also where hash trees agree.")
+@asks_namespaces
+@output_option
+def repair(
+    target: Target,
+    partition: int | None,
+    key: str | None,
+    full: bool,
+    output: str,
+) -> None:
+    """Compare all replicas now, and make those equal that differ.
+
+    The nodes do so by themselves, round after round; this does not wait for the next one. Hash
+    trees show what differs. '--full' does not trust them: it also finds records that were
+    damaged on disk, and takes as long as reading everything.
+
+    The server that is asked leads the repair, which goes on if this command is interrupted.
+
+    \b
+    kvorum repair
+    kvorum repair --partition 17 --full
+    kvorum repair --key user:7
+    """
+    if partition is not None and key is not None:
+        raise click.UsageError("--partition and --key cannot go together")
+    wish = {"namespace": target.namespace, "partition": partition, "key": key, "full": full}
+    document = _repaired(target, wish)
+    if output == "json":
+        print_json(document)
+    else:
+        print_table(
+            f"repair {document['id']}",
+            ("#partitions", "#records repaired", "#incomplete"),
+            [(document["partitions"], document["repaired"], len(document["incomplete"]))],
+        )
+    if document["incomplete"]:
+        raise UnavailableError(
+            f"wanted all owners of {document['partitions']} partitions, got some that are away or "
+            f"could not repair, of partitions {_listed(document['incomplete'])}; "
+            "see 'kvorum status', and repeat it when all nodes are up"
+        )
+
+
+def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:
+    """Only the server that began a repair knows of it: so one server is asked for both."""
+    failure = ConnectionFailed("wanted a server to ask, got none")
+    for server in target.servers:
+        with open_client(replace(target, servers=(server,))) as client:
+            try:
+                begun = client.begin_repair(**wish)
+            except ConnectionFailed as error:
+                failure = error
+            else:
+                return _watched(client, begun)
+    raise failure
+
+
+def _watched(client: Client, document: dict[str, Any]) -> dict[str, Any]:
+    with partition_bar("comparing partitions", document["partitions"]) as bar:
+        while not document["ended"]:
+            bar.show(document["done"], document["repaired"])
+            time.sleep(_POLL_S)
+            document = client.repair_progress(document["id"])
+    return document
+
+
+def _listed(partitions: list[int]) -> str:
+    distinct = sorted(set(partitions))
+    shown = ", ".join(map(str, distinct[:_LISTED_MAX]))
+    return (
+        shown if len(distinct) <= _LISTED_MAX else f"{shown} and {len(distinct) - _LISTED_MAX} more"
+    )
