@@ -635,7 +635,7 @@ BUGS: Final = (
         "replication/coordinator.py",
         "            site.check_room(place.key)\n            record = self._put(",
         "            record = self._put(",
-        1000,
+        250,
     ),
     Bug(
         "full-stand-in-acks",
@@ -643,7 +643,8 @@ BUGS: Final = (
         "replication/replica.py",
         "                site.check_room(key)\n",
         "                pass\n",
-        1000,
+        5000,
+        missed="its coordinator keeps a copy: that one would have to be lost as well",
     ),
     Bug(
         "full-refusal-acks",
@@ -651,7 +652,7 @@ BUGS: Final = (
         "replication/site.py",
         "call_soon(done, arg, self._disk_full())",
         "call_soon(done, arg, None)",
-        1000,
+        300,
     ),
     Bug(
         "full-refuses-tombstones",
@@ -659,7 +660,8 @@ BUGS: Final = (
         "replication/site.py",
         "if not self.has_room(key) and not is_tombstone(key, data):",
         "if not self.has_room(key):",
-        1000,
+        5000,
+        missed="a refused delete has an unknown outcome, and repair spreads it when there is room",
     ),
     # Damaged records
     Bug(
@@ -668,7 +670,7 @@ BUGS: Final = (
         "replication/replica.py",
         "            self._refuse(node, message.op, error)\n            return\n        if digest(",
         '            data = b""\n        if digest(',
-        1000,
+        100,
     ),
     Bug(
         "unread-is-absent",
@@ -678,7 +680,8 @@ BUGS: Final = (
         "            if self._site.doubts.is_shared(key) and not self._site.doubts.cover(key):\n"
         "                raise\n",
         "        except StorageError:\n",
-        1000,
+        5000,
+        missed="the coordinator's own record must be misread between a read and a write",
     ),
     Bug(
         "damage-not-repaired",
@@ -686,7 +689,8 @@ BUGS: Final = (
         "replication/replicator.py",
         "            self.repairs.around(stored_key)\n",
         "            pass\n",
-        1000,
+        5000,
+        missed="a read finds most damage and repairs it; only what nobody reads is left",
     ),
     Bug(
         "damage-stops-hints",
@@ -694,7 +698,7 @@ BUGS: Final = (
         "replication/hints.py",
         "        except StorageError:\n            # It stays owed",
         "        except KeyError:\n            # It stays owed",
-        1000,
+        20,
     ),
     Bug(
         "replaced-is-whole",
@@ -702,7 +706,8 @@ BUGS: Final = (
         "replication/site.py",
         "        if self.doubts.cover(key):\n            raise CorruptRecord(",
         "        if False:\n            raise CorruptRecord(",
-        1000,
+        5000,
+        missed="a read must meet it within the second, and no other that knows",
     ),
     Bug(
         "doubt-ends-with-any-comparison",
@@ -710,7 +715,8 @@ BUGS: Final = (
         "replication/repair.py",
         "        if complete:\n            self._site.doubts.end(",
         "        if True:\n            self._site.doubts.end(",
-        1000,
+        5000,
+        missed="it matters only if another owner is read before the next comparison",
     ),
     Bug(
         "doubt-forgotten-at-start",
@@ -718,7 +724,8 @@ BUGS: Final = (
         "replication/doubts.py",
         "self._tokens = {note[1:]: self._last for note, _ in notes}",
         "self._tokens: dict[bytes, int] = {}",
-        1000,
+        5000,
+        missed="the node must restart in doubt, and be read before it is compared",
     ),
     Bug(
         "doubtful-copy-is-built-on",
@@ -726,14 +733,16 @@ BUGS: Final = (
         "replication/coordinator.py",
         "        if self._site.doubts.cover(place.key):\n            return False\n",
         "",
-        1000,
+        5000,
+        missed="the lost write must be this node's own, and another be made within the second",
     ),
     Bug(
         "doubtful-copy-asks-a-majority",
         "a write in doubt asks so few that it may miss what was stored on W replicas",
         "replication/coordinator.py",
-        "to_read = max(to_read, min(settings",
-        "to_read = min(to_read, min(settings",
-        1000,
+        "            to_read = max(\n                to_read, min(",
+        "            to_read = min(\n                to_read, min(",
+        5000,
+        missed="only with W below a majority may a majority of the others miss a write",
     ),
 )

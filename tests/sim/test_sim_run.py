@@ -57,10 +57,9 @@ def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None
     assert simulate(draw(30964)).violations == []
 
 
-@pytest.mark.parametrize("seed", [207, 211])
-def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once(seed: int) -> None:
+def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
-    assert simulate(draw(seed, 5)).violations == []
+    assert simulate(draw(207, 5)).violations == []
 
 
 def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:

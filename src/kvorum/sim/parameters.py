@@ -154,7 +154,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
-    if min(write, replicas) - bool(wipe_after_s) < 2:
+    # A replica that lost a record asks the other owners, who may not be those that acknowledged.
+    if quorum == "sloppy" or min(write, replicas) - bool(wipe_after_s) < 2:
         disk_faults["damage"] = 0.0
     if not faultless and (wipe_after_s or disk_faults["damage"]):
         mix = replace(mix, choosy=0.0)
