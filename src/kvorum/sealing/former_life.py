@@ -27,24 +27,24 @@ _NAMESPACES_MAX: Final = 1000
 
 
 class FormerLives:
-    __slots__ = ("_since_ms", "_store")
+    __slots__ = ("_store", "since_ms")
 
     def __init__(self, store: Store) -> None:
         """`store` is the one below the seal."""
         self._store = store
-        self._since_ms = {
+        self.since_ms = {
             note[1:]: int.from_bytes(since)
             for note, since in store.scan(_START, _END, _NAMESPACES_MAX)
         }
 
     def __len__(self) -> int:
-        return len(self._since_ms)
+        return len(self.since_ms)
 
     def end(self, namespace: str, now_ms: int) -> None:
         """What was written to `namespace` up to `now_ms` belongs to a former life of it."""
         name = namespace.encode()
-        since = max(now_ms, self._since_ms.get(name, 0))
-        self._since_ms[name] = since
+        since = max(now_ms, self.since_ms.get(name, 0))
+        self.since_ms[name] = since
         self._store.put(_START + name, since.to_bytes(8), _ignore, None)
 
     def without(self, key: bytes, data: bytes) -> bytes:
@@ -52,7 +52,7 @@ class FormerLives:
 
         Raises CorruptRecord.
         """
-        since = self._since_ms.get(namespace_of(key))
+        since = self.since_ms.get(namespace_of(key))
         if since is None:
             return data
         record = decode(key, data)

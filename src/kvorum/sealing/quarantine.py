@@ -42,7 +42,7 @@ class Damage(msgspec.Struct, frozen=True):
 class Quarantine:
     """`on_new(stored_key)` is called for each damage that was not known, within `add`."""
 
-    __slots__ = ("_damages", "_on_new", "_partition_of", "_store", "_wall_ms", "more", "released")
+    __slots__ = ("_on_new", "_partition_of", "_store", "_wall_ms", "damages", "more", "released")
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Quarantine:
         self._partition_of = partition_of
         self._wall_ms = wall_ms
         self._on_new = on_new
-        self._damages = {
+        self.damages = {
             note[1:]: msgspec.json.decode(data, type=Damage)
             for note, data in store.scan(_START, _END, DAMAGES_MAX)
         }
@@ -65,26 +65,26 @@ class Quarantine:
         self.released = 0
 
     def __len__(self) -> int:
-        return len(self._damages)
+        return len(self.damages)
 
     def __contains__(self, stored_key: bytes) -> bool:
-        return stored_key in self._damages
+        return stored_key in self.damages
 
     def keys(self) -> list[bytes]:
-        return list(self._damages)
+        return list(self.damages)
 
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
         """The pair at `stored_key` does not open."""
-        if stored_key in self._damages:
+        if stored_key in self.damages:
             return
-        if len(self._damages) >= DAMAGES_MAX:
+        if len(self.damages) >= DAMAGES_MAX:
             self.more += 1
             return
         if not is_record(stored_key):
             self._forget(stored_key)
             return
         damage = Damage(self._wall_ms(), error.message[:_WHY_CHARACTERS])
-        self._damages[stored_key] = damage
+        self.damages[stored_key] = damage
         self._store.put(_START + stored_key, msgspec.json.encode(damage), _ignore, None)
         partition = self._partition(stored_key)
         _LOG.warning("a damaged record in partition %d: %s", partition, damage.why)
@@ -98,15 +98,15 @@ class Quarantine:
 
     def release(self, stored_key: bytes) -> None:
         """What was damaged there has been replaced or deleted."""
-        if self._damages.pop(stored_key, None) is not None:
+        if self.damages.pop(stored_key, None) is not None:
             self.released += 1
             self._store.delete(_START + stored_key, _ignore, None)
 
     def status(self) -> dict[str, Any]:
-        partitions = Counter(map(self._partition, self._damages))
-        latest = list(self._damages.items())[-_LISTED_MAX:]
+        partitions = Counter(map(self._partition, self.damages))
+        latest = list(self.damages.items())[-_LISTED_MAX:]
         return {
-            "damaged": len(self._damages),
+            "damaged": len(self.damages),
             "more": self.more,
             "released": self.released,
             "partitions": {str(partition): n for partition, n in sorted(partitions.items())},

@@ -79,7 +79,18 @@ class RowCache:
         share = self._only or self._share(key)
         if share is None:
             return
+        rows = share.rows
         whole = len(key) + len(value) + ROW_OVERHEAD_BYTES
+        if self._bytes + whole <= self._bytes_max:
+            # There is room, whatever was there before.
+            old = rows.insert(key, value)
+            growth = whole if old is None else len(value) - len(old)
+            share.bytes += growth
+            self._bytes += growth
+        else:
+            self._put_where_full(share, key, value, whole)
+
+    def _put_where_full(self, share: _Share, key: bytes, value: bytes, whole: int) -> None:
         if whole > self._bytes_max:
             self.drop(key)
             return

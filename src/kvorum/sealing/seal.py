@@ -54,6 +54,9 @@ RECORD: Final = ord("d")
 NOTE: Final = ord("h")
 _TOKEN_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
+RECORD_VISIBLE_BYTES: Final = 1 + _TOKEN_BYTES
+_SAMPLED: Final = 3
+"""So many records are passed over for one that is looked at."""
 _KEY_ID_END: Final = 3
 
 
@@ -68,7 +71,7 @@ def is_record(key: bytes) -> bool:
 
 def visible_bytes(key: bytes) -> int:
     """How much of `key`, plain or stored, comes before the namespace or its pseudonym."""
-    return 1 + _TOKEN_BYTES if key[0] == RECORD else key.index(0) + 2 + _TOKEN_BYTES
+    return RECORD_VISIBLE_BYTES if key[0] == RECORD else key.index(0) + 2 + _TOKEN_BYTES
 
 
 def namespace_of(key: bytes) -> bytes:
@@ -102,11 +105,12 @@ class Manner:
     codec's; 0 for none.
     """
 
-    __slots__ = ("codec", "compressible_bytes", "header", "key", "packed_header")
+    __slots__ = ("codec", "compressible_bytes", "header", "key", "packed_header", "sampled")
 
     def __init__(self, key: DataKey | None, codec: Codec | None, dictionary: int = 0) -> None:
         self.key = key
         self.codec = codec
+        self.sampled = _SAMPLED if dictionary else 0
         # A dictionary helps even where there is hardly anything to compress.
         self.compressible_bytes = 0 if dictionary else MIN_BYTES
         kind = FORMAT if key is None else FORMAT | ENCRYPTED
@@ -130,6 +134,7 @@ class NamespaceSeal:
         "_codecs",
         "_keyed",
         "_prefix",
+        "_to_sample",
         "drift",
         "logical_bytes",
         "manner",
@@ -148,6 +153,7 @@ class NamespaceSeal:
         # What dictionaries are trained from, and when; None where there are to be none.
         self.sampler: Sampler | None = None
         self.drift = Drift(has_dictionary=True)
+        self._to_sample = 0
         self.logical_bytes = 0
         self.stored_bytes = 0
         """What came in and went out since start, for the ratio of the two."""
@@ -181,22 +187,35 @@ class NamespaceSeal:
     def seal(self, visible: bytes, name: bytes, body: bytes) -> tuple[bytes, bytes]:
         """(stored key, stored value)."""
         manner = self.manner
-        stored_key = self.stored_key(visible, name)
-        key, codec = manner.key, manner.codec
-        plain = body if key is None else b"%b%b%b" % (len(name).to_bytes(2), name, body)
-        header, text = manner.header, plain
+        key, codec, header = manner.key, manner.codec, manner.header
+        if key is None:
+            stored_key = visible + self._prefix + name
+            plain = body
+        else:
+            pseudonym = self._keyed.copy()
+            pseudonym.update(name)
+            stored_key = visible + pseudonym.digest()
+            plain = len(name).to_bytes(2) + name + body
+        text = plain
         if codec is not None:
             if len(plain) >= manner.compressible_bytes:
                 packed = codec.compress(plain)
                 if len(packed) < len(plain):
                     header, text = manner.packed_header, packed
-            if self.sampler is not None:
-                self.sampler.offer(plain)
-                self.drift.note(len(plain), len(text))
+            self._to_sample -= 1
+            if self._to_sample < 0:
+                self._sample(plain, text)
         if key is not None:
-            aad = b"%b%b%b" % (self._aad, header, stored_key)
+            aad = self._aad + header + stored_key
             text = key.cipher.encrypt(stored_key[-_NONCE_BYTES:], text, aad)
         return stored_key, header + text
+
+    def _sample(self, plain: bytes, text: bytes) -> None:
+        """All records until there is a dictionary to train; then a few, to see how it does."""
+        self._to_sample = self.manner.sampled
+        if self.sampler is not None:
+            self.sampler.offer(plain)
+            self.drift.note(len(plain), len(text))
 
     def open(self, stored_key: bytes, sealed: bytes, key: DataKey | None) -> tuple[bytes, bytes]:
         """(plain key, body). Raises CorruptRecord."""
@@ -239,13 +258,18 @@ class Seal:
     def seal(self, key: bytes, data: bytes) -> tuple[bytes, bytes]:
         """(stored key, stored value). Raises CorruptRecord if `data` is an unsound record."""
         body = data
-        if key[0] == RECORD and not is_sound(key, data):
-            raise CorruptRecord("wanted a sound record to seal, got one that fails its check")
-        visible = visible_bytes(key)
-        end = key.index(0, visible)
-        part = self.namespaces[key[visible:end]]
-        if key[0] == RECORD and part.manner.key is not None:
-            body = body_of(data)
+        if key[0] == RECORD:
+            if not is_sound(key, data):
+                raise CorruptRecord("wanted a sound record to seal, got one that fails its check")
+            visible = RECORD_VISIBLE_BYTES
+            end = key.index(0, visible)
+            part = self.namespaces[key[visible:end]]
+            if part.manner.key is not None:
+                body = body_of(data)
+        else:
+            visible = visible_bytes(key)
+            end = key.index(0, visible)
+            part = self.namespaces[key[visible:end]]
         stored_key, sealed = part.seal(key[:visible], key[end + 1 :], body)
         part.logical_bytes += len(key) + len(data)
         part.stored_bytes += len(stored_key) + len(sealed)

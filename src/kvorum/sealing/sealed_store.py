@@ -41,12 +41,14 @@ OnDamaged = Callable[[bytes, CorruptRecord], object]
 
 class SealedStore:
     __slots__ = (
+        "_damages",
         "_former_lives",
         "_inner",
         "_last",
         "_on_damaged",
         "_quarantine",
         "_rows",
+        "_shredded_since",
         "seal",
     )
 
@@ -66,6 +68,9 @@ class SealedStore:
         """
         self._former_lives = former_lives
         self._quarantine = quarantine
+        # Looked at with each write, and hardly ever anything but empty.
+        self._shredded_since = {} if former_lives is None else former_lives.since_ms
+        self._damages = {} if quarantine is None else quarantine.damages
         self._inner = inner
         self._on_damaged = on_damaged
         self._rows = rows or RowCache(0, {})
@@ -114,29 +119,39 @@ class SealedStore:
         return self._inner.warm(self._stored_key(key), then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if is_named(key):
-            if self._former_lives and is_record(key):
-                value = self._former_lives.without(key, value)
+        kind = key[0]
+        if kind == RECORD:
+            if self._shredded_since:
+                value = self._without_former_lives(key, value)
                 if not value:
                     self.delete(key, done, arg)
                     return
             stored_key, sealed = self.seal.seal(key, value)
-            self._inner.put(stored_key, sealed, done, arg)
-            if self._quarantine:
-                self._quarantine.release(stored_key)
-            if is_record(key):
-                self._rows.put(key, value)
+            self._rows.put(key, value)
+        elif kind == NOTE:
+            stored_key, sealed = self.seal.seal(key, value)
         else:
-            self._inner.put(key, value, done, arg)
+            stored_key, sealed = key, value
+        self._inner.put(stored_key, sealed, done, arg)
+        if self._damages:
+            self._release(stored_key)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
         if is_record(key):
             self._rows.drop(key)
         if is_named(key):
             key = self.seal.stored_key(key)
-            if self._quarantine:
-                self._quarantine.release(key)
         self._inner.delete(key, done, arg)
+        if self._damages:
+            self._release(key)
+
+    def _without_former_lives(self, key: bytes, value: bytes) -> bytes:
+        assert self._former_lives is not None
+        return self._former_lives.without(key, value)
+
+    def _release(self, stored_key: bytes) -> None:
+        assert self._quarantine is not None
+        self._quarantine.release(stored_key)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         if start >= end or limit <= 0:
