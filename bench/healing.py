@@ -5,6 +5,7 @@
     hints          it returns, and is handed the writes that it missed
     anti-entropy   the same, with all notes of what it missed taken away
     overhead       what repairs in the background cost the foreground
+    rewriting      what the rotation of keys costs it
     one-key        how many bytes it takes to find one differing key (in this process)
 
 Three nodes on loopback as `kvorum up` starts them: N=3, R=W=2, fsync. The load comes from this
@@ -29,6 +30,7 @@ import scenario_kill
 import scenario_one_key
 import scenario_overhead
 import scenario_return
+import scenario_rewriting
 from figures import Outcome, table
 from scale import Scale
 
@@ -42,6 +44,7 @@ SCENARIOS: Final[dict[str, Callable[[Scale], Awaitable[Outcome]]]] = {
     scenario_return.HINTS: scenario_return.by_hints,
     scenario_return.ANTI_ENTROPY: scenario_return.by_anti_entropy,
     scenario_overhead.SCENARIO: scenario_overhead.measure,
+    scenario_rewriting.SCENARIO: scenario_rewriting.measure,
     scenario_one_key.SCENARIO: scenario_one_key.measure,
 }
 _COUNT: Final = click.IntRange(min=1)

@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from statistics import fmean
 from typing import Final
 
-import click
 import foreground
-from failover import running
-from figures import Figure, Outcome, at_least, at_most
-from foreground import Span, now_ns
+from burden import in_turn
+from figures import Figure, Outcome
 from scale import Scale
 from trio import Trio
 
@@ -25,7 +22,6 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.model.errors import UnavailableError
 
 SCENARIO: Final = "overhead"
-_RATIO_MIN: Final = 0.9
 _POLL_S: Final = 0.05
 
 
@@ -71,42 +67,16 @@ class _Passes:
 
 async def measure(scale: Scale) -> Outcome:
     passes = _Passes()
-    without: list[Span] = []
-    with_it: list[Span] = []
     async with Trio(scale.work_dir) as trio:
         await foreground.stock(trio)
-        load = foreground.load_on(trio, scale.connections)
-
-        async def stretch() -> Span:
-            await asyncio.sleep(foreground.WARM_UP_S)
-            since_ns = now_ns()
-            await asyncio.sleep(scale.seconds)
-            return Span(load, since_ns, now_ns())
-
-        async with running(load, scale.connections):
-            for number in range(1, scale.rounds + 1):
-                click.echo(f"round {number} of {scale.rounds}", err=True)
-                without.append(await stretch())
-                async with passes.running(trio.clients):
-                    with_it.append(await stretch())
-    ratios = [a.per_second / b.per_second for a, b in zip(with_it, without, strict=True)]
-    rate, rate_without = (fmean(s.per_second for s in spans) for spans in (with_it, without))
+        turns = await in_turn(scale, trio, lambda: passes.running(trio.clients))
     figures = [
-        Figure("throughput without", rate_without, "/s"),
-        Figure("throughput with repairs back to back", rate, "/s"),
-        Figure("ratio", rate / rate_without, "", at_least(_RATIO_MIN)),
-        Figure("ratio, lowest round", min(ratios)),
-        Figure("ratio, highest round", max(ratios)),
+        *turns.figures("repairs back to back"),
         Figure("partitions compared by repairs", passes.partitions),
-        Figure("requests that failed", load.errors.total(), "", at_most(0)),
     ]
     details = {
-        "connections": scale.connections,
-        "ratios": ratios,
-        "without": [span.document() for span in without],
-        "with": [span.document() for span in with_it],
+        **turns.details(scale),
         "records_repaired": passes.records,
         "repairs_refused": passes.refused,
-        "errors": dict(load.errors),
     }
     return Outcome(SCENARIO, figures, details)
