@@ -14,7 +14,7 @@ that dies without a word has burned its incarnation, whatever its log had not ye
 
 The file:
 
-    {"format": 1, "check": XXH3-64 of state's bytes in hex, "state": {...}}
+    {"format": 2, "check": XXH3-64 of the digit 2 and the state's bytes in hex, "state": {...}}
 
 The check is there because one wrong digit would let two lives share an actor.
 """
@@ -31,7 +31,9 @@ from msgspec import Meta
 
 from kvorum.model.errors import ConfigError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_FORMAT_FIRST: Final = 1
+"""Of a directory whose records are not sealed; its state lacks what has a default here."""
 INCARNATION_BITS: Final = 20
 INCARNATION_MAX: Final = (1 << INCARNATION_BITS) - 1
 _NODE_ID_BITS: Final = 128
@@ -149,8 +151,13 @@ class _File(msgspec.Struct, frozen=True):
 
 def encode(identity: Identity) -> bytes:
     state = msgspec.json.encode(identity)
-    check = xxhash.xxh3_64_hexdigest(state)
+    check = _check(FORMAT, state)
     return msgspec.json.encode(_File(FORMAT, check, msgspec.Raw(state))) + b"\n"
+
+
+def _check(file_format: int, state: bytes) -> str:
+    prefix = b"" if file_format == _FORMAT_FIRST else str(file_format).encode()
+    return xxhash.xxh3_64_hexdigest(prefix + state)
 
 
 def decode(data: bytes) -> Identity:
@@ -163,7 +170,7 @@ def decode(data: bytes) -> Identity:
                 "start it with the later kvorum that wrote it"
             )
         state = bytes(file.state)
-        if file.format < FORMAT or xxhash.xxh3_64_hexdigest(state) != file.check:
+        if file.format < _FORMAT_FIRST or _check(file.format, state) != file.check:
             raise _damaged("its check or format is wrong")
         return msgspec.json.decode(state, type=Identity)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
