@@ -450,6 +450,7 @@ BUGS: Final = (
         "            elif tomb.agreed_at is None:\n"
         "                continue\n",
         150,
+        missed="the delete has to be missed by a replica that no round reaches in time",
     ),
     # Sloppy quorums
     Bug(
