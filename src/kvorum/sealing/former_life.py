@@ -37,9 +37,6 @@ class FormerLives:
             for note, since in store.scan(_START, _END, _NAMESPACES_MAX)
         }
 
-    def __len__(self) -> int:
-        return len(self.since_ms)
-
     def end(self, namespace: str, now_ms: int) -> None:
         """What was written to `namespace` up to `now_ms` belongs to a former life of it."""
         name = namespace.encode()

@@ -188,6 +188,7 @@ class NamespaceSeal:
         """(stored key, stored value)."""
         manner = self.manner
         key, codec, header = manner.key, manner.codec, manner.header
+        # `stored_key`, written out: a call less for each record that is stored.
         if key is None:
             stored_key = visible + self._prefix + name
             plain = body
