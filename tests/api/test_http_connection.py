@@ -96,6 +96,9 @@ class Stage:
     def release(self, size: int) -> None:
         self.held -= size
 
+    def write_soon(self, connection: Connection) -> None:
+        connection.write_ready()  # here every response is a turn of its own
+
     def turn(self, ticks: int) -> None:
         for _ in range(ticks):
             self.tick += 1

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_it_says_when_it_is_ready_and_then_serves(tmp_path: Path, port: int) -> 
         assert node.line() == f"n1 ready: http://127.0.0.1:{port}, data {tmp_path}"
         put(port, "straße", [1, "ü"])
         assert get(port, "straße") == [1, "ü"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
+def test_it_leaves_whoever_runs_the_processor(tmp_path: Path, port: int) -> None:
+    with kvorum("serve", "--data-dir", tmp_path, "--port", port) as node:
+        node.line()
+        assert os.sched_getscheduler(node.pid) == os.SCHED_BATCH
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -5,7 +5,8 @@
              requests   input is dropped until the client closes
 
 Responses leave in the order of their requests, whatever order they are made in: each waits
-in the queue until those before it are there; what is ready together is written together.
+in the queue until those before it are there. What is ready is written at the end of the loop's
+turn, one connection after the other (`server.py` says why).
 
 Reading stops while too many requests wait for answers or too much lies unread by the client;
 input that has come already is kept as the backlog. Deadlines cost nothing per request: the
@@ -53,6 +54,9 @@ class Host(Protocol):
         """Account for a large body. Raises Overloaded if there is no room for it."""
 
     def release(self, size: int) -> None: ...
+
+    def write_soon(self, connection: Connection) -> None:
+        """Call its `write_ready` at the end of this turn of the loop."""
 
 
 class Connection(asyncio.Protocol):
@@ -112,6 +116,7 @@ class Connection(asyncio.Protocol):
                     retry_after=1,
                 )
             )
+            self.write_ready()
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -223,10 +228,15 @@ class Connection(asyncio.Protocol):
     # Responses
 
     def on_response(self, exchange: Exchange) -> None:
+        if self._queue and self._queue[0] is exchange:
+            self._host.write_soon(self)
+
+    def write_ready(self) -> None:
+        """Write all responses that no other one has to go before."""
         queue = self._queue
-        if not queue or queue[0] is not exchange:
-            return
-        queue.popleft()
+        if not queue or not queue[0].response:
+            return  # the connection was lost, or another call has written it
+        exchange = queue.popleft()
         response = exchange.response
         if queue and queue[0].response:
             ready = [response]

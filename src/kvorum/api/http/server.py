@@ -1,4 +1,10 @@
-"""The HTTP server: listens, keeps count of what its connections hold, and sweeps deadlines."""
+"""The HTTP server: listens, keeps count of what its connections hold, and sweeps deadlines.
+
+Responses that are made in one turn of the loop leave at its end, one system call after the
+other. A write wakes a client on the same machine, and the system may let it run at once, in the
+place of this process. So a response that is written as soon as it is made costs two switches of
+the processor, and much of what its caches held; at the end of a turn all of them together do.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +40,7 @@ class HttpServer:
         self._runtime = runtime
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
+        self._ready: list[Connection] = []
         self._held = 0
         self.tick = 0
         self._listener: asyncio.Server | None = None
@@ -104,6 +111,16 @@ class HttpServer:
 
     def release(self, size: int) -> None:
         self._held -= size
+
+    def write_soon(self, connection: Connection) -> None:
+        if not self._ready:
+            self._runtime.call_soon(self._write_ready)
+        self._ready.append(connection)
+
+    def _write_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        for connection in ready:
+            connection.write_ready()
 
     # Once a tick
 
