@@ -1,16 +1,15 @@
 """What the rounds have measured, side by side: figures, ratios, a table, a document.
 
 A ratio is our figure over that of the other system's better way to spread connections, which
-is chosen for each operation by its rate. Rounds alternate between the systems, so that a busy
-minute of the machine hits both; the spread of the ratios over the rounds tells how much noise
-is left.
+is chosen for each operation by its rate. In each round all are measured, so that a busy minute of
+the machine hits all; the spread of the ratios over the rounds tells how much noise is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import mean, quantiles
 from typing import Any, Final
 
 from wrk import Load
@@ -55,14 +54,14 @@ class Series:
 
 @dataclass
 class Ratio:
-    """Ours to theirs. `lowest` and `highest` are those of single rounds."""
+    """Ours to theirs. Half of all rounds had a ratio between `lower` and `upper`."""
 
     systems: str
     operation: str
     targets: str
     per_second: float
-    lowest: float
-    highest: float
+    lower: float
+    upper: float
     p50: float
     p99: float
 
@@ -130,16 +129,24 @@ def _ratio(ours: Series, theirs: Series) -> Ratio:
     by_round = [
         a.per_second / b.per_second for a, b in zip(ours.rounds, theirs.rounds, strict=True)
     ]
+    lower, upper = _middle_half(by_round)
     return Ratio(
         systems=f"{ours.system} / {theirs.system}",
         operation=ours.operation,
         targets=theirs.targets,
         per_second=ours.per_second / theirs.per_second,
-        lowest=min(by_round),
-        highest=max(by_round),
+        lower=lower,
+        upper=upper,
         p50=ours.latency_ms(0.5) / theirs.latency_ms(0.5),
         p99=ours.latency_ms(0.99) / theirs.latency_ms(0.99),
     )
+
+
+def _middle_half(ratios: list[float]) -> tuple[float, float]:
+    if len(ratios) == 1:
+        return ratios[0], ratios[0]
+    lower, _, upper = quantiles(ratios, n=4, method="inclusive")
+    return lower, upper
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -153,6 +160,6 @@ def _cells(series: Series) -> list[str]:
 
 
 def _ratio_cells(ratio: Ratio) -> list[str]:
-    rate = f"{ratio.per_second:.2f}x ({ratio.lowest:.2f} to {ratio.highest:.2f})"
+    rate = f"{ratio.per_second:.2f}x ({ratio.lower:.2f} to {ratio.upper:.2f})"
     latencies = [f"{ratio.p50:.2f}x", f"{ratio.p99:.2f}x"]
     return [ratio.systems, ratio.targets, ratio.operation, rate, *latencies]

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 from server import Server, answers
-from system import NODES, PEER_OFFSET, Cluster, System, request
+from system import NODES, PEER_OFFSET, Cluster, System, Target, request
 
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
@@ -38,7 +38,8 @@ def start(directory: Path, port: int) -> Iterator[Cluster]:
         ]
         for server, node in zip(servers, nodes, strict=True):
             server.wait_until(lambda node=node: answers(node, "/health"))  # type: ignore[misc]
-        yield Cluster(nodes, {"all members": nodes, "leader": [_leader(nodes)] * NODES})
+        members, leader = [Target(node) for node in nodes], Target(_leader(nodes))
+        yield Cluster(nodes, {"all members": members, "leader": [leader] * NODES})
 
 
 def _command(

@@ -4,49 +4,66 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from server import Server, answers
-from system import NODES, Cluster, System, request
+from system import NODES, Cluster, System, Target, request
 
 from kvorum import __version__
 from kvorum.local.layout import Layout
 from kvorum.local.ports import local_topology
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError, ProtocolError
-from kvorum.model.topology import NamespaceSettings
+from kvorum.model.keys import TOKEN_HASHES, encode_key
+from kvorum.model.placement import Placement
+from kvorum.model.topology import NamespaceSettings, Topology
 
 Settings = dict[str, Any]
 """Of the namespace "default", where they are not the usual ones."""
 
 
 def starter(settings: Settings) -> Callable[[Path, int], AbstractContextManager[Cluster]]:
-    """As `start`, with these settings."""
+    """Starts nodes whose default namespace has these settings."""
 
-    def start_with(directory: Path, port: int) -> AbstractContextManager[Cluster]:
+    @contextmanager
+    def start(directory: Path, port: int) -> Iterator[Cluster]:
         usual = NamespaceSettings.majority(NODES)
-        wanted = msgspec.structs.replace(usual, **settings)
-        Layout(directory / "data").create(local_topology(NODES, port, wanted))
-        return start(directory, port)
+        topology = local_topology(NODES, port, msgspec.structs.replace(usual, **settings))
+        Layout(directory / "data").create(topology)
+        nodes = [Address("127.0.0.1", port + i) for i in range(NODES)]
+        command = [
+            *(_executable(), "up", "-n", str(NODES)),
+            *("--data-dir", str(directory / "data"), "--port", str(port)),
+        ]
+        with Server(command, directory / "kvorum.log") as server:
+            for node in nodes:
+                server.wait_until(lambda node=node: answers(node, "/status"))  # type: ignore[misc]
+            targets = {
+                "all nodes": [Target(node) for node in nodes],
+                "first owners": _first_owners(topology, nodes),
+            }
+            yield Cluster(nodes, targets)
 
-    return start_with
+    return start
 
 
-@contextmanager
-def start(directory: Path, port: int) -> Iterator[Cluster]:
-    nodes = [Address("127.0.0.1", port + i) for i in range(NODES)]
-    command = [
-        *(_executable(), "up", "-n", str(NODES)),
-        *("--data-dir", str(directory / "data"), "--port", str(port)),
-    ]
-    with Server(command, directory / "kvorum.log") as server:
-        for node in nodes:
-            server.wait_until(lambda node=node: answers(node, "/status"))  # type: ignore[misc]
-        yield Cluster(nodes, {"all nodes": nodes})
+def _first_owners(topology: Topology, nodes: Sequence[Address]) -> list[Target]:
+    """As a client spreads its requests that knows the ring, like the one in `kvorum.client`."""
+    placement = Placement(topology)
+    token_hash = TOKEN_HASHES[topology.token_hash]
+
+    def first_owner(key: str) -> int:
+        token = token_hash(encode_key(key), topology.token_seed)
+        return placement.owners(placement.partition(token), NODES)[0]
+
+    def is_first(index: int) -> Callable[[str], bool]:
+        return lambda key: first_owner(key) == index
+
+    return [Target(node, is_first(index)) for index, node in enumerate(nodes)]
 
 
 def _executable() -> str:
@@ -80,7 +97,7 @@ def _value_in(body: bytes) -> bytes:
 KVORUM = System(
     name="kvorum",
     version=lambda: __version__,
-    start=start,
+    start=starter({}),
     put_script="kvorum_put.lua",
     get_script="kvorum_get.lua",
     put=_put,

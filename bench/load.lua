@@ -1,5 +1,6 @@
 -- What the load scripts share. wrk calls init once per process, and request for each request.
---   arguments   a number for this process (different in every run), and the number of keys
+--   arguments   a number for this process (different in every run), the number of keys, and a
+--               file with the numbers of those to ask for
 --   keys        key00000000 and so on, drawn uniformly
 --   values      100 bytes, no two alike: a store must not get away with "unchanged"
 --   done        one line of JSON, read by wrk.py; latency_us is every distinct value that
@@ -17,6 +18,10 @@ function load.init(arguments)
   load.KEYS = tonumber(arguments[2])
   math.randomseed(process)
   load.stamps = process * 1e9
+  load.asked = {}
+  for line in io.lines(arguments[3]) do
+    load.asked[#load.asked + 1] = tonumber(line) + 1
+  end
 end
 
 function load.key(number)
@@ -25,7 +30,7 @@ end
 
 -- A number from 1 to KEYS.
 function load.draw()
-  return math.random(load.KEYS)
+  return load.asked[math.random(#load.asked)]
 end
 
 -- 12 digits; never the same twice.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from system import Cluster, System
+from system import Cluster, System, key_name
 
 from kvorum.bench.driver import Limits, drive
 from kvorum.bench.workload import Follow, Operation
@@ -16,7 +16,7 @@ _LIMITS = Limits(timeout_s=10.0, errors=1)
 
 def preload(system: System, cluster: Cluster, keys: int, connections: int) -> None:
     """Raises KvorumError if a key cannot be stored or comes back with another value."""
-    names = [f"key{number:08d}" for number in range(keys)]
+    names = [key_name(number) for number in range(keys)]
     stores = (Operation("put", system.put(name, _value(name))) for name in names)
     reads = (Operation("get", system.get(name), _expect(system, name)) for name in names)
     for operations in (stores, reads):

@@ -4,8 +4,9 @@
     sealed   as installed: AES-GCM-SIV, Zstandard, a dictionary
     open     encryption and compression off; checks of records stay, as they are part of the data
 
-Each round measures one and then the other, with wrk: --connections in all, 100-byte values,
-uniformly drawn keys, three nodes, N=3, R=W=2, every write synced before it is answered.
+Both run at once and are loaded in turn (`side_by_side.py`), with wrk: --connections in all,
+100-byte values, uniformly drawn keys, three nodes, N=3, R=W=2, every write synced before it is
+answered.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import disk
 import wrk
-from compare_etcd import measure
 from comparison import Comparison
 from kvorum_up import KVORUM, starter
+from side_by_side import Plan, measure
 from system import NODES
 
 from kvorum import __version__
@@ -40,23 +40,23 @@ _COUNT: Final = click.IntRange(min=1)
 
 
 @click.command(help=(__doc__ or "").partition("\n")[0])
-@click.option("--rounds", type=_COUNT, default=3, show_default=True)
-@click.option("--duration", type=_COUNT, default=6, show_default=True, help="Seconds measured.")
-@click.option("--warm-up", type=_COUNT, default=2, show_default=True, help="Seconds before that.")
+@click.option("--rounds", type=_COUNT, default=10, show_default=True)
+@click.option("--duration", type=_COUNT, default=3, show_default=True, help="Seconds of each turn.")
+@click.option("--warm-up", type=_COUNT, default=5, show_default=True, help="Seconds before that.")
 @click.option("--connections", type=click.IntRange(min=NODES), default=64, show_default=True)
 @click.option("--keys", type=_COUNT, default=10_000, show_default=True)
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def main(output: str, **load: int) -> None:
+def main(output: str, **options: int) -> None:
     # So that a terminated comparison, too, stops its servers and removes their data.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    work_dir = Path(tempfile.gettempdir())
+    plan = Plan(**options)
+    comparison = Comparison(SEALED.name, OPEN.name)
     try:
-        disk.check(work_dir)
-        comparison = compare(work_dir, load)
+        measure([OPEN, SEALED], Path(tempfile.gettempdir()), plan, comparison)
     except KvorumError as error:
         raise click.ClickException(error.message) from error
     click.echo(
-        json.dumps({**circumstances(load), **comparison.document()}, indent=2)
+        json.dumps({**circumstances(plan), **comparison.document()}, indent=2)
         if output == "json"
         else comparison.table()
     )
@@ -64,22 +64,12 @@ def main(output: str, **load: int) -> None:
         raise click.ClickException(f"wanted no errors, got {comparison.errors}; see -o json")
 
 
-def compare(work_dir: Path, load: dict[str, int]) -> Comparison:
-    comparison = Comparison(SEALED.name, OPEN.name)
-    for number in range(1, load["rounds"] + 1):
-        for system in (OPEN, SEALED) if number % 2 else (SEALED, OPEN):
-            click.echo(f"round {number} of {load['rounds']}: {system.name}", err=True)
-            with tempfile.TemporaryDirectory(prefix=f"{system.name}-", dir=work_dir) as directory:
-                measure(system, Path(directory), load, comparison)
-    return comparison
-
-
-def circumstances(load: dict[str, int]) -> dict[str, Any]:
+def circumstances(plan: Plan) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {**machine.facts(), "load_average": os.getloadavg()},
         "versions": {"wrk": wrk.version(), "kvorum": __version__},
-        "load": load,
+        "load": plan._asdict(),
     }
 
 

@@ -15,12 +15,28 @@ PEER_OFFSET: Final = 100
 """Clients ask at ports P, P+1, P+2; nodes ask each other at P+100, P+101, P+102."""
 
 
+def key_name(number: int) -> str:
+    return f"key{number:08d}"
+
+
+def any_key(name: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, and the keys that it is asked for."""
+
+    server: Address
+    is_asked_for: Callable[[str], bool] = any_key
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """`targets`: for each way to spread connections its name and a server for each third."""
+    """`targets`: for each way to spread connections its name and a target for each third."""
 
     nodes: Sequence[Address]
-    targets: Mapping[str, Sequence[Address]]
+    targets: Mapping[str, Sequence[Target]]
 
 
 @dataclass(frozen=True)

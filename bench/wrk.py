@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,9 +23,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from system import Target, key_name
+
 from kvorum.bench.histogram import Histogram
 from kvorum.client.url import host_port
-from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError, KvorumError
 
 _HERE: Final = Path(__file__).parent
@@ -53,7 +55,7 @@ class Load:
 
 
 def run(
-    script: str, targets: Sequence[Address], connections: int, keys: int, duration_s: int
+    script: str, targets: Sequence[Target], connections: int, keys: int, duration_s: int
 ) -> Load:
     """Put `script` on `targets`. Raises KvorumError if a process fails."""
     load = Load()
@@ -82,24 +84,32 @@ class _Process:
     """One wrk process; it is ended with the `with` block."""
 
     def __init__(
-        self, script: str, target: Address, connections: int, keys: int, duration_s: int
+        self, script: str, target: Target, connections: int, keys: int, duration_s: int
     ) -> None:
         self._timeout_s = duration_s + _GRACE_S
+        self._numbers = [n for n in range(keys) if target.is_asked_for(key_name(n))]
         self._command = [
             *(_executable(), "-t1", f"-c{connections}", f"-d{duration_s}s"),
-            *("-s", str(_HERE / script), f"http://{host_port(target)}/"),
+            *("-s", str(_HERE / script), f"http://{host_port(target.server)}/"),
             *("--", str(next(_process_numbers)), str(keys)),
         ]
 
     def __enter__(self) -> _Process:
+        self._file = tempfile.NamedTemporaryFile("w", suffix=".keys")
+        self._file.write("".join(f"{number}\n" for number in self._numbers))
+        self._file.flush()
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*self._command, self._file.name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._file.close()
 
     def result(self) -> dict[str, Any]:
         try:

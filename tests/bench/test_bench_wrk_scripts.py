@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from etcd import ETCD
 from kvorum_up import KVORUM
 from preload import preload
 from store_double import StoreDouble
-from system import NODES, Cluster, System
+from system import NODES, Cluster, System, Target, key_name
 
+from kvorum import connect
 from kvorum.bench.driver import Limits, drive
 from kvorum.bench.workload import Operation
+from kvorum.client.url import host_port
 from kvorum.local.ports import free_port
 from kvorum.model.address import Address
 from kvorum.model.errors import KvorumError
@@ -28,7 +32,14 @@ needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is no
 
 def cluster_of(store: StoreDouble) -> Cluster:
     nodes = [Address("127.0.0.1", store.port)] * NODES
-    return Cluster(nodes, {"all nodes": nodes})
+    return Cluster(nodes, {"all nodes": [Target(node) for node in nodes]})
+
+
+def forwarded(node: Address) -> int:
+    with urllib.request.urlopen(f"http://{host_port(node)}/status") as answer:
+        counters = json.load(answer)["counters"]
+        assert isinstance(counters, dict)
+        return int(counters["forwards"])
 
 
 def read_all(system: System, cluster: Cluster) -> list[bytes]:
@@ -55,13 +66,14 @@ def read_all(system: System, cluster: Cluster) -> list[bytes]:
 def check_scripts(system: System, cluster: Cluster) -> None:
     """Puts leave values of 100 bytes that differ, and nothing goes wrong."""
     preload(system, cluster, KEYS, 6)
-    put = wrk.run(system.put_script, cluster.nodes, 6, KEYS, 1)
+    targets = next(iter(cluster.targets.values()))
+    put = wrk.run(system.put_script, targets, 6, KEYS, 1)
     assert put.requests > KEYS
     assert not put.errors
     values = read_all(system, cluster)
     assert {len(value) for value in values} == {100}
     assert len(set(values)) == KEYS
-    get = wrk.run(system.get_script, cluster.nodes, 6, KEYS, 1)
+    get = wrk.run(system.get_script, targets, 6, KEYS, 1)
     assert get.requests > KEYS
     assert not get.errors
     assert get.latencies.count >= get.requests
@@ -76,7 +88,30 @@ def test_scripts_for_kvorum(store: StoreDouble) -> None:
 
 @needs_wrk
 def test_what_is_no_success_is_an_error(store: StoreDouble) -> None:
-    assert wrk.run(KVORUM.get_script, cluster_of(store).nodes, 3, KEYS, 1).errors["status"] > 0
+    targets = cluster_of(store).targets["all nodes"]
+    assert wrk.run(KVORUM.get_script, targets, 3, KEYS, 1).errors["status"] > 0
+
+
+@needs_wrk
+def test_a_target_is_asked_for_its_keys_only(store: StoreDouble) -> None:
+    wanted = {"key00000003", "key00000017"}
+    server = Address("127.0.0.1", store.port)
+    targets = [Target(server, wanted.__contains__), Target(server, {"key00000005"}.__contains__)]
+    wrk.run(KVORUM.get_script, targets, 2, KEYS, 1)
+    assert {seen.path for seen in store.requests} == {
+        f"/entry/{key}" for key in (*wanted, "key00000005")
+    }
+
+
+def test_the_first_owners_of_kvorum_share_all_keys(tmp_path: Path) -> None:
+    with KVORUM.start(tmp_path, free_port(NODES)) as cluster:
+        owners = cluster.targets["first owners"]
+        for key in map(key_name, range(KEYS)):
+            (server,) = (target.server for target in owners if target.is_asked_for(key))
+            with connect(f"kvorum://{host_port(server)}") as store:
+                store.set(key, 1)
+        forwards = [forwarded(node) for node in cluster.nodes]
+    assert forwards == [0, 0, 0]
 
 
 @needs_wrk
@@ -84,7 +119,7 @@ def test_what_is_no_success_is_an_error(store: StoreDouble) -> None:
 def test_scripts_for_etcd(tmp_path: Path) -> None:
     with ETCD.start(tmp_path, free_port(NODES)) as cluster:
         check_scripts(ETCD, cluster)
-        (leader,) = set(cluster.targets["leader"])
+        (leader,) = {target.server for target in cluster.targets["leader"]}
         assert leader in cluster.nodes
 
 
