@@ -17,18 +17,14 @@ from kvorum.model.errors import (
     InvalidValue,
     KvorumError,
     Overloaded,
-    QuorumError,
     RequestError,
-    StorageError,
-    TimeoutExpired,
 )
 from kvorum.model.record import Record, encode
 from kvorum.model.request import Answer, Failure, Result
-from kvorum.model.tally import Tally
 from kvorum.replication.coordinator import OPERATIONS_MAX, RECORD_BYTES_MAX
 from kvorum.replication.hints import Hints
-from kvorum.replication.site import Place, Site
-from kvorum.wire.messages import Write
+from kvorum.replication.site import Site
+from kvorum.replication.write import IN_VAIN, WriteOperation
 
 Reply = Callable[[Result], object]
 
@@ -67,123 +63,28 @@ class Ingest:
         except KvorumError as error:
             site.runtime.call_soon(reply, Failure.of(error))
             return
-        IngestOperation(site, self._hints, place, Answer(record), needed, reply).start(data)
+        operation = IngestOperation(site, self._hints, place, needed, Answer(record), reply)
+        operation.start(data, None, place.settings.timeout_ms)
 
 
-class IngestOperation:
-    """One record. It lives until every owner has answered, or the deadline."""
+class IngestOperation(WriteOperation):
+    """A replicated write of a record that does not follow on what is held: owners merge it."""
 
-    __slots__ = (
-        "_answer",
-        "_hints",
-        "_needed",
-        "_op",
-        "_place",
-        "_replied",
-        "_reply",
-        "_site",
-        "_tally",
-        "ended",
-    )
+    __slots__ = ()
 
-    def __init__(
-        self,
-        site: Site,
-        hints: Hints,
-        place: Place,
-        answer: Answer,
-        needed: int,
-        reply: Reply,
-    ) -> None:
-        self.ended = False
-        self._site = site
-        self._hints = hints
-        self._place = place
-        self._answer = answer
-        self._needed = needed
-        self._reply = reply
-        self._replied = False
-        self._tally = Tally(needed, len(place.owners))
-        self._op = site.next_op()
+    def _keep_here(self) -> int:
+        return IN_VAIN  # only owners count
 
-    def start(self, data: bytes) -> None:
-        site, key = self._site, self._place.key
-        site.operations[self._op] = self
-        site.deadlines.watch(self, self._place.settings.timeout_ms)
-        message = Write(self._op, key, data)
-        for node in self._place.owners:
-            if node == site.local:
-                site.merge_in(key, data, self._on_stored, node)
-            elif site.is_up(node):
-                site.transport.send(node, message)
-            else:
-                self._miss(node)
+    def _store_here(self, held: bytes | None, data: bytes) -> None:
+        self._site.merge_in(self._place.key, data, self._on_stored, self._site.local)
 
-    @property
-    def key(self) -> bytes:
-        """The storage key."""
-        return self._place.key
-
-    def on_wrote(self, node: int) -> None:
-        self._tally.ack(node)
-        self._settle()
-
-    def on_refused(self, node: int, code: str) -> None:
-        self.on_peer_lost(node)
-
-    def on_peer_lost(self, node: int) -> None:
-        if node in self._place.owners and not self._tally.has(node):
-            self._miss(node)
-            self._settle()
-
-    def on_deadline(self) -> None:
-        if self.ended:
-            return
-        self._site.counters.timeouts += 1
-        for node in self._place.owners:
-            if not self._tally.has(node):
-                self._miss(node)
-        if not self._replied:
-            self._answer_with(Failure.of(self._unknown(TimeoutExpired)))
-        self._end()
-
-    def _on_stored(self, node: int, error: StorageError | None) -> None:
-        if error is None:
-            self.on_wrote(node)
-        else:
-            self._tally.fail(node)
-            self._settle()
-
-    def _miss(self, node: int) -> None:
-        self._tally.fail(node)
-        site = self._site
-        if node != site.local and site.local in self._place.owners:
-            self._hints.add(node, self._place.key)
-
-    def _settle(self) -> None:
-        if not self._replied:
-            if self._tally.won:
-                self._answer_with(self._answer)
-            elif self._tally.lost:
-                self._answer_with(Failure.of(self._unknown(QuorumError)))
-        if self._tally.complete and not self.ended:
-            self._end()
-
-    def _unknown(self, kind: type[KvorumError]) -> KvorumError:
+    def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
         got = len(self._tally.acked)
         return kind(
-            f"wanted {self._needed} replicas to store the record, got {got}; repeat it, which "
-            "does no harm",
+            f"wanted {self._needed} replicas to store the record, got {got} {when}".rstrip()
+            + "; repeat it, which does no harm",
             outcome="unknown",
             needed=self._needed,
             got=got,
             replicas=self._site.node_names(list(self._place.owners)),
         )
-
-    def _answer_with(self, result: Result) -> None:
-        self._replied = True
-        self._reply(result)
-
-    def _end(self) -> None:
-        self.ended = True
-        self._site.operations.pop(self._op, None)

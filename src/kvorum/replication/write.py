@@ -27,7 +27,7 @@ from kvorum.replication.site import Place, Site, ignore
 from kvorum.wire.messages import Handoff, Write
 
 _NOBODY: dict[int, int] = {}
-_IN_VAIN = -1
+IN_VAIN = -1
 """In the place of the owner: this node was to stand in and failed; it is not asked again."""
 
 _SAMPLED = 15
@@ -83,7 +83,7 @@ class WriteOperation:
         site, key = self._site, self._place.key
         site.counters.writes += 1
         self._data = data
-        away = _IN_VAIN
+        away = IN_VAIN
         if site.local not in self._place.owners:
             away = self._keep_here()
         site.operations[self._op] = self
@@ -92,7 +92,7 @@ class WriteOperation:
         message = Write(self._op, key, data, self._base(held))
         for node in self._place.owners:
             if node == site.local:
-                site.put(key, held or b"", data, self._on_stored, node)
+                self._store_here(held, data)
             elif node == away:
                 continue
             elif site.is_up(node):
@@ -105,6 +105,10 @@ class WriteOperation:
     def key(self) -> bytes:
         """The storage key."""
         return self._place.key
+
+    def _store_here(self, held: bytes | None, data: bytes) -> None:
+        site = self._site
+        site.put(self._place.key, held or b"", data, self._on_stored, site.local)
 
     def _base(self, held: bytes | None) -> bytes | None:
         """What replicas may take the record for a successor of, and not look into it.
@@ -157,9 +161,9 @@ class WriteOperation:
         owner = node
         if node in self._standing_in:
             owner = self._standing_in[node]
-            if owner == _IN_VAIN:
+            if owner == IN_VAIN:
                 return
-            self._standing_in[node] = _IN_VAIN
+            self._standing_in[node] = IN_VAIN
         stand_in = self._stand_in()
         if stand_in is None:
             self._tally.fail(owner)
