@@ -2,7 +2,8 @@
 
 It runs on a thread of its own, keeps what it was sent (`requests`), and fails as scripted:
 each fault in `faults` is spent on one request for entries, in order of arrival, and a key in
-`broken` cannot be written.
+`broken` cannot be written. Clients ask for the ring when they see fit, so such requests are kept
+apart (`surveys`), and answered by `ring_fault` if there is one.
 
 Versions are counted by one clock, so the version "v7" covers all writes up to the seventh.
 """
@@ -143,6 +144,8 @@ class StoreDouble:
     def __init__(self, page_size: int = 1000) -> None:
         self.page_size = page_size
         self.requests: list[Seen] = []
+        self.surveys: list[Seen] = []
+        self.ring_fault: Fault | None = None
         self.faults: deque[Fault] = deque()
         self.held: dict[tuple[str, str], list[Held]] = {}
         self.broken: set[str] = set()
@@ -232,15 +235,21 @@ class StoreDouble:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> bool:
         seen = await self._read(reader, number)
-        self.requests.append(seen)
-        about_entries = seen.path.startswith("/entr")
-        fault = self.faults.popleft() if self.faults and about_entries else None
+        fault = self._fault(seen)
         if fault is None:
             writer.write(self._answer(seen).to_bytes())
             await writer.drain()
             return True
         reply = Reply(200, {}) if fault.__dict__.get("skips") else self._answer(seen)
         return await fault(reply, writer)
+
+    def _fault(self, seen: Seen) -> Fault | None:
+        if seen.path == "/ring":
+            self.surveys.append(seen)
+            return self.ring_fault
+        self.requests.append(seen)
+        about_entries = seen.path.startswith("/entr")
+        return self.faults.popleft() if self.faults and about_entries else None
 
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Seen:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").split("\r\n")

@@ -161,6 +161,22 @@ def test_what_the_node_tells_of_itself_fits_the_tables(address: str) -> None:
         assert (result.exit_code, result.stderr) == (0, ""), words
 
 
+def test_the_node_tells_all_that_its_ring_depends_on(client: Client) -> None:
+    client.set("ring", 1)
+    told, status = client.ring(), client.status()
+    assert {name: told[name] for name in ("node", "cluster", "epoch")} == {
+        name: status[name] for name in ("node", "cluster", "epoch")
+    }
+    assert (told["token_hash"], told["token_seed"]) == ("murmur3", 0)
+    assert told["namespaces"] == {"default": {"replicas": 1}}
+    [node] = told["nodes"]
+    labels = {"name", "http", "peer", "dc", "rack", "host", "weight"}
+    assert {name: node[name] for name in labels} == {
+        name: status["nodes"][0][name] for name in labels
+    }
+    assert client.ring() == told
+
+
 def test_export_and_import(address: str, tmp_path: Path) -> None:
     lines = tmp_path / "lines.jsonl"
     lines.write_text("".join(f'{{"key": "file{n}", "value": [{n}]}}\n' for n in range(3000)))

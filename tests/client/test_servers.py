@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from kvorum.client.servers import SUSPECT_S, Servers
+from kvorum.client.server import SUSPECT_S
+from kvorum.client.servers import Servers
 from kvorum.model.address import Address
 
 A, B, C = (Address(host, 7400) for host in "abc")

@@ -7,6 +7,9 @@ requests     the HTTP API, outgoing: pure values
 answers      the HTTP API, incoming: entries and typed errors
 connection   one HTTP/1.1 connection
 pool         the connections to one server
+server       one server: its connections, and whether it is suspected
+ring         who owns a key, as the servers tell it
+survey       asking them for it, beside the calls
 servers      which server to ask first
 backoff      how long to wait before asking again
 calls        one call: attempts, failover, repeats, one deadline

@@ -124,8 +124,9 @@ class AsyncClient:
         ever, and without either it is the namespace's.
         """
         lifetime = requests.Lifetime(ttl, expires_at)
-        put = self._put(key, value, version, self._namespace(namespace), lifetime)
-        request = requests.put(put.body, w, quorum, _condition(if_version, if_absent))
+        about = requests.Subject(self._namespace(namespace), key, blind=version is None)
+        put = self._put(key, value, version, about.namespace, lifetime)
+        request = requests.put(about, put.body, w, quorum, _condition(if_version, if_absent))
         answer = await self._calls.call(request, self._deadline(timeout))
         return answers.written(key, put.text, answer)
 

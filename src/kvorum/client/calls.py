@@ -25,7 +25,8 @@ from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
 from kvorum.client.requests import Request
-from kvorum.client.servers import Route, Server, Servers
+from kvorum.client.server import Server
+from kvorum.client.servers import Route, Servers
 from kvorum.model.errors import (
     ConfigError,
     ConnectionFailed,
@@ -66,7 +67,7 @@ class Calls:
 
     async def call(self, request: Request, deadline: float) -> Answer:
         """The 2xx answer to `request`. Raises the error of any other."""
-        route = self._servers.route(self.now())
+        route = self._servers.route(self.now(), request.about)
         pauses = self.pauses()
         failure: KvorumError | None = None
         not_before = self.now()
@@ -123,7 +124,7 @@ class Calls:
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
             raise
-        server.trust()
+        self._servers.heard(server, self.now())
         if not answer.ok:
             raise answers.error(answer)
         return answer

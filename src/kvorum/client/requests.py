@@ -30,6 +30,15 @@ _AGENT: Final = f"kvorum-python/{__version__}"
 Pairs = tuple[tuple[str, str], ...]
 
 
+class Subject(NamedTuple):
+    """The entry that a request is about."""
+
+    namespace: str | None
+    key: str
+    blind: bool = False
+    """It is written without a version, so one node coordinates it: the entry's first owner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
@@ -41,6 +50,8 @@ class Request:
     """It changes nothing, so it may be repeated whatever became of it."""
     timed: bool = True
     """The server takes `timeout_ms`."""
+    about: Subject | None = None
+    """None if any server does as well as another."""
 
     def to_bytes(self, host: str, timeout_ms: int) -> bytes:
         query = self.query
@@ -102,13 +113,19 @@ def get(
     key: str, namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
     query = query_of(namespace=namespace, r=r, quorum=quorum)
-    return Request("GET", _path("entry", key), query, safe=True)
+    about = Subject(namespace, key)
+    return Request("GET", _path("entry", key), query, safe=True, about=about)
 
 
 def put(
-    item: bytes, w: int | None, quorum: QuorumKind | None = None, condition: Pairs = ()
+    about: Subject,
+    item: bytes,
+    w: int | None,
+    quorum: QuorumKind | None = None,
+    condition: Pairs = (),
 ) -> Request:
-    return Request("POST", "/entry", query_of(w=w, quorum=quorum), item, condition)
+    query = query_of(w=w, quorum=quorum)
+    return Request("POST", "/entry", query, item, condition, about=about)
 
 
 def put_item(
@@ -137,7 +154,8 @@ def touch(
 ) -> Request:
     query = query_of(namespace=namespace, w=w, quorum=quorum)
     body = _encode(_TouchBody(_metadata(version, None, lifetime)))
-    return Request("PATCH", _path("entry", key), query, body, condition)
+    about = Subject(namespace, key, blind=version is None)
+    return Request("PATCH", _path("entry", key), query, body, condition, about=about)
 
 
 def delete(
@@ -149,7 +167,8 @@ def delete(
     condition: Pairs = (),
 ) -> Request:
     query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
-    return Request("DELETE", _path("entry", key), query, fields=condition)
+    about = Subject(namespace, key, blind=version is None)
+    return Request("DELETE", _path("entry", key), query, fields=condition, about=about)
 
 
 def exactly_at(version: str) -> Pairs:

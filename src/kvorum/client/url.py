@@ -1,6 +1,6 @@
 """Where the cluster is: kvorum://HOST[:PORT][,HOST[:PORT]...][?namespace=NAME&timeout=SECONDS]
 
-Any listed server can answer any request, so the list is for failover, not for sharding.
+Any listed server can answer any request; with all of them listed, calls go to a key's owners.
 An IPv6 address stands in brackets: kvorum://[::1]:7400
 """
 

@@ -1,11 +1,13 @@
 """What a node can tell people about itself: its cluster, its ring, and where a key lives.
 
-All of it is read off the running node when somebody asks; nothing is kept for it.
+It is read off the running node when somebody asks. Only the ring is kept: clients ask for it
+again and again, and it is the same for as long as the node runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
@@ -14,11 +16,11 @@ from kvorum import __version__
 from kvorum.cluster.membership import MemberView
 from kvorum.model.placement import Placement
 from kvorum.model.record import Context, Record, dominates, join
-from kvorum.model.ring import token_counts
-from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.locate import Held
 from kvorum.replication.replicator import Replicator
+from kvorum.replication.ring_document import ring_document
 from kvorum.replication.site import Place
 from kvorum.runtime.ports import Runtime
 
@@ -112,29 +114,12 @@ class Overview:
         return node == self._local or self._transport.is_up(node)
 
     def ring(self) -> dict[str, Any]:
-        """Who owns how much of the default namespace. Shares are parts of all copies."""
-        topology = self._topology
-        replicas = topology.namespaces[DEFAULT_NAMESPACE].replicas
-        balance = self._placement.balance(replicas)
-        copies = topology.partitions * replicas
-        tokens = token_counts([spec.weight for spec in topology.nodes])
-        return {
-            "partitions": topology.partitions,
-            "replicas": replicas,
-            "nodes": [
-                {
-                    "name": spec.name,
-                    "weight": spec.weight,
-                    "tokens": tokens[node],
-                    "primary": balance.led[node],
-                    "replica": balance.owned[node] - balance.led[node],
-                    "share": balance.owned[node] / copies,
-                    "fair_share": balance.fair_owned[node] / copies,
-                }
-                for node, spec in enumerate(topology.nodes)
-            ],
-            "balance": balance.heaviest_owned,
-        }
+        """See `ring_document.py`."""
+        return self._ring
+
+    @cached_property
+    def _ring(self) -> dict[str, Any]:
+        return ring_document(self._topology, self._placement, self._local)
 
     def locate(self, namespace: str, key: str, reply: Callable[[dict[str, Any]], object]) -> None:
         """Where `key` lives and who holds which version; raises what its name deserves."""

@@ -1,0 +1,52 @@
+"""GET /ring: how the partitions are shared, and all that a client needs to find a key's owners.
+
+Placement is a pure function of the topology (`model/placement.py`), so what goes into it is
+told, not what comes out: `epoch`, `partitions`, `token_hash`, `token_seed`, the nodes with
+their labels and weights, and the replicas of each namespace. `node` is who answers: a client
+knows its servers by that, for the addresses it has may be others than the topology's.
+
+None of it is secret. The seed makes rings differ, it protects nothing: every node, replica
+and tool needs it, and the fingerprint that is sent in the clear covers it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kvorum.model.placement import Placement
+from kvorum.model.ring import token_counts
+from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+
+
+def ring_document(topology: Topology, placement: Placement, local: int) -> dict[str, Any]:
+    """`replicas`, shares and balance are of the default namespace; shares, of all copies."""
+    replicas = topology.namespaces[DEFAULT_NAMESPACE].replicas
+    balance = placement.balance(replicas)
+    copies = topology.partitions * replicas
+    tokens = token_counts([spec.weight for spec in topology.nodes])
+    return {
+        "node": topology.nodes[local].name,
+        "cluster": topology.cluster,
+        "epoch": topology.epoch,
+        "token_hash": topology.token_hash,
+        "token_seed": topology.token_seed,
+        "partitions": topology.partitions,
+        "replicas": replicas,
+        "namespaces": {
+            name: {"replicas": settings.replicas} for name, settings in topology.namespaces.items()
+        },
+        "nodes": [
+            {
+                **msgspec.structs.asdict(spec),
+                "tokens": tokens[node],
+                "primary": balance.led[node],
+                "replica": balance.owned[node] - balance.led[node],
+                "share": balance.owned[node] / copies,
+                "fair_share": balance.fair_owned[node] / copies,
+            }
+            for node, spec in enumerate(topology.nodes)
+        ],
+        "balance": balance.heaviest_owned,
+    }
