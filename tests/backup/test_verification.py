@@ -12,7 +12,7 @@ import pytest
 from backed_up import BackedUp
 
 from kvorum.backup import manifest
-from kvorum.backup.manifest import Content, Manifest, SnapshotFile
+from kvorum.backup.manifest import Content, Manifest, Origin, SnapshotFile
 from kvorum.backup.progress import Progress
 from kvorum.backup.verification import verify
 from kvorum.model.errors import ConfigError, KvorumError, StorageError
@@ -181,6 +181,23 @@ def test_what_it_claims_is_checked_for_shape() -> None:
     with pytest.raises(ConfigError, match="damaged"):
         Manifest(1, "", "", msgspec.Raw(b'{"name":1}')).claimed()
     assert Content.__struct_config__.forbid_unknown_fields
+
+
+def test_its_bytes_are_what_they_always_were(tmp_path: Path) -> None:
+    origin = Origin("c", "n1", "ab" * 16, 1, 'x = "ä"\n')
+    files = (SnapshotFile("keys.json", 7, "0" * 64),)
+    content = Content("monday", 1_700_000_000_000, origin, files)
+    master = MasterKey(bytes(range(32)))
+    manifest.write(tmp_path, content, master)
+    assert (tmp_path / "manifest.json").read_bytes().decode() == (
+        '{"format":1,"master_key":"1ea887a70a6e0546",'
+        '"mac":"2a58821b3a42794a41d3447459496f9d979be822efc01917e6c14dfbf5fed24a",'
+        '"content":{"name":"monday","created_ms":1700000000000,'
+        f'"origin":{{"cluster":"c","node":"n1","node_id":"{"ab" * 16}","epoch":1,'
+        '"topology":"x = \\"ä\\"\\n"},'
+        f'"files":[{{"path":"keys.json","size":7,"digest":"{"0" * 64}"}}]}}}}\n'
+    )
+    assert manifest.read(tmp_path).verified(master) == content
 
 
 def rewrite(path: Path, **fields: Any) -> None:

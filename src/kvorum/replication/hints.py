@@ -1,10 +1,8 @@
 """Hinted handoff: what this node owes to owners that missed a write.
 
-A hint is only a note, "node X lacks the newest record of key K": the record itself is in
-this node's own store, so hints of one key coalesce by themselves and replaying one sends
-whatever is newest. Notes are durable, one store entry each:
-
-    b"h"  node name, 0x00, storage key   ->   8 bytes made at (ms), 8 bytes topology epoch
+A hint is only a note, "node X lacks the newest record of key K" (`hint_notes.py`): the record
+itself is in this node's own store, and replaying a hint sends whatever is newest
+(`hint_replay.py`).
 
 There are two ways to come by one. A coordinator that is an owner notes who did not
 acknowledge: then the note is a convenience, since the owners' own repair would find the
@@ -12,16 +10,12 @@ difference. Or, under a sloppy quorum, a node that is no owner stores the record
 of one (a handoff): then its copy may be the only one, so its note never expires, and its copy
 stays until the owner has acknowledged it.
 
-When the owner is reachable its hints are replayed, a window of them at a time, with pauses
-that follow the foreground's latency (`pace.py`). A note is erased only after the owner's
-durable ack, and only if the record that was acked is still the newest (G. DeCandia et al.,
-"Dynamo", 2007, section 4.6). Hints for a node that the topology no longer has go to the
-owners of today.
+A note is erased only after the owner's durable ack, and only if the record that was acked is
+still the newest (G. DeCandia et al., "Dynamo", 2007, section 4.6). Hints for a node that the
+topology no longer has go to the owners of today.
 
 Notes of the first kind are bounded in number and age. Beyond the bounds the node is marked
 instead: it has missed more than is noted, and only a full comparison can settle it.
-
-    b"m"  node name   ->   b"", or b"lost" if a node of that name came back with an empty disk
 
 A node that missed writes must not replace, by a blind write, versions it never saw. So each
 side of a fresh link tells the other its standing: `behind` while it holds hints or a mark for
@@ -32,38 +26,30 @@ it has compared with them.
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
 from kvorum.model.errors import Overloaded, StorageError
 from kvorum.model.record import decode, digest
+from kvorum.replication.hint_notes import FoundNote, HintNotes
+from kvorum.replication.hint_replay import HintReplay
 from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import Done
-from kvorum.wire.messages import Standing, Write
+from kvorum.wire.messages import Standing
 
 HINTS_MAX: Final = 1_000_000
 HINT_AGE_MAX_MS: Final = 3 * 3600 * 1000
 HANDOFF_BYTES_MAX: Final = 1 << 30
-
-_WINDOW: Final = 16
-_TIMEOUT_MS: Final = 2000
-_PAUSE_S: Final = 0.5
-_LOST: Final = b"lost"
-_NOTE: Final = struct.Struct(">QQ")
 
 
 class _Debt:
     """What is owed to one node."""
 
     __slots__ = (
-        "cursor",
         "lost",
         "marked",
         "met",
         "missed_at",
         "pending",
-        "per_second",
-        "replaying",
         "since_ms",
         "unsure",
         "whole",
@@ -80,9 +66,6 @@ class _Debt:
         self.whole = False
         self.missed_at = 0.0
         """When the node last missed something that is not noted; monotonic."""
-        self.replaying = False
-        self.cursor = b""
-        self.per_second = 0.0
 
     @property
     def behind(self) -> bool:
@@ -92,13 +75,14 @@ class _Debt:
 class Hints:
     """The hints this node holds, by the node they are owed to."""
 
-    __slots__ = ("_debts", "_handoff_bytes", "_site", "_stopped")
+    __slots__ = ("_debts", "_handoff_bytes", "_notes", "_replay", "_site")
 
     def __init__(self, site: Site, crashed: bool) -> None:
         self._site = site
+        self._notes = HintNotes(site)
+        self._replay = HintReplay(site, self._notes, self)
         self._debts = [_Debt() for _ in site.topology.nodes]
         self._handoff_bytes = 0
-        self._stopped = False
         self._recover()
         if crashed:
             for node in site.partners():
@@ -116,15 +100,14 @@ class Hints:
         return {
             "pending": debt.pending,
             "oldest_s": round(max(age_ms, 0) / 1000, 1),
-            "per_second": round(debt.per_second, 1) if debt.replaying else 0.0,
+            "per_second": round(self._replay.per_second(node), 1),
             "missed_more": debt.marked,
         }
 
     def holds(self, key: bytes) -> bool:
         """True if some node is owed the record at storage key `key`."""
         return any(
-            debt.pending and self._site.store.get(self._prefix(node) + key) is not None
-            for node, debt in enumerate(self._debts)
+            debt.pending and self._notes.has(node, key) for node, debt in enumerate(self._debts)
         )
 
     def add(self, node: int, key: bytes) -> None:
@@ -160,7 +143,7 @@ class Hints:
                 f"{self._handoff_bytes} bytes held already; bring the owners back",
                 retry_after=1,
             )
-        if self._site.store.get(self._prefix(node) + key) is None:
+        if not self._notes.has(node, key):
             self._handoff_bytes += size
         self._note(node, key, done, arg)
 
@@ -170,7 +153,7 @@ class Hints:
         debt.missed_at = self._site.runtime.now()
         if not debt.marked:
             debt.marked = True
-            self._site.store.put(self._mark(node), b"", ignore, None)
+            self._notes.mark(node)
             self.announce(node)
 
     def mark_lost(self, node: int, done: Done, arg: Any) -> None:
@@ -182,15 +165,14 @@ class Hints:
         debt.missed_at = self._site.runtime.now()
         debt.marked = debt.lost = True
         debt.whole = False
-        self._site.store.put(self._mark(node), _LOST, done, arg)
+        self._notes.mark_lost(node, done, arg)
         self.announce(node)
 
     def on_damaged(self, note: bytes) -> None:
         """A note cannot be read: whoever it is about has missed something that is not noted."""
-        name = note[1 : note.index(0)].decode(errors="replace")
-        for node, spec in enumerate(self._site.topology.nodes):
-            if spec.name == name:
-                self.mark(node)
+        node = self._notes.node_of(note)
+        if node is not None:
+            self.mark(node)
 
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""
@@ -215,25 +197,23 @@ class Hints:
         debt = self._debts[node]
         if debt.marked or (debt.lost and not debt.whole):
             return
-        if debt.lost or self._site.store.get(self._mark(node)) is not None:
+        if debt.lost or self._notes.is_marked(node):
             debt.lost = False
-            self._site.store.delete(self._mark(node), ignore, None)
+            self._notes.unmark(node)
 
     def _note(self, node: int, key: bytes, done: Done, arg: Any) -> None:
-        site, debt = self._site, self._debts[node]
-        note = self._prefix(node) + key
-        now_ms = site.runtime.wall_ms()
-        if site.store.get(note) is None:
-            site.counters.hints_stored += 1
+        debt, now_ms = self._debts[node], self._site.runtime.wall_ms()
+        if not self._notes.has(node, key):
+            self._site.counters.hints_stored += 1
             debt.pending += 1
             if debt.pending == 1:
                 debt.since_ms = now_ms
                 self.announce(node)
         elif done is ignore:
             return
-        site.store.put(note, _NOTE.pack(now_ms, site.topology.epoch), done, arg)
+        self._notes.put(node, key, now_ms, done, arg)
 
-    # Replay
+    # What others are told, and what they say
 
     def announce(self, node: int) -> None:
         """Tell `node` whether it is behind, and if it is, begin to catch it up.
@@ -247,9 +227,8 @@ class Hints:
         behind = debt.behind or self._site.recovering
         lost = debt.lost if debt.met or debt.lost else None
         self._site.transport.send(node, Standing(behind, lost, self._site.recovering))
-        if debt.pending and not debt.replaying and self._site.is_up(node):
-            debt.replaying = True
-            self._site.runtime.call_soon(self._replay, node)
+        if debt.pending:
+            self._replay.begin(node)
 
     def on_peer_up(self, node: int) -> None:
         """It has been introduced: if it is another one than it was, `mark_lost` has been called."""
@@ -262,38 +241,14 @@ class Hints:
 
     def stop(self) -> None:
         """Replay no more; the notes stay for the node's next life."""
-        self._stopped = True
+        self._replay.stop()
 
-    def _replay(self, node: int) -> None:
-        if self._stopped:
-            return
-        debt = self._debts[node]
-        keys = self._page(node, debt.cursor, _WINDOW)
-        if not self._site.is_up(node):
-            debt.replaying = False
-        elif keys:
-            debt.cursor = keys[-1] + b"\0"
-            _Window(self, self._site, node).send(keys)
-        elif debt.cursor:
-            debt.cursor = b""
-            self._site.runtime.call_later(_PAUSE_S, self._replay, node)
-        else:
-            debt.replaying = False
-            debt.pending = 0
-            self.announce(node)
+    # What is paid
 
-    def on_window_done(self, node: int, complete: bool, count: int, elapsed_s: float) -> None:
-        """All hints of a window were acked or given up; what was given up is tried later."""
-        debt = self._debts[node]
-        rate = count / max(elapsed_s, 1e-6)
-        debt.per_second += (rate - debt.per_second) / 8
-        if complete and debt.pending == 0:
-            debt.cursor = b""
-        pause_s = self._site.pace.pause_s(count) if complete else _PAUSE_S
-        if pause_s:
-            self._site.runtime.call_later(pause_s, self._replay, node)
-        else:
-            self._site.runtime.call_soon(self._replay, node)
+    def on_replayed(self, node: int) -> None:
+        """No note about `node` is left."""
+        self._debts[node].pending = 0
+        self.announce(node)
 
     def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
         """`node` has the record with digest `sent`, durably."""
@@ -305,7 +260,7 @@ class Hints:
             return  # whether it is still the newest shows when it is sent again
         if held is not None and digest(held) != sent:
             return
-        site.store.delete(self._prefix(node) + key, ignore, None)
+        self._notes.erase(node, key)
         self._debts[node].pending -= 1
         if held is not None and site.local not in site.owners_of(key):
             self._let_go(key, held)
@@ -326,29 +281,21 @@ class Hints:
         """Learn what the node's former lives owed; what they owed to nodes that are gone goes to
         the key's owners of today.
         """
-        names = {spec.name: node for node, spec in enumerate(self._site.topology.nodes)}
-        start, orphans = b"h", []
-        while notes := self._site.store.scan(start, b"i", 4096):
-            start = notes[-1][0] + b"\0"
-            for note, made in notes:
-                name, _, key = note[1:].partition(b"\0")
-                node = names.get(name.decode())
-                if node is None:
-                    orphans.append((note, key))
-                    continue
-                debt = self._debts[node]
-                debt.pending += 1
-                made_ms = _NOTE.unpack(made)[0] if len(made) == _NOTE.size else 0
-                debt.since_ms = min(debt.since_ms or made_ms, made_ms)
-                if self._site.local not in self._site.owners_of(key):
-                    self._handoff_bytes += self._size(key)
-        for mark, kind in self._site.store.scan(b"m", b"n", len(names) + 1):
-            node = names.get(mark[1:].decode())
-            if node is not None:
-                self._debts[node].marked = True
-                self._debts[node].lost = kind == _LOST
-        for note, key in orphans:
-            self._reroute(note, key)
+        orphans = []
+        for note in self._notes.all():
+            if note.node is None:
+                orphans.append(note)
+                continue
+            debt = self._debts[note.node]
+            debt.pending += 1
+            debt.since_ms = min(debt.since_ms or note.made_ms, note.made_ms)
+            if self._site.local not in self._site.owners_of(note.key):
+                self._handoff_bytes += self._size(note.key)
+        for node, lost in self._notes.marks():
+            self._debts[node].marked = True
+            self._debts[node].lost = lost
+        for note in orphans:
+            self._reroute(note)
 
     def _size(self, key: bytes) -> int:
         """Of the record at `key`; none of one that cannot be read."""
@@ -357,102 +304,8 @@ class Hints:
         except StorageError:
             return 0
 
-    def _reroute(self, note: bytes, key: bytes) -> None:
-        site = self._site
-        for owner in site.owners_of(key):
-            if owner != site.local:
-                self._note(owner, key, ignore, None)
-        site.store.delete(note, ignore, None)
-
-    def _prefix(self, node: int) -> bytes:
-        return b"h" + self._site.topology.nodes[node].name.encode() + b"\0"
-
-    def _mark(self, node: int) -> bytes:
-        return b"m" + self._site.topology.nodes[node].name.encode()
-
-    def _page(self, node: int, cursor: bytes, limit: int) -> list[bytes]:
-        start = self._prefix(node)
-        end = start[:-1] + b"\x01"
-        found = self._site.store.scan(start + cursor, end, limit)
-        return [note[len(start) :] for note, _ in found]
-
-
-class _Window:
-    """A handful of hinted records on their way to one node."""
-
-    __slots__ = ("_began", "_complete", "_count", "_hints", "_left", "_node", "_site")
-
-    def __init__(self, hints: Hints, site: Site, node: int) -> None:
-        self._hints = hints
-        self._site = site
-        self._node = node
-        self._began = site.runtime.now()
-        self._count = 0
-        self._left = 0
-        self._complete = True
-
-    def send(self, keys: list[bytes]) -> None:
-        self._count = self._left = len(keys)
-        for key in keys:
-            _HintedWrite(self._site, self, self._node, key).start()
-
-    def on_ended(self, key: bytes, sent: bytes, acked: bool) -> None:
-        if acked:
-            self._hints.on_acked(self._node, key, sent)
-        else:
-            self._complete = False
-        self._left -= 1
-        if self._left == 0:
-            elapsed_s = self._site.runtime.now() - self._began
-            self._hints.on_window_done(self._node, self._complete, self._count, elapsed_s)
-
-
-class _HintedWrite:
-    """One hinted record, as an operation that waits for its owner's ack."""
-
-    __slots__ = ("_key", "_node", "_op", "_sent", "_site", "_window", "ended")
-
-    def __init__(self, site: Site, window: _Window, node: int, key: bytes) -> None:
-        self.ended = False
-        self._site = site
-        self._window = window
-        self._node = node
-        self._key = key
-        self._sent = b""
-        self._op = site.next_op()
-
-    def start(self) -> None:
-        site = self._site
-        site.operations[self._op] = self
-        site.deadlines.watch(self, _TIMEOUT_MS)
-        try:
-            data = site.store.get(self._key)
-        except StorageError:
-            # It stays owed: what is damaged here may be replaced by the other owners' copy.
-            site.runtime.call_soon(self._end, False)
-            return
-        if data is None:
-            # The record is gone from here, so there is nothing left to hand over.
-            site.runtime.call_soon(self._end, True)
-            return
-        self._sent = digest(data)
-        site.transport.send(self._node, Write(self._op, self._key, data))
-
-    def on_wrote(self, node: int) -> None:
-        self._end(True)
-
-    def on_refused(self, node: int, code: str) -> None:
-        self._end(False)
-
-    def on_peer_lost(self, node: int) -> None:
-        if node == self._node:
-            self._end(False)
-
-    def on_deadline(self) -> None:
-        self._end(False)
-
-    def _end(self, acked: bool) -> None:
-        if not self.ended:
-            self.ended = True
-            self._site.operations.pop(self._op, None)
-            self._window.on_ended(self._key, self._sent, acked)
+    def _reroute(self, note: FoundNote) -> None:
+        for owner in self._site.owners_of(note.key):
+            if owner != self._site.local:
+                self._note(owner, note.key, ignore, None)
+        self._notes.erase_stored(note.stored_key)

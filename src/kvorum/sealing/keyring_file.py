@@ -2,8 +2,7 @@
 
     {"format": 1, "master_key": id, "mac": 64 hex digits, "state": {...}}
 
-The MAC is the master key's, over the format and state's bytes as they stand there. The rest is
-fixed by what it says, so a file that is not, byte by byte, what would be written is refused.
+The master key that wraps the keys vouches for the list of them (`authenticated_document.py`).
 
 A key that leaves the file must leave the disk. So the old file keeps a second name until its
 bytes have been overwritten, and whoever opens the file next ends what a crash cut short:
@@ -25,6 +24,7 @@ from typing import Final
 import msgspec
 
 from kvorum.model.errors import ConfigError
+from kvorum.sealing.authenticated_document import AuthenticatedDocument, Kind
 from kvorum.sealing.keyring_state import KeyringState
 from kvorum.sealing.master_key import MasterKey
 from kvorum.storage import durable_file
@@ -33,76 +33,46 @@ FORMAT: Final = 1
 FILE_BYTES_MAX: Final = 1 << 25
 """Room for all key ids, each in a namespace of its own with a name of 64 characters."""
 
-_CONTEXT: Final = b"kvorum keyring, format 1"
 
+class KeyringFile(AuthenticatedDocument, frozen=True, forbid_unknown_fields=True):
+    KIND = Kind(
+        FORMAT,
+        b"kvorum keyring, format 1",
+        wanted="the keys of this directory's data",
+        sealed="this directory",
+        use_later="start it with the later kvorum that wrote it",
+        remedy="restore it, or start on an empty data directory and let the node be repaired from "
+        "the others",
+    )
 
-class _Format(msgspec.Struct):
-    """All that any later format is sure to have."""
-
-    format: int
-
-
-class KeyringFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As read: nothing in it may be believed before `verified`."""
-
-    format: int
-    master_key: str
-    mac: str
-    state: msgspec.Raw
+    body: msgspec.Raw = msgspec.field(name="state")
 
     def verified(self, master: MasterKey) -> KeyringState:
         """Raises ConfigError if another master key sealed it, or if anybody has changed it."""
-        if master.id != self.master_key:
-            raise ConfigError(
-                f"wanted master key {self.master_key}, which sealed this directory, got "
-                f"{master.id}; name the source that gives the former",
-                wanted=self.master_key,
-                got=master.id,
-            )
-        state = bytes(self.state)
-        if self.mac != _mac(master, state):
-            raise _damaged(f"it is not what master key {master.id} sealed")
         try:
-            return msgspec.json.decode(state, type=KeyringState)
+            return msgspec.json.decode(self.proven(master), type=KeyringState)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise _damaged(str(error)) from error
+            raise self.damaged(str(error)) from error
 
 
 def encode(state: KeyringState, master: MasterKey) -> bytes:
-    content = msgspec.json.encode(state)
-    return _rendered(KeyringFile(FORMAT, master.id, _mac(master, content), msgspec.Raw(content)))
+    return KeyringFile.sealed(state, master).encoded()
 
 
 def decode(data: bytes) -> KeyringFile:
     """Raises ConfigError if `data` is damaged or of a later format."""
-    try:
-        stored = msgspec.json.decode(data, type=_Format).format
-        if stored > FORMAT:
-            raise ConfigError(
-                f"wanted a format of at most {FORMAT}, got {stored}; "
-                "start it with the later kvorum that wrote it"
-            )
-        file = msgspec.json.decode(data, type=KeyringFile)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _damaged(str(error)) from error
-    if file.format < FORMAT or _rendered(file) != data:
-        raise _damaged("its format or shape is wrong")
-    return file
+    return KeyringFile.decode(data)
 
 
 def read(path: Path) -> KeyringFile:
     """Raises ConfigError if it is missing, damaged or of a later format, and OSError."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
+        return KeyringFile.read(path, FILE_BYTES_MAX)
     except FileNotFoundError as error:
         raise ConfigError(
             "wanted the keys of this directory's data, got no such file; restore it: without it "
             "nobody can read the data"
         ) from error
-    if len(data) > FILE_BYTES_MAX:
-        raise _damaged(f"it has more than {FILE_BYTES_MAX} bytes")
-    return decode(data)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -139,19 +109,3 @@ def _erase(file: Path) -> None:
 
 def _old_of(path: Path) -> Path:
     return path.with_name(path.name + ".old")
-
-
-def _mac(master: MasterKey, state: bytes) -> str:
-    return master.mac(state, _CONTEXT).hex()
-
-
-def _rendered(file: KeyringFile) -> bytes:
-    return msgspec.json.encode(file) + b"\n"
-
-
-def _damaged(why: str) -> ConfigError:
-    return ConfigError(
-        f"wanted the keys of this directory's data, got a file that was damaged or changed "
-        f"({why}); restore it, or start on an empty data directory and let the node be repaired "
-        "from the others"
-    )

@@ -83,7 +83,6 @@ def restore(
     if data_dir is not None:
         _restore_here(data_dir, name, master_keys, output)
         return
-    from kvorum.cli.snapshots.restore_position import RestorePosition
     from kvorum.cli.snapshots.restore_run import Job, store_anew, store_as_they_are
     from kvorum.cli.snapshots.restore_sources import opened
     from kvorum.runtime.loop import run
@@ -91,9 +90,9 @@ def restore(
     began = time.monotonic()
     path = position_path or origins[0] / "snapshots" / f".restore-{name}.json"
     with opened(name, origins, master_keys) as sources:
-        position = RestorePosition(path, [source.mac for source in sources])
         readers = [source.reader for source in sources]
-        job = Job(target, name, readers, position, resume, w, give_up_after)
+        macs = [source.mac for source in sources]
+        job = Job(target, name, readers, macs, path, resume, w, give_up_after)
         stored = run(store_anew(job) if renew else store_as_they_are(job))
         damaged = sum(reader.damaged for reader in readers)
     seconds = time.monotonic() - began

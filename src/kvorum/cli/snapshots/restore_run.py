@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -25,7 +26,8 @@ from kvorum.cli.entries.record_store import Placed, RecordStore
 from kvorum.cli.errors import NEXT_STEP
 from kvorum.cli.moments import now_ms
 from kvorum.cli.progress import Bar, progress_bar, share_bar
-from kvorum.cli.snapshots.restore_position import RestorePosition
+from kvorum.cli.snapshots.restore_position import RestorePosition, Task
+from kvorum.client import documents
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
@@ -43,12 +45,13 @@ _PLACE_BYTES: Final = 9
 
 
 class Job(NamedTuple):
-    """`target.namespace`: restore only this one."""
+    """`target.namespace`: restore only this one. `snapshots`: the MAC of each manifest."""
 
     target: Target
     name: str
     readers: list[SnapshotReader]
-    position: RestorePosition
+    snapshots: list[str]
+    position_path: Path
     resume: bool
     w: int | None
     give_up_after: float
@@ -59,36 +62,56 @@ class Job(NamedTuple):
             return [self.target.namespace]
         return sorted(set().union(*(reader.namespaces for reader in self.readers)))
 
+    def position(self, cluster: _Cluster, *, renew: bool) -> RestorePosition:
+        task = Task(sorted(self.snapshots), cluster.identity, self.target.namespace, renew)
+        return RestorePosition(self.position_path, task)
+
+
+class _Node(msgspec.Struct):
+    http: str
+
+
+class _Cluster(msgspec.Struct):
+    """What it is restored into."""
+
+    cluster: str
+    nodes: list[_Node]
+    namespaces: dict[str, Any]
+
+    @property
+    def identity(self) -> list[str]:
+        return [self.cluster, *sorted(node.http for node in self.nodes)]
+
 
 async def store_as_they_are(job: Job) -> int:
     """How many records were stored."""
-    after, stored = job.position.load() if job.resume else (b"", 0)
     async with AsyncClient(job.target) as client:
-        await _check_namespaces(client, job)
+        position = job.position(await _cluster_of(client, job), renew=False)
+        after, stored = position.begin(resume=job.resume)
         with share_bar(f"restore {job.name}", _STEPS) as bar:
-            watch = _Watch(job, bar, after, stored)
+            watch = _Watch(position, bar, after, stored)
             work = RecordStore(client, job.w, job.give_up_after, watch.on_stored)
             with watch.interruptible():
                 await work.run(_portable(job, after))
-    job.position.remove()
+    position.remove()
     return watch.stored
 
 
 async def store_anew(job: Job) -> int:
     """How many entries were stored."""
-    after, stored = job.position.load() if job.resume else (b"", 0)
-    first, offset = _Pass.parse(after)
     async with AsyncClient(job.target) as client:
-        await _check_namespaces(client, job)
+        position = job.position(await _cluster_of(client, job), renew=True)
+    after, stored = position.begin(resume=job.resume)
+    first, offset = _Pass.parse(after)
     with progress_bar(f"restore {job.name}", None) as bar:
-        watch = _Watch(job, bar, after, stored)
+        watch = _Watch(position, bar, after, stored)
         for namespace in job.namespaces:
             if namespace < first:
                 continue
             start = Progress(offset, 0) if namespace == first else Progress()
             with watch.interruptible():
                 await _store_namespace(job, namespace, start, watch)
-    job.position.remove()
+    position.remove()
     return watch.stored
 
 
@@ -125,18 +148,18 @@ class _Pass(NamedTuple):
             return cls(*msgspec.json.decode(data, type=tuple[str, int]))
         except msgspec.DecodeError as error:
             raise ConfigError(
-                "wanted to go on with a restore with --renew, got one without it; resume it in "
-                "the same way"
+                f"wanted a namespace and an offset as the position of a restore, got {data!r}; "
+                "leave out --resume"
             ) from error
 
 
 class _Watch:
     """Shows how far a restore is, and notes it."""
 
-    def __init__(self, job: Job, bar: Bar, done: bytes, stored: int) -> None:
+    def __init__(self, position: RestorePosition, bar: Bar, done: bytes, stored: int) -> None:
         self.stored = stored
         self._done = done
-        self._job = job
+        self._position = position
         self._bar = bar
         self._saved_at = time.monotonic()
 
@@ -162,7 +185,7 @@ class _Watch:
             raise
 
     def _save(self) -> None:
-        self._job.position.save(self._done, self.stored)
+        self._position.save(self._done, self.stored)
         self._saved_at = time.monotonic()
 
 
@@ -174,15 +197,17 @@ def steps_to(place: bytes) -> int:
     return int.from_bytes(place[1:]) * _STEPS >> 64
 
 
-async def _check_namespaces(client: AsyncClient, job: Job) -> None:
-    status = await client.status()
-    missing = [name for name in job.namespaces if name not in status.get("namespaces", {})]
+async def _cluster_of(client: AsyncClient, job: Job) -> _Cluster:
+    """Raises NamespaceNotFound if it lacks one of the snapshot's."""
+    cluster = documents.read(await client.status(), _Cluster, "the cluster")
+    missing = [name for name in job.namespaces if name not in cluster.namespaces]
     if missing:
         raise NamespaceNotFound(
             f"wanted a cluster with the snapshot's namespaces, got one without "
             f"{', '.join(missing)}; declare them in its cluster file, or restore the others one "
             "by one with --namespace"
         )
+    return cluster
 
 
 def _found(job: Job, after: bytes) -> Iterator[FoundRecord]:
