@@ -25,6 +25,7 @@ from kvorum.model.record import (
     dominates,
     encode,
     join,
+    meet,
     merge,
     write,
 )
@@ -140,6 +141,17 @@ def test_contexts_form_a_lattice(history: list[tuple[str, int, int]]) -> None:
     assert dominates(joined, a)
     assert dominates(joined, b)
     assert dominates(a, b) == (join((a, b)) == a)
+
+
+@given(steps)
+def test_a_meet_has_seen_what_both_have(history: list[tuple[str, int, int]]) -> None:
+    a, b, c = play(history)
+    for one, other in ((a, b), (b, c), (c, a)):
+        met = meet(one.record.context, other.record.context)
+        assert met == meet(other.record.context, one.record.context)
+        for event in one.dumb.seen | other.dumb.seen:
+            in_both = covers(one.record.context, event) and covers(other.record.context, event)
+            assert covers(met, event) == in_both
 
 
 def test_two_nodes_that_replace_the_same_version_make_siblings() -> None:

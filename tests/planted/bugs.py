@@ -310,6 +310,73 @@ BUGS: Final = (
         "records",
         20,
     ),
+    # Touches
+    Bug(
+        "touch-drops-a-sibling",
+        "a touch keeps the latest of several siblings only",
+        "replication/change.py",
+        "        for version in reversed(live):\n",
+        "        for version in live[:1]:\n",
+        200,
+    ),
+    Bug(
+        "touch-keeps-the-old-expiry",
+        "a touch makes new versions that expire when the old ones did",
+        "replication/change.py",
+        "version.kind, version.value, expires)",
+        "version.kind, version.value, version.expires)",
+        45,
+    ),
+    # Preconditions
+    Bug(
+        "precondition-ignored",
+        "If-Match and If-None-Match are not checked",
+        "replication/change.py",
+        "        _check(request, base, live)\n",
+        "",
+        20,
+    ),
+    Bug(
+        "refused-write-is-made",
+        "a write whose precondition failed is refused, and made all the same",
+        "replication/coordinator.py",
+        "        record, answer = self._changes.apply(request, place, base)\n",
+        "        try:\n"
+        "            record, answer = self._changes.apply(request, place, base)\n"
+        "        except KvorumError as error:\n"
+        "            if error.code != 'precondition_failed':\n"
+        "                raise\n"
+        "            reply(Failure.of(error))\n"
+        "            reply = repr\n"
+        "            request = msgspec.structs.replace(request, expect=ANY)\n"
+        "            record, answer = self._changes.apply(request, place, base)\n",
+        20,
+    ),
+    Bug(
+        "older-version-is-exact",
+        "If-Match takes a version for the one that is there if that one covers it",
+        "replication/change.py",
+        "request.seen != base.context:",
+        "not all(covers(base.context, event) for event in request.seen or ()):",
+        25,
+    ),
+    Bug(
+        "precondition-asks-nobody",
+        "a precondition trusts its coordinator's own record",
+        "replication/coordinator.py",
+        "if not isinstance(request, Put) or request.expect != ANY:",
+        "if not isinstance(request, Put):",
+        800,
+    ),
+    Bug(
+        "absent-sees-the-expired",
+        "If-None-Match takes for something what has expired and is not buried yet",
+        "replication/change.py",
+        "expect == ABSENT and live.versions:",
+        "expect == ABSENT and base.versions:",
+        5000,
+        missed="all that a key ever had must have expired by every clock, and none been touched",
+    ),
     # Forwarding
     Bug(
         "forward-sent-twice",
@@ -341,9 +408,9 @@ BUGS: Final = (
         "own-write-counts-at-once",
         "the coordinator counts itself before its own log is synced",
         "replication/write.py",
-        'site.put(key, held or b"", data, self._on_stored, node)',
-        'site.put(key, held or b"", data, ignore, None)\n'
-        "                site.runtime.call_soon(self._on_stored, node, None)",
+        'site.put(self._place.key, held or b"", data, self._on_stored, site.local)',
+        'site.put(self._place.key, held or b"", data, ignore, None)\n'
+        "        site.runtime.call_soon(self._on_stored, site.local, None)",
         60,
     ),
     Bug(
@@ -393,7 +460,7 @@ BUGS: Final = (
     Bug(
         "hint-dropped-before-its-ack",
         "a hint is erased when its record has been sent",
-        "replication/hints.py",
+        "replication/hint_replay.py",
         "        site.transport.send(self._node, Write(self._op, self._key, data))\n",
         "        site.transport.send(self._node, Write(self._op, self._key, data))\n"
         "        site.runtime.call_soon(self._end, True)\n",
@@ -402,7 +469,7 @@ BUGS: Final = (
     Bug(
         "refused-hint-erased",
         "a hint is erased though its owner refused the record",
-        "replication/hints.py",
+        "replication/hint_replay.py",
         "    def on_refused(self, node: int, code: str) -> None:\n        self._end(False)\n",
         "    def on_refused(self, node: int, code: str) -> None:\n        self._end(True)\n",
         5000,
@@ -411,7 +478,7 @@ BUGS: Final = (
     Bug(
         "hint-to-the-next-node",
         "a hint is replayed to another node than the one it names",
-        "replication/hints.py",
+        "replication/hint_replay.py",
         "        site.transport.send(self._node, Write(",
         "        others = [n for n in range(len(site.topology.nodes)) if n != site.local]\n"
         "        other = others[(others.index(self._node) + 1) % len(others)]\n"
@@ -613,15 +680,6 @@ BUGS: Final = (
         missed="a catch takes some hundreds of seeds or more",
     ),
     Bug(
-        "precondition-ignored",
-        "If-Match and If-None-Match are not checked",
-        "replication/coordinator.py",
-        "        _check(request, base, live)\n",
-        "",
-        5000,
-        missed="no check compares a conditional write with what it expected",
-    ),
-    Bug(
         "read-for-own-record",
         "a write after a read builds on what was read, not on what came in meanwhile",
         "replication/coordinator.py",
@@ -633,7 +691,7 @@ BUGS: Final = (
     Bug(
         "full-node-coordinates",
         "a coordinator whose disk is full makes a version of which it keeps no copy",
-        "replication/coordinator.py",
+        "replication/change.py",
         "            site.check_room(place.key)\n            record = self._put(",
         "            record = self._put(",
         250,
@@ -696,7 +754,7 @@ BUGS: Final = (
     Bug(
         "damage-stops-hints",
         "a hint whose record cannot be read ends the replay of all",
-        "replication/hints.py",
+        "replication/hint_replay.py",
         "        except StorageError:\n            # It stays owed",
         "        except KeyError:\n            # It stays owed",
         20,

@@ -14,8 +14,9 @@ import pytest
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Event, Record, merge
 from kvorum.model.tally import Tally
-from kvorum.replication import anti_entropy, coordinator, read, site, sweep, write
+from kvorum.replication import anti_entropy, change, coordinator, read, site, sweep, write
 from kvorum.runtime.ports import Runtime
+from kvorum.sim import workload
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.network import Conditions
 from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Mix, Parameters, draw
@@ -85,6 +86,27 @@ def test_what_expires_does_so_in_time_and_is_swept() -> None:
     report = simulate(fleeting)
     assert report.violations == []
     assert report.unknown == 0
+
+
+def test_what_is_touched_lives_on_and_writes_are_refused_that_expect_something_else() -> None:
+    mix = replace(BASIC.mix, fleeting=0.5, touching=0.2, conditional=0.5)
+    lines: list[str] = []
+    careful = replace(BASIC, mix=mix, operations=400, clients=2, pause_s_mean=0.02)
+    report = simulate(careful, lines.append)
+    assert report.violations == []
+    assert report.unknown == 0
+    answers = [line for line in lines if " client < " in line]
+    for kind in ("touch", "put"):
+        for expected in (" if present", " if unchanged"):
+            outcomes = {
+                o for o in ("acked", "failed") for a in answers if told(a, kind, expected, o)
+            }
+            assert outcomes == {"acked", "failed"}, (kind, expected)
+    assert any(told(a, "put", " if absent", "acked") for a in answers)
+
+
+def told(line: str, kind: str, expected: str, outcome: str) -> bool:
+    return f" {kind} #" in line and expected in line and f": {outcome}" in line
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
@@ -252,7 +274,11 @@ def expires_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     def soon(ttl: int | None, _expires: int, _default_s: int, now_ms: int) -> int:
         return now_ms + ttl * 500 if ttl else 0
 
-    monkeypatch.setattr(coordinator, "expiry", soon)
+    monkeypatch.setattr(change, "expiry", soon)
+
+
+def ignores_preconditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, "_check", lambda _request, _base, _live: None)
 
 
 def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +298,8 @@ def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
         (answers_twice, {"ended_once"}),
         (broken_handler, {"no_exception"}),
         (shows_what_has_expired, {"nothing_outlived"}),
-        (expires_too_soon, {"nothing_stale", "nothing_lost"}),
+        (expires_too_soon, {"nothing_mistimed"}),
+        (ignores_preconditions, {"nothing_unexpected"}),
         (never_sweeps, {"nothing_unburied"}),
     ],
 )
@@ -282,6 +309,28 @@ def test_a_planted_fault_is_found(
     plant(monkeypatch)
     found = first_failure(range(100))
     assert checks & {violation.split(":")[0] for violation in found.violations}
+
+
+def test_a_touch_covers_no_sibling_that_its_coordinator_has_not_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its version did, and what nobody had touched was dropped everywhere."""
+    monkeypatch.setattr(workload, "TTL_S_MAX", 0)
+    drawn = draw(803)
+    mix = replace(drawn.mix, put=0.5, update=2.0, get=4.0, delete=0.0, stale=0.0, choosy=0.0)
+    mix = replace(mix, fleeting=0.0, conditional=0.03)
+    rates = {kind: rate for kind, rate in drawn.fault_rates.items() if kind != "damage"}
+    touching = replace(
+        drawn,
+        read=1,
+        write=1,
+        operations=60,
+        keys=1,
+        mix=replace(mix, touching=0.3),
+        fault_rates=rates,
+        wipe_after_s=0.0,
+    )
+    assert simulate(touching).violations == []
 
 
 def first_failure(seeds: range) -> Report:

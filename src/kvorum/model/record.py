@@ -132,6 +132,13 @@ def join(contexts: Iterable[Context]) -> Context:
     return tuple(sorted(highest.values()))
 
 
+def meet(a: Context, b: Context) -> Context:
+    """The greatest context that has seen nothing but what both `a` and `b` have."""
+    known = {event.actor: event for event in b}
+    both = [event for event in a if event.actor in known]
+    return tuple(min(event, known[event.actor]) for event in both)
+
+
 def merge(a: Record, b: Record) -> Record:
     """The least record that knows all that `a` and `b` know.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.expiry import NEVER, expiry
-from kvorum.model.record import Record, Version, bury, covers, delete, write
+from kvorum.model.record import Record, Version, bury, covers, delete, meet, write
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Answer, Change, Delete, Put, Touch
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.site import Place, Site
@@ -62,7 +62,7 @@ class Changes:
 
     def _touch(self, request: Touch, base: Record, live: list[Version], expires: int) -> Record:
         """The oldest first, so that the latest stays the latest."""
-        seen = base.context if request.seen is None else request.seen
+        seen = base.context if request.seen is None else meet(request.seen, base.context)
         record = base
         for version in reversed(live):
             dot = self._site.mint()

@@ -11,7 +11,9 @@
     workload   seeded clients
     history    what the clients did and were told
     lineage    which write may have replaced which
+    lifetimes  until when a value has to be seen
     checkers   what must hold of a history and of the state in the end
+    expectations   the same of writes that state what they expect to find
     trace      one line per event and a running hash of them all
 
 Everything that happens follows from the seed: same seed, same trace. The shape is that of

@@ -9,6 +9,8 @@
     nothing_revived  a version never lives beside the one that replaced it, and no read whose
                      quorum meets that of an acknowledged write shows what this one replaced
     nothing_outlived no answer shows a value that had expired by every clock
+    nothing_mistimed an acknowledged put or touch gave the lifetime it was asked for, and a read
+                     that has met the last touch of a value shows no other expiry
     nothing_unburied after the sweep no owner holds a version that has expired
     nothing_kept     no node holds the value of a put that was said to have changed nothing
     nothing_damaged  no node holds a record that does not read
@@ -17,7 +19,7 @@
     undisturbed      without faults everything succeeds and blind writers make no siblings
 
 Each is a pure function that returns the violations it finds. `lineage` says what "replaced"
-means.
+means. `expectations` has one more, of writes that state what they expect to find.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kvorum.sim.history import History, Operation
+from kvorum.sim.history import History, Operation, met
 from kvorum.sim.lineage import Lineage, Writes, members
 
 EXPECTED_REFUSALS: Final = frozenset({"not_found", "precondition_failed"})
@@ -79,10 +81,11 @@ def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[
     for _, operations in history.by_key():
         lineage = Lineage(operations, skew_s)
         for answer in operations:
+            touches = [t for t in lineage.lifetimes.touches if met(t, answer, replicas)]
             due = _due(answer, lineage, replicas)
-            missing = due and due & ~lineage.accounted(answer.values, answer.ended)
+            missing = due and due & ~lineage.accounted(answer.values, answer.ended, touches)
             found += [
-                f"{answer} returned {_names(answer.values)}, which do not account for "
+                f"{answer} returned {names(answer.values)}, which do not account for "
                 f"{lineage.writes[i]}"
                 for i in members(missing)
             ]
@@ -93,20 +96,12 @@ def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
     """The writes that `answer` has to show, or to show replaced."""
     if answer.kind == "put":
         return lineage.of(answer) if answer.outcome == "acked" else 0
-    if answer.kind == "get" and answer.outcome == "acked":
-        quorum = answer.quorum
-    elif answer.kind == "delete" and answer.basis is None and answer.error == "not_found":
-        # It says that nothing is there, and may say so only after it asked a majority (of
-        # owners, unless the quorum was sloppy: then `strict` is False).
-        quorum = replicas // 2 + 1
-    else:
-        return 0
-    due = 0
-    for op in lineage.writes:
-        met = op.quorum + quorum > replicas and op.strict and answer.strict
-        if op.outcome == "acked" and op.ended < answer.invoked and met:
-            due |= lineage.of(op)
-    return due
+    # A touch answers with all there is. Without a version, so does a refusal: it says that there
+    # is nothing.
+    shown = answer.kind in ("get", "touch") and answer.outcome == "acked"
+    if shown or (answer.basis is None and answer.error == "not_found"):
+        return lineage.met_by(answer, replicas)
+    return 0
 
 
 def nothing_lost(
@@ -120,11 +115,18 @@ def nothing_lost(
         lineage, left = Lineage(operations, skew_s), final[key]
         if left.outcome != "acked":
             continue
-        accounted = lineage.accounted(left.values, left.ended)
+        touches = [t for t in lineage.lifetimes.touches if t.done_by < left.invoked]
+        accounted = lineage.accounted(left.values, left.ended, touches)
         found += [
-            f"{op} is neither left nor replaced; left is {_names(left.values)}"
+            f"{op} is neither left nor replaced; left is {names(left.values)}"
             for op in lineage.writes
-            if op.outcome == "acked" and op.ended < left.invoked and not lineage.of(op) & accounted
+            if op.done_by < left.invoked and not lineage.of(op) & accounted
+        ]
+        found += [
+            f"{touch} kept {lineage.writes[i]}, which is neither left nor replaced; left is "
+            f"{names(left.values)}"
+            for touch in touches
+            for i in members(lineage.of_values(touch.values) & ~accounted)
         ]
     return [Violation("nothing_lost", message) for message in found]
 
@@ -133,21 +135,15 @@ def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> lis
     found = []
     for _, operations in history.by_key():
         lineage = Lineage(operations, skew_s)
-        covered = lineage.replaced_for_sure()
-        done = [(i, op) for i, op in enumerate(lineage.writes) if op.outcome == "acked"]
+        covered = lineage.replaced_for_sure(replicas)
         for answer in operations:
             shown = lineage.of_values(answer.values)
             by = list(members(shown))
-            if answer.kind == "get":
-                by += [
-                    i
-                    for i, op in done
-                    if covered[i] & shown
-                    and op.ended < answer.invoked
-                    and op.quorum + answer.quorum > replicas
-                    and op.strict
-                    and answer.strict
-                ]
+            by += [
+                i
+                for i, op in enumerate(lineage.writes)
+                if covered[i] & shown and met(op, answer, replicas)
+            ]
             found += [
                 f"{answer} returned the value of {lineage.writes[j]}, which "
                 f"{lineage.writes[i]} had replaced"
@@ -163,11 +159,59 @@ def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> li
     for op in history.operations:
         seen_ms = slowest_ms(op.invoked)
         found += [
-            f"{op} returned {_names([value])}, which expired {seen_ms - expires} ms before"
+            f"{op} returned {names([value])}, which expired {seen_ms - expires} ms before"
             for value, expires in zip(op.values, op.expiries, strict=True)
             if 0 < expires <= seen_ms
         ]
     return [Violation("nothing_outlived", message) for message in found]
+
+
+def nothing_mistimed(
+    history: History,
+    replicas: int,
+    slowest_ms: Callable[[float], int],
+    fastest_ms: Callable[[float], int],
+) -> list[Violation]:
+    """What was given at the end of an operation by the fastest clock expires last."""
+    found = []
+    for op in history.operations:
+        given = op.values if op.touched_all else (op.value,)
+        soonest = latest = 0
+        if op.outcome != "acked" or op.kind not in ("put", "touch"):
+            continue
+        if op.ttl_s:
+            soonest = slowest_ms(op.invoked) + op.ttl_s * 1000
+            latest = fastest_ms(op.ended) + op.ttl_s * 1000
+        found += [
+            f"{op} has {names([value])} expire at {expires}, not from {soonest} to {latest}"
+            for value, expires in zip(op.values, op.expiries, strict=True)
+            if value in given and not soonest <= expires <= latest
+        ]
+    for _, operations in history.by_key():
+        touches = [op for op in operations if op.kind == "touch" and op.outcome != "failed"]
+        for answer in operations:
+            if touches and answer.kind == "get":
+                found += _mistold(answer, touches, replicas)
+    return [Violation("nothing_mistimed", message) for message in found]
+
+
+def _mistold(answer: Operation, touches: list[Operation], replicas: int) -> list[str]:
+    """Where `answer` shows another expiry than the last touch of a value gave it."""
+    found = []
+    for value, expires in zip(answer.values, answer.expiries, strict=True):
+        renewals = [t for t in touches if t.outcome != "acked" or value in t.values]
+        last = max((t for t in renewals if t.touched_all), key=_began, default=None)
+        if last is None or not met(last, answer, replicas):
+            continue
+        told = last.expiries[last.values.index(value)]
+        others = [t for t in renewals if t is not last]
+        if expires != told and all(met(t, last, replicas) for t in others):
+            found.append(f"{answer} has {names([value])} expire at {expires}; {last} said {told}")
+    return found
+
+
+def _began(operation: Operation) -> float:
+    return operation.invoked
 
 
 def nothing_unburied(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
@@ -226,7 +270,7 @@ def undisturbed(history: History) -> list[Violation]:
         ]
         if all(op.basis is None for op in operations):
             found += [
-                f"{op} shows siblings {_names(op.values)}, though all writes of {key} were blind"
+                f"{op} shows siblings {names(op.values)}, though all writes of {key} were blind"
                 for op in operations
                 if len(op.values) > 1
             ]
@@ -237,11 +281,13 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
     """Only for a run in which all that is sent arrives within `quiet_s`, or its link breaks.
 
     While all nodes agree on who is up, the blind writes of a key have one coordinator. It has
-    seen every earlier write, or meets it in a majority.
+    seen every earlier write, or meets it in a majority. Not so a touch at the same time, of which
+    another node may be the coordinator.
     """
     majority = replicas // 2 + 1
     found = []
     for _, operations in history.by_key():
+        lineage = Lineage(operations)
         puts = {
             op.value: op
             for op in operations
@@ -253,7 +299,8 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
                 f"{answer} shows {a} and {b}, which came after it, as siblings"
                 for a in shown
                 for b in shown
-                if a.ended + quiet_s < b.invoked
+                if not lineage.of(a) & lineage.renewed
+                and a.ended + quiet_s < b.invoked
                 and b.calm
                 and a.strict
                 and b.strict
@@ -262,12 +309,12 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
     return [Violation("none_needless", message) for message in found]
 
 
-def _names(values: Iterable[bytes]) -> str:
+def names(values: Iterable[bytes]) -> str:
     return "[" + ", ".join(f"#{value.decode(errors='replace')}" for value in values) + "]"
 
 
 def describe(operations: Iterable[Operation]) -> list[str]:
     """A readable history, for whoever looks for the cause of a violation."""
     return [
-        f"{op} until {op.ended:.6f} -> {_names(op.values)} {op.error}".rstrip() for op in operations
+        f"{op} until {op.ended:.6f} -> {names(op.values)} {op.error}".rstrip() for op in operations
     ]

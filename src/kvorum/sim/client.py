@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from kvorum.model.record import JSON, Context
-from kvorum.model.request import ANY, Answer, Delete, Get, Put, Request, Result
+from kvorum.model.request import ANY, Answer, Delete, Get, Put, Request, Result, Touch
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.sim.history import History, Kind, Operation
 from kvorum.sim.scheduler import Timer
@@ -34,7 +34,9 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a client is about to ask for. A `quorum` of 0 leaves it to the namespace."""
+    """What a client is about to ask for. A `quorum` of 0 leaves it to the namespace, a `ttl_s` of
+    0 is for ever.
+    """
 
     kind: Kind
     key: str
@@ -49,6 +51,9 @@ class Wish:
             return Get(DEFAULT_NAMESPACE, self.key, self.quorum)
         if self.kind == "delete":
             return Delete(DEFAULT_NAMESPACE, self.key, seen, self.expect, self.quorum)
+        if self.kind == "touch":
+            touch = Touch(DEFAULT_NAMESPACE, self.key, self.ttl_s, 0, seen)
+            return replace(touch, expect=self.expect, w=self.quorum)
         put = Put(DEFAULT_NAMESPACE, self.key, JSON, value, seen, self.expect, self.quorum)
         return replace(put, ttl=self.ttl_s) if self.ttl_s else put
 
@@ -102,7 +107,7 @@ class Client:
         settings = self._world.settings
         default = settings.read if wish.kind == "get" else settings.write
         now = self._world.scheduler.now
-        return self._history.begin(
+        operation = self._history.begin(
             wish.kind,
             wish.key,
             wish.quorum or default,
@@ -111,6 +116,19 @@ class Client:
             None if wish.basis is None else wish.basis.number,
             wish.ttl_s,
         )
+        operation.expect = wish.expect
+        operation.looked = self._looks_at(wish)
+        return operation
+
+    def _looks_at(self, wish: Wish) -> int:
+        """How many owners a coordinator promises to read from before it does what is wished.
+
+        Where others may stand in for owners an answer does not say how many of them were asked.
+        """
+        settings = self._world.settings
+        if settings.quorum == "sloppy" or (wish.kind == "put" and wish.expect == ANY):
+            return 0
+        return max(settings.replicas // 2 + 1, settings.read)
 
     def _submit(self, operation: Operation, request: Request) -> None:
         self._submitting = True
@@ -133,6 +151,7 @@ class Client:
             operation.strict = result.hinted == 0
             operation.values = tuple(version.value for version in result.record.versions)
             operation.expiries = tuple(version.expires for version in result.record.versions)
+            operation.created = result.created
             basis = Basis(operation.number, result.record.context)
             if operation.kind != "get":
                 self._world.acked(operation.key)

@@ -1,7 +1,8 @@
 """A history: what clients asked for, when, and what they were told.
 
 It is all that the checkers judge by, so they see the cluster as its users do. Every put
-writes a value that no other put writes, so a value in an answer names its write.
+writes a value that no other put writes, so a value in an answer names its write. (A touch
+makes another version of the same value, with another lifetime: see `lifetimes`.)
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
-Kind = Literal["get", "put", "delete"]
+from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+
+Kind = Literal["get", "put", "delete", "touch"]
 Outcome = Literal["pending", "acked", "failed", "unknown"]
 """Acked: done. Failed: the answer says that nothing changed. Unknown: it may have, or may yet."""
+_EXPECTS: Final = {ABSENT: " if absent", PRESENT: " if present", EXACT: " if unchanged"}
 
 
 @dataclass(slots=True)
@@ -31,13 +35,18 @@ class Operation:
     value: bytes = b""
     basis: int | None = None
     ttl_s: int = 0
-    """How long what it put was to live; 0 is for ever."""
+    """How long what it put or touched was to live; 0 is for ever."""
+    expect: int = ANY
+    looked: int = 0
+    """How many owners, at least, its coordinator read from before it wrote."""
     ended: float = inf
     outcome: Outcome = "pending"
     values: tuple[bytes, ...] = ()
     """The live values in the answer."""
     expiries: tuple[int, ...] = ()
     """When each of `values` expires (ms of wall clock); 0 is never."""
+    created: bool = False
+    """The answer says that the key had no live version before."""
     error: str = ""
     endings: int = 0
     severed: bool = False
@@ -49,12 +58,24 @@ class Operation:
     hasty: bool = False
     """It was answered before the call that submitted it had returned."""
 
+    @property
+    def done_by(self) -> float:
+        """When it had taken effect at the latest, if it did."""
+        return self.ended if self.outcome == "acked" else inf
+
+    @property
+    def touched_all(self) -> bool:
+        """It gave everything in its answer a new lifetime."""
+        whole = self.basis is None or self.expect == EXACT
+        return self.kind == "touch" and self.outcome == "acked" and whole
+
     def __str__(self) -> str:
         text = f"{self.kind} #{self.number} of {self.key} at {self.invoked:.6f}"
         if self.kind != "get":
             text += " blind" if self.basis is None else f" on #{self.basis}"
-        if self.ttl_s:
-            text += f" for {self.ttl_s} s"
+        text += _EXPECTS.get(self.expect, "")
+        if self.ttl_s or self.kind == "touch":
+            text += f" for {self.ttl_s} s" if self.ttl_s else " for ever"
         return text + f": {self.outcome}"
 
 
@@ -90,3 +111,13 @@ class History:
 
     def count(self, outcome: Outcome) -> int:
         return sum(operation.outcome == outcome for operation in self.operations)
+
+
+def met(write: Operation, reader: Operation, replicas: int) -> bool:
+    """True if `write` was acknowledged before `reader` began, and this one, a get or a write that
+    had to look first, has asked an owner that had stored it: the quorums overlap, and owners
+    alone were counted for both.
+    """
+    asked = reader.quorum if reader.kind == "get" else reader.looked
+    overlap = write.quorum + asked > replicas and write.strict and reader.strict
+    return write.outcome == "acked" and write.ended < reader.invoked and overlap

@@ -13,7 +13,10 @@ without an end may take effect at any later time.
 
 An acknowledged write is lost when no chain leads from it to anything that is left. A delete
 leaves nothing to see, so each that may have gone before counts as left; so does a put that
-may have expired, by any clock.
+may have expired, by any clock, see `lifetimes`.
+
+A touch replaces no value, so it is in no chain. But it makes a version that a write at the
+same time cannot have seen: a value that was touched may live beside one that replaced it.
 
 Sets of writes are integers with one bit a write, in order of invocation.
 """
@@ -21,11 +24,11 @@ Sets of writes are integers with one bit a write, in order of invocation.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from math import inf
 
-from kvorum.sim.history import Operation
+from kvorum.sim.history import Operation, met
+from kvorum.sim.lifetimes import Lifetimes
 
 Writes = int
 
@@ -43,6 +46,8 @@ class Lineage:
         "_gone_from",
         "_invoked",
         "_reaching",
+        "lifetimes",
+        "renewed",
         "writes",
     )
 
@@ -50,16 +55,18 @@ class Lineage:
         """`operations`: all of one key, in order of invocation. `skew_s`: how far any two clocks
         of the cluster are apart at most.
         """
-        self.writes = [op for op in operations if op.kind != "get" and op.outcome != "failed"]
+        self.writes = [
+            op for op in operations if op.kind in ("put", "delete") and op.outcome != "failed"
+        ]
+        self.lifetimes = Lifetimes(operations, skew_s)
         self._invoked = [op.invoked for op in self.writes]
         self._bit = {op.number: i for i, op in enumerate(self.writes)}
         self._by_value = {op.value: i for i, op in enumerate(self.writes) if op.kind == "put"}
-        # From when on each write may leave nothing to see. What was put for a while was given its
-        # expiry by one clock, no earlier than when it was asked for, and is judged by another.
-        self._gone_from = [
-            op.invoked if op.kind == "delete" else _gone_from(op, skew_s) for op in self.writes
-        ]
-        self._effect_by = [op.ended if op.outcome == "acked" else inf for op in self.writes]
+        self.renewed = 0
+        for touch in self.lifetimes.touches:
+            self.renewed |= self._renewed_by(touch)
+        self._gone_from = self._all_gone_from(())
+        self._effect_by = [op.done_by for op in self.writes]
         self._apart: list[Writes] = [0] * len(self.writes)
         for op in operations:
             self._learn(op)
@@ -72,7 +79,18 @@ class Lineage:
         shown = self.of_values(answer.values)
         for i in members(shown):
             self._effect_by[i] = min(self._effect_by[i], answer.ended)
-            self._apart[i] |= shown
+            self._apart[i] |= shown & ~self.renewed
+
+    def _renewed_by(self, touch: Operation) -> Writes:
+        """The puts of whose values `touch` may have made a version."""
+        if touch.outcome == "acked":
+            return self.of_values(touch.values)
+        return sum(1 << i for i in self._by_value.values())
+
+    def _all_gone_from(self, touches: Sequence[Operation]) -> list[float]:
+        """From when on each write may leave nothing to see, for one who has met `touches`."""
+        gone_from = self.lifetimes.gone_from
+        return [op.invoked if op.kind == "delete" else gone_from(op, touches) for op in self.writes]
 
     def of(self, operation: Operation) -> Writes:
         return 1 << self._bit[operation.number]
@@ -86,10 +104,24 @@ class Lineage:
                 writes |= 1 << i
         return writes
 
-    def accounted(self, values: Iterable[bytes], at: float) -> Writes:
-        """All writes that `values`, seen by the time `at`, may hold or have replaced."""
+    def met_by(self, reader: Operation, replicas: int) -> Writes:
+        """The writes that `reader` has met, and those of whose values it has met a touch."""
+        writes = sum(self.of(op) for op in self.writes if met(op, reader, replicas))
+        for touch in self.lifetimes.touches:
+            if met(touch, reader, replicas):
+                writes |= self.of_values(touch.values)
+        return writes
+
+    def accounted(
+        self, values: Iterable[bytes], at: float, touches: Sequence[Operation] = ()
+    ) -> Writes:
+        """All writes that `values`, seen by the time `at`, may hold or have replaced.
+
+        `touches`: those that whoever saw them has met.
+        """
         found = 0
-        unseen = sum(1 << i for i, gone_from in enumerate(self._gone_from) if gone_from <= at)
+        all_gone_from = self._all_gone_from(touches) if touches else self._gone_from
+        unseen = sum(1 << i for i, gone_from in enumerate(all_gone_from) if gone_from <= at)
         for i in members(self.of_values(values) | unseen):
             found |= self._may_end_in(i)
         return found
@@ -126,22 +158,26 @@ class Lineage:
                     heappush(heap, (-allowed, j))
         return reached
 
-    def replaced_for_sure(self) -> list[Writes]:
+    def replaced_for_sure(self, replicas: int) -> list[Writes]:
         """Per write, those that it covers beyond doubt: what its version had shown, and in the
         case of a blind delete what it says it removed.
+
+        Not so what may have been touched meanwhile: there may be a version that it had not seen.
         """
         sure: list[Writes] = []
         for op, basis in zip(self.writes, self._basis, strict=True):
             source = op if basis is None and op.kind == "delete" else basis
-            covered = 0 if source is None else self.of_values(source.values)
+            covered = 0
+            if source is not None:
+                covered = self.of_values(source.values)
+                for touch in self.lifetimes.touches:
+                    known = touch is source or met(touch, source, replicas)
+                    if not known and not met(op, touch, replicas):
+                        covered &= ~self._renewed_by(touch)
             for i in members(covered & ((1 << len(sure)) - 1)):
                 covered |= sure[i]
             sure.append(covered)
         return sure
-
-
-def _gone_from(put: Operation, skew_s: float) -> float:
-    return put.invoked + put.ttl_s - skew_s if put.ttl_s else inf
 
 
 def members(writes: Writes) -> Iterator[int]:

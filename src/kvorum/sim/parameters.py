@@ -66,6 +66,8 @@ class Mix:
     """Probability that a request names its own quorum."""
     fleeting: float = 0.0
     """Probability that a put has a time to live."""
+    touching: float = 0.0
+    """Probability that a client touches what is there, instead of what it was about to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,9 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     disk_faults = dict.fromkeys(DISK_FAULT_KINDS, 0.0)
     if stream(seed, "sick disks").random() < 0.5:
         disk_faults = _strikes(stream(seed, "disk faults"), DISK_FAULT_KINDS)
-    mix = replace(_mix(rng), fleeting=fleeting)
+    mix = _mix(rng)
+    if fleeting:
+        mix = _careful(stream(seed, "care"), mix, fleeting)
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
@@ -218,6 +222,13 @@ def _mix(rng: random.Random) -> Mix:
         stale=_maybe(rng, 0.02, 0.5),
         choosy=_maybe(rng, 0.02, 0.5),
     )
+
+
+def _careful(rng: random.Random, mix: Mix, fleeting: float) -> Mix:
+    """Where values expire there is more to expect, and something to touch."""
+    conditional = max(mix.conditional, _spread(rng, 0.1, 0.5))
+    touching = _spread(rng, 0.03, 0.3)
+    return replace(mix, fleeting=fleeting, touching=touching, conditional=conditional)
 
 
 def _conditions(rng: random.Random, faultless: bool) -> Conditions:

@@ -18,6 +18,7 @@ import msgspec
 from kvorum.sim import checkers
 from kvorum.sim.audit import Audit
 from kvorum.sim.checkers import Violation
+from kvorum.sim.expectations import nothing_unexpected
 from kvorum.sim.faults import Faults
 from kvorum.sim.history import History, Operation
 from kvorum.sim.parameters import Parameters
@@ -98,6 +99,10 @@ def _judge(
     found += checkers.nothing_lost(history, final, skew_s)
     found += checkers.nothing_revived(history, parameters.replicas, skew_s)
     found += checkers.nothing_outlived(history, world.slowest_ms)
+    found += checkers.nothing_mistimed(
+        history, parameters.replicas, world.slowest_ms, world.fastest_ms
+    )
+    found += nothing_unexpected(history, parameters.replicas, skew_s)
     if parameters.prompt:
         quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
         found += checkers.none_needless(history, parameters.replicas, quiet_s)

@@ -2,10 +2,12 @@
 
 What a client does next it decides as an application would: it reads, writes blindly, updates
 on the version it last got of the key, deletes. Now and then it uses an older version, states
-what it expects to find, or names its own quorum.
+what it expects to find, or names its own quorum. Where values expire it also touches some.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
 from kvorum.sim.client import Basis, Client, Wish
@@ -25,6 +27,7 @@ class Workload:
         "_lifetimes",
         "_parameters",
         "_rng",
+        "_touches",
         "_world",
         "history",
         "keys",
@@ -37,6 +40,7 @@ class Workload:
         self._parameters = parameters
         self._rng = stream(parameters.seed, "workload")
         self._lifetimes = stream(parameters.seed, "lifetimes")
+        self._touches = stream(parameters.seed, "touches")
         self._asked = 0
         self._busy = parameters.clients
 
@@ -58,9 +62,12 @@ class Workload:
         key = rng.choice(self.keys)
         kind = rng.choices(_KINDS, (mix.get, mix.put, mix.update, mix.delete))[0]
         versions = known.get(key, [])
+        touch = self._touch(key, versions)
         quorum = 0
         if rng.random() < mix.choosy:
             quorum = rng.randint(1, self._parameters.replicas)
+        if touch is not None:
+            return replace(touch, quorum=quorum)
         if kind == "get" or (kind == "update" and not versions):
             return Wish("get", key, quorum=quorum)
         basis = None
@@ -71,6 +78,17 @@ class Workload:
             expect = rng.choice((ABSENT, PRESENT) if basis is None else (EXACT, PRESENT))
         what: Kind = "delete" if kind == "delete" else "put"
         return Wish(what, key, basis, expect, quorum, self._lifetime(what))
+
+    def _touch(self, key: str, versions: list[Basis]) -> Wish | None:
+        """Of all there is, or of what some version covers, which may have to be the latest."""
+        rng, mix = self._touches, self._parameters.mix
+        if not mix.touching or rng.random() >= mix.touching:
+            return None
+        ttl_s = rng.randint(0, TTL_S_MAX)
+        if not versions or rng.random() < 0.5:
+            return Wish("touch", key, None, rng.choice((ANY, ANY, PRESENT)), ttl_s=ttl_s)
+        basis = rng.choice(versions) if rng.random() < mix.stale else versions[-1]
+        return Wish("touch", key, basis, rng.choice((ANY, EXACT)), ttl_s=ttl_s)
 
     def _lifetime(self, what: Kind) -> int:
         """In seconds; 0 is for ever."""

@@ -353,6 +353,10 @@ class World:
         """What the slowest wall clock there has been would show at that time."""
         return EPOCH_MS + min(self._offsets_seen) + int(time * 1000)
 
+    def fastest_ms(self, time: float) -> int:
+        """What the fastest wall clock there has been would show at that time."""
+        return EPOCH_MS + max(self._offsets_seen) + int(time * 1000)
+
     @property
     def _swept_in_ms(self) -> int:
         """A sweep begins, and has ended, so long after it is due."""
