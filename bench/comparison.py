@@ -1,8 +1,9 @@
 """What the rounds have measured, side by side: figures, ratios, a table, a document.
 
-A ratio is our figure over that of the other system's better way to spread connections, which
-is chosen for each operation by its rate. In each round all are measured, so that a busy minute of
-the machine hits all; the spread of the ratios over the rounds tells how much noise is left.
+A ratio is our figure over that of the other system, each with its better way to spread
+connections, which is chosen for each operation by its rate. In each round all are measured, so that
+a busy minute of the machine hits all; the spread of the ratios over the rounds tells how much
+noise is left.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def _ratio(ours: Series, theirs: Series) -> Ratio:
     return Ratio(
         systems=f"{ours.system} / {theirs.system}",
         operation=ours.operation,
-        targets=theirs.targets,
+        targets=" / ".join(dict.fromkeys((ours.targets, theirs.targets))),
         per_second=ours.per_second / theirs.per_second,
         lower=lower,
         upper=upper,

@@ -48,7 +48,7 @@ def test_connections_are_shared_as_equally_as_can_be() -> None:
 
 def test_ratios_are_to_the_better_way_of_etcd() -> None:
     (ratio,) = compared().ratios()
-    assert ratio.targets == "all members"
+    assert ratio.targets == "all nodes / all members"
     assert ratio.per_second == 300 / 150
     assert (ratio.lower, ratio.upper) == (1.875, 2.625)
     assert ratio.p99 == pytest.approx(0.5, rel=0.02)
