@@ -540,9 +540,8 @@ BUGS: Final = (
         "handoff-without-a-hint",
         "a node that stands in keeps the record, but not whom it is for",
         "replication/replica.py",
-        "        site.merge_in(key, message.record, ignore, None)\n",
-        "        site.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
-        "        return None\n",
+        "            self._hints.keep(message.owner, key, len(message.record), ignore, None)\n",
+        "",
         5000,
         missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
     ),
@@ -550,11 +549,26 @@ BUGS: Final = (
         "handoff-acked-before-sync",
         "a node that stands in acknowledges a write that a crash can still take from it",
         "replication/replica.py",
-        "self._hints.keep(message.owner, key, size, self._on_durable, (node, message.op))",
-        "self._hints.keep(message.owner, key, size, ignore, None)\n"
-        "            self._on_durable((node, message.op), None)",
+        "        site.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
+        "\n    def _on_durable",
+        "        site.merge_in(key, message.record, ignore, None)\n"
+        "        self._on_durable((node, message.op), None)\n"
+        "\n    def _on_durable",
         5000,
         missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
+    ),
+    Bug(
+        "handoff-acked-for-its-note",
+        "a node that stands in acknowledges once the note is durable, merged or not",
+        "replication/replica.py",
+        "            self._hints.keep(message.owner, key, len(message.record), ignore, None)\n",
+        "            asker = (node, message.op)\n"
+        "            site.merge_in(key, message.record, ignore, None)\n"
+        "            size = len(message.record)\n"
+        "            self._hints.keep(message.owner, key, size, self._on_durable, asker)\n"
+        "            return\n",
+        5000,
+        missed="a read must fail on it just then; seed 600576 of the simulator has it",
     ),
     Bug(
         "copy-dropped-while-owed",

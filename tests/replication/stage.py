@@ -101,13 +101,15 @@ class _Timer:
 
 class Disk:
     """A Store whose content outlives its node; `held` keeps writes from becoming durable, and
-    what is in `damaged` cannot be read until something else is written there.
+    what is in `damaged` cannot be read until something else is written there. What is in
+    `unreadable` cannot be read for now.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
         self.damaged: set[bytes] = set()
+        self.unreadable: set[bytes] = set()
         self.full = False
         self.pressed = False
         self._clock = clock
@@ -122,6 +124,8 @@ class Disk:
     def get(self, key: bytes) -> bytes | None:
         if key in self.damaged:
             raise CorruptRecord("the record is damaged")
+        if key in self.unreadable:
+            raise StorageError("the record cannot be read")
         return self._visible.get(key)
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:

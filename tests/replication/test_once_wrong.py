@@ -14,9 +14,12 @@ STRICT = NamespaceSettings(replicas=3, read=2, write=2)
 SLOPPY = NamespaceSettings(replicas=3, read=2, write=2, quorum="sloppy")
 
 
+def stored(key: str) -> bytes:
+    return storage_key(TOKEN_HASHES["murmur3"](key.encode(), 0), "default", key.encode())
+
+
 def preference(stage: Stage, key: str) -> tuple[int, ...]:
-    stored = storage_key(TOKEN_HASHES["murmur3"](key.encode(), 0), "default", key.encode())
-    return stage.placement.preference(stage.placement.partition(stored[1:9]), 3)
+    return stage.placement.preference(stage.placement.partition(stored(key)[1:9]), 3)
 
 
 def owed_by(stage: Stage, node: int) -> dict[int, int]:
@@ -48,6 +51,20 @@ def test_a_stand_in_that_fails_twice_is_owed_nothing_and_the_owner_once() -> Non
     stage.settle()
     assert isinstance(answers[0], Answer)
     assert owed_by(stage, first) == {away: 1}
+
+
+def test_a_stand_in_that_cannot_read_what_it_holds_does_not_vouch_for_the_write() -> None:
+    stage = Stage(5, SLOPPY)
+    first, _, away, stand_in, last = preference(stage, "k")
+    key = stored("k")
+    stage.kill(away)
+    stage.settle()
+    stage.disks[stand_in].unreadable.add(key)
+    answers = stage.ask(first, Put("default", "k", JSON, b"1", w=3))
+    stage.settle()
+    assert isinstance(answers[0], Answer)
+    assert key not in stage.disks[stand_in].durable
+    assert key in stage.disks[last].durable
 
 
 def test_a_node_that_crashed_calls_the_others_behind_until_it_has_compared() -> None:

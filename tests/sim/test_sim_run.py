@@ -58,6 +58,11 @@ def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None
     assert simulate(draw(30964)).violations == []
 
 
+def test_a_stand_in_that_could_not_read_its_record_vouches_for_nothing() -> None:
+    """It noted who was owed the write, could not merge it into what it held, and acked."""
+    assert simulate(draw(600576)).violations == []
+
+
 def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
     assert simulate(draw(207, 5)).violations == []

@@ -74,16 +74,13 @@ class Replica:
             site.check_pressure(key)
             if not is_tombstone(key, message.record):
                 site.check_room(key)
+            self._hints.keep(message.owner, key, len(message.record), ignore, None)
         except (DiskFull, Overloaded) as error:
             self._refuse(node, message.op, error)
             return
-        site.merge_in(key, message.record, ignore, None)
-        try:
-            # One log, in order: once the note is durable the record is too.
-            size = len(message.record)
-            self._hints.keep(message.owner, key, size, self._on_durable, (node, message.op))
-        except Overloaded as error:
-            self._refuse(node, message.op, error)
+        # One log, in order: once the record is durable the note is too. And not the other way
+        # round: where the record cannot be merged in, there is nothing to vouch for.
+        site.merge_in(key, message.record, self._on_durable, (node, message.op))
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
         node, op = asker
