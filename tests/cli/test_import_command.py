@@ -181,7 +181,7 @@ def test_what_is_given_up_is_taken_up_again(kvorum: Kvorum, store: StoreDouble, 
     assert not checkpoint_of(file).exists()
 
     store.broken = {f"k{BATCH_LINES + 10}"}
-    second = kvorum("import", file, "--give-up-after", "0.2")
+    second = kvorum("import", file, "--give-up-after", "1")
     assert second.exit_code == ExitCode.UNAVAILABLE
     assert second.stderr.endswith(
         f"{BATCH_LINES} lines are done, and --resume goes on behind them\n"
