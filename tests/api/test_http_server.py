@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 from fake_node import SECRET, FakeNode, actor_name
 from web_fixture import Web, both_loops, request
 
+from kvorum.api.http.connection import Connection
 from kvorum.api.http.server import HttpServer
 from kvorum.api.routes import api_routes
 from kvorum.model.errors import ConfigError
@@ -101,3 +103,36 @@ async def test_closing_twice_and_closing_what_never_started(web: Web) -> None:
     node = FakeNode()
     routes = api_routes(node, node, node, SECRET, actor_name)
     await HttpServer(LoopRuntime(asyncio.get_running_loop()), routes).close()
+
+
+class Ready:
+    """A connection with a response, as the server sees it."""
+
+    def __init__(self, written: list[str], name: str, *, fails: bool = False) -> None:
+        self._written = written
+        self._name = name
+        self._fails = fails
+
+    def write_ready(self) -> None:
+        if self._fails:
+            raise RuntimeError("broken")
+        self._written.append(self._name)
+
+
+async def test_responses_of_a_turn_leave_at_its_end_whichever_of_them_fails(web: Web) -> None:
+    loop = asyncio.get_running_loop()
+    faults: list[str] = []
+    loop.set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
+    node = FakeNode()
+    routes = api_routes(node, node, node, SECRET, actor_name)
+    server = HttpServer(LoopRuntime(loop), routes)
+    written: list[str] = []
+    for ready in (Ready(written, "a"), Ready(written, "b", fails=True), Ready(written, "c")):
+        server.write_soon(cast("Connection", ready))
+    assert written == []
+    async with asyncio.timeout(5):
+        while len(written) < 2:
+            await asyncio.sleep(0)
+    assert written == ["a", "c"]
+    assert faults == ["broken"]
+    loop.set_exception_handler(None)

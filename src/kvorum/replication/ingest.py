@@ -72,19 +72,10 @@ class IngestOperation(WriteOperation):
 
     __slots__ = ()
 
+    _advice = "repeat it, which does no harm"
+
     def _keep_here(self) -> int:
         return IN_VAIN  # only owners count
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
         self._site.merge_in(self._place.key, data, self._on_stored, self._site.local)
-
-    def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
-        got = len(self._tally.acked)
-        return kind(
-            f"wanted {self._needed} replicas to store the record, got {got} {when}".rstrip()
-            + "; repeat it, which does no harm",
-            outcome="unknown",
-            needed=self._needed,
-            got=got,
-            replicas=self._site.node_names(list(self._place.owners)),
-        )

@@ -51,6 +51,8 @@ class WriteOperation:
         "ended",
     )
 
+    _advice = "it may still take effect: read it before you repeat it"
+
     def __init__(
         self,
         site: Site,
@@ -232,7 +234,7 @@ class WriteOperation:
         got = len(self._tally.acked)
         return kind(
             f"wanted {self._needed} replicas to store it, got {got} {when}".rstrip()
-            + "; it may still take effect: read it before you repeat it",
+            + f"; {self._advice}",
             outcome="unknown",
             needed=self._needed,
             got=got,

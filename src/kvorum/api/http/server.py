@@ -118,9 +118,14 @@ class HttpServer:
         self._ready.append(connection)
 
     def _write_ready(self) -> None:
-        ready, self._ready = self._ready, []
-        for connection in ready:
-            connection.write_ready()
+        ready, self._ready = iter(self._ready), []
+        try:
+            for connection in ready:
+                connection.write_ready()
+        finally:
+            # A connection that fails must not cost the others their answers.
+            for connection in ready:
+                self.write_soon(connection)
 
     # Once a tick
 
