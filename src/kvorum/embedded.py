@@ -23,8 +23,8 @@ from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.values import encode_value
-from kvorum.local_store import Holding, LocalStore
-from kvorum.model.errors import KvorumError, NotFound, RequestError, StorageError
+from kvorum.local_store import Holding, LocalStore, unreadable
+from kvorum.model.errors import CorruptRecord, KvorumError, NotFound, RequestError, StorageError
 from kvorum.model.expiry import NEVER, check_expires
 from kvorum.model.keys import encode_key
 from kvorum.model.placement import Placement
@@ -119,8 +119,10 @@ class Embedded:
             )
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)
-        except BaseException:
+        except BaseException as error:
             store.release()
+            if isinstance(error, CorruptRecord):
+                raise unreadable(holding.path, error) from error
             raise
         self._versions = VersionStrings(topology.secret)
         self._actor_name = ActorNames(store.directory, topology.nodes[0].name)

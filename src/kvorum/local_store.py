@@ -1,8 +1,9 @@
 """The local store: all that one node keeps, put together on its data directory.
 
-    RoutedStore        namespaces that live in memory only, apart from the others
-      SealedStore      row cache; compression and encryption; what is damaged
-        RocksStore     log, memtables, sorted files
+    RoutedStore          namespaces that live in memory only, apart from the others
+      JournaledStore     what is written is durable at once, and filed later
+        SealedStore      row cache; compression and encryption; what is damaged
+          RocksStore     log, memtables, sorted files
 
 It is made in two steps. Opening takes the directory and the engine's files. `unlock` finds the
 keys and brings what is stored into its present form, which can take a while. From then on there
@@ -12,12 +13,17 @@ is `store`, the Store port, which is all that replication gets to see of this.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from kvorum.model.errors import KvorumError, StorageError
+from kvorum.journal.emptied_first import EmptiedFirst, Files
+from kvorum.journal.entries import SealedEntries
+from kvorum.journal.journaled_store import JournaledStore
+from kvorum.journal.segment import SegmentLimits
+from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
 from kvorum.replication.recovery import note_loss
@@ -28,7 +34,7 @@ from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.resealing import Resealing
 from kvorum.sealing.row_cache import RowCache, evictions
-from kvorum.sealing.scrub import Engine, Scrub
+from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
@@ -41,6 +47,8 @@ from kvorum.storage.store import Store
 from kvorum.storage.syncer import Syncer
 
 OnFailed = Callable[[StorageError], object]
+Resealed = Callable[[StorageError | None], object]
+Unlocked = Callable[[KvorumError | None], object]
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -94,22 +102,25 @@ class LocalStore:
         self._volatile = volatile_stores(topology.namespaces, runtime)
         self._quarantine: Quarantine
         self._former_lives: FormerLives
+        self._journaled: JournaledStore
+        self._above = ExitStack()
+        """What has to be closed before the engine's files are."""
+        self._replayed = False
 
-    def unlock(self, done: Callable[[KvorumError | None], object]) -> None:
+    def unlock(self, done: Unlocked) -> None:
         """Find the keys, and make `store`; `done(error)` once it may be used.
 
         Raises StorageError if the directory cannot be written.
         """
         self.directory.founded()
-        if self.directory.forgot:
-            # The log was damaged: that has to be noted where the replicator will find it.
-            note_loss(self.rocks, self._on_loss_noted, done)
-        else:
+        try:
             self._open_vault(done)
+        except KvorumError as error:
+            done(error)
 
     def tend(
         self,
-        files: Engine,
+        files: Files,
         pause_s: Callable[[int], float],
         recount: Callable[[], object],
     ) -> tuple[Custody, Scrub]:
@@ -119,7 +130,7 @@ class LocalStore:
         """
         scrub = Scrub(
             self.rocks,
-            files,
+            EmptiedFirst(self._journaled, files),
             self.vault,
             self._runtime,
             pause_s,
@@ -128,7 +139,7 @@ class LocalStore:
         )
         custody = Custody(
             self.vault,
-            self._rows,
+            self._forget,
             scrub,
             self._quarantine,
             self._former_lives,
@@ -148,54 +159,48 @@ class LocalStore:
         """Make everything durable and free the directory. The next life goes on after `counter`,
         the last one that was used. Raises StorageError.
         """
-        self.rocks.close()
+        self._close()
         if self.rocks.failed is None:
             self.directory.close(counter)
 
     def release(self) -> None:
         """Free the directory. Without `close`, the next life is a new actor."""
         try:
-            self.rocks.close()
+            self._close()
         finally:
             self.directory.release()
 
+    def _close(self) -> None:
+        self._above.close()
+        self.rocks.close()
+
+    def _forget(self, namespace: str) -> None:
+        """What was written to `namespace` is not to be seen any more."""
+        self._rows.clear()
+        self._journaled.forget(namespace)
+
     # Unlocking
 
-    def _on_loss_noted(
-        self, done: Callable[[KvorumError | None], object], error: StorageError | None
-    ) -> None:
-        if error is not None:
-            done(error)
-            return
-        try:
-            self.directory.noted_loss()
-        except StorageError as failure:
-            done(failure)
-        else:
-            self._open_vault(done)
-
-    def _open_vault(self, done: Callable[[KvorumError | None], object]) -> None:
+    def _open_vault(self, done: Unlocked) -> None:
         topology, holding = self._topology, self._holding
-        try:
-            self.vault = Vault.open(
-                holding.path,
-                self.rocks,
-                topology.cluster,
-                topology.namespaces,
-                holding.master_key,
-                self._runtime.wall_ms(),
-            )
-            resealing = Resealing(self.rocks, self.vault, lambda error: self._build(done, error))
-            resealing.start()
-        except KvorumError as error:
-            done(error)
+        self.vault = Vault.open(
+            holding.path,
+            self.rocks,
+            topology.cluster,
+            topology.namespaces,
+            holding.master_key,
+            self._runtime.wall_ms(),
+        )
+        self._build()
+        resealing = Resealing(
+            self.rocks,
+            self.vault,
+            self._empty_journal,
+            lambda error: self._resealed(done, error),
+        )
+        resealing.start()
 
-    def _build(
-        self, done: Callable[[KvorumError | None], object], error: StorageError | None
-    ) -> None:
-        if error is not None:
-            done(error)
-            return
+    def _build(self) -> None:
         bits = self._topology.partition_bits
         self._quarantine = Quarantine(
             self.rocks,
@@ -205,17 +210,73 @@ class LocalStore:
             lambda stored_key: self._runtime.call_soon(self._damaged, stored_key),
         )
         self._former_lives = FormerLives(self.rocks)
-        self.store = SealedStore(
+        sealed = SealedStore(
+            self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
+        )
+        self._journaled = JournaledStore(
+            sealed,
             self.rocks,
-            self.vault.seal,
-            self._quarantine.add,
-            self._rows,
-            self._quarantine,
+            SealedEntries(self.vault.seal, self._topology.cluster),
+            self._runtime,
+            SegmentLimits.within(self._budget, self.directory.path),
+            self._on_failed,
+            self.rocks.gather_s,
             self._former_lives,
         )
+        self._above.callback(self._journaled.close)
+        self.store = self._journaled
         if self._volatile:
-            self.store = RoutedStore(self.store, self._volatile)
-        done(None)
+            self.store = RoutedStore(self._journaled, self._volatile)
+
+    def _empty_journal(self, done: Resealed) -> None:
+        try:
+            self._replay()
+        except StorageError as error:
+            done(error)
+        else:
+            self._journaled.empty(_tell, done)
+
+    def _replay(self) -> None:
+        """Take up the journal. Raises StorageError."""
+        self._replayed = True
+        gaps: list[str] = []
+        self.rocks.damaged_files.on_gap = lambda: gaps.append("a file that holds it is damaged")
+        wrong = self._journaled.replay()
+        self.rocks.damaged_files.on_gap = _unheard
+        if wrong or gaps:
+            self.directory.forget(wrong or gaps[0])
+
+    def _resealed(self, done: Unlocked, error: StorageError | None) -> None:
+        """All is in its present form, but for the journal."""
+        if error is not None:
+            done(error)
+            return
+        try:
+            if not self._replayed:
+                self._replay()
+        except StorageError as failure:
+            done(failure)
+            return
+        if self._journaled.overflows and not self.rocks.full:
+            # Lives that ended before they could file have left more than one should take over.
+            self._journaled.empty(self._taken_up, done)
+        else:
+            self._taken_up(done, None)
+
+    def _taken_up(self, done: Unlocked, error: StorageError | None) -> None:
+        if error is None and self.directory.forgot:
+            # It has to be noted where the replicator will find it.
+            note_loss(self.rocks, self._loss_noted, done)
+        else:
+            done(error)
+
+    def _loss_noted(self, done: Unlocked, error: StorageError | None) -> None:
+        if error is None:
+            try:
+                self.directory.noted_loss()
+            except StorageError as failure:
+                error = failure
+        done(error)
 
     def _damaged(self, stored_key: bytes) -> None:
         self.on_damaged(stored_key)
@@ -232,5 +293,18 @@ def facts_of(topology: Topology, local: int) -> Facts:
     )
 
 
-def _unheard(_stored_key: bytes) -> None:
+def unreadable(path: Path, error: CorruptRecord) -> StorageError:
+    """What to say where a note that the node needs to run is damaged."""
+    return StorageError(
+        f"wanted to start on the data in {path}, got notes of the store's own that cannot be read: "
+        f"{error.message}; give the node its data again: from the other nodes with "
+        "'kvorum rebuild', else from a snapshot"
+    )
+
+
+def _tell(done: Resealed, error: StorageError | None) -> None:
+    done(error)
+
+
+def _unheard(*_found: bytes) -> None:
     """There is nobody to repair it from."""

@@ -21,9 +21,9 @@ from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
-from kvorum.local_store import Holding, LocalStore
+from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
-from kvorum.model.errors import KvorumError, StorageError
+from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
@@ -69,8 +69,10 @@ class Node:
         """Serve. Raises ConfigError or StorageError; then nothing is left open."""
         try:
             await self._start()
-        except BaseException:
+        except BaseException as error:
             await self._parts.aclose()
+            if isinstance(error, CorruptRecord):
+                raise unreadable(self._holding.path, error) from error
             raise
 
     async def stop(self) -> None:

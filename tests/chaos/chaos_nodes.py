@@ -8,10 +8,12 @@ this process and stops when that closes, so none outlives the tests; those that 
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +21,10 @@ from typing import Any, Final, Self
 from chaos_waiting import DEADLINE_S, eventually
 
 from kvorum import connect
+from kvorum.client import key_requests
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.requests import Request
+from kvorum.client.url import parse_url
 from kvorum.local.layout import Layout
 from kvorum.local.ports import free_port, local_topology
 from kvorum.local.process import serve_command
@@ -26,6 +32,22 @@ from kvorum.model.errors import UnavailableError
 from kvorum.model.topology import NodeSpec, Topology
 
 _LAST_LINES: Final = 15
+
+
+def asked(server: str, request: Request) -> dict[str, Any]:
+    """What the node at `server` answers."""
+
+    async def ask() -> dict[str, Any]:
+        async with AsyncClient(parse_url(f"kvorum://{server}")) as client:
+            return await client.ask(request)
+
+    return asyncio.run(ask())
+
+
+def _is_idle(node: ServedNode) -> bool:
+    """No pass over its store is under way."""
+    with connect(node.url) as client:
+        return not client.status()["storage"]["scrub"]["running"]
 
 
 class ServedNode:
@@ -169,6 +191,12 @@ class ServedCluster:
     def await_healed(self) -> None:
         """Every node reaches every other one and owes nobody a hint."""
         eventually(lambda: all(map(_is_healed, self.nodes)), "all nodes to heal")
+
+    def await_filed(self) -> None:
+        """What has been written is in the store, and no more in the journal, of every node."""
+        for node in self.nodes:
+            asked(node.spec.http, key_requests.scrub())
+            eventually(partial(_is_idle, node), "a pass over the store to end")
 
     def await_seen_down(self, node: ServedNode, by: ServedNode) -> None:
         """`by` has found out that it cannot reach `node`."""

@@ -287,6 +287,8 @@ def write_and_damage(cluster: ServedCluster, ledger: Ledger, pattern: str) -> No
     """Afterwards the first node is not running."""
     with Load(cluster.url, ledger) as load:
         load.await_acknowledged(300)
+    if pattern != LOG:
+        cluster.await_filed()
     node = cluster.nodes[0]
     node.kill()
     if pattern != LOG:

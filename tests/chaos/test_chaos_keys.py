@@ -5,14 +5,13 @@ The nodes are killed, their engine's files are opened, read and damaged.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_nodes import ServedCluster, ServedNode
+from chaos_nodes import ServedCluster, ServedNode, asked
 from chaos_waiting import eventually
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
@@ -21,9 +20,6 @@ from rocksdict import Options, Rdict
 from kvorum import connect
 from kvorum.cli import main
 from kvorum.client import key_requests
-from kvorum.client.asynchronous import AsyncClient
-from kvorum.client.requests import Request
-from kvorum.client.url import parse_url
 from kvorum.local.ports import free_port, local_topology
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.seal import key_id_of
@@ -126,6 +122,7 @@ def test_a_rotation_survives_kill_9_and_frees_the_old_key(cluster: ServedCluster
 
 def test_it_waits_until_all_old_keys_are_gone(cluster: ServedCluster) -> None:
     fill(cluster, 300)
+    cluster.await_healed()  # for hints count as well
     documents = run("keys", "rotate", "--wait", cluster=cluster)
     assert len(documents) == 3
     for document in documents.values():
@@ -137,6 +134,7 @@ def test_a_dropped_namespace_is_gone_from_every_node_and_from_the_files(
     cluster: ServedCluster,
 ) -> None:
     fill(cluster)
+    cluster.await_filed()
     gone = cluster.nodes[2]
     run("namespace", "drop", "default", "--shred", "--yes", cluster=cluster)
     with connect(cluster.url) as client:
@@ -184,18 +182,11 @@ def test_peers_that_have_not_shredded_yet_do_not_bring_it_back(cluster: ServedCl
     assert [key for key in stored(cluster.nodes[0]) if key[:1] == b"d"] == []
 
 
-def asked(server: str, request: Request) -> dict[str, Any]:
-    async def ask() -> dict[str, Any]:
-        async with AsyncClient(parse_url(f"kvorum://{server}")) as client:
-            return await client.ask(request)
-
-    return asyncio.run(ask())
-
-
 def test_a_flipped_byte_is_found_not_served_and_repaired_from_peers(
     cluster: ServedCluster,
 ) -> None:
     fill(cluster, 200)
+    cluster.await_filed()
     node = cluster.nodes[1]
     node.stop()
     damaged: list[bytes] = []

@@ -180,6 +180,7 @@ BUGS: Final = (
         "if self.store.failed is not None:",
         "if False:",
         1000,
+        missed="what the disk refused is still in the memtable, so it is built on",
     ),
     Bug(
         "overwrite-for-merge",
@@ -817,5 +818,84 @@ BUGS: Final = (
         "            to_read = min(\n                to_read, min(",
         5000,
         missed="only with W below a majority may a majority of the others miss a write",
+    ),
+    # The journal
+    Bug(
+        "entries-go-first",
+        "entries of the journal are deleted before what they hold is filed",
+        "journal/segment.py",
+        "        segment = self.segment\n        for key in",
+        "        segment = self.segment\n"
+        "        for number in range(segment.first, segment.last + 1):\n"
+        "            log.delete(entry_key(number), ignore, None)\n"
+        "        for key in",
+        1000,
+    ),
+    Bug(
+        "segment-closed-twice",
+        "a segment is closed while the one before it is being filed, which is forgotten",
+        "journal/journaled_store.py",
+        "if self._filing is None:  # else it was full with that",
+        "if True:",
+        100,
+    ),
+    Bug(
+        "entry-numbers-begin-again",
+        "a node that restarts overwrites the entries that it has found",
+        "journal/journaled_store.py",
+        "        segment.last = number\n",
+        "        segment.last = number - 1\n",
+        1000,
+    ),
+    Bug(
+        "journal-not-replayed",
+        "what is in the journal is counted at a start, and not taken up",
+        "journal/journaled_store.py",
+        "            segment.memtable.put(key, value)\n        segment.add",
+        "        segment.add",
+        20,
+    ),
+    Bug(
+        "notes-overtake-the-journal",
+        "a note is in the log before the writes that it says something of",
+        "journal/journaled_store.py",
+        "            self._commit()\n            self._below.put(key, value, done, arg)",
+        "            self._below.put(key, value, done, arg)",
+        5000,
+        missed="what such a note says is true a moment later, or said again",
+    ),
+    Bug(
+        "acknowledged-in-memory",
+        "a write is acknowledged when it is in the memtable",
+        "journal/journaled_store.py",
+        "        batch.waiting.append((done, arg))\n",
+        "        batch.waiting.append((lambda *_: None, arg))\n"
+        "        self._runtime.call_soon(done, arg, None)\n",
+        20,
+    ),
+    Bug(
+        "filed-segment-unread",
+        "what is being filed is not looked at by reads",
+        "journal/journaled_store.py",
+        "            changes = self._filing.segment.memtable.changes\n",
+        "            changes = {}\n",
+        100,
+    ),
+    Bug(
+        "scan-forgets-the-youngest",
+        "a scan does not see what has been written last",
+        "journal/journaled_store.py",
+        "in self._segments():\n            changes =",
+        "in self._segments()[:-1]:\n            changes =",
+        100,
+    ),
+    Bug(
+        "stopped-with-writes-in-hand",
+        "a node that stops in order does not hand over what it has gathered",
+        "journal/journaled_store.py",
+        "            self._ticking.cancel()\n        self._commit()\n\n    # Commits",
+        "            self._ticking.cancel()\n\n    # Commits",
+        5000,
+        missed="it is acknowledged to nobody",
     ),
 )

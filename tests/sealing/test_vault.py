@@ -25,7 +25,7 @@ from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import EnvironmentSource
 from kvorum.sealing.seal import COMPRESSED, ENCRYPTED, WITH_DICTIONARY
 from kvorum.sealing.sealed_store import SealedStore
-from kvorum.sealing.vault import NOTE, Vault
+from kvorum.sealing.vault import FORMAT, NOTE, Vault
 
 ALL = (b"\0", b"\xff" * 8)
 
@@ -103,12 +103,43 @@ def test_encryption_turned_on_and_off_reseals_that_namespace(
     assert [key for key, _ in sealed(store, vault).scan(b"d", b"e", 100)] == sorted(keys)
 
 
+def test_what_a_removed_namespace_has_left_stays_sealed(
+    tmp_path: Path, runtime: InlineRuntime, store: CompactingMemory
+) -> None:
+    vault = vault_of(tmp_path, store)
+    resealed(store, vault, runtime)
+    keys = [record_key(at, "default", b"key-%d" % at) for at in range(5)]
+    for key in keys:
+        sealed(store, vault).put(key, record_of(key, b'"secret"'), ignore, None)
+    opened = msgspec.structs.replace(NAMESPACES["plain"], encryption="off")
+    others = {"plain": opened, "open": NAMESPACES["open"]}
+    vault = vault_of(tmp_path, store, others)
+    resealed(store, vault, runtime)  # for the sake of another one
+    assert not any(b"key-" in key + value for key, value in store.scan(*ALL, 100))
+    back = vault_of(tmp_path, store)
+    resealed(store, back, runtime)
+    assert [key for key, _ in sealed(store, back).scan(b"d", b"e", 100)] == keys
+
+
+def test_a_format_without_a_journal_needs_no_resealing(
+    tmp_path: Path, runtime: InlineRuntime, store: CompactingMemory
+) -> None:
+    vault = vault_of(tmp_path, store)
+    resealed(store, vault, runtime)
+    note = store.get(NOTE)
+    assert note is not None
+    store.put(NOTE, json.dumps({"format": 2, "open": ["open"]}).encode(), ignore, None)
+    resealed(store, vault, runtime)
+    assert store.get(NOTE) == note
+    assert store.compactions == 0
+
+
 def test_a_later_format_is_refused(
     tmp_path: Path, runtime: InlineRuntime, store: CompactingMemory
 ) -> None:
     resealed(store, vault_of(tmp_path, store), runtime)
-    store.put(NOTE, json.dumps({"format": 3, "open": []}).encode(), ignore, None)
-    with pytest.raises(ConfigError, match="format 3; start it with the later kvorum"):
+    store.put(NOTE, json.dumps({"format": FORMAT + 1, "open": []}).encode(), ignore, None)
+    with pytest.raises(ConfigError, match=f"format {FORMAT + 1}; start it with the later kvorum"):
         resealed(store, vault_of(tmp_path, store), runtime)
 
 

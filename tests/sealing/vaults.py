@@ -45,7 +45,7 @@ def vault_of(
 
 def resealed(store: CompactingMemory, vault: Vault, runtime: InlineRuntime) -> Resealing:
     ended: list[StorageError | None] = []
-    resealing = Resealing(store, vault, ended.append)
+    resealing = Resealing(store, vault, lambda done: done(None), ended.append)
     resealing.start()
     while not ended:
         runtime.turn()

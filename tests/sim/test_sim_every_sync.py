@@ -11,6 +11,10 @@ from functools import partial
 
 import pytest
 
+from kvorum.journal.entries import OpenEntries
+from kvorum.journal.journaled_store import JournaledStore
+from kvorum.journal.segment import SegmentLimits
+from kvorum.model.errors import StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.record import JSON
 from kvorum.model.request import Answer, Delete, Get, Put, Result
@@ -59,6 +63,18 @@ class NoPeers:
         return False
 
 
+def journaled(disk: DiskStore, runtime: NodeRuntime) -> JournaledStore:
+    """So small segments that at each sync something else is going on in them."""
+    limits = SegmentLimits(2000, 2000, 0.1)
+    store = JournaledStore(disk, disk, OpenEntries(), runtime, limits, must_not_fail)
+    assert store.replay() is None
+    return store
+
+
+def must_not_fail(error: StorageError) -> None:
+    raise error
+
+
 class Life:
     """One life of a node that is alone, and what its clients know."""
 
@@ -72,7 +88,7 @@ class Life:
         topology = Topology.single()
         self.replicator = Replicator(
             topology, Placement(topology), 0, identity.actor, identity.counter, runtime,
-            self.store, NoPeers(), crashed=identity.crashed,
+            journaled(self.store, runtime), NoPeers(), crashed=identity.crashed,
         )  # fmt: skip
         self.written: dict[str, list[bytes | None]] = {key: [None] for key in KEYS}
         self.acknowledged = dict.fromkeys(KEYS, 0)

@@ -11,7 +11,7 @@ from pump import Answers, Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.storage.engine import EngineSettings, open_engine
-from kvorum.storage.rocks import CROWD, RocksStore
+from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import Finished, InlineSyncer, Sync, ThreadSyncer
 
 
@@ -128,46 +128,6 @@ def test_writes_that_come_during_a_sync_share_the_next_one(bench: Bench) -> None
     bench.syncer.end()
     assert bench.answers.args == [1, 2, 3, 4]
     assert bench.engine.calls == ["write"] * 2
-
-
-def test_a_crowd_waits_a_moment_for_more(bench: Bench) -> None:
-    bench.syncer.gather_s = 0.25
-    bench.put(1)
-    bench.pump.drain()
-    bench.put(*range(2, 2 + CROWD))
-    bench.syncer.end()
-    bench.pump.drain()
-    assert bench.answers.args == [1]
-    assert bench.syncer.started == 1
-    assert [timer.delay_s for timer in bench.pump.timers] == [0.25]
-    bench.put(100)
-    bench.pump.drain()
-    bench.pump.timers[0].go_off()
-    assert bench.syncer.started == 2
-    bench.syncer.end()
-    assert bench.answers.args == [1, *range(2, 2 + CROWD), 100]
-
-
-def test_a_few_writes_wait_for_nobody(bench: Bench) -> None:
-    bench.syncer.gather_s = 0.25
-    bench.put(1)
-    bench.pump.drain()
-    bench.put(*range(2, 1 + CROWD))
-    bench.syncer.end()
-    assert bench.syncer.started == 2
-    assert bench.pump.timers == []
-    bench.syncer.end()
-
-
-def test_closing_does_not_wait_for_a_crowd(bench: Bench) -> None:
-    bench.syncer.gather_s = 0.25
-    bench.put(1)
-    bench.pump.drain()
-    bench.put(*range(2, 2 + CROWD))
-    bench.syncer.end()
-    bench.store.close()
-    assert bench.answers.args == [1, *range(2, 2 + CROWD)]
-    bench.pump.timers[0].go_off()
 
 
 def test_the_next_commit_is_under_way_when_the_callbacks_run(bench: Bench) -> None:

@@ -4,6 +4,9 @@ The engine is opened read-only: what its log holds is replayed into memory. Reco
 plain, in the order of tokens, those of one token's first eight bytes together. That order is the
 same for all nodes of a cluster, and so the records of several snapshots can be merged as they
 are read, although every node files them under names of its own (`sealing/seal.py`).
+
+What the snapshot's journal holds is newer than what is filed (`journal/entries.py`). It is read
+first, and takes the place of the same keys' records.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from rocksdict import AccessType, Options, Rdict, ReadOptions
 
 from kvorum.backup import layout
 from kvorum.backup.manifest import Content
+from kvorum.journal.entries import END, START, Entries, SealedEntries
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import split_storage_key
 from kvorum.model.record import Record, decode, merge
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.seal import ENCRYPTED, visible_bytes
+from kvorum.sealing.seal import ENCRYPTED, is_record, visible_bytes
 from kvorum.sealing.vault import Vault
 
 _FIRST: Final = b"d"
@@ -50,7 +54,8 @@ class SnapshotReader:
         self._seal = Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
         self._engine = _opened(path / layout.ROCKS)
         self.damaged = 0
-        """Records that did not open."""
+        """Records that did not open, and entries of the journal."""
+        self._journal = self._read_journal(SealedEntries(self._seal, cluster))
 
     @property
     def namespaces(self) -> set[str]:
@@ -62,8 +67,11 @@ class SnapshotReader:
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
         """(place, plain storage key, record) of all whose place is after `after`."""
-        for stored_key, sealed in self._pairs(max(_FIRST, after)):
-            place = stored_key[: visible_bytes(stored_key)]
+        return heapq.merge(self._filed(after), self._newer(after), key=itemgetter(0))
+
+    def _filed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
+        for stored_key, sealed in self._pairs(max(_FIRST, after), _END):
+            place = _place(stored_key)
             if place <= after:
                 continue
             try:
@@ -73,11 +81,28 @@ class SnapshotReader:
                 if not self._is_shredded(sealed):
                     self.damaged += 1
                 continue
-            yield place, key, record
+            if key not in self._journal:
+                yield place, key, record
 
-    def _pairs(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def _newer(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
+        for key in sorted(self._journal):
+            data = self._journal[key]
+            if data is not None and _place(key) > after:
+                yield _place(key), key, decode(key, data)
+
+    def _read_journal(self, entries: Entries) -> dict[bytes, bytes | None]:
+        """The last that it says of each record; None where that was deleted."""
+        changes: dict[bytes, bytes | None] = {}
+        for key, entry in self._pairs(START, END):
+            try:
+                changes.update(entries.open(key, entry))
+            except CorruptRecord:
+                self.damaged += 1
+        return {key: data for key, data in changes.items() if is_record(key)}
+
+    def _pairs(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         options = ReadOptions()
-        options.set_iterate_upper_bound(_END)
+        options.set_iterate_upper_bound(end)
         cursor = self._engine.iter(options)
         try:
             cursor.seek(start)
@@ -113,6 +138,11 @@ def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[Fo
         for key in sorted(records):
             done = place if key == last else done
             yield FoundRecord(done, *split_storage_key(key), records[key])
+
+
+def _place(key: bytes) -> bytes:
+    """What all nodes see alike of a plain or a stored key."""
+    return key[: visible_bytes(key)]
 
 
 def _opened(path: Path) -> Rdict:

@@ -20,7 +20,6 @@ from kvorum.model.errors import NamespaceNotFound, RequestError, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.quarantine import Quarantine
-from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.vault import Vault
 
@@ -29,11 +28,11 @@ _CLOCKS_APART_MS: Final = 60_000
 
 class Custody:
     __slots__ = (
+        "_forget",
         "_former_lives",
         "_on_failed",
         "_on_shredded",
         "_quarantine",
-        "_rows",
         "_runtime",
         "_scrub",
         "_vault",
@@ -42,7 +41,7 @@ class Custody:
     def __init__(
         self,
         vault: Vault,
-        rows: RowCache,
+        forget: Callable[[str], object],
         scrub: Scrub,
         quarantine: Quarantine,
         former_lives: FormerLives,
@@ -50,9 +49,11 @@ class Custody:
         on_shredded: Callable[[], object],
         on_failed: Callable[[StorageError], object],
     ) -> None:
-        """`on_shredded()`: records have vanished that were counted."""
+        """`forget(namespace)`: nothing in memory is to be seen of it any more. `on_shredded()`:
+        records have vanished that were counted.
+        """
         self._vault = vault
-        self._rows = rows
+        self._forget = forget
         self._scrub = scrub
         self._quarantine = quarantine
         self._former_lives = former_lives
@@ -82,7 +83,7 @@ class Custody:
             )
         self._former_lives.end(namespace, before_ms)
         self._changed(lambda: self._vault.shred(namespace, now_ms))
-        self._rows.clear()
+        self._forget(namespace)
         self._on_shredded()
         self._scrub.begin()
         return {"namespace": namespace, "before_ms": before_ms}

@@ -5,6 +5,8 @@ after an upgrade from the first format, in which records lay in the store as the
 when a namespace's encryption is turned on or off. The node serves nothing meanwhile. A crash
 is no harm: what is done is recognized, and both forms of a record open to the same one.
 
+After that the journal is emptied, whose entries are newer than all that is stored otherwise.
+
 A record of the first format is told by its own check, which binds it to the key it lies under,
 and a note by being shorter than anything sealed. What an old form leaves behind in the engine's
 files is gone only when they are compacted; so the whole store is, at the end.
@@ -53,23 +55,48 @@ def stored_format(store: Store) -> StoredFormat | None:
 
 
 class Resealing:
-    """`done(error)` is called once every pair is in its present form, and that is noted."""
+    """`done(error)` is called once every pair is in its present form, and that is noted.
 
-    __slots__ = ("_cursor", "_done", "_outstanding", "_ranges", "_store", "_vault", "resealed")
+    `empty_journal(done)` is called once every pair is that is not in the journal.
+    """
 
-    def __init__(self, store: CompactingStore, vault: Vault, done: Done) -> None:
+    __slots__ = (
+        "_cursor",
+        "_done",
+        "_empty_journal",
+        "_outstanding",
+        "_ranges",
+        "_store",
+        "_stored",
+        "_vault",
+        "resealed",
+    )
+
+    def __init__(
+        self,
+        store: CompactingStore,
+        vault: Vault,
+        empty_journal: Callable[[Done], object],
+        done: Done,
+    ) -> None:
         self._store = store
         self._vault = vault
+        self._empty_journal = empty_journal
         self._done = done
         self._ranges = list(_RANGES)
+        self._stored: StoredFormat | None = None
         self._cursor = b""
         self._outstanding = 0
         self.resealed = 0
 
     def start(self) -> None:
         """Nothing else may use the store until `done`."""
-        if stored_format(self._store) == self._vault.wanted_format:
+        stored = self._stored = stored_format(self._store)
+        wanted = self._vault.wanted_format
+        if stored == wanted:
             self._done(None)
+        elif stored is not None and stored.open == wanted.open:
+            self._note()  # of an earlier version, whose pairs look the same
         else:
             self._page()
 
@@ -88,7 +115,7 @@ class Resealing:
                 self._reseal(stored_key, value)
             self._settle(None, None)
             return
-        self._note()
+        self._empty_journal(self._emptied)
 
     def _reseal(self, stored_key: bytes, value: bytes) -> None:
         try:
@@ -122,9 +149,15 @@ class Resealing:
         if self._outstanding == 0:
             self._page()
 
-    def _note(self) -> None:
-        if self.resealed:
+    def _emptied(self, error: StorageError | None) -> None:
+        if error is not None:
+            self._done(error)
+            return
+        if self._stored is not None or self.resealed:  # else it is new
             self._store.compact()
+        self._note()
+
+    def _note(self) -> None:
         note = msgspec.json.encode(self._vault.wanted_format)
         self._store.put(NOTE, note, self._noted, None)
 

@@ -9,11 +9,12 @@
 
 All of it happens in the callback that has read the pair, so no write can come between.
 
-A pass goes once over the whole store. Where one began after a key was rotated out, and has
-left no pair under it, the key can go, and so can a dictionary that is not the newest. First
-what was put must be durable, in the engine's files and not only in its log, for a lost log
-would bring the old ciphertext back. Where shredded records were deleted the files are
-compacted, so that they are gone from there too.
+A pass goes once over the whole store, when the journal has been emptied into it. Where one began
+after a key was rotated out, and has left no pair under it, the key can go, and so can a dictionary
+that is not the newest. First the journal is emptied again, and what was put must be durable, in the
+engine's files and not only in its log, for a lost log would bring the old ciphertext back. Where a
+key was shredded the files are compacted, so that what it has sealed is gone from there too: also
+where the walk met none of it, as the journal may have held it.
 
 A pass begins at once where a key is retiring or was shredded, else a day after the last one
 has ended. Its place is noted in the store as it goes, behind the pairs it has put, so a
@@ -27,7 +28,7 @@ long as the portion took, at least; how much longer, the node's own pace says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -100,7 +101,10 @@ class Bookmark(msgspec.Struct):
 
 
 class Engine(Protocol):
-    """What outlasts what, below the store. Each calls `settled` once, later."""
+    """What outlasts what, around the store. Each calls `settled` once, later."""
+
+    def empty(self, settled: Settled, /) -> None:
+        """Have what is only in the journal filed in the store."""
 
     def flush(self, settled: Settled, /) -> None:
         """Write to the files what is only in the log."""
@@ -217,19 +221,34 @@ class Scrub:
 
     def _urgent(self) -> bool:
         keyring, last = self._vault.keyring, self._whole
-        swept = set(last.shredded) if last else set()
-        if keyring.shredded - swept:
+        if self._unswept(keyring.shredded):
             return True
         # A key that a whole pass could not free is used by what no namespace of today owns.
         tried = set(last.retiring) if last else set()
         return any(key.state == "retiring" and key.id not in tried for key in keyring.describe())
+
+    def _unswept(self, shredded: Iterable[int]) -> bool:
+        """True if one of these keys was shredded after the last whole pass had begun."""
+        last = self._whole
+        return not set(shredded) <= set(last.shredded if last else ())
 
     def _begin_if_idle(self) -> None:
         if not self.running:
             self.begin()
 
     def _go_on(self) -> None:
+        self._later(0.0, self._empty)
+
+    def _empty(self) -> None:
+        if not self._stopped and self._store.failed is None:
+            self._settling = True
+            self._engine.empty(self._emptied)
+
+    def _emptied(self, error: StorageError | None) -> None:
         assert self._bookmark is not None
+        self._settling = False
+        if self._stopped or error is not None:
+            return  # A store that has failed has told the node.
         self._resumed = (self._runtime.now(), fraction_of(self._bookmark.current.cursor))
         self._later(0.0, self._page)
 
@@ -336,7 +355,7 @@ class Scrub:
         current = self._bookmark.current
         if error is not None:
             self._settled(error)
-        elif current.dropped:
+        elif current.dropped or self._unswept(current.shredded):
             self._engine.compact(self._settled)
         elif current.retiring or _unused(current):
             self._engine.flush(self._settled)

@@ -290,17 +290,21 @@ class Seal:
             raise _damaged("it fails its check")
         return key, body
 
+    def key(self, key_id: int) -> DataKey:
+        """The data key that sealed something. Raises CorruptRecord, or ShreddedRecord."""
+        key = self._keyring.by_id(key_id)
+        if key is None and self._keyring.is_shredded(key_id):
+            raise ShreddedRecord(f"wanted a record that opens, got one of {key_id}, shredded")
+        if key is None:
+            raise _damaged(f"it was sealed with data key {key_id}, which is not in the keyring")
+        return key
+
     def _open(self, stored_key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
         flags = sealed[0]
         if flags & FORMAT_MASK != FORMAT:
             raise _damaged(f"wanted format {FORMAT:#x}, got {flags:#x}")
         if flags & ENCRYPTED:
-            key_id = int.from_bytes(sealed[1:3])
-            key = self._keyring.by_id(key_id)
-            if key is None and self._keyring.is_shredded(key_id):
-                raise ShreddedRecord(f"wanted a record that opens, got one of {key_id}, shredded")
-            if key is None:
-                raise _damaged(f"it was sealed with data key {key_id}, which is not in the keyring")
+            key = self.key(int.from_bytes(sealed[1:3]))
             return self.namespaces[key.namespace.encode()].open(stored_key, sealed, key)
         visible = visible_bytes(stored_key)
         namespace = stored_key[visible : stored_key.index(0, visible)]

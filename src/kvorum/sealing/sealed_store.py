@@ -18,7 +18,6 @@ from itertools import groupby
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.seal import (
@@ -42,13 +41,11 @@ OnDamaged = Callable[[bytes, CorruptRecord], object]
 class SealedStore:
     __slots__ = (
         "_damages",
-        "_former_lives",
         "_inner",
         "_last",
         "_on_damaged",
         "_quarantine",
         "_rows",
-        "_shredded_since",
         "seal",
     )
 
@@ -59,17 +56,13 @@ class SealedStore:
         on_damaged: OnDamaged,
         rows: RowCache | None = None,
         quarantine: Quarantine | None = None,
-        former_lives: FormerLives | None = None,
     ) -> None:
         """Without `rows` every read opens its record anew.
 
-        `quarantine` is told when something takes the place of what is damaged. What
-        `former_lives` says was shredded is not stored.
+        `quarantine` is told when something takes the place of what is damaged.
         """
-        self._former_lives = former_lives
         self._quarantine = quarantine
         # Looked at with each write, and hardly ever anything but empty.
-        self._shredded_since = {} if former_lives is None else former_lives.since_ms
         self._damages = {} if quarantine is None else quarantine.damages
         self._inner = inner
         self._on_damaged = on_damaged
@@ -121,11 +114,6 @@ class SealedStore:
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         kind = key[0]
         if kind == RECORD:
-            if self._shredded_since:
-                value = self._without_former_lives(key, value)
-                if not value:
-                    self.delete(key, done, arg)
-                    return
             stored_key, sealed = self.seal.seal(key, value)
             self._rows.put(key, value)
         elif kind == NOTE:
@@ -144,10 +132,6 @@ class SealedStore:
         self._inner.delete(key, done, arg)
         if self._damages:
             self._release(key)
-
-    def _without_former_lives(self, key: bytes, value: bytes) -> bytes:
-        assert self._former_lives is not None
-        return self._former_lives.without(key, value)
 
     def _release(self, stored_key: bytes) -> None:
         assert self._quarantine is not None

@@ -34,7 +34,8 @@ from kvorum.sealing.training import Drift, Sampler, train
 from kvorum.storage.store import Store
 
 NOTE: Final = b"f"
-FORMAT: Final = 2
+FORMAT: Final = 3
+"""2 has no journal; 1 has no seals."""
 
 _NONCE_BYTES: Final = 12
 _LIES_OPEN: Final = b"\0\0"
@@ -67,7 +68,7 @@ class Lesson:
 
 
 class Vault:
-    __slots__ = ("_cluster", "_settings", "dictionaries", "keyring", "seal")
+    __slots__ = ("_settings", "cluster", "dictionaries", "keyring", "seal")
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Vault:
         cluster: str,
         settings: Mapping[str, NamespaceSettings],
     ) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._settings = settings
         self.keyring = keyring
         self.dictionaries = Dictionaries(
@@ -219,7 +220,7 @@ class Vault:
         if part is None:
             has_keys = any(key.namespace == namespace for key in self.keyring.describe())
             index_key = self.keyring.index_key(namespace) if has_keys else None
-            part = self.seal.namespaces[name] = NamespaceSeal(self._cluster, namespace, index_key)
+            part = self.seal.namespaces[name] = NamespaceSeal(self.cluster, namespace, index_key)
         level = self._level(namespace)
         part.know(0, Codec(level))
         for dictionary_id in self.dictionaries.ids(namespace):
@@ -229,9 +230,11 @@ class Vault:
 
     def _renew_manner(self, namespace: str) -> None:
         settings = self._settings.get(namespace)
-        if settings is None:
-            return  # It is no longer in the topology: what there is can be opened.
         part = self.seal.namespaces[namespace.encode()]
+        if settings is None:
+            # It is no longer in the topology. What is left of it stays sealed where it is moved.
+            part.use(Manner(self.keyring.active(namespace), None))
+            return
         key = self.keyring.active(namespace) if settings.encryption == "on" else None
         dictionary = self.dictionaries.current(namespace) if settings.dictionary else None
         if settings.compression == "off":

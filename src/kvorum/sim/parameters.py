@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from kvorum.journal.segment import SegmentLimits
 from kvorum.model.topology import QuorumKind
 from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
@@ -103,6 +104,8 @@ class Parameters:
     upkeep: Upkeep = DEFAULTS
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""
+    segments: SegmentLimits = field(default_factory=lambda: SegmentLimits(4096, 4096, 0.5))
+    """When what is written is filed."""
 
     @property
     def copies_lost_max(self) -> int:
@@ -189,6 +192,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         heartbeat_s=stream(seed, "heartbeat").choice((0.1, 0.5, 1.0, 1.0)),
         upkeep=stream(seed, "upkeep").choice(_UPKEEPS)._replace(sweep_s=_SWEEP_S),
         wipe_after_s=wipe_after_s,
+        segments=_segments(stream(seed, "segments"), duration_s),
     )
 
 
@@ -247,6 +251,12 @@ def _disks(rng: random.Random, nodes: int) -> tuple[float, ...]:
     """Often as fast as each other, sometimes not at all."""
     mean, spread = _spread(rng, 0.000_3, 0.01), rng.choice((1.0, 1.0, 10.0))
     return tuple(mean * _spread(rng, 1 / spread, spread) for _ in range(nodes))
+
+
+def _segments(rng: random.Random, duration_s: float) -> SegmentLimits:
+    """Filed after a few writes or a few hundred, and some time before the run ends."""
+    size = int(_spread(rng, 500, 50_000))
+    return SegmentLimits(size, size, duration_s * _spread(rng, 0.01, 0.5))
 
 
 def _strikes(rng: random.Random, kinds: tuple[str, ...]) -> dict[str, float]:

@@ -16,6 +16,8 @@ import msgspec
 
 from kvorum.cluster.membership import DEFAULTS
 from kvorum.cluster.settings import MembershipSettings
+from kvorum.journal.entries import OpenEntries
+from kvorum.journal.journaled_store import JournaledStore
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
@@ -43,14 +45,28 @@ _FAR_MS = 1 << 53
 
 
 class Life:
-    """A node from one start to the next crash or stop."""
+    """A node from one start to the next crash or stop. `store` is what its disk stands behind."""
 
-    __slots__ = ("replicator", "runtime", "store")
+    __slots__ = ("journal", "replicator", "runtime", "store")
 
-    def __init__(self, replicator: Replicator, runtime: NodeRuntime, store: DiskStore) -> None:
+    def __init__(
+        self,
+        replicator: Replicator,
+        runtime: NodeRuntime,
+        journal: JournaledStore,
+        store: DiskStore,
+    ) -> None:
         self.replicator = replicator
         self.runtime = runtime
+        self.journal = journal
         self.store = store
+
+    def held(self, key: bytes) -> bytes | None:
+        """For whoever looks inside: what is there that is sound."""
+        return self.journal.get(key) if self.journal.is_unfiled(key) else self.store.held(key)
+
+    def is_damaged(self, key: bytes) -> bool:
+        return self.store.is_damaged(key) and not self.journal.is_unfiled(key)
 
 
 class Acquaintances:
@@ -142,6 +158,7 @@ class World:
             self.scheduler, stream(self._parameters.seed, purpose), self.clock_offsets_ms[node]
         )
         store = DiskStore(disk, runtime, self._disk_rng)
+        journal = self._journaled(store, runtime)
         transport = self.links.attach(node, runtime)
         replicator = Replicator(
             self.topology,
@@ -150,7 +167,7 @@ class World:
             identity.actor,
             identity.counter,
             runtime,
-            store,
+            journal,
             transport,
             crashed=identity.crashed,
             membership=self._membership,
@@ -158,9 +175,17 @@ class World:
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
-        self.lives[node] = Life(replicator, runtime, store)
+        self.lives[node] = Life(replicator, runtime, journal, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
+
+    def _journaled(self, store: DiskStore, runtime: NodeRuntime) -> JournaledStore:
+        journal = JournaledStore(
+            store, store, OpenEntries(), runtime, self._parameters.segments, _must_not_fail
+        )
+        wrong = journal.replay()
+        assert wrong is None, wrong
+        return journal
 
     def crash(self, node: int) -> None:
         """The process is killed, or the power fails."""
@@ -178,6 +203,7 @@ class World:
         elif life is not None:
             self._end_life(node)
             life.replicator.stop()
+            life.journal.close()
             life.store.close(life.replicator.counter)
             self.trace.note(f"n{node} stopped")
 
@@ -312,21 +338,21 @@ class World:
         """
         storage_key, owners = self._place(key)
         lives = ((node, self.lives[node]) for node in owners)
-        held = {node: life.store.held(storage_key) for node, life in lives if life is not None}
+        held = {node: life.held(storage_key) for node, life in lives if life is not None}
         return {node: data and _lasting(storage_key, data) for node, data in held.items()}
 
     def damaged(self, key: str) -> list[int]:
         """The nodes that are up and hold a damaged record of `key`."""
         storage_key, _ = self._place(key)
         lives = enumerate(self.lives)
-        return [node for node, life in lives if life and life.store.is_damaged(storage_key)]
+        return [node for node, life in lives if life and life.is_damaged(storage_key)]
 
     def values(self, key: str) -> dict[int, tuple[bytes, ...]]:
         """The values of `key` in the stores of all nodes that are up."""
         storage_key, _ = self._place(key)
         found = {}
         for node, life in enumerate(self.lives):
-            data = None if life is None else life.store.held(storage_key)
+            data = None if life is None else life.held(storage_key)
             if data is not None:
                 found[node] = tuple(v.value for v in decode(storage_key, data).versions)
         return found
@@ -337,7 +363,7 @@ class World:
         found = {}
         for node in owners:
             life = self.lives[node]
-            data = None if life is None else life.store.held(storage_key)
+            data = None if life is None else life.held(storage_key)
             if life is not None and data is not None:
                 record = decode(storage_key, data)
                 left = bury(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
@@ -378,6 +404,10 @@ class World:
         """Of the storage key `key`."""
         partition = self._placement.partition(key[1:9])
         return self._placement.owners(partition, self._parameters.replicas)
+
+
+def _must_not_fail(error: StorageError) -> None:
+    raise error
 
 
 def _lasting(key: bytes, data: bytes) -> bytes | None:

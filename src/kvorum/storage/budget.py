@@ -9,11 +9,12 @@ of interpreter, libraries and connections):
                       dearest, at about 200 bytes of bookkeeping each, so the smallest share
     memtables         3/8  three of 1/8 each: one is written, one is flushed, one absorbs writes
                       while the flush lasts
+    journal           1/8  what is written and not yet filed, plain, in two segments
     block cache       all that is left: blocks, bloom filters and indexes of the sorted files
 
-Memtables and blocks share one allowance of 7/8. The engine charges each memtable to the block
+Memtables and blocks share one allowance of 6/8. The engine charges each memtable to the block
 cache, so what the memtables do not use is cache: after an hour of reads nearly all of it, in a
-storm of writes a little more than half. Larger memtables make fewer, larger flushes; beyond an
+storm of writes half. Larger memtables make fewer, larger flushes; beyond an
 eighth each that no longer pays for the reads that miss, and a crash has more log to replay.
 
 Below `MEMORY_MIN` memtables would be so small that the engine flushes more than it writes.
@@ -42,6 +43,7 @@ class Budget(msgspec.Struct, frozen=True):
     """`cache_bytes` holds blocks and memtables, the latter up to `MEMTABLES_MAX` of them."""
 
     row_cache_bytes: int
+    journal_bytes: int
     memtable_bytes: int
     cache_bytes: int
 
@@ -59,7 +61,7 @@ class Budget(msgspec.Struct, frozen=True):
                 got=total,
             )
         eighth = share // _EIGHTHS
-        return cls(eighth, eighth, share - eighth)
+        return cls(eighth, eighth, eighth, share - 2 * eighth)
 
 
 def promised(namespaces: Iterable[NamespaceSettings]) -> int:

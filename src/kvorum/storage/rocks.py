@@ -9,12 +9,6 @@ next one, so the slower the disk, the larger the batch: the sync's cost per writ
 load rises. The first write after a pause does not wait for company, but its commit starts
 only when the loop has run the callbacks of this turn, so that they share it too.
 
-A commit costs the processor about as much as a dozen writes: a thread woken, a system call,
-the file system's journal. So where writes come in crowds (`CROWD` of them during one sync)
-the next commit waits for the syncer's `gather_s` longer. On two cores that bear three nodes
-and their clients this raised puts by a quarter to a third; the wait is one that the writes
-would otherwise spend queueing for the processor.
-
 A batch is written with one atomic call, so within it only the last write of a key counts.
 Batches are written in order and each is recovered whole or not at all: what survives a
 crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is sealed and
@@ -39,7 +33,7 @@ Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, cast
@@ -48,6 +42,7 @@ from rocksdict import Checkpoint, Rdict, WriteBatch
 
 from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
 from kvorum.runtime.ports import Cancellable, Runtime
+from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
 from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_engine
 from kvorum.storage.pressure import Pressure
@@ -57,7 +52,6 @@ from kvorum.storage.store import Done
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
-CROWD: Final = 8
 LOOK_EVERY_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.02
 
@@ -220,6 +214,11 @@ class RocksStore:
         self._reader = Reader(self._runtime, call_threadsafe, self._fetch)
 
     @property
+    def gather_s(self) -> float:
+        """How long a commit that has company may wait for more."""
+        return self._syncer.gather_s
+
+    @property
     def pending_writes(self) -> int:
         return sum(len(batch.waiting) for batch in self._pending())
 
@@ -338,22 +337,8 @@ class RocksStore:
         batch = self._committing
         assert batch is not None
         self._committing = None
-        gather_s = self._syncer.gather_s
-        if gather_s and len(self._gathering.waiting) >= CROWD and not self._sealed:
-            self._runtime.call_later(gather_s, self._commit)
-        else:
-            self._commit()  # first, so that the disk works while the callbacks run
-        self._answer(iter(batch.waiting), None)
-
-    def _answer(self, waiting: Iterator[tuple[Done, Any]], error: StorageError | None) -> None:
-        try:
-            for done, arg in waiting:
-                done(arg, error)
-        finally:
-            # A callback that raises must not cost the others their answer.
-            rest = list(waiting)
-            if rest:
-                self._runtime.call_soon(self._answer, iter(rest), error)
+        self._commit()  # first, so that the disk works while the callbacks run
+        answer(self._runtime, iter(batch.waiting), None)
 
     def _is_pending(self, key: bytes) -> bool:
         """True if a batch that the engine does not have yet says what `key` is."""
@@ -406,7 +391,7 @@ class RocksStore:
         self._committing = None
         self._sealed.clear()
         self._gathering = _Batch()
-        self._answer(iter(waiting), self.failed)
+        answer(self._runtime, iter(waiting), self.failed)
 
     # The engine
 
