@@ -286,7 +286,7 @@ def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     ("plant", "checks"),
     [
         (lying_disk, {"nothing_stale", "nothing_lost"}),
-        (reused_actor, {"nothing_stale", "nothing_lost", "nothing_revived", "replicas_equal"}),
+        (reused_actor, {"nothing_stale", "nothing_lost", "nothing_unexpected", "replicas_equal"}),
         (dropped_siblings, {"nothing_stale", "nothing_lost"}),
         (no_merge, {"nothing_stale", "nothing_lost", "nothing_revived"}),
         (one_ack_too_few, {"nothing_stale", "nothing_revived"}),
