@@ -60,11 +60,13 @@ class Routes:
         self._prefixed.append((path, resource))
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
+        found = self._whole.get(path)
+        if found is not None:
+            return found[method]
         for prefix, resource in self._prefixed:
             if path.startswith(prefix):
                 return resource[method]
-        found = self._whole.get(path)
-        return self._unknown if found is None else found[method]
+        return self._unknown
 
     def _refuse(self, exchange: Exchange) -> None:
         paths = [path.decode() for path in self._whole]
