@@ -20,7 +20,7 @@ def test_second_questions_are_a_tenth_of_reads() -> None:
         pass
     reads = 1000
     for _ in range(reads):
-        speculation.watch(Asked())
+        speculation.watch(Asked(), 20)
     granted = 0
     while speculation.spend():
         granted += 1
@@ -30,5 +30,5 @@ def test_second_questions_are_a_tenth_of_reads() -> None:
 def test_the_budget_is_bounded() -> None:
     speculation = Speculation(Clock())
     for _ in range(5000):
-        speculation.watch(Asked())
+        speculation.watch(Asked(), 20)
     assert sum(speculation.spend() for _ in range(5000)) == BUDGET_MAX

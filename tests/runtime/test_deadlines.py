@@ -127,7 +127,7 @@ def test_cleared_items_do_not_expire() -> None:
 
 
 @given(st.integers(1, 10**7))
-def test_rounding_keeps_two_digits_and_never_extends(timeout_ms: int) -> None:
+def test_rounding_keeps_three_digits_and_never_extends(timeout_ms: int) -> None:
     short = rounded(timeout_ms)
-    assert 0.9 * timeout_ms <= short <= timeout_ms
-    assert str(short).rstrip("0") == str(short)[:2].rstrip("0")
+    assert 0.99 * timeout_ms <= short <= timeout_ms
+    assert str(short).rstrip("0") == str(short)[:3].rstrip("0")

@@ -147,15 +147,15 @@ class JournaledStore:
 
     @property
     def failed(self) -> StorageError | None:
-        return self._refusal or self._below.failed
+        return self._refusal or self._log.failed
 
     @property
     def full(self) -> bool:
-        return self._below.full
+        return self._log.full
 
     @property
     def pressed(self) -> bool:
-        return self._below.pressed
+        return self._log.pressed
 
     def get(self, key: bytes) -> bytes | None:
         changes = self._active.memtable.changes
@@ -168,7 +168,9 @@ class JournaledStore:
         return self._below.get(key)
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        return self.is_unfiled(key) or self._below.warm(key, then, arg)
+        if key in self._active.memtable.changes or self.is_unfiled(key):
+            return True
+        return self._below.warm(key, then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         kind = key[0]
@@ -301,7 +303,7 @@ class JournaledStore:
 
     def _keep_ticking(self) -> None:
         if self._ticking is None and not self._closed:
-            hurry = self._emptying and not self._below.full
+            hurry = self._emptying and not self._log.full
             self._ticking = self._runtime.call_later(0.0 if hurry else _TICK_S, self._tick)
 
     def _tick(self) -> None:
@@ -335,7 +337,7 @@ class JournaledStore:
 
     def _file(self, steps: int) -> None:
         filing = self._filing
-        if filing is None or self._closed or self._below.full:
+        if filing is None or self._closed or self._log.full:
             return
         try:
             filing.advance(steps)

@@ -40,6 +40,7 @@ class ReadOperation:
         "_record",
         "_replies",
         "_reply",
+        "_rest_ms",
         "_same",
         "_site",
         "ended",
@@ -55,10 +56,12 @@ class ReadOperation:
         self._reply = reply
         self._op = 0
         self._began = 0.0
+        self._rest_ms = 0
         self._asked: list[int] = []
-        self._failed: list[int] = []
+        # Few reads have any of these.
+        self._failed: tuple[int, ...] = ()
         # Replicas that found their own record damaged: the merged one is to replace it.
-        self._damaged: list[int] = []
+        self._damaged: tuple[int, ...] = ()
         # What this replica holds, and who confirmed to hold the same.
         self._data = b""
         self._record = EMPTY
@@ -84,13 +87,19 @@ class ReadOperation:
         self._op = site.next_op()
         site.operations[self._op] = self
         self._began = site.runtime.now()
-        while self._hoped_for() < self._needed and self._ask_another(place.preference):
-            pass
-        site.deadlines.watch(self, timeout_ms)
-        if self._is_hopeless():
+        missing = self._needed - self._hoped_for()
+        while missing > 0 and self._ask_another(place.preference):
+            missing -= 1
+        if missing > 0 and self._is_hopeless():
             site.runtime.call_soon(self._give_up)
+            return
+        delay_ms = site.speculation.delay_ms
+        if timeout_ms > delay_ms:
+            # Hardly any read is slow, so only those that are get a deadline besides.
+            self._rest_ms = timeout_ms - delay_ms
+            site.speculation.watch(self, delay_ms)
         else:
-            site.speculation.watch(self)
+            site.deadlines.watch(self, timeout_ms)
 
     @property
     def key(self) -> bytes:
@@ -100,16 +109,16 @@ class ReadOperation:
     def _read_own(self) -> None:
         site = self._site
         if site.recovering:
-            self._failed.append(site.local)
+            self._failed += (site.local,)
             return
         try:
             site.check_doubt(self._place.key)
             self._data, self._record = site.read_local(self._place.key)
             self._same.append(site.local)
         except StorageError as error:
-            self._failed.append(site.local)
+            self._failed += (site.local,)
             if error.code == CorruptRecord.code:
-                self._damaged.append(site.local)
+                self._damaged += (site.local,)
 
     def _stands_in(self, node: int) -> bool:
         """True if `node` is on the preference list and some owner is away."""
@@ -157,7 +166,7 @@ class ReadOperation:
 
     def on_refused(self, node: int, code: str) -> None:
         if code == CorruptRecord.code and self._is_news(node):
-            self._damaged.append(node)
+            self._damaged += (node,)
         self._lose(node)
 
     def on_peer_lost(self, node: int) -> None:
@@ -166,7 +175,10 @@ class ReadOperation:
 
     def on_slow(self) -> None:
         """No quorum within the usual time: ask a spare replica as well."""
-        if self.ended or not self._site.speculation.spend():
+        if self.ended:
+            return
+        self._site.deadlines.watch(self, self._rest_ms)
+        if not self._site.speculation.spend():
             return
         if self._ask_another(self._place.owners):
             self._site.counters.speculative_reads += 1
@@ -199,7 +211,7 @@ class ReadOperation:
     def _lose(self, node: int) -> None:
         if not self._is_news(node):
             return
-        self._failed.append(node)
+        self._failed += (node,)
         if not self._ask_another(self._place.preference) and self._is_hopeless():
             self._give_up()
 

@@ -39,9 +39,11 @@ class Speculation:
         self._usual_ms = Quantile(0.99, 20.0)
         self._budget = BUDGET_MAX
 
-    def watch(self, operation: Hedged) -> None:
-        self._budget = min(self._budget + EARNED_BY_READ, BUDGET_MAX)
-        self._deadlines.watch(operation, self.delay_ms)
+    def watch(self, operation: Hedged, delay_ms: int) -> None:
+        """Call its `on_slow` if it has not ended in so many milliseconds."""
+        if self._budget < BUDGET_MAX:
+            self._budget += EARNED_BY_READ
+        self._deadlines.watch(operation, delay_ms)
 
     def clear(self) -> None:
         self._deadlines.clear()

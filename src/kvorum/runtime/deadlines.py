@@ -3,7 +3,7 @@
 Operations with the same timeout expire in the order in which they began. So each timeout
 value gets one queue and at most one armed timer, however many operations wait: adding is an
 append, and an operation that has ended is dropped when it reaches the head of its queue.
-Timeouts are rounded down to two significant digits, which bounds the number of queues.
+Timeouts are rounded down to three significant digits, which bounds the number of queues.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Ending(Protocol):
 T = TypeVar("T", bound=Ending)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def rounded(timeout_ms: int) -> int:
-    """`timeout_ms` with all but its two leading digits zeroed."""
+    """`timeout_ms` with all but its three leading digits zeroed."""
     scale = 1
-    while timeout_ms // scale >= 100:
+    while timeout_ms // scale >= 1000:
         scale *= 10
     return timeout_ms // scale * scale
 

@@ -105,10 +105,11 @@ class SealedStore:
         return data
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        if not is_named(key):
+        if key[0] == RECORD:
+            if self._rows.holds(key):
+                return True
+        elif not is_named(key):
             return self._inner.warm(key, then, arg)
-        if is_record(key) and self._rows.holds(key):
-            return True
         return self._inner.warm(self._stored_key(key), then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
