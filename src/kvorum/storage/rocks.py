@@ -23,9 +23,10 @@ A write or sync that failed is never repeated: after a failed sync the system ma
 dropped the dirty pages, and a second sync would report a success that is none. The store
 refuses all writes from then on and calls `on_failed` once; the node must stop.
 
-A store that is given a `Space` looks at the room on the disk every `LOOK_EVERY_BYTES` that it
-writes and every `LOOK_EVERY_S`. When there is too little left it says so (`full`) and has the
-engine write out what it holds in memory, for which there is room yet.
+A store that is given a `Space` looks at the room on the disk with each commit and every
+`LOOK_EVERY_S`. When there is too little left it says so (`full`) and has the engine write out what
+it holds in memory, for which there is room yet. Others may fill the disk from one moment to the
+next, so a commit that has not looked may find no room for what it has to write.
 
 Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 """
@@ -53,7 +54,6 @@ from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
 LOOK_EVERY_S: Final = 1.0
-LOOK_EVERY_BYTES: Final = 128 << 10
 LOOK_AGAIN_S: Final = 0.02
 
 
@@ -87,7 +87,6 @@ class RocksStore:
         "_sealed",
         "_space",
         "_syncer",
-        "_unlooked_bytes",
         "damaged_files",
         "failed",
         "pressed",
@@ -122,7 +121,6 @@ class RocksStore:
         """What `warm` found, for the `get` that follows. Gone with the next write."""
         self._pressure = Pressure(engine)
         self.pressed = False
-        self._unlooked_bytes = 0
         self._looking: Cancellable | None = None
         self._keep_looking()
 
@@ -324,9 +322,7 @@ class RocksStore:
         else:
             batch, self._gathering = self._gathering, _Batch()
         self._committing = batch
-        self._unlooked_bytes += batch.size_bytes
-        if self._unlooked_bytes >= LOOK_EVERY_BYTES:
-            self._look_for_room(batch.size_bytes)
+        self._look_for_room(batch.size_bytes)
         self._look_for_pressure()
         try:
             self._write(batch)
@@ -374,7 +370,6 @@ class RocksStore:
             self._looking = self._runtime.call_later(LOOK_EVERY_S, self._keep_looking)
 
     def _look_for_room(self, about_to_write: int) -> None:
-        self._unlooked_bytes = 0
         if self._space is None or self.failed is not None:
             return
         in_memory = bytes_in_memory(self._engine)

@@ -10,7 +10,7 @@ write to files, and a margin for what it does in the background.
     less than the next write and   the reserve, a file that only takes up room, is given up:
     what is in memory may need     others may have filled the disk meanwhile
 
-Whether it is full is looked at every so many bytes and once a second, so nobody has to restart the
+Whether it is full is looked at with each commit and once a second, so nobody has to restart the
 node when room returns. To be full no longer takes half a margin more, and room for the reserve,
 which is then made again. Also a start gives the reserve up if the disk is too full for it: the
 identity has to be written, and what the log holds becomes a sorted file.
