@@ -68,7 +68,7 @@ class Lesson:
 
 
 class Vault:
-    __slots__ = ("_settings", "cluster", "dictionaries", "keyring", "seal")
+    __slots__ = ("_cluster", "_settings", "dictionaries", "keyring", "seal")
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Vault:
         cluster: str,
         settings: Mapping[str, NamespaceSettings],
     ) -> None:
-        self.cluster = cluster
+        self._cluster = cluster
         self._settings = settings
         self.keyring = keyring
         self.dictionaries = Dictionaries(
@@ -220,7 +220,7 @@ class Vault:
         if part is None:
             has_keys = any(key.namespace == namespace for key in self.keyring.describe())
             index_key = self.keyring.index_key(namespace) if has_keys else None
-            part = self.seal.namespaces[name] = NamespaceSeal(self.cluster, namespace, index_key)
+            part = self.seal.namespaces[name] = NamespaceSeal(self._cluster, namespace, index_key)
         level = self._level(namespace)
         part.know(0, Codec(level))
         for dictionary_id in self.dictionaries.ids(namespace):
