@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from kvorum.journal.entries import END, START
 from kvorum.local_store import Holding, LocalStore
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.model.record import Event, Record, Version, encode
@@ -16,8 +15,10 @@ from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.storage.budget import MEMORY_MIN
 from kvorum.storage.file_work import InlineFileWork
+from kvorum.storage.log_file import ENTRY_BYTES
+from kvorum.storage.log_recovery import Recovered
 from kvorum.storage.space import RESERVE
-from kvorum.storage.syncer import NoSyncer
+from kvorum.storage.syncer import NoSyncer, Syncers
 
 ALL: Final = ((b"d", b"e"), (b"h", b"i"))
 MANY: Final = 1 << 20
@@ -81,7 +82,7 @@ class Life:
             0,
             Holding(path, memory=MEMORY_MIN),
             self.clock,
-            NoSyncer(self.clock.call_soon),
+            Syncers(NoSyncer(self.clock.call_soon), NoSyncer(self.clock.call_soon)),
             self.failures.append,
         )
         self.unlocked: list[KvorumError | None] = []
@@ -163,9 +164,18 @@ class Life:
             assert store.get(key) == value
         return dict(found)
 
-    def entries(self) -> list[bytes]:
-        """The keys of the journal's entries."""
-        return [key for key, _ in self.parts.rocks.scan(START, END, MANY)]
+    def entries(self) -> list[int]:
+        """The numbers of the journal's entries, but for those that are not needed any more."""
+        return [found.number for _, found in self._log().entries]
+
+    def place_of(self, number: int) -> tuple[Path, int, int]:
+        """Where the text of an entry lies: in which file, from where on, and how many bytes."""
+        file, found = next(place for place in self._log().entries if place[1].number == number)
+        return file.path, found.at + ENTRY_BYTES, found.length
+
+    def _log(self) -> Recovered:
+        """What a life after this one would find, if it began now."""
+        return Recovered(self.parts.directory.journal_path)
 
     def stored(self) -> Pairs:
         """All that the seal lets the engine see."""

@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 from store_lives import NAMESPACES, Life, Pairs, hint_key, life, record_key, settings
 
-from kvorum.journal.entries import entry_key
 from kvorum.model.errors import StorageError
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.storage import durable_file
+from kvorum.storage.log_file import ENTRY_BYTES
 from kvorum.storage.rocks import LOOK_EVERY_S
 
 LOST: Final = b"lost"
@@ -37,7 +37,7 @@ def write_entry(one: Life, entry: int) -> None:
 def fill(one: Life) -> None:
     for entry in range(1, ENTRIES + 1):
         write_entry(one, entry)
-    assert one.entries() == [entry_key(entry) for entry in range(1, ENTRIES + 1)]
+    assert len(one.entries()) == ENTRIES
 
 
 def but(pairs: Pairs, *entries: int) -> Pairs:
@@ -51,7 +51,7 @@ def but(pairs: Pairs, *entries: int) -> Pairs:
 
 def note(one: Life) -> bytes | None:
     """What the replicator finds of its store's past."""
-    return one.parts.rocks.get(NOTE)
+    return one.parts.store.get(NOTE)
 
 
 def recovered(one: Life) -> None:
@@ -60,15 +60,24 @@ def recovered(one: Life) -> None:
     one.turn()
 
 
-def flip_entry(one: Life, number: int, place: int) -> None:
-    entry = bytearray(one.parts.rocks.get(entry_key(number)) or b"")
-    entry[place] ^= 1
-    one.parts.rocks.put(entry_key(number), bytes(entry), one._done, None)
+def flip_entry(one: Life, entry: int, place: int) -> None:
+    """A bit of the text of the journal's `entry`: counted from 1, of those that are needed."""
+    path, at, length = one.place_of(one.entries()[entry - 1])
+    content = bytearray(path.read_bytes())
+    content[at + place % length] ^= 1
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("number", "place"), [(1, 0), (1, 50), (7, 2), (7, 5), (ENTRIES, 50), (ENTRIES, -1)]
-)
+def remove_entries(one: Life, entries: tuple[int, ...]) -> None:
+    """Their blocks are as if they had never been written."""
+    places = [one.place_of(one.entries()[entry - 1]) for entry in entries]
+    for path, at, length in places:
+        content = bytearray(path.read_bytes())
+        content[at - ENTRY_BYTES : at + length] = bytes(ENTRY_BYTES + length)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("number", "place"), [(1, 0), (1, 50), (7, 2), (7, 5), (29, 50), (29, -1)])
 def test_a_damaged_entry_is_a_loss_that_is_noted(tmp_path: Path, number: int, place: int) -> None:
     with life(tmp_path) as one:
         fill(one)
@@ -89,8 +98,7 @@ def test_missing_entries_are_a_loss_that_is_noted(tmp_path: Path, missing: tuple
     with life(tmp_path) as one:
         fill(one)
         recovered(one)
-        for number in missing:
-            one.parts.rocks.delete(entry_key(number), one._done, None)
+        remove_entries(one, missing)
     with life(tmp_path) as again:
         assert note(again) == LOST
         assert again.contents() == but(one.wanted, *missing)
@@ -104,6 +112,23 @@ def test_missing_entries_are_a_loss_that_is_noted(tmp_path: Path, missing: tuple
         assert third.contents() == again.wanted
 
 
+@pytest.mark.parametrize("name", ["", "1.log"])
+def test_a_journal_that_is_gone_is_a_loss_that_is_noted(tmp_path: Path, name: str) -> None:
+    with life(tmp_path) as one:
+        write_entry(one, 1)
+        one.filed()
+        write_entry(one, 2)
+        recovered(one)
+    journal = one.parts.directory.journal_path
+    assert [file.name for file in journal.iterdir()] == ["1.log"]
+    (journal / "1.log").unlink()
+    if not name:
+        journal.rmdir()
+    with life(tmp_path) as again:
+        assert note(again) == LOST
+        assert again.contents() == but(one.wanted, 2)
+
+
 def test_a_loss_is_noted_again_if_a_crash_came_before_it_was(tmp_path: Path) -> None:
     with life(tmp_path / "n1") as one:
         fill(one)
@@ -115,34 +140,6 @@ def test_a_loss_is_noted_again_if_a_crash_came_before_it_was(tmp_path: Path) -> 
     with life(crashed) as third:
         assert note(third) == LOST
         assert third.contents() == but(one.wanted, 3)
-
-
-def test_entries_in_a_damaged_file_are_a_loss_that_is_noted(tmp_path: Path) -> None:
-    with life(tmp_path) as one:
-        fill(one)
-        recovered(one)
-        entry = one.parts.rocks.get(entry_key(12))
-        assert entry is not None
-        one.parts.rocks.compact()
-    (file,) = (tmp_path / "rocks").glob("*.sst")
-    content = bytearray(file.read_bytes())
-    content[content.index(entry[100:120])] ^= 1
-    file.write_bytes(content)
-    with life(tmp_path) as again:
-        assert note(again) == LOST
-        found = again.contents()
-        lost = {entry for entry in range(1, ENTRIES + 1) if key_of(entry, 0) not in found}
-        assert 12 in lost
-        assert len(lost) < 5
-        assert found == but(one.wanted, *lost)
-        assert again.parts.rocks.damaged_files.found
-        recovered(again)
-        write_entry(again, ENTRIES + 1)
-        again.wanted |= found
-        again.filed()
-        assert again.contents() == again.wanted
-    with life(tmp_path) as third:
-        assert third.contents() == again.wanted
 
 
 def test_a_sound_journal_is_no_loss(tmp_path: Path) -> None:
@@ -258,7 +255,8 @@ def test_a_start_that_cannot_note_a_loss_fails(
         write_entry(one, 1)
         one.filed()
         write_entry(one, 2)
-        flip_entry(one, 2, 30)
+        write_entry(one, 3)
+        flip_entry(one, 1, 30)
     replace = durable_file.replace
 
     def full(path: Path, content: bytes) -> None:

@@ -168,7 +168,7 @@ def test_a_directory_of_the_format_without_a_journal_is_taken_over(tmp_path: Pat
         one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
     for _ in range(2):
         with life(tmp_path) as again:
-            assert format_of(again) == FORMAT == 3
+            assert format_of(again) == FORMAT == 4
             assert again.contents() == one.wanted
 
 
@@ -181,7 +181,7 @@ def test_a_directory_of_the_format_without_a_journal_may_change_its_settings(
         note = {"format": 2, "open": ["open"]}
         one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
     with life(tmp_path, {name: settings() for name in NAMESPACES}) as again:
-        assert format_of(again) == 3
+        assert format_of(again) == 4
         assert again.contents() == one.wanted
     assert_sealed(tmp_path, {name: settings() for name in NAMESPACES})
 
@@ -198,7 +198,7 @@ def test_a_directory_of_the_first_format_is_sealed(tmp_path: Path) -> None:
     (tmp_path / "keys.json").unlink()
     assert files_with(tmp_path, WORDS)
     with life(tmp_path) as one:
-        assert format_of(one) == 3
+        assert format_of(one) == 4
         assert one.contents() == wanted
         key = key_of(COUNT, "default")
         one.wanted = wanted

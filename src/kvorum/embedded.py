@@ -50,7 +50,7 @@ from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.file_work import InlineFileWork
-from kvorum.storage.syncer import InlineSyncer
+from kvorum.storage.syncer import InlineSyncer, Syncers
 from kvorum.wire.messages import Message
 
 _PAGE = 500
@@ -102,9 +102,8 @@ class Embedded:
         self._closed = False
         runtime = self._runtime = InlineRuntime()
         # If the store fails, every later write says it.
-        store = self._store = LocalStore(
-            topology, 0, holding, runtime, InlineSyncer(runtime.call_soon), _not_awaited
-        )
+        syncers = Syncers(InlineSyncer(runtime.call_soon), InlineSyncer(runtime.call_soon))
+        store = self._store = LocalStore(topology, 0, holding, runtime, syncers, _not_awaited)
         try:
             self._unlock()
             self._replicator = Replicator(

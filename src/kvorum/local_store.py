@@ -5,6 +5,9 @@
         SealedStore      row cache; compression and encryption; what is damaged
           RocksStore     log, memtables, sorted files
 
+JournaledStore and RocksStore have a log each. The first is what a write waits for; when it is
+filed behind the second one, the first lets go of it.
+
 It is made in two steps. Opening takes the directory and the engine's files. `unlock` finds the
 keys and brings what is stored into its present form, which can take a while. From then on there
 is `store`, the Store port, which is all that replication gets to see of this.
@@ -19,8 +22,10 @@ from typing import Any
 
 import msgspec
 
+from kvorum.journal.checkpoint import Checkpoints
 from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
+from kvorum.journal.former_entries import file_former_entries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
@@ -41,10 +46,11 @@ from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.engine import EngineSettings
 from kvorum.storage.identity import Facts
+from kvorum.storage.log_files import LogFiles
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
-from kvorum.storage.syncer import Syncer
+from kvorum.storage.syncer import Syncers
 
 OnFailed = Callable[[StorageError], object]
 Resealed = Callable[[StorageError | None], object]
@@ -71,7 +77,7 @@ class LocalStore:
         local: int,
         holding: Holding,
         runtime: Runtime,
-        syncer: Syncer,
+        syncers: Syncers,
         on_failed: OnFailed,
     ) -> None:
         """Raises ConfigError or StorageError; then nothing is left open."""
@@ -81,16 +87,10 @@ class LocalStore:
         self._on_failed = on_failed
         self._budget = Budget.split(holding.memory, promised(topology.namespaces.values()))
         self.directory = DataDirectory.open(holding.path, facts_of(topology, local))
+        self._above = ExitStack()
+        """What has to be closed before the engine's files are."""
         try:
-            self.rocks = RocksStore.open(
-                self.directory.rocks_path,
-                runtime,
-                syncer,
-                on_failed,
-                EngineSettings.within(self._budget),
-                self.directory.space,
-                self.directory.forget,
-            )
+            self._open_files(syncers)
         except BaseException:
             self.directory.release()
             raise
@@ -102,9 +102,10 @@ class LocalStore:
         self._volatile = volatile_stores(topology.namespaces, runtime)
         self._quarantine: Quarantine
         self._former_lives: FormerLives
+        self._log: LogFiles
+        self._entries: SealedEntries
+        self._sealed: SealedStore
         self._journaled: JournaledStore
-        self._above = ExitStack()
-        """What has to be closed before the engine's files are."""
         self._replayed = False
 
     def unlock(self, done: Unlocked) -> None:
@@ -150,6 +151,10 @@ class LocalStore:
         scrub.start()
         return custody, scrub
 
+    def checkpoints(self, hand_over: Callable[..., object]) -> Checkpoints:
+        """`hand_over(callback, *args)` has the loop call back, whichever thread asks for it."""
+        return Checkpoints(self._journaled, self.rocks, hand_over)
+
     def caches(self) -> dict[str, Any]:
         """What each namespace has in memory, and how often it was found there."""
         volatile = {name: store.status() for name, store in self._volatile.items()}
@@ -160,7 +165,7 @@ class LocalStore:
         the last one that was used. Raises StorageError.
         """
         self._close()
-        if self.rocks.failed is None:
+        if self.rocks.failed is None and self._log.failed is None:
             self.directory.close(counter)
 
     def release(self) -> None:
@@ -171,8 +176,34 @@ class LocalStore:
             self.directory.release()
 
     def _close(self) -> None:
-        self._above.close()
-        self.rocks.close()
+        try:
+            self._above.close()
+        finally:
+            self.rocks.close()
+
+    def _open_files(self, syncers: Syncers) -> None:
+        directory, space = self.directory, self.directory.space
+        try:
+            self.rocks = RocksStore.open(
+                directory.rocks_path,
+                self._runtime,
+                syncers.engine,
+                self._on_failed,
+                EngineSettings.within(self._budget),
+                space,
+                directory.forget,
+            )
+        except BaseException:
+            syncers.log.close()
+            raise
+        try:
+            self._log = LogFiles.open(
+                directory.journal_path, self._runtime, syncers.log, self._on_failed, space
+            )
+        except BaseException:
+            self.rocks.close()
+            raise
+        self._above.callback(self._log.close)
 
     def _forget(self, namespace: str) -> None:
         """What was written to `namespace` is not to be seen any more."""
@@ -210,17 +241,17 @@ class LocalStore:
             lambda stored_key: self._runtime.call_soon(self._damaged, stored_key),
         )
         self._former_lives = FormerLives(self.rocks)
-        sealed = SealedStore(
+        self._sealed = SealedStore(
             self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
         )
+        self._entries = SealedEntries(self.vault.seal, self._topology.cluster)
         self._journaled = JournaledStore(
-            sealed,
-            self.rocks,
-            SealedEntries(self.vault.seal, self._topology.cluster),
+            self._sealed,
+            self._log,
+            self._entries,
             self._runtime,
             SegmentLimits.within(self._budget, self.directory.path),
             self._on_failed,
-            self.rocks.gather_s,
             self._former_lives,
         )
         self._above.callback(self._journaled.close)
@@ -239,12 +270,19 @@ class LocalStore:
     def _replay(self) -> None:
         """Take up the journal. Raises StorageError."""
         self._replayed = True
+        wrong = self._file_former_entries()
+        wrong = self._journaled.replay() or self._log.wrong or wrong
+        if self._log.is_new and self.directory.journaled:
+            wrong = "the journal's files are missing"
+        if wrong is not None:
+            self.directory.forget(wrong)
+
+    def _file_former_entries(self) -> str | None:
         gaps: list[str] = []
         self.rocks.damaged_files.on_gap = lambda: gaps.append("a file that holds it is damaged")
-        wrong = self._journaled.replay()
+        wrong = file_former_entries(self.rocks, self._sealed, self._entries, self._former_lives)
         self.rocks.damaged_files.on_gap = _unheard
-        if wrong or gaps:
-            self.directory.forget(wrong or gaps[0])
+        return wrong or (gaps[0] if gaps else None)
 
     def _resealed(self, done: Unlocked, error: StorageError | None) -> None:
         """All is in its present form, but for the journal."""
@@ -264,18 +302,30 @@ class LocalStore:
             self._taken_up(done, None)
 
     def _taken_up(self, done: Unlocked, error: StorageError | None) -> None:
-        if error is None and self.directory.forgot:
-            # It has to be noted where the replicator will find it.
-            note_loss(self.rocks, self._loss_noted, done)
-        else:
+        if error is not None:
             done(error)
+        elif self.directory.forgot:
+            # It has to be noted where the replicator will find it.
+            note_loss(self._journaled, self._loss_noted, done)
+        elif not self.directory.journaled:
+            self._log.release(0, self._journal_begun, done)
+        else:
+            done(None)
 
     def _loss_noted(self, done: Unlocked, error: StorageError | None) -> None:
-        if error is None:
-            try:
+        try:
+            if error is None:
                 self.directory.noted_loss()
-            except StorageError as failure:
-                error = failure
+        except StorageError as failure:
+            error = failure
+        self._taken_up(done, error)
+
+    def _journal_begun(self, done: Unlocked, error: StorageError | None) -> None:
+        try:
+            if error is None:
+                self.directory.began_journal()
+        except StorageError as failure:
+            error = failure
         done(error)
 
     def _damaged(self, stored_key: bytes) -> None:

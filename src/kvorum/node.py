@@ -38,7 +38,7 @@ from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.file_work import FileWork
-from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncer
+from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncers, ThreadSyncer
 
 _LOG: Final = logging.getLogger(__name__)
 _LESSON_EVERY_S: Final = 1.0
@@ -92,7 +92,7 @@ class Node:
         placement = Placement(topology)
 
         local_store = LocalStore(
-            topology, local, self._holding, runtime, self._syncer(runtime), self._on_store_failed
+            topology, local, self._holding, runtime, self._syncers(runtime), self._on_store_failed
         )
         self._parts.callback(local_store.release)
         local_store.rocks.read_in_thread(loop.call_soon_threadsafe)
@@ -187,15 +187,20 @@ class Node:
         spec = topology.nodes[self._local]
         text = dump_topology(topology)
         origin = Origin(topology.cluster, spec.name, directory.node_id, topology.epoch, text)
-        node = SnapshotNode(directory.path, origin, store.rocks.checkpoint, lambda: keyring.master)
+        checkpoints = store.checkpoints(runtime.loop.call_soon_threadsafe)
+        node = SnapshotNode(directory.path, origin, checkpoints.make, lambda: keyring.master)
         return Snapshots(node, runtime.wall_ms)
 
-    def _syncer(self, runtime: LoopRuntime) -> Syncer:
+    def _syncers(self, runtime: LoopRuntime) -> Syncers:
         """All namespaces share one log: it is synced before acks if any of them asks for it."""
         durabilities = {settings.durability for settings in self._topology.namespaces.values()}
         if durabilities - {"none"} == {"os"}:
-            return NoSyncer(runtime.call_soon)
-        return AdaptiveSyncer(runtime, runtime.loop.call_soon_threadsafe)
+            return Syncers(NoSyncer(runtime.call_soon), NoSyncer(runtime.call_soon))
+        call_threadsafe = runtime.loop.call_soon_threadsafe
+        # The engine syncs seldom, and much at once.
+        return Syncers(
+            AdaptiveSyncer(runtime, call_threadsafe), ThreadSyncer(runtime, call_threadsafe)
+        )
 
     def _on_store_failed(self, error: StorageError) -> None:
         if self._failure is not None and not self._failure.done():

@@ -12,6 +12,7 @@ from kvorum.backup.creation import Node, create
 from kvorum.backup.manifest import Content, Origin
 from kvorum.backup.progress import Progress
 from kvorum.embedded import Embedded
+from kvorum.model.errors import StorageError
 from kvorum.sealing.master_key import MasterKey
 
 CREATED_MS: Final = 1_700_000_000_000
@@ -31,7 +32,14 @@ class BackedUp:
         return self.store._store.vault.keyring.master
 
     def checkpoint(self, path: Path) -> None:
-        self.store._store.rocks.checkpoint(path)
+        """As `journal/checkpoint.py` does it where there are threads."""
+        parts = self.store._store
+        emptied: list[StorageError | None] = []
+        parts._journaled.empty(lambda _arg, error: emptied.append(error), None)
+        while not emptied:
+            self.store._runtime.turn()
+        assert emptied == [None]
+        parts.rocks.checkpoint(path)
 
     def create(self, name: str, progress: Progress | None = None) -> Content:
         return create(self.node, name, CREATED_MS, progress or Progress())

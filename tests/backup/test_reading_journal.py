@@ -1,4 +1,6 @@
-"""What a restore reads of a snapshot whose node had not filed all that was written."""
+"""What a restore reads of a snapshot of data format 3, whose node had not filed all that was
+written; and that a later one has all of it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from kvorum.backup import replacement
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import SnapshotReader, merged
 from kvorum.backup.verification import verify
-from kvorum.journal.entries import END, START
+from kvorum.journal.entries import SealedEntries
+from kvorum.journal.former_entries import END, START
+from kvorum.journal.memtable import Change
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Event, Record, Version, decode, encode
 from kvorum.sealing.master_key import FileSource
@@ -43,50 +47,74 @@ def record_of(key: bytes, number: int, actor: int = 7) -> bytes:
 
 
 class Writer:
-    """Writes to a node below the replicator, so that keys may share a place."""
+    """Writes as a node of data format 3 did, below the replicator, so that keys may share a place:
+    each commit is an entry among the pairs, which goes when what it holds has been filed.
+    """
 
     def __init__(self, node: BackedUp, actor: int) -> None:
         self._parts = node.store._store
         self._runtime = node.store._runtime
+        self._entries = SealedEntries(self._parts.vault.seal, node.node.origin.cluster)
         self._actor = actor
         self._number = 0
+        self._last = 0
+        self._gathered: list[Change] = []
+        self._unfiled: dict[bytes, bytes | None] = {}
+        self._visible: dict[bytes, bytes] = {}
 
     def put(self, key: bytes) -> None:
         self._number += 1
-        data = record_of(key, self._number, self._actor)
-        self._parts.store.put(key, data, _acknowledged, None)
-        self._parts.store.put(b"hn2\0" + key, bytes(16), _acknowledged, None)
+        self._visible[key] = record_of(key, self._number, self._actor)
+        self._gathered += [(key, self._visible[key]), (b"hn2\0" + key, bytes(16))]
 
     def delete(self, key: bytes) -> None:
-        self._parts.store.delete(key, _acknowledged, None)
-        self._parts.store.delete(b"hn2\0" + key, _acknowledged, None)
+        self._visible.pop(key, None)
+        self._gathered += [(key, None), (b"hn2\0" + key, None)]
 
     def commit(self) -> None:
+        self._last += 1
+        entry = self._entries.seal(self._last, self._gathered)
+        self._parts.rocks.put(entry_key(self._last), entry, _acknowledged, None)
+        self._unfiled |= dict(self._gathered)
+        self._gathered = []
         self._runtime.turn()
 
-    def begin_to_file(self) -> list[None]:
-        """All that has been written up to now. Not empty when it is done."""
-        filed: list[None] = []
-        self._parts._journaled.empty(lambda _arg, _error: filed.append(None), None)
-        return filed
+    def filing(self) -> Iterator[None]:
+        """What has been committed, step by step."""
+        entries = self.entries()
+        for key, value in self._unfiled.items():
+            self._parts._sealed.file(key, value)
+            yield
+        for key in entries:
+            self._parts.rocks.file(key, None)
+            yield
+        self._unfiled = {}
 
     def file(self) -> None:
-        filed = self.begin_to_file()
-        while not filed:
-            self._runtime.turn()
+        self.commit()
+        for _ in self.filing():
+            pass
+        self._runtime.turn()
+
+    def forget(self) -> None:
+        """All was shredded."""
+        self._visible = {}
 
     def entries(self) -> list[bytes]:
         return [key for key, _ in self._parts.rocks.scan(START, END, MANY)]
 
     def visible(self) -> list[Found]:
-        pairs = self._parts.store.scan(b"d", b"e", MANY)
-        return [(key[:9], key, decode(key, data)) for key, data in pairs]
+        return [(key[:9], key, decode(key, data)) for key, data in sorted(self._visible.items())]
 
     def flip(self, entry: bytes) -> None:
         data = bytearray(self._parts.rocks.get(entry) or b"")
         data[-1] ^= 1
         self._parts.rocks.put(entry, bytes(data), _acknowledged, None)
-        self.commit()
+        self._runtime.turn()
+
+
+def entry_key(number: int) -> bytes:
+    return START + number.to_bytes(8)
 
 
 def _acknowledged(_arg: object, error: StorageError | None) -> None:
@@ -160,12 +188,11 @@ def test_it_reads_what_could_be_seen_while_a_segment_was_filed(node: BackedUp) -
     for place in range(PLACES // 2, 4 * PLACES):
         writer.put(key_of(place, "a"))
     writer.commit()
-    filed = writer.begin_to_file()
     names: list[str] = []
-    while not filed:
-        names.append(f"step{len(names)}")
-        node.create(names[-1])
-        writer.commit()
+    for step, _ in enumerate(writer.filing()):
+        if step % 50 == 0:
+            names.append(f"step{step}")
+            node.create(names[-1])
     assert len(names) > 3
     wanted = writer.visible()
     for name in names:
@@ -228,7 +255,7 @@ def test_entries_under_an_older_key_are_read_and_shredded_ones_are_not(node: Bac
     with reading(node) as (reader,):
         assert in_order(list(reader.records())) == wanted
     vault.shred("default", 1)
-    node.store._store._forget("default")
+    writer.forget()
     writer.put(key_of(0, "b"))
     writer.commit()
     node.create("tuesday")
@@ -241,7 +268,7 @@ def test_a_restored_node_has_what_the_journal_held(tmp_path: Path) -> None:
     path = tmp_path / "n1"
     with backed_up(path) as node:
         node.store.set_many({f"key {i}": i for i in range(100)})
-        Writer(node, 7).file()
+        node.create("sunday")
         node.store.set_many({f"key {i}": "newer" for i in range(50, 150)})
         node.store.delete("key 60")
         content = node.create("monday")

@@ -51,7 +51,7 @@ def test_no_dot_can_come_again(stopped: tuple[Path, Content]) -> None:
     assert new != old
     with kvorum.open(path) as store:
         assert store._store.directory.node_id == new
-        assert store._store.rocks.get(recovery.NOTE) == b"lost"
+        assert store._store.store.get(recovery.NOTE) == b"lost"
         clock = store.set("a", "other").clock
     assert {entry.node for entry in clock}.isdisjoint(
         {entry.node for entry in before if entry.node != "n1"}
@@ -171,13 +171,14 @@ def test_an_empty_store_in_the_place_of_a_damaged_one(stopped: tuple[Path, Conte
     aside = replacement.empty(path, "before-today")
     assert {one.name for one in aside} == {
         "rocks.before-today",
+        "journal.before-today",
         "keys.json.before-today",
         "dictionaries.before-today",
     }
     with kvorum.open(path) as store:
         assert store.get("a") is None
         assert store._store.directory.node_id != old.node_id
-        assert store._store.rocks.get(recovery.NOTE) == b"lost"
+        assert store._store.store.get(recovery.NOTE) == b"lost"
 
 
 def test_also_where_nobody_knows_who_it_was(stopped: tuple[Path, Content]) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from journals import Journal
 
 
 class Client:
-    """Writes to a journal, and knows what there may be after a crash."""
-
     def __init__(self, journal: Journal, before: dict[bytes, bytes]) -> None:
         self._journal = journal
         self.states = [before]
         """What there was before each of the writes, and is now."""
         self.acknowledged: list[int] = []
-        """For each acknowledged write, in order, how much of the log was durable then."""
+        """For each acknowledged write, in order, the disk's newest moment then."""
 
     @property
     def seen(self) -> dict[bytes, bytes]:
@@ -35,9 +35,8 @@ class Client:
     def _done(self, number: int, error: object) -> None:
         assert error is None
         assert number == len(self.acknowledged)
-        self.acknowledged.append(self._journal.log.durable)
+        self.acknowledged.append(self._journal.disk.now)
 
-    def may_find(self, survivors: int) -> list[dict[bytes, bytes]]:
-        """The contents that are right where so much of the log has survived."""
-        least = sum(durable <= survivors for durable in self.acknowledged)
-        return self.states[least:]
+    def may_find(self, moment: int) -> list[dict[bytes, bytes]]:
+        """The contents that are right after a crash at that moment of the disk."""
+        return self.states[bisect_right(self.acknowledged, moment) :]

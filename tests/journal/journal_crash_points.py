@@ -2,9 +2,9 @@
 
     journal_crash_points.py DIRECTORY WHEN
 
-Nearly every sync then covers an entry, and beside it what is filed of the segment before, or
-deletions of its entries. It prints the number of points, and in a second line the numbers of
-the entries that are left where the workload was not cut short.
+Syncs are then those of entries, of what is filed of the segment before, and of marks that let go
+of its entries. It prints the number of points, and in a second line the numbers of the entries
+that are needed where the workload was not cut short.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import crash_points
 from pump import Pump
 
 import kvorum.local_store
-from kvorum.journal.entries import END, START, number_of
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
-from kvorum.storage.rocks import RocksStore
+from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import InlineSyncer
 
 OPERATIONS = 24
@@ -38,9 +37,9 @@ def _failed(error: StorageError) -> None:
 
 def _look(path: Path, say: crash_points.Say) -> None:
     pump = Pump()
-    store = RocksStore.open(path / "rocks", pump, InlineSyncer(pump.call_soon), _failed)
-    numbers = [number_of(key) for key, _ in store.scan(START, END, 10_000)]
-    store.close()
+    log = LogFiles.open(path / "journal", pump, InlineSyncer(pump.call_soon), _failed)
+    numbers = [number for number, _ in log.entries()]
+    log.close()
     say(numbers=numbers)
 
 

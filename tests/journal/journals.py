@@ -1,25 +1,26 @@
-"""Journaled stores that a test turns by hand, over a log that it syncs, reads and cuts."""
+"""Journaled stores that a test turns by hand, over a log and a store that it syncs and cuts."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from disks import Disk, StoreDouble
 from pump import Answers, Pump
 from vaults import not_damaged, note_key, record_key, record_of, rows, vault_of
 
-from kvorum.journal.entries import END, START, Entries, OpenEntries, SealedEntries
+from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import FilingStore, Store
 
 CLUSTER: Final = "test"
+
 NO_LIMITS: Final = SegmentLimits(1 << 40, 1 << 40, 1e9)
 TINY: Final = SegmentLimits(memory_bytes=2500, entry_bytes=1000)
 """A segment is closed after half a dozen writes."""
@@ -33,7 +34,7 @@ RECORDS: Final = tuple(
 )
 HINTS: Final = tuple(note_key(node, key) for node in ("n1", "n10") for key in RECORDS[:6])
 MARKS: Final = (b"mn1", b"mn2", b"r")
-"""Notes that the journal does not take."""
+"""Notes that name no record."""
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -50,101 +51,38 @@ def contents(store: Store) -> Pairs:
     return [pair for start, end in ranges for pair in store.scan(start, end, 10_000)]
 
 
-def entries_in(log: Store) -> list[bytes]:
-    """The keys of the journal's entries."""
-    return [key for key, _ in log.scan(START, END, 1 << 20)]
-
-
-class LogDouble:
-    """A store in memory. What it is given is durable when the test says so, in its order."""
-
-    def __init__(self, content: Mapping[bytes, bytes] | None = None) -> None:
-        self.before = dict(content or {})
-        self.content = dict(self.before)
-        self.writes: list[tuple[bytes, bytes | None]] = []
-        self.durable = 0
-        """So many of the writes are, and their callbacks have begun."""
-        self.failed: StorageError | None = None
-        self.full = False
-        self.pressed = False
-        self._waiting: deque[tuple[Done, Any]] = deque()
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.content.get(key)
-
-    def warm(self, _key: bytes, _then: Callable[[Any], object], _arg: Any) -> bool:
-        return True
-
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        self.content[key] = value
-        self._write(key, value, done, arg)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self.content.pop(key, None)
-        self._write(key, None, done, arg)
-
-    def scan(self, start: bytes, end: bytes, limit: int) -> Pairs:
-        return sorted(pair for pair in self.content.items() if start <= pair[0] < end)[:limit]
-
-    def sync(self, count: int = 1 << 30) -> None:
-        """Make the oldest `count` of those writes durable that are not yet."""
-        for _ in range(min(count, len(self._waiting))):
-            done, arg = self._waiting.popleft()
-            self.durable += 1
-            done(arg, None)
-
-    def fail(self, error: StorageError) -> None:
-        """What is not durable will never be."""
-        self.failed = error
-        while self._waiting:
-            done, arg = self._waiting.popleft()
-            done(arg, error)
-
-    def cut(self, survivors: int) -> dict[bytes, bytes]:
-        """What a crash leaves that so many of the writes survive."""
-        left = dict(self.before)
-        for key, value in self.writes[:survivors]:
-            if value is None:
-                left.pop(key, None)
-            else:
-                left[key] = value
-        return left
-
-    def _write(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
-        self.writes.append((key, value))
-        self._waiting.append((done, arg))
-
-
 class Journal:
     """One life of a journaled store."""
 
     def __init__(
         self,
-        log: LogDouble | None = None,
+        disk: Disk | None = None,
         *,
         limits: SegmentLimits = TINY,
-        gather_s: float = 0.0,
         seal: Seal | None = None,
-        below: Store | None = None,
+        below: FilingStore | None = None,
         former_lives: FormerLives | None = None,
     ) -> None:
-        """Without a `seal` all lies open. `below`: the log, or a sealed store on it."""
+        """Without a `seal` all lies open. `below`: what stands on the disk's store, if not just a
+        sealed store.
+        """
         self.pump = Pump()
         self.answers = Answers()
         self.failures: list[StorageError] = []
-        self.log = log or LogDouble()
+        self.disk = disk or Disk()
+        self.log = self.disk.log
+        self.below = self.disk.below
         entries: Entries = OpenEntries()
         if seal is not None:
             entries = SealedEntries(seal, CLUSTER)
-            below = below or SealedStore(self.log, seal, not_damaged, rows())
+            below = below or SealedStore(self.below, seal, not_damaged, rows())
         self.store = JournaledStore(
-            below or self.log,
+            below or self.below,
             self.log,
             entries,
             self.pump,
             limits,
             self.failures.append,
-            gather_s,
             former_lives,
         )
         self.wrong = self.store.replay()
@@ -161,12 +99,13 @@ class Journal:
         return answers
 
     def settle(self) -> None:
-        """Until all that was written is durable. No timer goes off."""
+        """Until all that somebody waits for is durable. No timer goes off."""
         while True:
             self.pump.drain()
-            before = self.log.durable
-            self.log.sync()
-            if self.log.durable == before and not self.pump.turn():
+            before = self.disk.now
+            self.log.persist()
+            self.below.persist()
+            if self.disk.now == before and not self.pump.turn():
                 return
 
     def tick(self) -> bool:
@@ -187,12 +126,22 @@ class Journal:
             self.settle()
         raise AssertionError(f"still not so after {most} ticks")
 
-    def entries(self) -> list[bytes]:
-        return entries_in(self.log)
+    def empty_all(self) -> None:
+        """Have all filed, and see that nothing is left of the journal."""
+        emptied = self.empty()
+        self.tick_until(lambda: bool(emptied.args))
+        assert emptied.errors == [None]
+        assert self.log.numbers == []
+        assert self.log.traces == set()
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the entries that are needed."""
+        return self.log.numbers
 
     def contents(self) -> Pairs:
         return contents(self.store)
 
 
 def seal_of(directory: Path) -> Seal:
-    return vault_of(directory, LogDouble()).seal
+    return vault_of(directory, StoreDouble()).seal

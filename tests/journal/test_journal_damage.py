@@ -6,16 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from journals import entries_in
 from pump import Answers, Pump
 
 import kvorum
-import kvorum.local_store
-from kvorum.journal.entries import entry_key
-from kvorum.journal.segment import SegmentLimits
+from kvorum.journal.journaled_store import JournaledStore
 from kvorum.model.errors import StorageError
 from kvorum.replication.recovery import NOTE
-from kvorum.storage.rocks import RocksStore
+from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import InlineSyncer
 
 KEYS = [f"key-{number}" for number in range(30)]
@@ -23,29 +20,26 @@ TOLD = "writes that this node had acknowledged may be lost"
 
 
 def value_of(key: str) -> str:
-    """So long that few entries share a block of the engine's files."""
     return f"value of {key} " * 200
-
-
-class AtOnce(SegmentLimits, frozen=True):
-    """A segment is filed as soon as a timer goes off."""
-
-    @classmethod
-    def within(cls, *_: object) -> AtOnce:
-        return cls(1 << 30, 1 << 30, age_s=0.0)
 
 
 def never(error: StorageError) -> None:
     raise AssertionError(f"the store failed: {error}")
 
 
-def in_rocks(path: Path, work: Callable[[RocksStore], None]) -> None:
-    """Do `work` on the engine's pairs of a store that is closed."""
+def entries_in(path: Path) -> list[bytes]:
+    """Those that are needed, oldest first, of a store that is closed."""
     pump = Pump()
-    rocks = RocksStore.open(path / "rocks", pump, InlineSyncer(pump.call_soon), never)
-    work(rocks)
-    pump.drain()
-    rocks.close()
+    log = LogFiles.open(path / "journal", pump, InlineSyncer(pump.call_soon), never)
+    entries = [entry for _, entry in log.entries()]
+    log.close()
+    return entries
+
+
+def flip(file: Path, at: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[at] ^= 0x10
+    file.write_bytes(data)
 
 
 @pytest.fixture
@@ -54,116 +48,111 @@ def path(tmp_path: Path) -> Path:
     with kvorum.open(tmp_path) as store:
         for key in KEYS:
             store.set(key, value_of(key))
+    assert len(entries_in(tmp_path)) == len(KEYS)
     return tmp_path
 
 
-def damage(number: int) -> Callable[[RocksStore], None]:
-    def work(rocks: RocksStore) -> None:
-        entry = rocks.get(entry_key(number))
-        assert entry is not None
-        rocks.put(entry_key(number), entry[:-1] + bytes([entry[-1] ^ 1]), Answers().done, None)
-
-    return work
-
-
-def remove(number: int) -> Callable[[RocksStore], None]:
-    def work(rocks: RocksStore) -> None:
-        assert rocks.get(entry_key(number)) is not None
-        rocks.delete(entry_key(number), Answers().done, None)
-
-    return work
+def one_entry(path: Path) -> list[str]:
+    """Damage it; returns the keys that are lost by that. So of each."""
+    entry = entries_in(path)[10]
+    (file,) = (file for file in (path / "journal").iterdir() if entry in file.read_bytes())
+    flip(file, file.read_bytes().index(entry) + len(entry) // 2)
+    return [KEYS[10]]
 
 
-def note_of(path: Path) -> bytes | None:
-    found: list[bytes | None] = []
-    in_rocks(path, lambda rocks: found.append(rocks.get(NOTE)))
-    return found[0]
+def the_oldest(path: Path) -> list[str]:
+    entry = entries_in(path)[0]
+    (file,) = (file for file in (path / "journal").iterdir() if entry in file.read_bytes())
+    flip(file, file.read_bytes().index(entry))
+    return [KEYS[0]]
+
+
+def a_header(path: Path) -> list[str]:
+    (file,) = (path / "journal").iterdir()
+    flip(file, 9)
+    return KEYS
+
+
+def all_files(path: Path) -> list[str]:
+    for file in (path / "journal").iterdir():
+        file.unlink()
+    return KEYS
+
+
+SPOILT = [one_entry, the_oldest, a_header, all_files]
+Spoil = Callable[[Path], list[str]]
+
+
+def journal_of(store: kvorum.Embedded) -> JournaledStore:
+    journal = store._store.store
+    assert isinstance(journal, JournaledStore)
+    return journal
+
+
+def file_all(store: kvorum.Embedded) -> None:
+    emptied = Answers()
+    journal_of(store).empty(emptied.done, None)
+    while not emptied.args:
+        store.get("any")  # turns the runtime, whose timers are its own
+    assert emptied.errors == [None]
 
 
 def missing_from(store: kvorum.Embedded) -> list[str]:
     return [key for key in KEYS if store.get(key) != value_of(key)]
 
 
-@pytest.mark.parametrize("spoil", [damage, remove])
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_a_start_notes_the_loss_and_goes_on_with_the_rest(
-    path: Path,
-    caplog: pytest.LogCaptureFixture,
-    spoil: Callable[[int], Callable[[RocksStore], None]],
+    path: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil
 ) -> None:
     with kvorum.open(path) as store:
         (before,) = store.get_entry(KEYS[0]).clock
     assert TOLD not in caplog.text
-    in_rocks(path, spoil(11))
+    lost = spoil(path)
     with kvorum.open(path) as store:
         assert TOLD in caplog.text
-        assert missing_from(store) == [KEYS[10]]
+        assert missing_from(store) == lost
         (after,) = store.set("new", 1).clock
         assert after.node != before.node, "others may hold dots that it has forgotten"
         assert after.counter == 1
-    assert note_of(path) == b"lost"
+        assert journal_of(store).get(NOTE) == b"lost"
 
 
-@pytest.mark.parametrize("spoil", [damage, remove])
-def test_it_is_told_until_what_is_left_is_filed(
-    path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    spoil: Callable[[int], Callable[[RocksStore], None]],
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_it_is_told_no_more_when_what_is_left_is_filed(
+    path: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil
 ) -> None:
-    in_rocks(path, spoil(11))
-    kvorum.open(path).close()
-    assert TOLD in caplog.text
-    caplog.clear()
-    monkeypatch.setattr(kvorum.local_store, "SegmentLimits", AtOnce)
+    lost = spoil(path)
     with kvorum.open(path) as store:
         assert TOLD in caplog.text
-        while entries_in(store._store.rocks):
-            store.get("any")  # turns the runtime, whose timers are its own
+        file_all(store)
     caplog.clear()
+    for _ in range(2):
+        with kvorum.open(path) as store:
+            assert TOLD not in caplog.text
+            assert missing_from(store) == lost
+            assert journal_of(store).get(NOTE) == b"lost"
+            store.set("new", 1)
+            file_all(store)
+
+
+def test_a_gap_is_told_until_it_is_let_go_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one_entry(path)
+    for _ in range(2):
+        kvorum.open(path).close()
+        assert TOLD in caplog.text
+        caplog.clear()
+
+
+def test_what_was_let_go_of_is_not_missed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entries = entries_in(path)
+    with kvorum.open(path) as store:
+        file_all(store)
+        store.set("new", 1)
+    for file in (path / "journal").iterdir():
+        data = file.read_bytes()
+        assert not any(entry in data for entry in entries), "no trace is left"
     with kvorum.open(path) as store:
         assert TOLD not in caplog.text
-        assert missing_from(store) == [KEYS[10]]
-
-
-def test_damage_to_the_only_entry_is_told_once_it_is_filed_no_more(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kvorum.local_store, "SegmentLimits", AtOnce)
-    with kvorum.open(tmp_path) as store:
-        store.set("a", 1)
-    in_rocks(tmp_path, damage(1))
-    with kvorum.open(tmp_path) as store:
-        assert TOLD in caplog.text
-        assert store.get("a") is None
-        while entries_in(store._store.rocks):
-            store.get("a")
-    caplog.clear()
-    kvorum.open(tmp_path).close()
-    assert TOLD not in caplog.text
-
-
-def test_a_sorted_file_that_lost_entries_is_told_as_well(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    found: list[bytes] = []
-
-    def flush(rocks: RocksStore) -> None:
-        rocks.flush()
-        found.append(rocks.get(entry_key(11)) or b"")
-
-    in_rocks(path, flush)
-    spoilt = 0
-    for file in (path / "rocks").glob("*.sst"):
-        data = bytearray(file.read_bytes())
-        at = data.find(found[0])
-        if at >= 0:
-            data[at] ^= 0x40
-            file.write_bytes(data)
-            spoilt += 1
-    assert spoilt == 1
-    with kvorum.open(path) as store:
-        assert TOLD in caplog.text
-        missing = missing_from(store)
-        assert KEYS[10] in missing, "and what shares its block"
-        store.set(KEYS[10], value_of(KEYS[10]))
-        assert missing_from(store) == [key for key in missing if key != KEYS[10]]
+        assert missing_from(store) == []
+        assert store.get("new") == 1

@@ -1,4 +1,4 @@
-"""A crash at every log sync while the journal is written, filed and deleted: all that was
+"""A crash at every sync while the journal is written, filed and let go of: all that was
 acknowledged is there. See `journal_crash_points.py`."""
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ def test_a_crash_at_every_sync_of_the_journal(tmp_path: Path, when: str) -> None
     points, left = done.stdout.splitlines()
     assert int(points) >= OPERATIONS
     numbers = [int(number) for number in left.split()]
-    assert numbers == list(range(numbers[0], numbers[-1] + 1))
-    assert len(numbers) < OPERATIONS // 2, "segments have been filed, and their entries are gone"
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < OPERATIONS // 2, "segments have been filed, and let go of"

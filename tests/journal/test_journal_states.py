@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from disks import Disk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -14,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from journal_client import Client
-from journals import HINTS, MARKS, RECORDS, Journal, LogDouble, contents, seal_of, value_for
+from journals import HINTS, MARKS, RECORDS, Journal, contents, seal_of, value_for
 
 from kvorum.journal.segment import SegmentLimits
 from kvorum.sealing.seal import Seal
@@ -26,7 +27,7 @@ LIMITS = (
 
 FEW_RECORDS, FEW_HINTS = RECORDS[1::3], HINTS[::4]
 keys = st.sampled_from(FEW_RECORDS + FEW_HINTS + MARKS)
-inner = st.sampled_from(FEW_RECORDS + FEW_HINTS).flatmap(
+inner = st.sampled_from(FEW_RECORDS + FEW_HINTS + MARKS[:2]).flatmap(
     lambda key: st.sampled_from([key, key + b"\0", key[:9], key[:2], key[:-1]])
 )
 
@@ -38,16 +39,13 @@ class JournalMachine(RuleBasedStateMachine):
         super().__init__()
         self.number = 0
 
-    @initialize(limits=st.sampled_from(LIMITS), gather_s=st.sampled_from([0.0, 0.001]))
-    def begin(self, limits: SegmentLimits, gather_s: float) -> None:
+    @initialize(limits=st.sampled_from(LIMITS))
+    def begin(self, limits: SegmentLimits) -> None:
         self.limits = limits
-        self.gather_s = gather_s
-        self.live({})
+        self.live(Disk())
 
-    def live(self, content: dict[bytes, bytes]) -> None:
-        self.journal = Journal(
-            LogDouble(content), seal=self.seal, limits=self.limits, gather_s=self.gather_s
-        )
+    def live(self, disk: Disk) -> None:
+        self.journal = Journal(disk, seal=self.seal, limits=self.limits)
         assert self.journal.wrong is None
         self.client = Client(self.journal, dict(self.journal.contents()))
 
@@ -72,8 +70,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.tick_until(lambda: len(self.client.acknowledged) == written)
 
     @rule(count=st.integers(1, 5))
-    def sync(self, count: int) -> None:
-        self.journal.log.sync(count)
+    def sync_log(self, count: int) -> None:
+        self.journal.log.persist(count)
+
+    @rule(count=st.integers(1, 2))
+    def sync_below(self, count: int) -> None:
+        self.journal.below.persist(count)
 
     @rule(times=st.integers(1, 4))
     def tick(self, times: int) -> None:
@@ -82,27 +84,24 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(full=st.booleans())
     def fill(self, full: bool) -> None:
-        self.journal.log.full = full
+        self.journal.below.full = full
 
     @rule()
     def empty(self) -> None:
-        self.journal.log.full = False
-        emptied = self.journal.empty()
-        self.journal.tick_until(lambda: bool(emptied.args))
-        assert emptied.errors == [None]
-        assert self.journal.entries() == []
+        self.journal.below.full = False
+        self.journal.empty_all()
 
-    @rule(survives=st.floats(0, 1))
-    def crash(self, survives: float) -> None:
-        log = self.journal.log
-        survivors = log.durable + round(survives * (len(log.writes) - log.durable))
-        may_find = self.client.may_find(survivors)
-        self.live(log.cut(survivors))
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        disk = self.journal.disk
+        cut = data.draw(st.sampled_from(disk.cuts_now()))
+        may_find = self.client.may_find(disk.now)
+        self.live(disk.left(cut))
         assert self.client.seen in may_find
 
     @rule(start=inner, end=inner, limit=st.integers(0, 7))
     def scan(self, start: bytes, end: bytes, limit: int) -> None:
-        """Of records or of hints, as replication scans them."""
+        """Of one kind, as replication scans them."""
         if start[:1] != end[:1]:
             end = bytes([start[0] + 1])
         seen = sorted(pair for pair in self.client.seen.items() if start <= pair[0] < end)
@@ -135,7 +134,7 @@ class JournalMachine(RuleBasedStateMachine):
         if not hasattr(self, "journal"):
             return
         self.empty()
-        below = Journal(LogDouble(self.journal.log.content), seal=self.seal).store
+        below = Journal(Disk([], self.journal.below.content), seal=self.seal).store
         assert dict(contents(below)) == self.client.seen
 
 

@@ -28,12 +28,17 @@ nodes = st.sampled_from(["n1", "n10", "n", "d", "h", "n1d", "\x01", "ÿ", "уз�
     st.characters(min_codepoint=1, exclude_categories=["Cs"]), min_size=1, max_size=4
 )
 notes = st.builds(lambda node, key: b"h" + node.encode() + b"\0" + key, nodes, records)
-keys = records | notes
+marks = st.sampled_from([b"m", b"mn1", b"mn10", b"r", b"rd"]) | st.builds(
+    bytes.__add__, st.sampled_from([b"m", b"r"]), st.binary(max_size=4)
+)
+keys = records | notes | marks
 values = st.none() | st.binary(max_size=20)
 bounds = (
     st.builds(bytes.__add__, keys, st.sampled_from([b"", b"\0", b"\xff"]))
     | st.builds(lambda key, size: key[:size], keys, st.integers(0, 12))
-    | st.sampled_from([b"", b"d", b"e", b"h", b"i", b"\xff", b"d\xff", b"hn1\0", b"hn1\1"])
+    | st.sampled_from(
+        [b"", b"d", b"e", b"h", b"i", b"m", b"n", b"rd", b"\xff", b"d\xff", b"hn1\0", b"hn1\1"]
+    )
 )
 steps = st.lists(
     st.tuples(st.just("put"), keys, values)

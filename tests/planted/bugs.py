@@ -196,7 +196,7 @@ BUGS: Final = (
         "replication/site.py",
         "self._last_op = runtime.rng.getrandbits(62)",
         "self._last_op = 0",
-        200,
+        1000,
     ),
     Bug(
         "owners-by-asker",
@@ -822,13 +822,10 @@ BUGS: Final = (
     # The journal
     Bug(
         "entries-go-first",
-        "entries of the journal are deleted before what they hold is filed",
-        "journal/segment.py",
-        "        segment = self.segment\n        for key in",
-        "        segment = self.segment\n"
-        "        for number in range(segment.first, segment.last + 1):\n"
-        "            log.delete(entry_key(number), ignore, None)\n"
-        "        for key in",
+        "entries of the journal are let go before what they hold is durable elsewhere",
+        "journal/journaled_store.py",
+        "            self._below.sync(self._filed, filing.segment)",
+        "            self._filed(filing.segment, None)",
         1000,
     ),
     Bug(
@@ -837,15 +834,32 @@ BUGS: Final = (
         "journal/journaled_store.py",
         "if self._filing is None:  # else it was full with that",
         "if True:",
+        1000,
+    ),
+    Bug(
+        "youngest-segment-let-go",
+        "with a segment that has been filed the log lets go of the one after it",
+        "journal/journaled_store.py",
+        "self._log.release(segment.last, _ignore, None)",
+        "self._log.release(self._log.last, _ignore, None)",
         100,
     ),
     Bug(
-        "entry-numbers-begin-again",
-        "a node that restarts overwrites the entries that it has found",
-        "journal/journaled_store.py",
-        "        segment.last = number\n",
-        "        segment.last = number - 1\n",
+        "last-key-not-filed",
+        "a segment counts as filed before its last key is",
+        "journal/segment.py",
+        "        for key in list(self.segment.memtable.changes):\n",
+        "        for key in list(self.segment.memtable.changes)[:-1]:\n",
         1000,
+    ),
+    Bug(
+        "filed-before-it-is-durable",
+        "a segment is filed though its last entry is still on its way to the disk",
+        "journal/journaled_store.py",
+        "        if self._durable_to < filing.segment.last:\n",
+        "        if self._durable_to < 0:\n",
+        500,
+        missed="what survives then was written, though not acknowledged, and any of that may",
     ),
     Bug(
         "journal-not-replayed",
@@ -857,10 +871,11 @@ BUGS: Final = (
     ),
     Bug(
         "notes-overtake-the-journal",
-        "a note is in the log before the writes that it says something of",
+        "a note is durable before the writes that it says something of",
         "journal/journaled_store.py",
-        "            self._commit()\n            self._below.put(key, value, done, arg)",
-        "            self._below.put(key, value, done, arg)",
+        "        if key[0] != RECORD:\n            self._gather",
+        '        if key[0] not in b"dh":\n            self._below.put(key, value, done, arg)\n'
+        "            return\n        if key[0] != RECORD:\n            self._gather",
         5000,
         missed="what such a note says is true a moment later, or said again",
     ),
@@ -877,8 +892,8 @@ BUGS: Final = (
         "filed-segment-unread",
         "what is being filed is not looked at by reads",
         "journal/journaled_store.py",
-        "            changes = self._filing.segment.memtable.changes\n",
-        "            changes = {}\n",
+        "        for segment in self._older:\n",
+        "        for segment in ():\n",
         100,
     ),
     Bug(
@@ -893,8 +908,8 @@ BUGS: Final = (
         "stopped-with-writes-in-hand",
         "a node that stops in order does not hand over what it has gathered",
         "journal/journaled_store.py",
-        "            self._ticking.cancel()\n        self._commit()\n\n    # Commits",
-        "            self._ticking.cancel()\n\n    # Commits",
+        "            self._ticking.cancel()\n        self._commit()\n        self._give",
+        "            self._ticking.cancel()\n        self._give",
         5000,
         missed="it is acknowledged to nobody",
     ),

@@ -201,3 +201,32 @@ def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
     assert disk.content == {b"a": b"unsynced"}
     Bench(disk=disk).store.crash()
     assert disk.begin_life().actor != first.actor
+
+
+def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> None:
+    bench = Bench()
+    bench.store.file(b"a", b"1")
+    bench.store.file(b"b", b"2")
+    bench.store.file(b"b", None)
+    assert bench.store.scan(b"", b"z", 9) == [(b"a", b"1")]
+    bench.scheduler.run_for(1.0)
+    assert bench.disk.content == {}
+    bench.store.sync(bench.on_done, "synced")
+    bench.store.file(b"c", b"3")
+    bench.scheduler.run_for(1.0)
+    assert bench.disk.content.items() >= {(b"a", b"1")}
+    assert bench.done == [("synced", None)]
+    bench.put(b"d", b"4", 4)
+    bench.scheduler.run_for(1.0)
+    assert bench.disk.content == {b"a": b"1", b"c": b"3", b"d": b"4"}
+
+
+def test_a_crash_leaves_any_prefix_of_what_was_filed() -> None:
+    found = set()
+    for seed in range(60):
+        bench = Bench(seed)
+        for key in (b"a", b"b", b"c"):
+            bench.store.file(key, b"")
+        bench.store.crash()
+        found.add(tuple(sorted(bench.disk.content)))
+    assert found == {(), (b"a",), (b"a", b"b"), (b"a", b"b", b"c")}

@@ -21,6 +21,7 @@ from kvorum.model.request import Answer, Delete, Get, Put, Result
 from kvorum.model.topology import Topology
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import Disk, DiskStore
+from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.storage.identity import Facts, Identity
 from kvorum.wire.messages import Message
@@ -34,25 +35,51 @@ class Crashed(Exception):
     """The node is no more."""
 
 
-class DeadlyStore(DiskStore):
-    """Crashes at the sync with the number `deadly`: before it, or when it has ended."""
+class Fate:
+    """The node crashes at the sync with the number `deadly`: before it, or when it has ended."""
 
-    __slots__ = ("deadly", "late", "syncs")
-
-    def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
-        super().__init__(disk, runtime, rng)
-        self.deadly = 0
-        self.late = False
+    def __init__(self, deadly: int, *, late: bool) -> None:
+        self.deadly = deadly
+        self.late = late
         self.syncs = 0
 
-    def _synced(self, count: int) -> None:
+    def strikes(self) -> bool:
+        """At this sync."""
         self.syncs += 1
-        if self.syncs == self.deadly:
-            if self.late:
+        return self.syncs == self.deadly
+
+
+NEVER = Fate(0, late=False)
+
+
+class DeadlyStore(DiskStore):
+    __slots__ = ("fate",)
+
+    def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random, fate: Fate) -> None:
+        super().__init__(disk, runtime, rng)
+        self.fate = fate
+
+    def _synced(self, count: int) -> None:
+        if self.fate.strikes():
+            if self.fate.late:
                 self._settle(count)
-            self.crash()
             raise Crashed
         super()._synced(count)
+
+
+class DeadlyLog(DiskLog):
+    __slots__ = ("fate",)
+
+    def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random, fate: Fate) -> None:
+        super().__init__(disk, runtime, rng)
+        self.fate = fate
+
+    def _synced(self) -> None:
+        if self.fate.strikes():
+            if self.fate.late:
+                self._settle()
+            raise Crashed
+        super()._synced()
 
 
 class NoPeers:
@@ -63,10 +90,10 @@ class NoPeers:
         return False
 
 
-def journaled(disk: DiskStore, runtime: NodeRuntime) -> JournaledStore:
+def journaled(disk: DiskStore, log: DiskLog, runtime: NodeRuntime) -> JournaledStore:
     """So small segments that at each sync something else is going on in them."""
     limits = SegmentLimits(2000, 2000, 0.1)
-    store = JournaledStore(disk, disk, OpenEntries(), runtime, limits, must_not_fail)
+    store = JournaledStore(disk, log, OpenEntries(), runtime, limits, must_not_fail)
     assert store.replay() is None
     return store
 
@@ -78,17 +105,18 @@ def must_not_fail(error: StorageError) -> None:
 class Life:
     """One life of a node that is alone, and what its clients know."""
 
-    def __init__(self, disk: Disk, seed: int) -> None:
+    def __init__(self, disk: Disk, seed: int, fate: Fate) -> None:
         self.rng = random.Random(seed)
         self.scheduler = Scheduler(1_000_000)
         runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
         identity = disk.begin_life()
         self.actor = identity.actor
-        self.store = DeadlyStore(disk, runtime, self.rng)
+        self.store = DeadlyStore(disk, runtime, self.rng, fate)
+        self.log = DeadlyLog(disk, runtime, self.rng, fate)
         topology = Topology.single()
         self.replicator = Replicator(
             topology, Placement(topology), 0, identity.actor, identity.counter, runtime,
-            journaled(self.store, runtime), NoPeers(), crashed=identity.crashed,
+            journaled(self.store, self.log, runtime), NoPeers(), crashed=identity.crashed,
         )  # fmt: skip
         self.written: dict[str, list[bytes | None]] = {key: [None] for key in KEYS}
         self.acknowledged = dict.fromkeys(KEYS, 0)
@@ -146,12 +174,13 @@ def dots_of(answer: Answer) -> set[tuple[int, int]]:
 def crash_at(sync: int, *, late: bool) -> bool:
     """False if the workload has fewer syncs."""
     disk = Disk(IDENTITY, 0.005, {})
-    life = Life(disk, seed=1)
-    life.store.deadly, life.store.late = sync, late
+    life = Life(disk, 1, Fate(sync, late=late))
     try:
         life.work()
     except Crashed:
-        Life(disk, seed=2).check(life)
+        life.log.crash()
+        life.store.crash()
+        Life(disk, 2, NEVER).check(life)
         return True
     return False
 

@@ -64,6 +64,11 @@ def test_a_stand_in_that_could_not_read_its_record_vouches_for_nothing() -> None
     assert simulate(draw(600576)).violations == []
 
 
+def test_a_node_whose_disk_fails_shows_what_it_has_filed_and_not_synced() -> None:
+    """What it read below was older than what it had acknowledged."""
+    assert simulate(draw(502)).violations == []
+
+
 def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
     assert simulate(draw(207, 5)).violations == []

@@ -1,4 +1,5 @@
-"""A program that crashes at every log sync of a workload, one after the other.
+"""A program that crashes at every sync of a workload, one after the other: of the journal's log,
+which each write waits for, and of the engine's, which filing ends with.
 
     crash_points.py DIRECTORY WHEN
 
@@ -8,8 +9,8 @@ first had acknowledged through a pipe. WHEN says how the k-th sync goes:
 
     before   killed before it: the log has been written, but not synced
     after    killed after it: synced, but not acknowledged
-    power    as before, and the log is cut as by a loss of power, at a random place after what
-             the last sync has covered
+    power    as by a loss of power: of the entry that is being written some blocks are on the disk,
+             or the engine's log is cut at a random place after what its last sync has covered
 
 This process opens no store itself: the engine's threads would not survive a fork. It prints
 the number of points, and ends with an error at the first that breaks a promise.
@@ -31,6 +32,9 @@ from typing import Any
 import kvorum
 import kvorum.embedded
 from kvorum.model.errors import NotFound
+from kvorum.storage.log_file import BLOCK
+from kvorum.storage.log_recovery import Recovered
+from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import Finished, InlineSyncer, Sync
 
 OPERATIONS = 60
@@ -60,12 +64,16 @@ class DeadlySyncer(InlineSyncer):
     def start(self, sync: Sync, finished: Finished) -> None:
         cls = type(self)
         cls.syncs += 1
-        if cls.syncs == cls.deadly and cls.when != "after":
+        of_engine = isinstance(getattr(sync, "__self__", None), RocksStore)
+        if cls.syncs == cls.deadly:
+            if cls.when == "power" and not of_engine:
+                cls.say(torn=True)
+            if cls.when == "after" or (cls.when == "power" and not of_engine):
+                super().start(sync, finished)
             os.kill(os.getpid(), signal.SIGKILL)
         super().start(sync, finished)
-        if cls.syncs == cls.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-        cls.say(synced={log.name: log.stat().st_size for log in cls.rocks.glob("*.log")})
+        if of_engine:
+            cls.say(synced={log.name: log.stat().st_size for log in cls.rocks.glob("*.log")})
 
 
 def write(path: Path, k: int, when: str, say: Say) -> None:
@@ -135,13 +143,24 @@ def in_child(work: Callable[[Say], None]) -> tuple[int, list[dict[str, Any]]]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), heard
 
 
-def lose_power(rocks: Path, heard: list[dict[str, Any]], rng: random.Random) -> None:
-    """Cut the newest log somewhere after what the last sync has covered."""
+def lose_power(path: Path, heard: list[dict[str, Any]], rng: random.Random) -> None:
+    """Cut the engine's log somewhere after what its last sync has covered, and tear the entry that
+    was being written, if one was.
+    """
     synced: dict[str, int] = next(
         (word["synced"] for word in reversed(heard) if "synced" in word), {}
     )
-    for log in sorted(rocks.glob("*.log"))[-1:]:
+    for log in sorted((path / "rocks").glob("*.log"))[-1:]:
         os.truncate(log, rng.randint(synced.get(log.name, 0), log.stat().st_size))
+    if any("torn" in word for word in heard):
+        newest = Recovered(path / "journal").newest
+        assert newest is not None
+        file, found = newest
+        with open(file.path, "r+b") as stream:
+            for at in range(found.at, found.end, BLOCK):
+                if rng.random() < 0.5:
+                    stream.seek(at)
+                    stream.write(bytes(BLOCK))
 
 
 def main(directory: Path, when: str) -> None:
@@ -154,7 +173,7 @@ def main(directory: Path, when: str) -> None:
             return
         assert ended == -signal.SIGKILL, heard[-1]
         if when == "power":
-            lose_power(path / "rocks", heard, rng)
+            lose_power(path, heard, rng)
         ended, said = in_child(lambda _say, path=path, heard=heard: check(path, heard))  # type: ignore[misc]
         assert ended == 0, f"killed {when} sync {k}: {said}"
         shutil.rmtree(path)

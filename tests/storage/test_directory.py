@@ -143,7 +143,7 @@ def test_other_facts_are_refused_and_change_nothing(path: Path) -> None:
 
 def test_a_later_format_is_refused(path: Path) -> None:
     DataDirectory.open(path, FACTS).close(1)
-    later = (path / "node.json").read_bytes().replace(b'"format":2', b'"format":7')
+    later = (path / "node.json").read_bytes().replace(b'"format":3', b'"format":7')
     (path / "node.json").write_bytes(later)
     with pytest.raises(ConfigError, match="later kvorum"):
         DataDirectory.open(path, FACTS)

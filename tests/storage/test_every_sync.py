@@ -1,4 +1,4 @@
-"""A crash at every log sync of a workload: all that was acknowledged is there, and no dot is new
+"""A crash at every sync of a workload: all that was acknowledged is there, and no dot is new
 twice. See `crash_points.py`."""
 
 from __future__ import annotations

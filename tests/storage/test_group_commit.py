@@ -19,7 +19,7 @@ class HeldSyncer:
     """Syncs end when the test says so."""
 
     def __init__(self) -> None:
-        self.gather_s = 0.0
+        self.waits = True
         self.started = 0
         self.waited = 0
         self.closed = False
@@ -166,17 +166,76 @@ def test_of_two_sealed_writes_of_a_key_the_later_is_seen(small: Bench) -> None:
     assert small.store.scan(b"key", b"key~", 9) == [(b"key", b"value-5")]
 
 
-def test_pending_counts_what_is_not_durable(small: Bench) -> None:
-    assert (small.store.pending_writes, small.store.pending_bytes) == (0, 0)
-    small.put(1, 2, 3, 4)
-    small.store.delete(b"k001", small.answers.done, 5)
-    assert (small.store.pending_writes, small.store.pending_bytes) == (5, 4 * 9 + 4)
+def test_what_is_filed_is_written_and_waits_for_nobodys_sync(bench: Bench) -> None:
+    bench.store.file(b"a", b"1")
+    bench.store.file(b"b", b"2")
+    bench.store.file(b"a", None)
+    bench.pump.drain()
+    assert bench.engine.calls == ["write"]
+    assert bench.syncer.started == 0
+    assert bench.store.scan(b"", b"z", 9) == [(b"b", b"2")]
+    bench.store.file(b"c", b"3")
+    bench.pump.drain()
+    assert bench.engine.calls == ["write", "write"]
+    assert bench.syncer.started == 0
+
+
+def test_a_sync_waits_for_what_was_filed_before_it(bench: Bench) -> None:
+    bench.store.file(b"a", b"1")
+    bench.pump.drain()
+    bench.store.sync(bench.answers.done, "synced")
+    bench.pump.drain()
+    assert bench.answers.args == []
+    assert bench.syncer.started == 1
+    bench.syncer.end()
+    assert bench.answers.args == ["synced"]
+
+
+def test_what_is_filed_during_a_sync_is_written_behind_it(bench: Bench) -> None:
+    bench.put(1)
+    bench.pump.drain()
+    bench.store.file(b"a", b"1")
+    bench.store.sync(bench.answers.done, "synced")
+    bench.put(2)
+    assert bench.store.get(b"a") == b"1"
+    bench.syncer.end()
+    assert bench.answers.args == [1]
+    assert bench.syncer.started == 2
+    bench.syncer.end()
+    assert bench.answers.args == [1, "synced", 2]
+
+
+def test_filed_batches_that_are_full_follow_one_another(small: Bench) -> None:
+    for number in range(20):
+        small.store.file(b"k%03d" % number, b"value")
     small.pump.drain()
-    assert (small.store.pending_writes, small.store.pending_bytes) == (5, 4 * 9 + 4)
-    small.syncer.end()
-    assert (small.store.pending_writes, small.store.pending_bytes) == (2, 9 + 4)
-    small.syncer.end()
-    assert (small.store.pending_writes, small.store.pending_bytes) == (0, 0)
+    assert len(small.engine.calls) >= 20 // 3
+    assert small.syncer.started == 0
+    assert len(small.engine.engine.get([b"k%03d" % number for number in range(20)])) == 20
+    assert small.store.get(b"k019") == b"value"
+
+
+def test_close_writes_what_was_filed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "rocks", batch_bytes_max=25)
+    for number in range(9):
+        bench.store.file(b"k%03d" % number, b"value")
+    bench.store.close()
+    engine = open_engine(tmp_path / "rocks", EngineSettings())
+    assert engine.get(b"k008") == b"value"
+    engine.close()
+
+
+def test_a_write_that_fails_is_told_though_nobody_waits(bench: Bench) -> None:
+    bench.engine.broken = Exception("no space left on device")
+    bench.store.file(b"a", b"1")
+    bench.pump.drain()
+    assert len(bench.failures) == 1
+    assert bench.store.failed is bench.failures[0]
+    bench.store.file(b"b", b"1")
+    bench.store.sync(bench.answers.done, 1)
+    bench.pump.drain()
+    assert bench.engine.calls == ["write"]
+    assert bench.answers.args == [1]
 
 
 def test_close_waits_for_all_that_is_pending(small: Bench) -> None:
@@ -237,7 +296,6 @@ def test_a_failed_sync_refuses_everything_from_then_on(small: Bench) -> None:
     assert "disk on fire" in str(small.failures[0])
     assert small.syncer.started == 1
     assert small.engine.calls == ["write"]
-    assert small.store.pending_bytes == 0
 
 
 def test_a_failed_write_refuses_everything_from_then_on(small: Bench) -> None:

@@ -158,13 +158,22 @@ def test_a_cut_file_is_noticed(identity: Identity, data: st.DataObject) -> None:
 
 def test_a_format_that_never_was_is_damage() -> None:
     with pytest.raises(ConfigError, match="damaged"):
-        decode(encode(life()).replace(b'"format":2', b'"format":0'))
+        decode(encode(life()).replace(b'"format":3', b'"format":0'))
+
+
+def test_a_file_of_the_second_format_is_read() -> None:
+    identity = msgspec.structs.replace(life(), founded=True)
+    fields = msgspec.json.decode(msgspec.json.encode(identity))
+    del fields["journaled"]
+    state = msgspec.json.encode(fields)
+    check = xxhash.xxh3_64_hexdigest(b"2" + state)
+    assert decode(b'{"format":2,"check":"%b","state":%b}\n' % (check.encode(), state)) == identity
 
 
 def test_a_file_of_the_first_format_is_read() -> None:
     identity = life()
     fields = msgspec.json.decode(msgspec.json.encode(identity))
-    del fields["founded"], fields["forgot"]
+    del fields["founded"], fields["journaled"], fields["forgot"]
     state = msgspec.json.encode(fields)
     check = xxhash.xxh3_64_hexdigest(state)
     file = b'{"format":1,"check":"%b","state":%b}\n' % (check.encode(), state)
@@ -174,6 +183,6 @@ def test_a_file_of_the_first_format_is_read() -> None:
 
 
 def test_a_later_format_is_refused() -> None:
-    later = encode(life()).replace(b'"format":2', b'"format":3')
-    with pytest.raises(ConfigError, match="at most 2, got 3; start it with the later kvorum"):
+    later = encode(life()).replace(b'"format":3', b'"format":4')
+    with pytest.raises(ConfigError, match="at most 3, got 4; start it with the later kvorum"):
         decode(later)

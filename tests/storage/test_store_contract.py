@@ -21,7 +21,7 @@ from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.memory import MemoryStore
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore
-from kvorum.storage.store import Store
+from kvorum.storage.store import FilingStore, Store
 from kvorum.storage.syncer import InlineSyncer, NoSyncer, Syncer, ThreadSyncer
 from kvorum.storage.volatile import VolatileStore
 
@@ -36,6 +36,13 @@ def rocks(path: Path, runtime: Runtime, syncer: Syncer) -> RocksStore:
     # Batches this small are sealed all the time.
     engine = open_engine(path, EngineSettings())
     return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32)
+
+
+SYNCERS: dict[str, Callable[[Pump], Syncer]] = {
+    "thread": lambda pump: ThreadSyncer(pump, pump.call_threadsafe),
+    "inline": lambda pump: InlineSyncer(pump.call_soon),
+    "os": lambda pump: NoSyncer(pump.call_soon),
+}
 
 
 class Subject(NamedTuple):
@@ -56,12 +63,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         kept = VolatileStore(pump, 1 << 20, "lru")
         yield Subject(RoutedStore(MemoryStore(pump), {"sessions": kept}), pump)
         return
-    syncers: dict[str, Callable[[], Syncer]] = {
-        "thread": lambda: ThreadSyncer(pump, pump.call_threadsafe),
-        "inline": lambda: InlineSyncer(pump.call_soon),
-        "os": lambda: NoSyncer(pump.call_soon),
-    }
-    store = rocks(tmp_path / "rocks", pump, syncers[request.param]())
+    store = rocks(tmp_path / "rocks", pump, SYNCERS[request.param](pump))
     yield Subject(store, pump)
     store.close()
 
@@ -260,3 +262,59 @@ def test_on_a_real_event_loop(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         ended = runner.run(main())
     assert len(set(ended)) == len(ended) == writers * rounds
+
+
+@pytest.fixture(params=["memory", "thread", "inline", "os"])
+def filing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FilingStore, Pump]]:
+    pump = Pump()
+    if request.param == "memory":
+        yield MemoryStore(pump), pump
+        return
+    store = rocks(tmp_path / "rocks", pump, SYNCERS[request.param](pump))
+    yield store, pump
+    store.close()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("put", "delete", "file", "unfile", "sync", "turn")),
+            st.sampled_from([b"a", b"b", b"c", b"d" * 30]),
+        ),
+        max_size=60,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_filed_writes_have_their_place_among_the_others(
+    filing: tuple[FilingStore, Pump], steps: list[tuple[str, bytes]]
+) -> None:
+    store, pump = filing
+    for key, _ in store.scan(FIRST, LAST, 100):
+        store.file(key, None)
+    wanted: dict[bytes, bytes] = {}
+    answers, asked = Answers(), 0
+    for number, (step, key) in enumerate(steps):
+        value = b"%d" % number
+        match step:
+            case "put":
+                store.put(key, value, answers.done, asked)
+            case "delete":
+                store.delete(key, answers.done, asked)
+            case "file":
+                store.file(key, value)
+            case "unfile":
+                store.file(key, None)
+            case "sync":
+                store.sync(answers.done, asked)
+            case "turn":
+                pump.turn()
+        if step in ("put", "file"):
+            wanted[key] = value
+        elif step in ("delete", "unfile"):
+            wanted.pop(key, None)
+        asked += step in ("put", "delete", "sync")
+        assert store.get(key) == wanted.get(key)
+        assert store.scan(FIRST, LAST, 100) == sorted(wanted.items())
+    pump.run_until(lambda: len(answers.args) == asked)
+    assert answers.args == list(range(asked))
+    assert store.scan(FIRST, LAST, 100) == sorted(wanted.items())

@@ -29,6 +29,8 @@ from kvorum.storage.durable_file import draft_of, sync_directory
 SNAPSHOTS: Final = "snapshots"
 MANIFEST: Final = "manifest.json"
 ROCKS: Final = "rocks"
+JOURNAL: Final = "journal"
+"""Of a node; a snapshot has none."""
 DICTIONARIES: Final = "dictionaries"
 KEYS: Final = "keys.json"
 NODE: Final = "node.json"

@@ -5,8 +5,9 @@ plain, in the order of tokens, those of one token's first eight bytes together. 
 same for all nodes of a cluster, and so the records of several snapshots can be merged as they
 are read, although every node files them under names of its own (`sealing/seal.py`).
 
-What the snapshot's journal holds is newer than what is filed (`journal/entries.py`). It is read
-first, and takes the place of the same keys' records.
+A snapshot of data format 3 has entries of the journal, which hold what is newer than what is
+filed (`journal/former_entries.py`). They are read first, and take the place of the same keys'
+records. Later ones have none: what the journal holds is filed before the checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from rocksdict import AccessType, Options, Rdict, ReadOptions
 
 from kvorum.backup import layout
 from kvorum.backup.manifest import Content
-from kvorum.journal.entries import END, START, Entries, SealedEntries
+from kvorum.journal.entries import Entries, SealedEntries
+from kvorum.journal.former_entries import END, START, number_of
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import split_storage_key
 from kvorum.model.record import Record, decode, merge
@@ -95,7 +97,7 @@ class SnapshotReader:
         changes: dict[bytes, bytes | None] = {}
         for key, entry in self._pairs(START, END):
             try:
-                changes.update(entries.open(key, entry))
+                changes.update(entries.open(number_of(key), entry))
             except CorruptRecord:
                 self.damaged += 1
         return {key: data for key, data in changes.items() if is_record(key)}

@@ -9,7 +9,7 @@ has also lost its data.
     1  rocks.restoring   the new store, complete and durable
     2  node.json         a new identity; if it ends here, the old store goes on under it
     3  rocks             moved aside to rocks.before-NAME
-    4  keys.json ...     moved aside in the same way, and the snapshot's put there
+    4  journal, keys ... moved aside in the same way, and the snapshot's put there
     5  rocks.restoring   becomes rocks
 
 Between 3 and 5 a start is refused, because an identity without data is; the same command, given
@@ -52,7 +52,7 @@ def restore(data_dir: Path, path: Path, content: Content) -> str:
     new = _renewed(old, founded=True)
     durable_file.replace(here, identity.encode(new))
     _set_aside(data_dir / layout.ROCKS, aside)
-    for name in (layout.KEYS, layout.DICTIONARIES):
+    for name in (layout.JOURNAL, layout.KEYS, layout.DICTIONARIES):
         _set_aside(data_dir / name, aside)
     shutil.copytree(path / layout.DICTIONARIES, data_dir / layout.DICTIONARIES)
     durable_file.replace(data_dir / layout.KEYS, (path / layout.KEYS).read_bytes())
@@ -72,7 +72,7 @@ def empty(data_dir: Path, label: str) -> list[Path]:
     aside = []
     if old is not None:
         durable_file.replace(here, identity.encode(_renewed(old, founded=False)))
-    for name in (layout.ROCKS, layout.KEYS, layout.DICTIONARIES):
+    for name in (layout.ROCKS, layout.JOURNAL, layout.KEYS, layout.DICTIONARIES):
         aside += _set_aside(data_dir / name, label)
     if old is None:
         aside += _set_aside(here, label)

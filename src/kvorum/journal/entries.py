@@ -1,7 +1,6 @@
 """Entries of the journal: the writes of one commit, sealed together.
 
-    key     b"j"  number (8)      numbers follow one another
-    value   sections, one behind the other:
+    entry   sections, one behind the other:
             0   1  0x20 | 1: encrypted
             1   2  id of the data key           (if encrypted)
             ..  4  length of the text
@@ -13,13 +12,13 @@
             6   .. plain key, value
 
 All writes to one namespace are in one section, sealed with its data key: so who destroys the
-key destroys what the journal holds of it. What lies open shares a section. No key is in two
-sections, so the order of sections means nothing.
+key destroys what the journal holds of it. What lies open shares a section, and so do the notes
+of the store's own. No key is in two sections, so the order of sections means nothing.
 
-AES-GCM-SIV stays safe where a nonce repeats (`sealing/seal.py`), so the nonce is the entry's
-key, and numbers may begin again when the journal is empty. Header, entry key and the cluster's
-name are authenticated with the text. An open section has an XXH3-64 of the same: it is against
-bits that flip, which a record's own check is not where they make its key another one.
+The nonce is `b"j"` and the entry's number. AES-GCM-SIV stays safe where one repeats
+(`sealing/seal.py`): in a life after one whose last entries were lost. Header, nonce and the
+cluster's name are authenticated with the text. An open section has an XXH3-64 of the same: it is
+against bits that flip, which a record's own check is not where they make its key another one.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from cryptography.exceptions import InvalidTag
 from kvorum.journal.memtable import Change
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.record import is_sound
+from kvorum.sealing.keyring import DataKey
 from kvorum.sealing.seal import (
     ENCRYPTED,
     FORMAT,
@@ -43,9 +43,8 @@ from kvorum.sealing.seal import (
     namespace_of,
 )
 
-START: Final = b"j"
-END: Final = b"k"
-
+_NUMBERED: Final = b"j"
+_OPEN: Final = bytes([FORMAT])
 _NUMBER_BYTES: Final = 8
 _NONCE_REST: Final = b"\0\0\0"
 _LENGTHS: Final = struct.Struct(">HI")
@@ -53,31 +52,25 @@ _LENGTH_BYTES: Final = 4
 _CHECK_BYTES: Final = 8
 
 
-def entry_key(number: int) -> bytes:
-    return START + number.to_bytes(_NUMBER_BYTES)
-
-
-def number_of(key: bytes) -> int:
-    return int.from_bytes(key[1:])
-
-
 class Entries(Protocol):
-    def seal(self, key: bytes, writes: list[Change]) -> bytes:
-        """The entry of `writes`, to be put at `key`."""
+    def seal(self, number: int, writes: list[Change]) -> bytes:
+        """The entry of `writes`, to be appended under `number`. It is not empty."""
 
-    def open(self, key: bytes, entry: bytes) -> list[Change]:
-        """What the entry at `key` has changed. Raises CorruptRecord."""
+    def open(self, number: int, entry: bytes) -> list[Change]:
+        """What the entry of that number has changed. Raises CorruptRecord."""
 
 
 class OpenEntries:
-    """Entries that are one open section without a header."""
+    """Entries that are one open section without a check."""
 
-    def seal(self, _key: bytes, writes: list[Change]) -> bytes:
-        return _packed(writes)
+    def seal(self, _number: int, writes: list[Change]) -> bytes:
+        return _OPEN + _packed(writes)
 
-    def open(self, _key: bytes, entry: bytes) -> list[Change]:
+    def open(self, _number: int, entry: bytes) -> list[Change]:
         try:
-            return _unpacked(entry)
+            if not entry.startswith(_OPEN):
+                raise ValueError("wanted an open section")
+            return _unpacked(entry[len(_OPEN) :])
         except (ValueError, struct.error) as error:
             raise _damaged("it makes no sense") from error
 
@@ -87,10 +80,11 @@ class SealedEntries:
         self._seal = seal
         self._aad = cluster.encode() + b"\0"
 
-    def seal(self, key: bytes, writes: list[Change]) -> bytes:
-        return b"".join(self._sections(key, writes))
+    def seal(self, number: int, writes: list[Change]) -> bytes:
+        return b"".join(self._sections(_key(number), writes))
 
-    def open(self, key: bytes, entry: bytes) -> list[Change]:
+    def open(self, number: int, entry: bytes) -> list[Change]:
+        key = _key(number)
         changes: list[Change] = []
         try:
             for header, text in _split(entry):
@@ -102,8 +96,7 @@ class SealedEntries:
     def _sections(self, key: bytes, writes: list[Change]) -> Iterator[bytes]:
         lie_open: list[Change] = []
         for namespace, share in _by_namespace(writes).items():
-            part = self._seal.namespaces[namespace]
-            data_key = part.manner.key
+            data_key = self._key_of(namespace)
             if data_key is None:
                 lie_open += share
                 continue
@@ -115,6 +108,10 @@ class SealedEntries:
             text = _packed(lie_open)
             text += self._check(key, text)
             yield bytes([FORMAT]) + len(text).to_bytes(_LENGTH_BYTES) + text
+
+    def _key_of(self, namespace: bytes) -> DataKey | None:
+        """None if the writes to `namespace` lie open, as those of no namespace do."""
+        return self._seal.namespaces[namespace].manner.key if namespace else None
 
     def _check(self, key: bytes, text: bytes) -> bytes:
         """Of an open section."""
@@ -141,6 +138,10 @@ class SealedEntries:
             if is_record(name) and data is not None and not is_sound(name, data):
                 raise _damaged("a record in it fails its check")
         return changes
+
+
+def _key(number: int) -> bytes:
+    return _NUMBERED + number.to_bytes(_NUMBER_BYTES)
 
 
 def _by_namespace(writes: list[Change]) -> dict[bytes, list[Change]]:

@@ -8,19 +8,14 @@
 To compress, seal and file a record is dear, and a record that is replaced soon need never be
 filed. All that a write has to wait for is that it is durable, and for that the writes of a
 commit are sealed as one. This is the log and the memtable of an LSM tree (P. O'Neil et al.,
-1996), one floor above the engine's own, which see sealed records only. The log is the engine's:
-an entry of the journal is a pair below the seal.
-
-Records and hints pass through here. The few other notes are stored directly, behind an entry of
-what was written before them: so there is one log, and it has all writes in their order.
+1996), one floor above the engine's own, which see sealed records only. So there are two logs,
+and a write is let go of by this one when it is durable in the other. All that comes from above
+passes through here, in its order; what the floors below note for themselves does not.
 
 The first write that finds no commit under way begins one when the loop has run the callbacks of
-this turn. What comes while one is under way shares the next. A commit costs the processor
-about as much as a dozen writes: a thread woken, a system call, the file system's journal. So
-where writes come in crowds (`CROWD` of them during one commit) the next waits for `gather_s`
-longer; the wait is one that the writes would otherwise spend queueing for the processor. While
-each record was sealed by itself this raised puts by a quarter to a third, on two cores that bear
-three nodes and their clients; since then 0 to 1 ms make no difference that can be seen there.
+this turn. What comes while one is under way shares the next, which begins a turn after the last
+one has been answered: by then the answers are on their way, and what they make clients and peers
+send is coming in. To wait longer for company was measured, and cost more than it saved.
 
 While the disk is full nothing is filed: it would take room, and free none.
 """
@@ -30,31 +25,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from kvorum.journal.entries import END, START, Entries, entry_key, number_of
+from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
 from kvorum.journal.segment import Filing, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import is_sound
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.former_life import FormerLives
-from kvorum.sealing.seal import NOTE, RECORD, namespace_of
+from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.storage.answering import answer
-from kvorum.storage.store import Done, Store
+from kvorum.storage.log import Log
+from kvorum.storage.store import Done, FilingStore
 
-CROWD: Final = 8
 BATCH_BYTES_MAX: Final = 1 << 20
 
 _TICK_S: Final = 0.05
-_TICK_STEPS: Final = 128
-_PAGE: Final = 64
+_TICK_KEYS: Final = 128
 
 
 class _Batch:
     """Writes that share an entry."""
 
-    __slots__ = ("changes", "size_bytes", "waiting")
+    __slots__ = ("changes", "number", "size_bytes", "waiting")
 
     def __init__(self) -> None:
+        self.number = 0
         self.changes: list[Change] = []
         self.waiting: list[tuple[Done, Any]] = []
         self.size_bytes = 0
@@ -68,13 +63,14 @@ class JournaledStore:
         "_batch",
         "_below",
         "_closed",
+        "_durable_to",
         "_emptying",
         "_entries",
         "_filing",
         "_former_lives",
-        "_gather_s",
         "_limits",
         "_log",
+        "_older",
         "_on_failed",
         "_refusal",
         "_runtime",
@@ -85,17 +81,16 @@ class JournaledStore:
 
     def __init__(
         self,
-        below: Store,
-        log: Store,
+        below: FilingStore,
+        log: Log,
         entries: Entries,
         runtime: Runtime,
         limits: SegmentLimits,
         on_failed: Callable[[StorageError], object],
-        gather_s: float = 0.0,
         former_lives: FormerLives | None = None,
     ) -> None:
-        """`log` is the store that `below` writes to. `on_failed`: what is in memory turned out to
-        be damaged. What `former_lives` says was shredded is not stored.
+        """`on_failed`: what is in memory turned out to be damaged. What `former_lives` says was
+        shredded is not stored.
 
         `replay` comes before anything else.
         """
@@ -104,16 +99,19 @@ class JournaledStore:
         self._entries = entries
         self._runtime = runtime
         self._limits = limits
-        self._gather_s = gather_s
         self._former_lives = former_lives
         # Looked at with each write, and hardly ever anything but empty.
         self._shredded_since = {} if former_lives is None else former_lives.since_ms
         self._on_failed = on_failed
 
-        self._active = Segment(1)
+        self._active = Segment()
         self._filing: Filing | None = None
+        self._older: list[Segment] = []
+        """Closed, and not yet durable below; the youngest first, which `_filing` may be about."""
         self._batch = _Batch()
         self._under_way = 0
+        self._durable_to = 0
+        """The number of the newest entry that is durable."""
         self._ticking: Cancellable | None = None
         self._emptying: list[tuple[int, Done, Any]] = []
         self._refusal: StorageError | None = None
@@ -124,23 +122,14 @@ class JournaledStore:
         anything: then writes that were acknowledged may be missing.
         """
         wrong: str | None = None
-        last: int | None = None
-        cursor = START
-        while page := self._log.scan(cursor, END, _PAGE):
-            for key, entry in page:
-                number = number_of(key)
-                if last is None:
-                    self._active = Segment(number)
-                elif number != last + 1:
-                    wrong = f"entries {last + 1} to {number - 1} are missing"
-                last = number
-                try:
-                    changes = self._entries.open(key, entry)
-                except CorruptRecord as error:
-                    wrong, changes = error.message, []
-                self._take_up(number, len(entry), changes)
-            cursor = page[-1][0] + b"\0"
-        if last is not None:
+        for number, entry in self._log.entries():
+            try:
+                changes = self._entries.open(number, entry)
+            except CorruptRecord as error:
+                wrong, changes = error.message, []
+            self._take_up(number, self._limits.in_log(entry), changes)
+        self._durable_to = self._log.last
+        if not self._active.is_empty:
             self._keep_ticking()
         return wrong
 
@@ -148,55 +137,45 @@ class JournaledStore:
 
     @property
     def failed(self) -> StorageError | None:
-        return self._refusal or self._log.failed
+        return self._refusal or self._log.failed or self._below.failed
 
     @property
     def full(self) -> bool:
-        return self._log.full
+        return self._below.full
 
     @property
     def pressed(self) -> bool:
-        return self._log.pressed
+        return self._below.pressed
 
     def get(self, key: bytes) -> bytes | None:
         changes = self._active.memtable.changes
         if key in changes:
             return changes[key]
-        if self._filing is not None:
-            changes = self._filing.segment.memtable.changes
+        for segment in self._older:
+            changes = segment.memtable.changes
             if key in changes:
                 return changes[key]
         return self._below.get(key)
 
     def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        if key in self._active.memtable.changes or self.is_unfiled(key):
+        if key in self._active.memtable.changes:
+            return True
+        if self._older and self.is_unfiled(key):
             return True
         return self._below.warm(key, then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        kind = key[0]
-        if kind == RECORD:
-            if not is_sound(key, value):
-                raise CorruptRecord("wanted a sound record to store, got one that fails its check")
-            if self._shredded_since:
-                value = self._without_former_lives(key, value)
-            self._gather(key, value or None, done, arg)
-        elif kind == NOTE:
+        if key[0] != RECORD:
             self._gather(key, value, done, arg)
-        elif self._refusal is not None:
-            self._runtime.call_soon(done, arg, self._refusal)
-        else:
-            self._commit()
-            self._below.put(key, value, done, arg)
+            return
+        if not is_sound(key, value):
+            raise CorruptRecord("wanted a sound record to store, got one that fails its check")
+        if self._shredded_since:
+            value = self._without_former_lives(key, value)
+        self._gather(key, value or None, done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        if key[0] == RECORD or key[0] == NOTE:
-            self._gather(key, None, done, arg)
-        elif self._refusal is not None:
-            self._runtime.call_soon(done, arg, self._refusal)
-        else:
-            self._commit()
-            self._below.delete(key, done, arg)
+        self._gather(key, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
@@ -209,9 +188,7 @@ class JournaledStore:
 
     def is_unfiled(self, key: bytes) -> bool:
         """True if the journal says what `key` is, whatever the store below says of it."""
-        return key in self._active.memtable.changes or (
-            self._filing is not None and key in self._filing.segment.memtable.changes
-        )
+        return any(key in segment.memtable.changes for segment in self._segments())
 
     @property
     def overflows(self) -> bool:
@@ -229,15 +206,16 @@ class JournaledStore:
 
     def empty(self, done: Done, arg: Any) -> None:
         """Have all filed that has been written up to now; `done(arg, error)` once that is durable
-        and no entry is left of it.
+        and no trace of its entries is left.
         """
+        if self._closed:
+            self._runtime.call_soon(done, arg, _closed())
+            return
         self._commit()
-        self._emptying.append((self._active.last, done, arg))
+        self._log.part()
+        self._emptying.append((self._log.last, done, arg))
         self._settle()
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
-        self._keep_ticking()
+        self._tick_anew()
 
     def close(self) -> None:
         """Hand over to the log what has been gathered. Nothing is filed any more."""
@@ -245,6 +223,7 @@ class JournaledStore:
         if self._ticking is not None:
             self._ticking.cancel()
         self._commit()
+        self._give_up_emptying(_closed())
 
     # Commits
 
@@ -255,7 +234,7 @@ class JournaledStore:
         batch = self._batch
         if not batch.waiting:
             if not self._under_way:
-                self._runtime.call_soon(self._commit)
+                self._runtime.call_soon(self._go_on)
         elif batch.size_bytes >= BATCH_BYTES_MAX:
             self._commit()
             batch = self._batch
@@ -265,28 +244,37 @@ class JournaledStore:
         self._active.memtable.put(key, value)
 
     def _commit(self) -> None:
-        """Put what has been gathered into the log, as one entry."""
+        """Append what has been gathered to the log, as one entry."""
         batch = self._batch
         if not batch.waiting:
             return
         self._batch = _Batch()
-        segment = self._active
-        key = entry_key(segment.last + 1)
-        entry = self._entries.seal(key, batch.changes)
-        segment.add(len(entry), self._runtime.now())
+        entry = self._entries.seal(self._log.last + 1, batch.changes)
         self._under_way += 1
-        self._log.put(key, entry, self._durable, batch)
-        self._file_beside()
+        number = batch.number = self._log.append(entry, self._durable, batch)
+        self._active.add(number, self._limits.in_log(entry), self._runtime.now())
+        if self._filing is None and self._active.fullness(self._limits) >= 1:
+            self._close_segment()
         self._keep_ticking()
 
     def _durable(self, batch: _Batch, error: StorageError | None) -> None:
         self._under_way -= 1
+        if error is None:
+            self._durable_to = batch.number
+            if self._emptying:
+                self._tick_anew()
+        try:
+            answer(self._runtime, iter(batch.waiting), error)
+        finally:
+            # Behind the answers, which are on their way to the network by then.
+            self._runtime.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Take a few steps of filing, as many as the new writes ask for, and begin a commit."""
+        if self._filing is not None:
+            self._file(self._filing.due(self._active.fullness(self._limits)))
         if not self._under_way:
-            if self._gather_s and len(self._batch.waiting) >= CROWD and not self._closed:
-                self._runtime.call_later(self._gather_s, self._commit)
-            else:
-                self._commit()  # first, so that the disk works while the callbacks run
-        answer(self._runtime, iter(batch.waiting), error)
+            self._commit()
 
     def _without_former_lives(self, key: bytes, value: bytes) -> bytes:
         assert self._former_lives is not None
@@ -294,18 +282,26 @@ class JournaledStore:
 
     # Filing
 
-    def _file_beside(self) -> None:
-        """Go on with filing, as far as the new writes ask for."""
-        fullness = self._active.fullness(self._limits)
-        if self._filing is not None:
-            self._file(self._filing.due(fullness))
-        if self._filing is None and fullness >= 1:
-            self._close_segment()
-
     def _keep_ticking(self) -> None:
         if self._ticking is None and not self._closed:
-            hurry = self._emptying and not self._log.full
-            self._ticking = self._runtime.call_later(0.0 if hurry else _TICK_S, self._tick)
+            delay_s = 0.0 if self._is_urgent() else _TICK_S
+            self._ticking = self._runtime.call_later(delay_s, self._tick)
+
+    def _tick_anew(self) -> None:
+        """It may have become urgent."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        self._keep_ticking()
+
+    def _is_urgent(self) -> bool:
+        """True if somebody waits for filing, and it can go on."""
+        segment = self._active if self._filing is None else self._filing.segment
+        is_durable = segment.last <= self._durable_to
+        return is_durable and self._is_wanted_filed(segment) and not self._below.full
+
+    def _is_wanted_filed(self, segment: Segment) -> bool:
+        return bool(self._emptying) and 0 < segment.first <= self._emptying[-1][0]
 
     def _tick(self) -> None:
         """Go on with filing where no new writes come; and with what is due for it."""
@@ -313,9 +309,9 @@ class JournaledStore:
         if self._closed:
             return
         if self.failed is not None:
-            self._emptying_failed()
+            self._give_up_emptying(self.failed)
             return
-        self._file(_TICK_STEPS)
+        self._file(_TICK_KEYS)
         if self._filing is None and self._is_due():
             self._commit()
             if self._filing is None:  # else it was full with that
@@ -328,38 +324,51 @@ class JournaledStore:
         if segment.is_empty:
             return False
         old = self._runtime.now() - segment.since >= self._limits.age_s
-        return old or bool(self._emptying) or segment.fullness(self._limits) >= 1
+        return old or self._is_wanted_filed(segment) or segment.fullness(self._limits) >= 1
 
     def _close_segment(self) -> None:
         """Nothing is being filed, and nothing gathered."""
-        closed = self._active
-        self._active = Segment(closed.last + 1)
-        self._filing = Filing(closed, self._below, self._log)
+        self._filing = Filing(self._active, self._below)
+        self._older.insert(0, self._active)
+        self._active = Segment()
 
-    def _file(self, steps: int) -> None:
+    def _file(self, keys: int) -> None:
         filing = self._filing
-        if filing is None or self._closed or self._log.full:
+        if filing is None or self._closed or self._below.full:
             return
+        if self._durable_to < filing.segment.last:
+            return  # A crash may leave what is filed without the entries that have it.
         try:
-            filing.advance(steps)
+            filing.advance(keys)
         except CorruptRecord as error:
             self._fail(error)
             return
         if filing.done:
             self._filing = None
-            self._settle()
+            self._below.sync(self._filed, filing.segment)
+
+    def _filed(self, segment: Segment, error: StorageError | None) -> None:
+        """It is durable below, unless that has failed: then only this memtable may have it."""
+        if self._closed:
+            return  # The next life takes it up again.
+        if error is not None:  # as well; the node knows
+            self._give_up_emptying(error)
+            return
+        self._older.remove(segment)
+        self._log.release(segment.last, _ignore, None)
+        self._settle()
 
     def _settle(self) -> None:
-        """Answer those whose entries are gone."""
-        oldest = self._active.first if self._filing is None else self._filing.segment.first
+        """Let go of what is wanted gone and has been filed."""
+        held = (segment.first for segment in self._segments() if not segment.is_empty)
+        oldest = next(held, self._log.last + 1)
         while self._emptying and self._emptying[0][0] < oldest:
-            _, done, arg = self._emptying.pop(0)
-            # There is no such entry; but this is behind all that has been filed and deleted.
-            self._log.delete(entry_key(0), done, arg)
+            number, done, arg = self._emptying.pop(0)
+            self._log.release(number, done, arg)
 
-    def _emptying_failed(self) -> None:
+    def _give_up_emptying(self, error: StorageError) -> None:
         waiting, self._emptying = self._emptying, []
-        answer(self._runtime, ((done, arg) for _, done, arg in waiting), self.failed)
+        answer(self._runtime, ((done, arg) for _, done, arg in waiting), error)
 
     def _fail(self, error: CorruptRecord) -> None:
         self._refusal = StorageError(
@@ -373,7 +382,7 @@ class JournaledStore:
 
     def _segments(self) -> list[Segment]:
         """Oldest first."""
-        return [self._active] if self._filing is None else [self._filing.segment, self._active]
+        return [*reversed(self._older), self._active]
 
     def _scan_page(
         self, start: bytes, end: bytes, wanted: int
@@ -397,5 +406,12 @@ class JournaledStore:
             if value is not None and self._shredded_since and key[0] == RECORD:
                 value = self._without_former_lives(key, value) or None
             segment.memtable.put(key, value)
-        segment.add(entry_bytes, self._runtime.now())
-        segment.last = number
+        segment.add(number, entry_bytes, self._runtime.now())
+
+
+def _closed() -> StorageError:
+    return StorageError("wanted the journal empty, but the store is closed")
+
+
+def _ignore(_arg: None, _error: StorageError | None) -> None:
+    """The log reports its failure to the node."""

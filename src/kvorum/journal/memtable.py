@@ -5,8 +5,8 @@
 
 Most keys are written and read one by one, for which the map is enough. So a new key is only
 noted down, and indexed when the next scan comes: in a bucket with the keys that share all before
-the token and the token's first byte, which is at most one in 256 of them. A bucket is sorted
-when a scan comes to it.
+the token and the token's first byte, which is at most one in 256 of them. The few notes of the
+store's own have a bucket for each kind. A bucket is sorted when a scan comes to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from kvorum.sealing.seal import RECORD, namespace_of, visible_bytes
+from kvorum.sealing.seal import NOTE, RECORD, namespace_of, visible_bytes
 
 ROW_OVERHEAD_BYTES: Final = 250
 """What a change costs beside its bytes: two bytes objects, a place in the map and the index."""
@@ -27,7 +27,7 @@ Change = tuple[bytes, bytes | None]
 
 
 class Memtable:
-    """Its keys are those of records and notes, plain (`sealing/seal.py`)."""
+    """Its keys are plain (`sealing/seal.py`)."""
 
     __slots__ = ("_buckets", "_fresh", "_order", "_unsorted", "changes", "size_bytes")
 
@@ -88,7 +88,7 @@ class Memtable:
     def _index_fresh(self) -> None:
         buckets = self._buckets
         for key in self._fresh:
-            name = key[:2] if key[0] == RECORD else key[: visible_bytes(key) - _TOKEN_REST]
+            name = _bucket_of(key)
             bucket = buckets.get(name)
             if bucket is None:
                 bucket = buckets[name] = []
@@ -96,3 +96,9 @@ class Memtable:
             bucket.append(key)
             self._unsorted.add(name)
         self._fresh.clear()
+
+
+def _bucket_of(key: bytes) -> bytes:
+    if key[0] == RECORD:
+        return key[:2]
+    return key[: visible_bytes(key) - _TOKEN_REST] if key[0] == NOTE else key[:1]

@@ -1,10 +1,11 @@
 """A segment: a memtable, and the entries of the journal that bring it back after a crash.
 
-Writes go to the youngest segment. When it is large or old enough it is closed, and filed: each
-key's last value goes to the store below, and behind them the entries are deleted, oldest first.
-The log keeps that order. So wherever a crash cuts it, what is left of the entries, played back
-over what was filed, is the segment again: an entry that has survived has all its followers with
-it, and the last of those that name a key has the value that was filed.
+Writes go to the youngest segment. When it is large or old enough it is closed, and once its
+entries are durable it is filed: each key's last value goes to the store below. When all that is
+durable there the memtable goes, and the log lets go of the entries. So a crash leaves all
+entries that are not known to be filed. Played back over whatever was, they give the segment
+again: a key has the last value that an entry names for it, and what has been filed since, from a
+later segment, is named by entries that are still there.
 
 Filing goes along with new writes, as fast as they fill the next segment, whatever their sizes:
 so it is done before that one is closed, and there are two of them at most.
@@ -16,57 +17,64 @@ from collections.abc import Iterator
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
-from kvorum.journal.entries import entry_key
 from kvorum.journal.memtable import Memtable
-from kvorum.model.errors import StorageError
 from kvorum.storage.budget import Budget
+from kvorum.storage.log_file import BLOCK
 from kvorum.storage.space import SMALL_PART, total_bytes
-from kvorum.storage.store import Store
+from kvorum.storage.store import FilingStore
 
 _HURRY: Final = 1.5
 """By so much filing is faster than what comes in: it is done when two thirds have come."""
 
 
 class SegmentLimits(msgspec.Struct, frozen=True):
-    """When a segment is closed: bytes of memory, of entries; seconds since its first write."""
+    """When a segment is closed: bytes of memory, of entries in the log; seconds since its first
+    write. `block_bytes`: an entry takes whole blocks of the log.
+    """
 
     memory_bytes: int
     entry_bytes: int
     age_s: float = 10.0
+    block_bytes: int = 1
 
     @classmethod
     def within(cls, budget: Budget, directory: Path) -> Self:
         """Two segments are in memory at once. On a small disk there is little room for entries."""
         entry_bytes = min(budget.memtable_bytes // 2, total_bytes(directory) // SMALL_PART)
-        return cls(budget.journal_bytes // 2, max(1, entry_bytes))
+        return cls(budget.journal_bytes // 2, max(1, entry_bytes), block_bytes=BLOCK)
+
+    def in_log(self, entry: bytes) -> int:
+        """The bytes that `entry` takes there."""
+        return -(-len(entry) // self.block_bytes) * self.block_bytes
 
 
 class Segment:
     __slots__ = ("entry_bytes", "first", "last", "memtable", "since")
 
-    def __init__(self, first: int) -> None:
-        """`first`: the number of its first entry."""
+    def __init__(self) -> None:
         self.memtable = Memtable()
-        self.first = first
-        self.last = first - 1
+        self.first = 0
+        self.last = 0
+        """The numbers of its first and last entry; 0 while it has none."""
         self.entry_bytes = 0
         self.since = 0.0
 
-    def add(self, entry_bytes: int, now: float) -> None:
-        """Another entry holds the newest writes of the memtable."""
-        if self.is_empty:
+    def add(self, number: int, entry_bytes: int, now: float) -> None:
+        """The entry of this number holds the newest writes of the memtable."""
+        if not self.first:
+            self.first = number
             self.since = now
-        self.last += 1
+        self.last = number
         self.entry_bytes += entry_bytes
 
     @property
     def is_empty(self) -> bool:
         """True if it has no entries. Those that it has may all have opened to nothing."""
-        return self.last < self.first
+        return not self.first
 
     def fullness(self, limits: SegmentLimits) -> float:
         """From 1 on it is to be closed."""
@@ -79,48 +87,36 @@ class Segment:
 class Filing:
     """Of one closed segment."""
 
-    __slots__ = ("_fullness", "_steps", "_total", "done", "segment")
+    __slots__ = ("_below", "_fullness", "_steps", "done", "segment")
 
-    def __init__(self, segment: Segment, below: Store, log: Store) -> None:
+    def __init__(self, segment: Segment, below: FilingStore) -> None:
         self.segment = segment
         self.done = False
-        self._total = len(segment.memtable.changes) + segment.last + 1 - segment.first
+        self._below = below
         self._fullness = 0.0
-        self._steps = self._all_steps(below, log)
+        self._steps = self._file_all()
 
     def due(self, fullness: float) -> int:
-        """The steps to take now that the next segment has become so full.
+        """The keys to file now that the next segment has become so full.
 
-        What could not be taken while the disk was full is not asked for again, all in one turn.
+        What could not be filed while the disk was full is not asked for again, all in one turn.
         """
         gained = max(0.0, fullness - self._fullness)
         self._fullness += gained
-        return ceil(_HURRY * gained * self._total)
+        return ceil(_HURRY * gained * len(self.segment.memtable.changes))
 
-    def advance(self, steps: int) -> None:
-        """Take so many of them. Raises CorruptRecord if a record was damaged in memory."""
-        for _ in islice(self._steps, steps):
+    def advance(self, keys: int) -> None:
+        """File so many. Raises CorruptRecord if a record was damaged in memory."""
+        for _ in islice(self._steps, keys):
             pass
 
-    def _all_steps(self, below: Store, log: Store) -> Iterator[None]:
-        segment = self.segment
-        for key in list(segment.memtable.changes):
-            changes = segment.memtable.changes
+    def _file_all(self) -> Iterator[None]:
+        """Once it has raised it goes no further, and is never done: entries are not let go of
+        that hold what could not be filed.
+        """
+        for key in list(self.segment.memtable.changes):
+            changes = self.segment.memtable.changes
             if key in changes:  # It may have been forgotten since.
-                _file(key, changes[key], below)
-            yield
-        for number in range(segment.first, segment.last + 1):
-            log.delete(entry_key(number), ignore, None)
+                self._below.file(key, changes[key])
             yield
         self.done = True
-
-
-def _file(key: bytes, value: bytes | None, below: Store) -> None:
-    if value is None:
-        below.delete(key, ignore, None)
-    else:
-        below.put(key, value, ignore, None)
-
-
-def ignore(_arg: Any, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""

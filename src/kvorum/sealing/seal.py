@@ -75,7 +75,9 @@ def visible_bytes(key: bytes) -> int:
 
 
 def namespace_of(key: bytes) -> bytes:
-    """Of the plain key of a record or a note."""
+    """Of a plain key; b"" of one that has no client's key in it."""
+    if key[0] != RECORD and key[0] != NOTE:
+        return b""
     visible = visible_bytes(key)
     return key[visible : key.index(0, visible)]
 

@@ -29,7 +29,7 @@ from kvorum.sealing.seal import (
     is_record,
     visible_bytes,
 )
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import Done, FilingStore
 
 _PAST_ANY_NAME: Final = b"\xff" * 9
 _GROUP_MAX: Final = 1 << 20
@@ -51,7 +51,7 @@ class SealedStore:
 
     def __init__(
         self,
-        inner: Store,
+        inner: FilingStore,
         seal: Seal,
         on_damaged: OnDamaged,
         rows: RowCache | None = None,
@@ -113,26 +113,43 @@ class SealedStore:
         return self._inner.warm(self._stored_key(key), then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        kind = key[0]
-        if kind == RECORD:
-            stored_key, sealed = self.seal.seal(key, value)
-            self._rows.put(key, value)
-        elif kind == NOTE:
-            stored_key, sealed = self.seal.seal(key, value)
-        else:
-            stored_key, sealed = key, value
+        stored_key, sealed = self._sealed(key, value)
         self._inner.put(stored_key, sealed, done, arg)
         if self._damages:
             self._release(stored_key)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        stored_key = self._dropped(key)
+        self._inner.delete(stored_key, done, arg)
+        if self._damages:
+            self._release(stored_key)
+
+    def file(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            stored_key, sealed = self._dropped(key), None
+        else:
+            stored_key, sealed = self._sealed(key, value)
+        self._inner.file(stored_key, sealed)
+        if self._damages:
+            self._release(stored_key)
+
+    def sync(self, done: Done, arg: Any) -> None:
+        self._inner.sync(done, arg)
+
+    def _sealed(self, key: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """What is stored in the place of a pair."""
+        kind = key[0]
+        if kind == RECORD:
+            pair = self.seal.seal(key, value)
+            self._rows.put(key, value)
+            return pair
+        return self.seal.seal(key, value) if kind == NOTE else (key, value)
+
+    def _dropped(self, key: bytes) -> bytes:
+        """The stored key of a pair that is deleted."""
         if is_record(key):
             self._rows.drop(key)
-        if is_named(key):
-            key = self.seal.stored_key(key)
-        self._inner.delete(key, done, arg)
-        if self._damages:
-            self._release(key)
+        return self.seal.stored_key(key) if is_named(key) else key
 
     def _release(self, stored_key: bytes) -> None:
         assert self._quarantine is not None

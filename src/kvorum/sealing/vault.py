@@ -34,8 +34,8 @@ from kvorum.sealing.training import Drift, Sampler, train
 from kvorum.storage.store import Store
 
 NOTE: Final = b"f"
-FORMAT: Final = 3
-"""2 has no journal; 1 has no seals."""
+FORMAT: Final = 4
+"""3 has the journal's entries among the pairs; 2 has no journal; 1 has no seals."""
 
 _NONCE_BYTES: Final = 12
 _LIES_OPEN: Final = b"\0\0"

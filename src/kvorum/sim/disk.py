@@ -8,12 +8,15 @@ written some of it back on its own.
     log    | synced: survives | syncing now | waiting |
                               '--- a random prefix survives ---'
 
+Some writes nobody waits for: they are synced with the next that somebody does.
+
 A record can be damaged where it is stored. Until something else is written there a read of it
 says so, a scan leaves it out, and the node is told once, as on a real disk
 (`sealing/sealed_store.py`, `sealing/quarantine.py`). A disk can be full: then it says so, and
 takes what it is given; the node has to hold back.
 
-Beside the log stands the node's identity, the same value and the same rule as on a real disk
+The entries of the node's journal have a log of their own (`disk_log.py`). Beside both stands the
+node's identity, the same value and the same rule as on a real disk
 (`storage/identity.py`): after a crash the next life is a new actor.
 """
 
@@ -34,16 +37,22 @@ RECORD: Final = b"d"
 """What the keys of records begin with; those of notes do not."""
 
 
+_NOTHING: Final = b""
+"""No pair has this key: to delete it changes nothing."""
+
+
 class Disk:
     """What outlives a node's process."""
 
     __slots__ = (
         "content",
         "damaged",
+        "entries",
         "full",
         "identity",
         "known",
         "lives",
+        "needed",
         "quarantine",
         "sync_s_mean",
     )
@@ -56,6 +65,9 @@ class Disk:
         self.sync_s_mean = sync_s_mean
         self.lives = 0
         self.content: dict[bytes, bytes] = dict(content)
+        self.entries: dict[int, bytes] = {}
+        self.needed = 1
+        """The journal's, by number, from the oldest that is needed on."""
         self.damaged: set[bytes] = set()
         """Keys of which `content` does not read any more."""
         self.quarantine: set[bytes] = set()
@@ -125,22 +137,27 @@ class DiskStore:
         return True
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if self._refused(done, arg):
-            return
-        if key not in self._memory:
-            self._keys.insert(bisect_left(self._keys, key), key)
-        self._memory[key] = value
-        self._release(key)
-        self._append(key, value, done, arg)
+        if not self._refused(done, arg):
+            self._put(key, value)
+            self._append(key, value, done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        if self._refused(done, arg):
+        if not self._refused(done, arg):
+            self._delete(key)
+            self._append(key, None, done, arg)
+
+    def file(self, key: bytes, value: bytes | None) -> None:
+        if self.failed is not None:
             return
-        if key in self._memory:
-            del self._keys[bisect_left(self._keys, key)]
-            del self._memory[key]
-            self._release(key)
-        self._append(key, None, done, arg)
+        if value is None:
+            self._delete(key)
+        else:
+            self._put(key, value)
+        self._log.append((key, value, _nobody, None))
+
+    def sync(self, done: Done, arg: Any) -> None:
+        if not self._refused(done, arg):
+            self._append(_NOTHING, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         first = bisect_left(self._keys, start)
@@ -149,6 +166,18 @@ class DiskStore:
             last = min(last, first + limit)
             return [(key, self._memory[key]) for key in self._keys[first:last]]
         return list(islice(self._sound(first, last), limit))
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        if key not in self._memory:
+            self._keys.insert(bisect_left(self._keys, key), key)
+        self._memory[key] = value
+        self._release(key)
+
+    def _delete(self, key: bytes) -> None:
+        if key in self._memory:
+            del self._keys[bisect_left(self._keys, key)]
+            del self._memory[key]
+            self._release(key)
 
     def _sound(self, first: int, last: int) -> Iterator[tuple[bytes, bytes]]:
         for key in self._keys[first:last]:
@@ -241,7 +270,7 @@ class DiskStore:
         self._settle(count)
         for _, _, done, arg in group:
             done(arg, None)
-        if self._log:
+        if any(done is not _nobody for _, _, done, _ in self._log):
             self._sync()
         else:
             self._syncing = False
@@ -252,6 +281,10 @@ class DiskStore:
             _change(self._disk.content, key, value)
             self._disk.damaged.discard(key)
         del self._log[:count]
+
+
+def _nobody(_arg: Any, _error: StorageError | None) -> None:
+    """Waits for a write that is filed."""
 
 
 def _ignore(_key: bytes) -> None:

@@ -28,6 +28,8 @@ from kvorum.replication.expiry import SKEW_MS
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import RECORD, Disk, DiskStore
+from kvorum.sim.disk_log import DiskLog
+from kvorum.sim.life import Life
 from kvorum.sim.links import Links
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
@@ -42,31 +44,6 @@ _EVENTS_PER_OPERATION_MAX = 1000
 _HEALTHY_SYNC_S_MEAN = 0.001
 _SWEEPS = 2
 _FAR_MS = 1 << 53
-
-
-class Life:
-    """A node from one start to the next crash or stop. `store` is what its disk stands behind."""
-
-    __slots__ = ("journal", "replicator", "runtime", "store")
-
-    def __init__(
-        self,
-        replicator: Replicator,
-        runtime: NodeRuntime,
-        journal: JournaledStore,
-        store: DiskStore,
-    ) -> None:
-        self.replicator = replicator
-        self.runtime = runtime
-        self.journal = journal
-        self.store = store
-
-    def held(self, key: bytes) -> bytes | None:
-        """For whoever looks inside: what is there that is sound."""
-        return self.journal.get(key) if self.journal.is_unfiled(key) else self.store.held(key)
-
-    def is_damaged(self, key: bytes) -> bool:
-        return self.store.is_damaged(key) and not self.journal.is_unfiled(key)
 
 
 class Acquaintances:
@@ -158,7 +135,8 @@ class World:
             self.scheduler, stream(self._parameters.seed, purpose), self.clock_offsets_ms[node]
         )
         store = DiskStore(disk, runtime, self._disk_rng)
-        journal = self._journaled(store, runtime)
+        log = DiskLog(disk, runtime, self._disk_rng)
+        journal = self._journaled(store, log, runtime)
         transport = self.links.attach(node, runtime)
         replicator = Replicator(
             self.topology,
@@ -175,13 +153,13 @@ class World:
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
-        self.lives[node] = Life(replicator, runtime, journal, store)
+        self.lives[node] = Life(replicator, runtime, journal, log, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
 
-    def _journaled(self, store: DiskStore, runtime: NodeRuntime) -> JournaledStore:
+    def _journaled(self, store: DiskStore, log: DiskLog, runtime: NodeRuntime) -> JournaledStore:
         journal = JournaledStore(
-            store, store, OpenEntries(), runtime, self._parameters.segments, _must_not_fail
+            store, log, OpenEntries(), runtime, self._parameters.segments, _must_not_fail
         )
         wrong = journal.replay()
         assert wrong is None, wrong
@@ -191,20 +169,18 @@ class World:
         """The process is killed, or the power fails."""
         life = self._end_life(node)
         if life is not None:
-            forgotten = life.store.crash()
+            forgotten = life.crash()
             self.writes_forgotten += forgotten
             self.trace.note(f"n{node} crashed, forgot {forgotten} writes")
 
     def stop(self, node: int) -> None:
         """The process is shut down in order, if its store still lets it."""
         life = self.lives[node]
-        if life is not None and life.store.failed is not None:
+        if life is not None and life.failed:
             self.crash(node)
         elif life is not None:
             self._end_life(node)
-            life.replicator.stop()
-            life.journal.close()
-            life.store.close(life.replicator.counter)
+            life.stop()
             self.trace.note(f"n{node} stopped")
 
     def wipe(self, node: int) -> None:
@@ -218,7 +194,7 @@ class World:
     def fail_disk(self, node: int) -> None:
         """Nothing that `node` writes becomes durable from now on."""
         self.trace.note(f"n{node} disk fails")
-        self._life(node).store.fail()
+        self._life(node).fail_disk()
 
     def set_full(self, node: int, full: bool) -> None:
         """The disk of `node` has no room for new data, or has again."""
@@ -272,7 +248,7 @@ class World:
             life = self.lives[node]
             if life is not None:
                 life.store.heal()
-            if life is not None and life.store.failed is not None:
+            if life is not None and life.failed:
                 self.crash(node)
             if self.lives[node] is None:
                 self.start(node)

@@ -4,6 +4,7 @@
     LOCK        locked (flock) while a process uses the directory; holds its pid
     node.json   the node's identity, see `identity.py`; only ever replaced whole
     rocks/      the engine's files
+    journal/    the journal's log, see `log_files.py`
 
 Opening takes the lock, then reads `node.json` or makes one, and leaves it durably marked
 unclean. `close` marks it clean; a process that dies, or gives up with `release`, does not.
@@ -75,6 +76,10 @@ class DataDirectory:
         return self.path / "rocks"
 
     @property
+    def journal_path(self) -> Path:
+        return self.path / "journal"
+
+    @property
     def node_id(self) -> str:
         return self._identity.node_id
 
@@ -106,14 +111,19 @@ class DataDirectory:
         """True if the store may lack writes that this node had acknowledged."""
         return self._identity.forgot
 
+    @property
+    def journaled(self) -> bool:
+        """True if the journal's log has had an entry, so that it has at least one."""
+        return self._identity.journaled
+
     def forget(self, why: str) -> None:
         """Note durably that the store will lack writes: the engine drops them next."""
         self._store(self._identity.without_memory())
         _log.error(
-            "the log in %s is damaged (%s): writes that this node had acknowledged may be lost; "
+            "a log in %s is damaged (%s): writes that this node had acknowledged may be lost; "
             "it answers for none until it has compared its data with the other nodes', and a node "
             "that is alone goes on with what is left",
-            self.rocks_path,
+            self.path,
             why,
         )
 
@@ -121,6 +131,11 @@ class DataDirectory:
         """Note durably that the engine's files are there: it may make no others in their place."""
         if not self._identity.founded:
             self._store(msgspec.structs.replace(self._identity, founded=True))
+
+    def began_journal(self) -> None:
+        """Note durably that the journal's log has an entry."""
+        if not self._identity.journaled:
+            self._store(msgspec.structs.replace(self._identity, journaled=True))
 
     def noted_loss(self) -> None:
         """The store itself says by now that it may lack writes."""

@@ -14,7 +14,7 @@ that dies without a word has burned its incarnation, whatever its log had not ye
 
 The file:
 
-    {"format": 2, "check": XXH3-64 of the digit 2 and the state's bytes in hex, "state": {...}}
+    {"format": 3, "check": XXH3-64 of the digit 3 and the state's bytes in hex, "state": {...}}
 
 The check is there because one wrong digit would let two lives share an actor.
 """
@@ -31,9 +31,11 @@ from msgspec import Meta
 
 from kvorum.model.errors import ConfigError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _FORMAT_FIRST: Final = 1
-"""Of a directory whose records are not sealed; its state lacks what has a default here."""
+"""Of a directory whose records are not sealed. The states of both formats before this one lack
+some of what has a default here.
+"""
 INCARNATION_BITS: Final = 20
 INCARNATION_MAX: Final = (1 << INCARNATION_BITS) - 1
 _NODE_ID_BITS: Final = 128
@@ -60,9 +62,10 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The state of one life.
 
-    `names` is the address book: node id to name, oldest first. `founded`: the engine has made
-    its files, so where they are missing they are lost. `forgot`: the store may lack writes that
-    this node had acknowledged, and nothing in the store says so yet.
+        `names` is the address book: node id to name, oldest first. `founded`: the engine has made
+    its files, so where they are missing they are lost. `journaled`: the same of the journal's
+    log, which has had an entry. `forgot`: the store may lack writes that this node had
+    acknowledged, and nothing in the store says so yet.
     """
 
     facts: Facts
@@ -72,6 +75,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clean: bool
     names: dict[NodeId, str]
     founded: bool = False
+    journaled: bool = False
     forgot: bool = False
 
     @property

@@ -33,14 +33,23 @@ class MemoryStore:
         return True
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if key not in self._map:
-            insort(self._keys, key)
-        self._map[key] = value
+        self.file(key, value)
         self._runtime.call_soon(done, arg, None)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        if self._map.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
+        self.file(key, None)
+        self._runtime.call_soon(done, arg, None)
+
+    def file(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            if self._map.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
+            return
+        if key not in self._map:
+            insort(self._keys, key)
+        self._map[key] = value
+
+    def sync(self, done: Done, arg: Any) -> None:
         self._runtime.call_soon(done, arg, None)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:

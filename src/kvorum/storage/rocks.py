@@ -14,10 +14,10 @@ Batches are written in order and each is recovered whole or not at all: what sur
 crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is sealed and
 another begun, which bounds how long one write call holds the loop.
 
+A batch that nobody waits for (`file`) is written, and synced with the next that has somebody.
+
 What the store has been given but the engine has not (the sealed and the gathering batch)
 is an overlay on the engine for `get` and `scan`.
-`pending_bytes` and `pending_writes` count all that is not yet durable; admission control
-looks at them, the store itself never waits.
 
 A write or sync that failed is never repeated: after a failed sync the system may have
 dropped the dirty pages, and a second sync would report a success that is none. The store
@@ -66,6 +66,10 @@ class _Batch:
         self.changes: dict[bytes, bytes | None] = {}
         self.waiting: list[tuple[Done, Any]] = []
         self.size_bytes = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes and not self.waiting
 
 
 class RocksStore:
@@ -208,24 +212,22 @@ class RocksStore:
             :limit
         ]
 
+    def file(self, key: bytes, value: bytes | None) -> None:
+        if self._refusal is None:
+            size = len(key) if value is None else len(key) + len(value)
+            self._batch_for(size).changes[key] = value
+
+    def sync(self, done: Done, arg: Any) -> None:
+        if self._refusal is not None:
+            self._runtime.call_soon(done, arg, self._refusal)
+        else:
+            self._batch_for(0).waiting.append((done, arg))
+
     # Its owner's
 
     def read_in_thread(self, call_threadsafe: Callable[..., Any]) -> None:
         """From now on `warm` fetches what is not in memory. `call_threadsafe`: as the syncer's."""
         self._reader = Reader(self._runtime, call_threadsafe, self._fetch)
-
-    @property
-    def gather_s(self) -> float:
-        """How long a commit that has company may wait for more."""
-        return self._syncer.gather_s
-
-    @property
-    def pending_writes(self) -> int:
-        return sum(len(batch.waiting) for batch in self._pending())
-
-    @property
-    def pending_bytes(self) -> int:
-        return sum(batch.size_bytes for batch in self._pending())
 
     def close(self) -> None:
         """Block until every write is durable and its `done` has run; then free the files.
@@ -238,7 +240,7 @@ class RocksStore:
         if self._looking is not None:
             self._looking.cancel()
         self._refusal = self._refusal or StorageError("wanted to write, but the store is closed")
-        while self._committing is not None or self._gathering.waiting:
+        while self._committing is not None or not self._gathering.is_empty:
             if self.failed is not None:
                 self._refuse()
             elif self._committing is None:
@@ -301,21 +303,26 @@ class RocksStore:
         if self._refusal is not None:
             self._runtime.call_soon(done, arg, self._refusal)
             return
+        batch = self._batch_for(size)
+        batch.changes[key] = value
+        batch.waiting.append((done, arg))
+
+    def _batch_for(self, size: int) -> _Batch:
+        """The batch that gathers another write of so many bytes."""
         self._at_hand = None
         batch = self._gathering
-        if not batch.waiting:
+        if batch.is_empty:
             if self._committing is None:
                 self._runtime.call_soon(self._commit)
         elif batch.size_bytes >= self._batch_bytes_max:
             self._sealed.append(batch)
             batch = self._gathering = _Batch()
-        batch.changes[key] = value
-        batch.waiting.append((done, arg))
         batch.size_bytes += size
+        return batch
 
     def _commit(self) -> None:
-        """Write the oldest batch and have it synced."""
-        if self._committing is not None or not self._gathering.waiting:
+        """Write the oldest batch, and have it synced if somebody waits for it."""
+        if self._committing is not None or self._gathering.is_empty:
             return
         if self._sealed:
             batch = self._sealed.popleft()
@@ -329,7 +336,12 @@ class RocksStore:
         except StorageError as error:
             self._fail(error)
         else:
-            self._syncer.start(self._sync, self._synced)
+            if batch.waiting:
+                self._syncer.start(self._sync, self._synced)
+            else:
+                self._committing = None
+                if not self._gathering.is_empty:
+                    self._runtime.call_soon(self._commit)
 
     def _synced(self, error: StorageError | None) -> None:
         if error is not None:

@@ -53,3 +53,15 @@ class Store(Protocol):
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` pairs with start <= key < end, in key order."""
+
+
+class FilingStore(Store, Protocol):
+    """A store for what is durable elsewhere until it is here."""
+
+    def file(self, key: bytes, value: bytes | None) -> None:
+        """A write that nobody waits for, None for a deletion. It has its place in the order of
+        writes, and becomes durable with the next one that somebody waits for, or by `sync`.
+        """
+
+    def sync(self, done: Done, arg: Any) -> None:
+        """`done(arg, None)` once all earlier writes are durable."""

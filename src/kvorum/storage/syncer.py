@@ -36,7 +36,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Cancellable, Runtime
@@ -60,8 +60,8 @@ class Syncer(Protocol):
     """One sync at a time."""
 
     @property
-    def gather_s(self) -> float:
-        """How long a commit that has company may wait for more: what a sync costs, about."""
+    def waits(self) -> bool:
+        """False if `sync` is never run: durable is what the system has been given."""
 
     def start(self, sync: Sync, finished: Finished) -> None:
         """Run `sync`, then `finished(error)` on the loop's thread, after `start` returned."""
@@ -71,6 +71,13 @@ class Syncer(Protocol):
 
     def close(self) -> None:
         """Free what it holds. No sync is running."""
+
+
+class Syncers(NamedTuple):
+    """One for each log: the journal's, which writes wait for, and the engine's."""
+
+    log: Syncer
+    engine: Syncer
 
 
 def _outcome(sync: Sync) -> StorageError | None:
@@ -83,7 +90,7 @@ def _outcome(sync: Sync) -> StorageError | None:
 
 class InlineSyncer:
     __slots__ = ("_call_soon", "_ended")
-    gather_s = 0.0
+    waits = True
 
     def __init__(self, call_soon: Callable[..., object]) -> None:
         self._call_soon = call_soon
@@ -105,6 +112,7 @@ class InlineSyncer:
 
 class NoSyncer(InlineSyncer):
     __slots__ = ()
+    waits = False
 
     def start(self, sync: Sync, finished: Finished) -> None:
         super().start(_nothing, finished)
@@ -123,7 +131,7 @@ class AdaptiveSyncer:
     """
 
     __slots__ = ("_average_s", "_inline", "_now", "_running", "_since_probe", "_thread")
-    gather_s = 0.001
+    waits = True
 
     def __init__(self, runtime: Runtime, call_threadsafe: Callable[..., Any]) -> None:
         self._now = runtime.now
@@ -155,7 +163,7 @@ class AdaptiveSyncer:
 
 class ThreadSyncer:
     __slots__ = ("_call_threadsafe", "_ended", "_runtime", "_thread", "_timer", "_work")
-    gather_s = 0.001
+    waits = True
 
     def __init__(self, runtime: Runtime, call_threadsafe: Callable[..., Any]) -> None:
         """`call_threadsafe(callback)` has the runtime's thread run `callback` soon."""

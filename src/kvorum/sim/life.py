@@ -1,0 +1,56 @@
+"""A node from one start to the next crash or stop, on its simulated disk."""
+
+from __future__ import annotations
+
+from kvorum.journal.journaled_store import JournaledStore
+from kvorum.replication.replicator import Replicator
+from kvorum.sim.disk import DiskStore
+from kvorum.sim.disk_log import DiskLog
+from kvorum.sim.scheduler import NodeRuntime
+
+
+class Life:
+    """`journal` is the store it runs on; `log` and `store` are what that has on the disk."""
+
+    __slots__ = ("journal", "log", "replicator", "runtime", "store")
+
+    def __init__(
+        self,
+        replicator: Replicator,
+        runtime: NodeRuntime,
+        journal: JournaledStore,
+        log: DiskLog,
+        store: DiskStore,
+    ) -> None:
+        self.replicator = replicator
+        self.runtime = runtime
+        self.journal = journal
+        self.log = log
+        self.store = store
+
+    @property
+    def failed(self) -> bool:
+        return self.journal.failed is not None
+
+    def fail_disk(self) -> None:
+        self.log.fail()
+        self.store.fail()
+
+    def crash(self) -> int:
+        """Leave on disk what a crash leaves; returns how many writes were lost."""
+        return self.log.crash() + self.store.crash()
+
+    def stop(self) -> None:
+        self.replicator.stop()
+        self.journal.close()
+        self.log.close()
+        self.store.close(self.replicator.counter)
+
+    # For whoever looks inside
+
+    def held(self, key: bytes) -> bytes | None:
+        """What is there that is sound."""
+        return self.journal.get(key) if self.journal.is_unfiled(key) else self.store.held(key)
+
+    def is_damaged(self, key: bytes) -> bool:
+        return self.store.is_damaged(key) and not self.journal.is_unfiled(key)

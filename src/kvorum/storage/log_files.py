@@ -1,0 +1,329 @@
+"""LogFiles: the Log port on files of its own, which are written over again and again.
+
+    DIR/1.log   | header | 11 12 13 ......... |     free: all it holds has been released
+    DIR/2.log   | header | 14 15 (mark) 17 .. |
+    DIR/3.log   | header | 18 19 | 8 9 10 ... |     written now; behind 19, what it held before
+
+One entry is written at a time (why: `log_recovery.py`), those that come meanwhile queue up. When
+the current file has reached `FILE_BYTES`, the next entry goes to the beginning of the file that
+has been free the longest, or to a new one. A name says nothing about the order.
+
+Entries and marks say with them what is needed. A file is free when a durable one says that all in
+it is needed no more; the newest entry is always needed, if only for saying so, and the current
+file never free. A mark behind what is released goes with it, or it would keep its file.
+
+What was appended before `part` is in files that are removed as soon as they are free.
+
+A write or sync that failed is never repeated (why: `rocks.py`): the log takes no more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from kvorum.model.errors import StorageError
+from kvorum.runtime.ports import Runtime
+from kvorum.storage.answering import answer
+from kvorum.storage.durable_file import sync_directory
+from kvorum.storage.log_file import (
+    BLOCK,
+    Buffered,
+    LogFile,
+    Manner,
+    create,
+    entry_blocks,
+    manner_for,
+)
+from kvorum.storage.log_recovery import Recovered, StoredFile, read_entries, remove_drafts
+from kvorum.storage.space import Space, mount_point
+from kvorum.storage.store import Done
+from kvorum.storage.syncer import Syncer
+
+FILE_BYTES: Final = 4 << 20
+
+
+class _Entry(NamedTuple):
+    number: int
+    needed: int
+    text: bytes
+    done: Done
+    arg: Any
+
+
+class LogFiles:
+    __slots__ = (
+        "_closed",
+        "_current",
+        "_damaged",
+        "_directory",
+        "_durable_needed",
+        "_files",
+        "_manner",
+        "_marks",
+        "_needed",
+        "_on_failed",
+        "_open_file",
+        "_parted",
+        "_places",
+        "_queue",
+        "_refusal",
+        "_runtime",
+        "_space",
+        "_syncer",
+        "failed",
+        "is_new",
+        "last",
+        "wrong",
+    )
+
+    def __init__(
+        self,
+        directory: Path,
+        manner: Manner,
+        recovered: Recovered,
+        runtime: Runtime,
+        syncer: Syncer,
+        on_failed: Callable[[StorageError], object],
+        space: Space | None = None,
+    ) -> None:
+        self._directory = directory
+        self._manner = manner
+        self._runtime = runtime
+        self._syncer = syncer
+        self._on_failed = on_failed
+        self._space = space
+
+        self.wrong = recovered.wrong
+        """What is missing or damaged of what should be there."""
+        self.is_new = recovered.newest is None
+        """True if neither an entry nor a mark was found."""
+
+        self._files = recovered.files
+        self._damaged = recovered.damaged
+        self._current: StoredFile | None = None
+        self._open_file: LogFile | None = None
+        self.last = 0
+        if recovered.newest is not None:
+            self._current, found = recovered.newest
+            self._open_file = manner.open(self._current.path, self._current.salt, found.end)
+            self.last = found.number
+        self._needed = self._durable_needed = recovered.needed
+        self._marks = deque(recovered.marks)
+        self._parted = 0
+        """Up to here entries are apart from those behind them."""
+
+        self._places = recovered.entries
+        self._queue: deque[_Entry] = deque()
+        self.failed: StorageError | None = None
+        self._refusal: StorageError | None = None
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        runtime: Runtime,
+        syncer: Syncer,
+        on_failed: Callable[[StorageError], object],
+        space: Space | None = None,
+    ) -> Self:
+        """Makes `directory` if it is not there. Raises StorageError.
+
+        The log closes `syncer`, also if it cannot be opened.
+        """
+        try:
+            if not directory.exists():
+                directory.mkdir(mode=0o700)
+                sync_directory(directory.parent)
+            remove_drafts(directory)
+            recovered = Recovered(directory)
+            manner = manner_for(directory) if syncer.waits else Buffered()
+            return cls(directory, manner, recovered, runtime, syncer, on_failed, space)
+        except OSError as error:
+            syncer.close()
+            raise StorageError(
+                f"wanted to open the log in {directory}, got: {error}; check its rights and the "
+                f"file system at {mount_point(directory.absolute())} (room, the kernel's log), "
+                "then start the node again"
+            ) from error
+        except BaseException:
+            syncer.close()
+            raise
+
+    # The Log port
+
+    def append(self, entry: bytes, done: Done, arg: Any) -> int:
+        self.last += 1
+        self._add(_Entry(self.last, self._needed, entry, done, arg))
+        return self.last
+
+    def release(self, number: int, done: Done, arg: Any) -> None:
+        # What is still to come is not meant, whatever the number: this mark will be needed.
+        self._needed = max(self._needed, min(number, self.last) + 1)
+        while self._marks and self._marks[0] <= self._needed:
+            if self._marks.popleft() == self._needed:
+                self._needed += 1
+        self.last += 1
+        self._marks.append(self.last)
+        self._add(_Entry(self.last, self._needed, b"", done, arg))
+
+    def part(self) -> None:
+        if self._refusal is not None:
+            return
+        self._parted = self.last
+        try:
+            self._remove_parted()
+        except OSError as error:
+            self._fail(self._failure("remove its files", error))
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from read_entries(self._places)
+        except OSError as error:
+            raise self._failure("read its files", error) from error
+
+    # Its owner's
+
+    def close(self) -> None:
+        """Block until every entry is durable and its `done` has run; then free the files."""
+        if self._closed:
+            return
+        self._closed = True
+        self._refusal = self._refusal or StorageError("wanted to write, but the log is closed")
+        while self._queue:
+            if self.failed is not None:
+                self._refuse()
+            else:
+                self._syncer.wait()
+        self._syncer.close()
+        if self._open_file is not None:
+            self._open_file.close()
+
+    # Writing
+
+    def _add(self, entry: _Entry) -> None:
+        if self._refusal is not None:
+            self._runtime.call_soon(entry.done, entry.arg, self._refusal)
+            return
+        self._queue.append(entry)
+        if len(self._queue) == 1:
+            self._places = []
+            self._write()
+
+    def _write(self) -> None:
+        """Write the oldest of the queue and have it synced."""
+        number, needed, text, _, _ = self._queue[0]
+        try:
+            file = self._file_for(number)
+            data = entry_blocks(file.salt, number, needed, text)
+            self._make_room(file.growth(len(data)))
+            file.append(data)
+        except OSError as error:
+            self._fail(self._failure("write to its files", error))
+        else:
+            self._syncer.start(self._sync, self._synced)
+
+    def _sync(self) -> None:
+        assert self._open_file is not None
+        try:
+            self._open_file.sync()
+        except OSError as error:
+            raise self._failure("sync its files", error) from error
+
+    def _synced(self, error: StorageError | None) -> None:
+        if self.failed is not None:  # something else has, meanwhile
+            return
+        if error is not None:
+            self._fail(error)
+            return
+        entry = self._queue[0]
+        self._durable_needed = entry.needed
+        if not entry.text:
+            try:
+                self._remove_parted()
+            except OSError as failure:
+                self._fail(self._failure("remove its files", failure))
+                return
+        self._queue.popleft()
+        if self._queue:
+            self._write()  # first, so that the disk works while the callback runs
+        entry.done(entry.arg, None)
+
+    # Files
+
+    def _file_for(self, number: int) -> LogFile:
+        """The one that the entry with this number goes to, at its end."""
+        file, stored = self._open_file, self._current
+        if (
+            file is None
+            or stored is None
+            or file.end >= FILE_BYTES
+            or stored.last <= self._parted < number
+        ):
+            file, stored = self._begin_file()
+        stored.last = number
+        return file
+
+    def _begin_file(self) -> tuple[LogFile, StoredFile]:
+        free = self._free_files()
+        stored = min(free, key=lambda file: file.last) if free else self._new_file()
+        if self._open_file is not None:
+            self._open_file.close()
+            self._open_file = None
+        file = self._manner.open(stored.path, stored.salt, BLOCK)
+        self._current, self._open_file = stored, file
+        return file, stored
+
+    def _new_file(self) -> StoredFile:
+        used = {file.path for file in self._files}.union(self._damaged)
+        names = (self._directory / f"{number}.log" for number in count(1))
+        path = next(name for name in names if name not in used)
+        size = self._manner.first_bytes
+        self._make_room(size)
+        stored = StoredFile(path, create(path, size))
+        self._files.append(stored)
+        return stored
+
+    def _free_files(self) -> list[StoredFile]:
+        return [file for file in self._files if file.last < self._durable_needed]
+
+    def _remove_parted(self) -> None:
+        """Remove what is free and was parted from the rest, and what cannot be read."""
+        gone = [file for file in self._free_files() if file.last <= self._parted]
+        if not gone and not self._damaged:
+            return
+        for path in (*self._damaged, *(file.path for file in gone)):
+            path.unlink()
+        sync_directory(self._directory)
+        self._damaged = []
+        self._files = [file for file in self._files if file not in gone]
+
+    def _make_room(self, size: int) -> None:
+        if size and self._space is not None:
+            self._space.make_room(size)
+
+    # Failure
+
+    def _fail(self, error: StorageError) -> None:
+        self.failed = self._refusal = error
+        self._runtime.call_soon(self._refuse)
+        self._runtime.call_soon(self._on_failed, error)
+
+    def _refuse(self) -> None:
+        """Answer the whole queue with the failure."""
+        waiting = [(entry.done, entry.arg) for entry in self._queue]
+        self._queue.clear()
+        answer(self._runtime, iter(waiting), self.failed)
+
+    def _failure(self, what: str, error: OSError) -> StorageError:
+        mounted = mount_point(self._directory.absolute())
+        return StorageError(
+            f"the log in {self._directory} could not {what}: {error}; it takes no more, as it "
+            f"cannot tell what is on the disk: check the file system at {mounted} (room, the "
+            "kernel's log), then restart the node, which goes on with all it has acknowledged",
+            outcome="unknown",
+        )
