@@ -295,8 +295,9 @@ class LocalStore:
         except StorageError as failure:
             done(failure)
             return
-        if self._journaled.overflows and not self.rocks.full:
-            # Lives that ended before they could file have left more than one should take over.
+        if (self._journaled.overflows or self.directory.forgot) and not self.rocks.full:
+            # Lives that ended before they could file have left more than one should take over;
+            # or what is missing would be missed at the next start again.
             self._journaled.empty(self._taken_up, done)
         else:
             self._taken_up(done, None)

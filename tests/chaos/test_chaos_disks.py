@@ -22,6 +22,8 @@ from kvorum.cli.errors import ExitCode
 from kvorum.client.synchronous import Client
 from kvorum.local.ports import free_port, local_topology
 from kvorum.model.errors import DiskFull, UnavailableError
+from kvorum.storage.log_file import BLOCK
+from kvorum.storage.log_recovery import Recovered
 
 pytestmark = pytest.mark.chaos
 
@@ -143,13 +145,14 @@ def test_a_disk_fails_to_sync(tmp_path: Path, nodes: int) -> None:
         failing.kill()
         # Only once: a node that tried again would succeed, and acknowledge what is lost.
         # -D keeps the node this process's own child; the tracer is nobody's.
-        fault = "inject=fdatasync:error=EIO:when=60"
+        # A write to the journal's log, which is a sync as well.
+        fault = "inject=pwrite64:error=EIO:when=60"
         failing.start("strace", "-D", "-f", "-o", "/dev/null", "-e", fault)
         life = incarnation(failing)
         with Load(cluster.url) as load:
             assert failing.ended() == ExitCode.UNKNOWN
             said = failing.log.splitlines()[-1]
-            assert "sync its log" in said
+            assert "sync its files" in said
             assert "Input/output error" in said
             assert "check the file system at /" in said
             assert "restart the node" in said
@@ -166,12 +169,13 @@ def incarnation(node: ServedNode) -> int:
     return int(identity["state"]["incarnation"])
 
 
-SORTED_FILE = "*.sst"
-LOG = "*.log"
-MANIFEST = "MANIFEST-*"
+SORTED_FILE = "rocks/*.sst"
+LOG = "rocks/*.log"
+JOURNAL = "journal/*.log"
+MANIFEST = "rocks/MANIFEST-*"
 
 
-@pytest.mark.parametrize("pattern", [SORTED_FILE, LOG, MANIFEST])
+@pytest.mark.parametrize("pattern", [SORTED_FILE, LOG, JOURNAL, MANIFEST])
 def test_a_damaged_file_spoils_no_answer(tmp_path: Path, pattern: str) -> None:
     with ServedCluster.of(3, tmp_path / "cluster") as cluster:
         damaged, *others = cluster.nodes
@@ -187,13 +191,7 @@ def test_a_damaged_file_spoils_no_answer(tmp_path: Path, pattern: str) -> None:
             verify_through(others, ledger, r=2)
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        SORTED_FILE,
-        LOG,
-    ],
-)
+@pytest.mark.parametrize("pattern", [SORTED_FILE, JOURNAL])
 def test_damage_is_written_over(tmp_path: Path, pattern: str) -> None:
     with ServedCluster.of(3, tmp_path / "cluster") as cluster:
         damaged = cluster.nodes[0]
@@ -243,11 +241,16 @@ def lose_disk(node: ServedNode) -> None:
     shutil.rmtree(node.data_dir)
 
 
-def damage_log(node: ServedNode) -> None:
-    damage(largest(node.data_dir / "rocks", LOG))
+def damage_journal(node: ServedNode) -> None:
+    """All of it but the newest entry: without that it would look as if it had never been."""
+    left = Recovered(node.data_dir / "journal")
+    for file, found in left.entries[:-1]:
+        data = bytearray(file.path.read_bytes())
+        data[found.end - BLOCK + 50] ^= 0x40
+        file.path.write_bytes(data)
 
 
-@pytest.mark.parametrize("lose", [lose_disk, damage_log])
+@pytest.mark.parametrize("lose", [lose_disk, damage_journal])
 def test_a_node_that_forgot_does_not_vote(
     tmp_path: Path, lose: Callable[[ServedNode], None]
 ) -> None:
@@ -258,6 +261,7 @@ def test_a_node_that_forgot_does_not_vote(
         absent.kill()
         with connect(other.url) as client:
             client.set("key", "value" * 1000)
+            client.set("another", "value")
         forgetful.kill()
         other.kill()
         lose(forgetful)
@@ -271,9 +275,10 @@ def test_a_node_alone_that_forgot_says_so_and_goes_on(tmp_path: Path) -> None:
         (node,) = cluster.nodes
         life = incarnation(node)
         client.set("key", "value" * 1000)
+        client.set("another", "value")
         assert not client.status()["forgot"]
         node.kill()
-        damage_log(node)
+        damage_journal(node)
         for lives in (2, 1):  # this start and the loss both begin a new one
             node.start()
             life += lives
@@ -287,15 +292,15 @@ def write_and_damage(cluster: ServedCluster, ledger: Ledger, pattern: str) -> No
     """Afterwards the first node is not running."""
     with Load(cluster.url, ledger) as load:
         load.await_acknowledged(300)
-    if pattern != LOG:
+    if pattern != JOURNAL:
         cluster.await_filed()
     node = cluster.nodes[0]
     node.kill()
-    if pattern != LOG:
+    if pattern in (SORTED_FILE, MANIFEST):
         # Recovery makes a sorted file of the log.
         node.start()
         node.kill()
-    damage(largest(node.data_dir / "rocks", pattern))
+    damage(largest(node.data_dir, pattern))
 
 
 def largest(directory: Path, pattern: str) -> Path:

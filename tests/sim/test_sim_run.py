@@ -18,7 +18,7 @@ from kvorum.model.tally import Tally
 from kvorum.replication import anti_entropy, change, coordinator, read, site, sweep, write
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
-from kvorum.sim.disk import DiskStore
+from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.network import Conditions
 from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Mix, Parameters, draw
 from kvorum.sim.run import Report, simulate
@@ -193,16 +193,17 @@ def test_watching_changes_nothing_and_other_seeds_are_other_runs() -> None:
 
 def lying_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Says "durable" at once."""
-    put = DiskStore.put
+    append = DiskLog.append
 
     def ignore(_arg: object, _error: StorageError | None) -> None:
         pass
 
-    def lie(self: DiskStore, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        put(self, key, value, ignore, None)
+    def lie(self: DiskLog, entry: bytes, done: Done, arg: Any) -> int:
+        number = append(self, entry, ignore, None)
         self._runtime.call_soon(done, arg, None)
+        return number
 
-    monkeypatch.setattr(DiskStore, "put", lie)
+    monkeypatch.setattr(DiskLog, "append", lie)
 
 
 def reused_actor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,6 @@ from kvorum.storage.syncer import AdaptiveSyncer, InlineSyncer, NoSyncer, Syncer
 
 BLOCK = 4096
 FILE_BLOCKS = 5
-CHUNK_BLOCKS = 2
 
 SYNCERS: dict[str, Callable[[Pump], Syncer]] = {
     "inline": lambda pump: InlineSyncer(pump.call_soon),
@@ -33,7 +32,6 @@ SYNCERS: dict[str, Callable[[Pump], Syncer]] = {
 def small_files() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kvorum.storage.log_files, "FILE_BYTES", FILE_BLOCKS * BLOCK)
-        patch.setattr(kvorum.storage.log_file, "CHUNK_BYTES", CHUNK_BLOCKS * BLOCK)
         patch.setattr(kvorum.storage.log_file, "_BUFFER_BYTES", 2 * BLOCK)
         yield
 

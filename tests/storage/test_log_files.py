@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from log_lives import (
     BLOCK,
-    CHUNK_BLOCKS,
     FILE_BLOCKS,
     SYNCERS,
     Life,
@@ -145,16 +144,12 @@ def test_a_large_entry_makes_its_file_longer_and_is_never_split(
     life.close()
 
 
-def test_a_direct_file_has_its_blocks_before_it_needs_them(tmp_path: Path) -> None:
-    life = Life(tmp_path)
-    if not is_direct(life.log):
-        pytest.skip("the file system takes no direct writes")
+def test_a_file_has_its_blocks_before_it_needs_them(tmp_path: Path, syncer: str) -> None:
+    life = Life(tmp_path, syncer=syncer)
     for seed in range(FILE_BLOCKS - 1):
         life.append(text_of(seed))
         life.settle()
-        size = (tmp_path / "1.log").stat().st_size
-        assert size % (CHUNK_BLOCKS * BLOCK) == 0
-        assert size >= (2 + seed) * BLOCK
+        assert (tmp_path / "1.log").stat().st_size == FILE_BLOCKS * BLOCK
     life.close()
 
 
@@ -210,21 +205,53 @@ def test_nothing_is_written_over_before_its_release_is_durable(tmp_path: Path) -
 # Room
 
 
-def test_room_is_made_for_what_is_taken_up(tmp_path: Path) -> None:
-    class Noting(Space):
-        def make_room(self, wanted: int) -> None:
-            asked.append(wanted)
+class Noting(Space):
+    """Notes what room it was asked for."""
 
-    asked: list[int] = []
-    pump = Pump()
-    space = Noting(tmp_path, total=1 << 30, free=lambda _: 1 << 29)
-    log = LogFiles.open(tmp_path / "log", pump, InlineSyncer(pump.call_soon), never, space)
-    direct = is_direct(log)
+    def __init__(self, directory: Path, left: int) -> None:
+        super().__init__(directory, total=1 << 30, free=lambda _: left)
+        self.asked: list[int] = []
+
+    def make_room(self, wanted: int) -> None:
+        self.asked.append(wanted)
+
+
+def opened_in(space: Space, directory: Path, pump: Pump) -> LogFiles:
+    return LogFiles.open(directory, pump, InlineSyncer(pump.call_soon), never, space)
+
+
+def test_room_is_made_for_a_file_at_once(tmp_path: Path) -> None:
+    pump, space = Pump(), Noting(tmp_path, 1 << 29)
+    log = opened_in(space, tmp_path / "log", pump)
+    for seed in range(FILE_BLOCKS - 1):
+        log.append(text_of(seed), ignore, None)
+        pump.drain()
+    assert space.asked == [FILE_BLOCKS * BLOCK]
+    log.close()
+
+
+def test_where_there_is_little_room_a_file_takes_what_it_needs(tmp_path: Path) -> None:
+    pump, space = Pump(), Noting(tmp_path, 1 << 20)
+    log = opened_in(space, tmp_path / "log", pump)
     log.append(text_of(1), ignore, None)
-    assert asked == ([CHUNK_BLOCKS * BLOCK] if direct else [BLOCK, BLOCK])
     pump.drain()
+    log.append(text_of(2, 2), ignore, None)
+    pump.drain()
+    assert space.asked == [BLOCK, BLOCK, 2 * BLOCK]
+    assert (tmp_path / "log" / "1.log").stat().st_size == 4 * BLOCK
+    log.close()
+
+
+def test_what_a_file_has_is_written_to_where_there_is_no_room_left(tmp_path: Path) -> None:
+    pump, plenty, none = Pump(), Noting(tmp_path, 1 << 29), Noting(tmp_path, 0)
+    log = opened_in(plenty, tmp_path / "log", pump)
+    log.append(text_of(1), ignore, None)
+    pump.drain()
+    log.close()
+    log = opened_in(none, tmp_path / "log", pump)
     log.append(text_of(2), ignore, None)
-    assert asked[-1] == (CHUNK_BLOCKS * BLOCK if direct else BLOCK)
+    pump.drain()
+    assert none.asked == []
     log.close()
 
 

@@ -10,8 +10,8 @@
                                            size and inode is the same file, and files never change
     6  all is synced, then the manifest    from here on it is a snapshot
 
-Whatever was acknowledged before the call is in: it was in the engine by then, and the checkpoint
-has all that the engine has.
+Whatever was acknowledged before the call is in: `checkpoint` has what only the journal holds filed
+first (`journal/checkpoint.py`), and then has all that the engine has.
 
 It runs in a thread of its own. `checkpoint` is all of the store that it touches.
 """

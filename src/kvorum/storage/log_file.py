@@ -9,10 +9,11 @@
 Checks are XXH3-64; an entry's is seeded with its file's salt, which is random. So what a client
 has written cannot look like an entry, wherever a reader comes upon it.
 
-A direct file (O_DIRECT, O_DSYNC) has its blocks before it needs them, filled with zeros. So an
-entry changes neither its size nor where its blocks are, and to make it durable is a write of
-these blocks and nothing else; the file system has nothing to commit. Where the file system does
-not take that, or nobody waits for the disk anyway, a file is written through the page cache.
+A file has its blocks before it needs them, filled with zeros. So an entry changes neither its size
+nor where its blocks are, and to make it durable is a write of these blocks and nothing else; the
+file system has nothing to commit. It is also what is left to write to where others fill the disk.
+Files are written past the page cache (O_DIRECT, O_DSYNC). Where the file system does not take
+that, or nobody waits for the disk anyway, they are written through it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,6 @@ from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.storage.durable_file import draft_of, replace
 
 BLOCK: Final = 4096
-CHUNK_BYTES: Final = 1 << 20
-"""By so much a direct file grows."""
-
 FORMAT: Final = 1
 
 _FILE_MAGIC: Final = b"kvolog"
@@ -70,8 +68,8 @@ class LogFile(Protocol):
     end: int
     """Where the next entry goes."""
 
-    def growth(self, size: int) -> int:
-        """The bytes of disk that `append` of so many would take up beyond those it has."""
+    def missing(self, size: int) -> int:
+        """The bytes of disk that `append` of so many has to take up beyond those it has."""
 
     def append(self, data: bytes) -> None:
         """`data` is whole blocks. Raises OSError."""
@@ -84,10 +82,6 @@ class LogFile(Protocol):
 
 class Manner(Protocol):
     """How the files of a directory are written."""
-
-    @property
-    def first_bytes(self) -> int:
-        """The size of a new file."""
 
     def open(self, path: Path, salt: int, end: int) -> LogFile: ...
 
@@ -111,7 +105,7 @@ class BufferedFile:
         self.salt = salt
         self.end = end
 
-    def growth(self, size: int) -> int:
+    def missing(self, size: int) -> int:
         return max(0, self.end + size - self._size)
 
     def append(self, data: bytes) -> None:
@@ -131,7 +125,6 @@ class BufferedFile:
 
 class Buffered:
     __slots__ = ()
-    first_bytes = BLOCK
 
     def open(self, path: Path, salt: int, end: int) -> LogFile:
         return BufferedFile(path, salt, end)
@@ -150,15 +143,15 @@ class DirectFile:
         self.salt = salt
         self.end = end
 
-    def growth(self, size: int) -> int:
-        return max(0, -(-(self.end + size - self._size) // CHUNK_BYTES)) * CHUNK_BYTES
+    def missing(self, size: int) -> int:
+        return max(0, self.end + size - self._size)
 
     def append(self, data: bytes) -> None:
         self._data = data
 
     def sync(self) -> None:
         data = memoryview(self._data)
-        self._grow(self.growth(len(data)))
+        self._grow(self.missing(len(data)))
         for start in range(0, len(data), len(self._buffer)):
             piece = data[start : start + len(self._buffer)]
             self._buffer[: len(piece)] = piece
@@ -188,10 +181,6 @@ class Direct:
     def __init__(self) -> None:
         # The kernel wants memory that begins at a page.
         self._buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))
-
-    @property
-    def first_bytes(self) -> int:
-        return CHUNK_BYTES
 
     def open(self, path: Path, salt: int, end: int) -> LogFile:
         return DirectFile(path, salt, end, self._buffer)

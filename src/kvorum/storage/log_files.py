@@ -220,7 +220,9 @@ class LogFiles:
         try:
             file = self._file_for(number)
             data = entry_blocks(file.salt, number, needed, text)
-            self._make_room(file.growth(len(data)))
+            missing = file.missing(len(data))
+            if missing:
+                self._make_room(missing)
             file.append(data)
         except OSError as error:
             self._fail(self._failure("write to its files", error))
@@ -282,7 +284,7 @@ class LogFiles:
         used = {file.path for file in self._files}.union(self._damaged)
         names = (self._directory / f"{number}.log" for number in count(1))
         path = next(name for name in names if name not in used)
-        size = self._manner.first_bytes
+        size = FILE_BYTES if self._spares(FILE_BYTES) else BLOCK
         self._make_room(size)
         stored = StoredFile(path, create(path, size))
         self._files.append(stored)
@@ -302,8 +304,11 @@ class LogFiles:
         self._damaged = []
         self._files = [file for file in self._files if file not in gone]
 
+    def _spares(self, size: int) -> bool:
+        return self._space is None or self._space.spares(size)
+
     def _make_room(self, size: int) -> None:
-        if size and self._space is not None:
+        if self._space is not None:
             self._space.make_room(size)
 
     # Failure

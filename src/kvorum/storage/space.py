@@ -86,6 +86,10 @@ class Space:
             self.full = full
             self._tell(free, needed)
 
+    def spares(self, wanted: int) -> bool:
+        """True if `wanted` bytes can be taken up ahead of need: so that it is far from full."""
+        return not self.full and self._free_bytes(self._directory) >= wanted + 2 * self.margin
+
     def make_room(self, wanted: int) -> None:
         """Give the reserve up if less than `wanted` bytes are free."""
         if self._reserved and self._free_bytes(self._directory) < wanted:
