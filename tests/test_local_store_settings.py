@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from store_lives import (
     NAMESPACES,
@@ -20,9 +22,12 @@ from store_lives import (
     settings,
 )
 
+from kvorum.journal.former_entries import END, START
+from kvorum.journal.memtable import Change
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.seal import namespace_of
 from kvorum.sealing.vault import FORMAT, NOTE
+from kvorum.storage.identity import decode, encode
 
 COUNT: Final = 100
 WORDS: Final = (b"secret-name", b"secret-value")
@@ -184,6 +189,40 @@ def test_a_directory_of_the_format_without_a_journal_may_change_its_settings(
         assert format_of(again) == 4
         assert again.contents() == one.wanted
     assert_sealed(tmp_path, {name: settings() for name in NAMESPACES})
+
+
+@pytest.mark.parametrize("namespaces", [NAMESPACES, {name: settings() for name in NAMESPACES}])
+def test_a_directory_whose_journal_lay_among_the_pairs_is_taken_over(
+    tmp_path: Path, namespaces: dict[str, NamespaceSettings]
+) -> None:
+    """That of format 3; also where its settings change with that."""
+    with life(tmp_path) as one:
+        fill(one)
+        one.filed()
+        for entry in range(1, 4):
+            changes = [newer(one, number, entry) for number in range(20 * entry, 20 * entry + 30)]
+            text = one.parts._entries.seal(entry, changes)
+            one.parts.rocks.put(START + entry.to_bytes(8), text, one._done, None)
+        note = {"format": 3, "open": ["open"]}
+        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
+    shutil.rmtree(tmp_path / "journal")
+    node = tmp_path / "node.json"
+    node.write_bytes(encode(msgspec.structs.replace(decode(node.read_bytes()), journaled=False)))
+    for _ in range(2):
+        with life(tmp_path, namespaces) as again:
+            assert format_of(again) == 4
+            assert again.contents() == one.wanted
+            assert again.parts.rocks.scan(START, END, 10) == []
+            assert not again.parts.directory.forgot
+
+
+def newer(one: Life, number: int, entry: int) -> Change:
+    key = key_of(number, ("default", "plain", "open")[number % 3])
+    if number % 5 == 0:
+        one.wanted.pop(key, None)
+        return key, None
+    one.wanted[key] = record_of(key, f'"secret-value {entry}"', NOW_MS + entry)
+    return key, one.wanted[key]
 
 
 def test_a_directory_of_the_first_format_is_sealed(tmp_path: Path) -> None:
