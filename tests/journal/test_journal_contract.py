@@ -179,7 +179,7 @@ def test_a_scan_reaches_past_keys_that_are_deleted_but_not_filed(subject: Subjec
 def test_what_is_in_memory_is_warm(subject: Subject) -> None:
     key = RECORDS[0]
     subject.store.put(key, value_for(key, 1), Answers().done, None)
-    assert subject.store.warm(key, never, None)
+    assert subject.store.find(key, never, None) == value_for(key, 1)
 
 
 keys = st.sampled_from(KEYS)

@@ -128,8 +128,8 @@ class Disk:
             raise StorageError("the record cannot be read")
         return self._visible.get(key)
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        return True
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | None:
+        return self.get(key)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._visible[key] = value

@@ -10,6 +10,7 @@ from stage import Stage
 
 from kvorum.model.request import Answer, Delete, Failure, Get, Put, Request, Result
 from kvorum.model.topology import NamespaceSettings
+from kvorum.storage.store import COLD, Cold
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2)
 
@@ -19,15 +20,14 @@ class ColdDisk:
 
     def __init__(self, disk: Any) -> None:
         self._disk = disk
-        self._warm = False
         self.waiting: list[tuple[Callable[[Any], object], Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._disk, name)
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> Cold:
         self.waiting.append((then, arg))
-        return False
+        return COLD
 
     def fetch(self) -> None:
         waiting, self.waiting = self.waiting, []

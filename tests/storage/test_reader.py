@@ -13,6 +13,7 @@ from kvorum.model.errors import StorageError
 from kvorum.storage import reader
 from kvorum.storage.reader import Reader
 from kvorum.storage.rocks import RocksStore
+from kvorum.storage.store import COLD
 from kvorum.storage.syncer import InlineSyncer
 
 
@@ -115,18 +116,17 @@ def test_what_is_in_memory_is_at_hand_and_what_is_on_disk_only_is_not(tmp_path: 
     pump, heard = Pump(), list[object]()
     store = opened(tmp_path, pump)
     store.put(b"key", b"gathering", lambda *_: None, None)
-    assert store.warm(b"key", unexpected, None)
+    assert store.find(b"key", unexpected, None) == b"gathering"
     pump.drain()
-    assert store.warm(b"key", unexpected, None)
-    assert store.get(b"key") == b"gathering"
-    assert store.warm(b"absent", unexpected, None)
+    assert store.find(b"key", unexpected, None) == b"gathering"
+    assert store.find(b"absent", unexpected, None) is None
     store.flush()
     store.close()
 
     store = opened(tmp_path, pump)
-    assert not store.warm(b"key", heard.append, "cold")
+    assert store.find(b"key", heard.append, "cold") is COLD
     pump.run_until(lambda: heard == ["cold"])
-    assert store.warm(b"key", unexpected, None)
+    assert store.find(b"key", unexpected, None) == b"gathering"
     assert store.get(b"key") == b"gathering"
     store.close()
 
@@ -135,13 +135,11 @@ def test_what_was_found_does_not_outlive_a_write(tmp_path: Path) -> None:
     pump = Pump()
     store = opened(tmp_path, pump)
     put(store, pump, b"key", b"old")
-    assert store.warm(b"key", unexpected, None)
+    assert store.find(b"key", unexpected, None) == b"old"
     put(store, pump, b"key", b"new")
-    assert store.get(b"key") == b"new"
-    assert store.warm(b"key", unexpected, None)
+    assert store.find(b"key", unexpected, None) == b"new"
     store.delete(b"key", lambda *_: None, None)
-    assert store.get(b"key") is None
-    assert store.warm(b"key", unexpected, None)
+    assert store.find(b"key", unexpected, None) is None
     store.close()
 
 
@@ -152,6 +150,5 @@ def test_without_a_thread_everything_is_read_at_once(tmp_path: Path) -> None:
     store.flush()
     store.close()
     store = RocksStore.open(tmp_path, pump, InlineSyncer(pump.call_soon), never)
-    assert store.warm(b"key", unexpected, None)
-    assert store.get(b"key") == b"value"
+    assert store.find(b"key", unexpected, None) == b"value"
     store.close()

@@ -35,7 +35,7 @@ from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.storage.answering import answer
 from kvorum.storage.log import Log
-from kvorum.storage.store import Done, FilingStore
+from kvorum.storage.store import Cold, Done, FilingStore
 
 BATCH_BYTES_MAX: Final = 1 << 20
 
@@ -157,12 +157,15 @@ class JournaledStore:
                 return changes[key]
         return self._below.get(key)
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        if key in self._active.memtable.changes:
-            return True
-        if self._older and self.is_unfiled(key):
-            return True
-        return self._below.warm(key, then, arg)
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
+        changes = self._active.memtable.changes
+        if key in changes:
+            return changes[key]
+        for segment in self._older:
+            changes = segment.memtable.changes
+            if key in changes:
+                return changes[key]
+        return self._below.find(key, then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         if key[0] != RECORD:

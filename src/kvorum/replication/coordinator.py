@@ -190,7 +190,7 @@ class Coordinator:
     def _coordinate(self, request: Change, place: Place, reply: Reply) -> None:
         """Raises Overloaded before anything is done, while this node's store falls behind."""
         self._site.check_pressure(place.key)
-        if self._site.store.warm(place.key, self._on_warm, (request, place, reply)):
+        if self._site.is_warm(place.key, self._on_warm, (request, place, reply)):
             self._coordinate_warm(request, place, reply)
 
     def _on_warm(self, waiting: tuple[Change, Place, Reply]) -> None:

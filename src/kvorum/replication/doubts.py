@@ -38,7 +38,7 @@ def _ignore(_arg: object, _error: StorageError | None) -> None:
 class Doubts:
     """Tokens, each with a number that changes when it is lost again."""
 
-    __slots__ = ("_is_shared", "_last", "_store", "_tokens")
+    __slots__ = ("_is_shared", "_last", "_store", "tokens")
 
     def __init__(self, store: Store, is_shared: Callable[[bytes], bool]) -> None:
         """`is_shared` says of a token whether there are others who know what is held there."""
@@ -46,21 +46,16 @@ class Doubts:
         self._is_shared = is_shared
         self._last = 0
         notes = store.scan(_START, _END, DOUBTS_MAX)
-        self._tokens = {note[1:]: self._last for note, _ in notes}
+        # Looked at with each read, and hardly ever anything but empty.
+        self.tokens = {note[1:]: self._last for note, _ in notes}
 
     def cover(self, key: bytes) -> bool:
         """True if what is held at the storage key `key` is in doubt."""
-        return bool(self._tokens) and key[1:9] in self._tokens
+        return bool(self.tokens) and key[1:9] in self.tokens
 
     def is_shared(self, key: bytes) -> bool:
         """True if others may know what was held at `key`."""
         return self._is_shared(key[1:9])
-
-    def tokens(self) -> list[bytes]:
-        return list(self._tokens)
-
-    def number(self, token: bytes) -> int:
-        return self._tokens[token]
 
     def begin(self, key: bytes) -> None:
         """What is stored at `key` is lost, unless that is known."""
@@ -70,15 +65,15 @@ class Doubts:
     def begin_again(self, key: bytes) -> None:
         """It is lost, and comparisons that have begun do not count."""
         token = key[1:9]
-        if token not in self._tokens:
-            if len(self._tokens) >= DOUBTS_MAX or not self._is_shared(token):
+        if token not in self.tokens:
+            if len(self.tokens) >= DOUBTS_MAX or not self._is_shared(token):
                 return
             self._store.put(_START + token, b"", _ignore, None)
         self._last += 1
-        self._tokens[token] = self._last
+        self.tokens[token] = self._last
 
     def end(self, token: bytes, number: int) -> None:
         """All is compared that was lost when the token had this number."""
-        if self._tokens.get(token) == number:
-            del self._tokens[token]
+        if self.tokens.get(token) == number:
+            del self.tokens[token]
             self._store.delete(_START + token, _ignore, None)

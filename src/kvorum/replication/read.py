@@ -24,6 +24,7 @@ from kvorum.model.record import EMPTY, Record, decode, digest, encode, merge
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.replication.expiry import visible
 from kvorum.replication.site import Place, Site, ignore
+from kvorum.storage.store import COLD
 from kvorum.wire.messages import Read, Write
 
 
@@ -70,55 +71,71 @@ class ReadOperation:
         self._replies: dict[int, bytes] = {}
 
     def start(self, timeout_ms: int) -> None:
-        site, place = self._site, self._place
-        if site.local not in place.owners or site.store.warm(place.key, self._start, timeout_ms):
-            self._start(timeout_ms)
-
-    def _start(self, timeout_ms: int) -> None:
-        site, place = self._site, self._place
-        local = site.local
+        site, place, local = self._site, self._place, self._site.local
         site.counters.reads += 1
+        self._rest_ms = timeout_ms
         if local in place.owners or self._stands_in(local):
             self._asked.append(local)
-            self._read_own()
+            if site.recovering:
+                self._failed += (local,)
+            else:
+                try:
+                    found = site.store.find(place.key, self._on_fetched, None)
+                    if found is COLD:
+                        return
+                    self._take_own(found)
+                except StorageError as error:
+                    self._lack_own(error)
+        self._ask()
+
+    def _on_fetched(self, _arg: None) -> None:
+        try:
+            self._take_own(self._site.store.get(self._place.key))
+        except StorageError as error:
+            self._lack_own(error)
+        self._ask()
+
+    def _take_own(self, found: bytes | None) -> None:
+        """What this replica holds. Raises CorruptRecord if it is damaged or in doubt."""
+        site, key = self._site, self._place.key
+        if site.doubts.tokens:
+            site.check_doubt(key)
+        self._record = site.decoded(key, found)
+        self._data = found or b""
+        self._same.append(site.local)
+
+    def _lack_own(self, error: StorageError) -> None:
+        self._failed += (self._site.local,)
+        if error.code == CorruptRecord.code:
+            self._damaged += (self._site.local,)
+
+    def _ask(self) -> None:
+        """Ask as many others as are needed."""
+        site, place = self._site, self._place
         if len(self._same) >= self._needed:
             site.runtime.call_soon(self._finish)
             return
         self._op = site.next_op()
         site.operations[self._op] = self
         self._began = site.runtime.now()
-        missing = self._needed - self._hoped_for()
+        missing = self._needed - len(self._asked) + len(self._failed)
         while missing > 0 and self._ask_another(place.preference):
             missing -= 1
         if missing > 0 and self._is_hopeless():
             site.runtime.call_soon(self._give_up)
             return
         delay_ms = site.speculation.delay_ms
-        if timeout_ms > delay_ms:
+        if self._rest_ms > delay_ms:
             # Hardly any read is slow, so only those that are get a deadline besides.
-            self._rest_ms = timeout_ms - delay_ms
+            self._rest_ms -= delay_ms
             site.speculation.watch(self, delay_ms)
         else:
-            site.deadlines.watch(self, timeout_ms)
+            site.deadlines.watch(self, self._rest_ms)
 
     @property
     def key(self) -> bytes:
         """The storage key."""
         return self._place.key
-
-    def _read_own(self) -> None:
-        site = self._site
-        if site.recovering:
-            self._failed += (site.local,)
-            return
-        try:
-            site.check_doubt(self._place.key)
-            self._data, self._record = site.read_local(self._place.key)
-            self._same.append(site.local)
-        except StorageError as error:
-            self._failed += (site.local,)
-            if error.code == CorruptRecord.code:
-                self._damaged += (site.local,)
 
     def _stands_in(self, node: int) -> bool:
         """True if `node` is on the preference list and some owner is away."""
@@ -204,10 +221,6 @@ class ReadOperation:
     def _answered(self) -> list[int]:
         return self._same + list(self._replies)
 
-    def _hoped_for(self) -> int:
-        """How many replicas have answered or still may."""
-        return len(self._asked) - len(self._failed)
-
     def _lose(self, node: int) -> None:
         if not self._is_news(node):
             return
@@ -217,8 +230,8 @@ class ReadOperation:
 
     def _is_hopeless(self) -> bool:
         """True if R replicas will not answer; where one is damaged, once all others have."""
-        if self._hoped_for() >= self._needed:
-            return False
+        if len(self._asked) - len(self._failed) >= self._needed:
+            return False  # So many have answered, or still may.
         return not self._damaged or not any(map(self._is_news, self._asked))
 
     def _settle(self) -> None:
@@ -242,12 +255,11 @@ class ReadOperation:
                 self._repair(self._merged())
 
     def _finish(self) -> None:
-        if not self._replies and not self._failed:  # nor damaged: those have failed too
-            self._end(Answer(self._shown(self._record), hinted=self._hinted()))
-            return
-        merged = self._merged()
-        self._end(Answer(self._shown(merged), hinted=self._hinted()))
-        self._repair(merged)
+        agreed = not self._replies and not self._failed  # nor damaged: those have failed too
+        record = self._record if agreed else self._merged()
+        self._end(Answer(self._shown(record), hinted=self._hinted()))
+        if not agreed:
+            self._repair(record)
 
     def _shown(self, record: Record) -> Record:
         """What the asker is to see of `record`: all of it."""

@@ -160,7 +160,7 @@ class Repairs:
         if self._stopped:
             return
         if self._site.trees.built:
-            for token in self._site.doubts.tokens():
+            for token in list(self._site.doubts.tokens):
                 self._settle(token)
         self._site.runtime.call_later(_BEAT_S, self._beat)
 
@@ -171,7 +171,7 @@ class Repairs:
             return
         if len(self._settling) < _SETTLING_MAX:
             self._settling.add(token)
-            number = self._site.doubts.number(token)
+            number = self._site.doubts.tokens[token]
             _Settlement(self, token, number, deque(self._leaves(key))).go_on(0, True)
 
     def on_settled(self, token: bytes, number: int, complete: bool) -> None:

@@ -15,6 +15,7 @@ from kvorum.model.record import digest, is_sound
 from kvorum.replication.graveyard import is_tombstone
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Site, ignore
+from kvorum.storage.store import COLD
 from kvorum.wire.messages import Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
 
 PAGE_BYTES_MAX = 4 << 20
@@ -31,7 +32,7 @@ class Replica:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
         _check_record_key(message.key)
-        if self._site.store.warm(message.key, self._write, (node, message)):
+        if self._site.is_warm(message.key, self._write, (node, message)):
             self._write((node, message))
 
     def _write(self, asked: tuple[int, Write]) -> None:
@@ -64,7 +65,7 @@ class Replica:
             )
         if not is_sound(key, message.record):
             self._refuse(node, message.op, StorageError("the record is damaged"))
-        elif site.store.warm(key, self._take_over, (node, message)):
+        elif site.is_warm(key, self._take_over, (node, message)):
             self._take_over((node, message))
 
     def _take_over(self, asked: tuple[int, Handoff]) -> None:
@@ -90,25 +91,34 @@ class Replica:
             self._site.transport.send(node, Wrote(op))
 
     def on_read(self, node: int, message: Read) -> None:
-        _check_record_key(message.key)
-        if self._site.store.warm(message.key, self._read, (node, message)):
-            self._read((node, message))
-
-    def _read(self, asked: tuple[int, Read]) -> None:
-        node, message = asked
-        if self._site.recovering:
+        site, key = self._site, message.key
+        _check_record_key(key)
+        if site.recovering:
             self._refuse(node, message.op, _recovering())
             return
         try:
-            self._site.check_doubt(message.key)
-            data = self._site.read_bytes(message.key)
+            found = site.store.find(key, self._on_fetched, (node, message))
+            if found is not COLD:
+                self._answer(node, message, found)
         except StorageError as error:
             self._refuse(node, message.op, error)
-            return
+
+    def _on_fetched(self, asked: tuple[int, Read]) -> None:
+        node, message = asked
+        try:
+            self._answer(node, message, self._site.store.get(message.key))
+        except StorageError as error:
+            self._refuse(node, message.op, error)
+
+    def _answer(self, node: int, message: Read, found: bytes | None) -> None:
+        site = self._site
+        if site.doubts.tokens:
+            site.check_doubt(message.key)
+        data = site.sound(message.key, found)
         if digest(data) == message.digest:
-            self._site.transport.send(node, Same(message.op))
+            site.transport.send(node, Same(message.op))
         else:
-            self._site.transport.send(node, Have(message.op, data))
+            site.transport.send(node, Have(message.op, data))
 
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):

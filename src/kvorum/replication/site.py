@@ -31,7 +31,7 @@ from kvorum.replication.speculation import Speculation
 from kvorum.replication.trees import Trees
 from kvorum.runtime.deadlines import Deadlines
 from kvorum.runtime.ports import Runtime
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import COLD, Done, Store
 
 
 class Operation(Protocol):
@@ -250,19 +250,33 @@ class Site:
         Raises CorruptRecord if it is damaged, StorageError if it cannot be read: then this
         replica does not know what it holds, which is not the same as holding nothing.
         """
-        data = self.store.get(key)
-        if data is None:
-            return b"", EMPTY
+        data = self.store.get(key) or b""
+        return data, self.decoded(key, data)
+
+    def read_bytes(self, key: bytes) -> bytes:
+        """As `read_local`, where nobody needs the record decoded."""
+        return self.sound(key, self.store.get(key))
+
+    def is_warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+        """True if the store has in memory what is at `key`. Else `then(arg)` once it has."""
         try:
-            return data, decode(key, data)
+            return self.store.find(key, then, arg) is not COLD
+        except StorageError:
+            return True  # Whoever reads it meets the error again, and knows what to do.
+
+    def decoded(self, key: bytes, data: bytes | None) -> Record:
+        """What the store has at `key`. Raises CorruptRecord if it is damaged."""
+        if not data:
+            return EMPTY
+        try:
+            return decode(key, data)
         except CorruptRecord:
             self.counters.corrupt_records += 1
             raise
 
-    def read_bytes(self, key: bytes) -> bytes:
-        """As `read_local`, where nobody needs the record decoded."""
-        data = self.store.get(key)
-        if data is None:
+    def sound(self, key: bytes, data: bytes | None) -> bytes:
+        """As `decoded`, where nobody needs the record decoded."""
+        if not data:
             return b""
         if not is_sound(key, data):
             self.counters.corrupt_records += 1
@@ -332,9 +346,8 @@ class Site:
     def _decoded(self, key: bytes, held: bytes) -> Record:
         """What is held; EMPTY where it is damaged, so that a sound record replaces it."""
         try:
-            return decode(key, held) if held else EMPTY
+            return self.decoded(key, held)
         except CorruptRecord:
-            self.counters.corrupt_records += 1
             self.doubts.begin(key)
             return EMPTY
 

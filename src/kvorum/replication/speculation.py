@@ -9,7 +9,6 @@ earns a tenth of one, and where none is left, a read waits for those it has aske
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from operator import methodcaller
 from typing import Protocol
 
@@ -29,14 +28,17 @@ class Hedged(Protocol):
 
 BUDGET_MAX = 100.0
 EARNED_BY_READ = 0.1
+_STEP_SAMPLES = 16
 
 
 class Speculation:
-    __slots__ = ("_budget", "_deadlines", "_usual_ms")
+    __slots__ = ("_budget", "_deadlines", "_usual_ms", "delay_ms")
 
     def __init__(self, runtime: Runtime) -> None:
         self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
         self._usual_ms = Quantile(0.99, 20.0)
+        self.delay_ms = 20
+        """The rung at or above the usual time, or the last one."""
         self._budget = BUDGET_MAX
 
     def watch(self, operation: Hedged, delay_ms: int) -> None:
@@ -49,7 +51,10 @@ class Speculation:
         self._deadlines.clear()
 
     def sample(self, elapsed_ms: float) -> None:
-        self._usual_ms.add(elapsed_ms)
+        usual_ms = self._usual_ms
+        usual_ms.add(elapsed_ms)
+        if usual_ms.samples % _STEP_SAMPLES == 0:
+            self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms.estimate), LADDER_MS[-1])
 
     def spend(self) -> bool:
         """Take a second question from the budget; False if there is none."""
@@ -57,8 +62,3 @@ class Speculation:
             return False
         self._budget -= 1
         return True
-
-    @property
-    def delay_ms(self) -> int:
-        rung = bisect_left(LADDER_MS, self._usual_ms.estimate)
-        return LADDER_MS[min(rung, len(LADDER_MS) - 1)]

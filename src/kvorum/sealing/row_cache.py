@@ -70,11 +70,6 @@ class RowCache:
             share.hits += 1
         return value
 
-    def holds(self, key: bytes) -> bool:
-        """No use of the row, and no hit."""
-        share = self._only or self._share(key)
-        return share is not None and key in share.rows
-
     def put(self, key: bytes, value: bytes) -> None:
         share = self._only or self._share(key)
         if share is None:

@@ -29,7 +29,7 @@ from kvorum.sealing.seal import (
     is_record,
     visible_bytes,
 )
-from kvorum.storage.store import Done, FilingStore
+from kvorum.storage.store import COLD, Cold, Done, FilingStore
 
 _PAST_ANY_NAME: Final = b"\xff" * 9
 _GROUP_MAX: Final = 1 << 20
@@ -42,7 +42,6 @@ class SealedStore:
     __slots__ = (
         "_damages",
         "_inner",
-        "_last",
         "_on_damaged",
         "_quarantine",
         "_rows",
@@ -68,7 +67,6 @@ class SealedStore:
         self._on_damaged = on_damaged
         self._rows = rows or RowCache(0, {})
         self.seal = seal
-        self._last = b"", b""
 
     @property
     def failed(self) -> StorageError | None:
@@ -89,28 +87,38 @@ class SealedStore:
                 return row
         elif not is_named(key):
             return self._inner.get(key)
-        stored_key = self._stored_key(key)
+        stored_key = self.seal.stored_key(key)
         try:
             sealed = self._inner.get(stored_key)
-            if sealed is None:
-                return None
-            found, data = self.seal.open(stored_key, sealed)
-            if found != key:
-                raise CorruptRecord("wanted the record of a key, got another's under its name")
+            return None if sealed is None else self._open(key, stored_key, sealed)
         except CorruptRecord as error:
             self._on_damaged(stored_key, error)
             raise
+
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
+        if key[0] == RECORD:
+            row = self._rows.get(key)
+            if row is not None and self._inner.failed is None:
+                return row
+        elif not is_named(key):
+            return self._inner.find(key, then, arg)
+        stored_key = self.seal.stored_key(key)
+        try:
+            sealed = self._inner.find(stored_key, then, arg)
+            if sealed is None or sealed is COLD:
+                return sealed
+            return self._open(key, stored_key, sealed)
+        except CorruptRecord as error:
+            self._on_damaged(stored_key, error)
+            raise
+
+    def _open(self, key: bytes, stored_key: bytes, sealed: bytes) -> bytes:
+        found, data = self.seal.open(stored_key, sealed)
+        if found != key:
+            raise CorruptRecord("wanted the record of a key, got another's under its name")
         if is_record(key):
             self._rows.put(key, data)
         return data
-
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        if key[0] == RECORD:
-            if self._rows.holds(key):
-                return True
-        elif not is_named(key):
-            return self._inner.warm(key, then, arg)
-        return self._inner.warm(self._stored_key(key), then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         stored_key, sealed = self._sealed(key, value)
@@ -167,14 +175,6 @@ class SealedStore:
             if len(pairs) >= limit:
                 break
         return pairs[:limit]
-
-    def _stored_key(self, key: bytes) -> bytes:
-        """The one made for `warm` serves the `get` that follows."""
-        last, stored_key = self._last
-        if last is not key:
-            stored_key = self.seal.stored_key(key)
-            self._last = key, stored_key
-        return stored_key
 
     def _groups(self, start: bytes, end: bytes, limit: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """The stored pairs from `start` to `end`, those with the same visible part together."""

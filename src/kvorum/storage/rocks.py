@@ -49,7 +49,7 @@ from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_
 from kvorum.storage.pressure import Pressure
 from kvorum.storage.reader import Reader
 from kvorum.storage.space import Space, mount_point
-from kvorum.storage.store import Done
+from kvorum.storage.store import COLD, Cold, Done
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
@@ -76,7 +76,6 @@ class RocksStore:
     """What "durable" means is the syncer's to say."""
 
     __slots__ = (
-        "_at_hand",
         "_batch_bytes_max",
         "_closed",
         "_committing",
@@ -121,8 +120,6 @@ class RocksStore:
         self._refusal: StorageError | None = None
         self._closed = False
         self._reader: Reader | None = None
-        self._at_hand: tuple[bytes, bytes] | None = None
-        """What `warm` found, for the `get` that follows. Gone with the next write."""
         self._pressure = Pressure(engine)
         self.pressed = False
         self._looking: Cancellable | None = None
@@ -157,8 +154,6 @@ class RocksStore:
         return self._space is not None and self._space.full
 
     def get(self, key: bytes) -> bytes | None:
-        if self._at_hand is not None and self._at_hand[0] == key:
-            return self._at_hand[1]
         gathering = self._gathering.changes
         if key in gathering:
             return gathering[key]
@@ -173,20 +168,21 @@ class RocksStore:
             raise StorageError(f"the engine cannot read a key: {error}") from error
         return found
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
         if self._reader is None or self._is_pending(key):
-            return True
+            return self.get(key)
         try:
             found = self._engine.key_may_exist(key, True)
         except Exception:  # noqa: BLE001
-            return True  # `get` meets it again, and tells
+            return self.get(key)  # which meets it again, and tells
         # The binding's stub promises less.
         may_exist, value = cast("tuple[bool, bytes | None]", found)
         if value:
-            self._at_hand = key, value
-            return True
+            return value
         # It may exist, and has no value in memory: it is on the disk.
-        return not may_exist or not self._reader.ask(key, then, arg)
+        if may_exist and self._reader.ask(key, then, arg):
+            return COLD
+        return self.get(key)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._gather(key, value, len(key) + len(value), done, arg)
@@ -309,7 +305,6 @@ class RocksStore:
 
     def _batch_for(self, size: int) -> _Batch:
         """The batch that gathers another write of so many bytes."""
-        self._at_hand = None
         batch = self._gathering
         if batch.is_empty:
             if self._committing is None:

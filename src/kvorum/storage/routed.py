@@ -17,7 +17,7 @@ from kvorum.model.errors import StorageError
 from kvorum.model.topology import NamespaceSettings
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import Cold, Done, Store
 from kvorum.storage.volatile import VolatileStore
 
 _RECORD: Final = b"d"
@@ -46,8 +46,8 @@ class RoutedStore:
     def get(self, key: bytes) -> bytes | None:
         return self._store_of(key).get(key)
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        return self._store_of(key).warm(key, then, arg)
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
+        return self._store_of(key).find(key, then, arg)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         self._store_of(key).put(key, value, done, arg)

@@ -14,11 +14,21 @@ Contract (one test suite checks every implementation):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, Final, Protocol
 
 from kvorum.model.errors import StorageError
 
 Done = Callable[[Any, StorageError | None], None]
+
+
+class Cold(Enum):
+    """Of a pair that has to be fetched from the disk."""
+
+    COLD = 0
+
+
+COLD: Final = Cold.COLD
 
 
 class Store(Protocol):
@@ -42,9 +52,9 @@ class Store(Protocol):
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        """True if `get(key)` will find the pair in memory. Else it is being fetched, and
-        `then(arg)` is called when it is at hand; not at all if the store is closed before.
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
+        """As `get(key)`, if the pair is in memory. Else COLD: it is being fetched, and `then(arg)`
+        is called when `get` finds it there; not at all if the store is closed before.
         """
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None: ...

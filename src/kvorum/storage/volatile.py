@@ -70,8 +70,8 @@ class VolatileStore:
             self._hits += 1
         return value
 
-    def warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        return True
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | None:
+        return self.get(key)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
         if _size(key, value) <= self._bytes_max:
