@@ -533,7 +533,7 @@ BUGS: Final = (
         "stand-in-read-as-strict",
         "the answer of a read does not say that nodes which stand in were asked",
         "replication/read.py",
-        "return sum(node not in place.owners for node in self._answered())",
+        "return sum(node not in self._place.owners for node in self._answered())",
         "return 0",
         150,
     ),
@@ -643,8 +643,8 @@ BUGS: Final = (
         "no-read-repair",
         "replicas that a read found stale stay so",
         "replication/read.py",
-        "        self._repair(merged)\n",
-        "",
+        "            self._repair(record)\n",
+        "            pass\n",
         5000,
         missed="anti-entropy repairs what the read left before the owners are compared",
     ),
@@ -742,8 +742,12 @@ BUGS: Final = (
         "damaged-is-absent",
         "a replica that cannot read its record says that it has none",
         "replication/replica.py",
-        "            self._refuse(node, message.op, error)\n            return\n        if digest(",
-        '            data = b""\n        if digest(',
+        "                self._answer(node, message, found)\n"
+        "        except StorageError as error:\n"
+        "            self._refuse(node, message.op, error)\n",
+        "                self._answer(node, message, found)\n"
+        "        except StorageError:\n"
+        '            site.transport.send(node, Have(message.op, b""))\n',
         100,
     ),
     Bug(
@@ -772,7 +776,7 @@ BUGS: Final = (
         "replication/hint_replay.py",
         "        except StorageError:\n            # It stays owed",
         "        except KeyError:\n            # It stays owed",
-        20,
+        50,
     ),
     Bug(
         "replaced-is-whole",
@@ -796,8 +800,8 @@ BUGS: Final = (
         "doubt-forgotten-at-start",
         "a node that restarts does not know what it had lost",
         "replication/doubts.py",
-        "self._tokens = {note[1:]: self._last for note, _ in notes}",
-        "self._tokens: dict[bytes, int] = {}",
+        "self.tokens = {note[1:]: self._last for note, _ in notes}",
+        "self.tokens: dict[bytes, int] = {}",
         5000,
         missed="the node must restart in doubt, and be read before it is compared",
     ),
@@ -892,8 +896,12 @@ BUGS: Final = (
         "filed-segment-unread",
         "what is being filed is not looked at by reads",
         "journal/journaled_store.py",
-        "        for segment in self._older:\n",
-        "        for segment in ():\n",
+        "        for segment in self._older:\n"
+        "            changes = segment.memtable.changes\n"
+        "            if key in changes:\n"
+        "                return changes[key]\n"
+        "        return self._below.find(",
+        "        return self._below.find(",
         100,
     ),
     Bug(

@@ -57,7 +57,7 @@ def path_key(part: bytes) -> str:
     if b"/" in part:
         raise InvalidKey("wanted a key as one part of the path, got a '/'; write it as %2F")
     try:
-        return _decode(part)
+        return _decode(part) if b"%" in part else part.decode("ascii")
     except ValueError as error:
         raise InvalidKey(f"wanted a key of percent-encoded UTF-8, got {error}") from error
 

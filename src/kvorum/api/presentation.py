@@ -11,6 +11,10 @@ Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict
 each with the clock entry of its own write. Values are bytes that go out as they came in; JSON
 is put together around them as text, never through an encoder.
 
+What is read is mostly read again, and not changed in between. So the description of a record
+with one version is kept for the keys read last, by its dot and context: a dot is of one write
+only, so the value cannot be another one.
+
 The hash is XXH3-128 over namespace, NUL, key, NUL and the value's bytes: it tells equal
 values apart from different ones without comparing them, and is no proof against an attacker.
 """
@@ -23,22 +27,40 @@ from typing import Final
 
 import msgspec
 import xxhash
+from cachebox import LRUCache
 
 from kvorum.api.version_string import VersionStrings
-from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.record import BINARY, JSON, Context, Event, Record, Version
 
 _NAMES_MAX: Final = 4096
+KNOWN_MAX: Final = 4096
+"""About 3 MB, with short keys."""
 _ENCODING: Final = {JSON: "", BINARY: ',"encoding":"base64"'}
 
 
+class _Known(msgspec.Struct, frozen=True, gc=False):
+    """How a record with this context and one version, that of this dot, is described."""
+
+    dot: Event
+    context: Context
+    version: str
+    metadata: bytes
+
+
 class Presenter:
-    __slots__ = ("_actor_name", "_openings", "_versions")
+    __slots__ = ("_actor_name", "_known", "_openings", "_versions")
 
     def __init__(self, versions: VersionStrings, actor_name: Callable[[int], str]) -> None:
         self._versions = versions
         self._actor_name = actor_name
         self._openings: dict[int, str] = {}
         """Actor to the start of its clock entries."""
+        self._known: LRUCache[bytes, _Known] = LRUCache(KNOWN_MAX)
+
+    @property
+    def known(self) -> int:
+        """Of how many records the description is kept."""
+        return len(self._known)
 
     def found(
         self, opening: bytes, subject: bytes, record: Record, hinted: int = 0
@@ -47,8 +69,17 @@ class Presenter:
 
         `opening` is the object's beginning: a brace, and members that go before.
         """
-        version, latest, metadata = self._described(subject, record, hinted)
-        return version, b"".join((opening, b'"value":', _text(latest), b",", metadata))
+        versions = record.versions
+        if hinted or len(versions) > 1:
+            version, latest, metadata = self._described(subject, record, hinted)
+        else:
+            latest = versions[0]
+            known = self._known.get(subject)
+            if known is None or known.dot != latest.dot or known.context != record.context:
+                known = self._learn(subject, record)
+            version, metadata = known.version, known.metadata
+        text = latest.value if latest.kind == JSON else _text(latest)
+        return version, b"".join((opening, b'"value":', text, b",", metadata))
 
     def written(
         self, opening: bytes, subject: bytes, record: Record, hinted: int = 0
@@ -56,6 +87,12 @@ class Presenter:
         """(valueVersion, object) for a record that was written: all but its value."""
         version, _, metadata = self._described(subject, record, hinted)
         return version, opening + metadata
+
+    def _learn(self, subject: bytes, record: Record) -> _Known:
+        version, latest, metadata = self._described(subject, record, 0)
+        known = _Known(latest.dot, record.context, version, metadata)
+        self._known.insert(subject, known)
+        return known
 
     def _described(self, subject: bytes, record: Record, hinted: int) -> tuple[str, Version, bytes]:
         """(valueVersion, latest version, metadata, siblings and the closing brace)."""
@@ -83,13 +120,11 @@ class Presenter:
         return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
 
     def _clock(self, context: Context) -> str:
-        openings = self._openings
-        return ",".join(
-            [
-                f"{openings.get(e.actor) or self._opening(e.actor)}{e.counter},{e.timestamp}]"
-                for e in context
-            ]
-        )
+        clock = ""
+        for e in context:
+            opening = self._openings.get(e.actor) or self._opening(e.actor)
+            clock += f",{opening}{e.counter},{e.timestamp}]"
+        return clock[1:]
 
     def _opening(self, actor: int) -> str:
         """`["name",`: names are looked up and escaped once."""

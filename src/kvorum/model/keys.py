@@ -33,16 +33,12 @@ def is_namespace_name(name: str) -> bool:
     return _NAMESPACE.fullmatch(name) is not None
 
 
-def _murmur3(data: bytes, seed: int) -> bytes:
-    return mmh3.mmh3_x64_128_digest(data, seed)
-
-
 def _md5(data: bytes, seed: int) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
 TOKEN_HASHES: Final[dict[str, Callable[[bytes, int], bytes]]] = {
-    "murmur3": _murmur3,
+    "murmur3": mmh3.mmh3_x64_128_digest,
     "md5": _md5,
 }
 

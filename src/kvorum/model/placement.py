@@ -17,7 +17,7 @@ from typing import NamedTuple
 from kvorum.model.assignment import Owners, assign
 from kvorum.model.domains import FaultDomains
 from kvorum.model.errors import ConfigError
-from kvorum.model.keys import TOKEN_BITS, partition_of
+from kvorum.model.keys import TOKEN_BITS
 from kvorum.model.ring import Ring
 from kvorum.model.topology import Topology
 
@@ -42,10 +42,11 @@ class Balance(NamedTuple):
 
 
 class Placement:
-    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_preferences", "_ring")
+    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_preferences", "_ring", "_shift")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
+        self._shift = 64 - self._bits
         self._partitions = topology.partitions
         self._nodes = topology.nodes
         self._ring = Ring(topology)
@@ -56,7 +57,7 @@ class Placement:
             self._assignment(settings.replicas)
 
     def partition(self, token: bytes) -> int:
-        return partition_of(token, self._bits)
+        return int.from_bytes(token[:8]) >> self._shift
 
     def owners(self, partition: int, replicas: int) -> Owners:
         """The nodes, by index, that hold `partition`, in preference order."""

@@ -39,23 +39,20 @@ class Pace:
         "_seen",
         "_seen_at",
         "_stepped_at",
+        "sample",
     )
 
     def __init__(self, runtime: Runtime) -> None:
         self._now = runtime.now
         self._latency_ms = Quantile(0.99, _CALM_MS_AT_FIRST)
+        self.sample = self._latency_ms.add
+        """To be told how many milliseconds each operation of a client took."""
         self._calm_ms = _CALM_MS_AT_FIRST
         self._rate = _RATE_AT_FIRST
         self._free_at = 0.0
         self._seen = 0
         self._seen_at = -_IDLE_S
         self._stepped_at = 0.0
-
-    def sample(self, elapsed_ms: float) -> None:
-        """A client's operation took so long."""
-        self._latency_ms.add(elapsed_ms)
-        if self._latency_ms.estimate < self._calm_ms:
-            self._calm_ms = self._latency_ms.estimate
 
     @property
     def rate(self) -> float:

@@ -7,19 +7,24 @@ in proportion to the estimate, so it follows changes of scale at the same pace.
 
 from __future__ import annotations
 
+_COARSE_UNTIL = 2.0
+"""Below, steps grow no smaller."""
+
 
 class Quantile:
-    __slots__ = ("_q", "estimate", "samples")
+    __slots__ = ("_q", "_rest", "estimate", "samples")
 
     def __init__(self, q: float, estimate: float) -> None:
         self._q = q
+        self._rest = 1 - q
         self.estimate = estimate
         self.samples = 0
 
     def add(self, sample: float) -> None:
         self.samples += 1
-        step = max(self.estimate * 0.05, 0.1)
-        if sample > self.estimate:
-            self.estimate += step * self._q
+        estimate = self.estimate
+        step = estimate * 0.05 if estimate > _COARSE_UNTIL else 0.1
+        if sample > estimate:
+            self.estimate = estimate + step * self._q
         else:
-            self.estimate -= step * (1 - self._q)
+            self.estimate = estimate - step * self._rest

@@ -257,7 +257,9 @@ class ReadOperation:
     def _finish(self) -> None:
         agreed = not self._replies and not self._failed  # nor damaged: those have failed too
         record = self._record if agreed else self._merged()
-        self._end(Answer(self._shown(record), hinted=self._hinted()))
+        is_strict = self._place.preference is self._place.owners
+        hinted = 0 if is_strict else self._hinted()
+        self._end(Answer(self._shown(record), hinted=hinted))
         if not agreed:
             self._repair(record)
 
@@ -267,10 +269,7 @@ class ReadOperation:
 
     def _hinted(self) -> int:
         """How many answers are from nodes that stand in for owners."""
-        place = self._place
-        if place.preference is place.owners:
-            return 0
-        return sum(node not in place.owners for node in self._answered())
+        return sum(node not in self._place.owners for node in self._answered())
 
     def _merged(self) -> Record:
         merged = self._record

@@ -92,7 +92,8 @@ class Replica:
 
     def on_read(self, node: int, message: Read) -> None:
         site, key = self._site, message.key
-        _check_record_key(key)
+        if not is_record_key(key):
+            raise _not_a_record(key)
         if site.recovering:
             self._refuse(node, message.op, _recovering())
             return
@@ -163,4 +164,8 @@ def _recovering() -> UnavailableError:
 
 def _check_record_key(key: bytes) -> None:
     if not is_record_key(key):
-        raise ProtocolError(f"wanted the storage key of a record, got {key[:9]!r}...")
+        raise _not_a_record(key)
+
+
+def _not_a_record(key: bytes) -> ProtocolError:
+    return ProtocolError(f"wanted the storage key of a record, got {key[:9]!r}...")

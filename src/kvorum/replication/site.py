@@ -192,7 +192,7 @@ class Site:
 
     def place(self, namespace: str, key: str, quorum: str = "") -> Place:
         """Raises NamespaceNotFound or InvalidKey. `quorum`: its kind, if the request names one."""
-        settings = self.settings_of(namespace)
+        settings = self.topology.namespaces.get(namespace) or self.settings_of(namespace)
         data = encode_key(key)
         token = self._place_hash(data, self.topology.token_seed)
         placement, replicas = self.placement, settings.replicas

@@ -28,17 +28,21 @@ class Hedged(Protocol):
 
 BUDGET_MAX = 100.0
 EARNED_BY_READ = 0.1
-_STEP_SAMPLES = 16
+_FRESH_READS = 16
+"""For so many the delay is not looked at again."""
 
 
 class Speculation:
-    __slots__ = ("_budget", "_deadlines", "_usual_ms", "delay_ms")
+    __slots__ = ("_budget", "_deadlines", "_fresh", "_usual_ms", "delay_ms", "sample")
 
     def __init__(self, runtime: Runtime) -> None:
         self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
         self._usual_ms = Quantile(0.99, 20.0)
+        self.sample = self._usual_ms.add
+        """To be told how many milliseconds each read took."""
         self.delay_ms = 20
         """The rung at or above the usual time, or the last one."""
+        self._fresh = _FRESH_READS
         self._budget = BUDGET_MAX
 
     def watch(self, operation: Hedged, delay_ms: int) -> None:
@@ -46,15 +50,17 @@ class Speculation:
         if self._budget < BUDGET_MAX:
             self._budget += EARNED_BY_READ
         self._deadlines.watch(operation, delay_ms)
+        self._fresh -= 1
+        if not self._fresh:
+            self._climb()
+
+    def _climb(self) -> None:
+        self._fresh = _FRESH_READS
+        usual_ms = self._usual_ms.estimate
+        self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms), LADDER_MS[-1])
 
     def clear(self) -> None:
         self._deadlines.clear()
-
-    def sample(self, elapsed_ms: float) -> None:
-        usual_ms = self._usual_ms
-        usual_ms.add(elapsed_ms)
-        if usual_ms.samples % _STEP_SAMPLES == 0:
-            self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms.estimate), LADDER_MS[-1])
 
     def spend(self) -> bool:
         """Take a second question from the budget; False if there is none."""

@@ -45,14 +45,15 @@ class Deadlines(Generic[T]):
         self._queues: dict[int, deque[tuple[float, T]]] = {}
 
     def watch(self, item: T, timeout_ms: int) -> None:
-        timeout_ms = rounded(timeout_ms)
         queue = self._queues.get(timeout_ms)
         if queue is None:
-            queue = self._queues[timeout_ms] = deque()
+            timeout_ms = rounded(timeout_ms)
+            queue = self._queues.get(timeout_ms)
+        if queue is None:
             self._runtime.call_later(timeout_ms / 1000, self._sweep, timeout_ms)
-        else:
-            while queue and queue[0][1].ended:
-                queue.popleft()
+            queue = self._queues[timeout_ms] = deque()
+        while queue and queue[0][1].ended:
+            queue.popleft()
         queue.append((self._runtime.now() + timeout_ms / 1000, item))
 
     def clear(self) -> None:

@@ -128,33 +128,14 @@ class Connection(asyncio.Protocol):
         self._host.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._stage == _OPEN:
-            if self._backlog:
-                self._backlog += data
-            else:
-                self._take(data)
-        elif self._stage == _ENDING:
-            self._pause()
-
-    def eof_received(self) -> bool:
-        """The client sends no more; what it has asked for it still gets."""
-        self._eof = True
-        if self._stage == _OPEN and self._queue:
-            self._end_with(self._queue[-1])
-        return self._stage == _ENDING
-
-    def pause_writing(self) -> None:
-        self._blocked = True
-
-    def resume_writing(self) -> None:
-        self._blocked = False
-        if self._paused:
-            self._go_on()
-
-    # Requests
-
-    def _take(self, data: bytes) -> None:
         """Feed the reader as far as backpressure lets it; keep the rest."""
+        if self._stage != _OPEN:
+            if self._stage == _ENDING:
+                self._pause()
+            return
+        if self._backlog:
+            self._backlog += data
+            return
         reader = self._reader
         at, end = 0, len(data)
         try:
@@ -172,6 +153,23 @@ class Connection(asyncio.Protocol):
         except Exception:
             _logger.exception("reading a request failed")
             self._fail(InternalError())
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it has asked for it still gets."""
+        self._eof = True
+        if self._stage == _OPEN and self._queue:
+            self._end_with(self._queue[-1])
+        return self._stage == _ENDING
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        if self._paused:
+            self._go_on()
+
+    # Requests
 
     def _fail(self, error: KvorumError) -> None:
         # A request that asked for the end may be followed by anything.
@@ -278,7 +276,7 @@ class Connection(asyncio.Protocol):
             return
         self._paused = False
         backlog, self._backlog = self._backlog, b""
-        self._take(backlog)
+        self.data_received(backlog)
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -211,7 +211,10 @@ class RequestReader:
         method = parser.get_method()
         if method == b"CONNECT":
             raise NotImplementedHere("wanted a request, got CONNECT")
-        exchange = Exchange(self._intake, method, self._target(), fields)
+        target = self._url
+        if target[0] != _SLASH or b"#" in target:
+            target = self._origin_form()
+        exchange = Exchange(self._intake, method, target, fields)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
         host = fields.get(b"host")
@@ -251,13 +254,11 @@ class RequestReader:
 
     # What a head asks for
 
-    def _target(self) -> bytes:
-        """The request target in origin form: /path?query."""
+    def _origin_form(self) -> bytes:
+        """The request target as /path?query."""
         url = self._url
         if b"#" in url:
             raise MalformedHttp("wanted a request target without fragment, got one with '#'")
-        if url[0] == _SLASH:
-            return url
         scheme, separator, rest = url.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
             return url
