@@ -368,3 +368,14 @@ async def test_slow_requests_on_a_real_socket(web: Web, begun: bytes) -> None:
 async def test_silence_on_a_real_socket(web: Web) -> None:
     await web.start(http=HttpLimits(tick_s=0.02, idle_s=0.06))
     await (await web.client()).closed()
+
+
+def test_bodies_that_wait_behind_others_make_room_when_their_client_goes() -> None:
+    stage = Stage(replace(LIMITS, large_body_bytes=1000))
+    body = b'{"key":"k","value":"%b"}' % (b"x" * 2000)
+    stage.connection.data_received(request("POST", "/entry", body) * 3)
+    assert (stage.held, len(stage.node.held)) == (3 * len(body), 1)
+    stage.connection.connection_lost(None)
+    assert stage.held == len(body)
+    stage.node.answer(0)
+    assert (stage.held, len(stage.node.requests)) == (0, 1)

@@ -53,7 +53,7 @@ def test_any_cut_and_any_order(web: Web, cuts: list[int], order: list[int]) -> N
         await store_numbers(web, 3)
         web.node.holding = True
         wrong = request("GET", "/entry/%zz")
-        sent = get(0) + wrong + get(1) + request("POST", "/nowhere", b"body") + get(2)
+        sent = get(0) + wrong + get(1) + request("GET", "/nowhere", b"body") + get(2)
         client = await web.client()
         for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
             client.send(sent[start:end])
@@ -125,7 +125,7 @@ async def test_a_client_that_does_not_read_at_all_is_cut_off(web: Web) -> None:
 
 
 async def test_the_greediest_client_is_cut_off_when_all_hold_too_much(web: Web) -> None:
-    await web.start(http=HttpLimits(unread_bytes=8_000_000, tick_s=0.02))
+    await web.start(http=HttpLimits(unread_bytes=4_000_000, tick_s=0.02))
     await store_numbers(web, 1, width=1_000_000)
     modest, greedy = await web.client(receive_buffer=4096), await web.client(receive_buffer=4096)
     modest.send(get(0))
@@ -196,7 +196,7 @@ async def test_a_large_body_that_never_comes_makes_room_when_its_client_goes(
 ) -> None:
     await web.start(
         http=HttpLimits(large_body_bytes=1000, large_bodies_bytes=5000),
-        api=ApiLimits(value_bytes=3000, entry_overhead_bytes=0),
+        api=ApiLimits(value_bytes=1500, entry_overhead_bytes=0),
     )
     for _ in range(3):
         client = await web.client()
@@ -208,3 +208,64 @@ async def test_a_large_body_that_never_comes_makes_room_when_its_client_goes(
         assert (await other.response()).status == 503
         await client.close()
         await web.until(lambda: web.server._held == 0)
+
+
+def post(key: str, value: int) -> bytes:
+    return request("POST", "/entry", b'{"key":"%b","value":%d}' % (key.encode(), value))
+
+
+async def test_what_may_change_something_is_done_alone_and_in_its_turn(web: Web) -> None:
+    await web.put("k1", b"1")
+    web.node.requests.clear()
+    web.node.holding = True
+    client = await web.client()
+    delete = request("DELETE", "/entry/k1")
+    client.send(get(1) + delete + post("k1", 3) + get(1) + get(2) + post("k1", 4))
+    begun: list[list[str]] = []
+    while sum(map(len, begun)) < 6:
+        await web.until(lambda: web.node.held)
+        begun.append([type(asked).__name__ for asked, _ in web.node.held])
+        for _ in begun[-1]:
+            web.node.answer(0)
+    assert begun == [["Get"], ["Delete"], ["Put"], ["Get", "Get"], ["Put"]]
+    answers = [await client.response() for _ in range(6)]
+    assert [answer.status for answer in answers] == [200, 200, 201, 200, 404, 200]
+    assert [answers[i].json["value"] for i in (0, 1, 3)] == [1, 1, 3]
+
+
+async def test_only_so_many_requests_of_a_connection_are_carried_out_at_a_time(web: Web) -> None:
+    await web.start(http=HttpLimits(parallel=3))
+    await store_numbers(web, 12)
+    web.node.holding = True
+    client = await web.client()
+    client.send(b"".join(get(i) for i in range(12)))
+    most = 0
+    for _ in range(12):
+        await web.until(lambda: web.node.held)
+        most = max(most, len(web.node.held))
+        web.node.answer(0)
+    assert await values(client, 12) == [str(i) for i in range(12)]
+    assert most == 3
+
+
+async def test_one_piece_of_many_requests_is_not_answered_to_who_does_not_read(web: Web) -> None:
+    await store_numbers(web, 1, width=500_000)
+    client = await web.client(receive_buffer=4096)
+    client.send(get(0) * 400)
+    await web.until(lambda: web.server.connections == 1)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    (connection,) = web.server._connections
+    assert connection.sweep(1) < 12_000_000
+    assert len(web.node.requests) < 40
+
+
+async def test_what_waits_behind_others_is_answered_before_what_is_no_request(web: Web) -> None:
+    web.node.holding = True
+    client = await web.client()
+    client.send(post("k", 1) + post("k", 2) + b"no request at all\r\n\r\n")
+    for _ in range(2):
+        await web.until(lambda: web.node.held)
+        web.node.answer(0)
+    assert [(await client.response()).status for _ in range(3)] == [201, 200, 400]
+    await client.closed()

@@ -8,8 +8,12 @@ Responses leave in the order of their requests, whatever order they are made in:
 in the queue until those before it are there. What is ready is written at the end of the loop's
 turn, one connection after the other (`server.py` says why).
 
+A request that comes before those before it are answered is carried out at once only where it and
+they are safe (RFC 9112, section 9.3.2): what may change something is done alone, in its turn.
+
 Reading stops while too many requests wait for answers or too much lies unread by the client;
-input that has come already is kept as the backlog. Deadlines cost nothing per request: the
+input that has come already is kept as the backlog. One piece of input may hold hundreds of
+requests, so nothing is begun meanwhile either. Deadlines cost nothing per request: the
 server's sweeper looks at every connection once a tick, and one that is in the same situation
 for too many ticks is ended.
 """
@@ -66,7 +70,9 @@ class Connection(asyncio.Protocol):
         "_draining",
         "_eof",
         "_host",
+        "_latest",
         "_limits",
+        "_open",
         "_owes_continue",
         "_paused",
         "_queue",
@@ -77,6 +83,8 @@ class Connection(asyncio.Protocol):
         "_taken",
         "_taken_since",
         "_transport",
+        "_unwritten",
+        "_waiting",
         "_written",
         "heads",
     )
@@ -89,6 +97,14 @@ class Connection(asyncio.Protocol):
         self._limits = host.limits
         self._reader = RequestReader(self, host.router, host.limits)
         self._queue: deque[Exchange] = deque()
+        """Those whose responses have not been written."""
+        self._waiting: deque[tuple[Exchange, Endpoint]] = deque()
+        """The last of these, which have not been begun."""
+        self._open = 0
+        """How many have been begun and not answered; the last one begun is `_latest`."""
+        self._latest: Exchange
+        self._unwritten = 0
+        """Bytes of responses that are made."""
         self._stage = _OPEN
         self._draining = False
         self._eof = False
@@ -122,6 +138,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stage = _LOST
         self._queue.clear()
+        for exchange, _ in self._waiting:
+            self._host.release(exchange.held)
+        self._waiting.clear()
         self._backlog = b""
         self._drop_held()
         self._reader.close()
@@ -166,6 +185,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
+        if self._waiting:
+            self._begin_waiting()
         if self._paused:
             self._go_on()
 
@@ -184,6 +205,28 @@ class Connection(asyncio.Protocol):
         self._owes_continue = False
         if self._draining or exchange.persistence == CLOSE:
             self._end_with(exchange)
+        # Hardly any client sends a request before it has its last answer.
+        if len(self._queue) > 1 or self._blocked:
+            self._waiting.append((exchange, endpoint))
+            self._begin_waiting()
+        else:
+            self._begin(exchange, endpoint)
+
+    def _begin_waiting(self) -> None:
+        waiting = self._waiting
+        while waiting and self._may_begin(waiting[0][0]):
+            self._begin(*waiting.popleft())
+
+    def _may_begin(self, exchange: Exchange) -> bool:
+        if self._blocked or self._unwritten >= self._limits.unread_high_bytes:
+            return False
+        if not self._open:
+            return True
+        return exchange.is_safe and self._latest.is_safe and self._open < self._limits.parallel
+
+    def _begin(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        self._open += 1
+        self._latest = exchange
         try:
             endpoint.handle(exchange)
         except KvorumError as error:
@@ -210,6 +253,7 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(self, b"", b"", {})
         self._queue.append(exchange)
         self._end_with(exchange)
+        self._open += 1
         exchange.refuse(error)
 
     def _end_with(self, exchange: Exchange) -> None:
@@ -226,6 +270,8 @@ class Connection(asyncio.Protocol):
     # Responses
 
     def on_response(self, exchange: Exchange) -> None:
+        self._open -= 1
+        self._unwritten += len(exchange.response)
         if self._queue and self._queue[0] is exchange:
             self._host.write_soon(self)
 
@@ -242,11 +288,15 @@ class Connection(asyncio.Protocol):
                 exchange = queue.popleft()
                 ready.append(exchange.response)
             response = b"".join(ready)
-        self._written += len(response)
+        size = len(response)
+        self._unwritten -= size
+        self._written += size
         self._transport.write(response)
         if exchange.persistence == CLOSE:
             self._linger()
             return
+        if self._waiting:
+            self._begin_waiting()
         if self._paused:
             self._go_on()
         if self._owes_continue and not queue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from kvorum.api.http.problem import problem, problem_fields
 from kvorum.api.http.response import Heads
@@ -10,6 +10,9 @@ from kvorum.model.errors import KvorumError
 
 Fields = dict[bytes, bytes]
 """Header fields by lower-case name; only those that mean something here."""
+
+
+_SAFE: Final = frozenset({b"GET", b"HEAD"})
 
 
 class Line(Protocol):
@@ -51,6 +54,11 @@ class Exchange:
         self.persistence = b""
         """The Connection field of the response, if it needs one; CLOSE makes it the last."""
         self.response = b""
+
+    @property
+    def is_safe(self) -> bool:
+        """True if it asks for nothing to be changed (RFC 9110, section 9.2.1)."""
+        return self.method in _SAFE
 
     def respond(self, status: int, body: bytes, fields: bytes = b"") -> None:
         """`fields`: more header fields, each with its CRLF in front."""

@@ -18,6 +18,8 @@ class HttpLimits:
     chunks: int = 10_000
     pipeline: int = 64
     """Requests of one connection that wait for their answers."""
+    parallel: int = 8
+    """Requests of one connection that are carried out at a time."""
     connections: int = 1024
     large_body_bytes: int = 64 << 10
     """From this size on, a body counts into `large_bodies_bytes`."""
