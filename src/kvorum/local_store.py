@@ -166,7 +166,7 @@ class LocalStore:
         """
         self._close()
         if self.rocks.failed is None and self._log.failed is None:
-            self.directory.close(counter)
+            self.directory.close(counter, self._log.newest)
 
     def release(self) -> None:
         """Free the directory. Without `close`, the next life is a new actor."""
@@ -272,6 +272,8 @@ class LocalStore:
         self._replayed = True
         wrong = self._file_former_entries()
         wrong = self._journaled.replay() or self._log.wrong or wrong
+        if self._log.newest < self.directory.newest:
+            wrong = wrong or "the newest entries are missing, and it was stopped in order"
         if self._log.is_new and self.directory.journaled:
             wrong = "the journal's files are missing"
         if wrong is not None:

@@ -67,6 +67,22 @@ def the_oldest(path: Path) -> list[str]:
     return [KEYS[0]]
 
 
+def the_newest(path: Path) -> list[str]:
+    entry = entries_in(path)[-1]
+    (file,) = (file for file in (path / "journal").iterdir() if entry in file.read_bytes())
+    flip(file, file.read_bytes().index(entry) + len(entry) - 1)
+    return [KEYS[-1]]
+
+
+def the_end(path: Path) -> list[str]:
+    """As if the last three had never been written."""
+    entry = entries_in(path)[-3]
+    (file,) = (file for file in (path / "journal").iterdir() if entry in file.read_bytes())
+    data = file.read_bytes()
+    file.write_bytes(data[: data.index(entry) // 4096 * 4096])
+    return KEYS[-3:]
+
+
 def a_header(path: Path) -> list[str]:
     (file,) = (path / "journal").iterdir()
     flip(file, 9)
@@ -79,7 +95,7 @@ def all_files(path: Path) -> list[str]:
     return KEYS
 
 
-SPOILT = [one_entry, the_oldest, a_header, all_files]
+SPOILT = [one_entry, the_oldest, the_newest, the_end, a_header, all_files]
 Spoil = Callable[[Path], list[str]]
 
 
@@ -134,6 +150,21 @@ def test_it_is_told_no_more_when_what_is_left_is_filed(
             assert journal_of(store).get(NOTE) == b"lost"
             store.set("new", 1)
             file_all(store)
+
+
+def test_the_newest_entry_of_a_life_that_was_killed_may_be_torn(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with kvorum.open(path) as store:
+        store.set("a", 1)
+    store = kvorum.open(path)
+    store.set("b", value_of("b"))
+    store._store.release()
+    the_newest(path)
+    with kvorum.open(path) as store:
+        assert TOLD not in caplog.text
+        assert store.get("a") == 1
+        assert store.get("b") is None, "else this would show nothing"
 
 
 def test_a_gap_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -208,7 +208,7 @@ def test_a_node_that_forgot_is_another_actor_and_knows_it_until_that_is_noted(
     last = DataDirectory.open(tmp_path, FACTS)
     actor = last.actor
     if clean:
-        last.close(200)
+        last.close(200, 0)
     else:
         last.release()
     damage(home.rocks, 5000)

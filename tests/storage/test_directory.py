@@ -73,7 +73,7 @@ def test_it_is_made_for_its_owner_only(path: Path) -> None:
 def test_it_is_marked_unclean_on_disk_before_it_is_used(path: Path) -> None:
     first = DataDirectory.open(path, FACTS)
     assert not stored(path).clean
-    first.close(5)
+    first.close(5, 0)
     assert stored(path).clean
     second = DataDirectory.open(path, FACTS)
     assert not stored(path).clean
@@ -82,7 +82,7 @@ def test_it_is_marked_unclean_on_disk_before_it_is_used(path: Path) -> None:
 
 def test_after_a_clean_stop_the_actor_goes_on(path: Path) -> None:
     first = DataDirectory.open(path, FACTS)
-    first.close(41)
+    first.close(41, 0)
     second = DataDirectory.open(path, FACTS)
     assert (second.actor, second.counter) == (first.actor, 41)
     second.release()
@@ -99,7 +99,7 @@ def test_after_a_release_a_new_actor_begins(path: Path) -> None:
 
 
 def test_after_a_kill_a_new_actor_begins(path: Path) -> None:
-    DataDirectory.open(path, FACTS).close(41)
+    DataDirectory.open(path, FACTS).close(41, 0)
     with open_in_a_process(path) as process:
         assert process.stdout is not None
         actor = int(process.stdout.readline())
@@ -130,7 +130,7 @@ def test_a_second_opener_in_the_same_process_is_refused(path: Path) -> None:
 
 
 def test_other_facts_are_refused_and_change_nothing(path: Path) -> None:
-    DataDirectory.open(path, FACTS).close(1)
+    DataDirectory.open(path, FACTS).close(1, 0)
     before = (path / "node.json").read_bytes()
     with pytest.raises(ConfigError) as raised:
         DataDirectory.open(path, msgspec.structs.replace(FACTS, partitions=512))
@@ -142,8 +142,8 @@ def test_other_facts_are_refused_and_change_nothing(path: Path) -> None:
 
 
 def test_a_later_format_is_refused(path: Path) -> None:
-    DataDirectory.open(path, FACTS).close(1)
-    later = (path / "node.json").read_bytes().replace(b'"format":3', b'"format":7')
+    DataDirectory.open(path, FACTS).close(1, 0)
+    later = (path / "node.json").read_bytes().replace(b'"format":4', b'"format":7')
     (path / "node.json").write_bytes(later)
     with pytest.raises(ConfigError, match="later kvorum"):
         DataDirectory.open(path, FACTS)
@@ -154,7 +154,7 @@ def test_a_later_format_is_refused(path: Path) -> None:
 def test_a_damaged_identity_is_refused_and_kept(
     path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    DataDirectory.open(path, FACTS).close(1)
+    DataDirectory.open(path, FACTS).close(1, 0)
     damaged = damage((path / "node.json").read_bytes())
     (path / "node.json").write_bytes(damaged)
     with pytest.raises(ConfigError, match=r"node\.json: .*damaged.*restore it"):
@@ -165,7 +165,7 @@ def test_a_damaged_identity_is_refused_and_kept(
 def test_data_without_identity_is_refused(path: Path) -> None:
     directory = DataDirectory.open(path, FACTS)
     (directory.rocks_path / "000001.sst").write_bytes(b"data")
-    directory.close(1)
+    directory.close(1, 0)
     (path / "node.json").unlink()
     with pytest.raises(ConfigError, match="a new identity may not answer for old data"):
         DataDirectory.open(path, FACTS)
@@ -174,7 +174,7 @@ def test_data_without_identity_is_refused(path: Path) -> None:
 
 def test_an_identity_without_its_data_is_refused(path: Path) -> None:
     directory = DataDirectory.open(path, FACTS)
-    directory.close(1)
+    directory.close(1, 0)
     directory.rocks_path.rmdir()
     with pytest.raises(ConfigError, match="rocks is missing; restore it"):
         DataDirectory.open(path, FACTS)
@@ -188,7 +188,7 @@ def test_a_first_start_that_was_cut_short_can_be_repeated(path: Path) -> None:
 
 
 def test_a_draft_that_was_never_put_in_place_counts_for_nothing(path: Path) -> None:
-    DataDirectory.open(path, FACTS).close(9)
+    DataDirectory.open(path, FACTS).close(9, 0)
     (path / "node.json.new").write_bytes(b'{"format":1,"che')
     directory = DataDirectory.open(path, FACTS)
     assert (directory.incarnation, directory.counter) == (1, 9)
@@ -199,7 +199,7 @@ def test_a_draft_that_was_never_put_in_place_counts_for_nothing(path: Path) -> N
 def test_a_crash_while_it_is_written_leaves_the_last_state(
     path: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    DataDirectory.open(path, FACTS).close(9)
+    DataDirectory.open(path, FACTS).close(9, 0)
     before = (path / "node.json").read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(os if call == "fsync" else Path, call, fail)
@@ -218,7 +218,7 @@ def fail(*_args: object) -> None:
 def test_the_new_state_is_synced_before_it_is_put_in_place(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    DataDirectory.open(path, FACTS).close(9)
+    DataDirectory.open(path, FACTS).close(9, 0)
     calls: list[str] = []
     sync, replace = os.fsync, Path.replace
 
@@ -244,7 +244,7 @@ def test_a_stop_that_cannot_be_written_stays_unclean(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
         with pytest.raises(StorageError, match=r"cannot write .*node\.json"):
-            directory.close(3)
+            directory.close(3, 0)
     following = DataDirectory.open(path, FACTS)  # the lock was given back
     assert following.incarnation == 2
     following.release()
@@ -258,7 +258,7 @@ def test_names_of_peers_are_remembered_over_a_restart(path: Path) -> None:
     directory.release()
     directory = DataDirectory.open(path, FACTS)
     assert directory.names == {PEER: "n2-renamed"}
-    directory.close(3)
+    directory.close(3, 0)
     assert stored(path).names == {PEER: "n2-renamed"}
 
 
@@ -282,3 +282,16 @@ def test_used_up_incarnations_are_refused(path: Path) -> None:
     (path / "node.json").write_bytes(encode(last))
     with pytest.raises(ConfigError, match="used up"):
         DataDirectory.open(path, FACTS)
+
+
+def test_the_directory_above_those_of_nodes_is_refused_and_left_as_it_was(path: Path) -> None:
+    for name in ("n1", "n2"):
+        DataDirectory.open(path / name, FACTS).close(1, 0)
+    before = sorted(path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"those of n1, n2; .* 'kvorum up"):
+        DataDirectory.open(path, FACTS)
+    assert sorted(path.rglob("*")) == before
+    # A node's own may hold others, such as one that was put aside.
+    DataDirectory.open(path / "n1", FACTS).close(1, 0)
+    DataDirectory.open(path / "n1" / "before", FACTS).close(1, 0)
+    DataDirectory.open(path / "n1", FACTS).close(1, 0)

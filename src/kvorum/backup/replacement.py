@@ -107,7 +107,7 @@ def _renewed(old: Identity, *, founded: bool) -> Identity:
     new = identity.first_life(old.facts)
     for node_id, name in old.names.items():
         new = new.knowing(node_id, name)
-    return msgspec.structs.replace(new.stopped_at(0), founded=founded, forgot=True)
+    return msgspec.structs.replace(new.stopped_at(0, 0), founded=founded, forgot=True)
 
 
 def _prepare(draft: Path, rocks: Path) -> None:

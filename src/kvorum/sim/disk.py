@@ -245,7 +245,7 @@ class DiskStore:
     def close(self, counter: int) -> None:
         """Sync all and leave a clean disk, with the last counter the node used."""
         self._settle(len(self._log))
-        self._disk.identity = self._disk.identity.stopped_at(counter)
+        self._disk.identity = self._disk.identity.stopped_at(counter, 0)
 
     def _refused(self, done: Done, arg: Any) -> bool:
         if self.failed is None:

@@ -55,6 +55,7 @@ class DataDirectory:
         """Begin a life of the node in `path`. Raises ConfigError if that must not be."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_no_cluster(path)
             lock = _lock(path)
             try:
                 space = Space(path)
@@ -116,6 +117,11 @@ class DataDirectory:
         """True if the journal's log has had an entry, so that it has at least one."""
         return self._identity.journaled
 
+    @property
+    def newest(self) -> int:
+        """The number of an entry that the journal's log cannot be without; 0 if none is known."""
+        return self._identity.newest
+
     def forget(self, why: str) -> None:
         """Note durably that the store will lack writes: the engine drops them next."""
         self._store(self._identity.without_memory())
@@ -151,13 +157,14 @@ class DataDirectory:
         if self._identity.names.get(node_id) != name:
             self._store(self._identity.knowing(node_id, name))
 
-    def close(self, counter: int) -> None:
-        """End this life well: the next one goes on with this actor after `counter`.
+    def close(self, counter: int, newest: int) -> None:
+        """End this life well: the next one goes on with this actor after `counter`, and finds the
+        journal's log with all entries up to the one that is its `newest`.
 
         Call it once the store is closed; until then writes may still be lost.
         """
         try:
-            self._store(self._identity.stopped_at(counter))
+            self._store(self._identity.stopped_at(counter, newest))
         finally:
             self.release()
 
@@ -236,6 +243,17 @@ def _next_identity(path: Path, facts: Facts) -> Identity:
             "from a snapshot"
         )
     return life
+
+
+def _check_no_cluster(path: Path) -> None:
+    """Raises ConfigError if `path` is no node's directory, but the one above those of nodes."""
+    nodes = sorted(file.parent.name for file in path.glob("*/node.json"))
+    if nodes and not (path / "node.json").exists():
+        raise ConfigError(
+            f"wanted the data directory of one node, got {path}, which holds those of "
+            f"{', '.join(nodes)}; start them together with 'kvorum up --data-dir {path}', or "
+            "choose another directory"
+        )
 
 
 def _created(rocks: Path, facts: Facts) -> Identity:

@@ -14,7 +14,7 @@ that dies without a word has burned its incarnation, whatever its log had not ye
 
 The file:
 
-    {"format": 3, "check": XXH3-64 of the digit 3 and the state's bytes in hex, "state": {...}}
+    {"format": 4, "check": XXH3-64 of the digit 4 and the state's bytes in hex, "state": {...}}
 
 The check is there because one wrong digit would let two lives share an actor.
 """
@@ -31,15 +31,17 @@ from msgspec import Meta
 
 from kvorum.model.errors import ConfigError
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _FORMAT_FIRST: Final = 1
-"""Of a directory whose records are not sealed. The states of both formats before this one lack
+"""Of a directory whose records are not sealed. The states of the formats before this one lack
 some of what has a default here.
 """
 INCARNATION_BITS: Final = 20
 INCARNATION_MAX: Final = (1 << INCARNATION_BITS) - 1
 _NODE_ID_BITS: Final = 128
 _ACTOR_ID_BITS: Final = 64 - INCARNATION_BITS
+
+_NAMES: Final = ("cluster", "node")
 
 _NODE_ID: Final = r"^[0-9a-f]{32}\Z"
 
@@ -64,7 +66,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         `names` is the address book: node id to name, oldest first. `founded`: the engine has made
     its files, so where they are missing they are lost. `journaled`: the same of the journal's
-    log, which has had an entry. `forgot`: the store may lack writes that this node had
+    log, which has had an entry. `newest`: the number of its newest entry when a life last ended
+    well; 0 if none has. `forgot`: the store may lack writes that this node had
     acknowledged, and nothing in the store says so yet.
     """
 
@@ -76,6 +79,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: dict[NodeId, str]
     founded: bool = False
     journaled: bool = False
+    newest: Annotated[int, Meta(ge=0)] = 0
     forgot: bool = False
 
     @property
@@ -108,13 +112,15 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         It may lack those of this actor, whose next dots would cover them.
         """
-        return msgspec.structs.replace(self, clean=False, forgot=True).next_life()
+        return msgspec.structs.replace(self, clean=False, newest=0, forgot=True).next_life()
 
-    def stopped_at(self, counter: int) -> Identity:
-        """The state that a clean stop leaves; `counter` is the last one this life used."""
+    def stopped_at(self, counter: int, newest: int) -> Identity:
+        """The state that a clean stop leaves: the last counter that this life used, and the number
+        of the journal's newest entry.
+        """
         if counter < self.counter:
             raise ValueError(f"wanted a counter of at least {self.counter}, got {counter}")
-        return msgspec.structs.replace(self, counter=counter, clean=True)
+        return msgspec.structs.replace(self, counter=counter, newest=newest, clean=True)
 
     def knowing(self, node_id: str, name: str) -> Identity:
         """The state with another entry in its address book. A full book loses its oldest."""
@@ -133,9 +139,15 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in Facts.__struct_fields__:
             stored, asked = getattr(self.facts, field), getattr(wanted, field)
             if stored != asked:
+                advice = f"set {field} back or start on an empty data directory"
+                if field in _NAMES:
+                    advice = (
+                        "start it as the member of a cluster that it is ('kvorum up', or 'kvorum "
+                        "serve' with --cluster and --node), or choose another data directory"
+                    )
                 raise ConfigError(
                     f"wanted {field} {asked!r}, but this data was created with {stored!r}; "
-                    f"set {field} back or start on an empty data directory",
+                    f"{advice}",
                     field=field,
                     wanted=asked,
                     got=stored,

@@ -77,6 +77,7 @@ class LogFiles:
         "failed",
         "is_new",
         "last",
+        "newest",
         "wrong",
     )
 
@@ -107,10 +108,12 @@ class LogFiles:
         self._current: StoredFile | None = None
         self._open_file: LogFile | None = None
         self.last = 0
+        self.newest = 0
+        """The number of the newest entry or mark that is durable."""
         if recovered.newest is not None:
             self._current, found = recovered.newest
             self._open_file = manner.open(self._current.path, self._current.salt, found.end)
-            self.last = found.number
+            self.last = self.newest = found.number
         self._needed = self._durable_needed = recovered.needed
         self._marks = deque(recovered.marks)
         self._parted = 0
@@ -244,6 +247,7 @@ class LogFiles:
             return
         entry = self._queue[0]
         self._durable_needed = entry.needed
+        self.newest = entry.number
         if not entry.text:
             try:
                 self._remove_parted()

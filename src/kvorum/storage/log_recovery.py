@@ -5,9 +5,10 @@ proves that all before it were durable, and only the newest can be torn, which t
 acknowledged. The newest sound entry of all files says which were needed when it was written:
 from there on up to it none may be missing.
 
-What cannot be told is whether the newest entries themselves were lost, as if they had never been
-written: a file that was removed, or cut short, behind the last sound entry leaves no gap. But a
-header is durable before its file is there, so one that is damaged is a loss for certain.
+What cannot be told from the files is whether the newest entries themselves were lost, as if they
+had never been written: a file that was removed, or cut short, behind the last sound entry leaves no
+gap. After a stop in order the number of the newest one is known (`identity.py`). And a header is
+durable before its file is there, so one that is damaged is a loss for certain.
 """
 
 from __future__ import annotations
