@@ -111,13 +111,13 @@ def answer_then_close() -> Fault:
     return cut_short(1 << 30)
 
 
-def refuse_items(*positions: int, code: str, outcome: str = "none") -> Fault:
+def refuse_items(*positions: int, code: str, outcome: str = "none", status: int = 503) -> Fault:
     """A list is answered with an error for the items at `positions`."""
 
     async def fault(reply: Reply, writer: asyncio.StreamWriter) -> bool:
         for position in positions:
-            error = problem(503, code, outcome=outcome).body
-            reply.body["entries"][position] = {"status": 503, "error": error}
+            error = problem(status, code, outcome=outcome).body
+            reply.body["entries"][position] = {"status": status, "error": error}
         writer.write(reply.to_bytes())
         await writer.drain()
         return True

@@ -123,8 +123,11 @@ def test_bad_input_is_refused_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with kvorum.open(tmp_path), pytest.raises(ConfigError, match="stop that one"):
+    with kvorum.open(tmp_path), pytest.raises(ConfigError, match="stop that one") as refused:
         kvorum.open(tmp_path)
+    # The traceback shows one error, for it says all that its cause did.
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
 
 
 def test_threads_share_a_store(tmp_path: Path) -> None:

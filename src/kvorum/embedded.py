@@ -24,7 +24,14 @@ from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.values import encode_value
 from kvorum.local_store import Holding, LocalStore, unreadable
-from kvorum.model.errors import CorruptRecord, KvorumError, NotFound, RequestError, StorageError
+from kvorum.model.errors import (
+    ConfigError,
+    CorruptRecord,
+    KvorumError,
+    NotFound,
+    RequestError,
+    StorageError,
+)
 from kvorum.model.expiry import NEVER, check_expires
 from kvorum.model.keys import encode_key
 from kvorum.model.placement import Placement
@@ -103,7 +110,11 @@ class Embedded:
         runtime = self._runtime = InlineRuntime()
         # If the store fails, every later write says it.
         syncers = Syncers(InlineSyncer(runtime.call_soon), InlineSyncer(runtime.call_soon))
-        store = self._store = LocalStore(topology, 0, holding, runtime, syncers, _not_awaited)
+        try:
+            store = LocalStore(topology, 0, holding, runtime, syncers, _not_awaited)
+        except ConfigError as error:
+            raise error from None  # It says itself what its cause was.
+        self._store = store
         try:
             self._unlock()
             self._replicator = Replicator(

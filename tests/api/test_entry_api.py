@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import string
 from urllib.parse import quote
 
@@ -368,6 +370,75 @@ async def test_a_value_of_a_mebibyte_goes_in_and_out(web: Web) -> None:
     assert (await web.put("k", value)).status == 201
     assert (await web.ask("GET", "/entry/k")).body.startswith(b'{"value":' + value)
     problem(await web.put("k", b" " + value[:-1] + b'xx"'), 413, "invalid_value")
+
+
+async def test_a_mebibyte_as_base64_goes_in_and_out_and_a_byte_more_does_not(web: Web) -> None:
+    body = b'{"key":"k","value":"%b","metadata":{"encoding":"base64"}}'
+    value = random.Random(5).randbytes(1 << 20)
+    text = base64.b64encode(value)
+    client = await web.client()
+    assert (await client.ask("POST", "/entry", body % text)).status == 201
+    assert web.node.requests[-1] == Put("default", "k", BINARY, value)
+    assert (await web.ask("GET", "/entry/k")).body.startswith(b'{"value":"%b"' % text)
+    escaped = body % text.replace(b"/", rb"\/")
+    assert (await client.ask("POST", "/entry", escaped)).status == 200
+    longer = base64.b64encode(value + b"x")
+    problem(await client.ask("POST", "/entry", body % longer), 413, "invalid_value")
+    assert (await client.ask("GET", "/status")).status == 200
+
+
+HALF = "surrogate"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (rb'{"key":"k","value":"\ud800"}', [r"got \ud800", HALF]),
+        (rb'{"key":"k","value":"\uDC00 and more text than that"}', [r"got \uDC00", HALF]),
+        (rb'{"key":"k","value":"\\\ud83d\ude00\\ud800 \ud801\ud83d"}', [r"got \ud801", HALF]),
+        (rb'{"key":"\udfff","value":1}', [r"got \udfff", HALF]),
+        (rb'{"key":"k","value":"\ud83d\ude00', ["ends before it is complete"]),
+        (b"", ["got nothing"]),
+        (b'{"key":"k","value":tru}', ["wanted JSON", "byte 20"]),
+        (b'{"key":5,"value":1}', ["wanted a string as key", "got a whole number"]),
+        (b'{"key":null,"value":1}', ["wanted a string as key", "got null"]),
+        (b"[]", ["wanted an object as the body", "got an array"]),
+        (b'{"key":"k"}', ["wanted value", "without it"]),
+        (b'{"key":"k","value":1,"vlaue":2}', ["members", "got 'vlaue'"]),
+        (b'{"key":"k","value":1,"metadata":{"tll":2}}', ["got 'metadata.tll'"]),
+        (
+            b'{"key":"k","value":1,"metadata":{"ttl":1.5}}',
+            ["wanted a whole number or null as metadata.ttl", "got a number that is not whole"],
+        ),
+        (b'{"key":"k","value":1,"metadata":{"ttl":1e400}}', ["wanted", "metadata.ttl"]),
+        (
+            b'{"key":"k","value":[1],"metadata":{"encoding":"base64"}}',
+            ["wanted a string of base64", "got an array"],
+        ),
+        (
+            b'{"key":"k","value":null,"metadata":{"encoding":"base64"}}',
+            ["wanted a string of base64", "got null"],
+        ),
+        (b'{"key":"k","value":"\xff"}', ["UTF-8"]),
+    ],
+)
+async def test_a_body_that_is_wrong_is_told_so_in_plain_words(
+    web: Web, body: bytes, said: list[str]
+) -> None:
+    detail = (await web.ask("POST", "/entry", body)).json["detail"]
+    for part in said:
+        assert part in detail
+    for jargon in ("`", "Expected", "malformed", "truncated", "Object", "utf-16", "$"):
+        assert jargon not in detail
+
+
+async def test_a_list_that_is_wrong_is_told_so_in_plain_words(web: Web) -> None:
+    await web.start(api=ApiLimits(list_items=3))
+    for body, said in (
+        (b'{"keys":["a","b","c","d"]}', "wanted at most 3 items in the list, got more"),
+        (b'{"keys":["a",2]}', "wanted a string as keys[1], got a whole number"),
+    ):
+        assert (await web.ask("POST", "/entries/get", body)).json["detail"] == said
 
 
 # Deleting

@@ -35,6 +35,7 @@ async def test_without_a_body_everything_is_repaired(web: Web) -> None:
         b'{"partition": "1"}',
         b'{"partition": 999}',
         b'{"namespace": "a b"}',
+        b'{"key": "\xff"}',
     ],
 )
 async def test_what_makes_no_sense_is_refused(web: Web, body: bytes) -> None:
@@ -43,6 +44,9 @@ async def test_what_makes_no_sense_is_refused(web: Web, body: bytes) -> None:
 
 
 async def test_an_unknown_repair(web: Web) -> None:
-    assert (await web.ask("GET", "/repair/b2")).status == 404
+    answer = await web.ask("GET", "/repair/b2")
+    assert answer.status == 404
+    assert "GET /repair" in answer.json["advice"]
+    assert "POST /entry" not in answer.json["advice"]
     assert (await web.ask("GET", "/repair/%C3%A4")).status == 404
     assert (await web.ask("GET", "/repair?x=1")).status == 400

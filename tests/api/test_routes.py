@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from web_fixture import Web
 
@@ -17,7 +20,7 @@ async def test_paths_that_do_not_exist(web: Web, path: str) -> None:
     client = await web.client()
     answer = await client.ask("GET", path)
     assert (answer.status, answer.json["code"]) == (404, "unknown_path")
-    assert "/entry/{key}" in answer.json["paths"]
+    assert {"/entry/{key}", "/locate/{key}", "/repair/{id}"} < set(answer.json["paths"])
     assert (await client.ask("GET", "/status")).status == 200
 
 
@@ -55,6 +58,26 @@ async def test_the_node_tells_of_itself(web: Web) -> None:
     head = await web.ask("HEAD", "/status")
     assert (head.status, head.body) == (200, b"")
     assert (await web.ask("GET", "/status?x=1")).status == 400
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "http-api.md"
+PARAMETERS = re.findall(
+    r"^\| `([A-Z]+) (/\S+)` \| (`[a-zA-Z_`, ]+`) \| .* \|$", GUIDE.read_text(), re.M
+)
+
+
+def test_the_guide_has_a_table_of_parameters() -> None:
+    assert len(PARAMETERS) == 8
+
+
+@pytest.mark.parametrize(("method", "path", "named"), PARAMETERS)
+async def test_the_guide_names_all_parameters_of_a_call(
+    web: Web, method: str, path: str, named: str
+) -> None:
+    answer = await web.ask(method, path.replace("{key}", "k") + "?no_such=1")
+    names = named.replace("`", "")
+    said = f"wanted query parameters of {names}, got 'no_such'"
+    assert (answer.status, answer.json["detail"]) == (400, said)
 
 
 async def test_a_key_is_located(web: Web) -> None:

@@ -13,7 +13,7 @@ from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
 from kvorum.api.limits import ApiLimits
 from kvorum.api.routes import api_routes
-from kvorum.model.errors import PreconditionFailed
+from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.runtime.loop import LoopRuntime
 
 
@@ -33,6 +33,8 @@ class Asked:
         return self._note("delete", name)
 
     def progress(self, name: str) -> Any:
+        if name == "unknown":
+            raise NotFound("wanted another name")
         return self._note("progress", name)
 
     def list(self) -> Any:
@@ -94,3 +96,15 @@ async def test_refusals(web: Web, asked: Asked) -> None:
     assert (await web.ask("PUT", "/snapshots/a", b"")).status == 405
     assert (await web.ask("GET", "/snapshots?x=1")).status == 400
     assert asked.asked == []
+
+
+async def test_advice_is_about_snapshots(web: Web, asked: Asked) -> None:
+    taken = await web.ask("POST", "/snapshots", b'{"name":"taken"}')
+    unknown = await web.ask("GET", "/snapshots/unknown")
+    assert (taken.status, unknown.status) == (412, 404)
+    for answer in (taken, unknown):
+        assert "GET /snapshots" in answer.json["advice"]
+
+
+async def test_an_unknown_path_is_told_what_follows_on_each_path(web: Web, asked: Asked) -> None:
+    assert "/snapshots/{name}" in (await web.ask("GET", "/")).json["paths"]

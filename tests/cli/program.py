@@ -43,6 +43,11 @@ class Program:
         assert line is not None, f"it ended instead: {self.errors}"
         return line
 
+    def lines(self) -> Iterator[str]:
+        """What is left of stdout, to its end."""
+        while (line := self._lines.get(timeout=DEADLINE_S)) is not None:
+            yield line
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from store_double import StoreDouble
+from test_inspect_commands import RING, STATUS
 
 from kvorum import __version__
 from kvorum.cli import main
@@ -61,7 +63,14 @@ def test_the_version() -> None:
     ("words", "says"),
     [
         (["gte", "k"], "there is no command 'gte', did you mean 'get'"),
-        (["xyzzy"], "there is no command 'xyzzy'"),
+        (["xyzzy"], "there is no command 'xyzzy'; see"),
+        (["nosuch"], "there is no command 'nosuch'; see"),
+        (["improt"], "did you mean 'import'"),
+        (["snap"], "did you mean 'snapshot'"),
+        (["sett"], "did you mean 'set'"),
+        (["namspace"], "did you mean 'namespace'"),
+        (["--foo"], "No such option '--foo'"),
+        (["-o", "table", "get"], "No such option '-o'"),
         (["get"], "Missing argument 'KEY'"),
         (["get", "k", "--colour"], "--colour"),
         (["get", "k", "-r", "none"], "none"),
@@ -76,10 +85,18 @@ def test_misuse_is_one_line_that_points_to_help(words: list[str], says: str) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_errors_are_json_for_those_who_want_json() -> None:
-    result = CliRunner().invoke(main, ["get", "k", "--colour", "-o", "json"])
+@pytest.mark.parametrize("words", [["get", "k", "--colour", "-o", "json"], ["-o", "json", "get"]])
+def test_errors_are_json_for_those_who_want_json(words: list[str]) -> None:
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == ExitCode.USAGE
     assert json.loads(result.stderr)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("words", [[], ["keys"], ["snapshot"], ["namespace"]])
+def test_a_group_without_a_command_shows_its_help(words: list[str]) -> None:
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert result.stderr == CliRunner().invoke(main, [*words, "--help"]).stdout
 
 
 def test_a_wrong_server_is_a_matter_of_configuration() -> None:
@@ -112,6 +129,68 @@ def test_who_stops_reading_gets_no_traceback(store: StoreDouble) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.splitlines()[1:] == [str(int(ExitCode.BROKEN_PIPE))]
+
+
+def refused_output(*words: str, stdout: int) -> tuple[int, str]:
+    """(exit status, stderr) of the program whose stdout is that."""
+    command = [sys.executable, "-W", "error", "-m", "kvorum", *words]
+    done = subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [
+        ("--help", False),
+        ("get --help", False),
+        ("sim --seeds 1 --operations 1", False),
+        ("get k", True),
+        ("get k -o json", True),
+        ("get large", True),
+        ("export", True),
+        ("status", True),
+        ("ring", True),
+    ],
+)
+def test_a_full_stdout_is_one_line_and_an_exit_code(
+    store: StoreDouble, words: str, asks: bool
+) -> None:
+    store.put("k", 1)
+    store.put("large", "x" * 1_000_000)
+    store.documents |= {"/status": STATUS, "/ring": RING}
+    server = ["--server", store.address] if asks else []
+    with open("/dev/full", "wb") as full:
+        status, errors = refused_output(*words.split(), *server, stdout=full.fileno())
+    assert status == ExitCode.CONFIG
+    assert errors.count("\n") == 1
+    assert "cannot write to stdout: No space left on device" in errors
+    if "json" in words:
+        assert json.loads(errors)["error"]["outcome"] == "unknown"
+
+
+@pytest.mark.parametrize("words", ["get k", "status", "export"])
+def test_a_stdout_that_nobody_reads_is_no_error_of_ours(store: StoreDouble, words: str) -> None:
+    store.put("k", 1)
+    store.documents |= {"/status": STATUS}
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = refused_output(*words.split(), "--server", store.address, stdout=theirs)
+    finally:
+        os.close(theirs)
+    assert done == (ExitCode.BROKEN_PIPE, "")
+
+
+def test_a_closed_stdout_is_told_before_anything_is_done(store: StoreDouble) -> None:
+    command = f"{sys.executable} -m kvorum set k 1 --server {store.address} >&-"
+    done = subprocess.run(
+        ["bash", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert done.returncode == ExitCode.CONFIG
+    assert done.stderr.startswith("error: cannot write to stdout: it is closed")
+    assert store.values() == {}
 
 
 @pytest.mark.parametrize(

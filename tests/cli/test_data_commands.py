@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import StoreDouble, answer, hang_up, problem, store_double
+from store_double import Reply, StoreDouble, answer, hang_up, problem, store_double
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
@@ -99,6 +99,38 @@ def test_a_wrong_value_is_misuse_and_nothing_is_sent(
     assert store.requests == []
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "wanted a VALUE or --file, got neither"),
+        (["1", "--file", "-"], "wanted a VALUE or --file, got both"),
+        (["1", "--string", "--json"], "got --string and --json"),
+        (["1", "--string", "--json", "--bytes"], "got --string and --json and --bytes"),
+        (["{", "--json"], "got a text that ends before it is complete"),
+        (["[" * 100_000, "--json"], "not nested so deeply"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said(kvorum: Kvorum, words: list[str], says: str) -> None:
+    result = kvorum("set", "k", *words, stdin=b"")
+    assert result.exit_code == ExitCode.USAGE
+    assert says in result.stderr
+
+
+def test_a_key_that_is_no_text_is_told_from_one_that_is(kvorum: Kvorum) -> None:
+    result = kvorum("get", "ab\udcff")
+    assert result.exit_code == ExitCode.USAGE
+    assert "character 3" in result.stderr
+    assert "no UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "-0.0"])
+def test_a_timeout_that_is_none_is_misuse(kvorum: Kvorum, store: StoreDouble, seconds: str) -> None:
+    result = kvorum("get", "k", "--timeout", seconds)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"wanted more than 0 seconds, got {seconds}" in result.stderr
+    assert store.requests == []
+
+
 def test_the_text_of_json_is_kept(kvorum: Kvorum, store: StoreDouble) -> None:
     kvorum("set", "k", '{"price": 1.50}')
     assert kvorum("get", "k").stdout == '{"price": 1.50}\n'
@@ -152,10 +184,31 @@ def test_a_missing_key(kvorum: Kvorum) -> None:
     for command in ("get", "delete"):
         result = kvorum(command, "k")
         assert result.exit_code == ExitCode.NOT_FOUND
-        assert result.stderr == "error: the key 'k' holds no value\n"
+        assert result.stderr == "error: wanted a value under the key 'k', got none\n"
         as_json = kvorum(command, "k", "-o", "json")
         assert (as_json.exit_code, as_json.stdout) == (ExitCode.NOT_FOUND, "")
         assert json.loads(as_json.stderr)["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (
+            problem(404, "not_found", advice="Check the key; use POST /entry."),
+            "error: wanted a value under the key 'k', got none; check the key and --namespace, or "
+            "store it with 'kvorum set'\n",
+        ),
+        (
+            problem(404, "namespace_not_found", detail="no such place", advice="Mind the name."),
+            "error: no such place; mind the name\n",
+        ),
+    ],
+)
+def test_a_servers_advice_is_passed_on(
+    kvorum: Kvorum, store: StoreDouble, reply: Reply, says: str
+) -> None:
+    store.script(answer(reply))
+    assert kvorum("get", "k").stderr == says
 
 
 def test_get_as_json_tells_everything(kvorum: Kvorum, store: StoreDouble) -> None:

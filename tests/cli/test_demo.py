@@ -104,14 +104,14 @@ def few_characters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_characters")
 def test_kept_data_can_be_had_again(tmp_path: Path) -> None:
-    directory = tmp_path / "kept"
+    directory = tmp_path / "kept dir ñ"
     result = CliRunner().invoke(main, ["demo", "-o", "json", "--keep", str(directory)])
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["ok"]
     assert report["lost"] == 0
     assert {"p50", "p95", "p99", "max"} == report["phases"][0]["latency_ms"].keys()
-    assert f"kvorum up --data-dir {directory}" in result.stderr
+    assert f"kvorum up --data-dir '{directory}'\n" in result.stderr
     with kvorum("up", "--data-dir", directory, "-o", "json") as cluster:
         while (event := json.loads(cluster.line()))["event"] != "cluster_ready":
             pass

@@ -139,6 +139,47 @@ def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject
     assert list(read_json_lines(stream, Place(lines[at].end, lines[at].line))) == lines[at + 1 :]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"key": "k"}', "wanted value, got JSON without it"),
+        (b'{"key": 1, "value": 1}', "wanted a string as key, got a whole number"),
+        (
+            b'{"key": "k", "value": "\xff"}',
+            "wanted UTF-8, got the byte 0xff at place 24 of the line",
+        ),
+        (
+            b'{"key": "k", "value": "???", "metadata": {"encoding": "base64"}}',
+            'wanted a value of base64 text, got "???"',
+        ),
+        (
+            b'{"key": "k", "value": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "wanted JSON that is not nested so deeply, got more levels than can be read",
+        ),
+    ],
+    ids=lambda line: line[:40].decode(errors="replace") if isinstance(line, bytes) else "",
+)
+def test_what_is_wrong_with_a_line_is_said_in_plain_words(line: bytes, reason: str) -> None:
+    assert rejects(from_json(b"\n" + line)) == {2: reason}
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "reason"),
+    [
+        (b"a\n", 2, "wanted 2 cells as in the header (key, value), got 1"),
+        (b'a,1\nb,"x"y\n', 3, "wanted a comma behind the quote that closes a cell"),
+        (b'a,"open\n', 2, "wanted a quote that closes the last cell, got the end of the file"),
+        (b"a,b\rc\n", 2, "wanted line breaks inside quotes"),
+        (b"a,\xff\n", 2, "wanted UTF-8, got the byte 0xff at place 3 of the line"),
+    ],
+    ids=lambda data: repr(data) if isinstance(data, bytes) else "",
+)
+def test_so_is_what_is_wrong_with_a_row(data: bytes, line: int, reason: str) -> None:
+    (found,) = rejects(from_csv(b"key,value\n" + data)).items()
+    assert found[0] == line
+    assert found[1].startswith(reason)
+
+
 def test_csv_with_a_value_column() -> None:
     assert entries(from_csv(b"key,value\na,1\nb,x y\n")) == [("a", "1"), ("b", "x y")]
     assert entries(from_csv(b"value,key\n1,a\n")) == [("a", "1")]
@@ -162,7 +203,7 @@ def test_csv_cells_are_strings_unless_asked_to_be_typed() -> None:
 
 @pytest.mark.parametrize("header", [b"", b"a,b\n", b"key,a,a\n", b'"key\n', b"\xff\n"])
 def test_a_csv_header_must_name_the_key(header: bytes) -> None:
-    with pytest.raises(ConfigError, match="wanted"):
+    with pytest.raises(ConfigError, match=r"wanted|no header"):
         from_csv(header + b"1,2,3\n")
 
 

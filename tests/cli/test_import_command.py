@@ -105,12 +105,12 @@ def test_wrong_lines_are_told_and_left_out(kvorum: Kvorum, store: StoreDouble, f
     result = kvorum("import", file)
     assert result.exit_code == ExitCode.REFUSED
     assert store.values() == {"a": 1, "b": 3}
-    assert sorted(line.split(":")[0] for line in result.stderr.splitlines()) == ["line 2", "line 3"]
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["line 2", "line 3"]
     assert not checkpoint_of(file).exists()
     as_json = kvorum("import", file, "-o", "json")
     assert json.loads(as_json.stdout)["rejected"] == 2
     told = [json.loads(line) for line in as_json.stderr.splitlines()]
-    assert sorted(line["line"] for line in told) == [2, 3]
+    assert [line["line"] for line in told] == [2, 3]
 
 
 def test_what_the_cluster_calls_wrong_is_rejected_too(
@@ -121,6 +121,38 @@ def test_what_the_cluster_calls_wrong_is_rejected_too(
     result = kvorum("import", file)
     assert result.exit_code == ExitCode.REFUSED
     assert result.stderr.startswith("line 2: ")
+
+
+def test_wrong_lines_are_told_in_order_whoever_finds_them(
+    kvorum: Kvorum, store: StoreDouble, file: Path
+) -> None:
+    first, last = json_lines(many(BATCH_LINES + 2)).splitlines()[:2], json_lines({"z": 1})
+    middle = json_lines({f"m{n}": n for n in range(BATCH_LINES)})
+    file.write_text(
+        "\n".join(["nonsense", *first, "nonsense"]) + "\n" + middle + "nonsense\n" + last
+    )
+    store.script(refuse_items(0, code="invalid_value"))
+    result = kvorum("import", file, "-o", "json")
+    told = [json.loads(line)["line"] for line in result.stderr.splitlines()]
+    assert told == [1, 2, 4, BATCH_LINES + 5]
+
+
+@pytest.mark.parametrize("words", [["--key-column", "id"], ["--key-column", "key"], ["--typed"]])
+def test_what_is_for_csv_is_refused_for_json_lines(
+    kvorum: Kvorum, store: StoreDouble, file: Path, words: list[str]
+) -> None:
+    file.write_text(json_lines(many(3)))
+    result = kvorum("import", file, *words)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{words[0]} is for CSV" in result.stderr
+    assert store.values() == {}
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_patience_is_a_number_of_seconds(kvorum: Kvorum, file: Path, seconds: str) -> None:
+    result = kvorum("import", file, "--give-up-after", seconds)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"wanted 0 seconds or more, got {seconds}" in result.stderr
 
 
 def test_too_many_wrong_lines_end_it(kvorum: Kvorum, store: StoreDouble, file: Path) -> None:
@@ -199,6 +231,11 @@ def test_what_is_given_up_is_taken_up_again(kvorum: Kvorum, store: StoreDouble, 
     assert not checkpoint_of(file).exists()
 
 
+def place_of(file: Path) -> int:
+    """Where the checkpoint of `file` says an import can go on."""
+    return int(json.loads(checkpoint_of(file).read_text())["progress"]["offset"])
+
+
 def give_up(kvorum: Kvorum, store: StoreDouble, file: Path, *words: str) -> None:
     """An import of `file` that leaves its checkpoint behind the first batch."""
     store.broken = {f"k{BATCH_LINES}"}
@@ -250,7 +287,8 @@ def test_a_checkpoint_is_for_one_file_and_one_namespace(
     file.write_text(data.replace('"n": 3}', '"n": 4}'))
     changed = kvorum("import", file, "--resume")
     assert changed.exit_code == ExitCode.CONFIG
-    assert "changed" in changed.stderr
+    assert f"the first {place_of(file)} bytes of the file" in changed.stderr
+    assert f"{BATCH_LINES} lines were done" in changed.stderr
     file.write_text(data)
     elsewhere = kvorum("import", file, "--resume", "--namespace", "other")
     assert elsewhere.exit_code == ExitCode.CONFIG
@@ -258,6 +296,22 @@ def test_a_checkpoint_is_for_one_file_and_one_namespace(
     file.write_text(data + json_lines({"more": 1}))
     assert kvorum("import", file, "--resume").exit_code == 0
     assert store.value("more") == 1
+
+
+def test_sigterm_is_heard_where_sigint_is_ignored(store: StoreDouble, file: Path) -> None:
+    """As in a job that a script starts in the background."""
+    file.write_text(json_lines(many(2 * BATCH_LINES)))
+    store.documents["/status"] = {}
+    store.broken = {f"k{BATCH_LINES}"}
+    words = f"{sys.executable} -m kvorum import {file} --server {store.address}"
+    command = ["bash", "-c", f"trap '' INT; exec {words}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        wait_until(checkpoint_of(file).exists)
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr is not None
+        told = running.stderr.read()
+    assert running.returncode == ExitCode.INTERRUPTED
+    assert "--resume goes on behind them" in told
 
 
 def test_resume_needs_something_to_resume(kvorum: Kvorum, file: Path) -> None:
@@ -278,7 +332,10 @@ def test_a_file_that_cannot_be_read(kvorum: Kvorum, tmp_path: Path, name: str) -
     assert result.stderr.count("\n") == 1
 
 
-def test_an_interrupted_import_can_be_taken_up(store: StoreDouble, file: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_import_can_be_taken_up(
+    store: StoreDouble, file: Path, number: signal.Signals
+) -> None:
     pairs = many(2 * BATCH_LINES)
     file.write_text(json_lines(pairs))
     store.documents["/status"] = {}
@@ -287,7 +344,7 @@ def test_an_interrupted_import_can_be_taken_up(store: StoreDouble, file: Path) -
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         wait_until(lambda: len(store.held) == 2 * BATCH_LINES - 1)
         wait_until(checkpoint_of(file).exists)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         assert running.stderr is not None
         told = running.stderr.read()
     assert running.returncode == ExitCode.INTERRUPTED

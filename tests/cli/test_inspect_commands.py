@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from typing import Any, Final
 
 import pytest
@@ -12,7 +16,7 @@ from store_double import StoreDouble
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
 
-STATUS: Final = {
+STATUS: Final[dict[str, Any]] = {
     "cluster": "shop",
     "epoch": 7,
     "node": "n1",
@@ -126,3 +130,56 @@ def test_a_terminal_gets_colours_unless_it_says_no(
     plain = CliRunner().invoke(main, ["ring", "--server", store.address], color=True)
     assert "\x1b[" in coloured.stdout
     assert "\x1b[3" not in plain.stdout
+
+
+def shown_on_terminal(store: StoreDouble, columns: int) -> list[str]:
+    """What `kvorum status` shows on a terminal of that width, line by line."""
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
+    command = [sys.executable, "-m", "kvorum", "status", "--server", store.address]
+    done = subprocess.run(command, stdout=theirs, env=environ, timeout=60, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+
+
+LONG_NAME: Final = "a-node-with-a-rather-long-name"
+LONG_STATUS: Final = {
+    **STATUS,
+    "node": LONG_NAME,
+    "nodes": [
+        {**node, "name": name, "host": "h" * 20, "since_ms": 1_700_000_000_000}
+        for node, name in zip(STATUS["nodes"], (LONG_NAME, "n2"), strict=True)
+    ],
+}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200, 300])
+def test_names_and_addresses_are_whole_on_any_terminal(store: StoreDouble, columns: int) -> None:
+    store.documents = {"/status": LONG_STATUS}
+    lines = shown_on_terminal(store, columns)
+    words = " ".join(lines).split()
+    for text in ("state", "since", "weight", "10.0.0.1:7400", "10.0.0.2:7500", LONG_NAME, "h" * 20):
+        assert text in words
+    assert max(map(len, lines[1:])) <= columns
+    assert not any("…" in line for line in lines)
+    # Columns that stand below the others say whose they are.
+    assert any(line.startswith(LONG_NAME) and "h" * 20 in line for line in lines)
+
+
+def test_a_terminal_with_room_gets_one_table(store: StoreDouble) -> None:
+    store.documents = {"/status": LONG_STATUS}
+    (row,) = (line for line in shown_on_terminal(store, 300) if line.startswith(LONG_NAME))
+    assert "10.0.0.1:7500" in row
+    assert "h" * 20 in row
+
+
+def test_without_a_terminal_nothing_is_folded(store: StoreDouble) -> None:
+    name = "n" * 400
+    store.documents = {"/status": {**STATUS, "nodes": [{**STATUS["nodes"][0], "name": name}]}}
+    result = CliRunner().invoke(main, ["status", "--server", store.address])
+    (row,) = (line for line in result.stdout.splitlines() if name in line)
+    assert "10.0.0.1:7400" in row
+    assert "r1" in row

@@ -81,12 +81,25 @@ def test_what_it_acknowledged_survives_sigkill(tmp_path: Path, port: int) -> Non
         assert get(port, "a") == 1
 
 
-def test_a_taken_port_is_refused(tmp_path: Path, port: int) -> None:
+def test_a_taken_port_is_refused_and_nothing_is_made(tmp_path: Path, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        status, line = refusal("serve", "--data-dir", tmp_path, "--port", port)
+        status, line = refusal("serve", "--data-dir", tmp_path / "d", "--port", port)
     assert status == ExitCode.CONFIG
-    assert f"127.0.0.1:{port}" in line
+    assert f"127.0.0.1:{port} (n1) is taken" in line
     assert "--port" in line
+    assert not (tmp_path / "d").exists()
+
+
+def test_so_is_a_taken_port_for_peers(tmp_path: Path, port: int) -> None:
+    file = tmp_path / "cluster.toml"
+    topology = local_topology(3, port)
+    file.write_text(dump_topology(topology))
+    with socket.create_server(("127.0.0.1", port + 102)):
+        words = ("--cluster", file, "--node", "n3", "--data-dir", tmp_path / "d")
+        status, line = refusal("serve", *words)
+    assert status == ExitCode.CONFIG
+    assert f"127.0.0.1:{port + 102} (n3) is taken" in line
+    assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,14 @@ def test_a_secret_that_others_may_touch_is_refused(file: Path, mode: int) -> Non
     assert SECRET.decode() not in said
 
 
+def test_a_command_that_is_shown_can_be_pasted(tmp_path: Path) -> None:
+    file = tmp_path / "kept dir" / "cluster.toml"
+    file.parent.mkdir()
+    file.write_text(WITH_SECRET)
+    path = write_secret(file, SECRET, 0o644)
+    assert f"chmod 600 '{path}'`" in refusal(file)
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_secret_that_only_its_owner_may_touch_is_read(file: Path, mode: int) -> None:
     file.write_text(WITH_SECRET)

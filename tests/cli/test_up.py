@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,11 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
+from rich.console import Console
 
 from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode
+from kvorum.cli.servers import up_table
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.local.layout import Layout
 from kvorum.local.ports import free_port, local_topology
@@ -80,6 +84,7 @@ def test_a_cluster_heals_stops_and_has_its_data_again(tmp_path: Path, port: int)
         ready = cluster.next("ready")
         assert (ready["node"], ready["http"]) == ("n2", f"127.0.0.1:{port + 1}")
         assert ready["pid"] != killed
+        assert ready["seconds"] == round(ready["seconds"], 3)
         with client(port + 1) as store:
             assert store.get_many(entries) == entries
         cluster.stop()
@@ -138,6 +143,19 @@ def test_on_a_terminal_a_table_is_kept_up_to_date(tmp_path: Path) -> None:
         finally:
             program.kill()
             os.close(ours)
+
+
+def test_a_narrow_table_leaves_out_columns_and_cuts_none() -> None:
+    (spec,) = local_topology(1, 7400).nodes
+    long = msgspec.structs.replace(spec, name="a-node-of-long-name")
+    for room in (60, 80, 120):
+        console = Console(width=room, file=io.StringIO(), force_terminal=False)
+        console.print(up_table.table([up_table.Row(long)], room))
+        assert isinstance(console.file, io.StringIO)
+        header, row = console.file.getvalue().splitlines()
+        assert (long.name, f"http://{long.http}") == (row.split()[0], row.split()[2])
+        assert ("restarts" in header) == (room == 120)
+        assert "…" not in header + row
 
 
 def test_its_nodes_end_with_it_even_if_it_is_killed(tmp_path: Path, port: int) -> None:
@@ -247,6 +265,54 @@ def test_each_node_has_a_master_key_of_its_own_by_default(tmp_path: Path) -> Non
         cluster.stop()
     keys = {FileSource(layout.node_directory(f"n{i}") / "master.key").load().id for i in (1, 2)}
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory", "1MB"), "wanted at least 32 MB of memory"),
+        (("--memory", "much"), "wanted a size such as 512MB"),
+        (("--master-key", "env:KVORUM_NO_SUCH_KEY"), "KVORUM_NO_SUCH_KEY"),
+        (("--master-key", "file:/nonexist/x"), "no such directory"),
+        (("--master-key", "command:false"), "exit status 1"),
+    ],
+)
+def test_what_no_node_can_start_with_is_refused_before_anything_is_made(
+    tmp_path: Path, port: int, words: tuple[str, ...], said: str
+) -> None:
+    directory = tmp_path / "D"
+    status, line = refusal("up", "-n", 3, "--data-dir", directory, "--port", port, *words)
+    assert status == ExitCode.CONFIG
+    assert said in line
+    assert "did not start" not in line
+    assert not directory.exists()
+
+
+def test_a_master_key_can_be_made_beside_the_data_and_is_missed_when_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "D"
+    words = ("--data-dir", directory, "--master-key", f"file:{directory / 'key'}")
+    with up("-n", 1, "--port", free_port(1), *words) as cluster:
+        cluster.stop()
+    (directory / "key").rename(tmp_path / "elsewhere")
+    status, line = refusal("up", *words)
+    assert status == ExitCode.CONFIG
+    assert str(directory / "key") in line
+    assert "did not start" not in line
+
+
+def test_what_all_nodes_say_is_shown_once(tmp_path: Path, port: int) -> None:
+    directory, key, other = tmp_path / "D", tmp_path / "key", tmp_path / "other"
+    words = ("up", "--data-dir", directory, "--master-key")
+    with up("-n", 3, "--port", port, *words[1:], f"file:{key}") as cluster:
+        cluster.stop()
+    FileSource(other).create_if_missing()
+    with kvorum(*words, f"file:{other}") as program:
+        assert program.ended() == ExitCode.CONFIG
+        said = list(program.lines())
+    assert len([line for line in said if "which sealed this directory" in line]) == 1
+    assert len(program.errors) == 1
 
 
 def test_a_master_key_that_is_no_source_is_refused_before_any_node_starts(tmp_path: Path) -> None:

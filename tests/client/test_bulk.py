@@ -144,7 +144,7 @@ def test_a_list_is_asked_for_again_as_long_as_that_gets_somewhere(
 ) -> None:
     items = {f"k{n}": n for n in range(12)}
     for left in range(11, 0, -1):
-        store.script(refuse_items(*range(1, left + 1), code="answer_too_long"))
+        store.script(refuse_items(*range(1, left + 1), code="answer_too_long", status=413))
     assert kinds(client.set_many(items)) == [kvorum.Entry] * 12
     assert len(store.requests) == 12
 

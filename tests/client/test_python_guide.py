@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from store_double import StoreDouble
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
-def test_every_example_runs(store: StoreDouble) -> None:
+def test_every_example_runs(
+    store: StoreDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = GUIDE.read_text()
     for address in ("127.0.0.1:7400", "127.0.0.1:7401"):
         text = text.replace(address, store.address)

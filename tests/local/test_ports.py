@@ -8,7 +8,7 @@ import pytest
 
 from kvorum.local.ports import NODES_MAX, PORT_LAST, check_ports, free_port, local_topology
 from kvorum.model.errors import ConfigError
-from kvorum.model.topology import NamespaceSettings
+from kvorum.model.topology import NamespaceSettings, NodeSpec
 
 
 def test_node_i_answers_at_port_plus_i_and_its_peers_a_hundred_above() -> None:
@@ -18,6 +18,10 @@ def test_node_i_answers_at_port_plus_i_and_its_peers_a_hundred_above() -> None:
         ("n2", "127.0.0.1:7401", "127.0.0.1:7501"),
         ("n3", "127.0.0.1:7402", "127.0.0.1:7502"),
     ]
+
+
+def test_each_cluster_has_a_name_of_its_own() -> None:
+    assert local_topology(3, 7400).cluster != local_topology(3, 7400).cluster
 
 
 def test_the_largest_cluster_fits_at_the_last_port() -> None:
@@ -32,15 +36,24 @@ def test_settings_are_those_of_the_default_namespace() -> None:
 def test_free_ports_pass_and_taken_ones_are_all_named() -> None:
     port = free_port(3)
     topology = local_topology(3, port)
-    check_ports(topology)
+    check_ports(topology.nodes)
     with (
         socket.create_server(("127.0.0.1", port)),
         socket.create_server(("127.0.0.1", port + 102)),
         pytest.raises(ConfigError) as refused,
     ):
-        check_ports(topology)
+        check_ports(topology.nodes)
     assert f"127.0.0.1:{port} (n1)" in refused.value.message
     assert f"127.0.0.1:{port + 102} (n3)" in refused.value.message
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1:7400 \(n1\) is refused"):
+        check_ports([NodeSpec(name="n1", http="192.0.2.1:7400")])
+
+
+def test_a_name_of_this_machine_can() -> None:
+    check_ports([NodeSpec(name="n1", http=f"localhost:{free_port(1)}")])
 
 
 def test_a_port_whose_connections_linger_is_free() -> None:
@@ -52,4 +65,4 @@ def test_a_port_whose_connections_linger_is_free() -> None:
         accepted, _ = server.accept()
         accepted.close()  # the side that closes first is left in TIME_WAIT
         assert caller.recv(1) == b""
-    check_ports(local_topology(1, port))
+    check_ports(local_topology(1, port).nodes)

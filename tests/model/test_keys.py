@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,12 @@ def test_keys_up_to_the_limit_are_taken(key: str) -> None:
 )
 def test_keys_that_are_empty_too_long_or_no_text_are_refused(key: str) -> None:
     with pytest.raises(InvalidKey, match="wanted a key of"):
+        encode_key(key)
+
+
+@pytest.mark.parametrize("key", [5, b"a", None])
+def test_a_key_of_another_type_is_refused(key: Any) -> None:
+    with pytest.raises(InvalidKey, match=f"wanted a key that is a str, got {type(key).__name__}"):
         encode_key(key)
 
 

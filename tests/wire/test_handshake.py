@@ -79,6 +79,14 @@ def test_objections_are_mutual(change: dict[str, object], reason: str) -> None:
     assert objection(theirs, OURS) is not None
 
 
+def test_what_is_to_be_done_fits_what_differs() -> None:
+    version = objection(OURS, msgspec.structs.replace(THEIRS, protocol=2)) or ""
+    assert "same version of kvorum" in version
+    assert "cluster file" not in version
+    for change in ({"cluster": "d"}, {"epoch": 4}, {"fingerprint": "beef"}):
+        assert "cluster file" in (objection(OURS, msgspec.structs.replace(THEIRS, **change)) or "")
+
+
 def test_ids_that_differ_in_the_part_that_names_actors_are_distinct() -> None:
     theirs = msgspec.structs.replace(THEIRS, node_id="1" * 10 + "2" * 22)
     assert objection(OURS, theirs) is None

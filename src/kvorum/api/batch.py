@@ -2,7 +2,8 @@
 
 A window of items is under way at a time, so a long list neither floods the node nor piles up
 its answers. Once the answer has grown too long the rest of the list is not asked for any
-more, and what is still read is dropped; each such item says so, and can be asked for again.
+more, and what is still read is dropped; each such item says so. The same list would end there
+again, so this is 413 and not 503; a list of what is left goes further.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.problem import problem
 from kvorum.api.http.refusals import InternalError
-from kvorum.model.errors import KvorumError, UnavailableError
+from kvorum.model.errors import KvorumError, RequestError
 from kvorum.model.request import Answer, Failure, Get, Request, Result
 
 _logger = logging.getLogger(__name__)
 
 
-class AnswerTooLong(UnavailableError):
+class AnswerTooLong(RequestError):
     code = "answer_too_long"
+    status = 413
 
 
 class Operation:
@@ -115,7 +117,7 @@ class Batch:
         most = self._gateway.limits.list_answer_bytes
         error = AnswerTooLong(
             f"wanted a list whose answer has at most {most} bytes, got one with more; "
-            "ask for this item again"
+            "ask for this item in another request"
         )
         return refused(error, operation.label)
 

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from kvorum.api.json_complaints import kind_of, unfit, unsound
 from kvorum.api.json_text import is_deeper, repeats_a_name
 from kvorum.api.limits import ApiLimits
 from kvorum.api.parameters import checked_namespace
@@ -105,7 +106,7 @@ def check_utf8(text: bytes) -> None:
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        raise RequestError(f"wanted JSON in UTF-8, got bytes that are none: {error}") from error
+        raise _not_utf8(error) from error
 
 
 def decode_json(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
@@ -113,9 +114,11 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> 
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        raise RequestError(f"wanted other JSON: {error}") from error
+        raise RequestError(unfit(error)) from error
     except msgspec.DecodeError as error:
-        raise RequestError(f"wanted a body of JSON: {error}") from error
+        raise RequestError(unsound(error, bytes(text))) from error
+    except UnicodeDecodeError as error:
+        raise _not_utf8(error) from error
     except RecursionError as error:
         raise InvalidValue("wanted JSON of limited nesting, got one without end") from error
 
@@ -184,8 +187,15 @@ def value_of(entry: EntryBody, limits: ApiLimits) -> tuple[int, bytes]:
 def _from_base64(text: msgspec.Raw) -> bytes:
     try:
         return binascii.a2b_base64(_string.decode(text), strict_mode=True)
+    except msgspec.ValidationError as error:
+        got = kind_of(bytes(text))
+        raise InvalidValue(f"wanted a string of base64 as the value, got {got}") from error
     except ValueError as error:
         raise InvalidValue(f"wanted a string of base64 as the value: {error}") from error
+
+
+def _not_utf8(error: UnicodeDecodeError) -> RequestError:
+    return RequestError(f"wanted JSON in UTF-8, got bytes that are none: {error.reason}")
 
 
 def _too_large(got: int, most: int) -> InvalidValue:

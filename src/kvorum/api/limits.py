@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_TEXT_BYTES_OF_ONE: Final = 2
+"""As base64 a value takes 4/3 of its bytes, and more where its slashes are escaped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiLimits:
     value_bytes: int = 1 << 20
     entry_overhead_bytes: int = 16 << 10
-    """What the body of POST /entry may hold beside the value."""
+    """What the body of POST /entry may hold beside the text of the value."""
     list_body_bytes: int = 8 << 20
     list_items: int = 1000
     list_window: int = 128
@@ -24,4 +28,4 @@ class ApiLimits:
 
     @property
     def entry_body_bytes(self) -> int:
-        return self.value_bytes + self.entry_overhead_bytes
+        return _TEXT_BYTES_OF_ONE * self.value_bytes + self.entry_overhead_bytes

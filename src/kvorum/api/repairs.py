@@ -16,12 +16,17 @@ from kvorum.api.entry_body import decode_json
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
 from kvorum.api.ports import Repairs
+from kvorum.model.errors import NotFound
 
 REPAIR_PATH: Final = b"/repair/"
 REPAIR_BODY_BYTES: Final = 16 << 10
 
 _NO_QUERY: Final[frozenset[str]] = frozenset()
 _ACCEPTED: Final = 202
+_UNKNOWN_ID: Final = (
+    "Ask the node that answered POST /repair, which knows its last repairs since its start: "
+    "GET /repair lists them."
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -53,7 +58,12 @@ class RepairHandlers:
     def progress(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         number = exchange.path[len(REPAIR_PATH) :].decode("ascii", "backslashreplace")
-        exchange.respond(200, _encode(self._repairs.progress(number)))
+        try:
+            run = self._repairs.progress(number)
+        except NotFound as error:
+            error.details["advice"] = _UNKNOWN_ID
+            raise
+        exchange.respond(200, _encode(run))
 
     def overview(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)

@@ -42,22 +42,24 @@ class Resource(dict[bytes, Endpoint]):
 
 
 class Routes:
-    """Paths are matched whole, but for those that end with a key: there the start decides."""
+    """Paths are matched whole, but for those that end with a name: there the start decides."""
 
-    __slots__ = ("_prefixed", "_unknown", "_whole")
+    __slots__ = ("_named", "_prefixed", "_unknown", "_whole")
 
-    def __init__(
-        self, whole: dict[bytes, Resource], prefixed: list[tuple[bytes, Resource]]
-    ) -> None:
+    def __init__(self, whole: dict[bytes, Resource]) -> None:
         self._whole = whole
-        self._prefixed = prefixed
+        self._prefixed: list[tuple[bytes, Resource]] = []
+        self._named: list[str] = []
+        """The paths of `_prefixed`, as people are shown them."""
         self._unknown = Endpoint(self._refuse, _DROPPED_BODY_BYTES)
 
     def add(self, path: bytes, resource: Resource) -> None:
         self._whole[path] = resource
 
-    def add_prefix(self, path: bytes, resource: Resource) -> None:
+    def add_prefix(self, path: bytes, name: str, resource: Resource) -> None:
+        """`name`: what follows on `path`."""
         self._prefixed.append((path, resource))
+        self._named.append(f"{path.decode()}{{{name}}}")
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         found = self._whole.get(path)
@@ -69,8 +71,7 @@ class Routes:
         return self._unknown
 
     def _refuse(self, exchange: Exchange) -> None:
-        paths = [path.decode() for path in self._whole]
-        paths = sorted(paths + [f"{path.decode()}{{key}}" for path, _ in self._prefixed])
+        paths = sorted([path.decode() for path in self._whole] + self._named)
         raise UnknownPath(
             f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
         )
@@ -109,22 +110,15 @@ def api_routes(
             b"/repair": Resource(
                 _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
             ),
-        },
-        [
-            (
-                ENTRY_PATH,
-                Resource(
-                    _readable(entries.get)
-                    | {
-                        b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
-                        b"DELETE": Endpoint(entries.delete),
-                    }
-                ),
-            ),
-            (LOCATE_PATH, Resource(_readable(node.locate))),
-            (REPAIR_PATH, Resource(_readable(repair.progress))),
-        ],
+        }
     )
+    change = {
+        b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
+        b"DELETE": Endpoint(entries.delete),
+    }
+    routes.add_prefix(ENTRY_PATH, "key", Resource(_readable(entries.get) | change))
+    routes.add_prefix(LOCATE_PATH, "key", Resource(_readable(node.locate)))
+    routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(repair.progress)))
     if snapshots is not None:
         _serve_snapshots(routes, SnapshotHandlers(snapshots))
     if records is not None:
@@ -149,7 +143,7 @@ def _serve_snapshots(routes: Routes, handlers: SnapshotHandlers) -> None:
     create = {b"POST": Endpoint(handlers.create, SNAPSHOT_BODY_BYTES)}
     routes.add(b"/snapshots", Resource(_readable(handlers.overview) | create))
     change = {b"POST": Endpoint(handlers.verify), b"DELETE": Endpoint(handlers.delete)}
-    routes.add_prefix(SNAPSHOT_PATH, Resource(_readable(handlers.progress) | change))
+    routes.add_prefix(SNAPSHOT_PATH, "name", Resource(_readable(handlers.progress) | change))
 
 
 def _readable(handle: Callable[[Exchange], None]) -> dict[bytes, Endpoint]:

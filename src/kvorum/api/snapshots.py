@@ -12,6 +12,8 @@ job's state, and its progress is asked for at the same node.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -19,7 +21,7 @@ import msgspec
 from kvorum.api.entry_body import decode_json
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import parse_query
-from kvorum.model.errors import RequestError
+from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
 
 SNAPSHOT_PATH: Final = b"/snapshots/"
 SNAPSHOT_BODY_BYTES: Final = 4 << 10
@@ -27,6 +29,8 @@ SNAPSHOT_BODY_BYTES: Final = 4 << 10
 _VERIFY: Final = b"/verify"
 _NO_QUERY: Final[frozenset[str]] = frozenset()
 _ACCEPTED: Final = 202
+_UNKNOWN_NAME: Final = "GET /snapshots lists those that this node has; each node has its own."
+_NAME_NOT_FREE: Final = "Choose another name, or leave it out; GET /snapshots lists those taken."
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -61,7 +65,9 @@ class SnapshotHandlers:
     def create(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         name = decode_json(_body, exchange.body or b"{}").name
-        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_create(name)))
+        with _advised():
+            job = self._snapshots.begin_create(name)
+        exchange.respond(_ACCEPTED, _encode(job))
 
     def overview(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
@@ -69,18 +75,37 @@ class SnapshotHandlers:
 
     def progress(self, exchange: Exchange) -> None:
         name = _name(exchange)
-        exchange.respond(200, _encode(self._snapshots.progress(name)))
+        with _advised():
+            job = self._snapshots.progress(name)
+        exchange.respond(200, _encode(job))
 
     def delete(self, exchange: Exchange) -> None:
         name = _name(exchange)
-        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_delete(name)))
+        with _advised():
+            job = self._snapshots.begin_delete(name)
+        exchange.respond(_ACCEPTED, _encode(job))
 
     def verify(self, exchange: Exchange) -> None:
         if not exchange.path.endswith(_VERIFY):
             raise RequestError("wanted POST for /snapshots or /snapshots/{name}/verify")
         exchange.path = exchange.path.removesuffix(_VERIFY)
         name = _name(exchange)
-        exchange.respond(_ACCEPTED, _encode(self._snapshots.begin_verify(name)))
+        with _advised():
+            job = self._snapshots.begin_verify(name)
+        exchange.respond(_ACCEPTED, _encode(job))
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """What codes advise that are about entries elsewhere."""
+    try:
+        yield
+    except NotFound as error:
+        error.details["advice"] = _UNKNOWN_NAME
+        raise
+    except PreconditionFailed as error:
+        error.details["advice"] = _NAME_NOT_FREE
+        raise
 
 
 def _name(exchange: Exchange) -> str:

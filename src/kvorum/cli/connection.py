@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kvorum.cli.seconds import Seconds
+
 if TYPE_CHECKING:
     from kvorum.client.synchronous import Client
     from kvorum.client.url import Target
@@ -25,7 +27,7 @@ _server = click.option(
 )
 _timeout = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

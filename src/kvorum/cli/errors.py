@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,9 @@ from kvorum.model.errors import (
     PreconditionFailed,
     RequestError,
 )
+
+if TYPE_CHECKING:
+    from kvorum.cli.stdout import Unwritable
 
 
 class ExitCode(IntEnum):
@@ -49,6 +52,13 @@ EXIT_CODES: Final = {
 
 NEXT_STEP: Final = "next_step"
 """The detail of an error in which a command says how to go on."""
+
+_ADVICE: Final = {
+    "not_found": "check the key and --namespace, or store it with 'kvorum set'",
+    "invalid_version": "give the version that 'kvorum get --all' shows, unchanged",
+    "precondition_failed": "look at the entry with 'kvorum get --all', and decide anew",
+}
+"""By code: in place of a server's advice, where that is for those who speak HTTP."""
 
 
 class Interrupted(Exception):
@@ -86,6 +96,13 @@ def print_interruption(as_json: bool) -> None:
     _print({"code": message, "message": message, "outcome": "unknown"}, message, as_json)
 
 
+def print_unwritable(error: Unwritable, as_json: bool) -> None:
+    """What the command was to do, it may have done."""
+    reason = error.reason.strerror or error.reason
+    message = f"cannot write to stdout: {reason}; send the output elsewhere, or make room"
+    _print({"code": "output", "message": message, "outcome": "unknown"}, message, as_json)
+
+
 def wants_json(words: Sequence[str]) -> bool:
     """True if a command line says `-o json`, even if it is wrong otherwise."""
     if "--" in words:
@@ -103,13 +120,21 @@ def one_line(text: str) -> str:
 
 
 def _next_step(error: KvorumError) -> str:
-    """What a message does not say itself. (A server's `advice` is for callers of its API.)"""
+    """What a message does not say itself."""
     step = error.details.get(NEXT_STEP)
     if isinstance(step, str):
         return f"; {step}"
     if error.outcome == "unknown":
         return "; it may have been carried out: read before you repeat it"
+    advice = error.details.get("advice")
+    if isinstance(advice, str) and advice:
+        return f"; {_ADVICE.get(error.code, _as_clause(advice))}"
     return ""
+
+
+def _as_clause(sentence: str) -> str:
+    """A sentence as the end of another one."""
+    return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
 def _print(error: dict[str, Any], text: str, as_json: bool) -> None:

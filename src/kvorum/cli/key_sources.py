@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kvorum.sealing.master_key import MasterKeySource
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -39,3 +39,36 @@ def master_key_source(data_dir: Path, spec: str | None) -> MasterKeySource:
     from kvorum.sealing.master_key import FileSource, parse_source
 
     return FileSource(data_dir / MASTER_KEY_FILE) if spec is None else parse_source(spec)
+
+
+def check_master_key(spec: str, data_dir: Path) -> None:
+    """Raises ConfigError if the nodes of the cluster in `data_dir` would get no master key from
+    `spec`. A key file that its first node is to make is not made, only looked for a place.
+    """
+    from kvorum.sealing.master_key import parse_source
+
+    source = parse_source(spec)
+    path = Path(spec.removeprefix("file:"))
+    if spec.startswith("file:") and not path.exists() and not _has_keys(data_dir):
+        _check_creatable(path, data_dir)
+    else:
+        source.load()
+
+
+def _has_keys(data_dir: Path) -> bool:
+    """True if a node there has wrapped keys already."""
+    return any(data_dir.glob("*/keys.json"))
+
+
+def _check_creatable(path: Path, data_dir: Path) -> None:
+    from kvorum.model.errors import ConfigError
+
+    place = path.parent
+    if place.resolve().is_relative_to(data_dir.resolve()):
+        return  # It is made with the data.
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        reason = "a directory that is not writable" if place.is_dir() else "no such directory"
+        raise ConfigError(
+            f"wanted to make a master key in {path}, got {reason}; put the key there, make its "
+            "directory and let this user write to it, or name another source"
+        )

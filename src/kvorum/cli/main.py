@@ -1,15 +1,15 @@
 """The program `kvorum`: a group of commands that are loaded when they are called.
 
-Every error a command raises on purpose meets its user here, as one line and an exit code.
-What still ends in a traceback is a fault of the program.
+Every error a command raises on purpose meets its user here, as one line and an exit code; so
+does a wrong command line, and a stdout that cannot be written. What still ends in a traceback is
+a fault of the program.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import click
@@ -23,8 +23,10 @@ from kvorum.cli.errors import (
     print_failure,
     print_interruption,
     print_misuse,
+    print_unwritable,
     wants_json,
 )
+from kvorum.cli.stdout import Unwritable, checked_stdout, discard_stdout
 from kvorum.model.errors import KvorumError
 
 
@@ -94,8 +96,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f", did you mean '{close[0]}'" if close else ""
+            near = next((command for command in COMMANDS if _is_near(name, command)), None)
+            hint = f", did you mean '{near}'" if near else ""
             raise click.UsageError(f"there is no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -108,25 +110,54 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_WORDS] = list(args)
-        return super().parse_args(ctx, args)
+        with _meeting_its_user(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        as_json = wants_json(ctx.meta[_WORDS])
-        try:
+        with _meeting_its_user(ctx):
             return super().invoke(ctx)
-        except KvorumError as error:
-            print_failure(error, as_json)
-            ctx.exit(exit_code(error))
-        except click.UsageError as error:
+
+
+@contextmanager
+def _meeting_its_user(ctx: click.Context) -> Iterator[None]:
+    """What is raised inside ends the program with one line on stderr and an exit code."""
+    as_json = wants_json(ctx.meta[_WORDS])
+    try:
+        with checked_stdout():
+            yield
+    except KvorumError as error:
+        print_failure(error, as_json)
+        ctx.exit(exit_code(error))
+    except click.UsageError as error:
+        if error.ctx is not None and error.message == error.ctx.get_help():
+            click.echo(error.message, err=True)  # of a group without a command
+        else:
             print_misuse(error, as_json)
-            ctx.exit(ExitCode.USAGE)
-        except BrokenPipeError:
-            # Nobody reads on, as in `kvorum export | head`; nor must the flush at exit try.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ctx.exit(ExitCode.USAGE)
+    except BrokenPipeError:
+        ctx.exit(ExitCode.BROKEN_PIPE)
+    except Unwritable as error:
+        discard_stdout()
+        if isinstance(error.reason, BrokenPipeError):  # as in `kvorum export | head`
             ctx.exit(ExitCode.BROKEN_PIPE)
-        except (KeyboardInterrupt, Interrupted):
-            print_interruption(as_json)
-            ctx.exit(ExitCode.INTERRUPTED)
+        print_unwritable(error, as_json)
+        ctx.exit(ExitCode.CONFIG)
+    except (KeyboardInterrupt, Interrupted):
+        print_interruption(as_json)
+        ctx.exit(ExitCode.INTERRUPTED)
+
+
+def _is_near(word: str, command: str) -> bool:
+    """True if `word` is how `command` begins, or one slip away from it: a letter too many, too few
+    or wrong, or two letters that changed places.
+    """
+    if command.startswith(word):
+        return True
+    pairs = enumerate(zip(word, command, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), len(command))
+    was, wanted = word[same:], command[same:]
+    swapped = was[:2] == wanted[:2][::-1] and was[2:] == wanted[2:]
+    return swapped or was[1:] in (wanted, wanted[1:]) or was == wanted[1:]
 
 
 @click.group(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from kvorum.cli.errors import one_line
+from kvorum.cli.table_folding import GAP, column_widths, folded, total_width
 
-_PIPED_WIDTH: Final = 250
-"""Where no terminal sets a width, rows should not be folded."""
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,19 +38,38 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns whose name begins with '#' hold numbers, to the right."""
+    """Columns whose name begins with '#' hold numbers, to the right; the first columns are the
+    last to go below the others on a narrow terminal.
+    """
     from rich.console import Console
+    from rich.text import Text
+
+    header = [column.removeprefix("#") for column in columns]
+    body = [[one_line(str(cell)) for cell in row] for row in rows]
+    widths = column_widths([header, *body])
+    # Where no terminal sets a width, nothing is folded.
+    room = Console().width if sys.stdout.isatty() else total_width(widths)
+    console = Console(width=max(room, 1), highlight=False)
+    console.print(Text(one_line(title), "bold"), soft_wrap=True)
+    for number, places in enumerate(folded(widths, room)):
+        if number:
+            console.print()
+        console.print(_table(places, columns, body))
+
+
+def _table(places: list[int], columns: Sequence[str], body: list[list[str]]) -> Table:
+    """The columns at `places`, side by side."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        right = column.startswith("#")
-        table.add_column(column.removeprefix("#"), justify="right" if right else "left")
-    for row in rows:
-        table.add_row(*(Text(one_line(str(cell))) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
-    console.print(Text(one_line(title), "bold"), table, sep="\n")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
+    for place in places:
+        number = columns[place].startswith("#")
+        name = columns[place].removeprefix("#")
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(Text(row[place]) for place in places))
+    return table
 
 
 def printable(text: str) -> str:

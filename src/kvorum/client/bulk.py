@@ -24,6 +24,8 @@ ITEMS_MAX: Final = 1_000
 BYTES_MAX: Final = 4 * 1024 * 1024
 IN_FLIGHT: Final = 4
 
+_ANSWER_TOO_LONG: Final = "answer_too_long"
+
 _Item = TypeVar("_Item")
 
 
@@ -96,7 +98,7 @@ class Bulk(Generic[_Item]):
         return [
             place
             for place, result in zip(places, results, strict=True)
-            if isinstance(result, KvorumError) and may_repeat(result)
+            if isinstance(result, KvorumError) and _may_be_asked_again(result)
         ]
 
     def _cut(self, places: Sequence[int]) -> Iterator[list[int]]:
@@ -111,3 +113,8 @@ class Bulk(Generic[_Item]):
             size += item_size
         if part:
             yield part
+
+
+def _may_be_asked_again(error: KvorumError) -> bool:
+    """Of an item: also one that had no more room in the answer, since others had."""
+    return may_repeat(error) or error.code == _ANSWER_TOO_LONG

@@ -41,7 +41,7 @@ class LocalCluster:
         began = time.monotonic()
         await together(self.start_node(name) for name in self._nodes)
         servers = ",".join(node.http for node in self._nodes.values())
-        self._hear(ClusterReady(f"kvorum://{servers}", time.monotonic() - began))
+        self._hear(ClusterReady(f"kvorum://{servers}", _seconds_since(began)))
 
     async def start_node(self, name: str) -> None:
         """Returns when the node is ready. Raises ConfigError if it ended before."""
@@ -53,8 +53,7 @@ class LocalCluster:
         self._hear(Starting(name, process.pid))
         await process.ready()
         node = self._nodes[name]
-        seconds = time.monotonic() - began
-        self._hear(Ready(name, process.pid, node.http, node.peer, seconds))
+        self._hear(Ready(name, process.pid, node.http, node.peer, _seconds_since(began)))
 
     async def keep_running(self) -> None:
         """Start what dies, again and again; ends when it is cancelled."""
@@ -102,3 +101,7 @@ class LocalCluster:
     def _command(self, name: str) -> list[str]:
         data = self._layout.node_directory(name)
         return serve_command(self._layout.topology_file, name, data, *self._options)
+
+
+def _seconds_since(began: float) -> float:
+    return round(time.monotonic() - began, 3)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import random
+import secrets
 import socket
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from kvorum.model.address import PORT_MAX, parse_address
 from kvorum.model.errors import ConfigError
@@ -22,9 +24,12 @@ _ATTEMPTS: Final = 200
 
 
 def local_topology(nodes: int, port: int, settings: NamespaceSettings | None = None) -> Topology:
-    """`nodes` nodes on loopback, from `port` on; without `settings`, the usual ones."""
+    """`nodes` nodes on loopback, from `port` on; without `settings`, the usual ones.
+
+    Each has a name of its own, so that no other cluster takes its nodes' data for its own.
+    """
     return Topology(
-        cluster="local",
+        cluster=f"local-{secrets.token_hex(4)}",
         nodes=tuple(
             NodeSpec(
                 name=f"n{i + 1}",
@@ -37,18 +42,18 @@ def local_topology(nodes: int, port: int, settings: NamespaceSettings | None = N
     )
 
 
-def check_ports(topology: Topology) -> None:
-    """Raises ConfigError, which names them all, if any port of `topology` is taken."""
-    taken = [
-        f"{address} ({node.name})"
-        for node in topology.nodes
+def check_ports(nodes: Iterable[NodeSpec]) -> None:
+    """Raises ConfigError, which names them all, if any port of `nodes` cannot be listened on."""
+    refused = [
+        f"{address} ({node.name}) is {why}"
+        for node in nodes
         for address in (node.http, node.peer)
-        if address and not _is_free(*parse_address(address))
+        if address and (why := _refusal(*parse_address(address)))
     ]
-    if taken:
+    if refused:
         raise ConfigError(
-            f"wanted free ports, got taken ones: {', '.join(taken)}; stop what listens there "
-            "(another kvorum?) or choose another port"
+            f"wanted ports to listen on, but {', '.join(refused)}; stop what listens there "
+            "(another kvorum?) or choose another port, with --port or in the cluster file"
         )
 
 
@@ -72,13 +77,31 @@ def _all_free(port: int, nodes: int) -> bool:
 
 
 def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the node will: a port whose last connections linger in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
+    return _refusal(host, port) is None
+
+
+def _refusal(host: str, port: int) -> str | None:
+    """Why nobody can listen there now; None if a server can be expected to."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        return f"unknown: {error.strerror}"
+    errors = [_bind_error(socket.AddressFamily(family), address) for family, *_, address in found]
+    if any(error and error.errno == errno.EADDRINUSE for error in errors):
+        return "taken"
+    # A name may have addresses besides that this machine lacks.
+    return None if None in errors else f"refused: {errors[0]}"
+
+
+def _bind_error(family: socket.AddressFamily, address: Any) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the node will: a port whose last connections linger in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
             probe.listen(1)
-        except OSError:
-            return False
-        return True
+    except OSError as error:
+        return error
+    return None

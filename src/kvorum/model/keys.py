@@ -44,11 +44,17 @@ TOKEN_HASHES: Final[dict[str, Callable[[bytes, int], bytes]]] = {
 
 
 def encode_key(key: str) -> bytes:
-    """`key` as UTF-8. Raises InvalidKey if it is empty, too long or not encodable."""
+    """`key` as UTF-8. Raises InvalidKey if it is no str, empty, too long or not encodable."""
     try:
         data = key.encode()
     except UnicodeEncodeError as error:
-        raise InvalidKey(f"wanted a key of UTF-8 text, got one with {error.reason}") from error
+        raise InvalidKey(
+            f"wanted a key of UTF-8 text, got one whose character {error.start + 1} is none: it is "
+            "a byte that is no UTF-8, or half of a surrogate pair"
+        ) from error
+    except AttributeError as error:
+        got = type(key).__name__
+        raise InvalidKey(f"wanted a key that is a str, got {got}", wanted="str", got=got) from error
     if not 0 < len(data) <= KEY_BYTES_MAX:
         raise InvalidKey(
             f"wanted a key of 1 to {KEY_BYTES_MAX} bytes of UTF-8, got {len(data)} bytes",

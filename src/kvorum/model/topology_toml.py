@@ -40,11 +40,12 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from kvorum.model.errors import ConfigError
+from kvorum.model.toml_fields import fitting
 from kvorum.model.topology import (
     DEFAULT_REPLICAS,
     DEFAULT_TIMEOUT_MS,
@@ -131,23 +132,29 @@ def secret_file_in(text: str, source: str) -> str | None:
 
 
 def _parse_table(text: str, source: str) -> _TopologyTable:
+    with naming(source):
+        table = _parse_toml(text)
+        nodes, namespaces = table.get("nodes"), table.get("namespaces")
+        # One by one first: what is wrong in the whole is told without a name.
+        for number, node in enumerate(nodes if isinstance(nodes, list) else (), 1):
+            name = node.get("name") if isinstance(node, dict) else None
+            with naming(f"node {name!r}" if isinstance(name, str) else f"node {number}"):
+                fitting(node, NodeSpec)
+        for name, namespace in (namespaces if isinstance(namespaces, dict) else {}).items():
+            with naming(f"namespace {name!r}"):
+                fitting(namespace, _NamespaceTable)
+        return fitting(table, _TopologyTable)
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
     try:
-        return msgspec.convert(tomllib.loads(text), _TopologyTable)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{source}: wanted TOML, got: {error}; correct it there") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {error}; {_advice(str(error))}") from error
-
-
-def _advice(complaint: str) -> str:
-    if " field " not in complaint:
-        return "correct its type"
-    shape: type[msgspec.Struct] = _TopologyTable
-    if "`$.nodes" in complaint:
-        shape = NodeSpec
-    elif "`$.namespaces" in complaint:
-        shape = _NamespaceTable
-    return f"the fields there are {', '.join(shape.__struct_fields__)}"
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"wanted TOML, got: {error}; correct it there") from error
+    except RecursionError as error:
+        raise ConfigError(
+            "wanted TOML, got arrays or tables in each other, too many levels deep; correct it"
+        ) from error
 
 
 def dump_topology(topology: Topology) -> str:

@@ -247,7 +247,8 @@ class ReadOperation:
 
     def _give_up(self) -> None:
         if not self.ended:
-            got = self._answered()
+            # Those that have answered or could, as a write counts those that are up.
+            got = [node for node in self._asked if node not in self._failed]
             error = self._site.too_few("read from", self._needed, got, self._place.owners)
             self._end(Failure.of(error))
             if self._damaged:

@@ -86,8 +86,12 @@ def same_actors(node_id: str, other: str) -> bool:
 
 def objection(ours: Hello, theirs: Hello) -> str | None:
     """Why a node that says `ours` must not talk to one that says `theirs`; None if it may."""
+    if ours.protocol != theirs.protocol:
+        return (
+            f"wanted protocol version {ours.protocol}, got {theirs.protocol}; "
+            "run the same version of kvorum on both nodes"
+        )
     for what, want, got in (
-        ("protocol version", ours.protocol, theirs.protocol),
         ("cluster", ours.cluster, theirs.cluster),
         ("topology epoch", ours.epoch, theirs.epoch),
         ("topology fingerprint", ours.fingerprint, theirs.fingerprint),

@@ -58,8 +58,15 @@ class Checkpoint:
             raise ConfigError(
                 f"wanted to resume from {self.path}, but there is none; start without --resume"
             ) from error
-        except (OSError, msgspec.DecodeError) as error:
-            raise ConfigError(f"cannot read the checkpoint {self.path}: {error}") from error
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read the checkpoint {self.path}: {error.strerror}; start without --resume"
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"wanted the checkpoint of an import in {self.path}, got another file or a damaged "
+                "one; name the right one by --checkpoint, or start without --resume"
+            ) from error
         if saved.namespace != self._namespace:
             raise ConfigError(
                 f"wanted the checkpoint of an import into namespace {self._namespace}, "
@@ -67,8 +74,9 @@ class Checkpoint:
             )
         if saved.digest != self._digest(saved.progress.offset):
             raise ConfigError(
-                f"the file is not the one {self.path} was made for, or has changed before "
-                f"line {saved.progress.line}; start without --resume"
+                f"the first {saved.progress.offset} bytes of the file, where {saved.progress.line} "
+                f"lines were done, are not those that {self.path} was made for; start without "
+                "--resume"
             )
         return saved.progress
 

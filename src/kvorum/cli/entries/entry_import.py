@@ -5,7 +5,7 @@
 Storing an entry again does no harm, so what failed or may have failed is sent again, until
 nothing has succeeded for `patience_s`. What is wrong with a line rejects that line, by its
 number, and the rest goes on. Batches end in any order; `done` covers only lines before which
-nothing is open, so that an import can be taken up there.
+nothing is open, so that an import can be taken up there. In that order wrong lines are told.
 
 What has expired before it is sent is left out and counted.
 
@@ -60,14 +60,14 @@ class _Batch:
     end: int
     line: int
     items: list[Item] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
     stored: int = 0
-    rejected: int = 0
     expired: int = 0
     finished: bool = False
 
     @property
     def full(self) -> bool:
-        lines = len(self.items) + self.rejected
+        lines = len(self.items) + len(self.rejects)
         return lines >= BATCH_LINES or self.end - self.start >= BATCH_BYTES
 
 
@@ -116,7 +116,7 @@ class Import:
     def _take(self, line: Item | Reject, batch: _Batch) -> None:
         batch.line, batch.end = line.line, line.end
         if isinstance(line, Reject):
-            self._reject(line, batch)
+            batch.rejects.append(line)
         else:
             batch.items.append(line)
             self._keys.add(line.key)
@@ -142,12 +142,15 @@ class Import:
         self._free.release()
 
     def _count(self, batch: _Batch) -> None:
+        """Raises TooManyRejected."""
+        for line in sorted(batch.rejects):
+            self._rejections.add(line)
         done = self.done
         self.done = Progress(
             batch.end,
             batch.line,
             done.stored + batch.stored,
-            done.rejected + batch.rejected,
+            done.rejected + len(batch.rejects),
             done.expired + batch.expired,
         )
 
@@ -178,7 +181,7 @@ class Import:
             elif _is_gone(item, result, self._wall_ms()):
                 batch.expired += 1
             elif _is_wrong(result):
-                self._reject(Reject(item.line, item.end, result.message), batch)
+                batch.rejects.append(Reject(item.line, item.end, result.message))
             elif isinstance(result, RequestError):
                 raise result
             else:
@@ -209,10 +212,6 @@ class Import:
         except KvorumError as error:
             return error
         return entry
-
-    def _reject(self, line: Reject, batch: _Batch) -> None:
-        batch.rejected += 1
-        self._rejections.add(line)
 
 
 def _is_wrong(error: KvorumError) -> bool:

@@ -24,6 +24,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
+from kvorum.cli.entries.complaints import plain_words
 from kvorum.client.requests import DEFAULT_LIFETIME, Lifetime
 from kvorum.client.values import decode_value
 from kvorum.model.errors import ConfigError, InvalidValue, RequestError
@@ -31,7 +32,10 @@ from kvorum.model.expiry import NEVER, check_expires, check_ttl
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
+DEFAULT_KEY_COLUMN: Final = "key"
 _VALUE_COLUMN: Final = "value"
+_NAMES_SHOWN: Final = 8
+_EXCERPT_BYTES: Final = 40
 
 
 Value = msgspec.Raw | bytes
@@ -105,7 +109,7 @@ class _Source:
         return self
 
     def __next__(self) -> str:
-        """Raises ValueError if the line is too long or not UTF-8."""
+        """Raises ValueError if the line is too long, and UnicodeDecodeError if it is not UTF-8."""
         data = self._stream.readline(LINE_BYTES_MAX + 1)
         if not data:
             raise StopIteration
@@ -129,6 +133,7 @@ def read_json_lines(stream: IO[bytes], place: Place = START) -> Lines:
     """The entries of `stream` from `place` on, to which it is positioned."""
     source = _Source(stream, place)
     while True:
+        text = ""
         try:
             text = next(source)
             if not text.isspace():
@@ -136,7 +141,7 @@ def read_json_lines(stream: IO[bytes], place: Place = START) -> Lines:
         except StopIteration:
             return
         except (ValueError, RecursionError, RequestError) as error:
-            yield Reject(source.line, source.end, str(error))
+            yield Reject(source.line, source.end, plain_words(error, text.encode()))
 
 
 def _item(text: str, source: _Source) -> Item:
@@ -170,15 +175,23 @@ def _value(text: msgspec.Raw, metadata: _Metadata | None) -> Value:
     if encoding is None:
         return text
     if encoding == "base64":
-        value: bytes = decode_value(bytes(text), binary=True)
-        return value
+        return _from_base64(text)
     raise InvalidValue(f"wanted the encoding base64 or none, got {encoding!r}")
+
+
+def _from_base64(text: msgspec.Raw) -> bytes:
+    try:
+        value: bytes = decode_value(bytes(text), binary=True)
+    except InvalidValue as error:
+        got = bytes(text)[:_EXCERPT_BYTES].decode(errors="replace")
+        raise InvalidValue(f"wanted a value of base64 text, got {got}") from error
+    return value
 
 
 class CsvShape(NamedTuple):
     """How the cells of a CSV file become entries."""
 
-    key_column: str = "key"
+    key_column: str = DEFAULT_KEY_COLUMN
     typed: bool = False
     """Cells that read as JSON numbers, true, false or null become those; else all are strings."""
 
@@ -207,14 +220,16 @@ def read_csv(stream: IO[bytes], shape: CsvShape, place: Place = START) -> Lines:
         except StopIteration:
             return
         except (ValueError, csv.Error) as error:
-            yield Reject(line, source.end, str(error))
+            yield Reject(line, source.end, plain_words(error, b""))
 
 
 def _header(source: _Source, key_column: str) -> list[str]:
     try:
         header = next(csv.reader(source, strict=True), [])
     except (ValueError, csv.Error) as error:
-        raise ConfigError(f"wanted a header line of column names, got none: {error}") from error
+        raise ConfigError(
+            f"line 1 is no header of column names: {plain_words(error, b'')}"
+        ) from error
     if key_column not in header:
         raise ConfigError(
             f"wanted a column {key_column!r} for the keys, got the columns "
@@ -241,7 +256,11 @@ def _json(value: Any) -> msgspec.Raw:
 
 def _check_width(cells: Sequence[str], header: Sequence[str]) -> None:
     if len(cells) != len(header):
-        raise ValueError(f"wanted {len(header)} cells as in the header, got {len(cells)}")
+        names = ", ".join(header[:_NAMES_SHOWN])
+        more = ", ..." if len(header) > _NAMES_SHOWN else ""
+        raise ValueError(
+            f"wanted {len(header)} cells as in the header ({names}{more}), got {len(cells)}"
+        )
 
 
 def _string(cell: str) -> Any:

@@ -6,16 +6,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from kvorum.cli.connection import asks_namespace
 from kvorum.cli.entries.options import give_up_after_option
 from kvorum.cli.entries.sealed_files import key_option, unsealed
-from kvorum.cli.errors import NEXT_STEP, ExitCode, one_line
+from kvorum.cli.errors import NEXT_STEP, ExitCode, Interrupted, one_line
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.model.errors import ConfigError, KvorumError
@@ -39,7 +40,7 @@ SAVE_EVERY_S: Final = 1.0
     type=click.Choice(("jsonl", "csv")),
     help="[default: csv if FILE ends with .csv, else jsonl]",
 )
-@click.option("--key-column", default="key", show_default=True, help="CSV: where the keys are.")
+@click.option("--key-column", help="CSV: where the keys are.  [default: key]")
 @click.option("--typed", is_flag=True, help="CSV: read numbers, true, false and null as such.")
 @click.option("--resume", is_flag=True, help="Go on where the checkpoint of FILE says.")
 @click.option(
@@ -61,7 +62,7 @@ def import_file(
     target: Target,
     file: str,
     kind: str | None,
-    key_column: str,
+    key_column: str | None,
     typed: bool,
     resume: bool,
     checkpoint_path: Path | None,
@@ -93,13 +94,16 @@ def import_file(
     zcat big.jsonl.gz | kvorum import -
     """
     from kvorum.cli.entries.entry_import import Plan
-    from kvorum.cli.entries.entry_lines import CsvShape
+    from kvorum.cli.entries.entry_lines import DEFAULT_KEY_COLUMN, CsvShape
 
     is_csv = kind == "csv" if kind else file.endswith(".csv")
+    if not is_csv and (typed or key_column is not None):
+        option = "--typed" if key_column is None else "--key-column"
+        raise click.UsageError(f"{option} is for CSV; leave it out, or add --format csv")
     job = _Job(
         target,
         file,
-        CsvShape(key_column, typed) if is_csv else None,
+        CsvShape(key_column or DEFAULT_KEY_COLUMN, typed) if is_csv else None,
         Plan(w, give_up_after, max_rejected),
         as_json=output == "json",
         keep_versions=keep_versions,
@@ -174,10 +178,13 @@ def _import(
     with progress_bar(f"import {job.file}", total) as bar:
         watch = _Watch(job, checkpoint, bar, done)
         try:
-            if job.keep_versions:
-                run(_run_records(job, source, watch))
-            else:
-                run(_run(job, _read(source, job.csv, done.place), watch))
+            work = (
+                _run_records(job, source, watch)
+                if job.keep_versions
+                else _run(job, _read(source, job.csv, done.place), watch)
+            )
+            # Without a checkpoint there is nothing to tell, and the input may be long in coming.
+            run(_until_stopped(work) if checkpoint else work)
         except BaseException as error:
             watch.interrupted(error)
             raise
@@ -193,6 +200,16 @@ def _import(
         round(seconds, 3),
         round(stored / seconds),
     )
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Raises Interrupted if a signal ended it."""
+    from kvorum.cli.signals import stop_signals, unless
+
+    with stop_signals(again=lambda: None) as stop:
+        await unless(stop, work)
+    if stop.is_set():
+        raise Interrupted
 
 
 async def _run_records(job: _Job, source: BufferedReader, watch: _Watch) -> None:
@@ -262,7 +279,7 @@ class _Watch:
         step = f"{self.done.line} lines are done, and --resume goes on behind them"
         if isinstance(error, KvorumError):
             error.details[NEXT_STEP] = step
-        elif isinstance(error, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt | Interrupted):
             _note(step, self._job.as_json)
 
     def _save(self) -> None:

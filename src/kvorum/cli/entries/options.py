@@ -7,11 +7,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.seconds import Seconds
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 give_up_after_option: Final[Callable[[_Command], _Command]] = click.option(
     "--give-up-after",
-    type=click.FloatRange(min=0),
+    type=Seconds(zero=True),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

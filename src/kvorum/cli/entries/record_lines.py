@@ -14,6 +14,7 @@ from typing import IO, Final, Literal
 
 import msgspec
 
+from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Place, Reject
 from kvorum.cli.entries.record_store import Placed
 from kvorum.client.record_requests import PortableRecord
@@ -75,7 +76,7 @@ def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject
         found = _decode(data)
         from_portable(found.key, found.record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Reject(place.line, place.offset, f"wanted a key and its record, got {error}")
+        return Reject(place.line, place.offset, plain_words(error, data))
     except RequestError as error:
         return Reject(place.line, place.offset, error.message)
     return Placed(place, PortableRecord(found.key, found.record, namespace))

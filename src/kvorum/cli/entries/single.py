@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
@@ -10,6 +12,7 @@ import click
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
+from kvorum.model.errors import NotFound
 from kvorum.model.topology import TTL_S_MAX
 
 if TYPE_CHECKING:
@@ -24,9 +27,9 @@ _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 @click.argument("key")
 @click.argument("value", required=False)
 @click.option("--file", type=click.File("rb"), help="Take the value from a file; '-' is stdin.")
-@click.option("--json", "kind", flag_value="json", help="The value must be JSON.")
-@click.option("--string", "kind", flag_value="string", help="The value is a string.")
-@click.option("--bytes", "kind", flag_value="bytes", help="The value is bytes, not JSON.")
+@click.option("--json", is_flag=True, help="The value must be JSON.")
+@click.option("--string", is_flag=True, help="The value is a string.")
+@click.option("--bytes", is_flag=True, help="The value is bytes, not JSON.")
 @click.option("--version", metavar="V", help="Replace what that version covers, and no more.")
 @click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
 @click.option("--if-absent", is_flag=True, help="Only if the key has no value.")
@@ -44,13 +47,13 @@ def set_value(
     key: str,
     value: str | None,
     file: IO[bytes] | None,
-    kind: str | None,
     version: str | None,
     if_version: str | None,
     if_absent: bool,
     ttl: int | None,
     w: int | None,
     output: str,
+    **kinds: bool,
 ) -> None:
     """Store VALUE under KEY.
 
@@ -69,7 +72,7 @@ def set_value(
     A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
     that has siblings resolves them.
     """
-    stored = _value(_one_source(value, file), kind)
+    stored = _value(_one_source(value, file), _one_kind(kinds))
     with open_client(target) as client:
         entry = client.set(
             key,
@@ -110,7 +113,7 @@ def touch(
     kvorum touch session:7 3600
     kvorum touch session:7 0
     """
-    with open_client(target) as client:
+    with _naming(key), open_client(target) as client:
         expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
     if output == "json":
         print_json({"key": key, "expires_at": expires_at})
@@ -137,7 +140,7 @@ def get(target: Target, key: str, r: int | None, everything: bool, output: str) 
     kvorum get user:7 --all             its version, clock and siblings
     kvorum get user:7 -o json           the same for programs
     """
-    with open_client(target) as client:
+    with _naming(key), open_client(target) as client:
         entry = client.get_entry(key, r=r)
     if output == "json":
         print_json(_with_value(entry))
@@ -169,7 +172,7 @@ def delete(
     kvorum delete user:7
     kvorum delete user:7 -o json        prints what was deleted
     """
-    with open_client(target) as client:
+    with _naming(key), open_client(target) as client:
         entry = client.delete(key, version=version, if_version=if_version, w=w)
     if output == "json":
         print_json(_with_value(entry))
@@ -177,9 +180,23 @@ def delete(
         click.echo(f"deleted {printable(key)}")
 
 
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """A key that is not there is named to whoever asked for it."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(
+            f"wanted a value under the key {key!r}, got none", **error.details
+        ) from error
+
+
 def _one_source(value: str | None, file: IO[bytes] | None) -> bytes:
     if (value is None) == (file is None):
-        raise click.UsageError("wanted a VALUE or --file", click.get_current_context())
+        given = "neither" if file is None else "both"
+        raise click.UsageError(
+            f"wanted a VALUE or --file, got {given}", click.get_current_context()
+        )
     if file is not None:
         return file.read()
     assert value is not None
@@ -191,9 +208,22 @@ def _one_source(value: str | None, file: IO[bytes] | None) -> bytes:
         ) from error
 
 
+def _one_kind(kinds: dict[str, bool]) -> str | None:
+    """Which of the options that say what a value is was given."""
+    given = [name for name, is_given in kinds.items() if is_given]
+    if len(given) > 1:
+        raise click.UsageError(
+            f"wanted one of --json, --string and --bytes, got --{' and --'.join(given)}",
+            click.get_current_context(),
+        )
+    return given[0] if given else None
+
+
 def _value(data: bytes, kind: str | None) -> Any:
     """What to store for `data`; JSON stays the text it is."""
     import msgspec
+
+    from kvorum.cli.entries.complaints import plain_words
 
     if kind == "bytes":
         return data
@@ -209,7 +239,8 @@ def _value(data: bytes, kind: str | None) -> Any:
     except (msgspec.DecodeError, RecursionError) as error:
         if kind == "json":
             raise click.UsageError(
-                f"wanted a value of JSON, got {text[:40]!r}: {error}", click.get_current_context()
+                f"wanted a value of JSON, got {text[:40]!r}: {plain_words(error, data)}",
+                click.get_current_context(),
             ) from error
     return text
 

@@ -87,6 +87,7 @@ def serve(
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
     from kvorum.cli.servers.logs import configure_logging
+    from kvorum.local.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.node import Node
     from kvorum.runtime.faults import tell_faults
@@ -108,6 +109,7 @@ def serve(
     forbid_core_dumps()
     source = master_key_source(data_dir, master_key)
     server = Node(topology, name, data_dir, source, parse_size(memory))
+    check_ports([spec])  # A node would find out only once it has made its directory.
     failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close))
     if failure is not None:
         raise failure

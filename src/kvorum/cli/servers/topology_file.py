@@ -14,6 +14,7 @@ nobody can swap the file in between.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,8 @@ def _read_secret(path: Path) -> bytes:
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(
                 f"{path}: wanted a secret file with mode 0600, got {mode:04o}; "
-                f"run `chmod 600 {path}`, and choose a new secret if others may have read it"
+                f"run `chmod 600 {shlex.quote(str(path))}`, and choose a new secret if others may "
+                "have read it"
             )
         data = file.read(SECRET_BYTES_MAX + 1)
     return _checked(data, str(path))

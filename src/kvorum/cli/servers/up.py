@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kvorum.cli.key_sources import master_key_option
+from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
 from kvorum.cli.servers.logs import LEVELS
 from kvorum.cli.servers.memory import memory_option
@@ -78,10 +78,15 @@ def up(
     from kvorum.local.layout import Layout
     from kvorum.runtime.loop import run
 
-    options = [*_node_options(memory, master_key), "--log-level", log_level]
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
-    topology = _filed(layout, given) if layout.exists else _created(layout, given)
+    topology = _filed(layout, given) if layout.exists else _asked_for(layout, given)
+    _check_can_start(topology, layout, memory, master_key)
+    if not layout.exists:
+        topology = layout.create(topology)
+    options = ["--memory", memory, "--log-level", log_level]
+    if master_key is not None:
+        options += ["--master-key", master_key]
     view = _view(output, topology)
     try:
         run(_run(LocalCluster(layout, topology, view.hear, options), view))
@@ -89,27 +94,27 @@ def up(
         raise KeyboardInterrupt from None
 
 
-def _node_options(memory: str, master_key: str | None) -> list[str]:
-    """For every node, once it is known that they make sense. Raises ConfigError."""
+def _check_can_start(
+    topology: Topology, layout: Layout, memory: str, master_key: str | None
+) -> None:
+    """Raises ConfigError for what every node would refuse to start with, while nothing is made."""
+    from kvorum.local.ports import check_ports
     from kvorum.model.sizes import parse_size
-    from kvorum.sealing.master_key import parse_source
+    from kvorum.storage.budget import Budget, promised
 
-    parse_size(memory)
-    if master_key is None:
-        return ["--memory", memory]
-    parse_source(master_key)
-    return ["--memory", memory, "--master-key", master_key]
+    Budget.split(parse_size(memory), promised(topology.namespaces.values()))
+    check_ports(topology.nodes)
+    if master_key is not None:
+        check_master_key(master_key, layout.directory)
 
 
-def _created(layout: Layout, asked: dict[str, int]) -> Topology:
-    """A new cluster, filed once it is known that it can start."""
-    from kvorum.local.ports import check_ports, local_topology
+def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
+    """A new cluster, not filed yet."""
+    from kvorum.local.ports import local_topology
 
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
-    topology = local_topology(nodes, asked.get("port", DEFAULT_PORT), _settings(nodes, asked))
-    check_ports(topology)
-    return layout.create(topology)
+    return local_topology(nodes, asked.get("port", DEFAULT_PORT), _settings(nodes, asked))
 
 
 def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
@@ -126,7 +131,6 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
 def _filed(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
     from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.local.ports import check_ports
     from kvorum.model.errors import ConfigError
 
     topology = load_topology(layout.topology_file)
@@ -137,7 +141,6 @@ def _filed(layout: Layout, asked: dict[str, int]) -> Topology:
                 f"wanted a cluster with --{name} {value}, but {layout.topology_file} has "
                 f"{filed[name]}; leave --{name} out, or choose another --data-dir"
             )
-    check_ports(topology)
     return topology
 
 

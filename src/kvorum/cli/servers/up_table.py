@@ -1,6 +1,7 @@
 """The live view of `kvorum up`: a line for each change, and a table kept up to date below.
 
-Rates are differences of the nodes' own counters, asked of each node once a second.
+Rates are differences of the nodes' own counters, asked of each node once a second. Where the
+terminal is too narrow for the table its last columns are left out, until there is room again.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kvorum.cli.servers.up_view import line_of
+from kvorum.cli.servers.up_view import Teller
+from kvorum.cli.table_folding import GAP, column_widths, folded
 from kvorum.client.asynchronous import AsyncClient, connect
 from kvorum.client.url import SCHEME
 from kvorum.local.events import Died, Event, Ready, Starting, Stopped
@@ -25,11 +27,18 @@ from kvorum.model.errors import KvorumError
 from kvorum.model.topology import NodeSpec, Topology
 
 _EVERY_S: Final = 1.0
+_COLUMNS: Final = (
+    *("node", "state", "address"),
+    *("pid", "writes/s", "reads/s", "to catch up", "restarts"),
+)
+_TEXTS: Final = 3
+"""Of the columns, how many are no numbers."""
+
 _STYLES: Final = {"up": "green", "starting": "yellow", "down": "red", "stopped": "dim"}
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     spec: NodeSpec
     state: str = "starting"
     pid: int = 0
@@ -55,7 +64,7 @@ class _Row:
 class _Gauge:
     """Asks one node for its counters, and makes rates of them."""
 
-    def __init__(self, row: _Row) -> None:
+    def __init__(self, row: Row) -> None:
         self._row = row
         self._client: AsyncClient = connect(SCHEME + row.spec.http)
         self._asked_at = 0.0
@@ -87,7 +96,8 @@ class _Gauge:
 
 class LiveView:
     def __init__(self, topology: Topology) -> None:
-        self._rows = {spec.name: _Row(spec) for spec in topology.nodes}
+        self._rows = {spec.name: Row(spec) for spec in topology.nodes}
+        self._teller = Teller()
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
@@ -100,7 +110,7 @@ class LiveView:
     def hear(self, event: Event) -> None:
         if (row := self._rows.get(getattr(event, "node", ""))) is not None:
             row.hear(event)
-        if (line := line_of(event)) is not None:
+        if (line := self._teller.line_of(event)) is not None:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._draw()
 
@@ -123,27 +133,35 @@ class LiveView:
             row.missing = owed[name]
 
     def _draw(self) -> None:
-        self._live.update(_table(self._rows.values()), refresh=True)
+        self._live.update(table(self._rows.values(), self._console.width), refresh=True)
 
 
-def _table(rows: Iterable[_Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("node", "state", "address"):
-        table.add_column(name)
-    for name in ("pid", "writes/s", "reads/s", "to catch up", "restarts"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row.spec.name,
-            Text(row.state, style=_STYLES[row.state]),
-            f"http://{row.spec.http}",
-            str(row.pid or ""),
-            _rate(row.writes_per_s),
-            _rate(row.reads_per_s),
-            f"{row.missing:,}",
-            str(row.restarts),
-        )
-    return table
+def table(rows: Iterable[Row], room: int) -> Table:
+    """The first columns, as many as fit into `room`: it is drawn again and again in one place."""
+    body = [_cells(row) for row in rows]
+    places = folded(
+        column_widths([_COLUMNS, *([cell.plain for cell in row] for row in body)]), room
+    )[0]
+    shown = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for place in places:
+        justify: Literal["left", "right"] = "left" if place < _TEXTS else "right"
+        shown.add_column(_COLUMNS[place], justify=justify, overflow="fold")
+    for row in body:
+        shown.add_row(*(row[place] for place in places))
+    return shown
+
+
+def _cells(row: Row) -> list[Text]:
+    return [
+        Text(row.spec.name),
+        Text(row.state, style=_STYLES[row.state]),
+        Text(f"http://{row.spec.http}"),
+        Text(str(row.pid or "")),
+        Text(_rate(row.writes_per_s)),
+        Text(_rate(row.reads_per_s)),
+        Text(f"{row.missing:,}"),
+        Text(str(row.restarts)),
+    ]
 
 
 def _rate(per_second: float | None) -> str:

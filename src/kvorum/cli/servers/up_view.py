@@ -36,9 +36,42 @@ class JsonView:
     async def keep_current(self) -> None: ...
 
 
+class Teller:
+    """Makes a line of an event. While the cluster starts, what one node says of itself is left out
+    where it is what another has said: all have the same settings, and fail for the same reason.
+    """
+
+    def __init__(self) -> None:
+        self._started = False
+        self._said: set[str] = set()
+
+    def line_of(self, event: Event) -> str | None:
+        if isinstance(event, ClusterReady):
+            self._started = True
+        if isinstance(event, Said) and not self._started:
+            said = _of_any_node(event.node, event.line)
+            if said in self._said:
+                return None
+            self._said.add(said)
+        if isinstance(event, Stopped) and self._has_said(event):
+            return f"{event.node} stopped, not cleanly"
+        return _line_of(event)
+
+    def _has_said(self, event: Stopped) -> bool:
+        return _of_any_node(event.node, f"error: {event.reason}") in self._said
+
+
+def _of_any_node(node: str, line: str) -> str:
+    """The same for all nodes that say the same of themselves."""
+    return line.replace(node, "")
+
+
 class LineView:
+    def __init__(self) -> None:
+        self._teller = Teller()
+
     def hear(self, event: Event) -> None:
-        if (line := line_of(event)) is not None:
+        if (line := self._teller.line_of(event)) is not None:
             click.echo(line)
 
     def shown(self) -> AbstractContextManager[object]:
@@ -47,7 +80,7 @@ class LineView:
     async def keep_current(self) -> None: ...
 
 
-def line_of(event: Event) -> str | None:
+def _line_of(event: Event) -> str | None:
     match event:
         case Starting():
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,9 +66,8 @@ def create(target: Target, name: str | None, output: str) -> None:
     chosen = name or time_name(now_ms())
     outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
     _print_outcomes(f"snapshot {chosen}", outcomes, output)
-    _raise_failed(
-        outcomes, UnavailableError, f"; remove the rest with 'kvorum snapshot delete {chosen}'"
-    )
+    command = f"kvorum snapshot delete {shlex.quote(chosen)}"
+    _raise_failed(outcomes, UnavailableError, f"; remove the rest with '{command}'")
 
 
 @snapshot.command("list")

@@ -13,6 +13,7 @@ import click
 
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json
+from kvorum.cli.seconds import Seconds
 from kvorum.model.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _COUNT: Final = click.IntRange(min=1)
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

@@ -6,6 +6,7 @@ if that is a terminal, else a line for each step.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,8 @@ def demo(keep: Path | None, output: str) -> None:
     else:
         print_summary(report)
     if keep is not None:
-        click.echo(f"The data is kept. To have it back: kvorum up --data-dir {keep}", err=True)
+        command = f"kvorum up --data-dir {shlex.quote(str(keep))}"
+        click.echo(f"The data is kept. To have it back: {command}", err=True)
     _check(report)
 
 
