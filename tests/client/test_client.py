@@ -111,6 +111,25 @@ def test_a_bad_key_is_refused_before_it_is_sent(
     assert store.requests == []
 
 
+@pytest.mark.parametrize("key", [5, b"a", None, ("a",)])
+def test_a_key_that_is_no_text_is_refused_before_it_is_sent(
+    store: StoreDouble, client: Client, key: Any
+) -> None:
+    wanted = f"wanted a key that is a str, got {type(key).__name__}"
+    for call in (client.get, client.get_entry, client.delete, client.locate):
+        with pytest.raises(InvalidKey, match=wanted):
+            call(key)
+    with pytest.raises(InvalidKey, match=wanted):
+        client.set(key, 1)
+    with pytest.raises(InvalidKey, match=wanted):
+        client.touch(key, 1)
+    with pytest.raises(InvalidKey, match=wanted):
+        client.get_many([key])
+    [result] = client.set_many([(key, 1)])
+    assert isinstance(result, InvalidKey)
+    assert store.requests == []
+
+
 def test_a_value_json_cannot_hold_is_refused_before_it_is_sent(
     store: StoreDouble, client: Client
 ) -> None:

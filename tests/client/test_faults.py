@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Final
 
 import pytest
 from store_double import (
@@ -27,6 +29,7 @@ import kvorum.aio
 from kvorum.client import connection
 from kvorum.client.synchronous import Client
 from kvorum.model.errors import (
+    ConfigError,
     ConnectionFailed,
     KvorumError,
     Overloaded,
@@ -77,6 +80,12 @@ def busy(status: int = 503, outcome: str = "none", **details: Any) -> Fault:
     return answer(problem(status, "overloaded", outcome=outcome, **details))
 
 
+def freeze(double: StoreDouble) -> None:
+    """It takes connections and requests, and answers nothing."""
+    double.script(*[keep_silent()] * 100)
+    double.ring_fault = keep_silent()
+
+
 NONSENSE = {
     "not http": say(b"SSH-2.0-OpenSSH_9\r\n"),
     "bad length": say(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"),
@@ -101,9 +110,24 @@ class TestUnreachable:
         url = f"kvorum://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}?timeout={LONG}"
         with kvorum.connect(url) as client:
             for call in (lambda: client.get("k"), lambda: client.set("k", 1)):
-                with pytest.raises(ConnectionFailed, match="is it running") as caught:
+                with pytest.raises(ConnectionFailed, match="are they running") as caught:
                     call()
                 assert caught.value.outcome == "none"
+                for port in ports:
+                    reason = f"could not connect to 127.0.0.1:{port}: Connection refused"
+                    assert caught.value.message.count(reason) == 1
+
+    def test_each_is_named_with_its_own_reason(self, store: StoreDouble) -> None:
+        port = free_port()
+        store.script(*[keep_silent()] * 10)
+        with (
+            kvorum.connect(f"kvorum://127.0.0.1:{port},{store.address}") as client,
+            pytest.raises(TimeoutExpired) as caught,
+        ):
+            client.get("k", timeout=0.3)
+        assert f"no answer from {store.address} in " in caught.value.message
+        assert f"127.0.0.1:{port}: Connection refused" in caught.value.message
+        assert "\n" not in caught.value.message
 
     def test_a_server_that_comes_back_is_used_again(self, store: StoreDouble) -> None:
         with kvorum.connect(store.url) as client:
@@ -175,6 +199,18 @@ class TestBrokenAnswer:
         store.script(say(head + 4 * chunk))
         with pytest.raises(ProtocolError, match="at most 1000 bytes"):
             client.get("k")
+
+    def test_a_port_that_only_hangs_up_may_be_the_wrong_one(
+        self, store: StoreDouble, client: Client
+    ) -> None:
+        store.script(hang_up())
+        with pytest.raises(ConnectionFailed, match="is this a kvorum HTTP port"):
+            client.set("k", 1)
+        client.set("k", 1)
+        store.script(hang_up())
+        with pytest.raises(ConnectionFailed) as caught:
+            client.set("k", 1)
+        assert "is this a kvorum HTTP port" not in caught.value.message
 
     def test_a_second_answer_to_one_request_is_nobodys(
         self, store: StoreDouble, client: Client
@@ -273,6 +309,141 @@ class TestRefusals:
             client.get("k")
 
 
+QUORUM: Final[dict[str, Any]] = {"needed": 2, "got": 1, "replicas": ["n1", "n2", "n3"]}
+
+
+@pytest.mark.usefixtures("promptly")
+class TestWhatIsTold:
+    """What one server says, while others do not."""
+
+    @pytest.fixture
+    def third(self) -> Iterator[StoreDouble]:
+        with store_double() as double:
+            yield double
+
+    def url(self, *doubles: StoreDouble) -> str:
+        return f"kvorum://{','.join(double.address for double in doubles)}?timeout={LONG}"
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_the_word_of_one_server_is_worth_more_than_the_silence_of_others(
+        self, store: StoreDouble, other: StoreDouble, third: StoreDouble, place: int
+    ) -> None:
+        silent = [store, other]
+        for double in silent:
+            freeze(double)
+        third.script(*[answer(problem(503, "quorum_not_met", **QUORUM))] * 100)
+        order = list(silent)
+        order.insert(place, third)
+        with kvorum.connect(self.url(*order)) as client:
+            with pytest.raises(QuorumError) as caught:
+                client.get("k", timeout=3.0)
+            error = caught.value
+            assert (error.needed, error.got, error.replicas) == (2, 1, ["n1", "n2", "n3"])
+            assert [len(double.requests) for double in silent] == [1, 1]
+            with pytest.raises(QuorumError):
+                client.get("k", timeout=LONG)
+            assert [len(double.requests) for double in silent] == [1, 1]
+
+    def test_the_asyncio_client_tells_the_same(
+        self, store: StoreDouble, other: StoreDouble
+    ) -> None:
+        freeze(store)
+        other.script(*[answer(problem(503, "quorum_not_met", **QUORUM))] * 100)
+
+        async def main() -> None:
+            async with kvorum.aio.connect(self.url(store, other)) as client:
+                with pytest.raises(QuorumError):
+                    await client.get("k", timeout=2.0)
+
+        asyncio.run(main())
+        assert len(store.requests) == 1
+
+    def test_a_servers_reason_is_worth_more_than_that_its_time_was_up(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        store.script(*[answer(problem(503, "quorum_not_met", **QUORUM))] * 100)
+        other.script(*[answer(problem(504, "timeout"))] * 100)
+        with pytest.raises(QuorumError):
+            either.get("k")
+
+    def test_that_others_are_away_is_not_told_in_its_place(self, store: StoreDouble) -> None:
+        store.script(*[busy()] * 100)
+        url = f"kvorum://127.0.0.1:{free_port()},{store.address},127.0.0.1:{free_port()}"
+        with kvorum.connect(url) as client:
+            for call in (lambda: client.get("k"), lambda: client.set("k", 1)):
+                with pytest.raises(Overloaded):
+                    call()
+
+    def test_silence_before_another_is_asked_is_no_reason_for_fewer_attempts(
+        self, monkeypatch: pytest.MonkeyPatch, store: StoreDouble
+    ) -> None:
+        store.put("k", 1)
+        monkeypatch.setattr("kvorum.client.calls.ENTRY_TRY_S_MIN", 0.02)
+        monkeypatch.setattr("kvorum.client.calls.ENTRY_TRY_SHARE", 0.0)
+        with ExitStack() as running:
+            silent = [running.enter_context(store_double()) for _ in range(7)]
+            for double in silent:
+                freeze(double)
+            client = running.enter_context(kvorum.connect(self.url(*silent, store)))
+            assert client.get("k") == 1
+
+
+class TestPatience:
+    """How long a read waits for one server shows in the time it lets that one take."""
+
+    def asked_for(self, double: StoreDouble) -> float:
+        return int(double.requests[-1].query["timeout_ms"]) / 1000
+
+    def test_a_read_of_an_entry_gives_one_of_several_a_small_part(
+        self, store: StoreDouble, either: Client
+    ) -> None:
+        either.get("k")
+        assert LONG * 0.1 < self.asked_for(store) <= LONG * 0.2
+
+    def test_a_read_of_a_list_gives_it_half(self, store: StoreDouble, either: Client) -> None:
+        either.get_many(["k"])
+        assert LONG * 0.3 < self.asked_for(store) <= LONG * 0.5
+
+    def test_with_little_time_it_gives_it_half_too(
+        self, store: StoreDouble, either: Client
+    ) -> None:
+        either.get("k", timeout=0.9)
+        assert 0.3 < self.asked_for(store) <= 0.45
+
+    def test_the_last_that_is_not_suspected_gets_half(
+        self, store: StoreDouble, other: StoreDouble
+    ) -> None:
+        url = f"kvorum://127.0.0.1:{free_port()},{store.address}?timeout={LONG}"
+        with kvorum.connect(url) as client:
+            client.get("k")
+            client.get("k")
+            assert LONG * 0.3 < self.asked_for(store) <= LONG * 0.5
+
+    def test_one_that_is_alone_and_a_write_have_all_the_time(
+        self, store: StoreDouble, client: Client, either: Client
+    ) -> None:
+        client.get("k")
+        assert self.asked_for(store) > LONG * 0.7
+        either.set("k", 1)
+        assert self.asked_for(store) > LONG * 0.7
+
+    @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, -math.inf, 10**400, "5"])
+    def test_what_is_no_timeout_is_refused_at_once(
+        self, store: StoreDouble, client: Client, seconds: Any
+    ) -> None:
+        for call in (
+            lambda: client.get("k", timeout=seconds),
+            lambda: client.set("k", 1, timeout=seconds),
+            lambda: client.set_many({"k": 1}, timeout=seconds),
+            lambda: client.get_many([], timeout=seconds),
+            lambda: list(client.scan(timeout=seconds)),
+            lambda: client.status(timeout=seconds),
+        ):
+            with pytest.raises(ConfigError, match="wanted a timeout of more than 0 seconds, got"):
+                call()
+        assert store.requests == []
+
+
 class TestSilence:
     def test_a_write_is_unknown_when_the_time_is_up(
         self, store: StoreDouble, either: Client, promptly: None
@@ -295,7 +466,7 @@ class TestSilence:
         self, store: StoreDouble, other: StoreDouble, either: Client
     ) -> None:
         other.put("k", 1)
-        store.script(*[keep_silent()] * 10)
+        freeze(store)
         assert either.get("k", timeout=2.0) == 1
         assert [either.get("k", timeout=2.0) for _ in range(3)] == [1, 1, 1]
         assert len(store.requests) == 1
@@ -307,7 +478,7 @@ class TestSilence:
             filler.connect(full.getsockname())
             host, port = full.getsockname()
             with kvorum.connect(f"kvorum://{host}:{port}") as client:
-                with pytest.raises(KvorumError) as caught:
+                with pytest.raises(ConnectionFailed, match="wanted a connection to") as caught:
                     client.get("k", timeout=0.3)
                 assert caught.value.outcome == "none"
 
@@ -315,9 +486,12 @@ class TestSilence:
         async def main() -> None:
             async with kvorum.aio.connect(store.url) as client:
                 await client.set("k", 1)
-                with pytest.raises(TimeoutExpired) as caught:
+                with pytest.raises(TimeoutExpired, match="the time was up before") as caught:
                     await client.set("k", 2, timeout=1e-9)
                 assert caught.value.outcome == "none"
+            async with kvorum.aio.connect(store.url) as client:
+                with pytest.raises(TimeoutExpired, match="the time was up before a connection"):
+                    await client.get("k", timeout=1e-9)
 
         asyncio.run(main())
         assert store.value("k") == 1

@@ -23,6 +23,7 @@ from kvorum.client.answers import Answer
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.requests import Subject
 from kvorum.client.ring import Ring, read
+from kvorum.model.errors import ConnectionFailed, TimeoutExpired
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
@@ -333,17 +334,90 @@ def test_one_server_is_not_asked_for_what_cannot_matter(store: StoreDouble) -> N
 def test_a_server_that_is_back_is_asked_again(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kvorum.client.server.SUSPECT_S", 0.0)
-    key = key_of(servers.of, "n2")
+    monkeypatch.setattr("kvorum.client.server.FIRST_PAUSE_S", 0.0)
+    key = key_of(servers.of, "n2", "n3")
 
     async def play(client: AsyncClient) -> None:
         await acquainted(servers, client)
         await away(servers.node["n2"])
         await client.set(key, 1)
+        await rest()
         servers.node["n2"].start()
         await client.set(key, 2)
         await rest()
+        await client.set(key, 3)
+        assert servers.surveys() == [1, 1, 2]
+        assert servers.asked() == {"n3": 2, "n2": 1}
+
+    with_client(servers, play)
+
+
+def test_a_server_that_is_back_when_no_other_was_left_has_all_surveyed(servers: Servers) -> None:
+    async def play(client: AsyncClient) -> None:
+        await acquainted(servers, client)
+        for double in servers.node.values():
+            await away(double)
+        with pytest.raises(ConnectionFailed):
+            await client.get("k")
+        for double in servers.node.values():
+            double.start()
+        await client.get("k")
+        await rest()
         assert servers.surveys() == [2, 2, 2]
+
+    with_client(servers, play)
+
+
+def test_a_server_that_fell_silent_costs_no_further_call_its_time(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is probed in the background, by each call here, and asked only once that is answered."""
+    key = key_of(servers.of, "n2", "n3")
+    silent = servers.node["n2"]
+
+    async def play(client: AsyncClient) -> None:
+        await acquainted(servers, client)
+        monkeypatch.setattr("kvorum.client.server.FIRST_PAUSE_S", 0.0)
+        monkeypatch.setattr("kvorum.client.survey.ANSWER_S", 0.05)
+        silent.script(keep_silent())
+        silent.ring_fault = keep_silent()
+        with pytest.raises(TimeoutExpired):
+            await client.set(key, 1, timeout=0.2)
+        for n in range(4):
+            await client.set(key, n)
+            assert await client.get(key) == n
+            await rest()
+        assert servers.asked() == {"n2": 1, "n3": 8}
+        assert len(silent.surveys) > 2
+        monkeypatch.setattr("kvorum.client.survey.ANSWER_S", SECONDS_MAX)
+        silent.ring_fault = None
+        await client.set(key, 9)
+        await rest()
+        await client.set(key, 10)
+        assert servers.asked() == {"n3": 1, "n2": 1}
+
+    with_client(servers, play)
+
+
+@pytest.mark.parametrize(
+    "sign_of_life", [answer(problem(404, "unknown_path")), answer(problem(503, "overloaded"))]
+)
+def test_any_answer_to_a_probe_ends_the_suspicion(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, sign_of_life: Fault
+) -> None:
+    key = key_of(servers.of, "n2", "n3")
+    monkeypatch.setattr("kvorum.client.server.FIRST_PAUSE_S", 0.0)
+
+    async def play(client: AsyncClient) -> None:
+        await acquainted(servers, client)
+        servers.node["n2"].script(keep_silent())
+        servers.node["n2"].ring_fault = sign_of_life
+        with pytest.raises(TimeoutExpired):
+            await client.set(key, 1, timeout=0.2)
+        await client.set(key, 2)
+        await rest()
+        await client.set(key, 3)
+        assert servers.asked() == {"n2": 2, "n3": 1}
 
     with_client(servers, play)
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+import kvorum
+import kvorum.aio
 from kvorum.client.url import Target, host_port, parse_url
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError
@@ -29,6 +33,13 @@ def test_options() -> None:
 def test_an_address_is_written_as_a_host_header_wants_it() -> None:
     assert host_port(Address("::1", 7400)) == "[::1]:7400"
     assert host_port(Address("a.example", 80)) == "a.example:80"
+
+
+@pytest.mark.parametrize("url", [5, b"kvorum://127.0.0.1:7400", None, ["kvorum://a"]])
+def test_what_is_no_text_is_refused(url: Any) -> None:
+    for connect in (kvorum.connect, kvorum.aio.connect):
+        with pytest.raises(ConfigError, match=r"wanted a URL such as kvorum://.*, got"):
+            connect(url)
 
 
 @pytest.mark.parametrize(

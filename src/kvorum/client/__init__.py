@@ -11,6 +11,7 @@ server       one server: its connections, and whether it is suspected
 ring         who owns a key, as the servers tell it
 survey       asking them for it, beside the calls
 servers      which server to ask first
+failures     what became of a call's attempts, and which of it to tell
 backoff      how long to wait before asking again
 calls        one call: attempts, failover, repeats, one deadline
 bulk         many entries: requests of bounded size, several in flight

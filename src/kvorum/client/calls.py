@@ -8,9 +8,10 @@ What may be repeated is decided by what is known of the attempt before (`outcome
     sent, then silence, a broken link or nonsense      unknown   tell the caller
 
 A write with an unknown outcome is never sent twice: the first may still be carried out,
-after a later write of someone else. A server that cannot be reached costs no pause while
-another has not been asked; every other repeat waits (`backoff`), and a server's Retry-After
-is kept. The deadline covers all of it: attempts, pauses, waiting for a free connection.
+after a later write of someone else. A server that gave no answer costs no pause while another
+has not been asked; every other repeat waits (`backoff`), and a server's Retry-After is kept.
+The deadline covers all of it: attempts, pauses, waiting for a free connection. A read spends
+only a part of it on one server while there is another to turn to.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from kvorum.client import answers
 from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
+from kvorum.client.failures import Failures
 from kvorum.client.requests import Request
 from kvorum.client.server import Server
 from kvorum.client.servers import Route, Servers
@@ -39,8 +41,12 @@ from kvorum.model.errors import (
 
 SERVER_SHARE: Final = 0.9
 """The part of the remaining time that a server is given, so that its answer arrives in it."""
-FIRST_TRY_SHARE: Final = 0.5
-"""The part of the remaining time that a read waits for one server while another is untried."""
+TRY_SHARE: Final = 0.5
+"""The part of the remaining time that a read waits for one server while there is another."""
+ENTRY_TRY_SHARE: Final = 0.2
+"""The same where the other is as likely to answer, and the read is of one entry, so quick."""
+ENTRY_TRY_S_MIN: Final = 0.5
+"""ENTRY_TRY_SHARE is not less than this, or a busy server would be taken for a silent one."""
 
 
 def may_repeat(error: KvorumError) -> bool:
@@ -67,31 +73,38 @@ class Calls:
 
     async def call(self, request: Request, deadline: float) -> Answer:
         """The 2xx answer to `request`. Raises the error of any other."""
-        route = self._servers.route(self.now(), request.about)
+        route = self._servers.route(request.about)
         pauses = self.pauses()
+        failures = Failures()
         failure: KvorumError | None = None
         not_before = self.now()
         while True:
             server, at = route.next(not_before)
             if failure is not None and at >= deadline:
-                raise failure
+                raise failures.most_telling()
             await self._sleep_until(at)
             self.check_open()
+            until = self._patience(request, route, server, deadline)
             try:
-                return await self._attempt(
-                    server, request, self._patience(request, route, deadline)
-                )
+                answer = await self._attempt(server, request, until)
             except KvorumError as error:
-                if not may_repeat(error):
-                    raise
                 failure = error
+                failures.met(server, failure)
+            else:
+                if answer.ok:
+                    return answer
+                failure = answers.error(answer)
+                failures.said(failure)
+                route.answered(server)
+            if not may_repeat(failure):
+                raise failure
             not_before = self.now()
             if (retry_after := _retry_after(failure)) is not None:
                 route.leave_alone(server, not_before + retry_after)
-            if not (isinstance(failure, ConnectionFailed) and route.has_untried):
+            if not route.moves_on_from(server):
                 pause = next(pauses, None)
                 if pause is None:
-                    raise failure
+                    raise failures.most_telling()
                 not_before += pause
 
     async def close(self) -> None:
@@ -99,41 +112,42 @@ class Calls:
         await self._servers.close()
 
     async def _attempt(self, server: Server, request: Request, until: float) -> Answer:
+        """What `server` answers, whatever that is. Raises an error if it does not."""
         in_doubt: Outcome = "none"
-        asked = False
         try:
-            async with asyncio.timeout_at(until):
-                connection = await server.pool.acquire()
-                try:
-                    if self.now() >= until:
-                        raise TimeoutError
-                    asked = True
-                    in_doubt = "none" if request.safe else "unknown"
-                    timeout_ms = max(1, int((until - self.now()) * 1000 * SERVER_SHARE))
-                    data = request.to_bytes(server.name, timeout_ms)
+            connection = await server.pool.acquire(until)
+            try:
+                asked_at = self.now()
+                if asked_at >= until:
+                    raise TimeoutExpired(f"the time was up before {server.name} was asked")
+                in_doubt = "none" if request.safe else "unknown"
+                timeout_ms = max(1, int((until - asked_at) * 1000 * SERVER_SHARE))
+                data = request.to_bytes(server.name, timeout_ms)
+                async with asyncio.timeout_at(until):
                     answer = await connection.exchange(data, in_doubt)
-                finally:
-                    server.pool.release(connection)
+            finally:
+                server.pool.release(connection)
         except TimeoutError as error:
-            if not asked:
-                raise TimeoutExpired(f"no free connection to {server.name} in time") from error
             server.suspect(self.now())
+            waited = self.now() - asked_at
             raise TimeoutExpired(
-                f"no answer from {server.name} in time", outcome=in_doubt
+                f"no answer from {server.name} in {waited:.3g} s", outcome=in_doubt
             ) from error
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
             raise
         self._servers.heard(server, self.now())
-        if not answer.ok:
-            raise answers.error(answer)
         return answer
 
-    def _patience(self, request: Request, route: Route, deadline: float) -> float:
-        if request.safe and route.has_untried:
-            now = self.now()
-            return now + (deadline - now) * FIRST_TRY_SHARE
-        return deadline
+    def _patience(self, request: Request, route: Route, server: Server, deadline: float) -> float:
+        """Until when to wait for `server`."""
+        if not request.safe:
+            return deadline
+        now = self.now()
+        left = deadline - now
+        if request.about is not None and route.has_better(server):
+            return now + max(left * ENTRY_TRY_SHARE, min(left * TRY_SHARE, ENTRY_TRY_S_MIN))
+        return now + left * TRY_SHARE if route.has_other(server) else deadline
 
     async def _sleep_until(self, at: float) -> None:
         delay = at - self.now()

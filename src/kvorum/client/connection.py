@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_body",
         "_body_bytes",
+        "_has_spoken",
         "_head_bytes",
         "_in_doubt",
         "_in_head",
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         """Done when the socket is closed."""
         self._answer: asyncio.Future[Answer] | None = None
         self._keep_alive = True
+        self._has_spoken = False
         self._begin("none")
 
     @property
@@ -101,9 +103,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = f": {exc}" if exc else ""
+        hint = "" if self._has_spoken else "; is this a kvorum HTTP port?"
         self._fail(
             ConnectionFailed(
-                f"{self.server} closed the connection before its answer was complete{reason}",
+                f"{self.server} closed the connection before its answer was complete{reason}{hint}",
                 outcome=self._in_doubt,
             )
         )
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
         if self._answer is None:
             self.abort()
             return
+        self._has_spoken = True
         if self._in_head:
             self._head_bytes += len(data)
         try:

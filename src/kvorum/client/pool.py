@@ -14,27 +14,36 @@ from typing import Final
 from kvorum.client.connection import Connection
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
-from kvorum.model.errors import ConnectionFailed
+from kvorum.model.errors import ConnectionFailed, TimeoutExpired
 
 CONNECTIONS_MAX: Final = 64
 CONNECT_TIMEOUT_S: Final = 2.0
 IDLE_S_MAX: Final = 10.0
+
+IS_IT_RUNNING: Final = "; is it running?"
 
 
 class Pool:
     def __init__(self, server: Address, limit: int = CONNECTIONS_MAX) -> None:
         self._server = server
         self._name = host_port(server)
+        self._limit = limit
         self._free = asyncio.Semaphore(limit)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._closed = False
 
-    async def acquire(self) -> Connection:
-        """A usable connection, to be given back by `release`. Raises ConnectionFailed."""
-        await self._free.acquire()
+    async def acquire(self, until: float) -> Connection:
+        """A usable connection, to be given back by `release`.
+
+        Raises TimeoutExpired if none is free by `until`, ConnectionFailed if none can be made.
+        """
+        if self._free.locked():
+            await self._wait_for_a_free_one(until)
+        else:
+            await self._free.acquire()
         try:
-            return self._take_idle() or await self._connect()
+            return self._take_idle() or await self._connect(until)
         except BaseException:
             self._free.release()
             raise
@@ -64,21 +73,33 @@ class Pool:
             connection.abort()
         return None
 
-    async def _connect(self) -> Connection:
+    async def _wait_for_a_free_one(self, until: float) -> None:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise TimeoutExpired(
+                f"no free connection to {self._name} in time: all {self._limit} were busy"
+            ) from error
+
+    async def _connect(self, until: float) -> Connection:
         server = self._server
+        patience = min(CONNECT_TIMEOUT_S, until - asyncio.get_running_loop().time())
+        if patience <= 0:
+            raise TimeoutExpired(f"the time was up before a connection to {self._name} was begun")
         connection = Connection(self._name)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(patience):
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection, server.host, server.port
                 )
         except TimeoutError as error:
             raise ConnectionFailed(
-                f"wanted a connection to {self._name} within {CONNECT_TIMEOUT_S:g} s, got none"
+                f"wanted a connection to {self._name} within {patience:.3g} s, got none"
             ) from error
         except OSError as error:
             raise ConnectionFailed(
-                f"could not connect to {self._name}: {_reason(error)}; is it running?"
+                f"could not connect to {self._name}: {_reason(error)}{IS_IT_RUNNING}"
             ) from error
         if self._closed:
             connection.abort()

@@ -1,35 +1,56 @@
 """One server: the connections to it, and whether it is suspected.
 
-A server that could not be reached, or that did not answer in time, is suspected: for a while
-calls ask it last.
+A server that could not be reached, or did not answer in time, is suspected until it answers.
+Calls ask it only when no other is left; whether it is back is found out beside them (`survey`),
+after a pause that doubles with each failure. So a server that stays away costs no call its
+time, and is missed for about as long again as it was away, or for a minute. Only the answer to
+a call ends the doubling: one that answers nothing but probes is asked ever more seldom.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from kvorum.client.pool import Pool
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
 
-SUSPECT_S: Final = 5.0
+FIRST_PAUSE_S: Final = 1.0
+PAUSE_S_MAX: Final = 60.0
 
 
 class Server:
-    __slots__ = ("name", "pool", "suspect_until")
+    __slots__ = ("_pause_s", "name", "pool", "probe_at")
 
     def __init__(self, address: Address) -> None:
         self.name = host_port(address)
         self.pool = Pool(address)
-        self.suspect_until = 0.0
+        self._pause_s = 0.0
+        self.probe_at = math.inf
+        """When to see whether it is back; never, if it is not suspected."""
 
     @property
     def trusted(self) -> bool:
-        """It has answered since it was last suspected."""
-        return self.suspect_until == 0.0
+        """No call has failed since one was answered."""
+        return self._pause_s == 0.0
+
+    @property
+    def suspected(self) -> bool:
+        """It has failed, and not answered since."""
+        return self.probe_at != math.inf
 
     def suspect(self, now: float) -> None:
-        self.suspect_until = now + SUSPECT_S
+        if self.suspected and now < self.probe_at:
+            return  # Calls that fail together have met one failure.
+        self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), PAUSE_S_MAX)
+        self.probe_at = now + self._pause_s
+
+    def readmit(self) -> None:
+        """It has answered a probe."""
+        self.probe_at = math.inf
 
     def trust(self) -> None:
-        self.suspect_until = 0.0
+        """It has answered a call."""
+        self._pause_s = 0.0
+        self.probe_at = math.inf

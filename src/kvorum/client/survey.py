@@ -2,8 +2,10 @@
 
 A survey asks each server for its ring. It begins with an answer to some call, so a client
 that does nothing asks nothing: the first time, when a server is back that was suspected, and
-when the last one is PERIOD_S old. Calls do not wait for it, and nothing it meets is their
-business: a server that does not answer, or makes no sense, is what it was known to be before.
+when the last one is PERIOD_S old. In between, suspected servers are asked when it is time to
+see whether they are back: any answer shows it. Calls do not wait for it, and nothing it meets
+is their business: a server that does not answer, or makes no sense, is what it was known to be
+before.
 
 A server is the node that it says it is: an address may be translated, or a name for several.
 Of differing rings the one of the latest epoch counts; a server of another cluster is none of
@@ -29,7 +31,7 @@ ANSWER_S: Final = 2.0
 
 
 class Survey:
-    __slots__ = ("_closed", "_due_at", "_ring", "_servers", "_servers_of", "_task", "_told")
+    __slots__ = ("_closed", "_ring", "_round_at", "_servers", "_servers_of", "_task", "_told")
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
@@ -37,7 +39,7 @@ class Survey:
         self._ring: Ring | None = None
         self._servers_of: dict[str, list[Server]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._due_at = 0.0
+        self._round_at = 0.0
         self._closed = False
 
     def owners(self, about: Subject) -> list[Server]:
@@ -49,16 +51,17 @@ class Survey:
         ]
 
     def hasten(self) -> None:
-        """The next survey is due now."""
-        self._due_at = 0.0
+        """The next survey of all servers is due now."""
+        self._round_at = 0.0
 
     def keep_up(self, now: float) -> None:
-        """Begin a survey if one is due."""
-        if now < self._due_at or self._closed or len(self._servers) == 1:
+        """Begin a survey of those servers for which one is due."""
+        if self._closed or len(self._servers) == 1:
             return
-        if self._task is None or self._task.done():
-            self._due_at = now + PERIOD_S
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        if self._task is not None and not self._task.done():
+            return
+        if due := self._due(now):
+            self._task = asyncio.get_running_loop().create_task(self._run(due))
 
     async def close(self) -> None:
         self._closed = True
@@ -66,17 +69,30 @@ class Survey:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self) -> None:
-        await together(self._hear(server) for server in self._servers)
+    def _due(self, now: float) -> Sequence[Server]:
+        if now < self._round_at:
+            return [server for server in self._servers if server.probe_at <= now]
+        self._round_at = now + PERIOD_S
+        return self._servers
+
+    async def _run(self, servers: Sequence[Server]) -> None:
+        await together(self._hear(server) for server in servers)
         await self._draw()
 
     async def _hear(self, server: Server) -> None:
+        now = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout(ANSWER_S):
-                answer = await _ask(server)
+                answer = await _ask(server, now() + ANSWER_S)
+        except (KvorumError, TimeoutError):
+            if server.suspected:
+                server.suspect(now())
+            return
+        server.readmit()
+        try:
             # In a thread, for a topology of a thousand nodes takes its time.
             self._told[server] = await asyncio.to_thread(read, answer)
-        except (KvorumError, TimeoutError):
+        except KvorumError:
             return  # What it told before still counts.
 
     async def _draw(self) -> None:
@@ -91,8 +107,8 @@ class Survey:
                 self._servers_of.setdefault(told.node, []).append(server)
 
 
-async def _ask(server: Server) -> Answer:
-    connection = await server.pool.acquire()
+async def _ask(server: Server, until: float) -> Answer:
+    connection = await server.pool.acquire(until)
     try:
         request = requests.ring().to_bytes(server.name, 0)
         return await connection.exchange(request, "none")

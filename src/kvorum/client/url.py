@@ -6,7 +6,7 @@ An IPv6 address stands in brackets: kvorum://[::1]:7400
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -32,7 +32,7 @@ class Target:
 
 def parse_url(url: str) -> Target:
     """Raises ConfigError if `url` is not a kvorum URL."""
-    if not url.startswith(SCHEME):
+    if not (isinstance(url, str) and url.startswith(SCHEME)):
         raise ConfigError(f"wanted a URL such as {DEFAULT_URL}, got {url!r}")
     servers, _, query = url.removeprefix(SCHEME).partition("?")
     try:
@@ -69,8 +69,8 @@ def check_namespace(name: str) -> str:
 
 
 def check_timeout(seconds: float) -> float:
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ConfigError(f"wanted a timeout of more than 0 seconds, got {seconds}")
+    if not (isinstance(seconds, int | float) and 0 < seconds <= sys.float_info.max):
+        raise ConfigError(f"wanted a timeout of more than 0 seconds, got {seconds!r}")
     return float(seconds)
 
 
