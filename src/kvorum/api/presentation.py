@@ -12,8 +12,8 @@ each with the clock entry of its own write. Values are bytes that go out as they
 is put together around them as text, never through an encoder.
 
 What is read is mostly read again, and not changed in between. So the description of a record
-with one version is kept for the keys read last, by its dot and context: a dot is of one write
-only, so the value cannot be another one.
+with one version is kept for the keys read last, as long as its context stays the same: with a
+context versions can only be buried, in the order in which they expire, so the last one is given.
 
 The hash is XXH3-128 over namespace, NUL, key, NUL and the value's bytes: it tells equal
 values apart from different ones without comparing them, and is no proof against an attacker.
@@ -30,7 +30,7 @@ import xxhash
 from cachebox import LRUCache
 
 from kvorum.api.version_string import VersionStrings
-from kvorum.model.record import BINARY, JSON, Context, Event, Record, Version
+from kvorum.model.record import BINARY, JSON, Context, Record, Version
 
 _NAMES_MAX: Final = 4096
 KNOWN_MAX: Final = 4096
@@ -39,9 +39,8 @@ _ENCODING: Final = {JSON: "", BINARY: ',"encoding":"base64"'}
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
-    """How a record with this context and one version, that of this dot, is described."""
+    """How a record with this context and one version is described."""
 
-    dot: Event
     context: Context
     version: str
     metadata: bytes
@@ -75,7 +74,7 @@ class Presenter:
         else:
             latest = versions[0]
             known = self._known.get(subject)
-            if known is None or known.dot != latest.dot or known.context != record.context:
+            if known is None or known.context != record.context:
                 known = self._learn(subject, record)
             version, metadata = known.version, known.metadata
         text = latest.value if latest.kind == JSON else _text(latest)
@@ -89,8 +88,8 @@ class Presenter:
         return version, opening + metadata
 
     def _learn(self, subject: bytes, record: Record) -> _Known:
-        version, latest, metadata = self._described(subject, record, 0)
-        known = _Known(latest.dot, record.context, version, metadata)
+        version, _, metadata = self._described(subject, record, 0)
+        known = _Known(record.context, version, metadata)
         self._known.insert(subject, known)
         return known
 

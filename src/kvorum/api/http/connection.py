@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_unwritten",
         "_waiting",
+        "_write_soon",
         "_written",
         "heads",
     )
@@ -94,6 +95,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self.heads = host.heads
         self._host = host
+        self._write_soon = host.write_soon
         self._limits = host.limits
         self._reader = RequestReader(self, host.router, host.limits)
         self._queue: deque[Exchange] = deque()
@@ -273,7 +275,7 @@ class Connection(asyncio.Protocol):
         self._open -= 1
         self._unwritten += len(exchange.response)
         if self._queue and self._queue[0] is exchange:
-            self._host.write_soon(self)
+            self._write_soon(self)
 
     def write_ready(self) -> None:
         """Write all responses that no other one has to go before."""
