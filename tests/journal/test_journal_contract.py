@@ -31,6 +31,10 @@ from kvorum.storage.syncer import InlineSyncer, NoSyncer, Syncer, ThreadSyncer
 KEYS = RECORDS[:8] + HINTS[:3] + MARKS
 
 
+def unheard(_arg: object) -> None:
+    raise AssertionError("it was in memory")
+
+
 def never(error: StorageError) -> None:
     raise AssertionError(f"the store failed: {error}")
 
@@ -224,6 +228,7 @@ def test_it_is_a_dict(subject: Subject, operations: list[tuple[Any, ...]]) -> No
             writes += 1
         elif name == "get":
             assert store.get(args[0]) == model.get(args[0])
+            assert store.find(args[0], unheard, None) == model.get(args[0])
         elif name == "scan":
             start, end, limit = args
             if start[:1] == end[:1]:

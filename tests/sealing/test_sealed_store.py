@@ -4,7 +4,9 @@ plain text. Damage below is told apart from absence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,7 @@ from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.storage.memory import MemoryStore
+from kvorum.storage.store import COLD, Cold
 
 EVICTIONS: dict[str, Eviction] = dict.fromkeys(NAMESPACES, "lru")
 ALL = (b"\0", b"\xff" * 8)
@@ -32,6 +35,10 @@ ALL = (b"\0", b"\xff" * 8)
 
 def ignore(_arg: object, _error: object) -> None:
     """Nobody waits."""
+
+
+def unheard(_arg: object) -> None:
+    raise AssertionError("it was in memory")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,7 @@ def test_it_is_the_map_that_was_put(directory: Path, steps: list[tuple], cached:
                 store.delete(key, ignore, None)
             case ("get", key):
                 assert store.get(key) == model.get(key)
+                assert store.find(key, unheard, None) == model.get(key)
             case ("scan", start, end, limit) if start[:1] == end[:1] or (start[:1], end) in (
                 (b"d", b"e"),
                 (b"h", b"i"),
@@ -138,8 +146,32 @@ def test_a_record_with_any_flipped_bit_is_damaged_and_told(tmp_path: Path, names
         fresh, damages = sealed_store(tmp_path, inner)  # its cache is empty
         with pytest.raises(CorruptRecord):
             fresh.get(key)
+        with pytest.raises(CorruptRecord):
+            fresh.find(key, unheard, None)
         assert fresh.scan(b"d", b"e", 10) == []
-        assert damages.keys == [stored_key, stored_key]
+        assert damages.keys == [stored_key] * 3
+
+
+class ColdStore(MemoryStore):
+    """What is asked for is on its way."""
+
+    def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> Cold:  # type: ignore[override]
+        then(arg)
+        return COLD
+
+
+def test_what_is_cold_below_is_cold_above(tmp_path: Path) -> None:
+    inner = ColdStore(InlineRuntime())
+    store, damages = sealed_store(tmp_path, inner)
+    key, heard = record_key(9, "default", b"k"), list[str]()
+    store.put(key, record_of(key, b"1"), ignore, None)
+    assert store.find(key, heard.append, "cached") == record_of(key, b"1")
+    fresh, _ = sealed_store(tmp_path, inner)
+    assert fresh.find(key, heard.append, "fetched") is COLD
+    assert heard == ["fetched"]
+    assert fresh.get(key) == record_of(key, b"1")
+    assert fresh.find(key, heard.append, "cached by now") == record_of(key, b"1")
+    assert damages.keys == []
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3, 10, 18])

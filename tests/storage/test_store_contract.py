@@ -28,6 +28,10 @@ from kvorum.storage.volatile import VolatileStore
 FIRST, LAST = b"", b"\xff" * 8
 
 
+def unheard(_arg: object) -> None:
+    raise AssertionError("it was in memory")
+
+
 def never(error: StorageError) -> None:
     raise AssertionError(f"the store failed: {error}")
 
@@ -200,6 +204,7 @@ def test_it_is_a_dict(subject: Subject, operations: list[tuple[Any, ...]]) -> No
             writes += 1
         elif name == "get":
             assert store.get(args[0]) == model.get(args[0])
+            assert store.find(args[0], unheard, None) == model.get(args[0])
         elif name == "scan":
             start, end, limit = args
             wanted = sorted(pair for pair in model.items() if start <= pair[0] < end)
