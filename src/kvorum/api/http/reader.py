@@ -5,6 +5,10 @@ with Content-Length, a repeated Content-Length, folded lines, spaces before a co
 line feeds). The reader refuses the rest: other versions than 1.0 and 1.1, anything but one
 sound Host, codings other than chunked, Upgrade and CONNECT, and whatever is over a limit.
 
+A client says the same head again and again, but for the target. So where a whole request of
+nothing but a head has passed, what followed its target is remembered; the next one that ends
+with the same bytes, and has only plain characters before them, means the same and is not parsed.
+
 Two sizes cannot be seen from the parser's callbacks, because it drops bytes without telling
 (spaces around a field's value, chunk extensions). So raw bytes are counted, a piece of input
 at a time: no piece is longer than `appetite`, and what a piece held beside content is
@@ -51,6 +55,10 @@ _MEANINGFUL: Final = frozenset(
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 _SLASH: Final = ord("/")
 _AUTHORITY: Final = re.compile(rb"[^/?]*")
+_PLAIN: Final = (
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:@/?"
+)
+"""What a target is made of (RFC 3986), and nothing that could end it."""
 _VERSION_ERRORS: Final = {"Invalid HTTP version", "Pause on PRI/Upgrade"}
 _CHUNK_FRAMING_BYTES: Final = 16
 """Size line and line ends of a chunk, at most, without extensions."""
@@ -83,11 +91,14 @@ class RequestReader:
         "_fields",
         "_host",
         "_intake",
+        "_is_plain",
         "_limits",
         "_overhead",
         "_parser",
         "_phase",
         "_router",
+        "_tail",
+        "_tail_fields",
         "_url",
         "appetite",
         "begun",
@@ -104,12 +115,16 @@ class RequestReader:
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self._host = b""
+        self._tail = b""
+        """What followed the target in the last request that was a plain head; and its fields."""
+        self._tail_fields: Fields = {}
         self.begun = 0
         """How many requests have begun."""
         self.appetite = limits.head_bytes
         """The most bytes `feed` may be given next."""
         # For one request
         self._phase = _BETWEEN
+        self._is_plain = False
         self._url = b""
         self._fields: Fields = {}
         self._field_count = 0
@@ -135,6 +150,13 @@ class RequestReader:
     def feed(self, piece: bytes | memoryview) -> None:
         """Raises a KvorumError for a request that is refused; nothing may be fed after that."""
         phase, begun, content = self._phase, self.begun, self._content
+        if phase == _BETWEEN and self._tail and type(piece) is bytes:
+            target = self._familiar_target(piece)
+            if target:
+                self.begun += 1
+                exchange = Exchange(self._intake, b"GET", target, self._tail_fields)
+                self._intake.on_request(exchange, self._router.resolve(b"GET", exchange.path))
+                return
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserCallbackError as error:
@@ -147,12 +169,30 @@ class RequestReader:
             raise NotImplementedHere("wanted a request, got another protocol") from upgrade
         if self._phase == _BETWEEN:
             self.appetite = self._limits.head_bytes
+            if self._is_plain and phase == _BETWEEN and self.begun == begun + 1:
+                self._remember(piece)
         elif self.begun == begun:
             self._count(self._overhead + len(piece) - (self._content - content))
         elif phase == _BETWEEN and self.begun == begun + 1:
             self._count(len(piece) - self._content)
         else:
             self._count(0)
+
+    def _familiar_target(self, piece: bytes) -> bytes:
+        """That of the request that `piece` is, if it is known what this means; else nothing."""
+        tail = self._tail
+        if not piece.endswith(tail) or not piece.startswith(b"GET /"):
+            return b""
+        target = piece[4 : -len(tail)]
+        plain = not target.translate(None, _PLAIN) and len(target) <= self._limits.url_bytes
+        return target if plain else b""
+
+    def _remember(self, piece: bytes | memoryview) -> None:
+        """One request has been read from `piece`, to its end, and is plain."""
+        head = bytes(piece)
+        start = b"GET " + self._url
+        if head.startswith(start):
+            self._tail, self._tail_fields = head[len(start) :], self._fields
 
     def _count(self, overhead: int) -> None:
         """Check the overhead of the unfinished request and set what may come next."""
@@ -222,7 +262,10 @@ class RequestReader:
             self._check_host(host)
         # Only HTTP/1.1 is kept alive without a Connection field.
         if len(fields) > 1 or host is None or not parser.should_keep_alive():
+            self._is_plain = False
             self._prepare(exchange, fields)
+        else:
+            self._is_plain = True
         self._phase = _BODY
 
     def on_chunk_header(self) -> None:

@@ -1,0 +1,130 @@
+"""What a piece of input means does not depend on the requests that went before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.reader import RequestReader
+from kvorum.api.http.response import Heads
+from kvorum.api.http.router import Endpoint
+from kvorum.model.errors import KvorumError
+
+LIMITS = HttpLimits(url_bytes=30)
+
+
+class Line:
+    """A connection that lists what it is told, and a router that has every path."""
+
+    def __init__(self) -> None:
+        self.heads = Heads(0)
+        self.told: list[Any] = []
+
+    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        parts = (exchange.method, exchange.path, exchange.query, exchange.fields)
+        self.told.append((*parts, exchange.body, exchange.persistence, endpoint))
+
+    def on_continue_expected(self) -> None:
+        self.told.append("100-continue")
+
+    def on_response(self, exchange: Exchange) -> None: ...
+
+    def hold(self, size: int) -> None: ...
+
+    def release(self, size: int) -> None: ...
+
+    def resolve(self, method: bytes, path: bytes) -> Endpoint:
+        return Endpoint(print, len(path))
+
+
+class Reading:
+    def __init__(self) -> None:
+        self.line = Line()
+        self._reader = RequestReader(self.line, self.line, LIMITS)
+        self.refused = False
+
+    def of(self, piece: bytes) -> list[Any]:
+        """All that comes of `piece`, and whether a request is left open."""
+        self.line.told = []
+        try:
+            self._reader.feed(piece)
+        except KvorumError as error:
+            self.refused = True
+            self.line.told.append(str(error))
+        self.open = self._reader.reading
+        return [*self.line.told, self.open, self._reader.begun]
+
+
+# The same few again and again, so that there is something to remember.
+methods = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD", b"POST", b"get", b"GET "])
+targets = st.sampled_from(
+    [
+        *(b"/", b"/a?b=%20", b"/entry/k", b"/" + b"x" * 29, b"/" + b"x" * 30, b"http://h/p"),
+        *(b"a", b"*", b"", b"/ ", b"/a#b", b"/\xc3\xa9", b"/a\rb", b"/\x00", b'/"', b"/{}"),
+        b"/a HTTP/1.1\r\nX: b",
+    ]
+)
+ends = st.sampled_from(
+    [
+        b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\n\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\n\r\nG",
+        b" HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nIf-Match: *\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b" HTTP/1.1\r\n\r\n",
+        b" HTTP/1.0\r\nHost: a\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\n",
+        b"",
+    ]
+)
+starts = st.sampled_from([b"", b"", b"", b"\r\n"])
+pieces = st.builds(lambda *parts: b"".join(parts), starts, methods, st.just(b" "), targets, ends)
+PLAIN = b"GET /k HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@given(st.lists(pieces, min_size=1, max_size=12))
+@settings(max_examples=1000)
+def test_a_reader_understands_as_one_that_has_read_nothing_before(pieces: list[bytes]) -> None:
+    reading = Reading()
+    begun = 0
+    for piece in (PLAIN, *pieces):
+        *told, is_open, count = reading.of(piece)
+        *wanted, would_be_open, more = Reading().of(piece)
+        assert (told, is_open, count) == (wanted, would_be_open, begun + more)
+        begun = count
+        if reading.refused or is_open or b"close" in piece or b"1.0" in piece:
+            event("ended")
+            return
+    event("went on to the end")
+
+
+def test_what_was_cut_is_put_together_although_the_rest_is_familiar() -> None:
+    head = b"GET /entry/k HTTP/1.1\r\nHost: a\r\n\r\n"
+    for at in range(1, len(head)):
+        reading = Reading()
+        whole = reading.of(head)
+        assert reading.of(head)[:-1] == whole[:-1]
+        assert reading.of(head[:at])[:-1] == [True]
+        assert reading.of(head[at:])[:-1] == whole[:-1]
+        assert reading.of(head) == [*whole[:-1], 4]
+
+
+def test_a_body_that_looks_like_a_familiar_request_is_a_body() -> None:
+    reading = Reading()
+    reading.of(PLAIN)
+    post = b"POST /k HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2 * len(PLAIN))
+    large = Endpoint(print, 1000)
+    reading.line.resolve = lambda method, path: large  # type: ignore[method-assign]
+    assert reading.of(post) == [True, 2]
+    assert reading.of(PLAIN) == [True, 2]
+    told, is_open, begun = reading.of(PLAIN)
+    assert (told[0], told[4], is_open, begun) == (b"POST", 2 * PLAIN, False, 2)
