@@ -129,6 +129,18 @@ async def test_refused_a_byte_at_a_time_as_well(web: Web, name: str) -> None:
     await client.closed()
 
 
+@pytest.mark.parametrize("name", REFUSED)
+async def test_refused_after_sound_requests_of_the_same_client_as_well(web: Web, name: str) -> None:
+    status, data = REFUSED[name]
+    client = await web.client()
+    for _ in range(2):
+        client.send(GET + b"\r\n")
+        assert (await client.response()).status == 200
+    client.send(data)
+    assert (await client.response()).status == status
+    await client.closed()
+
+
 SERVED: dict[str, bytes] = {
     "names in any case": b"GET /status HTTP/1.1\r\nhOsT:a\r\n\r\n",
     "an empty Host": b"GET /status HTTP/1.1\r\nHost:\r\n\r\n",
