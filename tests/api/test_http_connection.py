@@ -5,6 +5,7 @@ The sweeper's ticks are the only clock here, and the tests turn it.
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any, cast
 
@@ -379,3 +380,25 @@ def test_bodies_that_wait_behind_others_make_room_when_their_client_goes() -> No
     assert stage.held == len(body)
     stage.node.answer(0)
     assert (stage.held, len(stage.node.requests)) == (0, 1)
+
+
+def test_an_idle_connection_keeps_neither_the_last_body_nor_the_last_response() -> None:
+    stage = Stage()
+    value = b'"%b"' % (b"x" * 900_000)
+    put = request("POST", "/entry", b'{"key":"k","value":%b}' % value)
+    tracemalloc.start()
+    try:
+        stage.connection.data_received(put)
+        stage.node.answer(0)
+        stage.node.records.clear()
+        stage.node.requests.clear()
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+        stage.node.diverge("k", value)
+        before, _ = tracemalloc.get_traced_memory()
+        stage.connection.data_received(SLOW_GET)
+        stage.node.answer(0)
+        assert len(stage.wire.sent) > len(value)
+        stage.wire.sent = b""
+        assert tracemalloc.get_traced_memory()[0] < before + 100_000
+    finally:
+        tracemalloc.stop()

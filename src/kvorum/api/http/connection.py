@@ -283,12 +283,14 @@ class Connection(asyncio.Protocol):
         if not queue or not queue[0].response:
             return  # the connection was lost, or another call has written it
         exchange = queue.popleft()
-        response = exchange.response
+        # Taken from it, as an idle connection remembers its last exchange.
+        response, exchange.response = exchange.response, b""
         if queue and queue[0].response:
             ready = [response]
             while queue and queue[0].response:
                 exchange = queue.popleft()
                 ready.append(exchange.response)
+                exchange.response = b""
             response = b"".join(ready)
         size = len(response)
         self._unwritten -= size

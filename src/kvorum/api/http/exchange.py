@@ -76,6 +76,7 @@ class Exchange:
 
     def _send(self, response: bytes) -> None:
         self.response = response
+        self.body = b""
         if self.held:
             self._line.release(self.held)
         self._line.on_response(self)
