@@ -158,6 +158,7 @@ class JournaledStore:
         return self._below.get(key)
 
     def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
+        # Every read comes this way: what it shares with `get` is not put behind another call.
         changes = self._active.memtable.changes
         if key in changes:
             return changes[key]
