@@ -341,9 +341,22 @@ class Embedded:
     def _entry(self, request: Request, result: Answer | Failure) -> Result:
         if isinstance(result, Failure):
             return result.error()
+        if not result.record.versions and isinstance(request, Delete):
+            return self._unread(request, result.record)
         if not result.record.versions:
             return NotFound(f"wanted the key {request.key!r}, got none with that name")
         return self._shown(request.namespace, request.key, result.record, result.created)
+
+    def _unread(self, request: Delete, tombstone: Record) -> Entry:
+        """For a key that was deleted though its value could not be read."""
+        subject = subject_of(request.namespace, encode_key(request.key))
+        return Entry(
+            request.key,
+            b"null",
+            version=self._versions.write(subject, tombstone.context),
+            clock=self._clock(tombstone.context),
+            unread=True,
+        )
 
     def _shown(self, namespace: str, key: str, record: Record, created: bool = False) -> Entry:
         subject = subject_of(namespace, encode_key(key))

@@ -46,6 +46,8 @@ class FakeNode:
         self.holding = False
         self.held: list[tuple[Request, Callable[[Result], object]]] = []
         self.failure: Failure | None = None
+        self.damaged = False
+        """What is there cannot be read any more."""
         self.repair: dict[str, Any] = {}
         self._counter = 0
 
@@ -149,9 +151,10 @@ class FakeNode:
             after = write(record, seen, self._mint(), held.kind, held.value, expires)
             answer = Answer(after)
         else:
-            if not record.versions:
-                return Answer(record)
-            after, answer = delete(record, seen, self._mint()), Answer(record)
+            if not record.versions and not self.damaged:
+                return Failure.of(NotFound("wanted a live version, got none"))
+            after = delete(record, seen, self._mint())
+            answer = Answer(record if record.versions else after)
         self.records[request.namespace, request.key] = after
         return answer
 

@@ -458,6 +458,18 @@ async def test_what_never_was_has_no_version(web: Web) -> None:
     assert "valueVersion" not in problem(await web.ask("GET", "/entry/k"), 404, "not_found")
 
 
+async def test_a_delete_that_could_not_read_what_it_deleted_says_so(web: Web) -> None:
+    web.node.damaged = True
+    response = await web.ask("DELETE", "/entry/k")
+    assert response.status == 200
+    assert response.json["value"] is None
+    metadata = response.json["metadata"]
+    assert metadata["unread"] is True
+    assert [entry[:2] for entry in metadata["clock"]] == [["n1", 1]]
+    body = {"key": "k", "value": 1, "metadata": {"valueVersion": version_of(response)}}
+    assert (await web.ask("POST", "/entry", json.dumps(body).encode())).status == 201
+
+
 async def test_a_deleted_entry_has_a_version_to_write_on(web: Web) -> None:
     await web.put("k", b"1")
     await web.ask("DELETE", "/entry/k")

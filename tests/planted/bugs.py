@@ -333,7 +333,7 @@ BUGS: Final = (
         "precondition-ignored",
         "If-Match and If-None-Match are not checked",
         "replication/change.py",
-        "        _check(request, base, live)\n",
+        "        _check(request, base, live, reach)\n",
         "",
         20,
     ),
@@ -341,9 +341,9 @@ BUGS: Final = (
         "refused-write-is-made",
         "a write whose precondition failed is refused, and made all the same",
         "replication/coordinator.py",
-        "        record, answer = self._changes.apply(request, place, base)\n",
+        "        record, answer = self._changes.apply(request, place, base, reach)\n",
         "        try:\n"
-        "            record, answer = self._changes.apply(request, place, base)\n"
+        "            record, answer = self._changes.apply(request, place, base, reach)\n"
         "        except KvorumError as error:\n"
         "            if error.code != 'precondition_failed':\n"
         "                raise\n"

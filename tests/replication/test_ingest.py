@@ -159,9 +159,10 @@ def test_the_deadline_ends_it() -> None:
     )
 
 
-def test_what_is_wrong_is_refused() -> None:
+def test_what_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(3, SETTINGS)
-    huge = write(EMPTY, (), Event(STRANGER, 1, 1), JSON, bytes(9 << 20))
+    monkeypatch.setattr("kvorum.replication.ingest.RECORD_BYTES_MAX", 10_000)
+    huge = write(EMPTY, (), Event(STRANGER, 1, 1), JSON, bytes(10_000))
     replicator = stage.nodes[0]
     assert replicator is not None
     for namespace, key, record, w, code in (

@@ -200,6 +200,32 @@ def test_a_record_moved_to_another_key_does_not_open(tmp_path: Path) -> None:
     assert fresh.get(mine) is not None
 
 
+@pytest.mark.parametrize("namespace", sorted(NAMESPACES))
+def test_what_merges_to_a_large_record_opens_again(tmp_path: Path, namespace: str) -> None:
+    key = record_key(1, namespace, b"large")
+    value = record_of(key, b"ab" * (6 << 20))
+    runtime = InlineRuntime()
+    inner = MemoryStore(runtime)
+    store, _ = sealed_store(tmp_path, inner)
+    store.put(key, value, ignore, None)
+    runtime.turn()
+    again, damages = sealed_store(tmp_path, inner)
+    assert again.get(key) == value
+    assert damages.keys == []
+
+
+@pytest.mark.parametrize("namespace", sorted(NAMESPACES))
+def test_what_could_not_be_opened_is_not_sealed(
+    tmp_path: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvorum.sealing.seal.PLAIN_BYTES_MAX", 1000)
+    key = record_key(1, namespace, b"large")
+    store, _ = sealed_store(tmp_path, MemoryStore(InlineRuntime()))
+    with pytest.raises(CorruptRecord, match="not sealed"):
+        store.put(key, record_of(key, b"a" * 1001), ignore, None)
+    assert store.get(key) is None
+
+
 def test_a_damaged_record_is_not_sealed(tmp_path: Path) -> None:
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)

@@ -118,10 +118,11 @@ class _Removal(Pending[Answer]):
     __slots__ = ()
 
     def _answer(self, exchange: Exchange, result: Answer) -> None:
-        before = result.record
-        if not before.versions:
-            raise not_found(self._gateway, self._subject, before)
-        _, body = self._gateway.presenter.found(b"{", self._subject, before, result.hinted)
+        presenter, before = self._gateway.presenter, result.record
+        if before.versions:
+            _, body = presenter.found(b"{", self._subject, before, result.hinted)
+        else:
+            body = presenter.unread(self._subject, before)
         exchange.respond(200, body)
 
 

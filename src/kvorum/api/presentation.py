@@ -5,6 +5,8 @@ A record is shown by its latest live version, with what all of them share as met
     "value": 1,
     "metadata": {"valueVersion": "...", "clock": [["n1", 3, 1700000000000]], "hash": "..."}
 
+A delete that could not read what it deleted (it is damaged on all owners, or on owners that are
+away) answers "value": null and "unread": true.
 A version that expires says when, in milliseconds like a clock entry: "expiresAt".
 Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict": false and in
 "hints" how many. Where versions are concurrent, "siblings" lists all of them, the latest first,
@@ -86,6 +88,14 @@ class Presenter:
         """(valueVersion, object) for a record that was written: all but its value."""
         version, _, metadata = self._described(subject, record, hinted)
         return version, opening + metadata
+
+    def unread(self, subject: bytes, record: Record) -> bytes:
+        """An object for a key that was deleted without its value having been read."""
+        version = self._versions.write(subject, record.context)
+        return (
+            f'{{"value":null,"metadata":{{"valueVersion":"{version}",'
+            f'"clock":[{self._clock(record.context)}],"unread":true}}}}'
+        ).encode()
 
     def _learn(self, subject: bytes, record: Record) -> _Known:
         version, _, metadata = self._described(subject, record, 0)

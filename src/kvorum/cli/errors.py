@@ -19,6 +19,7 @@ from kvorum.model.errors import (
     NotFound,
     PreconditionFailed,
     RequestError,
+    TooManySiblings,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def exit_code(error: KvorumError) -> ExitCode:
     match error:
         case NotFound() | NamespaceNotFound():
             return ExitCode.NOT_FOUND
-        case PreconditionFailed():
+        case PreconditionFailed() | TooManySiblings():
             return ExitCode.REFUSED
         case RequestError():
             return ExitCode.USAGE

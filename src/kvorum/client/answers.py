@@ -48,6 +48,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     encoding: str | None = None
     strict: bool = True
     hints: int = 0
+    unread: bool = False
     expires_at: int | None = None
 
 
@@ -209,6 +210,7 @@ def _entry(
         created=created,
         strict=metadata.strict,
         hints=metadata.hints,
+        unread=metadata.unread,
         expires_at=metadata.expires_at,
     )
 

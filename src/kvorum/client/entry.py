@@ -41,7 +41,8 @@ class Entry:
     of them by timestamp. `created` is True where a write found no live value before it.
     `strict` is False where a sloppy quorum was met with the help of `hints` nodes that are no
     owners of the key: then what R + W > N promises does not hold. `expires_at`: when `value`
-    goes, in ms since 1970; None if it does not.
+    goes, in ms since 1970; None if it does not. `unread` is True for a key that was deleted though
+    its value could not be read: it is damaged on all owners, or on owners that are away.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Entry:
     created: bool = field(default=False, kw_only=True)
     strict: bool = field(default=True, kw_only=True)
     hints: int = field(default=0, kw_only=True)
+    unread: bool = field(default=False, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
 
     @cached_property

@@ -7,7 +7,8 @@
     │   ├── InvalidVersion           a valueVersion that is forged, damaged, or of another key
     │   ├── NamespaceNotFound
     │   ├── NotFound                 the key holds no live version
-    │   └── PreconditionFailed       If-Match / If-None-Match did not hold
+    │   ├── PreconditionFailed       If-Match / If-None-Match did not hold
+    │   └── TooManySiblings          the key has more concurrent versions than are kept
     ├── UnavailableError             the cluster cannot serve it now
     │   ├── QuorumError              too few replicas answered (needed, got, replicas)
     │   ├── TimeoutExpired           the deadline passed first
@@ -76,6 +77,13 @@ class NotFound(RequestError):
 class PreconditionFailed(RequestError):
     code = "precondition_failed"
     status = 412
+
+
+class TooManySiblings(RequestError):
+    """`details` holds siblings (int): how many versions there are beside the one refused."""
+
+    code = "too_many_siblings"
+    status = 409
 
 
 class UnavailableError(KvorumError):

@@ -53,6 +53,11 @@ from kvorum.model.errors import CorruptRecord
 JSON: Final = 1
 BINARY: Final = 2
 
+RECORD_BYTES_MAX: Final = 1 << 30
+"""No longer record is stored, since what is stored must open again. Coordinators keep well below it
+(`replication/change.py`); only merges of what several sides of a partition have taken come near.
+"""
+
 _CHECK_BYTES: Final = 8
 
 

@@ -81,7 +81,8 @@ Request = Get | Change
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    """Get: the merged record. Put and Touch: the record after. Delete: the record before.
+    """Get: the merged record. Put and Touch: the record after. Delete: the record before; where
+    that could not be read, the tombstone.
 
     Versions that have expired are left out. `created` is true where the key had no live version
     before. `hinted`: how many of the replicas that were counted are no owners of the key but

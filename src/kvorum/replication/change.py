@@ -1,9 +1,25 @@
 """What a change makes of a record: the rules, once everything that is known of the key is at hand.
 
     Put      replaces what it has seen: what its version covers, or if it has none, all that
-             is known here. The same value again makes no new version
+             is known here. The same value again makes no new version, where that is known to
+             be in force still (see below)
     Touch    writes the live versions anew, with another lifetime
     Delete   removes what it has seen, and leaves no version
+
+A coordinator decides on a base: its own record, or what it has read from others, merged. What
+the base says is there may have been replaced elsewhere. So a decision that makes nothing new is
+sound only where the base covers all that the request has seen, and for a blind write all that
+was acknowledged before it:
+
+    the existing version     is the answer to the same value only then; else a new version is
+                             made, which wins over what the writer has seen
+    a delete                 finds nothing only then; else it leaves its tombstone all the same
+    a touch, an exact        are refused, unless all owners were read: then no owner has what
+    condition                the request has seen
+
+Siblings are bounded here, before anything is made: what one coordinator holds of a key. Merges
+are not bounded by that (concurrent writes on several sides of a partition add up), so what
+resolves or deletes is never refused.
 
 A change may expect something (If-Match, If-None-Match). What is there is what has not expired
 by this node's clock, see `expiry.py`; a version is given its expiry here and carries it from
@@ -13,12 +29,35 @@ coordinator keeps what it has made.
 
 from __future__ import annotations
 
-from kvorum.model.errors import NotFound, PreconditionFailed
+from typing import Final
+
+from kvorum.model.errors import NotFound, PreconditionFailed, TooManySiblings, UnavailableError
 from kvorum.model.expiry import NEVER, expiry
-from kvorum.model.record import Record, Version, bury, covers, delete, meet, write
+from kvorum.model.record import (
+    Context,
+    Record,
+    Version,
+    bury,
+    covers,
+    delete,
+    dominates,
+    meet,
+    write,
+)
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Answer, Change, Delete, Put, Touch
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.site import Place, Site
+
+SIBLINGS_MAX: Final = 100
+SIBLINGS_BYTES_MAX: Final = 8 << 20
+"""Versions of a key that a coordinated write may leave beside each other, and their values."""
+
+QUORUM: Final = 0
+ALL: Final = 1
+DAMAGED: Final = 2
+"""How far a base reaches: it covers what a quorum of the owners holds; what all of them hold; what
+is left of a key that is damaged on so many owners that no quorum can be read.
+"""
 
 
 class Changes:
@@ -29,15 +68,18 @@ class Changes:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def apply(self, request: Change, place: Place, base: Record) -> tuple[Record, Answer]:
+    def apply(
+        self, request: Change, place: Place, base: Record, reach: int = QUORUM
+    ) -> tuple[Record, Answer]:
         """The record that `request` makes of `base`, and what to say once it is stored.
 
-        Raises PreconditionFailed, NotFound, DiskFull or StorageError; then nothing was made.
+        `reach` of `base`: QUORUM, ALL or DAMAGED. Raises PreconditionFailed, NotFound,
+        TooManySiblings, UnavailableError, DiskFull or StorageError; then nothing was made.
         """
         site, settings = self._site, place.settings
         now_ms = site.runtime.wall_ms() if _is_timed(request, settings, base) else 0
         live = bury(base, now_ms) if now_ms else base
-        _check(request, base, live)
+        _check(request, base, live, reach)
         if isinstance(request, Put):
             site.check_room(place.key)
             record = self._put(request, base, _expiry(request, settings, now_ms))
@@ -46,18 +88,24 @@ class Changes:
         if isinstance(request, Touch):
             site.check_room(place.key)
             expires = _expiry(request, settings, now_ms)
+            if reach != ALL and not _covers_seen(request, base):
+                raise _unseen(request)
             record = self._touch(request, base, _subject(request, live), expires)
             return record, Answer(bury(record, now_ms))
-        _subject(request, live)
-        return self._delete(request, place.key, base), Answer(live)
+        if reach != DAMAGED and _covers_seen(request, base):
+            _subject(request, live)
+        record = self._delete(request, place.key, base)
+        return record, Answer(live if live.versions else record)
 
     def _put(self, request: Put, base: Record, expires: int) -> Record:
-        if len(base.versions) == 1 and not expires:
-            held = base.versions[0]
-            if held.value == request.value and held.kind == request.kind and not held.expires:
-                # A repeated write: the same version, which still has to reach W replicas.
-                return base
-        seen = base.context if request.seen is None else request.seen
+        seen = request.seen
+        if seen is None:
+            seen = base.context
+        elif not expires and holds_just(base, request) and dominates(base.context, seen):
+            # A repeated write: the same version, which still has to reach W replicas.
+            return base
+        else:
+            _check_siblings(request, base, seen)
         return write(base, seen, self._site.mint(), request.kind, request.value, expires)
 
     def _touch(self, request: Touch, base: Record, live: list[Version], expires: int) -> Record:
@@ -74,6 +122,44 @@ class Changes:
         if not all(covers(seen, version.dot) for version in base.versions):
             self._site.check_room(key)
         return delete(base, seen, self._site.mint())
+
+
+def holds_just(base: Record, request: Put) -> bool:
+    """True if the value of `request` is all there is, for ever."""
+    if len(base.versions) != 1:
+        return False
+    held = base.versions[0]
+    return held.value == request.value and held.kind == request.kind and not held.expires
+
+
+def _covers_seen(request: Change, base: Record) -> bool:
+    """True if `base` has all that the writer has seen."""
+    return request.seen is None or dominates(base.context, request.seen)
+
+
+def _check_siblings(request: Put, base: Record, seen: Context) -> None:
+    """Raises TooManySiblings, unless the write leaves less than there is."""
+    beside = [len(v.value) for v in base.versions if not covers(seen, v.dot)]
+    if not beside:
+        return
+    count, size = len(beside) + 1, sum(beside) + len(request.value)
+    if count <= SIBLINGS_MAX and size <= SIBLINGS_BYTES_MAX:
+        return
+    if count <= len(base.versions) and size <= sum(len(v.value) for v in base.versions):
+        return
+    raise TooManySiblings(
+        f"The key {request.key!r} has {len(beside)} concurrent versions of {sum(beside)} bytes "
+        f"beside this one; at most {SIBLINGS_MAX} versions and {SIBLINGS_BYTES_MAX} bytes are "
+        "kept. Read the key, resolve the siblings, and write with the version that was read.",
+        siblings=len(beside),
+    )
+
+
+def _unseen(request: Change) -> UnavailableError:
+    return UnavailableError(
+        f"None of the replicas that could be read has the version given for {request.key!r}; "
+        "retry when more of the key's owners are up, or read the key again"
+    )
 
 
 def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> bool:
@@ -103,8 +189,9 @@ def _subject(request: Change, live: Record) -> list[Version]:
     return found
 
 
-def _check(request: Change, base: Record, live: Record) -> None:
-    """Raises PreconditionFailed unless things are as the request expects them.
+def _check(request: Change, base: Record, live: Record, reach: int) -> None:
+    """Raises PreconditionFailed unless things are as the request expects them; UnavailableError
+    where the base lacks what the request has seen, so that nobody can say.
 
     An exact version is that of the record with all that has expired in it: expiry is no event,
     and whether a replica has buried something must not show.
@@ -116,7 +203,9 @@ def _check(request: Change, base: Record, live: Record) -> None:
         raise PreconditionFailed("wanted no live version (If-None-Match: *), got one")
     if expect == PRESENT and not live.versions:
         raise PreconditionFailed("wanted a live version (If-Match: *), got none")
-    if expect == EXACT and request.seen != base.context:
+    if expect == EXACT and request.seen is not None and request.seen != base.context:
+        if reach != ALL and dominates(request.seen, base.context):
+            raise _unseen(request)
         raise PreconditionFailed(
             "wanted the version given in If-Match, got another one; read the key again"
         )

@@ -21,15 +21,15 @@ import msgspec
 
 from kvorum.model.errors import (
     CorruptRecord,
-    InvalidValue,
     KvorumError,
     Overloaded,
     RequestError,
     StorageError,
 )
-from kvorum.model.record import Record, encode, merge
+from kvorum.model.record import Record, dominates, encode, merge
 from kvorum.model.request import (
     ANY,
+    Answer,
     Change,
     Delete,
     Failure,
@@ -37,15 +37,15 @@ from kvorum.model.request import (
     Put,
     Request,
     Result,
+    Touch,
 )
-from kvorum.replication.change import Changes
+from kvorum.replication.change import ALL, DAMAGED, QUORUM, Changes, holds_just
 from kvorum.replication.forward import ForwardOperation
 from kvorum.replication.hints import Hints
-from kvorum.replication.read import GetOperation, ReadOperation
+from kvorum.replication.read import BaseRead, GetOperation, ReadOperation
 from kvorum.replication.site import Place, Site
 from kvorum.replication.write import WriteOperation
 
-RECORD_BYTES_MAX = 8 << 20
 OPERATIONS_MAX = 16_384
 
 Reply = Callable[[Result], object]
@@ -212,7 +212,7 @@ class Coordinator:
         if self._knows_enough(request, place):
             own = self._own(place)
             if own is not None and (own[0] or place.settings.durability != "none"):
-                self._apply(request, place, own, reply, timeout_ms)
+                self._decide(request, place, own, reply, timeout_ms)
                 return
         majority = settings.replicas // 2 + 1
         if isinstance(request, Put) and request.expect == ANY:
@@ -227,7 +227,19 @@ class Coordinator:
                 to_read, min(settings.replicas - settings.write + 1, len(place.owners) - 1)
             )
         inquiry = _Inquiry(self, request, place, reply, site.runtime.now() + timeout_ms / 1000)
-        ReadOperation(site, place, to_read, inquiry.on_read).start(timeout_ms)
+        inquiry.start(to_read)
+
+    def read_base(
+        self, request: Change, place: Place, needed: int, inquiry: _Inquiry, deadline: float
+    ) -> None:
+        """Have `inquiry` told what `needed` replicas hold."""
+        site = self._site
+        operation: ReadOperation
+        if request.expect == ANY and not isinstance(request, Touch):
+            operation = BaseRead(site, place, needed, inquiry.on_read, inquiry.on_damaged)
+        else:
+            operation = ReadOperation(site, place, needed, inquiry.on_read)
+        operation.start(self._left_ms(deadline))
 
     def _knows_enough(self, request: Change, place: Place) -> bool:
         """True if this replica's own record is all that the write needs to know."""
@@ -273,15 +285,78 @@ class Coordinator:
         return data, merge(own, read)
 
     def apply_after_read(
-        self, request: Change, place: Place, read: Record, reply: Reply, deadline: float
+        self,
+        request: Change,
+        place: Place,
+        read: Record,
+        reply: Reply,
+        deadline: float,
+        reach: int,
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
-        timeout_ms = max(1, int((deadline - self._site.runtime.now()) * 1000))
         try:
             base = self._build_on(place.key, read)
-            self._apply(request, place, base, reply, timeout_ms)
+            timeout_ms = self._left_ms(deadline)
+            if reach == DAMAGED:
+                self._apply(request, place, base, reply, timeout_ms, reach)
+            else:
+                self._decide(request, place, base, reply, timeout_ms, reach)
         except KvorumError as error:
             reply(Failure.of(error))
+
+    def apply_confirmed(
+        self,
+        request: Put,
+        place: Place,
+        read: Record,
+        reply: Reply,
+        deadline: float,
+        confirmed: Record | None,
+    ) -> None:
+        """Go on with a blind write of what is there. `confirmed`: the record which all owners were
+        found to have nothing beyond; None if that is not known.
+        """
+        try:
+            base = self._build_on(place.key, read)
+            if base[1] == confirmed:
+                request = msgspec.structs.replace(request, seen=confirmed.context)
+            self._apply(request, place, base, reply, self._left_ms(deadline))
+        except KvorumError as error:
+            reply(Failure.of(error))
+
+    def _left_ms(self, deadline: float) -> int:
+        return max(1, int((deadline - self._site.runtime.now()) * 1000))
+
+    def _decide(
+        self,
+        request: Change,
+        place: Place,
+        known: tuple[bytes | None, Record],
+        reply: Reply,
+        timeout_ms: int,
+        reach: int = QUORUM,
+    ) -> None:
+        """Apply `request`, unless it may be the repetition of a write: that has to be confirmed."""
+        if request.seen is None and isinstance(request, Put) and holds_just(known[1], request):
+            if place.preference == (self._site.local,):
+                request = msgspec.structs.replace(request, seen=known[1].context)
+            elif self._is_confirmable(place):
+                deadline = self._site.runtime.now() + timeout_ms / 1000
+                confirmation = _Confirmation(self, request, place, known[1], reply, deadline)
+                operation = ReadOperation(
+                    self._site, place, len(place.owners), confirmation.on_read
+                )
+                operation.start(max(1, timeout_ms // 2))
+                return
+        self._apply(request, place, known, reply, timeout_ms, reach)
+
+    def _is_confirmable(self, place: Place) -> bool:
+        """True if the owners can tell all that was acknowledged: nobody may have stood in for
+        them, which leaves a hint with somebody for the first of them.
+        """
+        site = self._site
+        is_owner = site.local in place.owners and place.preference is place.owners
+        return is_owner and len(self._settled) == len(site.topology.nodes)
 
     def _apply(
         self,
@@ -290,32 +365,31 @@ class Coordinator:
         known: tuple[bytes | None, Record],
         reply: Reply,
         timeout_ms: int,
+        reach: int = QUORUM,
     ) -> None:
         """Make the new record from all that is known of the key, and replicate it.
 
         `known`: what this replica holds, encoded, if that is known; and the record to build on.
         """
         held, base = known
-        record, answer = self._changes.apply(request, place, base)
+        record, answer = self._changes.apply(request, place, base, reach)
         site = self._site
         if len(record.versions) > 1:
             site.expiries.see_all(record)
         data = encode(place.key, record)
-        if len(data) > RECORD_BYTES_MAX:
-            raise InvalidValue(
-                f"wanted a record of at most {RECORD_BYTES_MAX} bytes, got {len(data)} in "
-                f"{len(record.versions)} siblings; resolve them: read, then write with the "
-                "valueVersion that was read",
-            )
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
         operation.start(data, held, timeout_ms)
 
 
 class _Inquiry:
-    """The read that goes before a write."""
+    """The read that goes before a write.
 
-    __slots__ = ("_coordinator", "_deadline", "_place", "_reply", "_request")
+    What a touch, a delete or an exact condition has seen must be found, if it can be: where the
+    quorum that was read lacks it, all owners are read.
+    """
+
+    __slots__ = ("_coordinator", "_deadline", "_place", "_read", "_reply", "_request")
 
     def __init__(
         self,
@@ -329,15 +403,70 @@ class _Inquiry:
         self._deadline = deadline
         self._request = request
         self._place = place
+        self._read: Record | None = None
         self._reply = reply
+
+    def start(self, needed: int) -> None:
+        self._coordinator.read_base(self._request, self._place, needed, self, self._deadline)
 
     def on_read(self, result: Result) -> None:
         if isinstance(result, Failure):
-            self._reply(result)
+            if self._read is None:
+                self._reply(result)
+            else:
+                self._go_on(self._read, QUORUM)
+        elif self._read is None and self._lacks_what_was_seen(result.record):
+            self._read = result.record
+            self.start(len(self._place.owners))
         else:
-            self._coordinator.apply_after_read(
-                self._request, self._place, result.record, self._reply, self._deadline
-            )
+            self._go_on(result.record, QUORUM if self._read is None else ALL)
+
+    def on_damaged(self, result: Answer) -> None:
+        """All owners have answered, and what most of them held is damaged."""
+        self._go_on(result.record, DAMAGED)
+
+    def _lacks_what_was_seen(self, record: Record) -> bool:
+        request = self._request
+        if request.seen is None or (isinstance(request, Put) and request.expect == ANY):
+            return False
+        return not dominates(record.context, request.seen)
+
+    def _go_on(self, read: Record, reach: int) -> None:
+        self._coordinator.apply_after_read(
+            self._request, self._place, read, self._reply, self._deadline, reach
+        )
+
+
+class _Confirmation:
+    """The read of all owners before a blind write of the value that is there."""
+
+    __slots__ = ("_base", "_coordinator", "_deadline", "_place", "_reply", "_request")
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        request: Put,
+        place: Place,
+        base: Record,
+        reply: Reply,
+        deadline: float,
+    ) -> None:
+        self._base = base
+        self._coordinator = coordinator
+        self._deadline = deadline
+        self._place = place
+        self._reply = reply
+        self._request = request
+
+    def on_read(self, result: Result) -> None:
+        read, confirmed = self._base, None
+        if isinstance(result, Answer):
+            read = result.record
+            if read == self._base:
+                confirmed = self._base
+        self._coordinator.apply_confirmed(
+            self._request, self._place, read, self._reply, self._deadline, confirmed
+        )
 
 
 def _overloaded() -> Overloaded:

@@ -13,15 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvorum.model.errors import (
-    InvalidValue,
-    KvorumError,
-    Overloaded,
-    RequestError,
-)
-from kvorum.model.record import Record, encode
+from kvorum.model.errors import InvalidValue, KvorumError, Overloaded, RequestError
+from kvorum.model.record import RECORD_BYTES_MAX, Record, encode
 from kvorum.model.request import Answer, Failure, Result
-from kvorum.replication.coordinator import OPERATIONS_MAX, RECORD_BYTES_MAX
+from kvorum.replication.coordinator import OPERATIONS_MAX
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Site
 from kvorum.replication.write import IN_VAIN, WriteOperation
@@ -58,7 +53,8 @@ class Ingest:
             data = encode(place.key, record)
             if len(data) > RECORD_BYTES_MAX:
                 raise InvalidValue(
-                    f"wanted a record of at most {RECORD_BYTES_MAX} bytes, got {len(data)}"
+                    f"The record of {key!r} has {len(data)} bytes, and none of more than "
+                    f"{RECORD_BYTES_MAX} is stored."
                 )
         except KvorumError as error:
             site.runtime.call_soon(reply, Failure.of(error))

@@ -307,9 +307,41 @@ class ReadOperation:
                 site.transport.send(node, Write(0, key, data))
 
     def _end(self, result: Result) -> None:
+        self._close()
+        self._reply(result)
+
+    def _close(self) -> None:
         self.ended = True
         self._site.operations.pop(self._op, None)
-        self._reply(result)
+
+
+class BaseRead(ReadOperation):
+    """The read before a write that may replace whatever there is.
+
+    Where so many owners have damaged records that no quorum is left, and all others have
+    answered, `on_damaged` is called in the place of `reply`, with what is left.
+    """
+
+    __slots__ = ("_on_damaged",)
+
+    def __init__(
+        self,
+        site: Site,
+        place: Place,
+        needed: int,
+        reply: Callable[[Result], object],
+        on_damaged: Callable[[Answer], object],
+    ) -> None:
+        super().__init__(site, place, needed, reply)
+        self._on_damaged = on_damaged
+
+    def _give_up(self) -> None:
+        said = (*self._same, *self._replies, *self._damaged)
+        if not self.ended and self._damaged and all(node in said for node in self._place.owners):
+            self._close()
+            self._on_damaged(Answer(self._merged()))
+        else:
+            super()._give_up()
 
 
 class GetOperation(ReadOperation):

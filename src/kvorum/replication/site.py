@@ -20,7 +20,17 @@ from kvorum.model.errors import (
 )
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
-from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge, shown
+from kvorum.model.record import (
+    EMPTY,
+    RECORD_BYTES_MAX,
+    Event,
+    Record,
+    decode,
+    encode,
+    is_sound,
+    merge,
+    shown,
+)
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.doubts import Doubts
@@ -319,6 +329,9 @@ class Site:
         if not self.has_room(key) and not is_tombstone(key, data):
             self.runtime.call_soon(done, arg, self._disk_full())
             return
+        if len(data) > RECORD_BYTES_MAX:
+            self.runtime.call_soon(done, arg, _too_large(key, data))
+            return
         self.trees.replace(key, held, data)
         if data[-1] == LAST_BYTE:
             self.graveyard.see(key, data)
@@ -410,6 +423,13 @@ class Counters:
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _too_large(key: bytes, data: bytes) -> StorageError:
+    return StorageError(
+        f"The record of {shown(key)} has {len(data)} bytes, and none of more than "
+        f"{RECORD_BYTES_MAX} is stored. Delete the key, or resolve its siblings."
+    )
 
 
 def ignore(_arg: object, _error: StorageError | None) -> None:

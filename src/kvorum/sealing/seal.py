@@ -35,7 +35,8 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 
 from kvorum.model.errors import CorruptRecord
-from kvorum.model.record import body_of, checked, is_sound
+from kvorum.model.keys import KEY_BYTES_MAX
+from kvorum.model.record import RECORD_BYTES_MAX, body_of, checked, is_sound
 from kvorum.sealing.compression import MIN_BYTES, Codec
 from kvorum.sealing.keyring import DataKey, Keyring
 from kvorum.sealing.training import Drift, Sampler
@@ -47,8 +48,8 @@ COMPRESSED: Final = 2
 WITH_DICTIONARY: Final = 4
 
 PSEUDONYM_BYTES: Final = 8
-PLAIN_BYTES_MAX: Final = 9 << 20
-"""More than any record has, see RECORD_BYTES_MAX of the coordinator."""
+PLAIN_BYTES_MAX: Final = RECORD_BYTES_MAX + 2 + KEY_BYTES_MAX
+"""Of what is compressed as a whole. Nothing longer is sealed, as nothing longer is opened."""
 
 RECORD: Final = ord("d")
 NOTE: Final = ord("h")
@@ -200,6 +201,11 @@ class NamespaceSeal:
             stored_key = visible + pseudonym.digest()
             plain = len(name).to_bytes(2) + name + body
         text = plain
+        if len(plain) > PLAIN_BYTES_MAX:
+            raise CorruptRecord(
+                f"A record of {len(plain)} bytes is not sealed, as none of more than "
+                f"{PLAIN_BYTES_MAX} bytes is opened."
+            )
         if codec is not None:
             if len(plain) >= manner.compressible_bytes:
                 packed = codec.compress(plain)

@@ -27,6 +27,8 @@ _ADVICE: Final = {
     "invalid_version": "Read the entry and send the valueVersion it shows, unchanged.",
     "namespace_not_found": "Check the name, or add the namespace to the cluster's settings.",
     "not_found": "Check key and namespace; create the entry with POST /entry.",
+    "too_many_siblings": "Read the entry, and write what resolves its siblings with the "
+    "valueVersion that it shows.",
     "precondition_failed": "Read the entry again and decide anew with the ETag it shows.",
     "answer_too_long": "Ask for this item in another request, with fewer items.",
     # The cluster
