@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.placement import Placement
+from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.net.peers import PeerNetwork
@@ -64,6 +66,7 @@ class Node:
         self._holding = Holding(data_dir, master_key, memory)
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
+        self._disowned: set[int] = set()
 
     async def start(self) -> None:
         """Serve. Raises ConfigError or StorageError; then nothing is left open."""
@@ -111,6 +114,8 @@ class Node:
             local_store.store,
             network,
             crashed=directory.crashed,
+            on_outrun=partial(self._on_outrun, directory),
+            on_disowned=self._on_disowned,
         )
         self._parts.callback(self._close, local_store, replicator)
         custody = self._tended(local_store, replicator, loop)
@@ -206,9 +211,34 @@ class Node:
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(error)
 
+    def _on_outrun(self, directory: DataDirectory, event: Event) -> None:
+        """Other nodes know a write of this one that it does not: it must write as somebody else."""
+        why = f"other nodes know its write {event.counter}, and it does not"
+        directory.forget(why)
+        self._on_store_failed(
+            StorageError(
+                f"The data directory {directory.path} is an older copy of this node's: {why}. "
+                "Start the node again: it takes a new identity for its writes, and answers no "
+                "reads until it has compared its data with the other nodes'."
+            )
+        )
+
+    def _on_disowned(self, node: int) -> None:
+        """`node` has refused a record that lists writes of its own which it has not made."""
+        if node not in self._disowned:
+            self._disowned.add(node)
+            _LOG.error(
+                "node %s does not know writes that are said to be its own: it runs on an older "
+                "copy of its data, or a record was forged; restart it",
+                self._topology.nodes[node].name,
+            )
+
     def _close(self, store: LocalStore, replicator: Replicator) -> None:
         replicator.stop()
-        store.close(replicator.counter)
+        if replicator.outrun:
+            store.release()
+        else:
+            store.close(replicator.counter)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -15,7 +15,9 @@ from chaos_nodes import ServedCluster
 from chaos_proxy import Proxy
 from chaos_verdict import verify
 
+from kvorum import Client, connect
 from kvorum.local.ports import free_port, local_topology
+from kvorum.model.errors import NotFound
 
 pytestmark = [pytest.mark.chaos, requires_namespaces, requires_programs("ip")]
 
@@ -98,3 +100,33 @@ def test_roads_are_slow_and_then_a_disk_is_lost(proxied: Proxied) -> None:
     shutil.rmtree(n1.data_dir)
     n1.start()
     verify(cluster, load.ledger)
+
+
+def test_a_value_is_put_back_through_a_node_that_missed_its_delete(proxied: Proxied) -> None:
+    """The node still holds that very value: it must not take the write for a repetition."""
+    cluster, proxy = proxied
+    n1, _, n3 = cluster.nodes
+    with connect(n1.url) as here, connect(n3.url) as there:
+        keys = [key for key in map("k{}".format, range(60)) if _first_owner(here, key) == "n1"][:5]
+        for key in keys:
+            here.set(key, "x")
+            assert there.get(key, r=3) == "x"
+        for road in (("n1", "n3"), ("n3", "n1")):
+            proxy.block(*road)
+        cluster.await_seen_down(n3, by=n1)
+        cluster.await_seen_down(n1, by=n3)
+        for key in keys:
+            here.delete(key)
+            with pytest.raises(NotFound) as gone:
+                here.get_entry(key)
+            there.set(key, "x", version=gone.value.details["valueVersion"])
+        for road in (("n1", "n3"), ("n3", "n1")):
+            proxy.unblock(*road)
+        cluster.await_healed()
+        assert len(keys) == 5
+        assert [here.get(key, r=3) for key in keys] == ["x"] * 5
+
+
+def _first_owner(client: Client, key: str) -> str:
+    name: str = client.locate(key)["replicas"][0]["node"]
+    return name

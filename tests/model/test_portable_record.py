@@ -6,7 +6,7 @@ import pytest
 
 from kvorum.model.errors import InvalidKey, InvalidValue
 from kvorum.model.portable_record import from_portable, to_portable
-from kvorum.model.record import EMPTY, JSON, Event, delete, write
+from kvorum.model.record import EMPTY, JSON, Event, Record, Version, delete, write
 
 RECORD = write(EMPTY, (), Event(1, 1, 5), JSON, b'"x"', 99)
 
@@ -39,3 +39,25 @@ def test_what_is_no_record(data: bytes) -> None:
 def test_keys_are_checked() -> None:
     with pytest.raises(InvalidKey):
         from_portable("", b"")
+
+
+ONE, TWO = Event(1, 1, 5), Event(2, 1, 5)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record((), (Version(ONE, JSON, b"1"),)),
+        Record((ONE,), (Version(Event(1, 2, 5), JSON, b"1"),)),
+        Record((TWO, ONE), ()),
+        Record((ONE, Event(1, 2, 5)), ()),
+        Record((Event(1, 0, 5),), ()),
+        Record((Event(1, -1, 5),), ()),
+        Record((ONE,), (Version(ONE, JSON, b"1"), Version(ONE, JSON, b"2"))),
+        Record((ONE, TWO), (Version(TWO, JSON, b"1"), Version(ONE, JSON, b"2"))),
+        Record((ONE,), (Version(ONE, 7, b"1"),)),
+    ],
+)
+def test_what_no_writes_could_have_made_is_refused(record: Record) -> None:
+    with pytest.raises(InvalidValue, match="context"):
+        from_portable("a", to_portable("a", record))

@@ -176,3 +176,71 @@ def test_what_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         stage.settle()
         assert answers[0].code == code
     assert held(stage, "k") == [EMPTY] * 3
+
+
+# Records that list writes of today's nodes
+
+
+def listing(node: int, counter: int, life: int = 1) -> Record:
+    """A record in whose context a node of the stage has written `counter` times."""
+    return write(EMPTY, (), Event((node + 1) << 20 | life, counter, 1), JSON, b'"forged"')
+
+
+def written(stage: Stage, node: int, times: int) -> None:
+    for number in range(times):
+        stage.ask(node, Put("default", "other", JSON, b"%d" % number, ()))
+        stage.settle()
+
+
+@pytest.mark.parametrize("leader", range(3))
+def test_writes_that_their_node_has_made_are_taken(leader: int) -> None:
+    stage = Stage(3, SETTINGS)
+    written(stage, 1, 3)
+    for counter in (3, 2):
+        answers = ingest(stage, leader, "k", listing(1, counter))
+        stage.settle()
+        assert isinstance(answers[0], Answer), answers
+
+
+@pytest.mark.parametrize("leader", range(3))
+@pytest.mark.parametrize(("counter", "life"), [(4, 1), (1 << 60, 1), (1, 2)])
+def test_writes_that_their_node_never_made_are_refused(
+    leader: int, counter: int, life: int
+) -> None:
+    stage = Stage(3, SETTINGS)
+    written(stage, 1, 3)
+    ingest(stage, leader, "k", listing(1, 3))  # for which it vouches
+    stage.settle()
+    before = held(stage, "k")
+    answers = ingest(stage, leader, "k", listing(1, counter, life))
+    stage.settle()
+    assert (answers[0].code, answers[0].outcome) == ("invalid_value", "none")
+    assert "n2" in answers[0].message
+    assert held(stage, "k") == before
+    assert not any(node is None or node.outrun for node in stage.nodes)
+
+
+def test_a_node_that_cannot_be_asked_vouches_for_nothing() -> None:
+    stage = Stage(3, SETTINGS)
+    written(stage, 1, 3)
+    stage.kill(1)
+    answers = ingest(stage, 0, "k", listing(1, 3))
+    stage.wait(10)
+    assert (answers[0].code, answers[0].outcome) == ("unavailable", "none")
+    stage.restart(1)
+    answers = ingest(stage, 0, "k", listing(1, 3))
+    stage.settle()
+    assert isinstance(answers[0], Answer)
+
+
+def test_what_a_former_life_wrote_is_nobody_s_to_vouch_for() -> None:
+    stage = Stage(3, SETTINGS)
+    stage.kill(1)
+    stage.restart(1)
+    answers = ingest(stage, 0, "k", listing(1, 1 << 60))
+    stage.settle()
+    assert isinstance(answers[0], Answer)
+    put = stage.ask(1, Put("default", "k", JSON, b"1"))
+    stage.settle()
+    assert isinstance(put[0], Answer)
+    assert [v.value for v in held(stage, "k")[0].versions] == [b"1"]

@@ -8,9 +8,9 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.model.actor import INCARNATION_MAX
 from kvorum.model.errors import ConfigError
 from kvorum.storage.identity import (
-    INCARNATION_MAX,
     NAME_LENGTH_MAX,
     NAMES_MAX,
     Facts,

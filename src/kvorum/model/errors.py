@@ -16,6 +16,7 @@
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
     │   ├── CorruptRecord            a checksum did not match
+    │   ├── UnknownWrite             a record lists a write of the node that it never made
     │   └── DiskFull                 no room for new data; reads and deletes go on
     ├── ConfigError                  a file, option or directory is wrong
     └── ProtocolError                a peer or server spoke out of turn
@@ -129,6 +130,10 @@ class StorageError(KvorumError):
 
 class CorruptRecord(StorageError):
     code = "corrupt_record"
+
+
+class UnknownWrite(StorageError):
+    code = "unknown_write"
 
 
 class DiskFull(StorageError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kvorum.model.errors import CorruptRecord, InvalidValue
 from kvorum.model.keys import encode_key
-from kvorum.model.record import Record, decode, encode
+from kvorum.model.record import Record, decode, encode, is_well_formed
 
 
 def to_portable(key: str, record: Record) -> bytes:
@@ -24,9 +24,15 @@ def from_portable(key: str, data: bytes) -> Record:
     """Raises InvalidKey, or InvalidValue if `data` is no sound record of `key`."""
     storage_key = encode_key(key)
     try:
-        return decode(storage_key, data)
+        record = decode(storage_key, data)
     except CorruptRecord as error:
         raise InvalidValue(
             f"wanted a sound record of key {key[:80]!r}, got {len(data)} bytes that are damaged "
             "or belong to another key"
         ) from error
+    if not is_well_formed(record):
+        raise InvalidValue(
+            f"The record of key {key[:80]!r} has versions that its context does not list; no "
+            "kvorum has made it. Send records as they were exported."
+        )
+    return record

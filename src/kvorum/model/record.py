@@ -205,6 +205,21 @@ def _kept(record: Record, seen: Context) -> list[Version]:
     return [v for v in record.versions if not covers(seen, v.dot)]
 
 
+def is_well_formed(record: Record) -> bool:
+    """True if `record` could have come about by writes, deletes and merges: its context names each
+    actor once, in order, with counters from 1 on, and has seen the dot of each version.
+    """
+    actors = [event.actor for event in record.context]
+    dots = [version.dot for version in record.versions]
+    return (
+        actors == sorted(set(actors))
+        and all(event.counter > 0 for event in record.context)
+        and dots == sorted(set(dots))
+        and all(dot.counter > 0 and covers(record.context, dot) for dot in dots)
+        and all(version.kind in (JSON, BINARY) for version in record.versions)
+    )
+
+
 def encode(storage_key: bytes, record: Record) -> bytes:
     """The bytes to store or send; bound to `storage_key` by the check."""
     return checked(storage_key, _encoder.encode(record))

@@ -226,7 +226,8 @@ class Hints:
         debt = self._debts[node]
         behind = debt.behind or self._site.recovering
         lost = debt.lost if debt.met or debt.lost else None
-        self._site.transport.send(node, Standing(behind, lost, self._site.recovering))
+        site = self._site
+        site.transport.send(node, Standing(behind, lost, site.recovering, site.actor))
         if debt.pending:
             self._replay.begin(node)
 

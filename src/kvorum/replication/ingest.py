@@ -5,6 +5,11 @@ may lead: it sends the record to all N owners, each merges it into what it has (
 and W durable acknowledgements end it well. Merging is idempotent: whoever is in doubt about the
 outcome may repeat it.
 
+A record from outside may list writes of today's nodes. A node's next write is dropped wherever a
+context has it already, so a record that lists writes which their node has not made would swallow
+those to come. Each node that has said under which actor it writes is asked whether it made what
+the record lists of it, unless it has vouched for as much before; what it has not made is refused.
+
 An owner that is away is owed a hint, where this node is an owner too and so keeps hints; else
 anti-entropy brings it the record. Nobody stands in: only owners count, whatever the namespace says.
 """
@@ -12,24 +17,40 @@ anti-entropy brings it the record. Nobody stands in: only owners count, whatever
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-from kvorum.model.errors import InvalidValue, KvorumError, Overloaded, RequestError
-from kvorum.model.record import RECORD_BYTES_MAX, Record, encode
+from kvorum.model.actor import is_same_node
+from kvorum.model.errors import (
+    InvalidValue,
+    KvorumError,
+    Overloaded,
+    RequestError,
+    UnavailableError,
+)
+from kvorum.model.record import RECORD_BYTES_MAX, Event, Record, encode
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.replication.coordinator import OPERATIONS_MAX
 from kvorum.replication.hints import Hints
+from kvorum.replication.question import Question, Then
 from kvorum.replication.site import Site
 from kvorum.replication.write import IN_VAIN, WriteOperation
+from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
 Reply = Callable[[Result], object]
 
 
+_NO_EVENT: Final = Event(0, 0, 0)
+
+
 class Ingest:
-    __slots__ = ("_hints", "_site")
+    __slots__ = ("_hints", "_site", "_vouched")
 
     def __init__(self, site: Site, hints: Hints) -> None:
         self._site = site
         self._hints = hints
+        # Node to the latest of its own writes that it has vouched for.
+        self._vouched: dict[int, Event] = {}
 
     def submit(self, namespace: str, key: str, record: Record, w: int, reply: Reply) -> None:
         """Merge `record` into its owners; `reply` comes once, after this has returned.
@@ -56,11 +77,93 @@ class Ingest:
                     f"The record of {key!r} has {len(data)} bytes, and none of more than "
                     f"{RECORD_BYTES_MAX} is stored."
                 )
+            self._check_own(key, record)
         except KvorumError as error:
             site.runtime.call_soon(reply, Failure.of(error))
             return
         operation = IngestOperation(site, self._hints, place, needed, Answer(record), reply)
-        operation.start(data, None, place.settings.timeout_ms)
+        unvouched = self._unvouched(record)
+        if unvouched:
+            vouching = _Vouching(self, unvouched, key, operation, data, reply)
+            vouching.start(place.settings.timeout_ms)
+        else:
+            operation.start(data, None, place.settings.timeout_ms)
+
+    def _check_own(self, key: str, record: Record) -> None:
+        site = self._site
+        if site.never_made(record.context) is not None:
+            raise _not_made(key, site.topology.nodes[site.local].name)
+
+    def _unvouched(self, record: Record) -> dict[int, Event]:
+        """By node, the latest write of it that the record lists, if it is yet to vouch for it."""
+        site, found = self._site, {}
+        for node, actor in site.actors.items():
+            for event in record.context:
+                if (
+                    node != site.local
+                    and is_same_node(event.actor, actor)
+                    and event > self._vouched.get(node, _NO_EVENT)
+                ):
+                    found[node] = event
+        return found
+
+    def ask(self, node: int, event: Event, then: Then, timeout_ms: int) -> None:
+        """Ask `node` whether it has made `event` of its own."""
+        question = Question(self._site, node, then)
+        question.ask(Vouch(question.op, (event,)), timeout_ms)
+
+    def on_vouched(self, node: int, event: Event) -> None:
+        """`node` has made `event`, and all its earlier writes."""
+        self._vouched[node] = max(event, self._vouched.get(node, _NO_EVENT))
+
+    def name(self, node: int) -> str:
+        return self._site.topology.nodes[node].name
+
+
+class _Vouching:
+    """Nodes are asked whether they made what a record lists of them; then it is stored."""
+
+    __slots__ = ("_data", "_failure", "_ingest", "_key", "_left", "_operation", "_reply", "_wanted")
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        wanted: dict[int, Event],
+        key: str,
+        operation: IngestOperation,
+        data: bytes,
+        reply: Reply,
+    ) -> None:
+        self._data = data
+        self._failure: KvorumError | None = None
+        self._ingest = ingest
+        self._key = key
+        self._left = len(wanted)
+        self._operation = operation
+        self._reply = reply
+        self._wanted = wanted
+
+    def start(self, timeout_ms: int) -> None:
+        for node, event in self._wanted.items():
+            self._ingest.ask(node, event, partial(self._on_reply, node, timeout_ms), timeout_ms)
+
+    def _on_reply(self, node: int, timeout_ms: int, reply: Message | None) -> None:
+        self._left -= 1
+        if isinstance(reply, Wrote):
+            self._ingest.on_vouched(node, self._wanted[node])
+        elif isinstance(reply, Refused):
+            self._failure = _not_made(self._key, self._ingest.name(node))
+        else:
+            self._failure = self._failure or UnavailableError(
+                f"The record of {self._key!r} lists writes of node {self._ingest.name(node)}, "
+                "which does not say whether it made them; nothing was stored. Retry when it is up."
+            )
+        if self._left:
+            return
+        if self._failure is not None:
+            self._reply(Failure.of(self._failure))
+        else:
+            self._operation.start(self._data, None, timeout_ms)
 
 
 class IngestOperation(WriteOperation):
@@ -75,3 +178,10 @@ class IngestOperation(WriteOperation):
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
         self._site.merge_in(self._place.key, data, self._on_stored, self._site.local)
+
+
+def _not_made(key: str, name: str) -> InvalidValue:
+    return InvalidValue(
+        f"The record of {key!r} lists a write of node {name} that {name} has not made; nothing was "
+        "stored. Send records as they were exported from this cluster or another one."
+    )

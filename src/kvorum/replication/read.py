@@ -278,11 +278,14 @@ class ReadOperation:
             if not data:
                 continue
             try:
-                merged = merge(merged, decode(self._place.key, data))
+                record = decode(self._place.key, data)
             except CorruptRecord:
                 # Damaged on that replica or on the way: it counts as one that needs repair.
                 self._site.counters.corrupt_records += 1
                 self._replies[node] = b""
+            else:
+                self._site.disowns(record)  # and if it does, makes nothing of it
+                merged = merge(merged, record)
         return merged
 
     def _repair(self, merged: Record) -> None:

@@ -13,8 +13,9 @@ import msgspec
 
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
-from kvorum.model.errors import KvorumError
+from kvorum.model.errors import KvorumError, UnknownWrite
 from kvorum.model.placement import Placement
+from kvorum.model.record import Event
 from kvorum.model.request import Failure, Listing, Request, Result
 from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
@@ -49,11 +50,16 @@ from kvorum.wire.messages import (
     Same,
     Scan,
     Standing,
+    Vouch,
     Write,
     Wrote,
 )
 
 _RECOUNT_AFTER_S: Final = 2.0
+
+
+def _unheard(_said: object) -> None:
+    """Nobody wants to know."""
 
 
 class Replicator:
@@ -69,10 +75,19 @@ class Replicator:
         transport: Transport,
         *,
         crashed: bool = False,
+        on_outrun: Callable[[Event], object] = _unheard,
+        on_disowned: Callable[[int], object] = _unheard,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
     ) -> None:
-        self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
+        """`crashed`: the last life did not end well. `on_outrun`: others know a write of this node
+        that it has not made, so it runs on an older copy of its data. `on_disowned`: a node says
+        that of itself.
+        """
+        self._site = Site(
+            topology, placement, local, actor, counter, runtime, store, transport, on_outrun
+        )
+        self._on_disowned = on_disowned
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
@@ -102,6 +117,7 @@ class Replicator:
             Scan: self._replica.on_scan,
             Forward: self._on_forward,
             Standing: self._on_standing,
+            Vouch: self._on_vouch,
             Wrote: self._on_wrote,
             Same: self._on_same,
             Have: self._on_have,
@@ -163,6 +179,11 @@ class Replicator:
     def counter(self) -> int:
         """The last counter this node used."""
         return self._site.counter
+
+    @property
+    def outrun(self) -> bool:
+        """True if others know writes of this node that it has not made: it makes none any more."""
+        return self._site.outrun
 
     @property
     def recovering(self) -> bool:
@@ -281,6 +302,16 @@ class Replicator:
         self._coordinator.on_standing(node, message.behind)
         self._hints.on_standing(node, message.recovering)
         self._recovery.on_standing(node, message.lost)
+        self._site.actors[node] = message.actor
+
+    def _on_vouch(self, node: int, message: Vouch) -> None:
+        """Has this node made these writes, which a record from outside lists?"""
+        event = self._site.never_made(message.context)
+        if event is None:
+            reply: Message = Wrote(message.op)
+        else:
+            reply = Refused(message.op, UnknownWrite.code, f"write {event.counter}")
+        self._site.transport.send(node, reply)
 
     def _on_compared(self, node: int, began: float) -> None:
         self._hints.on_compared(node, began)
@@ -311,6 +342,9 @@ class Replicator:
         take(node, message)
 
     def _on_refused(self, node: int, message: Refused) -> None:
+        if message.code == UnknownWrite.code:
+            self._site.counters.disowned_writes += 1
+            self._on_disowned(node)
         take = getattr(self._site.operations.get(message.op), "on_refused", _stray)
         take(node, message.code)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from operator import methodcaller
 from typing import Any, Protocol
 
+from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
     CorruptRecord,
     DiskFull,
@@ -17,12 +18,14 @@ from kvorum.model.errors import (
     Overloaded,
     QuorumError,
     StorageError,
+    UnknownWrite,
 )
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import (
     EMPTY,
     RECORD_BYTES_MAX,
+    Context,
     Event,
     Record,
     decode,
@@ -82,9 +85,11 @@ class Place:
 class Site:
     __slots__ = (
         "_last_op",
+        "_on_outrun",
         "_place_hash",
         "_volatile",
         "actor",
+        "actors",
         "counter",
         "counters",
         "deadlines",
@@ -93,6 +98,7 @@ class Site:
         "graveyard",
         "local",
         "operations",
+        "outrun",
         "pace",
         "placement",
         "recovering",
@@ -115,7 +121,9 @@ class Site:
         runtime: Runtime,
         store: Store,
         transport: Transport,
+        on_outrun: Callable[[Event], object],
     ) -> None:
+        """`on_outrun`: others know a write of this node that it does not, see `disowns`."""
         self.topology = topology
         self.placement = placement
         self.local = local
@@ -128,6 +136,10 @@ class Site:
         self.speculation = Speculation(runtime)
         self.operations: dict[int, Any] = {}
         self.suspects: set[int] = set()
+        # Node to the actor under which it writes, of those that have said so.
+        self.actors: dict[int, int] = {}
+        self.outrun = False
+        self._on_outrun = on_outrun
         # Whether this node's copies are incomplete, see recovery.py.
         self.recovering = False
         self.pace = Pace(runtime)
@@ -160,8 +172,40 @@ class Site:
                 "wanted to coordinate a write, but this node's store has failed; "
                 "ask another node, and restart this one once its disk is sound"
             )
+        if self.outrun:
+            raise StorageError(
+                "This node coordinates no writes, as its data directory is an older copy: others "
+                "know writes of it that it does not. Ask another node, and restart this one."
+            )
         self.counter += 1
         return Event(self.actor, self.counter, self.runtime.wall_ms())
+
+    def never_made(self, context: Context) -> Event | None:
+        """A write of this node in `context` that it has not made; None if there is none."""
+        actor, counter = self.actor, self.counter
+        for event in context:
+            if event.actor > actor:
+                if is_same_node(event.actor, actor):
+                    return event
+            elif event.actor == actor and event.counter > counter:
+                return event
+        return None
+
+    def disowns(self, record: Record) -> bool:
+        """True if `record`, which another node holds, lists a write of this node that this node
+        has not made.
+
+        Its next writes would be taken for those: a merge would drop them as long seen. Either the
+        record was forged, or this node runs on an older copy of its data directory. In both cases
+        it may write no more under this actor: it stops, and begins a new one.
+        """
+        event = self.never_made(record.context)
+        if event is None:
+            return False
+        if not self.outrun:
+            self.outrun = True
+            self._on_outrun(event)
+        return True
 
     def check_pressure(self, key: bytes) -> None:
         """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
@@ -310,6 +354,8 @@ class Site:
         """
         try:
             incoming = decode(key, data)
+            if self.disowns(incoming):
+                raise self._unknown_write(key)
             held = self._held(key)
             merged = merge(incoming, self._decoded(key, held))
         except StorageError as error:
@@ -343,6 +389,14 @@ class Site:
         """Forget the record at `key`, which is `held`."""
         self.trees.replace(key, held, b"")
         self.store.delete(key, done, arg)
+
+    def _unknown_write(self, key: bytes) -> UnknownWrite:
+        name = self.topology.nodes[self.local].name
+        return UnknownWrite(
+            f"The record of {shown(key)} lists a write of node {name} that {name} has not made. "
+            f"Restart {name}: it begins a new identity for its writes, and compares its data with "
+            "the other nodes'."
+        )
 
     def _held(self, key: bytes) -> bytes:
         """What is there; nothing if the engine finds the file damaged that it lies in.
@@ -386,6 +440,7 @@ class Counters:
     __slots__ = (
         "anti_entropy_repairs",
         "corrupt_records",
+        "disowned_writes",
         "forwards",
         "handoffs",
         "hints_replayed",
@@ -407,6 +462,7 @@ class Counters:
 
     anti_entropy_repairs: int
     corrupt_records: int
+    disowned_writes: int
     forwards: int
     handoffs: int
     hints_replayed: int

@@ -7,8 +7,8 @@ n1#3    its third: it has stopped uncleanly twice
 
 from __future__ import annotations
 
+from kvorum.model.actor import INCARNATION_BITS, INCARNATION_MAX
 from kvorum.storage.directory import DataDirectory
-from kvorum.storage.identity import INCARNATION_BITS, INCARNATION_MAX
 
 _ACTOR_HEX_DIGITS = (64 - INCARNATION_BITS) // 4
 

@@ -126,7 +126,8 @@ class DataDirectory:
         """Note durably that the store will lack writes: the engine drops them next."""
         self._store(self._identity.without_memory())
         _log.error(
-            "a log in %s is damaged (%s): writes that this node had acknowledged may be lost; "
+            "the data in %s is not all that it was (%s): writes that this node had acknowledged "
+            "may be lost; "
             "it answers for none until it has compared its data with the other nodes', and a node "
             "that is alone goes on with what is left",
             self.path,

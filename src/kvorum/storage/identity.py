@@ -10,8 +10,6 @@ the node (`model/record.py` says why). From the last life's state the next one f
 and the state that says "unclean" is durable before the new life's first write. So a node
 that dies without a word has burned its incarnation, whatever its log had not yet synced.
 
-    actor, 64 bits:  top 44 bits of the node id | 20 bits of incarnation
-
 The file:
 
     {"format": 4, "check": XXH3-64 of the digit 4 and the state's bytes in hex, "state": {...}}
@@ -29,6 +27,7 @@ import msgspec
 import xxhash
 from msgspec import Meta
 
+from kvorum.model.actor import INCARNATION_BITS, INCARNATION_MAX
 from kvorum.model.errors import ConfigError
 
 FORMAT: Final = 4
@@ -36,8 +35,6 @@ _FORMAT_FIRST: Final = 1
 """Of a directory whose records are not sealed. The states of the formats before this one lack
 some of what has a default here.
 """
-INCARNATION_BITS: Final = 20
-INCARNATION_MAX: Final = (1 << INCARNATION_BITS) - 1
 _NODE_ID_BITS: Final = 128
 _ACTOR_ID_BITS: Final = 64 - INCARNATION_BITS
 

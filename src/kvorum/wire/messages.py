@@ -10,6 +10,7 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
     Read        Same | Have | Refused              digest of the asker's record in, record out
     Forward     Forwarded                          coordinate this client request
     Scan        Page | Refused                     a page of one range of the key space
+    Vouch       Wrote | Refused                    have you made these writes?
     Standing    (none)                             whether the sender holds writes you missed
     GossipDigest   GossipDelta                     what the sender knows of the members
     GossipDelta    GossipDelta, if some are wanted news of members
@@ -27,6 +28,7 @@ from __future__ import annotations
 import msgspec
 
 from kvorum.model.errors import ProtocolError
+from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
 
 
@@ -102,12 +104,20 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
     """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name; None
     while the sender has not been introduced, and so cannot say. `recovering`: the sender's own
-    copies are incomplete.
+    copies are incomplete. `actor`: under which the sender writes, 0 if it does not say.
     """
 
     behind: bool
     lost: bool | None = None
     recovering: bool = False
+    actor: int = 0
+
+
+class Vouch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=32):
+    """`context`: what a record from outside lists of the receiver's writes."""
+
+    op: int
+    context: Context
 
 
 class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
@@ -245,6 +255,7 @@ Message = (
     | Scan
     | Page
     | Standing
+    | Vouch
     | GossipDigest
     | GossipDelta
     | Ping
