@@ -31,8 +31,8 @@ from kvorum.model.record import Record
 from kvorum.model.request import Failure, Listing, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE
 
-RECORDS_BODY_BYTES: Final = 12 << 20
-"""Room for the largest record in base64."""
+RECORDS_BODY_BYTES: Final = 64 << 20
+"""Room, in base64, for what several sides of a partition have each taken of one key."""
 
 _PUT_QUERY: Final = frozenset({"w"})
 _PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
