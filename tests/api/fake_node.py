@@ -46,6 +46,8 @@ class FakeNode:
         self.holding = False
         self.held: list[tuple[Request, Callable[[Result], object]]] = []
         self.failure: Failure | None = None
+        self.hinted = 0
+        """How many nodes stand in for it."""
         self.repair: dict[str, Any] = {}
         self._counter = 0
 
@@ -132,7 +134,7 @@ class FakeNode:
             return self.failure
         record = self.record(request.key, request.namespace)
         if isinstance(request, Get):
-            return Answer(record)
+            return Answer(record, hinted=self.hinted)
         error = _unmet(request, record)
         if error is not None:
             return Failure.of(error)
@@ -150,7 +152,7 @@ class FakeNode:
             answer = Answer(after)
         else:
             if not record.versions:
-                return Answer(record)
+                return Answer(record, hinted=self.hinted)
             after, answer = delete(record, seen, self._mint()), Answer(record)
         self.records[request.namespace, request.key] = after
         return answer

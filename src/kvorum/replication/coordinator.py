@@ -23,13 +23,16 @@ from kvorum.model.errors import (
     CorruptRecord,
     InvalidValue,
     KvorumError,
+    NotFound,
     Overloaded,
+    PreconditionFailed,
     RequestError,
     StorageError,
 )
 from kvorum.model.record import Record, encode, merge
 from kvorum.model.request import (
     ANY,
+    Answer,
     Change,
     Delete,
     Failure,
@@ -37,6 +40,7 @@ from kvorum.model.request import (
     Put,
     Request,
     Result,
+    tell_hinted,
 )
 from kvorum.replication.change import Changes
 from kvorum.replication.forward import ForwardOperation
@@ -273,13 +277,16 @@ class Coordinator:
         return data, merge(own, read)
 
     def apply_after_read(
-        self, request: Change, place: Place, read: Record, reply: Reply, deadline: float
+        self, request: Change, place: Place, read: Answer, reply: Reply, deadline: float
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
         timeout_ms = max(1, int((deadline - self._site.runtime.now()) * 1000))
         try:
-            base = self._build_on(place.key, read)
+            base = self._build_on(place.key, read.record)
             self._apply(request, place, base, reply, timeout_ms)
+        except (NotFound, PreconditionFailed) as error:
+            tell_hinted(error, read.hinted)
+            reply(Failure.of(error))
         except KvorumError as error:
             reply(Failure.of(error))
 
@@ -336,7 +343,7 @@ class _Inquiry:
             self._reply(result)
         else:
             self._coordinator.apply_after_read(
-                self._request, self._place, result.record, self._reply, self._deadline
+                self._request, self._place, result, self._reply, self._deadline
             )
 
 
