@@ -10,23 +10,19 @@ import click
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class HostName(click.ParamType):
-    """A host name without a port."""
+def _checked(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    from kvorum.model.address import is_host
 
-    name = "name"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from kvorum.model.address import is_host
-
-        if not is_host(value):
-            self.fail(f"{value!r} is not a host name; give it without a scheme and a port.")
-        return value
+    for name in names:
+        if not is_host(name):
+            raise click.BadParameter(f"{name!r} is not a host name; leave out scheme and port")
+    return names
 
 
 allow_host_option: Final[Callable[[_Command], _Command]] = click.option(
     "--allow-host",
     "host_names",
-    type=HostName(),
+    callback=_checked,
     metavar="NAME",
     multiple=True,
     help="A host name that clients may use, beside localhost and those in the cluster's "
