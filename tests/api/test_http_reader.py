@@ -136,3 +136,22 @@ def test_a_body_that_looks_like_a_familiar_request_is_a_body() -> None:
     assert reading.of(PLAIN) == [True, 2]
     told, is_open, begun = reading.of(PLAIN)
     assert (told[0], told[4], is_open, begun) == (b"POST", 2 * PLAIN, False, 2)
+
+
+def test_an_offer_of_another_protocol_means_nothing() -> None:
+    heads = [
+        b"GET /k HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%b\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%bContent-Length: 0\r\n\r\n",
+        b"GET /k HTTP/1.0\r\nConnection: upgrade\r\n%b\r\n",
+        b"GET /k HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\n%b\r\n",
+        b"GET /k HTTP/1.1\r\nHost: evil.example\r\nConnection: upgrade\r\n%b\r\n",
+        b"POST /k HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%bContent-Length: 1\r\n\r\nx",
+    ]
+    for head in heads:
+        offered = head % b"Upgrade: h2c\r\n"
+        assert Reading().of(offered) == Reading().of(head % b"")
+        for at in range(1, len(offered)):
+            reading = Reading()
+            begun = reading.of(offered[:at])
+            if not reading.refused:
+                assert begun[:-2] + reading.of(offered[at:]) == Reading().of(head % b"")

@@ -299,7 +299,7 @@ class RequestReader:
         # Only HTTP/1.1 is kept alive without a Connection field.
         if len(fields) > 1 or host is None or not parser.should_keep_alive():
             self._is_plain = False
-            if parser.should_upgrade():
+            if b"connection" in fields and parser.should_upgrade():
                 self._repeated = self._without_offer(method)
                 return
             self._prepare(exchange, fields)

@@ -71,7 +71,8 @@ def up(
     """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
 
     Node i answers at port+i, from 0. The first start files all settings in the data
-    directory; later ones need no more than --data-dir, and --master-key if it was given.
+    directory; later ones need no more than --data-dir, and --master-key and --allow-host if
+    they were given.
 
     \b
     kvorum up -n 3 --data-dir data --port 7400
