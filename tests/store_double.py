@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
@@ -267,7 +267,10 @@ class StoreDouble:
 
     def _answer(self, seen: Seen) -> Reply:
         namespace = seen.query.get("namespace", "default")
-        match seen.method, seen.path.split("/")[1:]:
+        parts = seen.path.split("/")[1:]
+        if "key" in seen.query:
+            parts.append(quote(seen.query["key"], safe=""))
+        match seen.method, parts:
             case "POST", ["entry"]:
                 return self._put(msgspec.json.decode(seen.body, type=Item))
             case "GET", ["entry", key]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.server import HttpServer
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
@@ -50,7 +52,8 @@ class Node:
     """The node called `name` of `topology`, with its data in `data_dir`.
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
-    buffers.
+    buffers. `host_names`: what clients may call the node beside the hosts in the topology, whose
+    nodes answer for each other.
     """
 
     def __init__(
@@ -60,10 +63,13 @@ class Node:
         data_dir: Path,
         master_key: MasterKeySource | None = None,
         memory: int = MEMORY_DEFAULT,
+        host_names: Sequence[str] = (),
     ) -> None:
         self._topology = topology
         self._local = topology.index(name)
         self._holding = Holding(data_dir, master_key, memory)
+        hosts = [parse_address(node.http).host for node in topology.nodes]
+        self._host_names = HostNames([*hosts, *host_names])
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
         self._disowned: set[int] = set()
@@ -148,7 +154,7 @@ class Node:
             records=replicator,
             custody=custody,
         )
-        server = HttpServer(runtime, routes)
+        server = HttpServer(runtime, routes, names=self._host_names)
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()

@@ -25,6 +25,7 @@ from kvorum.model.request import (
     Request,
     Result,
     Touch,
+    tell_hinted,
 )
 
 ACTOR = 0xA1
@@ -48,6 +49,8 @@ class FakeNode:
         self.failure: Failure | None = None
         self.damaged = False
         """What is there cannot be read any more."""
+        self.hinted = 0
+        """How many nodes stand in for it."""
         self.repair: dict[str, Any] = {}
         self._counter = 0
 
@@ -134,7 +137,7 @@ class FakeNode:
             return self.failure
         record = self.record(request.key, request.namespace)
         if isinstance(request, Get):
-            return Answer(record)
+            return Answer(record, hinted=self.hinted)
         error = _unmet(request, record)
         if error is not None:
             return Failure.of(error)
@@ -152,7 +155,9 @@ class FakeNode:
             answer = Answer(after)
         else:
             if not record.versions and not self.damaged:
-                return Failure.of(NotFound("wanted a live version, got none"))
+                error = NotFound("wanted a live version, got none")
+                tell_hinted(error, self.hinted)
+                return Failure.of(error)
             after = delete(record, seen, self._mint())
             answer = Answer(record if record.versions else after)
         self.records[request.namespace, request.key] = after

@@ -225,6 +225,96 @@ async def test_keys_that_paths_could_mangle(web: Web, key: str) -> None:
     assert (await web.ask("GET", path)).status == 404
 
 
+@pytest.mark.parametrize("key", [".", "..", "a/b", "a b", "+", "é", "?", "&key=x", "="])
+async def test_a_key_may_be_in_the_query(web: Web, key: str) -> None:
+    path = f"/entry?key={quote(key, safe='.')}"
+    stored = await web.ask("POST", f"{path}&w=1", b'{"value":1,"metadata":{"ttl":60}}')
+    assert stored.status == 201
+    assert (await web.ask("GET", f"{path}&r=1")).json["value"] == 1
+    put = Put("default", key, JSON, b"1", w=1, ttl=60)
+    assert web.node.requests == [put, Get("default", key, 1)]
+    assert (await web.ask("HEAD", path)).status == 200
+    assert (await web.ask("PATCH", path, b'{"metadata":{"ttl":9}}')).status == 200
+    assert (await web.ask("GET", f"/entry/{quote(key, safe='.')}")).json["value"] == 1
+    assert (await web.ask("DELETE", path)).status == 200
+    assert (await web.ask("GET", path)).status == 404
+    assert web.node.records.keys() == {("default", key)}
+
+
+async def test_the_key_in_the_query_is_known_again_on_one_connection(web: Web) -> None:
+    await web.put("..", b"1")
+    await web.put("k", b"2")
+    client = await web.client()
+    for path, value in [("/entry?key=..", 1), ("/entry/k", 2), ("/entry?key=k", 2)] * 2:
+        assert (await client.ask("GET", path)).json["value"] == value
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/entry/k?key=k", None),
+        ("HEAD", "/entry/k?key=j", None),
+        ("PATCH", "/entry/k?key=k", b'{"metadata":{"ttl":1}}'),
+        ("DELETE", "/entry/k?key=", None),
+        ("GET", "/locate/k?key=k", None),
+        ("POST", "/entry?key=k", b'{"key":"k","value":1}'),
+    ],
+)
+async def test_a_key_that_is_given_twice_is_refused(
+    web: Web, method: str, path: str, body: bytes | None
+) -> None:
+    answer = await web.ask(method, path, body)
+    assert answer.status == 400
+    if method != "HEAD":
+        assert "The key is given twice" in str(problem(answer, 400, "bad_request")["detail"])
+    assert web.node.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/entry", None),
+        ("GET", "/entry/?r=1", None),
+        ("DELETE", "/entry?key=", None),
+        ("PATCH", "/entry", b'{"metadata":{"ttl":1}}'),
+        ("GET", "/locate", None),
+        ("POST", "/entry?key=", b'{"value":1}'),
+    ],
+)
+async def test_no_key_at_all(web: Web, method: str, path: str, body: bytes | None) -> None:
+    problem(await web.ask(method, path, body), 400, "invalid_key")
+    assert web.node.requests == []
+
+
+async def test_an_entry_in_the_query_or_in_a_list_takes_every_member_once(web: Web) -> None:
+    repeated = b'{"value":1,"value":1}'
+    problem(await web.ask("POST", "/entry?key=k", repeated), 400, "bad_request")
+    problem(await web.ask("POST", "/entry", b'{"value":1}'), 400, "bad_request")
+    listed = await web.ask("POST", "/entries", b'{"entries":[{"value":1}]}')
+    assert listed.json["entries"][0]["error"]["detail"] == "The entry has no member key."
+
+
+async def test_what_is_not_there_says_that_nodes_stand_in(web: Web) -> None:
+    for hinted in (0, 2):
+        web.node.hinted = hinted
+        listed = await web.ask("POST", "/entries/get", b'{"keys":["k"]}')
+        told = [
+            problem(await web.ask("GET", "/entry/k"), 404, "not_found"),
+            problem(await web.ask("DELETE", "/entry/k"), 404, "not_found"),
+            listed.json["entries"][0]["error"],
+        ]
+        for body in told:
+            assert body.get("strict", True) == (not hinted)
+            assert body.get("hints", 0) == hinted
+
+
+async def test_a_condition_that_fails_says_that_nodes_stand_in(web: Web) -> None:
+    await web.put("k", b"1")
+    web.node.hinted = 1
+    body = problem(await web.ask("GET", "/entry/k", if_match='"x"'), 412, "precondition_failed")
+    assert (body["strict"], body["hints"]) == (False, 1)
+
+
 @pytest.mark.parametrize(
     "part",
     ["", "%", "%4", "%zz", "a%2", "%FF", "%C3", "%ED%A0%80", "a/b", "/", "a%2Fb/c", "x" * 1025],

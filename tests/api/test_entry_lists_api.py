@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from web_fixture import Response, Web
+from web_fixture import Response, Web, request
 
 from kvorum.api.limits import ApiLimits
 from kvorum.model.record import JSON
@@ -148,7 +148,8 @@ async def test_a_list_goes_to_the_node_a_window_at_a_time(web: Web) -> None:
     client = await web.client()
     keys = [f"k{i}" for i in range(8)]
     body = json.dumps(entries(*keys)).encode()
-    client.send(b"POST /entries HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+    length = str(len(body))
+    client.send(request("POST", "/entries", content_type="application/json", content_length=length))
     client.send(body)
     most = 0
     for _ in keys:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from fake_node import SECRET, FakeNode, actor_name
-from web_fixture import Web, request
+from web_fixture import NAMES, Web, request
 
 from kvorum.api.http.connection import Connection
 from kvorum.api.http.limits import HttpLimits
@@ -77,6 +77,7 @@ class Stage:
     def __init__(self, limits: HttpLimits = LIMITS) -> None:
         self.heads = Heads(0)
         self.limits = limits
+        self.names = NAMES
         self.node = FakeNode()
         self.node.holding = True
         self.router: Router = api_routes(self.node, self.node, self.node, SECRET, actor_name)
@@ -330,7 +331,7 @@ def test_responses_that_are_ready_together_are_written_together(stage: Stage) ->
 
 
 def test_a_large_body_that_is_refused_is_held_no_longer(stage: Stage) -> None:
-    head = b"POST /entry HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    head = request("POST", "/entry", content_type="application/json", content_length="100000")
     stage.connection.data_received(head + b"x")
     assert stage.held == 100_000
     stage.turn(11)

@@ -200,7 +200,8 @@ async def test_a_large_body_that_never_comes_makes_room_when_its_client_goes(
     )
     for _ in range(3):
         client = await web.client()
-        head = f"POST /entry HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n".encode()
+        fields = f"Host: a\r\nContent-Type: application/json\r\n{framing}"
+        head = f"POST /entry HTTP/1.1\r\n{fields}\r\n\r\n".encode()
         client.send(head + (b"5dc\r\n" if "chunked" in framing else b"") + b"x" * 1500)
         await web.until(lambda: web.server._held == 3000)
         other = await web.client()

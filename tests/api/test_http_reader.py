@@ -8,6 +8,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.response import Heads
@@ -15,6 +16,7 @@ from kvorum.api.http.router import Endpoint
 from kvorum.model.errors import KvorumError
 
 LIMITS = HttpLimits(url_bytes=30)
+NAMES = HostNames(["a", "h"])
 
 
 class Line:
@@ -44,7 +46,7 @@ class Line:
 class Reading:
     def __init__(self) -> None:
         self.line = Line()
-        self._reader = RequestReader(self.line, self.line, LIMITS)
+        self._reader = RequestReader(self.line, self.line, LIMITS, NAMES)
         self.refused = False
 
     def of(self, piece: bytes) -> list[Any]:
@@ -64,6 +66,7 @@ methods = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD", b"POST", b"get", b"G
 targets = st.sampled_from(
     [
         *(b"/", b"/a?b=%20", b"/entry/k", b"/" + b"x" * 29, b"/" + b"x" * 30, b"http://h/p"),
+        *(b"http://evil.example/p",),
         *(b"a", b"*", b"", b"/ ", b"/a#b", b"/\xc3\xa9", b"/a\rb", b"/\x00", b'/"', b"/{}"),
         b"/a HTTP/1.1\r\nX: b",
     ]
@@ -77,6 +80,10 @@ ends = st.sampled_from(
         b" HTTP/1.1\r\nHost: a\r\n\r\nG",
         b" HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b" HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nOrigin: null\r\n\r\n",
+        b" HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: cross-site\r\n\r\n",
         b" HTTP/1.1\r\nHost: a\r\nIf-Match: *\r\n\r\n",
         b" HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
         b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -121,10 +128,30 @@ def test_what_was_cut_is_put_together_although_the_rest_is_familiar() -> None:
 def test_a_body_that_looks_like_a_familiar_request_is_a_body() -> None:
     reading = Reading()
     reading.of(PLAIN)
-    post = b"POST /k HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2 * len(PLAIN))
+    post = b"POST /k HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d"
+    post = post % (2 * len(PLAIN)) + b"\r\n\r\n"
     large = Endpoint(print, 1000)
     reading.line.resolve = lambda method, path: large  # type: ignore[method-assign]
     assert reading.of(post) == [True, 2]
     assert reading.of(PLAIN) == [True, 2]
     told, is_open, begun = reading.of(PLAIN)
     assert (told[0], told[4], is_open, begun) == (b"POST", 2 * PLAIN, False, 2)
+
+
+def test_an_offer_of_another_protocol_means_nothing() -> None:
+    heads = [
+        b"GET /k HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%b\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%bContent-Length: 0\r\n\r\n",
+        b"GET /k HTTP/1.0\r\nConnection: upgrade\r\n%b\r\n",
+        b"GET /k HTTP/1.1\r\nHost: a\r\nConnection: close, upgrade\r\n%b\r\n",
+        b"GET /k HTTP/1.1\r\nHost: evil.example\r\nConnection: upgrade\r\n%b\r\n",
+        b"POST /k HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n%bContent-Length: 1\r\n\r\nx",
+    ]
+    for head in heads:
+        offered = head % b"Upgrade: h2c\r\n"
+        assert Reading().of(offered) == Reading().of(head % b"")
+        for at in range(1, len(offered)):
+            reading = Reading()
+            begun = reading.of(offered[:at])
+            if not reading.refused:
+                assert begun[:-2] + reading.of(offered[at:]) == Reading().of(head % b"")

@@ -14,11 +14,15 @@ import pytest
 from fake_custody import FakeCustody
 from fake_node import SECRET, FakeNode, actor_name
 
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
 from kvorum.api.limits import ApiLimits
 from kvorum.api.routes import api_routes
 from kvorum.runtime.loop import LoopRuntime
+
+NAMES = HostNames(["a", "b"])
+"""Those of the server under test."""
 
 both_loops = pytest.mark.parametrize("web", ["uvloop", "asyncio"], indirect=True)
 
@@ -84,8 +88,10 @@ class Client:
 
 
 def request(method: str, path: str, body: bytes | None = None, **fields: str) -> bytes:
-    """Header fields are given as keywords: if_match='"x"'."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: test"]
+    """Header fields are given as keywords: if_match='"x"'. A body is JSON if they do not say."""
+    if body is not None:
+        fields = {"content_type": "application/json"} | fields
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
@@ -108,11 +114,16 @@ class Web:
         """Run `test` on this loop, within a time that no test needs."""
         self._runner.run(asyncio.wait_for(test, TEST_S))
 
-    async def start(self, http: HttpLimits | None = None, api: ApiLimits | None = None) -> None:
+    async def start(
+        self,
+        http: HttpLimits | None = None,
+        api: ApiLimits | None = None,
+        names: HostNames = NAMES,
+    ) -> None:
         node = self.node
         routes = api_routes(node, node, node, SECRET, actor_name, api, custody=self.custody)
         runtime = LoopRuntime(asyncio.get_running_loop())
-        self.server = HttpServer(runtime, routes, http)
+        self.server = HttpServer(runtime, routes, http, names)
         self.address = await self.server.start("127.0.0.1", 0)
 
     async def client(self, receive_buffer: int | None = None) -> Client:

@@ -202,6 +202,10 @@ def test_a_missing_key(kvorum: Kvorum) -> None:
             problem(404, "namespace_not_found", detail="no such place", advice="Mind the name."),
             "error: no such place; mind the name\n",
         ),
+        (
+            problem(421, "misdirected_request", detail="It is not 'x'.", advice="Use another."),
+            "error: It is not 'x'; use another\n",
+        ),
     ],
 )
 def test_a_servers_advice_is_passed_on(

@@ -10,8 +10,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from program import kvorum, refusal
@@ -46,6 +48,45 @@ def test_it_says_when_it_is_ready_and_then_serves(tmp_path: Path, port: int) -> 
         assert node.line() == f"n1 ready: http://127.0.0.1:{port}, data {tmp_path}"
         put(port, "straße", [1, "ü"])
         assert get(port, "straße") == [1, "ü"]
+
+
+def status_for(port: int, host: str) -> int:
+    """Of a read by a program that calls the server `host`."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", "/status", headers={"Host": host})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_it_answers_to_its_own_names_only(tmp_path: Path, port: int) -> None:
+    names = ("--allow-host", "kv.example", "--allow-host", "Other.Example")
+    with kvorum("serve", "--data-dir", tmp_path, "--port", port, *names) as node:
+        node.line()
+        own = (f"127.0.0.1:{port}", "localhost", "kv.example:80", "other.example")
+        assert [status_for(port, name) for name in own] == [200] * 4
+        assert [status_for(port, name) for name in ("evil.example", "example")] == [421] * 2
+
+
+def test_it_answers_to_the_hosts_of_the_cluster_file(tmp_path: Path, port: int) -> None:
+    topology = local_topology(2, port)
+    first, second = topology.nodes
+    nodes = (first, msgspec.structs.replace(second, http=f"n2.example:{port}"))
+    named = msgspec.structs.replace(topology, nodes=nodes)
+    file = tmp_path / "cluster.toml"
+    file.write_text(dump_topology(named))
+    arguments = ("--cluster", file, "--node", "n1", "--data-dir", tmp_path / "data")
+    with kvorum("serve", *arguments) as node:
+        node.line()
+        assert [status_for(port, f"n{i}.example") for i in (2, 3)] == [200, 421]
+
+
+@pytest.mark.parametrize("name", ["", "kv.example:7400", "http://kv.example", "a b", "*"])
+def test_a_host_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "--data-dir", str(tmp_path), "--allow-host", name])
+    assert result.exit_code == ExitCode.USAGE
+    assert "is not a host name" in result.output
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")

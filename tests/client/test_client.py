@@ -157,6 +157,39 @@ def test_options_go_where_the_api_wants_them(store: StoreDouble, client: Client)
     assert delete.query.items() >= {"valueVersion": "v9", "namespace": "shop", "w": "1"}.items()
 
 
+@pytest.mark.parametrize("key", [".", ".."])
+def test_keys_that_a_proxy_would_take_out_of_a_path_go_in_the_query(
+    store: StoreDouble, client: Client, key: str
+) -> None:
+    store.documents["/locate"] = {"key": key}
+    client.set(key, 1)
+    assert client.get(key) == 1
+    client.touch(key, 60)
+    client.locate(key)
+    client.delete(key)
+    assert client.get(key, None) is None
+    asked = [(seen.method, seen.path, seen.query["key"]) for seen in store.requests[1:]]
+    assert asked == [
+        ("GET", "/entry", key),
+        ("PATCH", "/entry", key),
+        ("GET", "/locate", key),
+        ("DELETE", "/entry", key),
+        ("GET", "/entry", key),
+    ]
+
+
+def test_what_is_not_there_says_whether_owners_were_away(
+    store: StoreDouble, client: Client
+) -> None:
+    with pytest.raises(NotFound) as found:
+        client.get_entry("k")
+    assert (found.value.strict, found.value.hints) == (True, 0)
+    store.script(say(problem(404, "not_found", strict=False, hints=2).to_bytes()))
+    with pytest.raises(NotFound) as found:
+        client.get_entry("k")
+    assert (found.value.strict, found.value.hints) == (False, 2)
+
+
 def test_conditions_are_header_fields(store: StoreDouble, client: Client) -> None:
     client.set("k", 1, if_version="v1")
     client.set("k", 1, if_absent=True)

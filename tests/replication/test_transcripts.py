@@ -70,7 +70,8 @@ class Teller:
             return self.record(result.record) + (" new" if result.created else "") + hinted
         details = result.details
         counts = f" {details['got']}/{details['needed']}" if "needed" in details else ""
-        return f"{result.code}{counts} outcome={result.outcome}"
+        hinted = f" hinted={details['hints']}" if details.get("strict") is False else ""
+        return f"{result.code}{counts} outcome={result.outcome}{hinted}"
 
     def record(self, record: Record) -> str:
         values = " | ".join(v.value.decode() for v in record.live_versions()) or "(nothing)"

@@ -1,4 +1,4 @@
-"""One entry: GET, PATCH and DELETE /entry/{key}, POST /entry."""
+"""One entry: POST /entry; GET, PATCH and DELETE /entry/{key} or /entry?key=."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from kvorum.api.conditions import read_status, write_condition
 from kvorum.api.entry_body import check_utf8, decode_entry, decode_touch, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import parse_query, path_key
+from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
 from kvorum.api.version_string import subject_of
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
-from kvorum.model.record import Record
-from kvorum.model.request import Answer, Delete, Get, Put, Touch
+from kvorum.model.request import Answer, Delete, Get, Put, Touch, tell_hinted
 from kvorum.model.topology import DEFAULT_NAMESPACE
 
 ENTRY_PATH: Final = b"/entry/"
 TOUCH_BODY_BYTES: Final = 64 << 10
 
-_GET_QUERY: Final = frozenset({"namespace", "r", "timeout_ms", "quorum"})
-_POST_QUERY: Final = frozenset({"w", "timeout_ms", "quorum"})
-_PATCH_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
-_DELETE_QUERY: Final = frozenset({"namespace", "valueVersion", "w", "timeout_ms", "quorum"})
+_GET_QUERY: Final = frozenset({"key", "namespace", "r", "timeout_ms", "quorum"})
+_POST_QUERY: Final = frozenset({"key", "w", "timeout_ms", "quorum"})
+_PATCH_QUERY: Final = frozenset({"key", "namespace", "w", "timeout_ms", "quorum"})
+_DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "timeout_ms", "quorum"})
 
 
 class EntryHandlers:
@@ -33,8 +32,8 @@ class EntryHandlers:
         self._gateway = gateway
 
     def get(self, exchange: Exchange) -> None:
-        key = path_key(exchange.path[len(ENTRY_PATH) :])
         options = parse_query(exchange.query, _GET_QUERY)
+        key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         waiting = _Read(exchange, self._gateway, subject_of(space, encode_key(key)))
         request = Get(space, key, options.r, options.timeout_ms, options.quorum)
@@ -45,7 +44,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _POST_QUERY)
         check_utf8(exchange.body)
         entry = decode_entry(exchange.body)
-        space, key = entry.namespace or DEFAULT_NAMESPACE, entry.key
+        space, key = entry.namespace or DEFAULT_NAMESPACE, entry.key_given(options.key)
         subject = subject_of(space, encode_key(key))
         kind, value = value_of(entry, gateway.limits)
         seen, expect = write_condition(
@@ -59,8 +58,8 @@ class EntryHandlers:
 
     def patch(self, exchange: Exchange) -> None:
         gateway = self._gateway
-        key = path_key(exchange.path[len(ENTRY_PATH) :])
         options = parse_query(exchange.query, _PATCH_QUERY)
+        key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         subject = subject_of(space, encode_key(key))
         check_utf8(exchange.body)
@@ -76,8 +75,8 @@ class EntryHandlers:
 
     def delete(self, exchange: Exchange) -> None:
         gateway = self._gateway
-        key = path_key(exchange.path[len(ENTRY_PATH) :])
         options = parse_query(exchange.query, _DELETE_QUERY)
+        key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         subject = subject_of(space, encode_key(key))
         seen, expect = write_condition(exchange.fields, options.version, subject, gateway.versions)
@@ -93,7 +92,7 @@ class _Read(Pending[Answer]):
     def _answer(self, exchange: Exchange, result: Answer) -> None:
         record = result.record
         if not record.versions:
-            raise not_found(self._gateway, self._subject, record)
+            raise not_found(self._gateway, self._subject, result)
         version, body = self._gateway.presenter.found(b"{", self._subject, record, result.hinted)
         fields = exchange.fields
         status = 200 if len(fields) == 1 else read_status(fields, version)
@@ -102,7 +101,9 @@ class _Read(Pending[Answer]):
         elif status == 304:
             exchange.not_modified(_etag(version))
         else:
-            raise PreconditionFailed("wanted the version given in If-Match, got another one")
+            error = PreconditionFailed("wanted the version given in If-Match, got another one")
+            tell_hinted(error, result.hinted)
+            raise error
 
 
 class _Write(Pending[Answer]):
@@ -126,11 +127,13 @@ class _Removal(Pending[Answer]):
         exchange.respond(200, body)
 
 
-def not_found(gateway: Gateway, subject: bytes, record: Record) -> NotFound:
+def not_found(gateway: Gateway, subject: bytes, answer: Answer) -> NotFound:
     """With the version of what is known of the key, so that a new entry can follow on it."""
     error = NotFound("wanted a live version of the key, got none")
-    if record.context:
-        error.details["valueVersion"] = gateway.versions.write(subject, record.context)
+    context = answer.record.context
+    if context:
+        error.details["valueVersion"] = gateway.versions.write(subject, context)
+    tell_hinted(error, answer.hinted)
     return error
 
 

@@ -3,6 +3,8 @@
     {"key": string, "value": any JSON, "namespace": string?, "metadata": {"valueVersion": string?,
      "encoding": string?, "ttl": integer or null?, "expiresAt": integer?}?}
 
+The key of a single entry may be in the query in its place.
+
 Time to live is in seconds; null is for ever, and left out it is the namespace's. In its place
 "expiresAt" names the moment, in milliseconds since 1970. An entry that lives already is given
 another lifetime by {"metadata": {"ttl": ...}} alone.
@@ -66,10 +68,20 @@ class EntryMetadata(Lifetime):
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    key: str
     value: msgspec.Raw
+    key: str | msgspec.UnsetType = msgspec.UNSET
     metadata: EntryMetadata | None = None
     namespace: str | None = None
+
+    def key_given(self, in_query: str | None = None) -> str:
+        """The key, which is given here or in the query. Raises RequestError."""
+        if self.key is msgspec.UNSET:
+            if in_query is None:
+                raise RequestError("The entry has no member key.")
+            return in_query
+        if in_query is not None:
+            raise RequestError("The key is given twice, in the body and in the query.")
+        return self.key
 
     @property
     def value_version(self) -> str | None:
@@ -92,7 +104,8 @@ _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string: Final = msgspec.json.Decoder(str)
 
 _SHORTEST_MEMBER: Final = len(b',"ttl":1')
-_COMPACT_ENTRY: Final = len(b'{"key":"","value":}')
+_COMPACT_ENTRY: Final = len(b'{"value":}')
+_COMPACT_KEY: Final = len(b'"key":"",')
 _COMPACT_NAMESPACE: Final = len(b',"namespace":""')
 _COMPACT_METADATA: Final = len(b',"metadata":{}')
 _COMPACT_VERSION: Final = len(b'"valueVersion":""')
@@ -146,7 +159,9 @@ def decode_touch(text: bytes) -> Lifetime:
 
 def _compact_bytes(entry: EntryBody) -> int:
     """The least text that says `entry`, without its value."""
-    size = _COMPACT_ENTRY + len(entry.key.encode())
+    size = _COMPACT_ENTRY
+    if entry.key is not msgspec.UNSET:
+        size += _COMPACT_KEY + len(entry.key.encode())
     if entry.namespace is not None:
         size += _COMPACT_NAMESPACE + len(entry.namespace)
     if entry.metadata is not None:

@@ -87,13 +87,14 @@ class EntryListHandlers:
     def _put(self, text: bytes, options: Options) -> Operation:
         entry = decode_entry(text)
         space = entry.namespace or options.namespace
-        subject = subject_of(space, encode_key(entry.key))
+        key = entry.key_given()
+        subject = subject_of(space, encode_key(key))
         kind, value = value_of(entry, self._gateway.limits)
         stated = entry.value_version
         seen = None if stated is None else self._gateway.versions.read(subject, stated)
         ttl, expires = entry.lifetime
         w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
-        request = Put(space, entry.key, kind, value, seen, ANY, w, timeout_ms, quorum, ttl, expires)
+        request = Put(space, key, kind, value, seen, ANY, w, timeout_ms, quorum, ttl, expires)
         return Operation(request, subject)
 
     def _show_written(self, operation: Operation, answer: Answer) -> bytes:
@@ -104,7 +105,7 @@ class EntryListHandlers:
     def _show_found(self, operation: Operation, answer: Answer) -> bytes:
         record = answer.record
         if not record.versions:
-            raise not_found(self._gateway, operation.subject, record)
+            raise not_found(self._gateway, operation.subject, answer)
         opening = b'{"status":200,' + operation.label
         presenter = self._gateway.presenter
         return presenter.found(opening, operation.subject, record, answer.hinted)[1]

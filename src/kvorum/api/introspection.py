@@ -1,4 +1,4 @@
-"""What the node tells of itself: GET /status, GET /ring, GET /locate/{key}."""
+"""What the node tells of itself: GET /status, GET /ring, GET /locate/{key} or /locate?key=."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import parse_query, path_key
+from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
 from kvorum.api.ports import Introspection
 from kvorum.api.version_string import subject_of
@@ -18,7 +18,7 @@ from kvorum.model.keys import encode_key
 LOCATE_PATH: Final = b"/locate/"
 
 _NO_QUERY: Final[frozenset[str]] = frozenset()
-_LOCATE_QUERY: Final = frozenset({"namespace"})
+_LOCATE_QUERY: Final = frozenset({"key", "namespace"})
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -39,8 +39,8 @@ class IntrospectionHandlers:
         exchange.respond(200, _encode(self._node.ring()))
 
     def locate(self, exchange: Exchange) -> None:
-        key = path_key(exchange.path[len(LOCATE_PATH) :])
-        space = parse_query(exchange.query, _LOCATE_QUERY).namespace
+        options = parse_query(exchange.query, _LOCATE_QUERY)
+        space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
         pending = _Location(exchange, self._gateway, subject_of(space, encode_key(key)))
         try:
             self._node.locate(space, key, pending.settle)

@@ -1,7 +1,8 @@
 """Keys in paths and parameters in queries: percent-encoded UTF-8, read strictly.
 
-A path is never normalised, so `.` and `..` are keys like any other. A slash separates parts
-of a path; one that belongs to a key is written %2F. `+` in a query is a plus.
+A path is never normalised here, so `.` and `..` are keys like any other. Many clients do that
+before they send one, though; so a key may also be the parameter `key`. A slash separates parts of a
+path; one that belongs to a key is written %2F. `+` in a query is a plus.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Options:
     """What a query may say; each call takes some of it."""
 
     namespace: str = DEFAULT_NAMESPACE
+    key: str | None = None
     r: int = 0
     w: int = 0
     """Of replicas; 0 is the namespace's default."""
@@ -48,12 +50,25 @@ class Options:
     """0 is the API's default."""
 
 
+_KEY_PLACES: Final = "Put it at the end of the path, or in the query as key=."
+_ONE_KEY: Final = "Leave one out; a key that a client would change in a path goes in the query."
 _QUORUMS: Final = get_args(QuorumKind)
 _NO_OPTIONS: Final = Options()
 
 
-def path_key(part: bytes) -> str:
-    """The key that `part` of a path spells. Raises InvalidKey."""
+def key_of(part: bytes, options: Options) -> str:
+    """The key of a call, in `part` of its path or in its query. Raises RequestError."""
+    key = options.key
+    if key is None:
+        if not part:
+            raise InvalidKey("No key is given.", advice=_KEY_PLACES)
+        return _path_key(part)
+    if part:
+        raise RequestError("The key is given twice, in the path and in the query.", advice=_ONE_KEY)
+    return key
+
+
+def _path_key(part: bytes) -> str:
     if b"/" in part:
         raise InvalidKey("wanted a key as one part of the path, got a '/'; write it as %2F")
     try:

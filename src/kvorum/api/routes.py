@@ -98,26 +98,29 @@ def api_routes(
     lists = EntryListHandlers(gateway)
     node = IntrospectionHandlers(introspection, gateway)
     repair = RepairHandlers(repairs)
+    post = {b"POST": Endpoint(entries.post, limits.entry_body_bytes)}
+    keyed = _readable(entries.get) | {
+        b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
+        b"DELETE": Endpoint(entries.delete),
+    }
+    located = Resource(_readable(node.locate))
     routes = Routes(
         {
-            b"/entry": Resource({b"POST": Endpoint(entries.post, limits.entry_body_bytes)}),
+            b"/entry": Resource(post | keyed),
             b"/entries": Resource(
                 _readable(lists.page) | {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
             ),
             b"/entries/get": Resource({b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}),
             b"/status": Resource(_readable(node.status)),
             b"/ring": Resource(_readable(node.ring)),
+            b"/locate": located,
             b"/repair": Resource(
                 _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
             ),
         }
     )
-    change = {
-        b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
-        b"DELETE": Endpoint(entries.delete),
-    }
-    routes.add_prefix(ENTRY_PATH, "key", Resource(_readable(entries.get) | change))
-    routes.add_prefix(LOCATE_PATH, "key", Resource(_readable(node.locate)))
+    routes.add_prefix(ENTRY_PATH, "key", Resource(keyed))
+    routes.add_prefix(LOCATE_PATH, "key", located)
     routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(repair.progress)))
     if snapshots is not None:
         _serve_snapshots(routes, SnapshotHandlers(snapshots))

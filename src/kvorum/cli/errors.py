@@ -83,7 +83,9 @@ def exit_code(error: KvorumError) -> ExitCode:
 
 def print_failure(error: KvorumError, as_json: bool) -> None:
     stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
-    _print({**error.details, **stated}, f"{error.message}{_next_step(error)}", as_json)
+    step = _next_step(error)
+    text = f"{error.message.removesuffix('.')}{step}" if step else error.message
+    _print({**error.details, **stated}, text, as_json)
 
 
 def print_misuse(error: click.UsageError, as_json: bool) -> None:

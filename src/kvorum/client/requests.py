@@ -25,6 +25,8 @@ TIMEOUT_MS_MAX: Final = 60_000
 """The most a server lets a request ask for; a call with more time to spare asks for this."""
 
 _TAG: Final = re.compile(r"[!#-~]+")
+_DOT_SEGMENTS: Final = (".", "..")
+"""Keys that a proxy may take for parts of a path, and remove (RFC 3986, section 5.2.4)."""
 _AGENT: Final = f"kvorum-python/{__version__}"
 
 Pairs = tuple[tuple[str, str], ...]
@@ -114,7 +116,8 @@ def get(
 ) -> Request:
     query = query_of(namespace=namespace, r=r, quorum=quorum)
     about = Subject(namespace, key)
-    return Request("GET", _path("entry", key), query, safe=True, about=about)
+    path, named = _place("entry", key)
+    return Request("GET", path, named + query, safe=True, about=about)
 
 
 def put(
@@ -155,7 +158,8 @@ def touch(
     query = query_of(namespace=namespace, w=w, quorum=quorum)
     body = _encode(_TouchBody(_metadata(version, None, lifetime)))
     about = Subject(namespace, key, blind=version is None)
-    return Request("PATCH", _path("entry", key), query, body, condition, about=about)
+    path, named = _place("entry", key)
+    return Request("PATCH", path, named + query, body, condition, about=about)
 
 
 def delete(
@@ -168,7 +172,8 @@ def delete(
 ) -> Request:
     query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     about = Subject(namespace, key, blind=version is None)
-    return Request("DELETE", _path("entry", key), query, fields=condition, about=about)
+    path, named = _place("entry", key)
+    return Request("DELETE", path, named + query, fields=condition, about=about)
 
 
 def exactly_at(version: str) -> Pairs:
@@ -220,9 +225,8 @@ def repair_progress(number: str) -> Request:
 
 
 def locate(key: str, namespace: str | None) -> Request:
-    return Request(
-        "GET", _path("locate", key), query_of(namespace=namespace), safe=True, timed=False
-    )
+    path, named = _place("locate", key)
+    return Request("GET", path, named + query_of(namespace=namespace), safe=True, timed=False)
 
 
 def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> _PutMetadata:
@@ -236,8 +240,12 @@ def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> 
     return _PutMetadata(version, encoding, shown, expires_at)
 
 
-def _path(root: str, key: str) -> str:
-    return f"/{root}/{quote(encode_key(key), safe='')}"
+def _place(root: str, key: str) -> tuple[str, Pairs]:
+    """The path of what is at `key`, and what its query has to begin with."""
+    text = encode_key(key)
+    if key in _DOT_SEGMENTS:
+        return f"/{root}", (("key", key),)
+    return f"/{root}/{quote(text, safe='')}", ()
 
 
 def query_of(**options: str | int | None) -> Pairs:

@@ -45,6 +45,11 @@ def parse_address(text: str) -> Address:
     raise ConfigError(f"wanted {wanted}, got {text!r}", wanted=wanted, got=text)
 
 
+def is_host(text: str) -> bool:
+    """True for the name of a host, or its address without brackets."""
+    return (_ipv6(text) or _ipv4_or_name(text)) is not None
+
+
 def _ipv6(text: str) -> str | None:
     try:
         return str(ipaddress.IPv6Address(text))

@@ -71,8 +71,20 @@ class NamespaceNotFound(RequestError):
 
 
 class NotFound(RequestError):
+    """The key holds no live version. `details` holds strict and hints where nodes stood in."""
+
     code = "not_found"
     status = 404
+
+    @property
+    def strict(self) -> bool:
+        """False if nodes that stand in for owners of the key were counted."""
+        return bool(self.details.get("strict", True))
+
+    @property
+    def hints(self) -> int:
+        """How many did."""
+        return int(self.details.get("hints", 0))
 
 
 class PreconditionFailed(RequestError):

@@ -111,6 +111,12 @@ class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 Result = Answer | Failure
 
 
+def tell_hinted(error: KvorumError, hinted: int) -> None:
+    """Have `error`, about what replicas were found to hold, say how many of them stand in."""
+    if hinted:
+        error.details.update(strict=False, hints=hinted)
+
+
 class Listing(msgspec.Struct, frozen=True):
     """A page of live entries in storage order; an empty cursor means there are no more."""
 

@@ -22,7 +22,9 @@ import msgspec
 from kvorum.model.errors import (
     CorruptRecord,
     KvorumError,
+    NotFound,
     Overloaded,
+    PreconditionFailed,
     RequestError,
     StorageError,
 )
@@ -38,6 +40,7 @@ from kvorum.model.request import (
     Request,
     Result,
     Touch,
+    tell_hinted,
 )
 from kvorum.replication.change import ALL, DAMAGED, QUORUM, Changes, holds_just
 from kvorum.replication.forward import ForwardOperation
@@ -288,19 +291,22 @@ class Coordinator:
         self,
         request: Change,
         place: Place,
-        read: Record,
+        read: Answer,
         reply: Reply,
         deadline: float,
         reach: int,
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
         try:
-            base = self._build_on(place.key, read)
+            base = self._build_on(place.key, read.record)
             timeout_ms = self._left_ms(deadline)
             if reach == DAMAGED:
                 self._apply(request, place, base, reply, timeout_ms, reach)
             else:
                 self._decide(request, place, base, reply, timeout_ms, reach)
+        except (NotFound, PreconditionFailed) as error:
+            tell_hinted(error, read.hinted)
+            reply(Failure.of(error))
         except KvorumError as error:
             reply(Failure.of(error))
 
@@ -403,7 +409,7 @@ class _Inquiry:
         self._deadline = deadline
         self._request = request
         self._place = place
-        self._read: Record | None = None
+        self._read: Answer | None = None
         self._reply = reply
 
     def start(self, needed: int) -> None:
@@ -416,14 +422,14 @@ class _Inquiry:
             else:
                 self._go_on(self._read, QUORUM)
         elif self._read is None and self._lacks_what_was_seen(result.record):
-            self._read = result.record
+            self._read = result
             self.start(len(self._place.owners))
         else:
-            self._go_on(result.record, QUORUM if self._read is None else ALL)
+            self._go_on(result, QUORUM if self._read is None else ALL)
 
     def on_damaged(self, result: Answer) -> None:
         """All owners have answered, and what most of them held is damaged."""
-        self._go_on(result.record, DAMAGED)
+        self._go_on(result, DAMAGED)
 
     def _lacks_what_was_seen(self, record: Record) -> bool:
         request = self._request
@@ -431,7 +437,7 @@ class _Inquiry:
             return False
         return not dominates(record.context, request.seen)
 
-    def _go_on(self, read: Record, reach: int) -> None:
+    def _go_on(self, read: Answer, reach: int) -> None:
         self._coordinator.apply_after_read(
             self._request, self._place, read, self._reply, self._deadline, reach
         )

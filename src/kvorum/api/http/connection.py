@@ -26,6 +26,7 @@ from collections import deque
 from typing import Protocol, cast
 
 from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.refusals import InternalError, RequestTooSlow
@@ -45,6 +46,7 @@ class Host(Protocol):
 
     heads: Heads
     limits: HttpLimits
+    names: HostNames
     router: Router
     tick: int
     """How many ticks there have been."""
@@ -97,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._write_soon = host.write_soon
         self._limits = host.limits
-        self._reader = RequestReader(self, host.router, host.limits)
+        self._reader = RequestReader(self, host.router, host.limits, host.names)
         self._queue: deque[Exchange] = deque()
         """Those whose responses have not been written."""
         self._waiting: deque[tuple[Exchange, Endpoint]] = deque()

@@ -12,7 +12,7 @@ Fields = dict[bytes, bytes]
 """Header fields by lower-case name; only those that mean something here."""
 
 
-_SAFE: Final = frozenset({b"GET", b"HEAD"})
+_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class Line(Protocol):

@@ -3,7 +3,12 @@
 llhttp refuses what two parsers in a row could read differently (Transfer-Encoding together
 with Content-Length, a repeated Content-Length, folded lines, spaces before a colon, bare
 line feeds). The reader refuses the rest: other versions than 1.0 and 1.1, anything but one
-sound Host, codings other than chunked, Upgrade and CONNECT, and whatever is over a limit.
+Host that is the server's, changes that pages of other sites ask for, codings other than chunked,
+CONNECT, and whatever is over a limit.
+
+An offer to go on in another protocol (Upgrade) is ignored, as RFC 9110, section 7.8, has it. llhttp
+takes it to be accepted and stops behind the head, even where a body follows. So a new parser reads
+the head again, without the offer, and goes on from there.
 
 A client says the same head again and again, but for the target. So where a whole request of
 nothing but a head has passed, what followed its target is remembered; the next one that ends
@@ -23,7 +28,9 @@ from typing import Final, Protocol
 
 import httptools
 
+from kvorum.api.http.cross_site import check_content_type, check_origin
 from kvorum.api.http.exchange import Exchange, Fields, Line
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.refusals import (
     ContentTooLarge,
@@ -44,15 +51,16 @@ _MEANINGFUL: Final = frozenset(
     {
         b"connection",
         b"content-length",
+        b"content-type",
         b"expect",
         b"host",
         b"if-match",
         b"if-none-match",
+        b"origin",
+        b"sec-fetch-site",
         b"transfer-encoding",
-        b"upgrade",
     }
 )
-_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*")
 _SLASH: Final = ord("/")
 _AUTHORITY: Final = re.compile(rb"[^/?]*")
 _PLAIN: Final = (
@@ -85,6 +93,7 @@ class RequestReader:
         "_chunks",
         "_content",
         "_content_length",
+        "_content_type",
         "_endpoint",
         "_exchange",
         "_field_count",
@@ -93,9 +102,11 @@ class RequestReader:
         "_intake",
         "_is_plain",
         "_limits",
+        "_names",
         "_overhead",
         "_parser",
         "_phase",
+        "_repeated",
         "_router",
         "_tail",
         "_tail_fields",
@@ -108,13 +119,18 @@ class RequestReader:
     _exchange: Exchange
     _endpoint: Endpoint
 
-    def __init__(self, intake: Intake, router: Router, limits: HttpLimits) -> None:
+    def __init__(
+        self, intake: Intake, router: Router, limits: HttpLimits, names: HostNames
+    ) -> None:
         # For the connection's life
         self._intake = intake
         self._router = router
         self._limits = limits
+        self._names = names
         self._parser = httptools.HttpRequestParser(self)
         self._host = b""
+        self._content_type: bytes | None = b"application/json"
+        """A client says the same again and again: what has passed is not checked again."""
         self._tail = b""
         """What followed the target in the last request that was a plain head; and its fields."""
         self._tail_fields: Fields = {}
@@ -125,6 +141,8 @@ class RequestReader:
         # For one request
         self._phase = _BETWEEN
         self._is_plain = False
+        self._repeated = b""
+        """The head without the offer of another protocol that it has."""
         self._url = b""
         self._fields: Fields = {}
         self._field_count = 0
@@ -158,15 +176,13 @@ class RequestReader:
                 self._intake.on_request(exchange, self._router.resolve(b"GET", exchange.path))
                 return
         try:
-            self._parser.feed_data(piece)
+            self._parse(piece)
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, KvorumError):
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
             raise _not_http(str(error)) from error
-        except httptools.HttpParserUpgrade as upgrade:
-            raise NotImplementedHere("wanted a request, got another protocol") from upgrade
         if self._phase == _BETWEEN:
             self.appetite = self._limits.head_bytes
             if self._is_plain and phase == _BETWEEN and self.begun == begun + 1:
@@ -177,6 +193,26 @@ class RequestReader:
             self._count(len(piece) - self._content)
         else:
             self._count(0)
+
+    def _parse(self, piece: bytes | memoryview) -> None:
+        while piece:
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as offer:
+                at = offer.args[0]
+            else:
+                return
+            self._read_again()
+            piece = memoryview(piece)[at:]
+
+    def _read_again(self) -> None:
+        """The head that has just been read, without the offer in it."""
+        head, self._repeated = self._repeated, b""
+        count = self._field_count
+        self.begun -= 1
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(head)
+        self._field_count = count
 
     def _familiar_target(self, piece: bytes) -> bytes:
         """That of the request that `piece` is, if it is known what this means; else nothing."""
@@ -263,6 +299,9 @@ class RequestReader:
         # Only HTTP/1.1 is kept alive without a Connection field.
         if len(fields) > 1 or host is None or not parser.should_keep_alive():
             self._is_plain = False
+            if b"connection" in fields and parser.should_upgrade():
+                self._repeated = self._without_offer(method)
+                return
             self._prepare(exchange, fields)
         else:
             self._is_plain = True
@@ -287,6 +326,8 @@ class RequestReader:
             self._hold(self._body_max)
 
     def on_message_complete(self) -> None:
+        if self._repeated:
+            return  # only the head is complete
         self._phase = _BETWEEN
         exchange = self._exchange
         if self._body:
@@ -305,26 +346,31 @@ class RequestReader:
         scheme, separator, rest = url.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
             return url
-        rest = _AUTHORITY.sub(b"", rest, count=1)
+        authority = _AUTHORITY.match(rest)
+        assert authority is not None, "it matches nothing as well"
+        self._names.check(authority.group())
+        rest = rest[authority.end() :]
         return rest if rest.startswith(b"/") else b"/" + rest
 
     def _check_host(self, host: bytes | None) -> None:
-        """A client says the same Host again and again: it is looked at when it changes."""
         if host is None:
             if self._parser.get_http_version() == "1.1":
                 raise MalformedHttp("wanted a Host field, got none")
             return
-        if not _HOST.fullmatch(host):
-            raise MalformedHttp(f"wanted a host and port in Host, got {_shown(host)}")
+        self._names.check(host)
         self._host = host
+
+    def _without_offer(self, method: bytes) -> bytes:
+        """The head with all that means something here; Upgrade does not."""
+        version = self._parser.get_http_version().encode("ascii")
+        fields = b"".join(b"%b: %b\r\n" % field for field in self._fields.items())
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, fields)
 
     def _prepare(self, exchange: Exchange, fields: Fields) -> None:
         """Anything a head asks for beyond a request of HTTP/1.1 without a body."""
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise UnsupportedHttpVersion(f"wanted HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
-        if b"upgrade" in fields:
-            raise NotImplementedHere("wanted a request of HTTP/1.1 alone, got Upgrade")
         if not self._parser.should_keep_alive():
             exchange.persistence = CLOSE
         elif version == "1.0":
@@ -333,6 +379,8 @@ class RequestReader:
         self._chunks = 0
         self._chunked = b"transfer-encoding" in fields
         self._content_length = int(fields.get(b"content-length", b"0"))
+        if not exchange.is_safe:
+            self._check_sender(fields)
         if self._chunked:
             self._check_coding(fields[b"transfer-encoding"], version)
         elif self._content_length > self._body_max:
@@ -341,6 +389,17 @@ class RequestReader:
             self._hold(self._content_length)
         if b"expect" in fields and version == "1.1":
             self._check_expectation(fields[b"expect"])
+
+    def _check_sender(self, fields: Fields) -> None:
+        """Of a request that may change something."""
+        if b"origin" in fields or b"sec-fetch-site" in fields:
+            check_origin(fields)
+        declared = fields.get(b"content-type")
+        if declared is None and not self._chunked and not self._content_length:
+            return
+        if declared != self._content_type:
+            check_content_type(declared)
+            self._content_type = declared
 
     def _check_coding(self, coding: bytes, version: str) -> None:
         if version == "1.0":

@@ -13,6 +13,13 @@ class MalformedHttp(RequestError):
     code = "malformed_http"
 
 
+class ForeignOrigin(RequestError):
+    """A web page of another site asks for a change."""
+
+    code = "foreign_origin"
+    status = 403
+
+
 class UnknownPath(RequestError):
     code = "unknown_path"
     status = 404
@@ -40,9 +47,23 @@ class UrlTooLong(RequestError):
     status = 414
 
 
+class UnsupportedMediaType(RequestError):
+    """A body that is not declared as JSON."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class ExpectationFailed(RequestError):
     code = "expectation_failed"
     status = 417
+
+
+class MisdirectedRequest(RequestError):
+    """Host is a name that this server does not have."""
+
+    code = "misdirected_request"
+    status = 421
 
 
 class HeadTooLarge(RequestError):

@@ -15,6 +15,7 @@ import logging
 from typing import Final
 
 from kvorum.api.http.connection import Connection
+from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Router
@@ -32,10 +33,16 @@ class HttpServer:
     """`await start(...)`, then it serves until `await close()`."""
 
     def __init__(
-        self, runtime: LoopRuntime, router: Router, limits: HttpLimits | None = None
+        self,
+        runtime: LoopRuntime,
+        router: Router,
+        limits: HttpLimits | None = None,
+        names: HostNames | None = None,
     ) -> None:
+        """Without `names` it answers to IP addresses and localhost only."""
         self.router = router
         self.limits = limits or HttpLimits()
+        self.names = names or HostNames()
         self.heads = Heads(runtime.wall_ms() / 1000)
         self._runtime = runtime
         self._connections: set[Connection] = set()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from kvorum.cli.key_sources import master_key_option, master_key_source
+from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import FORMATS, LEVELS
 from kvorum.cli.servers.memory import memory_option
 
@@ -49,6 +50,7 @@ _STOPPED_AT_ONCE: Final = 130
 @click.option("--node", metavar="NAME", help="Which node of the topology file this is.")
 @master_key_option
 @memory_option
+@allow_host_option
 @click.option("--insecure", is_flag=True, help="Let others than this machine connect.")
 @click.option(
     "--log-format",
@@ -73,6 +75,7 @@ def serve(
     node: str | None,
     master_key: str | None,
     memory: str,
+    host_names: tuple[str, ...],
     insecure: bool,
     log_format: str,
     log_level: str,
@@ -108,7 +111,7 @@ def serve(
     tell_faults()
     forbid_core_dumps()
     source = master_key_source(data_dir, master_key)
-    server = Node(topology, name, data_dir, source, parse_size(memory))
+    server = Node(topology, name, data_dir, source, parse_size(memory), host_names)
     check_ports([spec])  # A node would find out only once it has made its directory.
     failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close))
     if failure is not None:

@@ -11,6 +11,7 @@ import click
 
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
+from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import LEVELS
 from kvorum.cli.servers.memory import memory_option
 
@@ -49,6 +50,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 )
 @master_key_option
 @memory_option
+@allow_host_option
 @click.option(
     "--log-level",
     type=click.Choice(LEVELS),
@@ -61,6 +63,7 @@ def up(
     data_dir: Path,
     master_key: str | None,
     memory: str,
+    host_names: tuple[str, ...],
     log_level: str,
     output: str,
     **asked: int | None,
@@ -68,7 +71,8 @@ def up(
     """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
 
     Node i answers at port+i, from 0. The first start files all settings in the data
-    directory; later ones need no more than --data-dir, and --master-key if it was given.
+    directory; later ones need no more than --data-dir, and --master-key and --allow-host if
+    they were given.
 
     \b
     kvorum up -n 3 --data-dir data --port 7400
@@ -85,6 +89,7 @@ def up(
     if not layout.exists:
         topology = layout.create(topology)
     options = ["--memory", memory, "--log-level", log_level]
+    options += [f"--allow-host={name}" for name in host_names]
     if master_key is not None:
         options += ["--master-key", master_key]
     view = _view(output, topology)
