@@ -1,6 +1,7 @@
 """Membership: what a node does, by the clock and on messages, to know which others live.
 
     each interval       beat; send a digest to the partners of this round
+    twice as often      ping each member that is not up, so that one that is back is heard at once
     ten times as often  probe members that have fallen silent; suspect those that nobody reaches
 
 The decisions are in `roster`, `member`, `phi`, `probes` and `partners`, which know neither
@@ -26,6 +27,9 @@ from kvorum.wire.messages import GossipDelta, GossipDigest, Ping, PingReport, Pi
 DEFAULTS: Final = MembershipSettings()
 
 _CHECKS_PER_INTERVAL: Final = 10
+_CALLS_PER_INTERVAL: Final = 2
+_CALL: Final = 0
+"""The number of a ping that belongs to no probe: those are numbered from a random start."""
 _ROUND_JITTER: Final = 0.1
 _PAUSE_INTERVALS: Final = 1.0
 """If our own timer is later than this, it is us who were away, not everybody else."""
@@ -59,8 +63,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
 class Membership:
     __slots__ = (
-        "_check_timer", "_checked", "_on_change", "_probes", "_roster", "_round_timer",
-        "_runtime", "_seeds", "_settings", "_transport", "handlers",
+        "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
+        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "handlers",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +86,7 @@ class Membership:
         self._seeds = seeds(nodes, local)
         self._round_timer: Cancellable | None = None
         self._check_timer: Cancellable | None = None
+        self._call_timer: Cancellable | None = None
         self.handlers: dict[type, Callable[[int, Any], None]] = {
             GossipDigest: self._guarded(self._on_digest),
             GossipDelta: self._guarded(self._on_delta),
@@ -100,12 +105,13 @@ class Membership:
         delay_s = self._settings.interval_s * self._runtime.rng.random()
         self._round_timer = self._runtime.call_later(delay_s, self._round)
         self._check_timer = self._runtime.call_later(self._check_s, self._check)
+        self._call_timer = self._runtime.call_later(self._call_s, self._call)
 
     def stop(self) -> None:
-        for timer in (self._round_timer, self._check_timer):
+        for timer in (self._round_timer, self._check_timer, self._call_timer):
             if timer is not None:
                 timer.cancel()
-        self._round_timer = self._check_timer = None
+        self._round_timer = self._check_timer = self._call_timer = None
         self._probes.abandon()
 
     def heard(self, node: int) -> None:
@@ -143,6 +149,10 @@ class Membership:
     def _check_s(self) -> float:
         return self._settings.interval_s / _CHECKS_PER_INTERVAL
 
+    @property
+    def _call_s(self) -> float:
+        return self._settings.interval_s / _CALLS_PER_INTERVAL
+
     def _round(self) -> None:
         rng, interval_s = self._runtime.rng, self._settings.interval_s
         delay_s = interval_s * rng.uniform(1 - _ROUND_JITTER, 1 + _ROUND_JITTER)
@@ -152,13 +162,20 @@ class Membership:
 
     def _gossip(self) -> None:
         rng, available = self._runtime.rng, self._available()
-        unavailable = [m.node for m in self._roster.members if m.state != "up"]
-        chosen = set(partners(rng, available, unavailable, self._settings.fanout))
+        chosen = set(partners(rng, available, self._unavailable(), self._settings.fanout))
         if self._seeds and rng.random() < self._settings.seed_chance:
             chosen.add(rng.choice(self._seeds))
         digest = self._roster.digest()
         for node in sorted(chosen):
             self._transport.send(node, digest)
+
+    def _call(self) -> None:
+        """Ping those that are not up. One that has come back may not know it: it may hold us up
+        all the time, or have chosen others to gossip with.
+        """
+        self._call_timer = self._runtime.call_later(self._call_s, self._call)
+        for node in self._unavailable():
+            self._transport.send(node, Ping(_CALL, self._roster.local))
 
     def _check(self) -> None:
         now = self._runtime.now()
@@ -267,6 +284,9 @@ class Membership:
     def _available(self) -> list[int]:
         local = self._roster.local
         return [m.node for m in self._roster.members if m.state == "up" and m.node != local]
+
+    def _unavailable(self) -> list[int]:
+        return [m.node for m in self._roster.members if m.state != "up"]
 
     def _send(self, sends: Iterable[Send]) -> None:
         for node, message in sends:
