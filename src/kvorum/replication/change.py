@@ -40,32 +40,36 @@ class Changes:
         _check(request, base, live)
         if isinstance(request, Put):
             site.check_room(place.key)
-            record = self._put(request, base, _expiry(request, settings, now_ms))
+            expires = _expiry(request, settings, now_ms)
+            record = self._put(request, place.key, base, expires)
             shown = bury(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
         if isinstance(request, Touch):
             site.check_room(place.key)
             expires = _expiry(request, settings, now_ms)
-            record = self._touch(request, base, _subject(request, live), expires)
+            subject = _subject(request, live)
+            record = self._touch(request, place.key, base, subject, expires)
             return record, Answer(bury(record, now_ms))
         _subject(request, live)
         return self._delete(request, place.key, base), Answer(live)
 
-    def _put(self, request: Put, base: Record, expires: int) -> Record:
+    def _put(self, request: Put, key: bytes, base: Record, expires: int) -> Record:
         if len(base.versions) == 1 and not expires:
             held = base.versions[0]
             if held.value == request.value and held.kind == request.kind and not held.expires:
                 # A repeated write: the same version, which still has to reach W replicas.
                 return base
         seen = base.context if request.seen is None else request.seen
-        return write(base, seen, self._site.mint(), request.kind, request.value, expires)
+        return write(base, seen, self._site.mint(key), request.kind, request.value, expires)
 
-    def _touch(self, request: Touch, base: Record, live: list[Version], expires: int) -> Record:
+    def _touch(
+        self, request: Touch, key: bytes, base: Record, live: list[Version], expires: int
+    ) -> Record:
         """The oldest first, so that the latest stays the latest."""
         seen = base.context if request.seen is None else meet(request.seen, base.context)
         record = base
         for version in reversed(live):
-            dot = self._site.mint()
+            dot = self._site.mint(key)
             record = write(record, seen, dot, version.kind, version.value, expires)
         return record
 
@@ -73,7 +77,7 @@ class Changes:
         seen = base.context if request.seen is None else request.seen
         if not all(covers(seen, version.dot) for version in base.versions):
             self._site.check_room(key)
-        return delete(base, seen, self._site.mint())
+        return delete(base, seen, self._site.mint(key))
 
 
 def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> bool:

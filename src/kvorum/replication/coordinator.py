@@ -296,8 +296,8 @@ class Coordinator:
         `known`: what this replica holds, encoded, if that is known; and the record to build on.
         """
         held, base = known
-        record, answer = self._changes.apply(request, place, base)
         site = self._site
+        record, answer = self._changes.apply(request, place, site.unshredded(place.key, base))
         if len(record.versions) > 1:
             site.expiries.see_all(record)
         data = encode(place.key, record)

@@ -6,7 +6,7 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +30,7 @@ from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
-from kvorum.replication.site import Place, Site
+from kvorum.replication.site import NOTHING_SHREDDED, Place, Site
 from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
 from kvorum.replication.upkeep import Upkeep
@@ -71,8 +71,14 @@ class Replicator:
         crashed: bool = False,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
+        shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED,
     ) -> None:
-        self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
+        """`shredded_since`: by namespace the moment (ms) up to which its records were shredded;
+        looked at with each write.
+        """
+        self._site = Site(
+            topology, placement, local, actor, counter, runtime, store, transport, shredded_since
+        )
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)

@@ -6,9 +6,10 @@ that travels with its messages and comes back in the replies; it ends exactly on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import methodcaller
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from kvorum.model.errors import (
     CorruptRecord,
@@ -20,7 +21,17 @@ from kvorum.model.errors import (
 )
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
-from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge, shown
+from kvorum.model.record import (
+    EMPTY,
+    Event,
+    Record,
+    decode,
+    encode,
+    is_sound,
+    merge,
+    shown,
+    since,
+)
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.doubts import Doubts
@@ -32,6 +43,8 @@ from kvorum.replication.trees import Trees
 from kvorum.runtime.deadlines import Deadlines
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import COLD, Done, Store
+
+NOTHING_SHREDDED: Final[Mapping[bytes, int]] = MappingProxyType({})
 
 
 class Operation(Protocol):
@@ -73,6 +86,7 @@ class Site:
     __slots__ = (
         "_last_op",
         "_place_hash",
+        "_shredded_since",
         "_volatile",
         "actor",
         "counter",
@@ -105,6 +119,7 @@ class Site:
         runtime: Runtime,
         store: Store,
         transport: Transport,
+        shredded_since: Mapping[bytes, int],
     ) -> None:
         self.topology = topology
         self.placement = placement
@@ -114,6 +129,7 @@ class Site:
         self.runtime = runtime
         self.store = store
         self.transport = transport
+        self._shredded_since = shredded_since
         self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
         self.speculation = Speculation(runtime)
         self.operations: dict[int, Any] = {}
@@ -139,8 +155,11 @@ class Site:
         self._last_op += 1
         return self._last_op
 
-    def mint(self) -> Event:
+    def mint(self, key: bytes) -> Event:
         """A new dot of this node. Never given twice: see the theory in `model/record.py`.
+
+        It is later than the shredding of the namespace of the storage key `key`, even if this
+        node's clock is not there yet: what is older than that does not stay.
 
         Raises StorageError once the store has failed. It may have let go of this node's last
         records; a later dot would cover theirs, and the merge drop what others hold of them.
@@ -151,7 +170,15 @@ class Site:
                 "ask another node, and restart this one once its disk is sound"
             )
         self.counter += 1
-        return Event(self.actor, self.counter, self.runtime.wall_ms())
+        now_ms = self.runtime.wall_ms()
+        if self._shredded_since:
+            now_ms = max(now_ms, self._shredded_since.get(_namespace(key), 0) + 1)
+        return Event(self.actor, self.counter, now_ms)
+
+    def unshredded(self, key: bytes, record: Record) -> Record:
+        """`record` without what was shredded here; a peer may not have done so yet."""
+        moment_ms = self._shredded_since.get(_namespace(key)) if self._shredded_since else None
+        return record if moment_ms is None else since(record, moment_ms)
 
     def check_pressure(self, key: bytes) -> None:
         """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
@@ -204,7 +231,7 @@ class Site:
 
     def owners_of(self, key: bytes) -> tuple[int, ...]:
         """The owners of the storage key `key`; none if its namespace is gone."""
-        settings = self.topology.namespaces.get(key[9 : key.index(0, 9)].decode())
+        settings = self.topology.namespaces.get(_namespace(key).decode())
         if settings is None:
             return ()
         placement = self.placement
@@ -236,7 +263,7 @@ class Site:
 
     def is_volatile(self, key: bytes) -> bool:
         """True if the record at the storage key `key` is kept in memory only, while it fits."""
-        return bool(self._volatile) and key[9 : key.index(0, 9)] in self._volatile
+        return bool(self._volatile) and _namespace(key) in self._volatile
 
     def is_up(self, node: int) -> bool:
         """True if there is no reason not to ask `node`: it can be reached and is no suspect."""
@@ -314,8 +341,15 @@ class Site:
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
         """Store the encoded record `data` in the place of `held`, which is what is there.
 
-        While the disk is full only tombstones are: they let go of data, and are short.
+        While the disk is full only tombstones are: they let go of data, and are short. Of what
+        was shredded here nothing is, and `done` is told so: whoever sends it must not take it
+        for stored.
         """
+        if self._shredded_since and (rest := self._rest(key, data)) != data:
+            self.runtime.call_soon(done, arg, _shredded(key))
+            if not rest:
+                return
+            data, done = rest, ignore
         if not self.has_room(key) and not is_tombstone(key, data):
             self.runtime.call_soon(done, arg, self._disk_full())
             return
@@ -325,6 +359,13 @@ class Site:
         if data[-9:-8] == UINT64:
             self.expiries.see(data)
         self.store.put(key, data, done, arg)
+
+    def _rest(self, key: bytes, data: bytes) -> bytes:
+        record = decode(key, data)
+        rest = self.unshredded(key, record)
+        if rest is record:
+            return data
+        return encode(key, rest) if rest.context else b""
 
     def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
         """Forget the record at `key`, which is `held`."""
@@ -365,6 +406,17 @@ class Site:
             got=len(got),
             replicas=self.node_names(list(owners)),
         )
+
+
+def _namespace(key: bytes) -> bytes:
+    return key[9 : key.index(0, 9)]
+
+
+def _shredded(key: bytes) -> StorageError:
+    return StorageError(
+        f"The record of {shown(key)} is from before its namespace was shredded and is not stored; "
+        "shred the namespace on the node that sent it, too"
+    )
 
 
 class Counters:
