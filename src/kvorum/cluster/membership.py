@@ -5,7 +5,8 @@
     ten times as often  probe members that have fallen silent; suspect those that nobody reaches
 
 The decisions are in `roster`, `member`, `phi`, `probes` and `partners`, which know neither
-clock nor network; here they are given both.
+clock nor network; here they are given both. What the nodes' wall clocks show comes with the
+gossip (`clocks`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kvorum.cluster.clocks import WALL_MS_MAX, Clocks
 from kvorum.cluster.member import Member, State
 from kvorum.cluster.partners import partners, seeds
 from kvorum.cluster.probes import Probes, Send
@@ -64,7 +66,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 class Membership:
     __slots__ = (
         "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
-        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "handlers",
+        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
+        "handlers",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +84,7 @@ class Membership:
         self._on_change = on_change
         self._settings = settings
         self._checked = runtime.now()
+        self.clocks = Clocks(nodes, runtime, settings.first_contact_s)
         self._roster = Roster(nodes, local, settings, self._checked, runtime.wall_ms())
         self._probes = Probes(local, settings, runtime.rng)
         self._seeds = seeds(nodes, local)
@@ -101,6 +105,8 @@ class Membership:
         self._checked = self._runtime.now()
         for member in self._roster.members:
             member.arrivals.expect(self._checked + self._settings.first_contact_s)
+        # Until clocks have been compared nothing is given a lifetime here.
+        self._gossip()
         # Nodes that were started together should not all gossip at the same moments.
         delay_s = self._settings.interval_s * self._runtime.rng.random()
         self._round_timer = self._runtime.call_later(delay_s, self._round)
@@ -158,6 +164,7 @@ class Membership:
         delay_s = interval_s * rng.uniform(1 - _ROUND_JITTER, 1 + _ROUND_JITTER)
         self._round_timer = self._runtime.call_later(delay_s, self._round)
         self._roster.beat(self._runtime.wall_ms())
+        self.clocks.refresh()
         self._gossip()
 
     def _gossip(self) -> None:
@@ -165,7 +172,7 @@ class Membership:
         chosen = set(partners(rng, available, self._unavailable(), self._settings.fanout))
         if self._seeds and rng.random() < self._settings.seed_chance:
             chosen.add(rng.choice(self._seeds))
-        digest = self._roster.digest()
+        digest = msgspec.structs.replace(self._roster.digest(), sent_at=self._runtime.now())
         for node in sorted(chosen):
             self._transport.send(node, digest)
 
@@ -233,7 +240,11 @@ class Membership:
         now = self._runtime.now()
         # First, so that the answer to an accusation of us is already the life above it.
         doubtful = self._roster.accusations(node, digest, now)
-        self._transport.send(node, self._roster.answer(digest, self._runtime.wall_ms()))
+        wall_ms = self._runtime.wall_ms()
+        answer = msgspec.structs.replace(
+            self._roster.answer(digest, wall_ms), asked_at=digest.sent_at, wall_ms=max(wall_ms, 0)
+        )
+        self._transport.send(node, answer)
         for accused in doubtful:
             # A reason to ask, never a verdict; and none against a node that we just heard.
             if self._is_quiet(self._roster.members[accused], now):
@@ -241,6 +252,8 @@ class Membership:
                 self._probes.second(accused)
 
     def _on_delta(self, node: int, delta: GossipDelta) -> None:
+        if delta.asked_at is not None and 0 <= delta.wall_ms <= WALL_MS_MAX:
+            self.clocks.compare(node, delta.wall_ms, delta.asked_at)
         alive, returned = self._roster.absorb(
             delta.members, self._runtime.now(), self._runtime.wall_ms()
         )

@@ -6,9 +6,9 @@
     Delete   removes what it has seen, and leaves no version
 
 A change may expect something (If-Match, If-None-Match). What is there is what has not expired
-by this node's clock, see `expiry.py`; a version is given its expiry here and carries it from
-then on. Every change takes a dot, and only when nothing stands in its way any more: a
-coordinator keeps what it has made.
+by this node's clock, see `expiry.py`; a version is given its expiry here, if that clock can be
+relied on, and carries it from then on. Every change takes a dot, and only when nothing stands in
+its way any more: a coordinator keeps what it has made.
 """
 
 from __future__ import annotations
@@ -32,26 +32,33 @@ class Changes:
     def apply(self, request: Change, place: Place, base: Record) -> tuple[Record, Answer]:
         """The record that `request` makes of `base`, and what to say once it is stored.
 
-        Raises PreconditionFailed, NotFound, DiskFull or StorageError; then nothing was made.
+        Raises PreconditionFailed, NotFound, DiskFull, ClockWrong or StorageError; then nothing was
+        made.
         """
         site, settings = self._site, place.settings
-        now_ms = site.runtime.wall_ms() if _is_timed(request, settings, base) else 0
+        now_ms = site.clocks.now_ms() if _is_timed(request, settings, base) else 0
         live = bury(base, now_ms) if now_ms else base
         _check(request, base, live)
         if isinstance(request, Put):
             site.check_room(place.key)
-            expires = _expiry(request, settings, now_ms)
+            expires = self._expiry(request, settings, now_ms)
             record = self._put(request, place.key, base, expires)
             shown = bury(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
         if isinstance(request, Touch):
             site.check_room(place.key)
-            expires = _expiry(request, settings, now_ms)
+            expires = self._expiry(request, settings, now_ms)
             subject = _subject(request, live)
             record = self._touch(request, place.key, base, subject, expires)
             return record, Answer(bury(record, now_ms))
         _subject(request, live)
         return self._delete(request, place.key, base), Answer(live)
+
+    def _expiry(self, request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
+        """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
+        if gives_lifetime(request, settings):
+            self._site.check_clock()
+        return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
     def _put(self, request: Put, key: bytes, base: Record, expires: int) -> Record:
         if len(base.versions) == 1 and not expires:
@@ -80,6 +87,12 @@ class Changes:
         return delete(base, seen, self._site.mint(key))
 
 
+def gives_lifetime(request: Put | Touch, settings: NamespaceSettings) -> bool:
+    """True if what `request` makes is to expire."""
+    ttl = settings.ttl if request.ttl is None else request.ttl
+    return bool(ttl or request.expires)
+
+
 def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> bool:
     """True if what time it is matters; asking costs more than finding out that it does not."""
     if settings.ttl or (not isinstance(request, Delete) and (request.ttl or request.expires)):
@@ -88,11 +101,6 @@ def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> boo
         if version.expires:
             return True
     return False
-
-
-def _expiry(request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
-    """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
-    return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
 
 def _subject(request: Change, live: Record) -> list[Version]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.model.errors import KvorumError
@@ -76,8 +77,20 @@ class Replicator:
         """`shredded_since`: by namespace the moment (ms) up to which its records were shredded;
         looked at with each write.
         """
+        self._membership = Membership(
+            len(topology.nodes), local, runtime, transport, self._on_availability, membership
+        )
         self._site = Site(
-            topology, placement, local, actor, counter, runtime, store, transport, shredded_since
+            topology,
+            placement,
+            local,
+            actor,
+            counter,
+            runtime,
+            store,
+            transport,
+            self._membership.clocks,
+            shredded_since,
         )
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
@@ -91,9 +104,6 @@ class Replicator:
         )
         self._sweep = Sweep(self._site, self._replica, upkeep.sweep_s)
         self._walk = Walk(self._site, self._replica, self._on_records)
-        self._membership = Membership(
-            len(topology.nodes), local, runtime, transport, self._on_availability, membership
-        )
         self._recount_due = False
         self._stopped = False
         self.repairs = Repairs(self._site, self._anti_entropy)
@@ -187,6 +197,11 @@ class Replicator:
     def suspects(self) -> set[int]:
         """The nodes that this one takes to be down."""
         return self._site.suspects
+
+    @property
+    def clocks(self) -> Clocks:
+        """How this node's wall clock stands to the others'."""
+        return self._membership.clocks
 
     def membership_counters(self) -> dict[str, int]:
         return msgspec.structs.asdict(self._membership.counters)

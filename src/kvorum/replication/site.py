@@ -11,7 +11,9 @@ from operator import methodcaller
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from kvorum.cluster.clocks import Clocks
 from kvorum.model.errors import (
+    ClockWrong,
     CorruptRecord,
     DiskFull,
     NamespaceNotFound,
@@ -89,6 +91,7 @@ class Site:
         "_shredded_since",
         "_volatile",
         "actor",
+        "clocks",
         "counter",
         "counters",
         "deadlines",
@@ -119,6 +122,7 @@ class Site:
         runtime: Runtime,
         store: Store,
         transport: Transport,
+        clocks: Clocks,
         shredded_since: Mapping[bytes, int],
     ) -> None:
         self.topology = topology
@@ -129,6 +133,7 @@ class Site:
         self.runtime = runtime
         self.store = store
         self.transport = transport
+        self.clocks = clocks
         self._shredded_since = shredded_since
         self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
         self.speculation = Speculation(runtime)
@@ -144,7 +149,7 @@ class Site:
             if settings.durability == "none"
         )
         self.graveyard = Graveyard(runtime, self._tends)
-        self.expiries = Expiries(runtime)
+        self.expiries = Expiries(clocks)
         self.doubts = Doubts(store, self._is_shared)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
@@ -200,6 +205,21 @@ class Site:
         """
         if not self.has_room(key):
             raise self._disk_full()
+
+    def check_clock(self) -> None:
+        """Raises ClockWrong while this node must not say when something expires.
+
+        To be asked before a dot is minted, too.
+        """
+        if not self.clocks.may_mint:
+            self.counters.lifetimes_refused += 1
+            name = self.topology.nodes[self.local].name
+            raise ClockWrong(
+                f"Node {name} gives no lifetimes now: its clock is {self.clocks.state}, compared "
+                "with the other nodes'. Retry through another node; set the clock, or where it "
+                f"is right accept it with 'kvorum clock accept {name}'",
+                retry_after=1,
+            )
 
     def _disk_full(self) -> DiskFull:
         return DiskFull(
@@ -430,6 +450,7 @@ class Counters:
         "hints_replayed",
         "hints_stored",
         "leaves_corrected",
+        "lifetimes_refused",
         "reads",
         "repairs",
         "speculative_reads",
@@ -451,6 +472,7 @@ class Counters:
     hints_replayed: int
     hints_stored: int
     leaves_corrected: int
+    lifetimes_refused: int
     reads: int
     repairs: int
     speculative_reads: int
