@@ -40,8 +40,8 @@ class Changes:
         live = bury(base, now_ms) if now_ms else base
         _check(request, base, live)
         if isinstance(request, Put):
-            site.check_room(place.key)
             expires = self._expiry(request, settings, now_ms)
+            site.check_room(place.key)
             record = self._put(request, place.key, base, expires)
             shown = bury(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)

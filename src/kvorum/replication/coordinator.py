@@ -302,7 +302,8 @@ class Coordinator:
         """
         held, base = known
         site = self._site
-        record, answer = self._changes.apply(request, place, site.unshredded(place.key, base))
+        base = site.unshredded(place.key, base)
+        record, answer = self._changes.apply(request, place, base)
         if len(record.versions) > 1:
             site.expiries.see_all(record)
         data = encode(place.key, record)
