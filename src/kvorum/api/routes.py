@@ -107,6 +107,7 @@ def api_routes(
             b"/entries/get": Resource({b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}),
             b"/status": Resource(_readable(node.status)),
             b"/ring": Resource(_readable(node.ring)),
+            b"/clock/accept": Resource({b"POST": Endpoint(node.accept_clock)}),
             b"/repair": Resource(
                 _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
             ),

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kvorum.cluster.clock_notices import apart
 from kvorum.cluster.clocks import WALL_MS_MAX, Clocks
 from kvorum.cluster.member import Member, State
 from kvorum.cluster.partners import partners, seeds
@@ -61,6 +62,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     refutations: int
     """Suspicions that turned out wrong before they had made the member down."""
     probes: int
+    clocks_apart: int
+    """Other nodes whose clocks differ from ours by more than they should, now."""
 
 
 class Membership:
@@ -147,6 +150,7 @@ class Membership:
             suspicions=sum(member.suspicions for member in members),
             refutations=sum(member.refutations for member in members),
             probes=self._probes.begun,
+            clocks_apart=len(apart(self.clocks.ahead_ms())),
         )
 
     # By the clock
