@@ -34,7 +34,7 @@ def set_ahead(ahead_ms_file: Path, ahead_ms: int) -> None:
 
 
 def _run(ahead_ms_file: Path, command: list[str]) -> None:
-    def wall_ms(_runtime: LoopRuntime) -> int:
+    def wall_ms(self: LoopRuntime) -> int:
         return time.time_ns() // 1_000_000 + int(ahead_ms_file.read_text())
 
     LoopRuntime.wall_ms = wall_ms  # type: ignore[method-assign]
