@@ -126,6 +126,7 @@ class Embedded:
                 runtime,
                 store.store,
                 _NoPeers(),
+                shredded_since=store.shredded_since,
             )
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)

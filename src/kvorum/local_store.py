@@ -15,7 +15,7 @@ is `store`, the Store port, which is all that replication gets to see of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,11 @@ class LocalStore:
             self.rocks.close()
             raise
         self._above.callback(self._log.close)
+
+    @property
+    def shredded_since(self) -> Mapping[bytes, int]:
+        """By namespace the moment up to which what was written there was shredded (ms)."""
+        return self._former_lives.since_ms
 
     def _forget(self, namespace: str) -> None:
         """What was written to `namespace` is not to be seen any more."""

@@ -24,6 +24,7 @@ from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
+from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
@@ -46,6 +47,7 @@ from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncers, ThreadSynce
 
 _LOG: Final = logging.getLogger(__name__)
 _LESSON_EVERY_S: Final = 1.0
+_CLOCKS_EVERY_S: Final = 1.0
 
 
 class Node:
@@ -122,6 +124,7 @@ class Node:
             crashed=directory.crashed,
             on_outrun=partial(self._on_outrun, directory),
             on_disowned=self._on_disowned,
+            shredded_since=local_store.shredded_since,
         )
         self._parts.callback(self._close, local_store, replicator)
         custody = self._tended(local_store, replicator, loop)
@@ -160,6 +163,16 @@ class Node:
         replicator.start()
         teaching = loop.create_task(self._teach(local_store.vault, runtime))
         self._parts.push_async_callback(_ended, teaching)
+        watching = loop.create_task(self._watch_clocks(replicator, runtime))
+        self._parts.push_async_callback(_ended, watching)
+
+    async def _watch_clocks(self, replicator: Replicator, runtime: LoopRuntime) -> None:
+        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.nodes
+        while True:
+            await asyncio.sleep(_CLOCKS_EVERY_S)
+            differing = {nodes[n].name: by for n, by in apart(clocks.ahead_ms()).items()}
+            for line in notices.lines(differing, clocks.state, runtime.now()):
+                _LOG.warning("%s", line)
 
     async def _unlocked(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()

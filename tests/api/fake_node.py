@@ -88,6 +88,9 @@ class FakeNode:
     def ring(self) -> Any:
         return {"partitions": []}
 
+    def accept_clock(self) -> Any:
+        return {"node": "n1", "clock": {"state": "accepted"}}
+
     def locate(self, namespace: str, key: str, reply: Callable[[Any], object], /) -> None:
         if namespace == "nowhere":
             raise RequestError("wanted a namespace that exists, got 'nowhere'")

@@ -55,6 +55,8 @@ async def test_methods_that_are_not_allowed(web: Web, method: str, path: str, al
 async def test_the_node_tells_of_itself(web: Web) -> None:
     assert (await web.ask("GET", "/status")).json == {"node": "n1", "records": 0}
     assert (await web.ask("GET", "/ring")).json == {"partitions": []}
+    assert (await web.ask("POST", "/clock/accept")).json["clock"] == {"state": "accepted"}
+    assert (await web.ask("GET", "/clock/accept")).status == 405
     head = await web.ask("HEAD", "/status")
     assert (head.status, head.body) == (200, b"")
     assert (await web.ask("GET", "/status?x=1")).status == 400

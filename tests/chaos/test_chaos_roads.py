@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 from chaos_load import Load
@@ -130,3 +131,29 @@ def test_a_value_is_put_back_through_a_node_that_missed_its_delete(proxied: Prox
 def _first_owner(client: Client, key: str) -> str:
     name: str = client.locate(key)["replicas"][0]["node"]
     return name
+
+
+HEALED_S: Final = 5.0
+BUSY_S: Final = 5.0
+"""What a busy machine may add to it."""
+
+
+def test_once_cuts_have_healed_nobody_is_suspected_for_long_however_often_it_was(
+    proxied: Proxied,
+) -> None:
+    cluster, proxy = proxied
+    cluster.await_healed()
+    alone, *others = cluster.nodes
+    there = [(alone.spec.name, other.spec.name) for other in others]
+    back = [(recipient, sender) for sender, recipient in there]
+    for roads in (there + back, there, back, *[there + back] * 4):
+        for road in roads:
+            proxy.block(*road)
+        # Whoever hears nothing any more finds it out.
+        observer, seen = (alone, others[0]) if roads == back else (others[0], alone)
+        cluster.await_seen_down(seen, by=observer)
+        for road in roads:
+            proxy.unblock(*road)
+        began = time.monotonic()
+        cluster.await_healed()
+        assert time.monotonic() - began < HEALED_S + BUSY_S

@@ -183,3 +183,18 @@ def test_without_a_terminal_nothing_is_folded(store: StoreDouble) -> None:
     (row,) = (line for line in result.stdout.splitlines() if name in line)
     assert "10.0.0.1:7400" in row
     assert "r1" in row
+
+
+def test_clocks_are_spoken_of_only_where_they_differ(store: StoreDouble) -> None:
+    def shown(state: str, ahead_ms: int | None) -> str:
+        nodes = [{**node, "clock_ahead_ms": ahead_ms} for node in STATUS["nodes"]]
+        store.documents = {"/status": {**STATUS, "nodes": nodes, "clock": {"state": state}}}
+        result = CliRunner().invoke(main, ["status", "--server", store.address])
+        assert result.exit_code == 0, result.stderr
+        return " ".join(result.stdout.split())
+
+    for state, ahead_ms in (("trusted", 2000), ("unconfirmed", None)):
+        assert "the clock" not in shown(state, ahead_ms)
+    assert "the clock of n1 is 2.5 s ahead of that of n1" in shown("trusted", 2500)
+    assert "the clock of n1 is 2.0 days behind that of n1" in shown("wrong", -2 * 86_400_000)
+    assert "the clock of n1 is disputed" in shown("disputed", 2000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections import Counter
 
 import pytest
@@ -15,6 +16,10 @@ from kvorum.wire.messages import GossipDelta, GossipDigest, Message, Ping, PingR
 
 HOUR_MS = 3_600_000
 DETECTION_S = 5.0
+HEALED_S = 5.0
+"""From the end of the last fault until nobody holds anybody suspect that lives."""
+LINK_S = 3.0
+"""Of these, what it may take until a link that was cut carries messages again (`net/dialer.py`)."""
 
 
 def started(nodes: int, seed: int = 0, *, loss: float = 0.0, jitter_s: float = 0.0) -> World:
@@ -179,16 +184,16 @@ def test_jumping_clocks_disturb_nobody() -> None:
     assert world[0].counters.refused == 0
 
 
-def test_a_flapping_node_is_up_less_and_less_often() -> None:
+def test_a_node_that_comes_only_to_go_again_is_soon_not_taken_for_up() -> None:
     world = started(3)
     for _ in range(12):
         world.kill(2)
         world.run_for(8)
         world.start(2)
-        world.run_for(8)
+        world.run_for(0.9)
     returns = [at for at, observer, _, available in world.changes if observer == 0 and available]
     assert 1 <= len(returns) <= 4
-    world.run_until(lambda: all_up(world), 65)
+    world.run_until(lambda: all_up(world), HEALED_S - LINK_S)
 
 
 def test_changes_are_told_once_each_and_alternate() -> None:
@@ -308,3 +313,39 @@ def test_one_liar_makes_nobody_suspect_who_lives() -> None:
         world.run_for(0.1)
     assert world.changes == []
     assert world.view(0, 1).dissenters == [4]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_5_s_after_the_last_fault_has_ended_nobody_suspects_anybody(seed: int) -> None:
+    rng = random.Random(seed)
+    nodes = rng.choice((2, 3, 3, 5, 7, 10))
+    world = started(nodes, seed, jitter_s=rng.choice((0.0, 0.1)))
+    for _ in range(rng.randint(1, 7)):
+        duration_s = rng.uniform(1, 30)
+        cut = some_paths(rng, nodes)
+        world.cut = set(cut)
+        if rng.random() < 0.3:
+            world.pause(rng.randrange(nodes), duration_s)
+        world.run_for(duration_s)
+        for sender, receiver in sorted(cut):
+            back_s = rng.uniform(0, LINK_S)
+            world.scheduler.after(back_s, None, world.cut.discard, (sender, receiver))
+        world.run_for(HEALED_S)
+        assert all_up(world)
+        if rng.random() < 0.5:
+            world.run_for(rng.uniform(0, 60))
+            assert all_up(world)
+
+
+def some_paths(rng: random.Random, nodes: int) -> set[tuple[int, int]]:
+    """(sender, receiver) of one direction, of one node's, of two sides', or of any at all."""
+    pairs = list(itertools.permutations(range(nodes), 2))
+    kind = rng.choice(("one way", "deaf", "mute", "alone", "sides", "any"))
+    if kind == "any":
+        return set(rng.sample(pairs, rng.randint(1, len(pairs))))
+    if kind == "one way":
+        return {rng.choice(pairs)}
+    some = set(rng.sample(range(nodes), 1 if kind != "sides" else rng.randint(1, nodes - 1)))
+    leaving = {(a, b) for a, b in pairs if a in some and b not in some}
+    entering = {(b, a) for a, b in leaving}
+    return {"deaf": entering, "mute": leaving}.get(kind, leaving | entering)

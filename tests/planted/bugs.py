@@ -291,7 +291,7 @@ BUGS: Final = (
         "expired-is-shown",
         "a read shows whatever has not been buried yet",
         "replication/read.py",
-        "return visible(record, self._site.runtime)",
+        "return visible(record, self._site.clocks)",
         "return record",
         20,
     ),
@@ -309,6 +309,24 @@ BUGS: Final = (
         "replication/sweep.py",
         "bury_expired(site, records)",
         "records",
+        20,
+    ),
+    Bug(
+        "wrong-clock-buries",
+        "the sweep goes by the node's own clock, whatever the others' show",
+        "replication/expiry.py",
+        "        due_ms = self._clocks.now_ms() - SKEW_MS\n"
+        "        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None",
+        "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
+        "        return due_ms if self._soonest <= due_ms else None",
+        20,
+    ),
+    Bug(
+        "clock-is-trusted-unseen",
+        "a clock counts as shared by all that were heard of, whatever theirs show",
+        "cluster/clocks.py",
+        "1 + len(ahead) - before - after >= self._majority",
+        "1 + len(ahead) >= self._majority",
         20,
     ),
     # Touches
@@ -610,8 +628,8 @@ BUGS: Final = (
         "last-answer-wins",
         "a read returns one replica's answer for the merge of all",
         "replication/read.py",
-        "merged = merge(merged, decode(self._place.key, data))",
-        "merged = decode(self._place.key, data)",
+        "merged = merge(merged, record)",
+        "merged = record",
         30,
     ),
     Bug(

@@ -196,6 +196,8 @@ class Stage:
         )
         self.placement = Placement(self.topology)
         self.disks = [Disk(self.clock) for _ in range(nodes)]
+        self.shredded: list[dict[bytes, int]] = [{} for _ in range(nodes)]
+        """By node and namespace until when what was written is not to be there any more."""
         self.lives = [1] * nodes
         self.clocks = [LifeClock(self.clock) for _ in range(nodes)]
         self.nodes: list[Replicator | None] = [None] * nodes
@@ -213,7 +215,7 @@ class Stage:
         actor = (node + 1) << 20 | self.lives[node]
         self.nodes[node] = Replicator(
             self.topology, self.placement, node, actor, 0, self.clocks[node], self._store(node),
-            Line(self, node), crashed=crashed,
+            Line(self, node), crashed=crashed, shredded_since=self.shredded[node],
         )  # fmt: skip
 
     def _store(self, node: int) -> Store:

@@ -6,6 +6,7 @@ import pytest
 from stage import Disk, Stage
 from test_anti_entropy import CountingStage, place
 
+from kvorum.cluster.clocks import SKEW_MS, Clocks
 from kvorum.model.record import EMPTY, JSON, Event, Record, bury, decode, encode, write
 from kvorum.model.request import (
     ABSENT,
@@ -20,7 +21,7 @@ from kvorum.model.request import (
     Touch,
 )
 from kvorum.model.topology import TTL_S_MAX, NamespaceSettings
-from kvorum.replication.expiry import SKEW_MS, soonest_expiry, visible
+from kvorum.replication.expiry import soonest_expiry, visible
 from kvorum.runtime.inline import InlineRuntime
 
 KEY = place("k")
@@ -418,9 +419,9 @@ def test_the_soonest_expiry_of_a_record() -> None:
 
 
 def test_the_time_is_not_asked_for_where_nothing_expires() -> None:
-    class Timeless(InlineRuntime):
-        def wall_ms(self) -> int:
+    class Timeless(Clocks):
+        def now_ms(self) -> int:
             raise AssertionError("nothing expires")
 
     record = write(EMPTY, (), Event(1, 1, 5), JSON, b"1")
-    assert visible(record, Timeless()) is record
+    assert visible(record, Timeless(1, InlineRuntime(), 0.0)) is record

@@ -1,4 +1,6 @@
-"""What the node tells of itself: GET /status, GET /ring, GET /locate/{key} or /locate?key=."""
+"""What the node tells of itself: GET /status, GET /ring, GET /locate/{key} or /locate?key=; and
+what it is told of its clock: POST /clock/accept.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,10 @@ class IntrospectionHandlers:
     def ring(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.ring()))
+
+    def accept_clock(self, exchange: Exchange) -> None:
+        parse_query(exchange.query, _NO_QUERY)
+        exchange.respond(200, _encode(self._node.accept_clock()))
 
     def locate(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _LOCATE_QUERY)

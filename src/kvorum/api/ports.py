@@ -43,5 +43,8 @@ class Introspection(Protocol):
 
     def ring(self) -> Any: ...
 
+    def accept_clock(self) -> Any:
+        """Take this node's clock for right as it is."""
+
     def locate(self, namespace: str, key: str, reply: Callable[[Any | Failure], object], /) -> None:
         """Where `key` lives and who holds which version. Raises a KvorumError for a bad name."""

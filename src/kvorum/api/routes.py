@@ -114,6 +114,7 @@ def api_routes(
             b"/status": Resource(_readable(node.status)),
             b"/ring": Resource(_readable(node.ring)),
             b"/locate": located,
+            b"/clock/accept": Resource({b"POST": Endpoint(node.accept_clock)}),
             b"/repair": Resource(
                 _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
             ),

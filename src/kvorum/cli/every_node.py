@@ -18,7 +18,7 @@ from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import parse_servers
-from kvorum.model.errors import KvorumError, ProtocolError, UnavailableError
+from kvorum.model.errors import KvorumError, ProtocolError, RequestError, UnavailableError
 from kvorum.runtime.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -64,6 +64,14 @@ class EveryNode:
         if failed:
             _raise_joint(failed, len(outcomes), changes=not request.safe)
         return {node: one for node, one in outcomes.items() if not isinstance(one, KvorumError)}
+
+    async def ask_one(self, node: str, request: Request) -> dict[str, Any]:
+        """Raises RequestError if there is no such node."""
+        client = self._clients.get(node)
+        if client is None:
+            names = ", ".join(self._clients)
+            raise RequestError(f"No such node: {node!r}. The cluster has {names}.")
+        return await client.ask(request)
 
     async def watch(
         self, what: str, request: Request, fraction: Callable[[dict[str, Any]], float]
@@ -120,6 +128,16 @@ def on_every_node(target: Target, act: Callable[[EveryNode], Awaitable[_T]]) -> 
     async def run() -> _T:
         async with _nodes(target) as nodes:
             return await act(nodes)
+
+    return run_loop(run())
+
+
+def on_node(target: Target, name: str, request: Request) -> dict[str, Any]:
+    """What the node called `name` answers. Raises RequestError if there is none."""
+
+    async def run() -> dict[str, Any]:
+        async with _nodes(target) as nodes:
+            return await nodes.ask_one(name, request)
 
     return run_loop(run())
 

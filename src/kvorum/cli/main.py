@@ -59,6 +59,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; mend damage."),
         "repair": Lazy("upkeep.repair", "repair", "Compare all replicas and mend them now."),
         "rebuild": Lazy("upkeep.rebuild", "rebuild", "Empty a damaged node, to be refilled."),
+        "clock": Lazy("upkeep.clock", "clock", "Say that a node's clock is right."),
     },
     "Secure": {
         "keys": Lazy("upkeep.keys", "keys", "List and change the keys of stored records."),

@@ -208,6 +208,10 @@ def status() -> Request:
     return Request("GET", "/status", safe=True, timed=False)
 
 
+def accept_clock() -> Request:
+    return Request("POST", "/clock/accept", safe=True, timed=False)
+
+
 def ring() -> Request:
     return Request("GET", "/ring", safe=True, timed=False)
 

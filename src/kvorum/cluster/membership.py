@@ -1,10 +1,12 @@
 """Membership: what a node does, by the clock and on messages, to know which others live.
 
     each interval       beat; send a digest to the partners of this round
+    twice as often      ping each member that is not up, so that one that is back is heard at once
     ten times as often  probe members that have fallen silent; suspect those that nobody reaches
 
 The decisions are in `roster`, `member`, `phi`, `probes` and `partners`, which know neither
-clock nor network; here they are given both.
+clock nor network; here they are given both. What the nodes' wall clocks show comes with the
+gossip (`clocks`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
+from kvorum.cluster.clock_notices import apart
+from kvorum.cluster.clocks import WALL_MS_MAX, Clocks
 from kvorum.cluster.member import Member, State
 from kvorum.cluster.partners import partners, seeds
 from kvorum.cluster.probes import Probes, Send
@@ -26,6 +30,9 @@ from kvorum.wire.messages import GossipDelta, GossipDigest, Ping, PingReport, Pi
 DEFAULTS: Final = MembershipSettings()
 
 _CHECKS_PER_INTERVAL: Final = 10
+_CALLS_PER_INTERVAL: Final = 2
+_CALL: Final = 0
+"""The number of a ping that belongs to no probe: those are numbered from a random start."""
 _ROUND_JITTER: Final = 0.1
 _PAUSE_INTERVALS: Final = 1.0
 """If our own timer is later than this, it is us who were away, not everybody else."""
@@ -55,12 +62,15 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     refutations: int
     """Suspicions that turned out wrong before they had made the member down."""
     probes: int
+    clocks_apart: int
+    """Other nodes whose clocks differ from ours by more than they should, now."""
 
 
 class Membership:
     __slots__ = (
-        "_check_timer", "_checked", "_on_change", "_probes", "_roster", "_round_timer",
-        "_runtime", "_seeds", "_settings", "_transport", "handlers",
+        "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
+        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
+        "handlers",
     )  # fmt: skip
 
     def __init__(
@@ -77,11 +87,13 @@ class Membership:
         self._on_change = on_change
         self._settings = settings
         self._checked = runtime.now()
+        self.clocks = Clocks(nodes, runtime, settings.first_contact_s)
         self._roster = Roster(nodes, local, settings, self._checked, runtime.wall_ms())
         self._probes = Probes(local, settings, runtime.rng)
         self._seeds = seeds(nodes, local)
         self._round_timer: Cancellable | None = None
         self._check_timer: Cancellable | None = None
+        self._call_timer: Cancellable | None = None
         self.handlers: dict[type, Callable[[int, Any], None]] = {
             GossipDigest: self._guarded(self._on_digest),
             GossipDelta: self._guarded(self._on_delta),
@@ -96,16 +108,19 @@ class Membership:
         self._checked = self._runtime.now()
         for member in self._roster.members:
             member.arrivals.expect(self._checked + self._settings.first_contact_s)
+        # Until clocks have been compared nothing is given a lifetime here.
+        self._gossip()
         # Nodes that were started together should not all gossip at the same moments.
         delay_s = self._settings.interval_s * self._runtime.rng.random()
         self._round_timer = self._runtime.call_later(delay_s, self._round)
         self._check_timer = self._runtime.call_later(self._check_s, self._check)
+        self._call_timer = self._runtime.call_later(self._call_s, self._call)
 
     def stop(self) -> None:
-        for timer in (self._round_timer, self._check_timer):
+        for timer in (self._round_timer, self._check_timer, self._call_timer):
             if timer is not None:
                 timer.cancel()
-        self._round_timer = self._check_timer = None
+        self._round_timer = self._check_timer = self._call_timer = None
         self._probes.abandon()
 
     def heard(self, node: int) -> None:
@@ -135,6 +150,7 @@ class Membership:
             suspicions=sum(member.suspicions for member in members),
             refutations=sum(member.refutations for member in members),
             probes=self._probes.begun,
+            clocks_apart=len(apart(self.clocks.ahead_ms())),
         )
 
     # By the clock
@@ -143,22 +159,34 @@ class Membership:
     def _check_s(self) -> float:
         return self._settings.interval_s / _CHECKS_PER_INTERVAL
 
+    @property
+    def _call_s(self) -> float:
+        return self._settings.interval_s / _CALLS_PER_INTERVAL
+
     def _round(self) -> None:
         rng, interval_s = self._runtime.rng, self._settings.interval_s
         delay_s = interval_s * rng.uniform(1 - _ROUND_JITTER, 1 + _ROUND_JITTER)
         self._round_timer = self._runtime.call_later(delay_s, self._round)
         self._roster.beat(self._runtime.wall_ms())
+        self.clocks.refresh()
         self._gossip()
 
     def _gossip(self) -> None:
         rng, available = self._runtime.rng, self._available()
-        unavailable = [m.node for m in self._roster.members if m.state != "up"]
-        chosen = set(partners(rng, available, unavailable, self._settings.fanout))
+        chosen = set(partners(rng, available, self._unavailable(), self._settings.fanout))
         if self._seeds and rng.random() < self._settings.seed_chance:
             chosen.add(rng.choice(self._seeds))
-        digest = self._roster.digest()
+        digest = msgspec.structs.replace(self._roster.digest(), sent_at=self._runtime.now())
         for node in sorted(chosen):
             self._transport.send(node, digest)
+
+    def _call(self) -> None:
+        """Ping those that are not up. One that has come back may not know it: it may hold us up
+        all the time, or have chosen others to gossip with.
+        """
+        self._call_timer = self._runtime.call_later(self._call_s, self._call)
+        for node in self._unavailable():
+            self._transport.send(node, Ping(_CALL, self._roster.local))
 
     def _check(self) -> None:
         now = self._runtime.now()
@@ -216,7 +244,11 @@ class Membership:
         now = self._runtime.now()
         # First, so that the answer to an accusation of us is already the life above it.
         doubtful = self._roster.accusations(node, digest, now)
-        self._transport.send(node, self._roster.answer(digest, self._runtime.wall_ms()))
+        wall_ms = self._runtime.wall_ms()
+        answer = msgspec.structs.replace(
+            self._roster.answer(digest, wall_ms), asked_at=digest.sent_at, wall_ms=max(wall_ms, 0)
+        )
+        self._transport.send(node, answer)
         for accused in doubtful:
             # A reason to ask, never a verdict; and none against a node that we just heard.
             if self._is_quiet(self._roster.members[accused], now):
@@ -224,6 +256,8 @@ class Membership:
                 self._probes.second(accused)
 
     def _on_delta(self, node: int, delta: GossipDelta) -> None:
+        if delta.asked_at is not None and 0 <= delta.wall_ms <= WALL_MS_MAX:
+            self.clocks.compare(node, delta.wall_ms, delta.asked_at)
         alive, returned = self._roster.absorb(
             delta.members, self._runtime.now(), self._runtime.wall_ms()
         )
@@ -267,6 +301,9 @@ class Membership:
     def _available(self) -> list[int]:
         local = self._roster.local
         return [m.node for m in self._roster.members if m.state == "up" and m.node != local]
+
+    def _unavailable(self) -> list[int]:
+        return [m.node for m in self._roster.members if m.state != "up"]
 
     def _send(self, sends: Iterable[Send]) -> None:
         for node, message in sends:

@@ -39,10 +39,11 @@ class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     flap_window_s: float = 300.0
     """Outages further back are forgotten."""
-    flap_hold_s: float = 2.0
+    flap_hold_s: float = 0.5
     """After a second outage a node must be heard steadily for this long to be up again; for
     each further one, twice as long."""
-    flap_hold_max_s: float = 60.0
+    flap_hold_max_s: float = 1.0
+    """But never longer than this. It is part of what a cluster needs after a fault has ended."""
 
     def __post_init__(self) -> None:
         for field, (low, high) in _RANGES.items():

@@ -12,6 +12,7 @@
     ├── UnavailableError             the cluster cannot serve it now
     │   ├── QuorumError              too few replicas answered (needed, got, replicas)
     │   ├── TimeoutExpired           the deadline passed first
+    │   ├── ClockWrong               the node's clock is no good to say when something expires
     │   ├── Overloaded               a bounded queue is full: retry after `retry_after` s
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
@@ -125,6 +126,10 @@ class QuorumError(UnavailableError):
 class TimeoutExpired(UnavailableError):
     code = "timeout"
     status = 504
+
+
+class ClockWrong(UnavailableError):
+    code = "clock_wrong"
 
 
 class Overloaded(UnavailableError):

@@ -201,6 +201,16 @@ def bury(record: Record, now_ms: int) -> Record:
     return record
 
 
+def since(record: Record, moment_ms: int) -> Record:
+    """`record` without what was written up to `moment_ms`, by its writers' clocks; EMPTY if all
+    of it was.
+    """
+    if all(event.timestamp <= moment_ms for event in record.context):
+        return EMPTY
+    kept = tuple(v for v in record.versions if v.dot.timestamp > moment_ms)
+    return record if len(kept) == len(record.versions) else Record(record.context, kept)
+
+
 def _kept(record: Record, seen: Context) -> list[Version]:
     return [v for v in record.versions if not covers(seen, v.dot)]
 

@@ -18,9 +18,13 @@ from kvorum.runtime.ports import Cancellable
 
 @dataclass(frozen=True, slots=True)
 class DialLimits:
-    connect_s: float = 3.0
+    """How long a node goes on unreached after the way to it is open again is bounded by these:
+    by the second attempt of the kernel within `connect_s`, or by the rest of that and a pause.
+    """
+
+    connect_s: float = 1.5
     pause_min_s: float = 0.05
-    pause_max_s: float = 2.0
+    pause_max_s: float = 1.0
 
 
 class Dialer:

@@ -22,9 +22,9 @@ are not bounded by that (concurrent writes on several sides of a partition add u
 resolves or deletes is never refused.
 
 A change may expect something (If-Match, If-None-Match). What is there is what has not expired
-by this node's clock, see `expiry.py`; a version is given its expiry here and carries it from
-then on. Every change takes a dot, and only when nothing stands in its way any more: a
-coordinator keeps what it has made.
+by this node's clock, see `expiry.py`; a version is given its expiry here, if that clock can be
+relied on, and carries it from then on. Every change takes a dot, and only when nothing stands in
+its way any more: a coordinator keeps what it has made.
 """
 
 from __future__ import annotations
@@ -74,30 +74,39 @@ class Changes:
         """The record that `request` makes of `base`, and what to say once it is stored.
 
         `reach` of `base`: QUORUM, ALL or DAMAGED. Raises PreconditionFailed, NotFound,
-        TooManySiblings, UnavailableError, DiskFull or StorageError; then nothing was made.
+        TooManySiblings, UnavailableError, DiskFull, ClockWrong or StorageError; then nothing was
+        made.
         """
         site, settings = self._site, place.settings
-        now_ms = site.runtime.wall_ms() if _is_timed(request, settings, base) else 0
+        now_ms = site.clocks.now_ms() if _is_timed(request, settings, base) else 0
         live = bury(base, now_ms) if now_ms else base
         _check(request, base, live, reach)
         if isinstance(request, Put):
+            expires = self._expiry(request, settings, now_ms)
             site.check_room(place.key)
-            record = self._put(request, base, _expiry(request, settings, now_ms))
+            record = self._put(request, place.key, base, expires)
             shown = bury(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
         if isinstance(request, Touch):
             site.check_room(place.key)
-            expires = _expiry(request, settings, now_ms)
+            expires = self._expiry(request, settings, now_ms)
             if reach != ALL and not _covers_seen(request, base):
                 raise _unseen(request)
-            record = self._touch(request, base, _subject(request, live), expires)
+            subject = _subject(request, live)
+            record = self._touch(request, place.key, base, subject, expires)
             return record, Answer(bury(record, now_ms))
         if reach != DAMAGED and _covers_seen(request, base):
             _subject(request, live)
         record = self._delete(request, place.key, base)
         return record, Answer(live if live.versions else record)
 
-    def _put(self, request: Put, base: Record, expires: int) -> Record:
+    def _expiry(self, request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
+        """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
+        if gives_lifetime(request, settings):
+            self._site.check_clock()
+        return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
+
+    def _put(self, request: Put, key: bytes, base: Record, expires: int) -> Record:
         seen = request.seen
         if seen is None:
             seen = base.context
@@ -106,14 +115,16 @@ class Changes:
             return base
         else:
             _check_siblings(request, base, seen)
-        return write(base, seen, self._site.mint(), request.kind, request.value, expires)
+        return write(base, seen, self._site.mint(key), request.kind, request.value, expires)
 
-    def _touch(self, request: Touch, base: Record, live: list[Version], expires: int) -> Record:
+    def _touch(
+        self, request: Touch, key: bytes, base: Record, live: list[Version], expires: int
+    ) -> Record:
         """The oldest first, so that the latest stays the latest."""
         seen = base.context if request.seen is None else meet(request.seen, base.context)
         record = base
         for version in reversed(live):
-            dot = self._site.mint()
+            dot = self._site.mint(key)
             record = write(record, seen, dot, version.kind, version.value, expires)
         return record
 
@@ -121,7 +132,13 @@ class Changes:
         seen = base.context if request.seen is None else request.seen
         if not all(covers(seen, version.dot) for version in base.versions):
             self._site.check_room(key)
-        return delete(base, seen, self._site.mint())
+        return delete(base, seen, self._site.mint(key))
+
+
+def gives_lifetime(request: Put | Touch, settings: NamespaceSettings) -> bool:
+    """True if what `request` makes is to expire."""
+    ttl = settings.ttl if request.ttl is None else request.ttl
+    return bool(ttl or request.expires)
 
 
 def holds_just(base: Record, request: Put) -> bool:
@@ -170,11 +187,6 @@ def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> boo
         if version.expires:
             return True
     return False
-
-
-def _expiry(request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
-    """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
-    return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
 
 def _subject(request: Change, live: Record) -> list[Version]:

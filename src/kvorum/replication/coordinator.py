@@ -42,7 +42,14 @@ from kvorum.model.request import (
     Touch,
     tell_hinted,
 )
-from kvorum.replication.change import ALL, DAMAGED, QUORUM, Changes, holds_just
+from kvorum.replication.change import (
+    ALL,
+    DAMAGED,
+    QUORUM,
+    Changes,
+    gives_lifetime,
+    holds_just,
+)
 from kvorum.replication.forward import ForwardOperation
 from kvorum.replication.hints import Hints
 from kvorum.replication.read import BaseRead, GetOperation, ReadOperation
@@ -134,12 +141,8 @@ class Coordinator:
     def _leader(self, request: Change, place: Place) -> int:
         """Who coordinates `request`: an owner, or where all are away the first that stands in."""
         owners, site = place.owners, self._site
-        if (
-            site.local in owners
-            and not isinstance(request, Delete)
-            and not site.has_room(place.key)
-        ):
-            other = self._with_room(place, (site.local,))
+        if site.local in owners and not self._can(request, place):
+            other = self._another(place, (site.local,))
             return site.local if other is None else other
         if request.seen is not None and site.local in owners:
             return site.local
@@ -148,10 +151,19 @@ class Coordinator:
                 return node
         raise site.too_few("coordinate the write", 1, [], owners)
 
-    def _with_room(self, place: Place, full: tuple[int, ...]) -> int | None:
-        """The first owner that is up and not among those that are `full`, for all that is known."""
+    def _can(self, request: Change, place: Place) -> bool:
+        """True if nothing of this node itself stands in the way: no full disk, no wrong clock."""
+        if isinstance(request, Delete):
+            return True
+        site = self._site
+        return site.has_room(place.key) and (
+            site.clocks.may_mint or not gives_lifetime(request, place.settings)
+        )
+
+    def _another(self, place: Place, unable: tuple[int, ...]) -> int | None:
+        """The first owner that is up and not among those that are `unable`, for all known."""
         for node in place.owners:
-            if node not in full and self._site.is_up(node):
+            if node not in unable and self._site.is_up(node):
                 return node
         return None
 
@@ -161,17 +173,17 @@ class Coordinator:
         request: Change,
         place: Place,
         reply: Reply,
-        full: tuple[int, ...] = (),
+        unable: tuple[int, ...] = (),
     ) -> None:
-        """Have `leader` coordinate; if its disk is full, which it says before it does anything,
-        an owner that is not in `full` either.
+        """Have `leader` coordinate; if it is unable to, which it says before it does anything,
+        an owner that is not in `unable` either.
         """
         timeout_ms = request.timeout_ms or place.settings.timeout_ms
         deadline = self._site.runtime.now() + timeout_ms / 1000
 
         def detour(failure: Failure) -> None:
-            tried = (*full, leader)
-            other = self._with_room(place, tried)
+            tried = (*unable, leader)
+            other = self._another(place, tried)
             left_ms = int((deadline - self._site.runtime.now()) * 1000)
             if other is None or left_ms <= 0:
                 reply(failure)
@@ -378,8 +390,9 @@ class Coordinator:
         `known`: what this replica holds, encoded, if that is known; and the record to build on.
         """
         held, base = known
-        record, answer = self._changes.apply(request, place, base, reach)
         site = self._site
+        base = site.unshredded(place.key, base)
+        record, answer = self._changes.apply(request, place, base, reach)
         if len(record.versions) > 1:
             site.expiries.see_all(record)
         data = encode(place.key, record)

@@ -26,7 +26,9 @@ Why replicas that bury at different times agree in the end, and nothing comes ba
 Clocks differ. A node whose clock is ahead hides a version that others still show; so do two
 reads through different nodes differ for as long as their clocks do. It must not destroy it for
 the others: what is buried here is buried everywhere. Hence the delay: a clock may be SKEW_MS
-ahead of the slowest before it takes anything away that another node would still show.
+ahead of the slowest before it takes anything away that another node would still show. A clock
+that is further away from the others' buries nothing; if they agree on another time, what has
+expired is judged by that (`cluster/clocks.py`).
 Writes never bury either: they replace what their version covers, expired or not.
 
 Looking for what has expired costs a walk over the store. `Expiries` knows whether there is
@@ -42,11 +44,10 @@ from typing import Final
 
 import msgspec
 
+from kvorum.cluster.clocks import SKEW_MS, Clocks
 from kvorum.model.record import Record, body_of, bury
 from kvorum.replication.trees import END
-from kvorum.runtime.ports import Runtime
 
-SKEW_MS: Final = 10_000
 UINT64: Final = b"\xcf"
 """What stands nine bytes before the end of a record whose last version expires."""
 _UNKNOWN: Final = 0
@@ -55,11 +56,11 @@ _NONE: Final = 1 << 64
 Pairs = list[tuple[bytes, bytes]]
 
 
-def visible(record: Record, runtime: Runtime) -> Record:
+def visible(record: Record, clocks: Clocks) -> Record:
     """`record` without what has expired. The time is asked for only where something may have."""
     for version in record.versions:
         if version.expires:
-            return bury(record, runtime.wall_ms())
+            return bury(record, clocks.now_ms())
     return record
 
 
@@ -93,10 +94,10 @@ def soonest_expiry(data: bytes) -> int:
 class Expiries:
     """What a node knows of when its versions expire."""
 
-    __slots__ = ("_met", "_runtime", "_soonest")
+    __slots__ = ("_clocks", "_met", "_soonest")
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
         # Until the walk at start has seen everything, anything may be due.
         self._soonest = _UNKNOWN
         # Of what a walk has come across so far, and what was written meanwhile.
@@ -128,6 +129,8 @@ class Expiries:
             self._soonest, self._met = self._met, _NONE
 
     def deadline(self) -> int | None:
-        """What expires until this moment may be buried; None if nothing does."""
-        due_ms = self._runtime.wall_ms() - SKEW_MS
-        return due_ms if self._soonest <= due_ms else None
+        """What expires until this moment may be buried; None if nothing does, or may be by our
+        clock.
+        """
+        due_ms = self._clocks.now_ms() - SKEW_MS
+        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None

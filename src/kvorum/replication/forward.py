@@ -1,17 +1,20 @@
 """Forwarding: a write travels to its coordinator, the answer travels back. One hop.
 
-A coordinator whose disk is full says so before it has done anything; then, and only then, the
-request may be sent elsewhere.
+A coordinator whose disk is full, or whose clock is wrong where it is to give a lifetime, says so
+before it has done anything; then, and only then, the request may be sent elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from kvorum.model.errors import ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
+from kvorum.model.errors import ClockWrong, ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
 from kvorum.model.request import Change, Failure, Result
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Forward, Forwarded
+
+_DETOURS: Final = (DiskFull.code, ClockWrong.code)
 
 
 class ForwardOperation:
@@ -26,7 +29,7 @@ class ForwardOperation:
         reply: Callable[[Result], object],
         detour: Callable[[Failure], object],
     ) -> None:
-        """`detour` is called in the place of `reply` if the leader's disk is full."""
+        """`detour` is called in the place of `reply` if the leader cannot, and another may."""
         self.ended = False
         self._site = site
         self._leader = leader
@@ -46,7 +49,7 @@ class ForwardOperation:
             return
         self.ended = True
         self._site.operations.pop(self._op, None)
-        if isinstance(result, Failure) and result.code == DiskFull.code:
+        if isinstance(result, Failure) and result.code in _DETOURS:
             self._detour(result)
         else:
             self._reply(result)

@@ -71,6 +71,11 @@ class Ingest:
             up = [node for node in place.owners if site.is_up(node)]
             if len(up) < needed:
                 raise site.too_few("store it", needed, up, place.owners)
+            if site.unshredded(place.key, record) is not record:
+                raise RequestError(
+                    f"The record was written before namespace {namespace!r} was shredded, and is "
+                    "not taken back; import it with new versions"
+                )
             data = encode(place.key, record)
             if len(data) > RECORD_BYTES_MAX:
                 raise InvalidValue(

@@ -48,7 +48,7 @@ class LocateOperation:
     def on_have(self, node: int, data: bytes) -> None:
         try:
             held = decode(self._place.key, data) if data else Record()
-            self._held[node] = visible(held, self._site.runtime)
+            self._held[node] = visible(held, self._site.clocks)
         except CorruptRecord:
             self._held[node] = None
         self._settle(node)

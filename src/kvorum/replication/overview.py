@@ -78,7 +78,8 @@ class Overview:
             "node": topology.nodes[self._local].name,
             "version": __version__,
             "uptime_s": round(self._runtime.now() - self._began, 3),
-            "nodes": [self._node(member) for member in self._replicator.members()],
+            "clock": self._own_clock(),
+            "nodes": self._nodes(),
             "namespaces": {
                 name: msgspec.structs.asdict(settings)
                 for name, settings in topology.namespaces.items()
@@ -92,6 +93,24 @@ class Overview:
             "counters": self._replicator.counters(),
             "membership": self._replicator.membership_counters(),
         }
+
+    def accept_clock(self) -> dict[str, Any]:
+        """Have this node take its clock for right as it is."""
+        self._replicator.clocks.accept()
+        return {"node": self._topology.nodes[self._local].name, "clock": self._own_clock()}
+
+    def _own_clock(self) -> dict[str, Any]:
+        """`off_ms`: by how much lifetimes are judged later than by this node's clock."""
+        clocks = self._replicator.clocks
+        wall_ms = self._runtime.wall_ms()
+        return {"now_ms": wall_ms, "state": clocks.state, "off_ms": clocks.now_ms() - wall_ms}
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        ahead_ms = {self._local: 0, **self._replicator.clocks.ahead_ms()}
+        return [
+            {**self._node(member), "clock_ahead_ms": ahead_ms.get(member.node)}
+            for member in self._replicator.members()
+        ]
 
     def _node(self, member: MemberView) -> dict[str, Any]:
         node, names = member.node, self._topology.nodes

@@ -353,4 +353,4 @@ class GetOperation(ReadOperation):
     __slots__ = ()
 
     def _shown(self, record: Record) -> Record:
-        return visible(record, self._site.runtime)
+        return visible(record, self._site.clocks)

@@ -6,11 +6,12 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.model.errors import KvorumError, UnknownWrite
@@ -31,7 +32,7 @@ from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
-from kvorum.replication.site import Place, Site
+from kvorum.replication.site import NOTHING_SHREDDED, Place, Site
 from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
 from kvorum.replication.upkeep import Upkeep
@@ -79,13 +80,28 @@ class Replicator:
         on_disowned: Callable[[int], object] = _unheard,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
+        shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED,
     ) -> None:
         """`crashed`: the last life did not end well. `on_outrun`: others know a write of this node
         that it has not made, so it runs on an older copy of its data. `on_disowned`: a node says
-        that of itself.
+        that of itself. `shredded_since`: by namespace the moment (ms) up to which its records were
+        shredded; looked at with each write.
         """
+        self._membership = Membership(
+            len(topology.nodes), local, runtime, transport, self._on_availability, membership
+        )
         self._site = Site(
-            topology, placement, local, actor, counter, runtime, store, transport, on_outrun
+            topology,
+            placement,
+            local,
+            actor,
+            counter,
+            runtime,
+            store,
+            transport,
+            self._membership.clocks,
+            shredded_since,
+            on_outrun,
         )
         self._on_disowned = on_disowned
         self._hints = Hints(self._site, crashed)
@@ -100,9 +116,6 @@ class Replicator:
         )
         self._sweep = Sweep(self._site, self._replica, upkeep.sweep_s)
         self._walk = Walk(self._site, self._replica, self._on_records)
-        self._membership = Membership(
-            len(topology.nodes), local, runtime, transport, self._on_availability, membership
-        )
         self._recount_due = False
         self._stopped = False
         self.repairs = Repairs(self._site, self._anti_entropy)
@@ -202,6 +215,11 @@ class Replicator:
     def suspects(self) -> set[int]:
         """The nodes that this one takes to be down."""
         return self._site.suspects
+
+    @property
+    def clocks(self) -> Clocks:
+        """How this node's wall clock stands to the others'."""
+        return self._membership.clocks
 
     def membership_counters(self) -> dict[str, int]:
         return msgspec.structs.asdict(self._membership.counters)

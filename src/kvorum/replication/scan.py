@@ -163,7 +163,7 @@ class ScanOperation:
         namespace, key = split_storage_key(storage_key)
         if namespace != self._namespace:
             return
-        shown = visible(record, self._site.runtime)
+        shown = visible(record, self._site.clocks)
         if shown.versions:
             self._entries.append((key, shown))
             self._bytes += sum(len(version.value) for version in shown.versions)

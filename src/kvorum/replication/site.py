@@ -6,12 +6,15 @@ that travels with its messages and comes back in the replies; it ends exactly on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import methodcaller
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
+from kvorum.cluster.clocks import Clocks
 from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
+    ClockWrong,
     CorruptRecord,
     DiskFull,
     NamespaceNotFound,
@@ -33,6 +36,7 @@ from kvorum.model.record import (
     is_sound,
     merge,
     shown,
+    since,
 )
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
@@ -45,6 +49,8 @@ from kvorum.replication.trees import Trees
 from kvorum.runtime.deadlines import Deadlines
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import COLD, Done, Store
+
+NOTHING_SHREDDED: Final[Mapping[bytes, int]] = MappingProxyType({})
 
 
 class Operation(Protocol):
@@ -87,9 +93,11 @@ class Site:
         "_last_op",
         "_on_outrun",
         "_place_hash",
+        "_shredded_since",
         "_volatile",
         "actor",
         "actors",
+        "clocks",
         "counter",
         "counters",
         "deadlines",
@@ -121,6 +129,8 @@ class Site:
         runtime: Runtime,
         store: Store,
         transport: Transport,
+        clocks: Clocks,
+        shredded_since: Mapping[bytes, int],
         on_outrun: Callable[[Event], object],
     ) -> None:
         """`on_outrun`: others know a write of this node that it does not, see `disowns`."""
@@ -132,6 +142,8 @@ class Site:
         self.runtime = runtime
         self.store = store
         self.transport = transport
+        self.clocks = clocks
+        self._shredded_since = shredded_since
         self.deadlines: Deadlines[Operation] = Deadlines(runtime, methodcaller("on_deadline"))
         self.speculation = Speculation(runtime)
         self.operations: dict[int, Any] = {}
@@ -150,7 +162,7 @@ class Site:
             if settings.durability == "none"
         )
         self.graveyard = Graveyard(runtime, self._tends)
-        self.expiries = Expiries(runtime)
+        self.expiries = Expiries(clocks)
         self.doubts = Doubts(store, self._is_shared)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
@@ -161,8 +173,11 @@ class Site:
         self._last_op += 1
         return self._last_op
 
-    def mint(self) -> Event:
+    def mint(self, key: bytes) -> Event:
         """A new dot of this node. Never given twice: see the theory in `model/record.py`.
+
+        It is later than the shredding of the namespace of the storage key `key`, even if this
+        node's clock is not there yet: what is older than that does not stay.
 
         Raises StorageError once the store has failed. It may have let go of this node's last
         records; a later dot would cover theirs, and the merge drop what others hold of them.
@@ -178,7 +193,15 @@ class Site:
                 "know writes of it that it does not. Ask another node, and restart this one."
             )
         self.counter += 1
-        return Event(self.actor, self.counter, self.runtime.wall_ms())
+        now_ms = self.runtime.wall_ms()
+        if self._shredded_since:
+            now_ms = max(now_ms, self._shredded_since.get(_namespace(key), 0) + 1)
+        return Event(self.actor, self.counter, now_ms)
+
+    def unshredded(self, key: bytes, record: Record) -> Record:
+        """`record` without what was shredded here; a peer may not have done so yet."""
+        moment_ms = self._shredded_since.get(_namespace(key)) if self._shredded_since else None
+        return record if moment_ms is None else since(record, moment_ms)
 
     def never_made(self, context: Context) -> Event | None:
         """A write of this node in `context` that it has not made; None if there is none."""
@@ -228,6 +251,21 @@ class Site:
         if not self.has_room(key):
             raise self._disk_full()
 
+    def check_clock(self) -> None:
+        """Raises ClockWrong while this node must not say when something expires.
+
+        To be asked before a dot is minted, too.
+        """
+        if not self.clocks.may_mint:
+            self.counters.lifetimes_refused += 1
+            name = self.topology.nodes[self.local].name
+            raise ClockWrong(
+                f"Node {name} gives no lifetimes now: its clock is {self.clocks.state}, compared "
+                "with the other nodes'. Retry through another node; set the clock, or where it "
+                f"is right accept it with 'kvorum clock accept {name}'",
+                retry_after=1,
+            )
+
     def _disk_full(self) -> DiskFull:
         return DiskFull(
             f"wanted to store a value, but the disk of node {self.topology.nodes[self.local].name} "
@@ -258,7 +296,7 @@ class Site:
 
     def owners_of(self, key: bytes) -> tuple[int, ...]:
         """The owners of the storage key `key`; none if its namespace is gone."""
-        settings = self.topology.namespaces.get(key[9 : key.index(0, 9)].decode())
+        settings = self.topology.namespaces.get(_namespace(key).decode())
         if settings is None:
             return ()
         placement = self.placement
@@ -290,7 +328,7 @@ class Site:
 
     def is_volatile(self, key: bytes) -> bool:
         """True if the record at the storage key `key` is kept in memory only, while it fits."""
-        return bool(self._volatile) and key[9 : key.index(0, 9)] in self._volatile
+        return bool(self._volatile) and _namespace(key) in self._volatile
 
     def is_up(self, node: int) -> bool:
         """True if there is no reason not to ask `node`: it can be reached and is no suspect."""
@@ -370,8 +408,15 @@ class Site:
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
         """Store the encoded record `data` in the place of `held`, which is what is there.
 
-        While the disk is full only tombstones are: they let go of data, and are short.
+        While the disk is full only tombstones are: they let go of data, and are short. Of what
+        was shredded here nothing is, and `done` is told so: whoever sends it must not take it
+        for stored.
         """
+        if self._shredded_since and (rest := self._rest(key, data)) != data:
+            self.runtime.call_soon(done, arg, _shredded(key))
+            if not rest:
+                return
+            data, done = rest, ignore
         if not self.has_room(key) and not is_tombstone(key, data):
             self.runtime.call_soon(done, arg, self._disk_full())
             return
@@ -384,6 +429,13 @@ class Site:
         if data[-9:-8] == UINT64:
             self.expiries.see(data)
         self.store.put(key, data, done, arg)
+
+    def _rest(self, key: bytes, data: bytes) -> bytes:
+        record = decode(key, data)
+        rest = self.unshredded(key, record)
+        if rest is record:
+            return data
+        return encode(key, rest) if rest.context else b""
 
     def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
         """Forget the record at `key`, which is `held`."""
@@ -434,6 +486,17 @@ class Site:
         )
 
 
+def _namespace(key: bytes) -> bytes:
+    return key[9 : key.index(0, 9)]
+
+
+def _shredded(key: bytes) -> StorageError:
+    return StorageError(
+        f"The record of {shown(key)} is from before its namespace was shredded and is not stored; "
+        "shred the namespace on the node that sent it, too"
+    )
+
+
 class Counters:
     """Plain event counts since start, for status and metrics."""
 
@@ -446,6 +509,7 @@ class Counters:
         "hints_replayed",
         "hints_stored",
         "leaves_corrected",
+        "lifetimes_refused",
         "reads",
         "repairs",
         "speculative_reads",
@@ -468,6 +532,7 @@ class Counters:
     hints_replayed: int
     hints_stored: int
     leaves_corrected: int
+    lifetimes_refused: int
     reads: int
     repairs: int
     speculative_reads: int

@@ -8,8 +8,10 @@ another one lacks. So a node remembers from when on the namespace is a new one: 
 of whose writes are older is not stored, and a version that is older is taken out. All nodes
 are told the same moment, so they end up with the same records.
 
-A dot's time is its writer's wall clock. A write that comes within the difference of two clocks
-of the shredding may be lost with what was shredded.
+A dot's time is its writer's wall clock, which may be behind the moment: that may have been given
+by another clock. What a node that has shredded writes nevertheless belongs to the present life: its
+dots are given a later time (`Site.mint`). A node that has not shredded yet gives its clock's, and
+what is of a former life by that is refused here, so nobody takes it for stored (`Site.put`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvorum.model.errors import StorageError
-from kvorum.model.record import Record, decode, encode
+from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
 from kvorum.storage.store import Store
 
@@ -40,25 +42,23 @@ class FormerLives:
     def end(self, namespace: str, now_ms: int) -> None:
         """What was written to `namespace` up to `now_ms` belongs to a former life of it."""
         name = namespace.encode()
-        since = max(now_ms, self.since_ms.get(name, 0))
-        self.since_ms[name] = since
-        self._store.put(_START + name, since.to_bytes(8), _ignore, None)
+        moment_ms = max(now_ms, self.since_ms.get(name, 0))
+        self.since_ms[name] = moment_ms
+        self._store.put(_START + name, moment_ms.to_bytes(8), _ignore, None)
 
     def without(self, key: bytes, data: bytes) -> bytes:
         """The record `data` of `key` as of its namespace's present life; empty if all is older.
 
         Raises CorruptRecord.
         """
-        since = self.since_ms.get(namespace_of(key))
-        if since is None:
+        moment_ms = self.since_ms.get(namespace_of(key))
+        if moment_ms is None:
             return data
         record = decode(key, data)
-        if all(event.timestamp <= since for event in record.context):
-            return b""
-        kept = tuple(version for version in record.versions if version.dot.timestamp > since)
-        if len(kept) == len(record.versions):
+        left = since(record, moment_ms)
+        if left is record:
             return data
-        return encode(key, Record(record.context, kept))
+        return encode(key, left) if left.context else b""
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:

@@ -8,7 +8,8 @@
     deafen      one direction between two nodes is cut
     stall       one direction between two nodes is held up for a while
     pause       a process stands still, then goes on as if nothing had been
-    clock       a wall clock jumps
+    clock       a wall clock jumps, no further than clocks may differ
+    wrong clock the wall clock of one node at a time is days or decades away, and put right later
     disk        a log sync fails; the node stops soon, as it must
     full        the disks of one node, or of several, have no room for a while
     damage      a record on the disk of one of its owners does not read any more
@@ -33,18 +34,29 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Parameters, stream
+from kvorum.sim.parameters import (
+    CLOCK_SKEW_MS_MAX,
+    DISK_FAULT_KINDS,
+    FAULT_KINDS,
+    WRONG_CLOCK,
+    Parameters,
+    stream,
+)
+from kvorum.sim.scheduler import EPOCH_MS
 from kvorum.sim.world import World
 
 _NOTICED_S_MAX: Final = 0.2
 _STOPS_S_MAX: Final = 0.02
-_CLOCK_JUMP_MS_MAX: Final = 5000
+_DAY_MS: Final = 86_400_000
+_WRONG_FOR_S_MAX: Final = 3.0
+"""Time for a sweep or two."""
 _PAUSE_S_MAX: Final = 2.0
 
 
 class Faults:
     __slots__ = (
         "_active",
+        "_clock_rng",
         "_disk_rng",
         "_parameters",
         "_rng",
@@ -55,12 +67,13 @@ class Faults:
     )
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        kinds = FAULT_KINDS + DISK_FAULT_KINDS
+        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "faults")
         self._disk_rng = stream(parameters.seed, "disk faults")
+        self._clock_rng = stream(parameters.seed, "wrong clocks")
         self._struck: dict[bytes, set[int]] = {}
         """By storage key the nodes whose record of it was damaged."""
         self._active = False
@@ -75,6 +88,7 @@ class Faults:
             "pause": self._pause,
             "clock": self._clock,
             "disk": self._disk,
+            WRONG_CLOCK: self._wrong_clock,
             "full": self._full,
             "damage": self._damage,
             "misread": self._misread,
@@ -99,6 +113,7 @@ class Faults:
 
     def _await(self, kind: str) -> None:
         rng = self._disk_rng if kind in DISK_FAULT_KINDS else self._rng
+        rng = self._clock_rng if kind == WRONG_CLOCK else rng
         delay_s = rng.expovariate(self._parameters.fault_rates[kind])
         self._world.scheduler.after(delay_s, None, self._strike, kind)
 
@@ -174,7 +189,19 @@ class Faults:
 
     def _clock(self) -> bool:
         node = self._rng.randrange(self._parameters.nodes)
-        self._world.set_clock(node, self._rng.randint(-_CLOCK_JUMP_MS_MAX, _CLOCK_JUMP_MS_MAX))
+        self._world.set_clock(node, self._rng.randint(-CLOCK_SKEW_MS_MAX, CLOCK_SKEW_MS_MAX))
+        return True
+
+    def _wrong_clock(self) -> bool:
+        """Of a node that has compared its clock with all others: it must know better."""
+        rng, world = self._clock_rng, self._world
+        nodes = [node for node in world.up() if world.has_compared_clocks(node)]
+        if not nodes or world.wrong_clocks:
+            return False
+        node = rng.choice(nodes)
+        ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, -EPOCH_MS))
+        world.spoil_clock(node, ahead_ms)
+        world.scheduler.after(rng.uniform(0, _WRONG_FOR_S_MAX), None, world.right_clock, node)
         return True
 
     # Disks

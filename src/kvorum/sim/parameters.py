@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from kvorum.cluster.clocks import SKEW_MS
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.topology import QuorumKind
 from kvorum.replication.upkeep import DEFAULTS, Upkeep
@@ -49,6 +50,12 @@ FAULT_KINDS: Final = (
 
 DISK_FAULT_KINDS: Final = ("full", "damage", "misread")
 """These too, drawn and struck from streams of their own."""
+
+WRONG_CLOCK: Final = "wrong clock"
+"""And this one. Only where there are lifetimes: nothing else goes by clocks."""
+
+CLOCK_SKEW_MS_MAX: Final = SKEW_MS // 2
+"""So that no two clocks differ by more than is allowed, but for one that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +187,13 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         quorum=quorum,
         mix=mix,
         sync_s_mean=sync_s_mean,
-        clock_skew_ms=rng.choice((0, 10, 10_000)),
+        clock_skew_ms=rng.choice((0, 10, CLOCK_SKEW_MS_MAX)),
         conditions=conditions,
         fault_rates={}
         if faultless
-        else _rates(_strikes(rng, FAULT_KINDS) | disk_faults, duration_s),
+        else _rates(
+            _strikes(rng, FAULT_KINDS) | disk_faults | _wrong_clock(seed, fleeting), duration_s
+        ),
         recovery_s_mean=duration_s * _spread(rng, 0.002, 0.2),
         down_max=rng.randint(1, size),
         ambush=0.0 if faultless else _maybe(rng, 0.01, 0.2),
@@ -262,6 +271,11 @@ def _segments(rng: random.Random, duration_s: float) -> SegmentLimits:
 def _strikes(rng: random.Random, kinds: tuple[str, ...]) -> dict[str, float]:
     """How often each kind strikes while the clients work: not at all, or once to fifty times."""
     return {kind: _maybe(rng, 1.0, 50.0) for kind in kinds}
+
+
+def _wrong_clock(seed: int, fleeting: float) -> dict[str, float]:
+    rng = stream(seed, "wrong clock strikes")
+    return {WRONG_CLOCK: _maybe(rng, 1.0, 10.0) if fleeting else 0.0}
 
 
 def _rates(strikes: Mapping[str, float], duration_s: float) -> dict[str, float]:

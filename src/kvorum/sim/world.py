@@ -14,6 +14,7 @@ from functools import partial
 
 import msgspec
 
+from kvorum.cluster.clocks import SKEW_MS
 from kvorum.cluster.membership import DEFAULTS
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.journal.entries import OpenEntries
@@ -24,7 +25,6 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import bury, decode, encode
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
-from kvorum.replication.expiry import SKEW_MS
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import RECORD, Disk, DiskStore
@@ -94,6 +94,7 @@ class World:
         "trace",
         "wiped",
         "writes_forgotten",
+        "wrong_clocks",
     )
 
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
@@ -121,6 +122,8 @@ class World:
         self.lives: list[Life | None] = [None] * nodes
         self.writes_forgotten = 0
         self.wiped: set[int] = set()
+        self.wrong_clocks: set[int] = set()
+        """The nodes whose clocks show what no node may go by."""
         self._down_listeners: list[Callable[[int], object]] = []
         self._ack_listeners: list[Callable[[str], object]] = []
 
@@ -128,6 +131,7 @@ class World:
 
     def start(self, node: int) -> None:
         disk = self.disks[node]
+        self.wrong_clocks.discard(node)
         identity = disk.begin_life()
         # The actor as well: a node with another disk must not draw its first life's numbers again.
         purpose = f"node {node} life {disk.lives} of {identity.actor}"
@@ -235,13 +239,34 @@ class World:
         """Set how far the wall clock of `node` is ahead of the true time."""
         self.clock_offsets_ms[node] = offset_ms
         self._offsets_seen.add(offset_ms)
+        self.wrong_clocks.discard(node)
         life = self.lives[node]
         if life is not None:
             life.runtime.clock_offset_ms = offset_ms
 
+    def spoil_clock(self, node: int, ahead_ms: int) -> None:
+        """Have the wall clock of `node` show something that no node may go by. Until it is put
+        right, or the node starts again: it could not know better then.
+        """
+        self.wrong_clocks.add(node)
+        self.runtime(node).clock_offset_ms += ahead_ms
+        self.trace.note(f"n{node} has a clock that is {ahead_ms} ms wrong")
+
+    def right_clock(self, node: int) -> None:
+        self.wrong_clocks.discard(node)
+        life = self.lives[node]
+        if life is not None:
+            life.runtime.clock_offset_ms = self.clock_offsets_ms[node]
+
+    def has_compared_clocks(self, node: int) -> bool:
+        """True if `node` has heard of every other node's clock."""
+        return len(self._life(node).replicator.clocks.ahead_ms()) == len(self.lives) - 1
+
     def heal(self) -> None:
-        """Networks and disks work as they should from now on, and every node is up."""
+        """Networks, clocks and disks work as they should from now on, and every node is up."""
         self.network.heal()
+        for node in list(self.wrong_clocks):
+            self.right_clock(node)
         for node, disk in enumerate(self.disks):
             disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
             disk.full = False
@@ -334,13 +359,13 @@ class World:
         return found
 
     def expired(self, key: str) -> dict[int, int]:
-        """How many versions of `key` each owner that is up should have buried by now."""
+        """How many versions of `key` each owner should have buried by now that is up and may."""
         storage_key, owners = self._place(key)
         found = {}
         for node in owners:
             life = self.lives[node]
             data = None if life is None else life.held(storage_key)
-            if life is not None and data is not None:
+            if life is not None and data is not None and life.replicator.clocks.may_bury:
                 record = decode(storage_key, data)
                 left = bury(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
                 found[node] = len(record.versions) - len(left.versions)

@@ -121,17 +121,24 @@ class Vouch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=32):
 
 
 class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
-    """Members as (node, generation, heartbeat). `accused`: nodes the sender does not hold up."""
+    """Members as (node, generation, heartbeat). `accused`: nodes the sender does not hold up.
+    `sent_at`: by the sender's monotonic clock.
+    """
 
     members: list[tuple[int, int, int]]
     accused: list[int]
+    sent_at: float | None = None
 
 
 class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13):
-    """Members as (node, generation, heartbeat, active_ms). `wanted`: nodes to send news of."""
+    """Members as (node, generation, heartbeat, active_ms). `wanted`: nodes to send news of.
+    `asked_at`: `sent_at` of the digest that this answers; `wall_ms`: the sender's wall clock.
+    """
 
     members: list[tuple[int, int, int, int]]
     wanted: list[int]
+    asked_at: float | None = None
+    wall_ms: int = 0
 
 
 class Ping(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):

@@ -36,6 +36,7 @@ _ADVICE: Final = {
     "quorum_not_met": "If the outcome is unknown, read the entry before you repeat a write. Else "
     "retry later, or with a smaller r or w if weaker guarantees will do.",
     "timeout": "If the outcome is unknown, read the entry before you repeat a write.",
+    "clock_wrong": "Retry through another node; set the clock of the node that the detail names.",
     "overloaded": "Wait as long as Retry-After says, then repeat.",
     "connection_failed": "Read the entry before you repeat a write: it may have been carried out.",
     "protocol": "See that all nodes run the same version with the same cluster file; if the "

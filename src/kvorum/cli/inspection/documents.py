@@ -30,6 +30,7 @@ class StatusNode(msgspec.Struct):
     since_ms: int = 0
     phi: float = 0.0
     dissenters: list[str] = []
+    clock_ahead_ms: int | None = None
     hints: StatusHints | None = None
 
 
@@ -89,6 +90,13 @@ class Storage(msgspec.Struct):
     damaged_files: dict[str, str] = {}
 
 
+class StatusClock(msgspec.Struct):
+    """Of the server that answers."""
+
+    state: str
+    off_ms: int = 0
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -99,6 +107,7 @@ class Status(msgspec.Struct):
     namespaces: dict[str, StatusNamespace]
     anti_entropy: StatusRounds | None = None
     recovering: bool = False
+    clock: StatusClock | None = None
     caches: dict[str, StatusCache] = {}
     storage: Storage | None = None
 

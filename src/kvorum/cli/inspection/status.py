@@ -80,6 +80,7 @@ def _print_status(status: Status) -> None:
             for node in status.nodes
         ],
     )
+    _print_clocks(status)
     print_table(
         "namespaces",
         ("namespace", "#replicas", "#read", "#write", "quorum", "durability"),
@@ -105,6 +106,19 @@ def _state(node: StatusNode, status: Status) -> str:
     if node.state == "up" and not node.up:
         return "down" if node.linked else "no link"
     return node.state
+
+
+def _print_clocks(status: Status) -> None:
+    """Only where there is something to set right."""
+    from kvorum.cluster.clock_notices import apart, difference
+
+    known = enumerate(node.clock_ahead_ms for node in status.nodes)
+    differing = apart({number: ahead_ms for number, ahead_ms in known if ahead_ms is not None})
+    for number, ahead_ms in differing.items():
+        name = status.nodes[number].name
+        print_table(f"the clock of {name} is {difference(ahead_ms)} that of {status.node}", (), [])
+    if status.clock is not None and status.clock.state in ("wrong", "disputed", "accepted"):
+        print_table(f"the clock of {status.node} is {status.clock.state}", (), [])
 
 
 def _print_caches(caches: dict[str, StatusCache]) -> None:

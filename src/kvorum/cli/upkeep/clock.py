@@ -1,0 +1,43 @@
+"""`kvorum clock accept`: say that a node's clock is right, though the others show another time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kvorum.cli.connection import asks_cluster
+from kvorum.cli.output import output_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from kvorum.client.url import Target
+
+
+@click.group()
+def clock() -> None:
+    """Work on what the nodes make of their clocks."""
+
+
+@clock.command()
+@click.argument("node")
+@asks_cluster
+@output_option
+def accept(target: Target, node: str, output: str) -> None:
+    """Have node NODE take its clock for right, until that jumps or the node is started again.
+
+    A node whose clock is away from the others' gives no lifetimes and buries nothing that has
+    expired. Set the clock that is wrong, rather. This is for where that cannot be done soon, and
+    nodes that are too few to be a majority do not know which one it is.
+
+    \b
+    kvorum clock accept n1
+    """
+    from kvorum.cli.every_node import on_node
+    from kvorum.client import requests
+
+    document = on_node(target, node, requests.accept_clock())
+    if output == "json":
+        print_json(document)
+    else:
+        state = document["clock"]["state"]
+        print_table("clock", ("node", "its clock is"), [(document["node"], state)])
