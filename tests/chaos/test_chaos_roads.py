@@ -12,13 +12,17 @@ from typing import Final, NamedTuple
 import pytest
 from chaos_load import Load
 from chaos_namespaces import own_namespace, requires_namespaces, requires_programs
-from chaos_nodes import ServedCluster
+from chaos_nodes import ServedCluster, ServedNode
 from chaos_proxy import Proxy
 from chaos_verdict import verify
+from chaos_waiting import eventually
 
 from kvorum import Client, connect
 from kvorum.local.ports import free_port, local_topology
 from kvorum.model.errors import NotFound
+
+SIBLINGS_OF_EACH = 8
+SIBLING_CHARS = 1_000_000
 
 pytestmark = [pytest.mark.chaos, requires_namespaces, requires_programs("ip")]
 
@@ -157,3 +161,53 @@ def test_once_cuts_have_healed_nobody_is_suspected_for_long_however_often_it_was
         began = time.monotonic()
         cluster.await_healed()
         assert time.monotonic() - began < HEALED_S + BUSY_S
+
+
+def test_siblings_made_on_three_sides_of_a_cut_come_together(proxied: Proxied) -> None:
+    """Each side takes as much as a record may have; together they fit no frame of a link."""
+    cluster, proxy = proxied
+    names = [node.spec.name for node in cluster.nodes]
+    roads = [(one, other) for one in names for other in names if one != other]
+    with connect(cluster.url) as client:
+        seen = client.set("key", "before the cut", w=len(names)).version
+    assert seen is not None
+    for road in roads:
+        proxy.block(*road)
+    for node, other in zip(cluster.nodes, [*cluster.nodes[1:], cluster.nodes[0]], strict=True):
+        cluster.await_seen_down(other, by=node)
+    written = {
+        write_alone(node, f"{node.spec.name}-{number}-", seen)
+        for node in cluster.nodes
+        for number in range(SIBLINGS_OF_EACH)
+    }
+    for road in roads:
+        proxy.unblock(*road)
+    cluster.await_healed()
+    eventually(
+        lambda: all(siblings_at(node) == written for node in cluster.nodes),
+        "every node to serve all siblings by itself",
+    )
+    with connect(cluster.nodes[0].url) as client:
+        entry = client.get_entry("key", r=len(names))
+        client.set("key", "resolved", version=entry.version, w=len(names))
+    for node in cluster.nodes:
+        with connect(node.url) as client:
+            assert client.get("key", r=1) == "resolved"
+        assert " ERROR " not in node.log
+
+
+def write_alone(node: ServedNode, prefix: str, seen: str) -> str:
+    """Store a value that only `node` knows of, beside all others that are made from `seen`."""
+    value = prefix + "x" * (SIBLING_CHARS - len(prefix))
+    with connect(node.url) as client:
+        client.set("key", value, version=seen, w=1)
+    return prefix
+
+
+def siblings_at(node: ServedNode) -> set[str]:
+    with connect(node.url) as client:
+        entry = client.get_entry("key", r=1)
+    return {
+        value[: value.rindex("-") + 1]
+        for value in (entry.value, *(s.value for s in entry.siblings))
+    }

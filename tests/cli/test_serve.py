@@ -194,6 +194,33 @@ def test_a_member_of_a_file_that_others_could_reach_is_refused(tmp_path: Path) -
     assert "192.0.2.1:7501" in result.stderr
 
 
+def test_a_cluster_that_others_could_reach_needs_a_secret_of_its_own(
+    tmp_path: Path, port: int
+) -> None:
+    """One that follows from the cluster's name is refused, whatever the operator insists on."""
+    file = tmp_path / "cluster.toml"
+    text = dump_topology(local_topology(3, port)).replace(f"127.0.0.1:{port + 101}", "192.0.2.1:7")
+    file.write_text(text)
+    # The port is taken, so that getting as far as binding can be told from serving.
+    with socket.create_server(("127.0.0.1", port)):
+        directory = tmp_path / "d"
+        words = ("serve", "--data-dir", directory, "--cluster", file, "--node", "n1")
+        status, line = refusal(*words, "--insecure")
+        assert status == ExitCode.CONFIG
+        for part in ("has no secret", "192.0.2.1:7 of n2", "openssl rand", "cluster.secret"):
+            assert part in line
+        secret = tmp_path / "secret"
+        secret.write_text("0123456789abcdef")
+        secret.chmod(0o600)
+        status, line = refusal(*words, "--insecure", "--secret-file", secret)
+        assert status == ExitCode.CONFIG
+        assert "taken" in line
+        secret.rename(tmp_path / "cluster.secret")
+        status, line = refusal(*words, "--insecure")
+        assert "taken" in line
+    assert not directory.exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words", "status", "said"),
     [

@@ -24,6 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 def write_secret(file: Path, data: bytes, mode: int = 0o600) -> Path:
     path = file.with_name("cluster.secret")
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     path.chmod(mode)
     return path
@@ -76,6 +77,36 @@ def test_the_environment_of_the_process_is_the_default(
     file.write_text(ONE_NODE)
     monkeypatch.setenv("KVORUM_CLUSTER_SECRET", OTHER_SECRET.decode())
     assert load_topology(file).secret == OTHER_SECRET
+
+
+def test_the_secret_that_lies_beside_the_file_need_not_be_named(file: Path) -> None:
+    file.write_text(ONE_NODE)
+    assert load_topology(file, {}).secret_is_derived
+    write_secret(file, SECRET)
+    topology = load_topology(file, {})
+    assert topology.secret == SECRET
+    assert not topology.secret_is_derived
+
+
+def test_a_secret_beside_the_file_that_others_may_touch_is_refused(file: Path) -> None:
+    file.write_text(ONE_NODE)
+    write_secret(file, SECRET, mode=0o644)
+    assert "wanted a secret file with mode 0600, got 0644" in refusal(file)
+
+
+def test_the_secret_file_may_be_anywhere(file: Path, tmp_path: Path) -> None:
+    file.write_text(WITH_SECRET)
+    write_secret(file, SECRET)
+    other = write_secret(tmp_path / "elsewhere" / "x", OTHER_SECRET)
+    environ = {"KVORUM_CLUSTER_SECRET_FILE": str(other)}
+    assert load_topology(file, environ).secret == OTHER_SECRET
+    assert load_topology(file, environ | {"KVORUM_CLUSTER_SECRET": "x" * 16}).secret == b"x" * 16
+    named = {"KVORUM_CLUSTER_SECRET": "x" * 16, "KVORUM_CLUSTER_SECRET_FILE": "missing"}
+    assert load_topology(file, named, secret_file=other).secret == OTHER_SECRET
+    other.chmod(0o640)
+    assert "wanted a secret file with mode 0600" in refusal(file, environ)
+    other.unlink()
+    assert refusal(file, environ).startswith(f"{other}: wanted a secret file, got")
 
 
 @pytest.mark.parametrize("value", ["", "short", "x" * (SECRET_BYTES_MAX + 1)])

@@ -18,12 +18,14 @@ from kvorum.net.peers import NetLimits, PeerNetwork
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.wire.frames import HANDSHAKE_EPOCH, PREFACE, FrameDecoder, encode_frame
 from kvorum.wire.handshake import (
+    DIALER_FRAMES,
+    LISTENER_FRAMES,
+    NONCE_BYTES,
     Greeting,
     Hello,
     Welcome,
-    decode_greeting,
-    encode_greeting,
 )
+from kvorum.wire.handshake_cipher import HandshakeCipher
 from kvorum.wire.messages import Message, Wrote, encode_batch
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -116,14 +118,16 @@ class Node:
 class Cluster:
     """Nodes of one topology in this process, each on a port of its own."""
 
-    def __init__(self, size: int, limits: NetLimits = QUICK, name: str = "test") -> None:
+    def __init__(
+        self, size: int, limits: NetLimits = QUICK, name: str = "test", secret: bytes = b""
+    ) -> None:
         self.limits = limits
         self.addresses = free_addresses(size)
         specs = tuple(
             NodeSpec(name=f"n{i}", http=f"127.0.0.1:{i + 1}", peer=f"{host}:{port}")
             for i, (host, port) in enumerate(self.addresses)
         )
-        self.topology = Topology(cluster=name, nodes=specs)
+        self.topology = Topology(cluster=name, nodes=specs, secret=secret)
         self.running: list[Node] = []
         self._lines: list[Line] = []
         self._impostors: list[Impostor] = []
@@ -165,13 +169,13 @@ class Cluster:
 
     async def stranger(self, index: int) -> Stranger:
         """A connection to the node `index` that nothing has been said on."""
-        stranger = await Stranger.connect(self.addresses[index])
+        stranger = await Stranger.connect(self.addresses[index], self.topology.secret)
         self._strangers.append(stranger)
         return stranger
 
     async def impostor(self, index: int) -> Impostor:
         """Somebody who listens in the place of the node `index`."""
-        impostor = Impostor()
+        impostor = Impostor(self.topology.secret)
         await impostor.open(self.addresses[index])
         self._impostors.append(impostor)
         return impostor
@@ -197,24 +201,56 @@ class Cluster:
 
 
 class Stranger:
-    """A hand-driven end of a connection: it speaks the protocol only as far as it is told to."""
+    """A hand-driven end of a connection: it speaks the protocol only as far as it is told to.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    `cipher`: made with the secret that this end knows, or believes to know.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        secret: bytes,
+        *,
+        dialed: bool,
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._decoder = FrameDecoder(1)
+        self._dialed = dialed
+        self._decoder = FrameDecoder(1, LISTENER_FRAMES if dialed else DIALER_FRAMES)
         self._payloads: list[bytes] = []
+        self.heard = b""
+        self.know(secret)
 
     @classmethod
-    async def connect(cls, address: Address) -> Stranger:
-        return cls(*await asyncio.open_connection(*address))
+    async def connect(cls, address: Address, secret: bytes) -> Stranger:
+        return cls(*await asyncio.open_connection(*address), secret, dialed=True)
+
+    def know(self, secret: bytes) -> None:
+        self.cipher = HandshakeCipher(secret, _chance.randbytes(NONCE_BYTES), dialed=self._dialed)
 
     def say(self, data: bytes) -> None:
         self._writer.write(data)
 
+    def frame(self, payload: bytes) -> None:
+        """One frame of the handshake."""
+        self.say(encode_frame(HANDSHAKE_EPOCH, payload))
+
     def greet(self, *greetings: Greeting) -> None:
         for greeting in greetings:
-            self.say(encode_frame(HANDSHAKE_EPOCH, encode_greeting(greeting)))
+            self.frame(self.cipher.seal(greeting))
+
+    def challenge(self) -> None:
+        self.say(PREFACE)
+        self.frame(self.cipher.challenge)
+
+    async def meet(self) -> None:
+        """Exchange challenges with the other side."""
+        if self._dialed:
+            self.challenge()
+        self.cipher.meet(await self.hear())
+        if not self._dialed:
+            self.challenge()
 
     def batch(self, messages: list[Message], epoch: int = 1) -> None:
         self.say(encode_frame(epoch, encode_batch(messages)))
@@ -226,21 +262,21 @@ class Stranger:
                 data = await self._reader.read(1 << 16)
                 if not data:
                     raise EOFError
+                self.heard += data
                 self._payloads = self._decoder.feed(data)
         return self._payloads.pop(0)
 
     async def hear_greeting(self) -> Greeting:
-        return decode_greeting(await self.hear())
+        return self.cipher.open(await self.hear())
 
     async def handshake(self, hello: Hello) -> Greeting:
         """Dial in as `hello`; the other side's verdict."""
-        self.say(PREFACE)
+        await self.meet()
         self.greet(hello)
         answer = await self.hear_greeting()
         if isinstance(answer, Hello):
-            answer = await self.hear_greeting()
-        if isinstance(answer, Welcome):
-            self.greet(Welcome())
+            answer = Welcome()
+            self.greet(answer)
         return answer
 
     async def closed_by_other_side(self) -> bytes:
@@ -262,8 +298,9 @@ class Stranger:
 class Impostor:
     """Listens in the place of a node, and leaves it to the test what to answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes) -> None:
         self.accepted = 0
+        self._secret = secret
         self._strangers: asyncio.Queue[Stranger] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 
@@ -272,7 +309,7 @@ class Impostor:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        self._strangers.put_nowait(Stranger(reader, writer))
+        self._strangers.put_nowait(Stranger(reader, writer, self._secret, dialed=False))
 
     async def called(self) -> Stranger:
         """The next connection that somebody makes."""

@@ -8,16 +8,15 @@ from net_rig import QUICK, Cluster, Play, Stranger, hello_of, ops, until
 
 from kvorum.net.dialer import DialLimits
 from kvorum.net.peers import NetLimits
-from kvorum.wire.frames import PREFACE
 from kvorum.wire.handshake import Crossed, Hello, Welcome
 from kvorum.wire.messages import decode_batch
 
 
 async def let_in(stranger: Stranger, hello: Hello) -> None:
     """Answer a caller's Hello as a listener that welcomes it."""
+    await stranger.meet()
     assert isinstance(await stranger.hear_greeting(), Hello)
-    stranger.say(PREFACE)
-    stranger.greet(hello, Welcome())
+    stranger.greet(hello)
     assert await stranger.hear_greeting() == Welcome()
 
 
@@ -45,6 +44,7 @@ def test_the_greater_index_gives_its_own_up(play: Play) -> None:
             b = await cluster.start(1)
             b.send(0, ops([1, 2]))
             dialed = await cluster.called(impostor)
+            await dialed.meet()
             assert isinstance(await dialed.hear_greeting(), Hello)
             accepted = await cluster.stranger(1)
             assert await accepted.handshake(hello_of(b, 0)) == Welcome()
@@ -64,8 +64,8 @@ def test_who_is_told_that_calls_crossed_keeps_its_messages_and_tries_again(play:
             b.send(0, ops([1, 2]))
             for _ in range(2):
                 dialed = await cluster.called(impostor)
+                await dialed.meet()
                 assert isinstance(await dialed.hear_greeting(), Hello)
-                dialed.say(PREFACE)
                 dialed.greet(Crossed())
                 assert await dialed.closed_by_other_side() == b""
             await let_in(dialed := await cluster.called(impostor), hello_of(b, 0))

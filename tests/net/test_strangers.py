@@ -18,8 +18,16 @@ from kvorum.wire.frames import (
     PREFACE,
     encode_frame,
 )
-from kvorum.wire.handshake import Crossed, Hello, Reject, Welcome, encode_greeting
+from kvorum.wire.handshake import (
+    Crossed,
+    Hello,
+    Reject,
+    Welcome,
+    decode_greeting,
+    encode_greeting,
+)
 from kvorum.wire.messages import Message, Write, Wrote, decode_batch
+from kvorum.wire.pieces import PIECE_MARK, WHOLE_BYTES_MAX
 
 
 async def joined(cluster: Cluster, node: Node, other: int) -> Stranger:
@@ -57,11 +65,149 @@ def test_garbage_is_shown_the_door_and_nobody_else_suffers(
                 stranger = await cluster.stranger(0)
                 stranger.say(GARBAGE[garbage])
                 assert await stranger.closed_by_other_side() == b""
-            assert caplog.text.count("closed a connection from 127.0.0.1: wanted") == 1
+            assert caplog.text.count("closed a connection from 127.0.0.1: ") == 1
             assert a.network.traffic.protocol_errors == 3
             b.send(0, ops([2]))
             await until(lambda: len(a.inbox.received) == 2)
             assert a.inbox.heard == [("up", 1), ("message", 1), ("message", 1)]
+
+    play(scenario)
+
+
+def telling(node: Node) -> list[bytes]:
+    """What an outsider must not hear from `node`."""
+    hello = node.network.hello
+    words = [hello.cluster, hello.fingerprint, hello.node_id, *node.network._by_name]
+    return [word.encode() for word in words]
+
+
+def test_who_does_not_know_the_secret_learns_nothing_and_is_named_in_the_log(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(3) as cluster:
+            a = await cluster.start(0)
+            for _ in range(3):
+                stranger = await cluster.stranger(0)
+                stranger.know(b"what a stranger may guess")
+                await stranger.meet()
+                stranger.greet(hello_of(a, 1))
+                assert await stranger.closed_by_other_side() == b""
+                assert len(stranger.heard) < 100
+                assert not any(word in stranger.heard for word in telling(a))
+            said = "closed a connection from 127.0.0.1: it does not know this node's cluster secret"
+            assert caplog.text.count(said) == 1
+            assert a.inbox.heard == []
+            assert a.identities == []
+            await joined(cluster, a, 1)
+
+    play(scenario)
+
+
+def test_who_listens_in_the_place_of_a_node_learns_nothing_from_its_callers(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            impostor = await cluster.impostor(1)
+            a = await cluster.start(0)
+            a.send(1, [Write(1, b"key", b"a record")])
+            stranger = await cluster.called(impostor)
+            stranger.know(b"what a stranger may guess")
+            await stranger.meet()
+            await stranger.hear()
+            stranger.greet(hello_of(a, 1))
+            assert await stranger.closed_by_other_side() == b""
+            assert not any(word in stranger.heard for word in [*telling(a), b"n0", b"a record"])
+            assert a.identities == []
+            await until(lambda: ("lost", 1) in a.inbox.heard)
+
+    play(scenario)
+
+
+def test_who_is_closed_in_its_greeting_is_told_to_look_at_the_secret(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with (
+            Cluster(2, secret=b"the secret of ours") as ours,
+            Cluster(2, secret=b"the secret of theirs") as theirs,
+        ):
+            a = await ours.start(0)
+            await theirs.start(1)
+            a.reach(1, theirs.addresses[1])
+            a.send(1, ops([1]))
+            await until(lambda: ("lost", 1) in a.inbox.heard)
+            assert "check that both have the same cluster secret" in caplog.text
+            assert "closed a connection from 127.0.0.1: it does not know" in caplog.text
+
+    play(scenario)
+
+
+def test_a_greeting_that_was_recorded_opens_no_second_link(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            first = await cluster.stranger(0)
+            await first.meet()
+            recorded = first.cipher.seal(hello_of(a, 1))
+            first.frame(recorded)
+            await first.hear()
+            await first.leave()
+            second = await cluster.stranger(0)
+            second.say(PREFACE)
+            second.frame(first.cipher.challenge)
+            await second.hear()
+            second.frame(recorded)
+            assert await second.closed_by_other_side() == b""
+            assert a.network.traffic.protocol_errors == 1
+            assert a.inbox.heard == []
+
+    play(scenario)
+
+
+def test_a_node_is_not_let_in_by_its_own_words(play: Play) -> None:
+    """Whoever it calls calls it in turn, and passes on what it says."""
+
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            impostor = await cluster.impostor(1)
+            a = await cluster.start(0)
+            a.send(1, ops([1]))
+            called = await cluster.called(impostor)
+            caller = await cluster.stranger(0)
+            caller.say(PREFACE)
+            caller.frame(await called.hear())
+            called.say(PREFACE)
+            called.frame(await caller.hear())
+            caller.frame(await called.hear())
+            called.frame(await caller.hear())
+            assert await called.closed_by_other_side() == b""
+            assert await caller.closed_by_other_side() == b""
+            assert not any(word in called.heard + caller.heard for word in [*telling(a), b"n0"])
+            assert ("up", 1) not in a.inbox.heard
+            assert a.identities == []
+
+    play(scenario)
+
+
+def test_an_older_node_is_told_that_the_versions_differ_and_nothing_else(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        caplog.clear()
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            older = await cluster.stranger(0)
+            older.say(PREFACE)
+            older.frame(encode_greeting(hello_of(a, 1, protocol=2)))
+            answer = decode_greeting(await older.hear())
+            assert isinstance(answer, Reject)
+            assert "versions 2 and 3" in answer.reason
+            assert "run the same version of kvorum" in answer.reason
+            assert await older.closed_by_other_side() == b""
+            assert not any(word in older.heard for word in telling(a))
+            assert f"closed a connection from 127.0.0.1: refused: {answer.reason}" in caplog.text
 
     play(scenario)
 
@@ -78,6 +224,22 @@ def test_who_does_not_finish_the_handshake_in_time_is_closed(play: Play, said: b
     play(scenario)
 
 
+@pytest.mark.parametrize("proven", [False, True])
+def test_who_stops_in_the_middle_of_its_greeting_is_closed(play: Play, proven: bool) -> None:
+    async def scenario() -> None:
+        async with Cluster(2, NetLimits(link=LinkLimits(handshake_s=0.2))) as cluster:
+            a = await cluster.start(0)
+            stranger = await cluster.stranger(0)
+            await stranger.meet()
+            if proven:
+                stranger.greet(hello_of(a, 1))
+                await stranger.hear()
+            assert await stranger.closed_by_other_side() == b""
+            assert a.inbox.heard == []
+
+    play(scenario)
+
+
 def test_connections_in_their_handshake_are_bounded(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -87,14 +249,13 @@ def test_connections_in_their_handshake_are_bounded(
             a = await cluster.start(0)
             peer = await joined(cluster, a, 1)
             first = await cluster.stranger(0)
-            first.say(PREFACE)
+            await first.meet()
             second = await cluster.stranger(0)
             second.say(PREFACE)
             third = await cluster.stranger(0)
             assert await third.closed_by_other_side() == b""
             first.greet(hello_of(a, 2))
             assert isinstance(await first.hear_greeting(), Hello)
-            assert await first.hear_greeting() == Welcome()
             first.greet(Welcome())
             await until(lambda: ("up", 2) in a.inbox.heard)
             fourth = await cluster.stranger(0)
@@ -108,7 +269,7 @@ def test_connections_in_their_handshake_are_bounded(
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "protocol": ({"protocol": 99}, "wanted protocol version 2, got 99"),
+    "protocol": ({"protocol": 99}, "nodes that speak versions 99 and 3 of the protocol"),
     "cluster": ({"cluster": "other"}, "wanted cluster 'test', got 'other'"),
     "epoch": ({"epoch": 2}, "wanted topology epoch 1, got 2"),
     "fingerprint": ({"fingerprint": "?"}, "wanted topology fingerprint"),
@@ -183,7 +344,7 @@ def test_two_hellos_are_one_too_many(play: Play) -> None:
         async with Cluster(2) as cluster:
             a = await cluster.start(0)
             stranger = await cluster.stranger(0)
-            stranger.say(PREFACE)
+            await stranger.meet()
             stranger.greet(hello_of(a, 1), hello_of(a, 1))
             await stranger.closed_by_other_side()
             assert a.network.traffic.protocol_errors == 1
@@ -201,7 +362,7 @@ def test_a_log_line_stays_one_line(play: Play, caplog: pytest.LogCaptureFixture)
             first = await cluster.stranger(0)
             assert isinstance(await first.handshake(hello_of(a, 1, node=forged)), Reject)
             second = await cluster.stranger(0)
-            second.say(PREFACE)
+            await second.meet()
             second.greet(Reject(forged))
             await second.closed_by_other_side()
             await until(lambda: len(caplog.messages) == 2)
@@ -250,7 +411,15 @@ def test_a_peer_that_falls_silent_is_given_up(play: Play, caplog: pytest.LogCapt
     play(scenario)
 
 
+def piece(length: int, start: int, data: bytes) -> bytes:
+    return encode_frame(1, PIECE_MARK + length.to_bytes(8) + start.to_bytes(8) + data)
+
+
 BREACHES: dict[str, Callable[[Stranger], None]] = {
+    "a piece without those before it": lambda peer: peer.say(piece(9, 3, b"abc")),
+    "a piece beyond the whole": lambda peer: peer.say(piece(3, 0, b"abcd")),
+    "a piece of too long a whole": lambda peer: peer.say(piece(WHOLE_BYTES_MAX + 1, 0, b"a")),
+    "a whole that is no batch": lambda peer: peer.say(piece(3, 0, b"abc")),
     "another epoch": lambda peer: peer.batch(ops([1]), epoch=2),
     "a late handshake frame": lambda peer: peer.greet(Welcome()),
     "no batch": lambda peer: peer.say(encode_frame(1, b"\x91\x92\x63\x01")),
@@ -278,8 +447,10 @@ def test_messages_that_come_with_the_last_handshake_frame_are_delivered(play: Pl
         async with Cluster(2, QUICK) as cluster:
             a = await cluster.start(0)
             stranger = await cluster.stranger(0)
-            stranger.say(PREFACE)
-            stranger.greet(hello_of(a, 1), Welcome())
+            await stranger.meet()
+            stranger.greet(hello_of(a, 1))
+            assert isinstance(await stranger.hear_greeting(), Hello)
+            stranger.greet(Welcome())
             messages: list[Message] = [Wrote(1), Wrote(2)]
             stranger.batch(messages)
             await until(lambda: len(a.inbox.received) == 2)

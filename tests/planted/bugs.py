@@ -480,8 +480,8 @@ BUGS: Final = (
         "hint-dropped-before-its-ack",
         "a hint is erased when its record has been sent",
         "replication/hint_replay.py",
-        "        site.transport.send(self._node, Write(self._op, self._key, data))\n",
-        "        site.transport.send(self._node, Write(self._op, self._key, data))\n"
+        "        site.transport.send(self._node, Write(self._op, self.key, data))\n",
+        "        site.transport.send(self._node, Write(self._op, self.key, data))\n"
         "        site.runtime.call_soon(self._end, True)\n",
         1000,
     ),

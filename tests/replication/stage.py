@@ -23,6 +23,7 @@ from kvorum.replication.replicator import Replicator
 from kvorum.runtime.ports import Cancellable
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Done, Store
+from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import Message, decode_batch, encode_batch
 
 
@@ -204,6 +205,9 @@ class Stage:
         self.cuts: set[frozenset[int]] = set()
         self.holds: set[tuple[int, int]] = set()
         self.posts: deque[tuple[int, int, bytes]] = deque()
+        self.long_s = 0.0
+        """What a message that is too long for a frame takes; short ones overtake it."""
+        self.long_ones: list[Message] = []
         for node in range(nodes):
             self._build(node)
         for replicator in self.nodes:
@@ -229,7 +233,12 @@ class Stage:
         return None not in (self.nodes[a], self.nodes[b]) and frozenset((a, b)) not in self.cuts
 
     def post(self, sender: int, node: int, message: Message) -> None:
-        self.posts.append((sender, node, encode_batch([message])))
+        post = sender, node, encode_batch([message])
+        if not self.long_s or len(post[2]) <= FRAME_BYTES_MAX:
+            self.posts.append(post)
+        else:
+            self.long_ones.append(message)
+            self.clock.call_later(self.long_s, self.posts.append, post)
 
     def deliver_next(self) -> bool:
         """Deliver the oldest message that is not held; False if there is none."""

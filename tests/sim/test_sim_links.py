@@ -10,7 +10,7 @@ from kvorum.sim.links import Links, LinkTransport
 from kvorum.sim.network import Conditions, Network
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
-from kvorum.wire.messages import Forward, Message, Wrote
+from kvorum.wire.messages import Forward, Message, Write, Wrote
 
 CALM = Conditions()
 
@@ -250,3 +250,34 @@ def test_the_cluster_is_whole_when_all_know_who_is_up() -> None:
     assert cluster.links.changes > changes
     cluster.links.block(0, 1)
     assert not cluster.links.whole()
+
+
+def test_long_messages_take_as_long_as_their_bytes_and_short_ones_overtake_them() -> None:
+    cluster = connected()
+    long: list[Message] = [Write(op, b"key", bytes(24 << 20)) for op in (1, 2)]
+    for message in long:
+        cluster.transports[0].send(1, message)
+    for op in range(10):
+        cluster.send(0, 1, op)
+        cluster.run(0.1)
+    assert cluster.ears[1].ops() == list(range(10))
+    assert len(cluster.ears[1].heard) == 10
+    cluster.run(1.0)
+    assert [message for _, message in cluster.ears[1].heard[10:]] == long[:1]
+    cluster.run(2.0)
+    assert [message for _, message in cluster.ears[1].heard[10:]] == long
+    assert cluster.ears[0].events == cluster.ears[1].events == []
+
+
+def test_a_long_message_is_lost_as_a_whole_or_with_its_link() -> None:
+    long = Write(1, b"key", bytes(24 << 20))
+    cluster = connected(replace(CALM, loss=1.0))
+    cluster.transports[0].send(1, long)
+    cluster.run()
+    assert cluster.ears[1].heard == []
+    cluster.network.conditions = CALM
+    cluster.transports[0].send(1, long)
+    cluster.run(0.5)
+    cluster.links.break_link(0, 1)
+    cluster.run()
+    assert cluster.ears[1].heard == []

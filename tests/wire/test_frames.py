@@ -15,7 +15,6 @@ from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_BYTES_MAX,
     HANDSHAKE_EPOCH,
-    HANDSHAKE_FRAMES,
     HEADER_BYTES,
     PREFACE,
     FrameDecoder,
@@ -23,6 +22,7 @@ from kvorum.wire.frames import (
 )
 
 EPOCH = 7
+HANDSHAKE_FRAMES = 2
 GREETING = b"hello"
 
 payload_lists = st.lists(st.binary(max_size=300), max_size=6)
@@ -38,14 +38,14 @@ def stream(payloads: list[bytes]) -> bytes:
 
 def decoded(*chunks: bytes) -> list[bytes]:
     """The batch payloads in `chunks`, which begin with the handshake."""
-    decoder = FrameDecoder(EPOCH)
+    decoder = FrameDecoder(EPOCH, HANDSHAKE_FRAMES)
     payloads = [payload for chunk in chunks for payload in decoder.feed(chunk)]
     assert payloads[:HANDSHAKE_FRAMES] == [GREETING] * len(payloads[:HANDSHAKE_FRAMES])
     return payloads[HANDSHAKE_FRAMES:]
 
 
 def after_handshake() -> FrameDecoder:
-    decoder = FrameDecoder(EPOCH)
+    decoder = FrameDecoder(EPOCH, HANDSHAKE_FRAMES)
     decoder.feed(handshake())
     return decoder
 
@@ -91,7 +91,7 @@ def test_another_protocol_is_known_by_its_first_byte(garbage: bytes) -> None:
     if garbage[:1] == PREFACE[:1]:
         garbage = b"G" + garbage
     with pytest.raises(ProtocolError, match="preface"):
-        FrameDecoder(EPOCH).feed(garbage)
+        FrameDecoder(EPOCH, HANDSHAKE_FRAMES).feed(garbage)
 
 
 @pytest.mark.parametrize("epoch", [HANDSHAKE_EPOCH, EPOCH - 1, EPOCH + 1, (1 << 63) - 1])
@@ -101,14 +101,14 @@ def test_a_frame_of_another_epoch_is_refused(epoch: int) -> None:
 
 
 def test_a_batch_cannot_take_the_place_of_a_handshake_frame() -> None:
-    decoder = FrameDecoder(EPOCH)
+    decoder = FrameDecoder(EPOCH, HANDSHAKE_FRAMES)
     decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, GREETING))
     with pytest.raises(ProtocolError, match="wanted a frame of topology epoch 0, got 7"):
         decoder.feed(encode_frame(EPOCH, b"batch"))
 
 
 def test_the_longest_payloads() -> None:
-    decoder = FrameDecoder(EPOCH)
+    decoder = FrameDecoder(EPOCH, HANDSHAKE_FRAMES)
     greeting = bytes(HANDSHAKE_BYTES_MAX)
     assert decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, greeting) * 2) == [greeting] * 2
     payload = bytes(FRAME_BYTES_MAX)
@@ -124,7 +124,7 @@ def test_too_long_a_payload_is_refused_by_its_header_alone() -> None:
 def test_too_long_a_handshake_is_refused_by_its_header_alone() -> None:
     header = encode_frame(HANDSHAKE_EPOCH, bytes(HANDSHAKE_BYTES_MAX + 1))[:HEADER_BYTES]
     with pytest.raises(ProtocolError, match=f"at most {HANDSHAKE_BYTES_MAX} bytes, got"):
-        FrameDecoder(EPOCH).feed(PREFACE + header)
+        FrameDecoder(EPOCH, HANDSHAKE_FRAMES).feed(PREFACE + header)
 
 
 def test_a_long_frame_in_many_pieces_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

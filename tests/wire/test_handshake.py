@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from kvorum.model.errors import ProtocolError
 from kvorum.wire.frames import HANDSHAKE_BYTES_MAX
 from kvorum.wire.handshake import (
+    NONCE_BYTES,
+    PROTOCOL,
+    Challenge,
     Crossed,
     Greeting,
     Hello,
@@ -18,6 +21,7 @@ from kvorum.wire.handshake import (
     decode_greeting,
     encode_greeting,
     objection,
+    other_version_in,
     reject,
 )
 
@@ -25,7 +29,10 @@ OURS = Hello(1, "c", "f00d", 3, "n1", "1" * 32, 1)
 THEIRS = Hello(1, "c", "f00d", 3, "n2", "2" * 32, 9)
 
 
-@pytest.mark.parametrize("greeting", [OURS, Welcome(), Reject("because"), Crossed()])
+@pytest.mark.parametrize(
+    "greeting",
+    [Challenge(PROTOCOL, bytes(NONCE_BYTES)), OURS, Welcome(), Reject("because"), Crossed()],
+)
 def test_round_trip(greeting: Greeting) -> None:
     assert decode_greeting(encode_greeting(greeting)) == greeting
 
@@ -63,7 +70,7 @@ def test_two_members_have_no_objection() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"protocol": 2}, "wanted protocol version 1, got 2"),
+        ({"protocol": 4}, f"nodes that speak versions 4 and {PROTOCOL} of the protocol"),
         ({"cluster": "d"}, "wanted cluster 'c', got 'd'"),
         ({"epoch": 4}, "wanted topology epoch 3, got 4"),
         ({"fingerprint": "beef"}, "wanted topology fingerprint 'f00d', got 'beef'"),
@@ -85,6 +92,26 @@ def test_what_is_to_be_done_fits_what_differs() -> None:
     assert "cluster file" not in version
     for change in ({"cluster": "d"}, {"epoch": 4}, {"fingerprint": "beef"}):
         assert "cluster file" in (objection(OURS, msgspec.structs.replace(THEIRS, **change)) or "")
+
+
+@pytest.mark.parametrize("nonce", [b"", bytes(NONCE_BYTES - 1), bytes(NONCE_BYTES + 1)])
+def test_a_challenge_has_one_length(nonce: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_greeting(encode_greeting(Challenge(PROTOCOL, nonce)))
+
+
+def test_a_nesting_bomb_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        decode_greeting(b"\x91" * HANDSHAKE_BYTES_MAX)
+
+
+def test_an_older_node_is_known_by_its_hello() -> None:
+    older = encode_greeting(msgspec.structs.replace(THEIRS, protocol=2))
+    assert "same version of kvorum" in (other_version_in(older) or "")
+    later = encode_greeting(Challenge(PROTOCOL + 1, bytes(NONCE_BYTES)))
+    assert f"{PROTOCOL + 1} and {PROTOCOL}" in (other_version_in(later) or "")
+    assert other_version_in(encode_greeting(Challenge(PROTOCOL, bytes(NONCE_BYTES)))) is None
+    assert other_version_in(encode_greeting(Welcome())) is None
 
 
 def test_ids_that_differ_in_the_part_that_names_actors_are_distinct() -> None:

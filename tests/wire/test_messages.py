@@ -11,6 +11,7 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.record import BINARY, JSON, Event, Record, Version
 from kvorum.model.request import EXACT, Answer, Delete, Failure, Put
 from kvorum.wire.messages import (
+    Coming,
     Compare,
     Differing,
     Forget,
@@ -40,6 +41,7 @@ from kvorum.wire.messages import (
     Wrote,
     decode_batch,
     encode_batch,
+    pack,
 )
 
 numbers = st.integers(0, (1 << 64) - 1)
@@ -65,6 +67,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Read, numbers, data, data),
     st.builds(Same, numbers),
     st.builds(Have, numbers, data),
+    st.builds(Coming, numbers, small),
     st.builds(Refused, numbers, text, text),
     st.builds(Forward, numbers, puts | deletes),
     st.builds(Forwarded, numbers, answers | failures),
@@ -100,6 +103,21 @@ messages: st.SearchStrategy[Message] = st.one_of(
 @given(st.lists(messages, max_size=6))
 def test_round_trip(batch: list[Message]) -> None:
     assert decode_batch(encode_batch(batch)) == batch
+
+
+@given(st.lists(messages, max_size=40), st.integers(16, 200))
+def test_messages_that_are_packed_are_all_there_and_fit(batch: list[Message], room: int) -> None:
+    packed = pack(batch, room)
+    assert all(len(payload) <= room for payload, _ in packed.batches)
+    assert all(len(whole) > room - 5 for whole in packed.wholes)
+    short = [decode_batch(payload) for payload, _ in packed.batches]
+    assert [len(messages) for messages in short] == [count for _, count in packed.batches]
+    long = [decode_batch(whole) for whole in packed.wholes]
+    assert all(len(messages) == 1 for messages in long)
+    kept = [[m for some in kind for m in some] for kind in (short, long)]
+    too_long = [len(encode_batch([message])) + 4 > room for message in batch]
+    for found, wanted in zip(kept, (False, True), strict=True):
+        assert found == [m for m, is_long in zip(batch, too_long, strict=True) if is_long == wanted]
 
 
 @given(st.lists(messages, min_size=1, max_size=3), st.data())

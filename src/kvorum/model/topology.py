@@ -8,9 +8,10 @@ exactly when their fingerprints are equal.
 Fault domains nest: a rack's name counts within its dc, a host's within its rack. A node
 that names no host is a host of its own.
 
-The secret keys the check on the versions that clients hand back. Without one it is derived
-from the cluster's name: that detects accidents (a version of another cluster), no attackers.
-The secret is no part of the fingerprint, which is sent in the clear, nor of any repr.
+The secret is what nodes prove to each other that they know, and keys the check on the versions
+that clients hand back. Without one it is derived from the cluster's name: that detects accidents
+(a node or a version of another cluster), no attackers. The secret is no part of the fingerprint,
+which clients may see, nor of any repr.
 """
 
 from __future__ import annotations
@@ -136,6 +137,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def partition_bits(self) -> int:
         return self.partitions.bit_length() - 1
+
+    @property
+    def secret_is_derived(self) -> bool:
+        """True if whoever knows the cluster's name knows its secret."""
+        return self.secret == _derived_secret(self.cluster)
 
     def index(self, name: str) -> int:
         """Where the node called `name` is in `nodes`. Raises ConfigError if there is none."""

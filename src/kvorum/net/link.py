@@ -1,6 +1,6 @@
 """A link: one connection to another node, as an asyncio protocol.
 
-    greeting ── Hello and Welcome, each way ──> open ──> closing ──> lost
+    greeting ── each has proven itself and is welcome ──> open ──> closing ──> lost
 
 The hot path is built on batches. `send` appends to the outbox; the first message of a loop
 iteration schedules one flush, which encodes all that gathered as one frame and writes it
@@ -8,6 +8,10 @@ once. A read is cut into frames, each decoded in one go, and its messages handle
 
 What is written but not taken by the other side lies in the transport's buffer, encoded, so
 its size is exact; over `unsent_bytes_max` the link is closed, for its peer does not read.
+
+A message that is too long for one frame waits in the backlog and is sent in pieces, the next
+whenever the transport has hardly anything left to send. So all that is short overtakes it, and
+waits behind one piece at most.
 
 One timer a link: it bounds the handshake, then it ticks. An open link that wrote nothing for
 a tick writes an empty batch; a link that heard nothing for `silent_ticks_max` ticks is dead.
@@ -19,11 +23,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from kvorum.model.errors import ProtocolError
+from kvorum.net.backlog import Backlog
 from kvorum.net.traffic import Traffic
 from kvorum.net.transport import Receiver
 from kvorum.runtime.faults import kind
@@ -37,16 +43,22 @@ from kvorum.wire.frames import (
     encode_frame,
 )
 from kvorum.wire.handshake import (
+    DIALER_FRAMES,
+    LISTENER_FRAMES,
+    NONCE_BYTES,
     Crossed,
     Greeting,
     Hello,
     Reject,
     Verdict,
     Welcome,
-    decode_greeting,
     encode_greeting,
+    other_version_in,
+    reject,
 )
-from kvorum.wire.messages import Message, decode_batch, encode_batch
+from kvorum.wire.handshake_cipher import HandshakeCipher
+from kvorum.wire.messages import Message, decode_batch, encode_batch, pack
+from kvorum.wire.pieces import PIECE_MARK, Assembly
 
 UNKNOWN: Final = -1
 """The node at the other end of an accepted link that has not said Hello."""
@@ -62,6 +74,7 @@ class LinkLimits:
     tick_s: float = 1.0
     silent_ticks_max: int = 5
     unsent_bytes_max: int = 32 << 20
+    backlog_bytes_max: int = 128 << 20
     closing_s: float = 1.0
 
 
@@ -71,6 +84,7 @@ class LinkOwner(Protocol):
     runtime: LoopRuntime
     receiver: Receiver
     hello: Hello
+    secret: bytes
     traffic: Traffic
     link_limits: LinkLimits
 
@@ -87,16 +101,21 @@ class LinkOwner(Protocol):
 
 class Link(asyncio.Protocol):
     """`dialed`: by this node. `gave_way`: closed because another link to its node is kept.
-    `heard`: something has come in, since the last tick if it is open.
+    `left`: closed by the other side. `heard`: something has come in, since the last tick if it
+    is open.
     """
 
     __slots__ = (
+        "_assembly",
+        "_backlog",
+        "_cipher",
         "_decoder",
         "_epoch",
         "_opened_at",
         "_outbox",
         "_owner",
         "_paused",
+        "_pumping",
         "_reason",
         "_silent_ticks",
         "_spoke",
@@ -108,6 +127,7 @@ class Link(asyncio.Protocol):
         "gave_way",
         "heard",
         "hello",
+        "left",
         "node",
         "remote",
     )
@@ -119,13 +139,20 @@ class Link(asyncio.Protocol):
         self.node = node
         self.dialed = node != UNKNOWN
         self.gave_way = False
+        self.left = False
         self.hello: Hello | None = None
         self.remote = "an unknown host"
         self._opened_at: float | None = None
         self._owner = owner
         self._traffic = owner.traffic
         self._epoch = owner.hello.epoch
-        self._decoder = FrameDecoder(self._epoch)
+        self._cipher = HandshakeCipher(
+            owner.secret, secrets.token_bytes(NONCE_BYTES), dialed=self.dialed
+        )
+        self._decoder = FrameDecoder(self._epoch, LISTENER_FRAMES if self.dialed else DIALER_FRAMES)
+        self._assembly = Assembly()
+        self._backlog = Backlog(owner.link_limits.backlog_bytes_max, owner.traffic)
+        self._pumping = False
         self._state = _GREETING
         self._reason = ""
         self._timer: Cancellable | None = None
@@ -159,7 +186,6 @@ class Link(asyncio.Protocol):
         self._write_messages(messages)
 
     def _write_messages(self, messages: list[Message]) -> None:
-        """In one frame, or halved until the frames are short enough."""
         if self._state != _OPEN:
             self._traffic.messages_dropped += len(messages)
             return
@@ -167,19 +193,45 @@ class Link(asyncio.Protocol):
         if len(payload) <= FRAME_BYTES_MAX:
             self._write_batch(payload)
             self._traffic.messages_out += len(messages)
-        elif len(messages) > 1:
-            middle = len(messages) // 2
-            self._write_messages(messages[:middle])
-            self._write_messages(messages[middle:])
         else:
-            self._traffic.messages_dropped += 1
-            _log.error(
-                "dropped a %s for node %d: wanted at most %d bytes, got %d",
-                type(messages[0]).__name__,
+            self._write_apart(messages)
+
+    def _write_apart(self, messages: list[Message]) -> None:
+        """The short ones in as few frames as they fit; each long one when its turn comes."""
+        packed = pack(messages, FRAME_BYTES_MAX)
+        for payload, count in packed.batches:
+            self._write_batch(payload)
+            self._traffic.messages_out += count
+        for whole in packed.wholes:
+            self._put_back(whole)
+
+    def _put_back(self, whole: bytes) -> None:
+        backlog = self._backlog
+        if not backlog.add(whole, self._owner.runtime.now()):
+            _log.warning(
+                "dropped a message of %d bytes for node %d: %d bytes wait for it already",
+                len(whole),
                 self.node,
-                FRAME_BYTES_MAX,
-                len(payload),
+                backlog.size,
             )
+        elif not self._pumping and not self._paused:
+            self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        self._pumping = True
+        self._owner.runtime.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Write one piece, and go on in the next turn of the loop if the transport takes more."""
+        self._pumping = False
+        if self._state != _OPEN or self._paused:
+            return
+        piece = self._backlog.next_piece(self._owner.runtime.now())
+        if piece is None:
+            return
+        self._write_batch(piece)
+        if not self._paused:
+            self._pump_soon()
 
     def _write_batch(self, payload: bytes) -> None:
         self._spoke = True
@@ -198,9 +250,9 @@ class Link(asyncio.Protocol):
         try:
             for payload in self._decoder.feed(data):
                 if self._state == _OPEN:
-                    self._deliver(decode_batch(payload))
+                    self._take(payload)
                 elif self._state == _GREETING:
-                    self._greet(decode_greeting(payload))
+                    self._greet(payload)
         except ProtocolError as error:
             self._traffic.protocol_errors += 1
             self.fail(error.message)
@@ -214,10 +266,15 @@ class Link(asyncio.Protocol):
             )
             self.fail(f"this node failed to handle a message: {kind(error)}")
 
+    def _take(self, payload: bytes) -> None:
+        self._traffic.frames_in += 1
+        if not payload.startswith(PIECE_MARK):
+            self._deliver(decode_batch(payload))
+        elif whole := self._assembly.add(payload):
+            self._deliver(decode_batch(whole))
+
     def _deliver(self, messages: list[Message]) -> None:
-        traffic = self._traffic
-        traffic.frames_in += 1
-        traffic.messages_in += len(messages)
+        self._traffic.messages_in += len(messages)
         on_message = self._owner.receiver.on_message
         node = self.node
         for message in messages:
@@ -230,6 +287,8 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._backlog and not self._pumping:
+            self._pump_soon()
 
     def _check_unsent(self) -> None:
         unsent = self._transport.get_write_buffer_size()
@@ -250,9 +309,28 @@ class Link(asyncio.Protocol):
         self._arm(limit, self.fail, f"no complete handshake within {limit:g} s")
         self._owner.link_made(self)
         if self.dialed and self._state == _GREETING:
-            self._write(PREFACE + _frame(self._owner.hello))
+            self._write(PREFACE + _frame(self._cipher.challenge))
 
-    def _greet(self, greeting: Greeting) -> None:
+    def _greet(self, payload: bytes) -> None:
+        if self._cipher.met:
+            self._hear(self._cipher.open(payload))
+        elif self.dialed:
+            self._cipher.meet(payload)
+            self._say(self._owner.hello)
+        else:
+            self._be_met(payload)
+
+    def _be_met(self, payload: bytes) -> None:
+        """Somebody has called, and proven nothing yet."""
+        reason = other_version_in(payload)
+        if reason is not None:
+            self._write(PREFACE + _frame(encode_greeting(reject(reason))))
+            self.close(f"refused: {reason}")
+            return
+        self._cipher.meet(payload)
+        self._write(PREFACE + _frame(self._cipher.challenge))
+
+    def _hear(self, greeting: Greeting) -> None:
         match greeting:
             case Hello() if self.hello is None:
                 self._judge(greeting)
@@ -263,24 +341,27 @@ class Link(asyncio.Protocol):
             case Crossed() if self.dialed:
                 self.give_way()
             case _:
-                wanted = "Hello" if self.hello is None else "Welcome"
+                next_ = "Hello" if self.hello is None else "Welcome"
                 got = type(greeting).__name__
-                raise ProtocolError(f"wanted {wanted} as the next handshake message, got {got}")
+                raise ProtocolError(f"a {got} came where a {next_} was next")
 
     def _judge(self, hello: Hello) -> None:
         self.hello = hello
         verdict = self._owner.link_greeted(self, hello)
-        answer = _frame(verdict)
-        if not self.dialed:
-            if isinstance(verdict, Welcome):
-                answer = _frame(self._owner.hello) + answer
-            answer = PREFACE + answer
-        self._write(answer)
+        if isinstance(verdict, Welcome):
+            self._say(verdict if self.dialed else self._owner.hello)
+            if self.dialed:
+                self._open()
+            return
+        self._say(verdict)
         if isinstance(verdict, Reject):
             self.close(f"refused: {verdict.reason}")
-        elif isinstance(verdict, Crossed):
+        else:
             self.gave_way = True
             self.close("crossed")
+
+    def _say(self, greeting: Greeting) -> None:
+        self._write(_frame(self._cipher.seal(greeting)))
 
     def _open(self) -> None:
         self._state = _OPEN
@@ -328,17 +409,31 @@ class Link(asyncio.Protocol):
         self.fail("another link to the node is kept")
 
     def eof_received(self) -> None:
-        self.fail("it closed the connection")
+        self.left = True
+        self.fail(self._its_end(None))
+
+    def _its_end(self, error: Exception | None) -> str:
+        """Why the other side may have closed."""
+        if self.dialed and self._state == _GREETING and self._cipher.met:
+            return (
+                "it closed the connection when this node had said who it is; "
+                "check that both have the same cluster secret"
+            )
+        return str(error or "it closed the connection")
 
     def connection_lost(self, error: Exception | None) -> None:
         """Also called by a dialer whose attempt failed: not every loop does it."""
         if self._state == _LOST:
             return
+        if not self._reason:
+            self.left = True
+        reason = self._reason or self._its_end(error)
         self._state = _LOST
         if self._timer is not None:
             self._timer.cancel()
-        self._owner.link_lost(self, self._reason or str(error or "it closed the connection"))
+        self._backlog.clear()
+        self._owner.link_lost(self, reason)
 
 
-def _frame(greeting: Greeting) -> bytes:
-    return encode_frame(HANDSHAKE_EPOCH, encode_greeting(greeting))
+def _frame(payload: bytes) -> bytes:
+    return encode_frame(HANDSHAKE_EPOCH, payload)

@@ -64,7 +64,9 @@ class Identity(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NetLimits:
-    """`waiting_*_max` bound what may wait for one node while it has no link."""
+    """`waiting_*_max` bound what may wait for one node while it has no link; one message may go
+    over the bytes, however long it is.
+    """
 
     greeting_max: int = 64
     waiting_messages_max: int = 8192
@@ -131,6 +133,7 @@ class PeerNetwork:
         self.runtime = runtime
         self.traffic = Traffic()
         self.link_limits = self._limits.link
+        self.secret = topology.secret
         self.hello = Hello(
             PROTOCOL,
             topology.cluster,
@@ -184,7 +187,7 @@ class PeerNetwork:
         if (
             self._closing
             or len(peer.waiting) >= limits.waiting_messages_max
-            or peer.waiting_bytes + size > limits.waiting_bytes_max
+            or peer.waiting_bytes >= limits.waiting_bytes_max
         ):
             self.traffic.messages_dropped += 1
             return
@@ -321,7 +324,7 @@ class PeerNetwork:
         who = link.remote
         if link.hello is not None and link.hello.node in self._by_name:
             who = link.hello.node
-        if link.heard and not link.gave_way:
+        if link.heard and not link.gave_way and not link.left:
             self._notices.say(who, f"closed a connection from {who}: {reason}")
         else:
             _log.debug("closed a connection from %s: %s", who, reason)

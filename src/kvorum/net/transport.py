@@ -1,15 +1,29 @@
 """The Transport port: messages between the nodes of one topology, best effort.
 
 Nodes are named by their index in `Topology.nodes`. A message may be lost when a link
-breaks; then both ends hear `on_peer_lost`. On one link order is kept, and nothing is
-delivered twice. `send` never raises and never calls back before it has returned.
+breaks, or where more is sent than the link takes for too long; in the first case both ends hear
+`on_peer_lost`. On one link order is kept, but that short messages overtake long ones, and nothing
+is delivered twice. `send` never raises and never calls back before it has returned.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
+from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import Message
+
+LONG_S_MAX: Final = 45.0
+"""A message that is too long for one frame is given up when it is not sent by then."""
+SLOWEST_BYTES_PER_S: Final = 2 << 20
+"""What a link has to carry of such messages, to be waited for."""
+
+
+def transfer_ms(size: int) -> int:
+    """How much longer to wait for a message of `size` bytes than for a short one."""
+    if size <= FRAME_BYTES_MAX:
+        return 0
+    return min(size * 1000 // SLOWEST_BYTES_PER_S, int(1000 * LONG_S_MAX))
 
 
 class Transport(Protocol):

@@ -1,21 +1,26 @@
 """Replay: the records that an owner missed, sent to it as soon as it is back.
 
 A window of notes at a time, each record as it is now, with pauses that follow the foreground's
-latency (`pace.py`). What is not acknowledged is passed over, and tried again when the last note
-has been reached. A replay ends when a pass from the first note finds none.
+latency (`pace.py`). Of large records few are under way at once, and each has the time it takes.
+What is not acknowledged is passed over, and tried again when the last note has been reached. A
+replay ends when a pass from the first note finds none.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, Protocol
 
 from kvorum.model.errors import StorageError
 from kvorum.model.record import digest
+from kvorum.net.transport import transfer_ms
 from kvorum.replication.hint_notes import HintNotes
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Write
 
 _WINDOW: Final = 16
+_WINDOW_BYTES: Final = 1 << 20
+"""Under way at once, but for the record that goes over."""
 _TIMEOUT_MS: Final = 2000
 _PAUSE_S: Final = 0.5
 
@@ -110,7 +115,17 @@ class HintReplay:
 class _Window:
     """A handful of hinted records on their way to one node."""
 
-    __slots__ = ("_began", "_complete", "_count", "_left", "_node", "_replay", "_site")
+    __slots__ = (
+        "_began",
+        "_bytes",
+        "_complete",
+        "_count",
+        "_keys",
+        "_left",
+        "_node",
+        "_replay",
+        "_site",
+    )
 
     def __init__(self, replay: HintReplay, site: Site, node: int) -> None:
         self._replay = replay
@@ -119,20 +134,31 @@ class _Window:
         self._began = site.runtime.now()
         self._count = 0
         self._left = 0
+        self._keys: deque[bytes] = deque()
+        self._bytes = 0
         self._complete = True
 
     def send(self, keys: list[bytes]) -> None:
         self._count = self._left = len(keys)
-        for key in keys:
-            _HintedWrite(self._site, self, self._node, key).start()
+        self._keys.extend(keys)
+        self._go_on()
 
-    def on_ended(self, key: bytes, sent: bytes, acked: bool) -> None:
+    def _go_on(self) -> None:
+        while self._keys and self._bytes < _WINDOW_BYTES:
+            write = _HintedWrite(self._site, self, self._node, self._keys.popleft())
+            write.start()
+            self._bytes += write.size
+
+    def on_ended(self, write: _HintedWrite, acked: bool) -> None:
         if acked:
-            self._replay.on_acked(self._node, key, sent)
+            self._replay.on_acked(self._node, write.key, write.sent)
         else:
             self._complete = False
         self._left -= 1
-        if self._left == 0:
+        self._bytes -= write.size
+        if self._left:
+            self._go_on()
+        else:
             elapsed_s = self._site.runtime.now() - self._began
             self._replay.on_window_done(self._node, self._complete, self._count, elapsed_s)
 
@@ -140,23 +166,23 @@ class _Window:
 class _HintedWrite:
     """One hinted record, as an operation that waits for its owner's ack."""
 
-    __slots__ = ("_key", "_node", "_op", "_sent", "_site", "_window", "ended")
+    __slots__ = ("_node", "_op", "_site", "_window", "ended", "key", "sent", "size")
 
     def __init__(self, site: Site, window: _Window, node: int, key: bytes) -> None:
+        self.key = key
+        self.sent = b""
+        """The digest of what was sent."""
+        self.size = 0
         self.ended = False
         self._site = site
         self._window = window
         self._node = node
-        self._key = key
-        self._sent = b""
         self._op = site.next_op()
 
     def start(self) -> None:
         site = self._site
-        site.operations[self._op] = self
-        site.deadlines.watch(self, _TIMEOUT_MS)
         try:
-            data = site.store.get(self._key)
+            data = site.store.get(self.key)
         except StorageError:
             # It stays owed: what is damaged here may be replaced by the other owners' copy.
             site.runtime.call_soon(self._end, False)
@@ -165,8 +191,11 @@ class _HintedWrite:
             # The record is gone from here, so there is nothing left to hand over.
             site.runtime.call_soon(self._end, True)
             return
-        self._sent = digest(data)
-        site.transport.send(self._node, Write(self._op, self._key, data))
+        self.sent = digest(data)
+        self.size = len(data)
+        site.operations[self._op] = self
+        site.deadlines.watch(self, _TIMEOUT_MS + transfer_ms(self.size))
+        site.transport.send(self._node, Write(self._op, self.key, data))
 
     def on_wrote(self, node: int) -> None:
         self._end(True)
@@ -185,4 +214,4 @@ class _HintedWrite:
         if not self.ended:
             self.ended = True
             self._site.operations.pop(self._op, None)
-            self._window.on_ended(self._key, self._sent, acked)
+            self._window.on_ended(self, acked)

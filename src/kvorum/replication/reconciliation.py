@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import digest
-from kvorum.replication.question import Question
+from kvorum.net.transport import transfer_ms
+from kvorum.replication.question import TIMEOUT_MS, Question
 from kvorum.replication.site import Site
 from kvorum.wire.messages import Have, Message, Read, Refused, Same, Write, Wrote
 
@@ -90,7 +91,8 @@ class Reconciliation:
             return
         self.size += len(data)
         question = Question(self._site, self._node, self._on_given)
-        question.ask(Write(question.op, self._key, data))
+        timeout_ms = TIMEOUT_MS + transfer_ms(len(data))
+        question.ask(Write(question.op, self._key, data), timeout_ms)
 
     def _on_given(self, reply: Message | None) -> None:
         self._then(self, isinstance(reply, Wrote) and not self._unknown)

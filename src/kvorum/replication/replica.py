@@ -16,7 +16,19 @@ from kvorum.replication.graveyard import is_tombstone
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import COLD
-from kvorum.wire.messages import Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
+from kvorum.wire.frames import FRAME_BYTES_MAX
+from kvorum.wire.messages import (
+    Coming,
+    Handoff,
+    Have,
+    Page,
+    Read,
+    Refused,
+    Same,
+    Scan,
+    Write,
+    Wrote,
+)
 
 PAGE_BYTES_MAX = 4 << 20
 _FIRST_RECORDS = 8
@@ -119,6 +131,8 @@ class Replica:
         if digest(data) == message.digest:
             site.transport.send(node, Same(message.op))
         else:
+            if len(data) > FRAME_BYTES_MAX:
+                site.transport.send(node, Coming(message.op, len(data)))
             site.transport.send(node, Have(message.op, data))
 
     def on_scan(self, node: int, message: Scan) -> None:
@@ -138,17 +152,21 @@ class Replica:
         """The next records of a range, as many as were asked for and fit. Raises StorageError.
 
         They are fetched a few at a time, as records may be large: at first `_FIRST_RECORDS`,
-        then as many as the rest of the page holds, by the size of those so far.
+        then as many as the rest of the page holds, by the size of those so far. The page ends
+        with the record that fills it, however many more have been fetched.
         """
         pairs: list[tuple[bytes, bytes]] = []
         size, start, step = 0, message.start, _FIRST_RECORDS
         while len(pairs) < message.limit and size < PAGE_BYTES_MAX:
             wanted = min(step, message.limit - len(pairs))
             found = self._site.store.scan(start, message.end, wanted)
-            pairs += found
+            for key, data in found:
+                if size >= PAGE_BYTES_MAX:
+                    return Page(message.op, pairs, True)
+                pairs.append((key, data))
+                size += len(key) + len(data)
             if len(found) < wanted:
                 return Page(message.op, pairs, False)
-            size += sum(len(key) + len(data) for key, data in found)
             start = pairs[-1][0] + b"\0"
             step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
         return Page(message.op, pairs, True)

@@ -40,6 +40,7 @@ from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import (
+    Coming,
     Forward,
     Forwarded,
     Handoff,
@@ -134,6 +135,7 @@ class Replicator:
             Wrote: self._on_wrote,
             Same: self._on_same,
             Have: self._on_have,
+            Coming: self._on_coming,
             Page: self._on_page,
             Refused: self._on_refused,
             Forwarded: self._on_forwarded,
@@ -354,6 +356,10 @@ class Replicator:
     def _on_have(self, node: int, message: Have) -> None:
         take = getattr(self._site.operations.get(message.op), "on_have", _stray)
         take(node, message.record)
+
+    def _on_coming(self, node: int, message: Coming) -> None:
+        take = getattr(self._site.operations.get(message.op), "on_coming", _stray)
+        take(node, message.size)
 
     def _on_page(self, node: int, message: Page) -> None:
         take = getattr(self._site.operations.get(message.op), "on_page", _stray)

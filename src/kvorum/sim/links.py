@@ -12,6 +12,8 @@ A message belongs to the connection it was sent on and is dropped at an end that
 attempt under way, and are lost with it. After a loss a node tries again, with backoff,
 until it succeeds.
 
+A message that is too long for a frame goes in pieces, as on a real link: short ones overtake it.
+
 A duplicated batch comes without its `Forward`s: to coordinate a client's request twice is
 to write twice. All other messages have to be idempotent.
 """
@@ -26,7 +28,9 @@ from kvorum.net.transport import Receiver
 from kvorum.sim.network import Network
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.sim.trace import Trace
-from kvorum.wire.messages import Forward, Message, decode_batch, encode_batch
+from kvorum.wire.frames import FRAME_BYTES_MAX
+from kvorum.wire.messages import Forward, Message, decode_batch, encode_batch, pack
+from kvorum.wire.pieces import Assembly, encode_pieces
 
 _PAUSE_S_MIN = 0.01
 _PAUSE_S_MAX = 0.5
@@ -66,9 +70,25 @@ class _End:
 class Links:
     """All connections of the cluster."""
 
-    __slots__ = ("_connections", "_trace", "_transports", "changes", "network", "rng")
+    __slots__ = (
+        "_connections",
+        "_frame_bytes_max",
+        "_trace",
+        "_transports",
+        "changes",
+        "network",
+        "rng",
+    )
 
-    def __init__(self, network: Network, rng: random.Random, trace: Trace, nodes: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        rng: random.Random,
+        trace: Trace,
+        nodes: int,
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+    ) -> None:
+        self._frame_bytes_max = frame_bytes_max
         self.network = network
         self.rng = rng
         self.changes = 0
@@ -140,7 +160,14 @@ class Links:
         if peer is None or connection.broken:
             return
         network, data = self.network, encode_batch(messages)
-        network.carry(source, target, peer.runtime, peer.on_batch, connection, data)
+        if len(data) <= self._frame_bytes_max:
+            network.carry(source, target, peer.runtime, peer.on_batch, connection, data)
+        else:
+            packed = pack(messages, self._frame_bytes_max)
+            for batch, _count in packed.batches:
+                network.carry(source, target, peer.runtime, peer.on_batch, connection, batch)
+            for whole in packed.wholes:
+                network.carry_long(source, target, peer.runtime, peer.on_whole, connection, whole)
         if network.duplicates():
             again = encode_batch([m for m in messages if not isinstance(m, Forward)])
             network.carry_again(source, peer.runtime, peer.on_batch, connection, again)
@@ -270,6 +297,13 @@ class LinkTransport:
         if end.connection is not None and end.outbox:
             messages, end.outbox = end.outbox, []
             self._links.carry(self.node, end.peer, end.connection, messages)
+
+    def on_whole(self, peer: int, connection: object, data: bytes) -> None:
+        assembly = Assembly()
+        for piece in encode_pieces(data):
+            whole = assembly.add(piece)
+            if whole is not None:
+                self.on_batch(peer, connection, bytes(whole))
 
     def on_batch(self, peer: int, connection: object, data: bytes) -> None:
         if self._ends[peer].connection is not connection:

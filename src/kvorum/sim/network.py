@@ -9,6 +9,9 @@ are knobs of `Conditions`, each independent of the others:
     reorder     a batch may overtake those sent before it
     duplicate   a batch arrives a second time, later
 
+A message that is too long for a frame takes as long as its bytes do, and others of its kind wait
+behind it. Batches do not: on a real link they pass between its pieces.
+
 Loss without a break, reordering and duplication are more than the Transport port admits;
 the protocol has to survive them all the same. (`links.py` says what is not duplicated.) A
 path can also be blocked (a partition, one way or both) or stalled for a while.
@@ -21,9 +24,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
+from kvorum.net.transport import LONG_S_MAX
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 
 _DELAY_FACTOR = 20
+_BYTES_PER_S = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,12 @@ class Conditions:
 
 
 class _Path:
-    __slots__ = ("blocks", "free_at")
+    __slots__ = ("blocks", "free_at", "long_free_at")
 
     def __init__(self) -> None:
         self.blocks = 0
         self.free_at = 0.0
+        self.long_free_at = 0.0
 
 
 class Network:
@@ -88,6 +94,28 @@ class Network:
         else:
             arrival = path.free_at = max(arrival, path.free_at)
         self._scheduler.at(arrival, receiver, deliver, source, connection, data)
+
+    def carry_long(
+        self,
+        source: int,
+        target: int,
+        receiver: NodeRuntime,
+        deliver: Callable[[int, object, bytes], object],
+        connection: object,
+        data: bytes,
+    ) -> None:
+        """As `carry`, for a message that goes in pieces: the loss of one is the loss of all."""
+        conditions, path, now = self.conditions, self._paths[source][target], self._scheduler.now
+        if path.blocks:
+            return
+        if conditions.loss and self._rng.random() < conditions.loss:
+            self.counts["loss"] += 1
+            return
+        begins = max(now + self.latency_s(), path.long_free_at)
+        arrival = begins + len(data) / _BYTES_PER_S
+        if arrival - now <= LONG_S_MAX:
+            path.long_free_at = arrival
+            self._scheduler.at(arrival, receiver, deliver, source, connection, data)
 
     def carry_again(
         self,
@@ -130,8 +158,11 @@ class Network:
         for path in chain.from_iterable(self._paths):
             path.blocks = 0
             path.free_at = min(path.free_at, self._scheduler.now)
+            path.long_free_at = min(path.long_free_at, self._scheduler.now)
 
     def stall(self, source: int, target: int, duration_s: float) -> None:
         """Hold back all that is sent from `source` to `target` for a while."""
         path = self._paths[source][target]
-        path.free_at = max(path.free_at, self._scheduler.now + duration_s)
+        until = self._scheduler.now + duration_s
+        path.free_at = max(path.free_at, until)
+        path.long_free_at = max(path.long_free_at, until)

@@ -8,9 +8,10 @@
                16  8   XXH3-64 of the payload, seeded with the epoch
                24  ..  payload
 
-The first two frames each way are the handshake (`handshake.py`) and short; all later ones
-are batches (`messages.py`) and carry the epoch both sides agreed on, so a node with another
-topology is refused with each frame and not only when it connects.
+The first few frames each way are the handshake (`handshake.py`) and short; all later ones are
+batches (`messages.py`), or pieces of a message that is too long for a frame (`pieces.py`). They
+carry the epoch both sides agreed on, so a node with another topology is refused with each frame
+and not only when it connects.
 
 The header has a check of its own because a damaged length would otherwise be believed: the
 reader would wait for bytes that never come, on a link that looks alive. The checks find
@@ -28,10 +29,11 @@ from kvorum.model.errors import ProtocolError
 
 PREFACE: Final = b"\x8bkvorum\n"
 HANDSHAKE_EPOCH: Final = 0
-HANDSHAKE_FRAMES: Final = 2
 HANDSHAKE_BYTES_MAX: Final = 4 << 10
-FRAME_BYTES_MAX: Final = 16 << 20
-"""Limits of one payload, checked before any of it is kept."""
+FRAME_BYTES_MAX: Final = 2 << 20
+"""Limits of one payload, checked before any of it is kept. A write of the longest value fits a
+frame; whatever is sent later waits until a frame before it has passed.
+"""
 
 _HEAD = struct.Struct("!IQ")
 _HEADER = struct.Struct("!IQ4s8s")
@@ -61,11 +63,12 @@ class FrameDecoder:
         "_wanted",
     )
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, handshake_frames: int) -> None:
+        """`handshake_frames`: how many of them the other side sends."""
         self._agreed_epoch = epoch
         self._epoch = HANDSHAKE_EPOCH
         self._bytes_max = HANDSHAKE_BYTES_MAX
-        self._handshake_frames = HANDSHAKE_FRAMES
+        self._handshake_frames = handshake_frames
         self._preface = PREFACE
         self._held = bytearray()
         self._wanted = 0

@@ -8,6 +8,7 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
     Write       Wrote | Refused                    merge a record into the replica, durably
     Handoff     Wrote | Refused                    the same, in the place of an owner that is away
     Read        Same | Have | Refused              digest of the asker's record in, record out
+                Coming, Have                       where the record is long: first how long it is
     Forward     Forwarded                          coordinate this client request
     Scan        Page | Refused                     a page of one range of the key space
     Vouch       Wrote | Refused                    have you made these writes?
@@ -24,6 +25,8 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
 """
 
 from __future__ import annotations
+
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -66,6 +69,13 @@ class Have(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 
     op: int
     record: bytes
+
+
+class Coming(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=29):
+    """The reply to `op` has so many bytes, and is on its way in pieces."""
+
+    op: int
+    size: int
 
 
 class Refused(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
@@ -113,7 +123,7 @@ class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
     actor: int = 0
 
 
-class Vouch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=32):
+class Vouch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
     """`context`: what a record from outside lists of the receiver's writes."""
 
     op: int
@@ -256,6 +266,7 @@ Message = (
     | Read
     | Same
     | Have
+    | Coming
     | Refused
     | Forward
     | Forwarded
@@ -280,6 +291,9 @@ Message = (
     | Forget
 )
 
+_BATCH_HEAD_BYTES: Final = 5
+"""At most: the mark and the length of a MessagePack array."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Message])
 
@@ -288,7 +302,41 @@ def encode_batch(messages: list[Message]) -> bytes:
     return _encoder.encode(messages)
 
 
-def decode_batch(data: bytes) -> list[Message]:
+class Packed(NamedTuple):
+    """What a list of messages becomes where it is too long for one batch.
+
+    `batches`: payloads, each with the number of its messages. `wholes`: batches of one message
+    that is too long by itself (`pieces.py`).
+    """
+
+    batches: list[tuple[bytes, int]]
+    wholes: list[bytes]
+
+
+def pack(messages: list[Message], bytes_max: int) -> Packed:
+    """All of `messages`, in batches of at most `bytes_max` bytes where they fit. Keeps order
+    among the short ones, and among the long ones.
+    """
+    packed = Packed([], [])
+    gathered: list[msgspec.Raw] = []
+    room = bytes_max - _BATCH_HEAD_BYTES
+    size = 0
+    for message in messages:
+        encoded = _encoder.encode(message)
+        if len(encoded) > room:
+            packed.wholes.append(_encoder.encode([msgspec.Raw(encoded)]))
+            continue
+        if size + len(encoded) > room:
+            packed.batches.append((_encoder.encode(gathered), len(gathered)))
+            gathered, size = [], 0
+        gathered.append(msgspec.Raw(encoded))
+        size += len(encoded)
+    if gathered:
+        packed.batches.append((_encoder.encode(gathered), len(gathered)))
+    return packed
+
+
+def decode_batch(data: bytes | bytearray) -> list[Message]:
     """Raises ProtocolError if `data` is anything but one batch."""
     try:
         return _decoder.decode(data)

@@ -48,6 +48,12 @@ _STOPPED_AT_ONCE: Final = 130
     help="A topology file; the node's addresses come from there.",
 )
 @click.option("--node", metavar="NAME", help="Which node of the topology file this is.")
+@click.option(
+    "--secret-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With the cluster's secret.  [default: cluster.secret beside the topology file]",
+)
 @master_key_option
 @memory_option
 @allow_host_option
@@ -73,6 +79,7 @@ def serve(
     port: int | None,
     cluster: Path | None,
     node: str | None,
+    secret_file: Path | None,
     master_key: str | None,
     memory: str,
     host_names: tuple[str, ...],
@@ -99,14 +106,16 @@ def serve(
 
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
+        _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
         topology, name = _alone(host or DEFAULT_HOST, port or DEFAULT_PORT), "n1"
     else:
         _check_unset("--host", host, "comes from the --cluster file")
         _check_unset("--port", port, "comes from the --cluster file")
-        topology, name = _member(cluster, node)
+        topology, name = _member(cluster, node, secret_file)
     spec = topology.nodes[topology.index(name)]
     if not insecure:
         check_loopback(spec)
+    check_secret(topology)
     configure_logging(log_format, log_level)
     tell_faults()
     forbid_core_dumps()
@@ -129,10 +138,10 @@ def _alone(host: str, port: int) -> Topology:
     return Topology.single(http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-def _member(cluster: Path, node: str | None) -> tuple[Topology, str]:
+def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[Topology, str]:
     from kvorum.cli.servers.topology_file import load_topology
 
-    topology = load_topology(cluster)
+    topology = load_topology(cluster, secret_file=secret_file)
     if node is None:
         names = ", ".join(spec.name for spec in topology.nodes)
         raise click.UsageError(f"wanted --node with --cluster; it is one of {names}")
@@ -151,6 +160,25 @@ def check_loopback(spec: NodeSpec) -> None:
                 f"wanted a loopback address such as 127.0.0.1 for {spec.name}, got {text}: there "
                 "is no authentication and no TLS yet, so whoever reaches it can read and write "
                 "everything; use a loopback address, or add --insecure if the network is trusted"
+            )
+
+
+def check_secret(topology: Topology) -> None:
+    """Raises ConfigError if others than this machine could connect to nodes whose secret they can
+    work out.
+    """
+    from kvorum.model.address import parse_address
+    from kvorum.model.errors import ConfigError
+
+    if not topology.secret_is_derived:
+        return
+    for node in topology.nodes:
+        if node.peer and not _is_loopback(parse_address(node.peer).host):
+            raise ConfigError(
+                f"The cluster {topology.cluster!r} has no secret, so whoever reaches the peer port "
+                f"{node.peer} of {node.name} could pass for a node and read everything. Make one "
+                "with `(umask 077; openssl rand -base64 32 > cluster.secret)` and put it beside "
+                "the cluster file of every node."
             )
 
 

@@ -2,8 +2,13 @@
 
 The secret comes from the first of
 
-    KVORUM_CLUSTER_SECRET    the environment variable, as its bytes
-    secret_file              named in the topology file, relative to its directory
+    --secret-file                 a file, for `serve`
+    KVORUM_CLUSTER_SECRET         the environment variable, as its bytes
+    KVORUM_CLUSTER_SECRET_FILE    the environment variable: a file
+    secret_file                   named in the topology file, relative to its directory
+    cluster.secret                beside the topology file, if there is one
+
+Where there is none of these it follows from the cluster's name, which will do on loopback only.
 
 One line break at the end is no part of it: editors and `openssl rand` add one, `$(...)` in
 a shell takes one away. A secret file that its group or others may touch is refused, and so
@@ -25,21 +30,38 @@ from kvorum.model.topology import SECRET_BYTES_MIN, Topology
 from kvorum.model.topology_toml import parse_topology, secret_file_in
 
 SECRET_VARIABLE: Final = "KVORUM_CLUSTER_SECRET"
+SECRET_FILE_VARIABLE: Final = "KVORUM_CLUSTER_SECRET_FILE"
+SECRET_FILE: Final = "cluster.secret"
 TOPOLOGY_BYTES_MAX: Final = 1 << 20
 SECRET_BYTES_MAX: Final = 4096
 
 
-def load_topology(path: Path, environ: Mapping[str, str] = os.environ) -> Topology:
-    """The topology in the TOML file `path`. Raises ConfigError, which names the file."""
+def load_topology(
+    path: Path, environ: Mapping[str, str] = os.environ, secret_file: Path | None = None
+) -> Topology:
+    """The topology in the TOML file `path`, with the secret in `secret_file`, if given.
+
+    Raises ConfigError, which names the file.
+    """
     text = _read_text(path)
-    named = secret_file_in(text, str(path))
-    if SECRET_VARIABLE in environ:
+    secret = None
+    if secret_file is None and SECRET_VARIABLE in environ:
         secret = _checked(os.fsencode(environ[SECRET_VARIABLE]), SECRET_VARIABLE)
-    elif named is not None:
-        secret = _read_secret(path.parent / named)
     else:
-        secret = None
+        file = secret_file or _secret_file(path, secret_file_in(text, str(path)), environ)
+        if file is not None:
+            secret = _read_secret(file)
     return parse_topology(text, str(path), secret)
+
+
+def _secret_file(path: Path, named: str | None, environ: Mapping[str, str]) -> Path | None:
+    """Where the secret of the topology file `path` is, which names `named`; None if nowhere."""
+    if SECRET_FILE_VARIABLE in environ:
+        return Path(environ[SECRET_FILE_VARIABLE])
+    if named is not None:
+        return path.parent / named
+    beside = path.parent / SECRET_FILE
+    return beside if beside.exists() else None
 
 
 def _read_text(path: Path) -> str:

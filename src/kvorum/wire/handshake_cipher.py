@@ -1,0 +1,125 @@
+"""The cipher of a handshake: what two nodes tell of themselves, for those who know the secret.
+
+Both sides send a nonce in the clear. From the nonces and the cluster secret follow two keys, one
+for what the dialer says and one for what the listener does; all the rest is sealed with them:
+
+    root   = BLAKE2b("kvorum peer link", secret)
+    seen   = BLAKE2b over all frames so far, in order, each with its length before it
+    key    = BLAKE2b(keyed with root, "kvorum dialer" | "kvorum listener", seen after both nonces)
+    frame  = AES-256-GCM-SIV(key, nonce: how many this side has sealed, associated data: seen)
+
+To seal a frame, or to open one, is to prove knowledge of the secret. Nothing is told before: an
+outsider sees a version number and random bytes.
+
+    replay        the keys depend on a nonce that the victim has just drawn
+    reflection    each direction has a key of its own
+    splicing      `seen` binds a frame to all before it: to both nonces, and so to the identities
+
+As in the pattern NNpsk0 of the Noise framework, less its ephemeral keys: whoever records a
+handshake and learns the secret later can read the names in it. It seals the handshake only, not
+what follows.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from kvorum.model.errors import ProtocolError
+from kvorum.wire.handshake import (
+    PROTOCOL,
+    Challenge,
+    Greeting,
+    Reject,
+    decode_greeting,
+    encode_greeting,
+    other_version,
+)
+
+_LINK: Final = b"kvorum peer link"
+_DIALER: Final = b"kvorum dialer"
+_LISTENER: Final = b"kvorum listener"
+_KEY_BYTES: Final = 32
+_COUNT_BYTES: Final = 12
+
+
+class HandshakeCipher:
+    """One side's. Useless after it has raised."""
+
+    __slots__ = (
+        "_dialed",
+        "_open_with",
+        "_opened",
+        "_root",
+        "_seal_with",
+        "_sealed",
+        "_seen",
+        "challenge",
+        "met",
+    )
+
+    def __init__(self, secret: bytes, nonce: bytes, *, dialed: bool) -> None:
+        """`nonce`: random bytes, drawn for this handshake. `dialed`: by this side."""
+        self.challenge: Final = encode_greeting(Challenge(PROTOCOL, nonce))
+        """What this side sends first, in the clear."""
+        self.met = False
+        """True once the other side's challenge is known."""
+        self._dialed = dialed
+        self._root = blake2b(secret, digest_size=_KEY_BYTES, person=_LINK).digest()
+        self._seen = blake2b(digest_size=_KEY_BYTES)
+        self._sealed = 0
+        self._opened = 0
+        self._seal_with: AESGCMSIV
+        self._open_with: AESGCMSIV
+
+    def meet(self, challenge: bytes) -> None:
+        """Take the other side's first frame. Raises ProtocolError if that is no challenge, or one
+        of another version of the protocol.
+        """
+        theirs = decode_greeting(challenge)
+        if isinstance(theirs, Reject):
+            raise ProtocolError(f"it refused this node: {theirs.reason!r}")
+        if not isinstance(theirs, Challenge):
+            raise ProtocolError(f"a {type(theirs).__name__} came where a Challenge was next")
+        if theirs.protocol != PROTOCOL:
+            raise ProtocolError(other_version(theirs.protocol))
+        for frame in (self.challenge, challenge) if self._dialed else (challenge, self.challenge):
+            self._see(frame)
+        ours, other = (_DIALER, _LISTENER) if self._dialed else (_LISTENER, _DIALER)
+        self._seal_with, self._open_with = self._cipher(ours), self._cipher(other)
+        self.met = True
+
+    def seal(self, greeting: Greeting) -> bytes:
+        count = self._sealed.to_bytes(_COUNT_BYTES)
+        frame = self._seal_with.encrypt(count, encode_greeting(greeting), self._seen.digest())
+        self._sealed += 1
+        self._see(frame)
+        return frame
+
+    def open(self, frame: bytes) -> Greeting:
+        """Raises ProtocolError if the other side does not know the secret, or `frame` is not what
+        it said last on this link.
+        """
+        count = self._opened.to_bytes(_COUNT_BYTES)
+        try:
+            opened = self._open_with.decrypt(count, frame, self._seen.digest())
+        except (InvalidTag, ValueError) as error:  # a ValueError: too short to have a tag
+            raise ProtocolError(
+                "it does not know this node's cluster secret; if it is a node of this cluster, "
+                "give both the same secret, and if not, find out who tries to get in"
+            ) from error
+        self._opened += 1
+        self._see(frame)
+        return decode_greeting(opened)
+
+    def _cipher(self, speaker: bytes) -> AESGCMSIV:
+        seen = self._seen.digest()
+        key = blake2b(seen, digest_size=_KEY_BYTES, key=self._root, person=speaker)
+        return AESGCMSIV(key.digest())
+
+    def _see(self, frame: bytes) -> None:
+        self._seen.update(len(frame).to_bytes(8))
+        self._seen.update(frame)
