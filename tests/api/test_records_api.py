@@ -88,8 +88,25 @@ async def test_each_succeeds_or_fails_by_itself(web: Web, taken: Taken) -> None:
     assert [key for _, key, _, _ in taken.records] == ["refused", "a"]
 
 
+async def test_a_record_that_names_a_member_twice_is_refused(web: Web, taken: Taken) -> None:
+    text = msgspec.json.encode(item("a"))
+    twice = [b'{"key":"b",' + text[1:], text[:-1] + b',"namespace":"x","namespace":"y"}']
+    answer = await web.ask("POST", "/records", b'{"records":[%b]}' % b",".join([*twice, text]))
+    assert [one["status"] for one in answer.json["records"]] == [400, 400, 200]
+    assert [key for _, key, _, _ in taken.records] == ["a"]
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"records":1}', b'{"records":[],"more":1}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"records":1}',
+        b'{"records":[],"more":1}',
+        b'{"records":[],"records":[]}',
+        b"\xff",
+    ],
 )
 async def test_what_makes_no_sense_is_refused(web: Web, taken: Taken, body: bytes) -> None:
     assert (await web.ask("POST", "/records", body)).status == 400
