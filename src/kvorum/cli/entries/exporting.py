@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Final
 
 import click
@@ -16,7 +13,6 @@ import click
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from kvorum.client.entry import Entry, Sibling
@@ -41,8 +37,8 @@ def export(
 
     The lines are what 'kvorum import' reads: {"key": ..., "value": ...}, where the value is
     bytes or expires also "metadata", and where there are concurrent values also "siblings". FILE is
-    replaced when all is written, and stays as it is if that fails. What is written to the
-    cluster meanwhile may or may not be in it.
+    replaced when all is written, and stays as it is if that fails; a new one is only for its owner
+    to read. What is written to the cluster meanwhile may or may not be in it.
 
     With --versions each line holds a record as the cluster has it, siblings and all; imported
     with --keep-versions it merges with what is there.
@@ -54,10 +50,13 @@ def export(
     """
     if encrypt != (key is not None):
         raise click.UsageError("wanted --encrypt with the source of a key, as in --key file:PATH")
+    from kvorum.cli.entries import export_target
+
+    file = export_target.named(file)
     began = time.monotonic()
     count = _export(target, file, versions, key)
     seconds = time.monotonic() - began
-    if file == "-":
+    if file == export_target.STDOUT:
         return
     if output == "json":
         print_json({"file": file, "entries": count, "seconds": round(seconds, 3)})
@@ -70,12 +69,13 @@ def export(
 
 
 def _export(target: Target, file: str, versions: bool, key: str | None) -> int:
+    from kvorum.cli.entries import export_target
     from kvorum.cli.progress import progress_bar
 
     count = 0
     with ExitStack() as stack:
         client = stack.enter_context(open_client(target))
-        out = stack.enter_context(_opened(file))
+        out = stack.enter_context(export_target.opened(file))
         bar = stack.enter_context(progress_bar("export", None))
         if key is not None:
             out = stack.enter_context(sealed(out, key))
@@ -123,42 +123,3 @@ def _members(one: Entry | Sibling) -> bytes:
 def _on_one_line(text: bytes) -> bytes:
     """In JSON a line break as such is only ever space between tokens."""
     return text.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
-    """Raises ConfigError if the file cannot be written."""
-    if file == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(file).resolve()
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as device:
-                yield device
-        else:
-            with _replacing(path) as part:
-                yield part
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is complete and on disk."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
