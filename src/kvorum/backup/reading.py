@@ -30,7 +30,7 @@ from kvorum.model.keys import split_storage_key
 from kvorum.model.record import Record, decode, merge
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.seal import ENCRYPTED, is_record, visible_bytes
+from kvorum.sealing.seal import ENCRYPTED, is_named, is_record, visible_bytes
 from kvorum.sealing.vault import Vault
 
 _FIRST: Final = b"d"
@@ -55,8 +55,9 @@ class SnapshotReader:
         self._keyring = Keyring.open(path / layout.KEYS, cluster, source, (), 0)
         self._seal = Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
         self._engine = _opened(path / layout.ROCKS)
-        self.damaged = 0
-        """Records that did not open, and entries of the journal."""
+        self._unread: set[bytes] = set()
+        self._unread_entries = 0
+        self._journaled_notes: dict[bytes, bytes | None] = {}
         self._journal = self._read_journal(SealedEntries(self._seal, cluster))
 
     @property
@@ -64,8 +65,33 @@ class SnapshotReader:
         """Those that may have records."""
         return {key.namespace for key in self._keyring.describe()}
 
+    @property
+    def damaged(self) -> int:
+        """How many records have not opened so far, and entries of the journal."""
+        return len(self._unread) + self._unread_entries
+
+    @property
+    def unread(self) -> set[bytes]:
+        """The tokens of the records that have not opened so far, 8 bytes each."""
+        return {_place(stored_key)[1:] for stored_key in self._unread}
+
+    @property
+    def has_gaps(self) -> bool:
+        """True if an entry of the journal does not open: nobody knows what was in it."""
+        return self._unread_entries > 0
+
     def close(self) -> None:
         self._engine.close()
+
+    def note(self, key: bytes) -> bytes | None:
+        """What the node noted for itself at `key`, where nothing is sealed. Raises StorageError."""
+        return self.notes(key, key + b"\0").get(key)
+
+    def notes(self, start: bytes, end: bytes) -> dict[bytes, bytes]:
+        """All notes with start <= key < end. Raises StorageError."""
+        found: dict[bytes, bytes | None] = dict(self._pairs(start, end))
+        found |= {key: note for key, note in self._journaled_notes.items() if start <= key < end}
+        return {key: note for key, note in found.items() if note is not None}
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
         """(place, plain storage key, record) of all whose place is after `after`."""
@@ -81,7 +107,7 @@ class SnapshotReader:
                 record = decode(key, data)
             except CorruptRecord:
                 if not self._is_shredded(sealed):
-                    self.damaged += 1
+                    self._unread.add(stored_key)
                 continue
             if key not in self._journal:
                 yield place, key, record
@@ -99,7 +125,8 @@ class SnapshotReader:
             try:
                 changes.update(entries.open(number_of(key), entry))
             except CorruptRecord:
-                self.damaged += 1
+                self._unread_entries += 1
+        self._journaled_notes = {key: data for key, data in changes.items() if not is_named(key)}
         return {key: data for key, data in changes.items() if is_record(key)}
 
     def _pairs(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:

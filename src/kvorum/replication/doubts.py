@@ -27,8 +27,8 @@ from kvorum.storage.store import Store
 DOUBTS_MAX: Final = 10_000
 """So many are remembered, as of damages. Where more is lost, the disk is, and not a record."""
 
-_START: Final = b"u"
-_END: Final = b"v"
+START: Final = b"u"
+END: Final = b"v"
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
@@ -45,7 +45,7 @@ class Doubts:
         self._store = store
         self._is_shared = is_shared
         self._last = 0
-        notes = store.scan(_START, _END, DOUBTS_MAX)
+        notes = store.scan(START, END, DOUBTS_MAX)
         # Looked at with each read, and hardly ever anything but empty.
         self.tokens = {note[1:]: self._last for note, _ in notes}
 
@@ -68,7 +68,7 @@ class Doubts:
         if token not in self.tokens:
             if len(self.tokens) >= DOUBTS_MAX or not self._is_shared(token):
                 return
-            self._store.put(_START + token, b"", _ignore, None)
+            self._store.put(START + token, b"", _ignore, None)
         self._last += 1
         self.tokens[token] = self._last
 
@@ -76,4 +76,4 @@ class Doubts:
         """All is compared that was lost when the token had this number."""
         if self.tokens.get(token) == number:
             del self.tokens[token]
-            self._store.delete(_START + token, _ignore, None)
+            self._store.delete(START + token, _ignore, None)
