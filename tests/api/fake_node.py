@@ -25,6 +25,7 @@ from kvorum.model.request import (
     Request,
     Result,
     Touch,
+    Unreadable,
 )
 
 ACTOR = 0xA1
@@ -46,6 +47,7 @@ class FakeNode:
         self.holding = False
         self.held: list[tuple[Request, Callable[[Result], object]]] = []
         self.failure: Failure | None = None
+        self.unreadable: list[Unreadable] = []
         self.repair: dict[str, Any] = {}
         self._counter = 0
 
@@ -72,7 +74,7 @@ class FakeNode:
             if space == namespace and record.versions and key.encode() > after
         ]
         cursor = found[limit - 1][0].encode() if len(found) > limit else b""
-        page = self.failure or Listing(found[:limit], cursor)
+        page = self.failure or Listing(found[:limit], cursor, self.unreadable)
         asyncio.get_running_loop().call_soon(reply, page)
 
     # The introspection port

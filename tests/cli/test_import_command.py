@@ -497,7 +497,7 @@ def test_an_export_goes_into_a_named_pipe(store: StoreDouble, tmp_path: Path) ->
     store.put("a", 1)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    words = [sys.executable, "-m", "kvorum", "export", pipe, "--server", store.address]
+    words = [sys.executable, "-m", "kvorum", "export", str(pipe), "--server", store.address]
     with subprocess.Popen(words) as process:
         assert pipe.read_bytes() == b'{"key": "a", "value": 1}\n'
         assert process.wait(60) == 0

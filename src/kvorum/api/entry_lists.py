@@ -128,7 +128,10 @@ class _Page(Pending[Listing]):
         cursor = b"null"
         if result.cursor:
             cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
-        exchange.respond(200, b'{"entries":[%b],"cursor":%b}' % (b",".join(entries), cursor))
+        unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
+        exchange.respond(
+            200, b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable)
+        )
 
 
 def _decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:

@@ -3,7 +3,7 @@
     POST /records?w=N    {"records": [{"key", "record", "namespace"?}, ...]}
                          {"records": [{"status": 200} or {"status", "error"}, ...]}
     GET  /records        ?namespace&cursor&limit
-                         {"records": [{"key", "record"}, ...], "cursor"?}
+                         {"records": [{"key", "record"}, ...], "cursor"?, "unreadable"?}
 
 `record` is base64 of a portable record (`model/portable_record.py`). It is merged into what the
 owners hold, so storing one twice does no harm, and one that is older changes nothing.
@@ -156,6 +156,8 @@ class _Page(Pending[Listing]):
         document: dict[str, object] = {"records": shown}
         if result.cursor:
             document["cursor"] = self._gateway.cursors.seal(self._subject, result.cursor)
+        if result.unreadable:
+            document["unreadable"] = result.unreadable
         exchange.respond(200, _encode(document))
 
 

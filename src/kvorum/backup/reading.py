@@ -28,6 +28,7 @@ from kvorum.journal.former_entries import END, START, number_of
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import split_storage_key
 from kvorum.model.record import Record, decode, merge
+from kvorum.sealing import quarantine
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.seal import ENCRYPTED, is_named, is_record, visible_bytes
@@ -89,7 +90,7 @@ class SnapshotReader:
 
     def notes(self, start: bytes, end: bytes) -> dict[bytes, bytes]:
         """All notes with start <= key < end. Raises StorageError."""
-        found: dict[bytes, bytes | None] = dict(self._pairs(start, end))
+        found: dict[bytes, bytes | None] = dict(_pairs(self._engine, start, end))
         found |= {key: note for key, note in self._journaled_notes.items() if start <= key < end}
         return {key: note for key, note in found.items() if note is not None}
 
@@ -98,7 +99,7 @@ class SnapshotReader:
         return heapq.merge(self._filed(after), self._newer(after), key=itemgetter(0))
 
     def _filed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
-        for stored_key, sealed in self._pairs(max(_FIRST, after), _END):
+        for stored_key, sealed in _pairs(self._engine, max(_FIRST, after), _END):
             place = _place(stored_key)
             if place <= after:
                 continue
@@ -121,7 +122,7 @@ class SnapshotReader:
     def _read_journal(self, entries: Entries) -> dict[bytes, bytes | None]:
         """The last that it says of each record; None where that was deleted."""
         changes: dict[bytes, bytes | None] = {}
-        for key, entry in self._pairs(START, END):
+        for key, entry in _pairs(self._engine, START, END):
             try:
                 changes.update(entries.open(number_of(key), entry))
             except CorruptRecord:
@@ -129,26 +130,23 @@ class SnapshotReader:
         self._journaled_notes = {key: data for key, data in changes.items() if not is_named(key)}
         return {key: data for key, data in changes.items() if is_record(key)}
 
-    def _pairs(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        cursor = self._engine.iter(options)
-        try:
-            cursor.seek(start)
-            while cursor.valid():
-                yield cursor.key(), cursor.value()
-                cursor.next()
-            cursor.status()
-        except Exception as error:
-            raise StorageError(f"the engine cannot read the snapshot: {error}") from error
-        finally:
-            del cursor  # a live one would keep the engine open
-
     def _is_shredded(self, sealed: bytes) -> bool:
         """True if it is not meant to be read ever again."""
         if len(sealed) < 3 or not sealed[0] & ENCRYPTED:
             return False
         return self._keyring.is_shredded(int.from_bytes(sealed[1:3]))
+
+
+def known_damage(path: Path) -> int:
+    """How many records of the snapshot in `path` were known to be damaged when it was made.
+
+    Raises StorageError.
+    """
+    engine = _opened(path / layout.ROCKS)
+    try:
+        return sum(1 for _ in _pairs(engine, quarantine.START, quarantine.END))
+    finally:
+        engine.close()
 
 
 def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[FoundRecord]:
@@ -167,6 +165,22 @@ def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[Fo
         for key in sorted(records):
             done = place if key == last else done
             yield FoundRecord(done, *split_storage_key(key), records[key])
+
+
+def _pairs(engine: Rdict, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    cursor = engine.iter(options)
+    try:
+        cursor.seek(start)
+        while cursor.valid():
+            yield cursor.key(), cursor.value()
+            cursor.next()
+        cursor.status()
+    except Exception as error:
+        raise StorageError(f"the engine cannot read the snapshot: {error}") from error
+    finally:
+        del cursor  # a live one would keep the engine open
 
 
 def _place(key: bytes) -> bytes:

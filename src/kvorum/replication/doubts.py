@@ -22,7 +22,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.model.errors import StorageError
-from kvorum.storage.store import Store
+from kvorum.model.keys import token_range
+from kvorum.storage.store import KeyRange, Store
 
 DOUBTS_MAX: Final = 10_000
 """So many are remembered, as of damages. Where more is lost, the disk is, and not a record."""
@@ -52,6 +53,11 @@ class Doubts:
     def cover(self, key: bytes) -> bool:
         """True if what is held at the storage key `key` is in doubt."""
         return bool(self.tokens) and key[1:9] in self.tokens
+
+    def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
+        """Where in start <= key < end what is held is in doubt."""
+        each = map(token_range, sorted(self.tokens))
+        return [(first, last) for first, last in each if first < end and start < last]
 
     def is_shared(self, key: bytes) -> bool:
         """True if others may know what was held at `key`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Message, Refused, Same, Wrote
+from kvorum.wire.messages import Have, Message, Page, Refused, Same, Wrote
 
 TIMEOUT_MS: Final = 5000
 
@@ -45,6 +45,9 @@ class Question:
 
     def on_have(self, node: int, data: bytes) -> None:
         self.on_reply(node, Have(self.op, data))
+
+    def on_page(self, node: int, page: Page) -> None:
+        self.on_reply(node, page)
 
     def on_refused(self, node: int, code: str) -> None:
         self.on_reply(node, Refused(self.op, code, ""))

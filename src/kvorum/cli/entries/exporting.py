@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.entries.sealed_files import key_option, sealed
+from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
     from kvorum.client.entry import Entry, Sibling
     from kvorum.client.synchronous import Client
     from kvorum.client.url import Target
+    from kvorum.model.request import Unreadable
+
+    _Page = tuple[Iterable[bytes], Sequence[Unreadable]]
 
 _SHOW_EVERY: Final = 100
 _PAGE: Final = 500
@@ -43,6 +47,9 @@ def export(
     With --versions each line holds a record as the cluster has it, siblings and all; imported
     with --keep-versions it merges with what is there.
 
+    What is damaged on so many nodes that its value is not certain is left out and named, and the
+    exit code is 7 in the end.
+
     \b
     kvorum export backup.jsonl
     kvorum export --versions --encrypt --key file:export.key backup.sealed
@@ -54,12 +61,22 @@ def export(
 
     file = export_target.named(file)
     began = time.monotonic()
-    count = _export(target, file, versions, key)
+    count, unreadable = _export(target, file, versions, key)
     seconds = time.monotonic() - began
-    if file == export_target.STDOUT:
-        return
+    if file != export_target.STDOUT:
+        _report(file, count, unreadable, seconds, output)
+    if unreadable:
+        _refuse(unreadable, output)
+
+
+def _report(
+    file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
+) -> None:
+    from kvorum.client.listing import documents
+
     if output == "json":
-        print_json({"file": file, "entries": count, "seconds": round(seconds, 3)})
+        summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
+        print_json({**summary, "unreadable": documents(unreadable)})
     else:
         print_table(
             f"export to {file}",
@@ -68,35 +85,68 @@ def export(
         )
 
 
-def _export(target: Target, file: str, versions: bool, key: str | None) -> int:
-    from kvorum.cli.entries import export_target
+def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:
+    """Name what the export lacks, each on a line of its own. Raises Incomplete."""
+    from kvorum.client.listing import described, documents
+
+    if output != "json":
+        for one in unreadable:
+            click.echo(one_line(f"not exported: {described(one)}"), err=True)
+    raise Incomplete(
+        f"{len(unreadable)} damaged records could not be read and are not in the export, which has "
+        "all others; see 'kvorum status', and overwrite or delete them, or restore a snapshot.",
+        unreadable=documents(unreadable),
+    )
+
+
+def _export(
+    target: Target, file: str, versions: bool, key: str | None
+) -> tuple[int, list[Unreadable]]:
+    """How many entries were written, and what could not be."""
+    from kvorum.cli.entries import export_target, record_lines
     from kvorum.cli.progress import progress_bar
+    from kvorum.client.listing import described
 
     count = 0
+    unreadable: dict[str, Unreadable] = {}
     with ExitStack() as stack:
         client = stack.enter_context(open_client(target))
         out = stack.enter_context(export_target.opened(file))
         bar = stack.enter_context(progress_bar("export", None))
         if key is not None:
             out = stack.enter_context(sealed(out, key))
-        for line in _records(client, target, out) if versions else map(_line, client.scan()):
-            out.write(line)
-            count += 1
-            if count % _SHOW_EVERY == 0:
-                bar.show(0, count)
-    return count
+        if versions:
+            out.write(record_lines.HEADER)
+        for lines, more in _records(client, target) if versions else _entries(client):
+            for line in lines:
+                out.write(line)
+                count += 1
+                if count % _SHOW_EVERY == 0:
+                    bar.show(0, count)
+            # What lies where two pages meet may be on both.
+            unreadable.update((described(one), one) for one in more)
+    return count, list(unreadable.values())
 
 
-def _records(client: Client, target: Target, out: IO[bytes]) -> Iterator[bytes]:
+def _entries(client: Client) -> Iterator[_Page]:
+    cursor: str | None = None
+    while True:
+        page = client.page(cursor=cursor)
+        yield map(_line, page.entries), page.unreadable
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _records(client: Client, target: Target) -> Iterator[_Page]:
     from kvorum.cli.entries import record_lines
     from kvorum.client import record_requests
 
-    out.write(record_lines.HEADER)
     cursor: str | None = None
     while True:
         request = record_requests.page(target.namespace, cursor, _PAGE)
         page = record_requests.found(client.ask(request))
-        yield from map(record_lines.line, page.records)
+        yield map(record_lines.line, page.records), page.unreadable
         cursor = page.cursor
         if cursor is None:
             return

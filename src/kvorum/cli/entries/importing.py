@@ -33,17 +33,15 @@ SAVE_EVERY_S: Final = 1.0
 """How much work a killed import repeats at most."""
 
 
-class _Delimiter(click.ParamType):
-    """One ASCII character; a tab may also be written as \\t."""
-
-    name = "character"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value == "\\t":
-            return "\t"
-        if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
-            self.fail(f"{value!r} is not one ASCII character that can separate cells.", param, ctx)
-        return value
+def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """A tab may also be written as \\t."""
+    if value is None:
+        return None
+    if value == "\\t":
+        return "\t"
+    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise click.BadParameter(f"{value!r} is not one ASCII character that can separate cells.")
+    return value
 
 
 @click.command("import")
@@ -58,7 +56,8 @@ class _Delimiter(click.ParamType):
 @click.option("--typed", is_flag=True, help="CSV: read numbers, true, false and null as such.")
 @click.option(
     "--delimiter",
-    type=_Delimiter(),
+    callback=_delimiter,
+    metavar="CHARACTER",
     help="CSV: what is between the cells.  [default: , ; tab or |, as the header has it]",
 )
 @click.option("--resume", is_flag=True, help="Go on where the checkpoint of FILE says.")
