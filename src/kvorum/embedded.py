@@ -22,6 +22,7 @@ import msgspec
 from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.listing import check_readable
 from kvorum.client.values import encode_value
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.errors import (
@@ -282,15 +283,19 @@ class Embedded:
         return [put if isinstance(put, KvorumError) else self._entry(*next(asked)) for put in puts]
 
     def scan(self, namespace: str = DEFAULT_NAMESPACE) -> Iterator[Entry]:
-        """All entries of a namespace, in the order of their tokens."""
-        cursor = b""
+        """All entries of a namespace, in the order of their tokens. Raises CorruptRecord behind the
+        last one if some could not be read; its details name them.
+        """
+        cursor, unread = b"", []
         while True:
             page = self._page(namespace, cursor)
             for key, record in page.entries:
                 yield self._shown(namespace, key, record)
+            unread += page.unreadable
             cursor = page.cursor
             if not cursor:
-                return
+                break
+        check_readable(unread)
 
     # From here to the replicator, and back
 

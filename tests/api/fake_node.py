@@ -25,6 +25,7 @@ from kvorum.model.request import (
     Request,
     Result,
     Touch,
+    Unreadable,
     tell_hinted,
 )
 
@@ -51,6 +52,7 @@ class FakeNode:
         """What is there cannot be read any more."""
         self.hinted = 0
         """How many nodes stand in for it."""
+        self.unreadable: list[Unreadable] = []
         self.repair: dict[str, Any] = {}
         self._counter = 0
 
@@ -77,7 +79,7 @@ class FakeNode:
             if space == namespace and record.versions and key.encode() > after
         ]
         cursor = found[limit - 1][0].encode() if len(found) > limit else b""
-        page = self.failure or Listing(found[:limit], cursor)
+        page = self.failure or Listing(found[:limit], cursor, self.unreadable)
         asyncio.get_running_loop().call_soon(reply, page)
 
     # The introspection port

@@ -39,6 +39,8 @@ async def test_what_there_is_can_be_looked_at(web: Web) -> None:
         ("/keys/rotate?wait=1", b""),
         ("/namespaces/shred", b""),
         ("/namespaces/shred", b'{"namespace":"shop","before_ms":"now"}'),
+        ("/namespaces/shred", b'{"namespace":"a","namespace":"b"}'),
+        ("/keys/rotate", b'{"namespace":"a","namespace":"b"}'),
     ],
 )
 async def test_what_makes_no_sense_is_refused(web: Web, path: str, body: bytes) -> None:

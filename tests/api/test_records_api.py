@@ -19,7 +19,7 @@ from kvorum.api.routes import api_routes
 from kvorum.model.errors import QuorumError
 from kvorum.model.portable_record import from_portable, to_portable
 from kvorum.model.record import EMPTY, JSON, Event, Record, write
-from kvorum.model.request import Answer, Failure, Result
+from kvorum.model.request import Answer, Failure, Result, Unreadable
 from kvorum.runtime.loop import LoopRuntime
 
 RECORD = write(EMPTY, (), Event(7, 1, 1000), JSON, b'"x"', 5)
@@ -88,8 +88,25 @@ async def test_each_succeeds_or_fails_by_itself(web: Web, taken: Taken) -> None:
     assert [key for _, key, _, _ in taken.records] == ["refused", "a"]
 
 
+async def test_a_record_that_names_a_member_twice_is_refused(web: Web, taken: Taken) -> None:
+    text = msgspec.json.encode(item("a"))
+    twice = [b'{"key":"b",' + text[1:], text[:-1] + b',"namespace":"x","namespace":"y"}']
+    answer = await web.ask("POST", "/records", b'{"records":[%b]}' % b",".join([*twice, text]))
+    assert [one["status"] for one in answer.json["records"]] == [400, 400, 200]
+    assert [key for _, key, _, _ in taken.records] == ["a"]
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"records":1}', b'{"records":[],"more":1}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"records":1}',
+        b'{"records":[],"more":1}',
+        b'{"records":[],"records":[]}',
+        b"\xff",
+    ],
 )
 async def test_what_makes_no_sense_is_refused(web: Web, taken: Taken, body: bytes) -> None:
     assert (await web.ask("POST", "/records", body)).status == 400
@@ -116,6 +133,21 @@ async def test_pages_give_the_records_as_they_are(web: Web, taken: Taken) -> Non
             found[one["key"]] = from_portable(one["key"], data)
         query = f"?limit=2&cursor={page['cursor']}" if "cursor" in page else ""
     assert found == {f"k{i}": RECORD for i in range(5)}
+
+
+async def test_what_cannot_be_read_is_named(web: Web, taken: Taken) -> None:
+    web.node.records["default", "k"] = RECORD
+    for path in ("/records", "/entries"):
+        assert "unreadable" not in (await web.ask("GET", path)).json
+    web.node.unreadable = [
+        Unreadable(3, ["n1"], key="lost"),
+        Unreadable(4, ["n1", "n2"], token="04ab"),
+    ]
+    for path in ("/records", "/entries"):
+        assert (await web.ask("GET", path)).json["unreadable"] == [
+            {"partition": 3, "nodes": ["n1"], "key": "lost"},
+            {"partition": 4, "nodes": ["n1", "n2"], "token": "04ab"},
+        ]
 
 
 async def test_a_cursor_of_another_namespace_is_refused(web: Web, taken: Taken) -> None:

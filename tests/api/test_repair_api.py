@@ -36,6 +36,7 @@ async def test_without_a_body_everything_is_repaired(web: Web) -> None:
         b'{"partition": 999}',
         b'{"namespace": "a b"}',
         b'{"key": "\xff"}',
+        b'{"key": "a", "key": "b"}',
     ],
 )
 async def test_what_makes_no_sense_is_refused(web: Web, body: bytes) -> None:

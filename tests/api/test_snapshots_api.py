@@ -91,6 +91,7 @@ async def test_the_list(web: Web, asked: Asked) -> None:
 async def test_refusals(web: Web, asked: Asked) -> None:
     assert (await web.ask("POST", "/snapshots", b'{"name":"taken"}')).status == 412
     assert (await web.ask("POST", "/snapshots", b'{"nome":"a"}')).status == 400
+    assert (await web.ask("POST", "/snapshots", b'{"name":"a","name":"b"}')).status == 400
     assert (await web.ask("POST", "/snapshots", b"x" * 5000)).status == 413
     assert (await web.ask("POST", "/snapshots/a", b"")).status == 400
     assert (await web.ask("PUT", "/snapshots/a", b"")).status == 405

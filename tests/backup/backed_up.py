@@ -33,13 +33,31 @@ class BackedUp:
 
     def checkpoint(self, path: Path) -> None:
         """As `journal/checkpoint.py` does it where there are threads."""
-        parts = self.store._store
+        self._empty_journal()
+        self.store._store.rocks.checkpoint(path)
+
+    def _empty_journal(self) -> None:
         emptied: list[StorageError | None] = []
-        parts._journaled.empty(lambda _arg, error: emptied.append(error), None)
+        self.store._store._journaled.empty(lambda _arg, error: emptied.append(error), None)
         while not emptied:
             self.store._runtime.turn()
         assert emptied == [None]
-        parts.rocks.checkpoint(path)
+
+    def place(self, key: str) -> bytes:
+        return self.store._replicator._site.place("default", key).key
+
+    def record(self, key: str) -> bytes:
+        """What is stored of `key`, in plain."""
+        return self.store._store.store.get(self.place(key)) or b""
+
+    def damage(self, key: str) -> bytes:
+        """Make what is stored of `key` unreadable, with nobody knowing of it yet; its place."""
+        parts, place = self.store._store, self.place(key)
+        self._empty_journal()
+        parts._rows.clear()
+        parts.rocks.put(parts.vault.seal.stored_key(place), b"no record", _ignore, None)
+        self.store._runtime.turn()
+        return place
 
     def create(self, name: str, progress: Progress | None = None) -> Content:
         return create(self.node, name, CREATED_MS, progress or Progress())
@@ -52,3 +70,7 @@ class BackedUp:
 def backed_up(path: Path) -> Iterator[BackedUp]:
     with kvorum.open(path) as store:
         yield BackedUp(path, store)
+
+
+def _ignore(_arg: object, _error: StorageError | None) -> None:
+    """The store works on."""

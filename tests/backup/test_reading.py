@@ -11,10 +11,11 @@ import pytest
 from backed_up import BackedUp, backed_up
 
 from kvorum.backup.progress import Progress
-from kvorum.backup.reading import FoundRecord, SnapshotReader, merged
+from kvorum.backup.reading import FoundRecord, SnapshotReader, known_damage, merged
 from kvorum.backup.verification import verify
-from kvorum.model.errors import ConfigError
+from kvorum.model.errors import ConfigError, CorruptRecord, UnavailableError
 from kvorum.model.record import Record
+from kvorum.sealing import quarantine
 from kvorum.sealing.compression import learn
 from kvorum.sealing.master_key import FileSource
 
@@ -107,3 +108,39 @@ def test_another_clusters_keys_are_refused(node: BackedUp, other: BackedUp) -> N
     content = verify(node.snapshot("monday"), node.master, Progress())
     with pytest.raises(ConfigError, match="master key"):
         SnapshotReader(node.snapshot("monday"), content, FileSource(other.path / "master.key"))
+
+
+def test_damage_that_nobody_knew_of_is_met_when_it_is_read(node: BackedUp) -> None:
+    place = node.damage("key 7")
+    node.create("monday")
+    assert known_damage(node.snapshot("monday")) == 0
+    with reading(node) as (reader,):
+        assert (reader.damaged, reader.unread) == (0, set())
+        for _ in range(2):
+            assert len(list(merged([reader]))) == 99
+            assert (reader.damaged, reader.unread) == (1, {place[1:9]})
+
+
+def test_damage_that_was_known_is_told_without_reading(node: BackedUp) -> None:
+    place = node.damage("key 7")
+    with pytest.raises(UnavailableError):
+        node.store.get("key 7")
+    node.create("monday")
+    assert known_damage(node.snapshot("monday")) == 1
+    with reading(node) as (reader,):
+        (note,) = reader.notes(quarantine.START, quarantine.END)
+        assert note[2:10] == place[1:9]
+
+
+def test_a_scan_of_a_store_names_what_is_damaged_behind_all_else(node: BackedUp) -> None:
+    sound = node.record("key 7")
+    place = node.damage("key 7")
+    for _ in range(2):
+        found: list[str] = []
+        with pytest.raises(CorruptRecord) as caught:
+            found.extend(entry.key for entry in node.store.scan())
+        assert set(found) == {f"key {i}" for i in range(100)} - {"key 7"}
+        (one,) = caught.value.details["unreadable"]
+        assert (one["token"], one["nodes"]) == (place[1:9].hex(), ["n1"])
+    node.store._store.store.put(place, sound, lambda _arg, _error: None, None)  # not filed yet
+    assert len(list(node.store.scan())) == 100

@@ -10,10 +10,13 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from program import kvorum
+from rocksdict import Options, Rdict
 
 import kvorum as client_library
 from kvorum.cli import main
 from kvorum.local.ports import free_port
+from kvorum.model.keys import TOKEN_HASHES, token_range
+from kvorum.model.topology_toml import parse_topology
 
 
 class Cluster:
@@ -66,3 +69,22 @@ def running(directory: Path, nodes: int) -> Iterator[Cluster]:
 
 def origins(cluster: Cluster) -> list[str | Path]:
     return [word for node in cluster.nodes for word in ("--from", node)]
+
+
+def damage(cluster: Cluster, key: str, *nodes: int) -> str:
+    """Make what the stopped nodes, counted from 0, have filed of `key` unreadable; its token."""
+    text = (cluster.directory / "cluster.toml").read_text()
+    topology = parse_topology(text, "cluster.toml", bytes(32))
+    token = TOKEN_HASHES[topology.token_hash](key.encode(), topology.token_seed)
+    start, end = token_range(token)
+    for node in nodes:
+        engine: Any = Rdict(str(cluster.nodes[node] / "rocks"), Options(raw_mode=True))
+        stored = [at for at in engine.keys() if start <= at < end]  # noqa: SIM118
+        assert stored, "what is to be damaged is not filed"
+        for at in stored:
+            sealed = bytearray(engine[at])
+            sealed[-1] ^= 1
+            engine[at] = bytes(sealed)
+        engine.flush()
+        engine.close()
+    return token[:8].hex()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.cli.entries import entry_lines
-from kvorum.cli.entries.entry_lines import CsvShape, Item, Place, Reject, read_csv, read_json_lines
+from kvorum.cli.entries import csv_lines, csv_rows, entry_lines
+from kvorum.cli.entries.csv_lines import CsvShape, read_csv
+from kvorum.cli.entries.entry_lines import BOM, Item, Place, Reject, read_json_lines
 from kvorum.model.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
+cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
@@ -81,6 +84,17 @@ def test_every_line_that_is_not_blank_is_an_item_or_a_reject(lines: list[str]) -
         b'{"key": "k", "value": "eA==", "metadata": {"encoding": "rot13"}}',
         b'{"key": "k", "value": 1, "siblings": [{"value": 2}, {"value": 1}]}',
         b'{"key": "k", "value": 1, "siblings": [7]}',
+        b'{"key": "a", "key": "b", "value": 1}',
+        b'{"key": "k", "value": 1, "value": 1}',
+        b'{"key": "k", "value": 1, "metadata": {"Ttl": 1}}',
+        b'{"key": "k", "value": 1, "metadata": {"ttl": 1, "ttl": 2}}',
+        b'{"key": "k", "value": 1, "metadata": {"ttl": 0}}',
+        b'{"key": "k", "value": 1, "metadata": {"ttl": 1}, "metadata": null}',
+        b'{"key": "k", "value": 1, "metadata": {"valueVersion": "v"}}',
+        b'{"key": "k", "value": 1, "siblings": [{"value": 1, "value": 1}]}',
+        b'{"key": "k", "value": 1, "siblings": [{"value": 1, '
+        b'"metadata": {"ttl": 1, "\\u0074tl": 2}}]}',
+        b'{"key": "k", "value": 1, "siblings": [{"value": 1, "key": "j"}]}',
     ],
     ids=lambda line: line[:40].decode(errors="replace"),
 )
@@ -93,7 +107,7 @@ def test_a_wrong_line_is_rejected_and_reading_goes_on(line: bytes) -> None:
 
 def test_bytes_and_siblings() -> None:
     lines = from_json(
-        b'{"key": "b", "value": "AP8=", "metadata": {"encoding": "base64", "hash": "h"}}\n'
+        b'{"key": "b", "value": "AP8=", "metadata": {"encoding": "base64"}}\n'
         b'{"key": "s", "value": 2, "siblings": [{"value": 2}, {"value": "eA==", '
         b'"metadata": {"encoding": "base64"}}]}\n'
     )
@@ -121,7 +135,7 @@ def test_a_line_too_long_is_skipped_in_bounded_memory(monkeypatch: pytest.Monkey
     lines = from_json(good + long + good + long.rstrip())
     assert entries(lines) == [("a", 1), ("a", 1)]
     assert list(rejects(lines)) == [2, 4]
-    assert lines[2].end == len(good + long + good)
+    assert lines[2].end == Place(len(good + long + good), 3)
 
 
 @given(st.lists(st.tuples(text, values) | st.just("wrong"), min_size=1), st.data())
@@ -135,8 +149,8 @@ def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject
     lines = from_json(written)
     at = data.draw(st.integers(0, len(lines) - 1))
     stream = io.BytesIO(written)
-    stream.seek(lines[at].end)
-    assert list(read_json_lines(stream, Place(lines[at].end, lines[at].line))) == lines[at + 1 :]
+    stream.seek(lines[at].end.offset)
+    assert list(read_json_lines(stream, lines[at].end)) == lines[at + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -167,10 +181,13 @@ def test_what_is_wrong_with_a_line_is_said_in_plain_words(line: bytes, reason: s
     ("data", "line", "reason"),
     [
         (b"a\n", 2, "wanted 2 cells as in the header (key, value), got 1"),
-        (b'a,1\nb,"x"y\n', 3, "wanted a comma behind the quote that closes a cell"),
-        (b'a,"open\n', 2, "wanted a quote that closes the last cell, got the end of the file"),
-        (b"a,b\rc\n", 2, "wanted line breaks inside quotes"),
-        (b"a,\xff\n", 2, "wanted UTF-8, got the byte 0xff at place 3 of the line"),
+        (b'a,1\nb,"x"y\n', 3, "More text follows the quote that closes a cell"),
+        (b'a,"open\nb,1\n', 2, "A quote that opens a cell of this row is never closed"),
+        (b"a,b\rc\n", 2, "A cell without quotes has a line break"),
+        (b"a,\xff\n", 2, "The byte 0xff at place 3 of line 2 is not UTF-8."),
+        (b'a,"one\ntwo\n\xff"\n', 2, "The byte 0xff at place 1 of line 4 is not UTF-8."),
+        (b"a,\xc3", 2, "The byte 0xc3 at place 3 of line 2 is not UTF-8."),
+        (b"a,x\0y\n", 2, "The byte 0x00 at place 4 of line 2 belongs to no text."),
     ],
     ids=lambda data: repr(data) if isinstance(data, bytes) else "",
 )
@@ -203,7 +220,7 @@ def test_csv_cells_are_strings_unless_asked_to_be_typed() -> None:
 
 @pytest.mark.parametrize("header", [b"", b"a,b\n", b"key,a,a\n", b'"key\n', b"\xff\n"])
 def test_a_csv_header_must_name_the_key(header: bytes) -> None:
-    with pytest.raises(ConfigError, match=r"wanted|no header"):
+    with pytest.raises(ConfigError, match=r"column|no header"):
         from_csv(header + b"1,2,3\n")
 
 
@@ -214,7 +231,123 @@ def test_a_wrong_csv_line_is_rejected_and_reading_goes_on() -> None:
     assert list(rejects(lines)) == [3, 4, 5, 6, 8]
 
 
-@given(st.lists(st.tuples(text, text), min_size=1), st.data())
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'k,"cell\nvictim,overwritten\n\xff,x\nvictim,again"\n',
+        b'\xff,"cell\nvictim,overwritten\n"\n',
+        b'k,"cell\nvictim,overwritten\nsays ""\xff"" and\nvictim,again"\n',
+        b'"a"b,"cell\nvictim,overwritten\n"\n',
+        b'k,x\r"cell\nvictim,overwritten\n"\n',
+        b'k,"cell\nvictim,\0overwritten\nvictim,again\n"\n',
+        b'k,"cell\nvictim,overwritten\n",one too many\n',
+        b'k,"%b\nvictim,overwritten\n"\n' % (b"x" * 300),
+        b'k,"%b\nvictim,overwritten\n"\n' % (b'""' * 300),
+        b'k,"%b\nvictim,overwritten\n"\n' % (b"line\n" * 60),
+    ],
+    ids=lambda row: repr(row)[:60],
+)
+@pytest.mark.parametrize("follows", [b"after,1\n", b"after,1"])
+def test_nothing_within_a_rejected_row_becomes_an_entry(
+    monkeypatch: pytest.MonkeyPatch, row: bytes, follows: bytes
+) -> None:
+    for module in (entry_lines, csv_rows, csv_lines):
+        monkeypatch.setattr(module, "LINE_BYTES_MAX", 250)
+    data = b"key,value\nbefore,1\n" + row + follows
+    lines = from_csv(data)
+    assert entries(lines) == [("before", "1"), ("after", "1")]
+    assert list(rejects(lines)) == [3]
+    after = 3 + row.count(b"\n")
+    assert lines[1].end == Place(len(data) - len(follows), after - 1)
+    assert lines[2].line == after
+    # An import that is taken up there goes on with the same.
+    assert list(read_csv(io.BytesIO(data), CsvShape(), lines[1].end)) == lines[2:]
+
+
+def test_a_quote_that_is_never_closed_takes_no_rows_from_behind_it() -> None:
+    lines = from_csv(b'key,value\na,1\nb,"open\n' + b"victim,overwritten\n" * 9)
+    assert entries(lines) == [("a", "1")]
+    ((line, reason),) = rejects(lines).items()
+    assert line == 3
+    assert "down to 12" in reason
+
+
+@given(st.binary(), st.sampled_from([b",", b";", b"\n", b'"', b'"\n"']))
+def test_bytes_of_any_kind_are_never_anything_but_rows_or_rejects(
+    noise: bytes, between: bytes
+) -> None:
+    data = b"key,value\n" + noise + between + noise + b'\n"z",1\n'
+    lines = from_csv(data)
+    assert (
+        b"".join(
+            data[start.end.offset : line.end.offset] for start, line in itertools.pairwise(lines)
+        )
+        in data
+    )
+    ends = [line.end for line in lines]
+    assert ends == sorted(set(ends))
+    assert all(line.end.offset == len(data) for line in lines[-1:])
+    assert all(line.end.line == data.count(b"\n") for line in lines[-1:])
+
+
+def test_a_byte_order_mark_may_be_followed_by_a_quote() -> None:
+    data = BOM + b'"key","the\nvalue"\na,1\n'
+    assert entries(from_csv(data)) == [("a", {"the\nvalue": "1"})]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"key,value\ra,1\rb,2\r", "a carriage return alone"),
+        ("key,value\n".encode("utf-16"), "UTF-16"),
+        (b"key,va\0lue\n", "0x00"),
+        (b"key,\xff\n", "0xff at place 5 of line 1"),
+        (b'key,"value\na,1\n', "never closed"),
+        (b"", "empty"),
+        (b"id,name\n", "No column is called 'key'"),
+        (b"key,a;key\n", "separated by"),
+        (b"key,a,a\n", "Two columns are called 'a'"),
+    ],
+)
+def test_what_is_wrong_with_a_header(header: bytes, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_csv(header)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_in_the_header(delimiter: str) -> None:
+    others = ",;\t|".replace(delimiter, "")
+    rows = [["id", f"the {others} rest"], ["a", others], ["b", f'"x{delimiter}\ny"']]
+    data = "".join(delimiter.join(row) + "\n" for row in rows).encode()
+    for named in (None, delimiter):
+        lines = from_csv(data, CsvShape("id", delimiter=named))
+        name = rows[0][1]
+        assert entries(lines) == [("a", {name: others}), ("b", {name: f"x{delimiter}\ny"})]
+
+
+def test_a_delimiter_that_is_given_is_the_one() -> None:
+    data = b"key;x,value\na;b,1\n"
+    assert entries(from_csv(data)) == [("a", {"x,value": "b,1"})]
+    assert entries(from_csv(data, CsvShape("key;x", delimiter=","))) == [("a;b", "1")]
+    assert entries(from_csv(b"key,key;x\na,1\n", CsvShape(delimiter=","))) == [
+        ("a", {"key;x": "1"})
+    ]
+    assert entries(from_csv(b"key:value\na:1\n", CsvShape(delimiter=":"))) == [("a", "1")]
+
+
+def test_a_file_of_keys_alone_needs_no_delimiter() -> None:
+    assert entries(from_csv(b"key\na\n")) == [("a", {})]
+
+
+def test_empty_columns_without_a_name_at_the_end_are_ignored() -> None:
+    lines = from_csv(b"key,value,,\na,1,,\nb,2\nc,3,,x\nd,4,,,\n")
+    assert entries(lines) == [("a", "1"), ("b", "2")]
+    assert list(rejects(lines)) == [4, 5]
+    assert "its column has no name" in rejects(lines)[4]
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1), st.data())
 def test_csv_reading_can_go_on_behind_any_row(
     pairs: list[tuple[str, str]], data: st.DataObject
 ) -> None:
@@ -226,5 +359,5 @@ def test_csv_reading_can_go_on_behind_any_row(
     lines = from_csv(written)
     assert entries(lines) == pairs
     at = data.draw(st.integers(0, len(lines) - 1))
-    resumed = read_csv(io.BytesIO(written), CsvShape(), Place(lines[at].end, lines[at].line))
-    assert entries(list(resumed)) == pairs[at + 1 :]
+    resumed = read_csv(io.BytesIO(written), CsvShape(), lines[at].end)
+    assert list(resumed) == lines[at + 1 :]

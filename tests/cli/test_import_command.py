@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -457,6 +458,50 @@ def test_an_export_can_go_to_a_device(kvorum: Kvorum, store: StoreDouble) -> Non
     store.put("a", 1)
     assert kvorum("export", "/dev/null").exit_code == 0
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, 0o600), (0o600, 0o600), (0o640, 0o640), (0o4644, 0o644)]
+)
+def test_an_export_is_read_by_nobody_who_could_not_before(
+    kvorum: Kvorum, store: StoreDouble, file: Path, before: int | None, after: int
+) -> None:
+    store.put("a", 1)
+    if before is not None:
+        file.touch()
+        file.chmod(before)
+    assert kvorum("export", file).exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == after
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_an_export_to_stdout_by_name_goes_into_a_pipe(store: StoreDouble, name: str) -> None:
+    store.put("a", 1)
+    words = [sys.executable, "-m", "kvorum", "export", name, "--server", store.address]
+    ended = subprocess.run(words, capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout == b'{"key": "a", "value": 1}\n'
+
+
+def test_an_export_to_an_open_file_is_added_to_it(store: StoreDouble, file: Path) -> None:
+    store.put("a", 1)
+    file.write_text("before\n")
+    with file.open("ab") as out:
+        name = f"/dev/fd/{out.fileno()}"
+        words = [sys.executable, "-m", "kvorum", "export", name, "--server", store.address]
+        subprocess.run(words, pass_fds=[out.fileno()], timeout=60, check=True)
+    assert file.read_text() == 'before\n{"key": "a", "value": 1}\n'
+
+
+def test_an_export_goes_into_a_named_pipe(store: StoreDouble, tmp_path: Path) -> None:
+    store.put("a", 1)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    words = [sys.executable, "-m", "kvorum", "export", str(pipe), "--server", store.address]
+    with subprocess.Popen(words) as process:
+        assert pipe.read_bytes() == b'{"key": "a", "value": 1}\n'
+        assert process.wait(60) == 0
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("where", ["none/file", "."])

@@ -87,10 +87,12 @@ def test_nothing_is_destroyed_that_was_not_meant_to_be(
     assert posts(store) == []
 
 
-def test_a_scrub_shows_what_was_found(store: StoreDouble) -> None:
+def test_a_scrub_shows_what_was_found(store: StoreDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvorum.cli.upkeep.scrub._REPLACED_S", 0.0)
     answering(store, "n1")
     result = run(store, "scrub", "--wait")
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "2 on n1" in result.stderr
     assert "77" in result.stdout
     result = run(store, "scrub", "-o", "json")
     assert json.loads(result.stdout)["n1"]["quarantine"] == {"damaged": 2}

@@ -69,3 +69,16 @@ def test_a_partition_and_a_key_cannot_both_be_meant(store: StoreDouble) -> None:
     result = CliRunner().invoke(main, words)
     assert result.exit_code == ExitCode.USAGE
     assert not store.requests
+
+
+def test_what_stays_damaged_is_named_and_makes_it_fail(store: StoreDouble) -> None:
+    damaged = [
+        {"partition": 17, "nodes": ["n1", "n2"], "token": "1100000000000000"},
+        {"partition": 18, "nodes": ["n3"], "key": "user:7", "token": "1200000000000000"},
+    ]
+    store.documents = {"/repair": ENDED | {"damaged": damaged}}
+    result = CliRunner().invoke(main, ["repair", "--server", store.address])
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "1100000000000000 (partition 17, unreadable on n1, n2)" in result.stderr
+    assert "the key 'user:7' (partition 18, unreadable on n3)" in result.stderr
+    assert "2 damaged records" in result.stderr

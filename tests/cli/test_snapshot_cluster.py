@@ -78,6 +78,41 @@ def test_into_a_cluster_of_another_size(
         assert cluster.expiry("session") == source.session_expires
 
 
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_too_few_snapshots_are_refused_before_anything_is_written(
+    made: tuple[Cluster, dict[str, Any]], tmp_path: Path, resume: list[str]
+) -> None:
+    source, _ = made
+    words: list[str | Path] = ["snapshot", "restore", "one", "--from", source.nodes[0], *resume]
+    words += ["--server", "127.0.0.1:1"]  # nobody is asked
+    refused = command(*words)
+    assert refused.exit_code == ExitCode.REFUSED, refused.output
+    assert "no snapshot is there of n2 and n3" in refused.stderr
+    assert "256 of 256 partitions of namespace 'default'" in refused.stderr
+    assert "--partial" in refused.stderr
+    as_json = command(*words, "-o", "json")
+    missing = json.loads(as_json.stderr)["error"]["missing"]
+    assert missing["missing"] == ["n2", "n3"]
+    assert {"namespace": "default", "partitions": 256, "total": 256} in missing["gaps"]
+
+
+def test_some_snapshots_may_do_and_others_are_restored_if_asked(
+    made: tuple[Cluster, dict[str, Any]], tmp_path: Path
+) -> None:
+    source, before = made
+    with running(tmp_path / "other", 1) as cluster:
+        n1, n2, _ = source.nodes
+        words = ["snapshot", "restore", "one", "--server", cluster.server, "-o", "json"]
+        partial = command(*words, "--from", n1, "--partial")
+        assert partial.exit_code == ExitCode.INCOMPLETE, partial.output
+        assert json.loads(partial.stdout)["missing"]["missing"] == ["n2", "n3"]
+        assert "acknowledged writes may be missing" in partial.stderr
+        two = command(*words, "--from", n1, "--from", n2)
+        assert two.exit_code == 0, two.output
+        assert json.loads(two.stdout)["missing"] is None
+        assert before.items() <= cluster.entries().items()
+
+
 def test_a_restore_goes_on_where_it_was(
     made: tuple[Cluster, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -12,11 +12,11 @@ what a crash can leave, and how far the client had been answered when it did.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from kvorum.model.errors import StorageError
-from kvorum.storage.store import Done
+from kvorum.storage.store import Done, KeyRange
 
 EVERYTHING: Final = 1 << 30
 
@@ -167,6 +167,11 @@ class StoreDouble:
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return sorted(pair for pair in self.content.items() if start <= pair[0] < end)[:limit]
+
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        return []
 
     def file(self, key: bytes, value: bytes | None) -> None:
         if self.failed is not None:

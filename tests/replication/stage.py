@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.keys import token_range
 from kvorum.model.placement import Placement
 from kvorum.model.request import Listing, Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
@@ -22,7 +23,7 @@ from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.ports import Cancellable
 from kvorum.storage.routed import RoutedStore, volatile_stores
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import Done, KeyRange, Store
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import Message, decode_batch, encode_batch
 
@@ -103,14 +104,14 @@ class _Timer:
 class Disk:
     """A Store whose content outlives its node; `held` keeps writes from becoming durable, and
     what is in `damaged` cannot be read until something else is written there. What is in
-    `unreadable` cannot be read for now.
+    `failing` cannot be read for now.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
         self.damaged: set[bytes] = set()
-        self.unreadable: set[bytes] = set()
+        self.failing: set[bytes] = set()
         self.full = False
         self.pressed = False
         self._clock = clock
@@ -125,7 +126,7 @@ class Disk:
     def get(self, key: bytes) -> bytes | None:
         if key in self.damaged:
             raise CorruptRecord("the record is damaged")
-        if key in self.unreadable:
+        if key in self.failing:
             raise StorageError("the record cannot be read")
         return self._visible.get(key)
 
@@ -145,6 +146,9 @@ class Disk:
         keys = sorted(self._visible.keys() - self.damaged)
         keys = keys[bisect_left(keys, start) : bisect_left(keys, end)][:limit]
         return [(key, self._visible[key]) for key in keys]
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        return [token_range(key[1:]) for key in sorted(self.damaged) if start <= key < end]
 
     def _enqueue(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
         self._pending.append((key, value, done, arg))

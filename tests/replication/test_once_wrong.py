@@ -59,7 +59,7 @@ def test_a_stand_in_that_cannot_read_what_it_holds_does_not_vouch_for_the_write(
     key = stored("k")
     stage.kill(away)
     stage.settle()
-    stage.disks[stand_in].unreadable.add(key)
+    stage.disks[stand_in].failing.add(key)
     answers = stage.ask(first, Put("default", "k", JSON, b"1", w=3))
     stage.settle()
     assert isinstance(answers[0], Answer)

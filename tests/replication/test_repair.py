@@ -9,6 +9,7 @@ from stage import Stage
 from test_anti_entropy import CountingStage, made, place
 
 from kvorum.model.errors import NamespaceNotFound, NotFound, Overloaded, ProtocolError, RequestError
+from kvorum.model.request import Unreadable
 from kvorum.replication.repair import RUNS_MAX
 from kvorum.wire.messages import Mend, Message
 
@@ -102,6 +103,46 @@ def test_what_the_trees_do_not_show_is_found_by_a_full_run() -> None:
     stage.settle()
     assert progress(stage, run["id"])["repaired"] == 1
     assert stage.content(1)[key] == made(key, 1)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("node", range(4))
+def test_what_is_damaged_on_all_owners_stays_so_and_is_named(node: int, full: bool) -> None:
+    stage = scattered(4, 20)
+    begin(stage)
+    stage.settle()
+    key = place("k7")
+    partition = stage.placement.partition(key[1:9])
+    owners = stage.placement.owners(partition, 3)
+    for owner in owners:
+        stage.disks[owner].damaged.add(key)
+        replicator = stage.nodes[owner]
+        assert replicator is not None
+        replicator.on_damaged(key)
+    stage.settle()
+    run = begin(stage, node, full=full)
+    stage.settle()
+    names = [f"n{owner + 1}" for owner in sorted(owners)]
+    damaged = progress(stage, run["id"], node)["damaged"]
+    assert damaged == [Unreadable(partition, names, token=key[1:9].hex())]
+    run = begin(stage, node, key="k7", namespace="default")
+    stage.settle()
+    (one,) = progress(stage, run["id"], node)["damaged"]
+    assert (one.key, one.nodes) == ("k7", names)
+
+
+def test_what_one_owner_has_whole_is_repaired_and_not_named() -> None:
+    stage = scattered(4, 20)
+    begin(stage)
+    stage.settle()
+    key = place("k7")
+    for owner in stage.placement.owners(stage.placement.partition(key[1:9]), 3)[:2]:
+        stage.disks[owner].damaged.add(key)
+    run = begin(stage, full=True)
+    stage.settle()
+    ended = progress(stage, run["id"])
+    assert (ended["damaged"], ended["incomplete"]) == ([], [])
+    assert not any(key in disk.damaged for disk in stage.disks)
 
 
 def test_partitions_with_an_owner_down_are_said_to_be_incomplete() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import Stage
 
-from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put
+from kvorum.model.keys import partition_of
+from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Unreadable
 from kvorum.model.topology import NamespaceSettings
+from kvorum.replication.vouching import Vouching
 from kvorum.wire.messages import Page, Scan, decode_batch
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
@@ -119,6 +124,147 @@ def test_a_page_is_bounded_in_bytes_and_says_that_there_is_more() -> None:
         more = page.more
         start = page.pairs[-1][0] + b"\0"
     assert found == 12
+
+
+def filled(count: int = 40) -> Stage:
+    stage = Stage(3, SETTINGS)
+    for i in range(count):
+        put(stage, 0, f"k{i}", b"%d" % i)
+    return stage
+
+
+def place_of(stage: Stage, key: str) -> bytes:
+    return next(at for at in stage.disks[0].durable if at.endswith(b"\0" + key.encode()))
+
+
+def listed(stage: Stage, node: int, limit: int) -> tuple[set[str], list[Unreadable]]:
+    """All keys of a scan, and what it could not read."""
+    keys: set[str] = set()
+    unreadable: list[Unreadable] = []
+    cursor = b""
+    while True:
+        (page,) = stage.scan(node, cursor, limit)
+        assert isinstance(page, Listing), page
+        keys |= {key for key, _ in page.entries}
+        unreadable += [one for one in page.unreadable if one not in unreadable]
+        cursor = page.cursor
+        if not cursor:
+            return keys, unreadable
+
+
+ALL: Final = {f"k{i}" for i in range(40)}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+@pytest.mark.parametrize("asked", range(3))
+@pytest.mark.parametrize("damaged", range(3))
+def test_where_one_replica_is_damaged_the_others_speak(
+    damaged: int, asked: int, limit: int
+) -> None:
+    stage = filled()
+    stage.disks[damaged].damaged |= {place_of(stage, "k3"), place_of(stage, "k8")}
+    assert listed(stage, asked, limit) == (ALL, [])
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+@pytest.mark.parametrize("asked", range(3))
+@pytest.mark.parametrize("sound", range(3))
+def test_what_too_few_replicas_can_speak_for_is_named(sound: int, asked: int, limit: int) -> None:
+    stage = filled()
+    damaged = [node for node in range(3) if node != sound]
+    for node in damaged:
+        stage.disks[node].damaged.add(place_of(stage, "k3"))
+    keys, (one,) = listed(stage, asked, limit)
+    assert keys == ALL - {"k3"}
+    assert (one.key, one.nodes) == ("k3", [f"n{node + 1}" for node in damaged])
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_where_nobody_knows_the_key_its_place_is_told(limit: int) -> None:
+    stage = filled()
+    place = place_of(stage, "k3")
+    for disk in stage.disks:
+        disk.damaged.add(place)
+    keys, (one,) = listed(stage, 1, limit)
+    assert keys == ALL - {"k3"}
+    assert one == Unreadable(partition_of(place[1:], 8), ["n1", "n2", "n3"], token=place[1:9].hex())
+
+
+def test_an_older_copy_is_not_given_out_for_a_newer_one() -> None:
+    stage = filled(1)
+    stage.cut(0, 2)
+    stage.cut(1, 2)
+    put(stage, 0, "k0", b"newer")  # on n1 and n2
+    stage.disks[0].damaged.add(place_of(stage, "k0"))
+    stage.cut(0, 1)
+    stage.mend(1, 2)
+    stage.holds |= {(1, 2), (2, 1)}
+    stage.kill(1)
+    stage.holds.clear()
+    stage.mend(0, 2)
+    stage.settle()
+    keys, unreadable = listed(stage, 2, 10)
+    assert keys == set()
+    assert [one.key for one in unreadable] == ["k0"]
+
+
+def test_a_copy_that_is_in_doubt_does_not_count() -> None:
+    stage = filled()
+    place = place_of(stage, "k3")
+    for node in (0, 1):
+        replicator = stage.nodes[node]
+        assert replicator is not None
+        replicator._site.doubts.begin(place)
+    keys, unreadable = listed(stage, 2, 7)
+    assert keys == ALL - {"k3"}
+    assert [one.key for one in unreadable] == ["k3"]
+
+
+def test_a_replica_that_refuses_is_not_asked_again() -> None:
+    stage = filled()
+    replicator = stage.nodes[1]
+    assert replicator is not None
+    replicator._site.recovering = True
+    assert listed(stage, 0, 7) == (ALL, [])
+    assert listed(stage, 1, 7) == (ALL, [])
+    stage.kill(2)
+    (page,) = stage.scan(0, b"", 10)
+    assert isinstance(page, Failure)
+    assert page.code == "quorum_not_met"
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 30), st.integers(1, 6)), max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(1, 4),
+)
+def test_vouching_is_counting_who_can_speak(
+    silent: list[list[tuple[int, int]]], needed: int
+) -> None:
+    def key(number: int) -> bytes:
+        return b"d" + bytes([number])
+
+    ranges = {
+        node: [(key(first), key(first + size)) for first, size in each]
+        for node, each in enumerate(silent)
+    }
+    needed = min(needed, len(ranges))
+    vouching = Vouching(needed, ranges)
+    found = list(vouching.unvouched())
+    for number in range(40):
+        quiet = [
+            node
+            for node, each in enumerate(silent)
+            if any(first <= number < first + size for first, size in each)
+        ]
+        enough = len(silent) - len(quiet) >= needed
+        assert vouching.silent(key(number)) == quiet
+        assert vouching.vouches(key(number)) == enough
+        within = [one.silent for one in found if one.start <= key(number) < one.end]
+        assert within == ([] if enough else [quiet])
 
 
 def test_a_forged_cursor_is_refused() -> None:

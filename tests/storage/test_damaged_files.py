@@ -81,6 +81,18 @@ def test_it_is_told_once_that_pairs_are_left_out(store: RocksStore) -> None:
     assert len(told) == len(PLACES)
 
 
+@pytest.mark.parametrize("limit", [50, 1000, 2 * PAIRS])
+def test_it_says_where_pairs_are_left_out(store: RocksStore, limit: int) -> None:
+    found = scanned(store, b"d", b"e", limit) | scanned(store, b"h", b"i", limit)
+    for start, end in ((b"d", b"e"), (b"h", b"i")):
+        ranges = store.unreadable(start, end)
+        for key in pairs():
+            if start <= key < end:
+                told = any(first <= key < last for first, last in ranges)
+                assert told == (key not in found), key
+    assert store.unreadable(b"x", b"y") == []
+
+
 def test_what_is_written_anew_is_read(store: RocksStore) -> None:
     lost = (pairs().keys() - scanned(store, b"d", b"i", 1000).keys()).pop()
     answers = Answers()

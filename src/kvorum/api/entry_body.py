@@ -37,10 +37,9 @@ T = TypeVar("T")
 _CONTENT_TOO_LARGE: Final = 413
 
 
-class Lifetime(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
-    """Metadata that a touch may have."""
+class Lifespan(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
+    """How long an entry lives, as metadata say it."""
 
-    value_version: str | None = None
     ttl: int | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: int | None = None
 
@@ -61,6 +60,12 @@ class Lifetime(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fa
             raise RequestError(f"wanted a ttl from 1 to {TTL_S_MAX} seconds, or null, got 0")
         check_ttl(ttl)
         return ttl, NEVER
+
+
+class Lifetime(Lifespan):
+    """Metadata that a touch may have."""
+
+    value_version: str | None = None
 
 
 class EntryMetadata(Lifetime):
@@ -134,6 +139,14 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> 
         raise _not_utf8(error) from error
     except RecursionError as error:
         raise InvalidValue("wanted JSON of limited nesting, got one without end") from error
+
+
+def decode_object(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """What the object `text` says, which may name each member once. Raises RequestError."""
+    check_utf8(text)
+    found = decode_json(decoder, text)
+    refuse_repeated_names(text)
+    return found
 
 
 def decode_entry(text: bytes) -> EntryBody:

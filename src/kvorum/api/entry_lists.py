@@ -10,13 +10,7 @@ from kvorum.api.batch import Batch, Operation, refused
 from kvorum.api.bounded_list import bounded_list, items_of
 from kvorum.api.conditions import refuse_conditions
 from kvorum.api.entries import not_found
-from kvorum.api.entry_body import (
-    check_utf8,
-    decode_entry,
-    decode_json,
-    refuse_repeated_names,
-    value_of,
-)
+from kvorum.api.entry_body import decode_entry, decode_object, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import Options, checked_namespace, parse_query
@@ -47,9 +41,7 @@ class EntryListHandlers:
     def put_many(self, exchange: Exchange) -> None:
         refuse_conditions(exchange.fields)
         options = parse_query(exchange.query, _PUT_QUERY)
-        check_utf8(exchange.body)
-        texts = items_of(decode_json(self._entries, exchange.body).entries)
-        refuse_repeated_names(exchange.body)
+        texts = items_of(decode_object(self._entries, exchange.body).entries)
         items: list[Operation | bytes] = []
         for text in texts:
             try:
@@ -60,9 +52,7 @@ class EntryListHandlers:
 
     def get_many(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _GET_QUERY)
-        check_utf8(exchange.body)
-        body = decode_json(self._keys, exchange.body)
-        refuse_repeated_names(exchange.body)
+        body = decode_object(self._keys, exchange.body)
         space = DEFAULT_NAMESPACE if body.namespace is None else checked_namespace(body.namespace)
         items: list[Operation | bytes] = []
         for key in items_of(body.keys):
@@ -139,7 +129,10 @@ class _Page(Pending[Listing]):
         cursor = b"null"
         if result.cursor:
             cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
-        exchange.respond(200, b'{"entries":[%b],"cursor":%b}' % (b",".join(entries), cursor))
+        unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
+        exchange.respond(
+            200, b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable)
+        )
 
 
 def _decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from kvorum.api.entry_body import decode_json
+from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
 
@@ -69,14 +69,14 @@ class KeyHandlers:
 
     def rotate(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        namespace = decode_json(_rotate_body, exchange.body or b"{}").namespace
+        namespace = decode_object(_rotate_body, exchange.body or b"{}").namespace
         if namespace is not None:
             checked_namespace(namespace)
         exchange.respond(_ACCEPTED, _encode(self._custody.rotate(namespace)))
 
     def shred(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        body = decode_json(_shred_body, exchange.body or b"{}")
+        body = decode_object(_shred_body, exchange.body or b"{}")
         checked_namespace(body.namespace)
         exchange.respond(_ACCEPTED, _encode(self._custody.shred(body.namespace, body.before_ms)))
 

@@ -3,7 +3,7 @@
     POST /records?w=N    {"records": [{"key", "record", "namespace"?}, ...]}
                          {"records": [{"status": 200} or {"status", "error"}, ...]}
     GET  /records        ?namespace&cursor&limit
-                         {"records": [{"key", "record"}, ...], "cursor"?}
+                         {"records": [{"key", "record"}, ...], "cursor"?, "unreadable"?}
 
 `record` is base64 of a portable record (`model/portable_record.py`). It is merged into what the
 owners hold, so storing one twice does no harm, and one that is older changes nothing.
@@ -19,7 +19,7 @@ import msgspec
 
 from kvorum.api.batch import refused
 from kvorum.api.bounded_list import bounded_list, items_of
-from kvorum.api.entry_body import check_utf8, decode_json, refuse_repeated_names
+from kvorum.api.entry_body import decode_object
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
@@ -78,13 +78,11 @@ class RecordHandlers:
 
     def put_many(self, exchange: Exchange) -> None:
         w = parse_query(exchange.query, _PUT_QUERY).w
-        check_utf8(exchange.body)
-        texts = items_of(decode_json(self._body, exchange.body).records)
-        refuse_repeated_names(exchange.body)
+        texts = items_of(decode_object(self._body, exchange.body).records)
         storing = _Storing(exchange, self._gateway, len(texts))
         for place, text in enumerate(texts):
             try:
-                item = decode_json(_item, text)
+                item = decode_object(_item, bytes(text))
                 record = _record(item)
             except KvorumError as error:
                 storing.refuse(place, error)
@@ -158,6 +156,8 @@ class _Page(Pending[Listing]):
         document: dict[str, object] = {"records": shown}
         if result.cursor:
             document["cursor"] = self._gateway.cursors.seal(self._subject, result.cursor)
+        if result.unreadable:
+            document["unreadable"] = result.unreadable
         exchange.respond(200, _encode(document))
 
 

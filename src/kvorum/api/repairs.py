@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kvorum.api.entry_body import decode_json
+from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
 from kvorum.api.ports import Repairs
@@ -49,7 +49,7 @@ class RepairHandlers:
 
     def begin(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        body = decode_json(_body, exchange.body or b"{}")
+        body = decode_object(_body, exchange.body or b"{}")
         if body.namespace is not None:
             checked_namespace(body.namespace)
         run = self._repairs.begin(body.namespace, body.partition, body.key, full=body.full)

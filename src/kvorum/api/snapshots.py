@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from kvorum.api.entry_body import decode_json
+from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import parse_query
 from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
@@ -64,7 +64,7 @@ class SnapshotHandlers:
 
     def create(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        name = decode_json(_body, exchange.body or b"{}").name
+        name = decode_object(_body, exchange.body or b"{}").name
         with _advised():
             job = self._snapshots.begin_create(name)
         exchange.respond(_ACCEPTED, _encode(job))

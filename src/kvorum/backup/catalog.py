@@ -25,6 +25,8 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int = 0
     shared_bytes: int = 0
     damage: str = ""
+    unreadable: int = 0
+    """Records that were known to be damaged when it was made; told when it is made or verified."""
 
 
 def summaries(data_dir: Path) -> list[Summary]:

@@ -28,9 +28,10 @@ from kvorum.journal.former_entries import END, START, number_of
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import split_storage_key
 from kvorum.model.record import Record, decode, merge
+from kvorum.sealing import quarantine
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.seal import ENCRYPTED, is_record, visible_bytes
+from kvorum.sealing.seal import ENCRYPTED, is_named, is_record, visible_bytes
 from kvorum.sealing.vault import Vault
 
 _FIRST: Final = b"d"
@@ -55,8 +56,9 @@ class SnapshotReader:
         self._keyring = Keyring.open(path / layout.KEYS, cluster, source, (), 0)
         self._seal = Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
         self._engine = _opened(path / layout.ROCKS)
-        self.damaged = 0
-        """Records that did not open, and entries of the journal."""
+        self._unread: set[bytes] = set()
+        self._unread_entries = 0
+        self._journaled_notes: dict[bytes, bytes | None] = {}
         self._journal = self._read_journal(SealedEntries(self._seal, cluster))
 
     @property
@@ -64,15 +66,40 @@ class SnapshotReader:
         """Those that may have records."""
         return {key.namespace for key in self._keyring.describe()}
 
+    @property
+    def damaged(self) -> int:
+        """How many records have not opened so far, and entries of the journal."""
+        return len(self._unread) + self._unread_entries
+
+    @property
+    def unread(self) -> set[bytes]:
+        """The tokens of the records that have not opened so far, 8 bytes each."""
+        return {_place(stored_key)[1:] for stored_key in self._unread}
+
+    @property
+    def has_gaps(self) -> bool:
+        """True if an entry of the journal does not open: nobody knows what was in it."""
+        return self._unread_entries > 0
+
     def close(self) -> None:
         self._engine.close()
+
+    def note(self, key: bytes) -> bytes | None:
+        """What the node noted for itself at `key`, where nothing is sealed. Raises StorageError."""
+        return self.notes(key, key + b"\0").get(key)
+
+    def notes(self, start: bytes, end: bytes) -> dict[bytes, bytes]:
+        """All notes with start <= key < end. Raises StorageError."""
+        found: dict[bytes, bytes | None] = dict(_pairs(self._engine, start, end))
+        found |= {key: note for key, note in self._journaled_notes.items() if start <= key < end}
+        return {key: note for key, note in found.items() if note is not None}
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
         """(place, plain storage key, record) of all whose place is after `after`."""
         return heapq.merge(self._filed(after), self._newer(after), key=itemgetter(0))
 
     def _filed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
-        for stored_key, sealed in self._pairs(max(_FIRST, after), _END):
+        for stored_key, sealed in _pairs(self._engine, max(_FIRST, after), _END):
             place = _place(stored_key)
             if place <= after:
                 continue
@@ -81,7 +108,7 @@ class SnapshotReader:
                 record = decode(key, data)
             except CorruptRecord:
                 if not self._is_shredded(sealed):
-                    self.damaged += 1
+                    self._unread.add(stored_key)
                 continue
             if key not in self._journal:
                 yield place, key, record
@@ -95,33 +122,31 @@ class SnapshotReader:
     def _read_journal(self, entries: Entries) -> dict[bytes, bytes | None]:
         """The last that it says of each record; None where that was deleted."""
         changes: dict[bytes, bytes | None] = {}
-        for key, entry in self._pairs(START, END):
+        for key, entry in _pairs(self._engine, START, END):
             try:
                 changes.update(entries.open(number_of(key), entry))
             except CorruptRecord:
-                self.damaged += 1
+                self._unread_entries += 1
+        self._journaled_notes = {key: data for key, data in changes.items() if not is_named(key)}
         return {key: data for key, data in changes.items() if is_record(key)}
-
-    def _pairs(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        cursor = self._engine.iter(options)
-        try:
-            cursor.seek(start)
-            while cursor.valid():
-                yield cursor.key(), cursor.value()
-                cursor.next()
-            cursor.status()
-        except Exception as error:
-            raise StorageError(f"the engine cannot read the snapshot: {error}") from error
-        finally:
-            del cursor  # a live one would keep the engine open
 
     def _is_shredded(self, sealed: bytes) -> bool:
         """True if it is not meant to be read ever again."""
         if len(sealed) < 3 or not sealed[0] & ENCRYPTED:
             return False
         return self._keyring.is_shredded(int.from_bytes(sealed[1:3]))
+
+
+def known_damage(path: Path) -> int:
+    """How many records of the snapshot in `path` were known to be damaged when it was made.
+
+    Raises StorageError.
+    """
+    engine = _opened(path / layout.ROCKS)
+    try:
+        return sum(1 for _ in _pairs(engine, quarantine.START, quarantine.END))
+    finally:
+        engine.close()
 
 
 def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[FoundRecord]:
@@ -140,6 +165,22 @@ def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[Fo
         for key in sorted(records):
             done = place if key == last else done
             yield FoundRecord(done, *split_storage_key(key), records[key])
+
+
+def _pairs(engine: Rdict, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    cursor = engine.iter(options)
+    try:
+        cursor.seek(start)
+        while cursor.valid():
+            yield cursor.key(), cursor.value()
+            cursor.next()
+        cursor.status()
+    except Exception as error:
+        raise StorageError(f"the engine cannot read the snapshot: {error}") from error
+    finally:
+        del cursor  # a live one would keep the engine open
 
 
 def _place(key: bytes) -> bytes:

@@ -17,6 +17,7 @@ from kvorum.backup import creation, layout
 from kvorum.backup.catalog import Summary, summaries, summary_of
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
+from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
@@ -84,7 +85,8 @@ class Snapshots:
 
         def create(progress: Progress) -> Summary:
             content = creation.create(self._node, name, now_ms, progress)
-            return summary_of(self._path(name), content)
+            path = self._path(name)
+            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
         return self._begin(_Job("create", name), create)
 
@@ -93,7 +95,8 @@ class Snapshots:
         path = layout.existing(self._node.data_dir, name)
 
         def check(progress: Progress) -> Summary:
-            return summary_of(path, verify(path, self._node.master(), progress))
+            content = verify(path, self._node.master(), progress)
+            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
         return self._begin(_Job("verify", name), check)
 

@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 4
     CONFIG = 5
     REFUSED = 6
+    INCOMPLETE = 7
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -46,6 +47,7 @@ EXIT_CODES: Final = {
     ExitCode.UNKNOWN: "it may or may not have been done: look before you repeat it",
     ExitCode.CONFIG: "a file, an option or a directory is wrong",
     ExitCode.REFUSED: "a condition did not hold, or lines of a file were rejected",
+    ExitCode.INCOMPLETE: "all was done that could be, and what is missing is named",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.BROKEN_PIPE: "nobody read the output to its end",
 }
@@ -60,6 +62,12 @@ _ADVICE: Final = {
     "precondition_failed": "look at the entry with 'kvorum get --all', and decide anew",
 }
 """By code: in place of a server's advice, where that is for those who speak HTTP."""
+
+
+class Incomplete(KvorumError):
+    """A command has done what it could, and names what is missing."""
+
+    code = "incomplete"
 
 
 class Interrupted(Exception):
@@ -78,6 +86,8 @@ def exit_code(error: KvorumError) -> ExitCode:
             return ExitCode.USAGE
         case ConfigError():
             return ExitCode.CONFIG
+        case Incomplete():
+            return ExitCode.INCOMPLETE
     return ExitCode.UNAVAILABLE
 
 

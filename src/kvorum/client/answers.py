@@ -13,9 +13,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.listing import Page
 from kvorum.client.values import JsonText
 from kvorum.model import errors
 from kvorum.model.errors import KvorumError, Outcome, ProtocolError
+from kvorum.model.request import Unreadable
 
 Result = Entry | KvorumError
 """What became of one item of a list."""
@@ -84,6 +86,7 @@ class _Items(msgspec.Struct):
 class _Page(msgspec.Struct):
     entries: list[_Found]
     cursor: str | None = None
+    unreadable: list[Unreadable] = []
 
 
 _T = TypeVar("_T")
@@ -131,13 +134,12 @@ def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Resu
     ]
 
 
-def page(answer: Answer) -> tuple[list[Entry], str | None]:
-    """(entries, cursor of the next page or None)."""
+def page(answer: Answer) -> Page:
     body = _decode(_page, answer)
     entries = [
         _entry(e.key, _text(e.value, e.metadata), e.metadata, e.siblings) for e in body.entries
     ]
-    return entries, body.cursor
+    return Page(entries, body.cursor, body.unreadable)
 
 
 def document(answer: Answer) -> dict[str, Any]:

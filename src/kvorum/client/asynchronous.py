@@ -21,11 +21,13 @@ from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
 from kvorum.client.entry import Entry
+from kvorum.client.listing import Page, check_readable
 from kvorum.client.servers import Servers
 from kvorum.client.url import DEFAULT_URL, Target, check_timeout, parse_url
 from kvorum.client.values import JsonText, encode_value
 from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError, NotFound, RequestError
 from kvorum.model.keys import encode_key
+from kvorum.model.request import Unreadable
 from kvorum.model.topology import QuorumKind
 
 PAGE_ENTRIES: Final = 500
@@ -258,15 +260,20 @@ class AsyncClient:
     ) -> AsyncIterator[Entry]:
         """All entries of a namespace, in the order of their tokens, page by page.
 
-        What is written meanwhile may or may not be seen. `timeout` is for each page.
+        What is written meanwhile may or may not be seen. `timeout` is for each page. Raises
+        CorruptRecord behind the last entry if some could not be read; its details name them.
         """
         cursor: str | None = None
+        unreadable: list[Unreadable] = []
         while True:
-            entries, cursor = await self.page(namespace, cursor, timeout=timeout)
-            for entry in entries:
+            page = await self.page(namespace, cursor, timeout=timeout)
+            for entry in page.entries:
                 yield entry
+            unreadable += page.unreadable
+            cursor = page.cursor
             if cursor is None:
-                return
+                break
+        check_readable(unreadable)
 
     async def page(
         self,
@@ -274,8 +281,8 @@ class AsyncClient:
         cursor: str | None = None,
         *,
         timeout: float | None = None,
-    ) -> tuple[list[Entry], str | None]:
-        """One page of `scan` from `cursor` on, and the cursor of the next; None at the end."""
+    ) -> Page:
+        """One page of `scan` from `cursor` on."""
         request = requests.page(self._namespace(namespace), cursor, PAGE_ENTRIES)
         return answers.page(await self._calls.call(request, self._deadline(timeout)))
 

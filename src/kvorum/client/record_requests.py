@@ -12,6 +12,7 @@ from kvorum.client.answers import Answer
 from kvorum.client.documents import read
 from kvorum.client.requests import Request, query_of
 from kvorum.model.errors import KvorumError, ProtocolError
+from kvorum.model.request import Unreadable
 
 
 class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,6 +26,7 @@ class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class RecordPage(msgspec.Struct, frozen=True):
     records: list[PortableRecord]
     cursor: str | None = None
+    unreadable: list[Unreadable] = []
 
 
 class _Body(msgspec.Struct):

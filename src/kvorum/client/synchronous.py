@@ -20,9 +20,11 @@ from typing import Any, Self
 from kvorum.client.answers import Result
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.entry import Entry
+from kvorum.client.listing import Page, check_readable
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.requests import Lifetime, Request
 from kvorum.client.url import DEFAULT_URL, Target, parse_url
+from kvorum.model.request import Unreadable
 from kvorum.model.topology import QuorumKind
 
 
@@ -258,14 +260,19 @@ class Client:
     ) -> Iterator[Entry]:
         """All entries of a namespace, in the order of their tokens, page by page.
 
-        What is written meanwhile may or may not be seen. `timeout` is for each page.
+        What is written meanwhile may or may not be seen. `timeout` is for each page. Raises
+        CorruptRecord behind the last entry if some could not be read; its details name them.
         """
         cursor: str | None = None
+        unreadable: list[Unreadable] = []
         while True:
-            entries, cursor = self.page(namespace, cursor, timeout=timeout)
-            yield from entries
+            page = self.page(namespace, cursor, timeout=timeout)
+            yield from page.entries
+            unreadable += page.unreadable
+            cursor = page.cursor
             if cursor is None:
-                return
+                break
+        check_readable(unreadable)
 
     def page(
         self,
@@ -273,8 +280,8 @@ class Client:
         cursor: str | None = None,
         *,
         timeout: float | None = None,
-    ) -> tuple[list[Entry], str | None]:
-        """One page of `scan` from `cursor` on, and the cursor of the next; None at the end."""
+    ) -> Page:
+        """One page of `scan` from `cursor` on."""
         return self._background.run(self._async.page(namespace, cursor, timeout=timeout))
 
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:

@@ -29,18 +29,20 @@ from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
 from kvorum.journal.segment import Filing, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.keys import token_range
 from kvorum.model.record import is_sound
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.storage.answering import answer
 from kvorum.storage.log import Log
-from kvorum.storage.store import Cold, Done, FilingStore
+from kvorum.storage.store import Cold, Done, FilingStore, KeyRange
 
 BATCH_BYTES_MAX: Final = 1 << 20
 
 _TICK_S: Final = 0.05
 _TICK_KEYS: Final = 128
+_OF_A_TOKEN_MAX: Final = 1000
 
 
 class _Batch:
@@ -187,6 +189,17 @@ class JournaledStore:
             found, start = self._scan_page(start, end, limit - len(pairs))
             pairs += found
         return pairs[:limit]
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        found = self._below.unreadable(start, end)
+        replaced = {
+            key
+            for first, last in found
+            if (first, last) == token_range(first[1:])
+            for segment in self._segments()
+            for key, _ in segment.memtable.page(first, last, _OF_A_TOKEN_MAX)
+        }
+        return self._below.unreadable(start, end, replaced) if replaced else found
 
     # Its owner's
 

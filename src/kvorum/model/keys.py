@@ -88,6 +88,11 @@ def partition_of(token: bytes, partition_bits: int) -> int:
     return int.from_bytes(token[:8], "big") >> (64 - partition_bits) if partition_bits else 0
 
 
+def token_range(token: bytes) -> tuple[bytes, bytes]:
+    """The storage keys [start, end) of a token, of which a storage key has the first 8 bytes."""
+    return partition_range(int.from_bytes(token[:8]), 64)
+
+
 def partition_range(partition: int, partition_bits: int) -> tuple[bytes, bytes]:
     """The storage keys [start, end) of a partition."""
     shift = 64 - partition_bits

@@ -117,8 +117,24 @@ def tell_hinted(error: KvorumError, hinted: int) -> None:
         error.details.update(strict=False, hints=hinted)
 
 
+class Unreadable(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a listing has to leave out, as too few replicas can speak for it.
+
+    `nodes`: those that cannot. `key`: where another replica tells it, else `token`, the first 16
+    hex digits of the place of what is damaged, which may be of another namespace; up to
+    `last_token`, if it is more than one record that may be.
+    """
+
+    partition: int
+    nodes: list[str]
+    key: str | None = None
+    token: str | None = None
+    last_token: str | None = None
+
+
 class Listing(msgspec.Struct, frozen=True):
     """A page of live entries in storage order; an empty cursor means there are no more."""
 
     entries: list[tuple[str, Record]]
     cursor: bytes
+    unreadable: list[Unreadable] = []

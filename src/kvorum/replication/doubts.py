@@ -22,13 +22,14 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.model.errors import StorageError
-from kvorum.storage.store import Store
+from kvorum.model.keys import token_range
+from kvorum.storage.store import KeyRange, Store
 
 DOUBTS_MAX: Final = 10_000
 """So many are remembered, as of damages. Where more is lost, the disk is, and not a record."""
 
-_START: Final = b"u"
-_END: Final = b"v"
+START: Final = b"u"
+END: Final = b"v"
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
@@ -45,13 +46,18 @@ class Doubts:
         self._store = store
         self._is_shared = is_shared
         self._last = 0
-        notes = store.scan(_START, _END, DOUBTS_MAX)
+        notes = store.scan(START, END, DOUBTS_MAX)
         # Looked at with each read, and hardly ever anything but empty.
         self.tokens = {note[1:]: self._last for note, _ in notes}
 
     def cover(self, key: bytes) -> bool:
         """True if what is held at the storage key `key` is in doubt."""
         return bool(self.tokens) and key[1:9] in self.tokens
+
+    def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
+        """Where in start <= key < end what is held is in doubt."""
+        each = map(token_range, sorted(self.tokens))
+        return [(first, last) for first, last in each if first < end and start < last]
 
     def is_shared(self, key: bytes) -> bool:
         """True if others may know what was held at `key`."""
@@ -68,7 +74,7 @@ class Doubts:
         if token not in self.tokens:
             if len(self.tokens) >= DOUBTS_MAX or not self._is_shared(token):
                 return
-            self._store.put(_START + token, b"", _ignore, None)
+            self._store.put(START + token, b"", _ignore, None)
         self._last += 1
         self.tokens[token] = self._last
 
@@ -76,4 +82,4 @@ class Doubts:
         """All is compared that was lost when the token had this number."""
         if self.tokens.get(token) == number:
             del self.tokens[token]
-            self._store.delete(_START + token, _ignore, None)
+            self._store.delete(START + token, _ignore, None)

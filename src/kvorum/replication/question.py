@@ -12,7 +12,7 @@ from typing import Final
 
 from kvorum.net.transport import transfer_ms
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Message, Refused, Same, Wrote
+from kvorum.wire.messages import Have, Message, Page, Refused, Same, Wrote
 
 TIMEOUT_MS: Final = 5000
 
@@ -53,6 +53,9 @@ class Question:
     def on_coming(self, node: int, size: int) -> None:
         if node == self._node:
             self._more_ms = transfer_ms(size)
+
+    def on_page(self, node: int, page: Page) -> None:
+        self.on_reply(node, page)
 
     def on_refused(self, node: int, code: str) -> None:
         self.on_reply(node, Refused(self.op, code, ""))

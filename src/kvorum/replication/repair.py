@@ -9,6 +9,9 @@ node (`Mend`):
 
 A full run compares every key, so it also finds what the trees do not show: records damaged
 on disk, or changed behind the store's back.
+
+Then all owners are asked what is still damaged there: what no other owner has had, nobody can
+repair, and the run says so.
 """
 
 from __future__ import annotations
@@ -24,13 +27,16 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.keys import is_range_start, partition_range
+from kvorum.model.keys import is_range_start, partition_range, token_range
+from kvorum.model.request import Unreadable
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.replication.anti_entropy import AntiEntropy
+from kvorum.replication.damage_survey import Damage, DamageSurvey
 from kvorum.replication.exchange import Exchange, Span, Task
 from kvorum.replication.question import Question
 from kvorum.replication.site import Site
 from kvorum.replication.trees import START
+from kvorum.storage.store import KeyRange
 from kvorum.wire.messages import Mend, Mended, Message, Refused
 
 _BEAT_S: Final = 1.0
@@ -96,7 +102,7 @@ class Repairs:
             del self._runs[next(number for number, run in self._runs.items() if run.ended)]
         # Random, so that nobody is shown the progress of another run after a restart.
         number = f"{self._site.runtime.rng.getrandbits(64):016x}"
-        run = self._runs[number] = Run(number, self, targets)
+        run = self._runs[number] = Run(number, self, targets, key)
         run.start()
         return run.progress()
 
@@ -215,6 +221,22 @@ class Repairs:
         message = Mend(question.op, target.replicas, target.partition, *target.ends)
         question.ask(message, _MEND_TIMEOUT_MS)
 
+    def survey(self, target: Target, done: Callable[[Damage, bool], object]) -> None:
+        """Have all owners of a target asked what is damaged there."""
+        site = self._site
+        owners = site.placement.owners(target.partition, target.replicas)
+        whole = partition_range(target.partition, site.topology.partition_bits)
+        DamageSurvey(site, target.span or whole, done).start(owners)
+
+    def unreadable(
+        self, target: Target, keys: KeyRange, nodes: list[int], key: str | None
+    ) -> Unreadable:
+        """What is damaged in `keys` on `nodes`, in words; `key` if it is about that one."""
+        start, end = keys
+        last = None if keys == token_range(start[1:]) else end[1:9].hex()
+        names = self._site.node_names(sorted(nodes))
+        return Unreadable(target.partition, names, key, start[1:9].hex(), last)
+
     def on_mend(self, node: int, message: Mend) -> None:
         site, replicas, partition = self._site, message.replicas, message.partition
         if site.trees.forest(replicas) is None or not 0 <= partition < site.topology.partitions:
@@ -301,16 +323,31 @@ class _Settlement:
 class Run:
     """Targets, one after another."""
 
-    __slots__ = ("_done", "_incomplete", "_number", "_repaired", "_repairs", "_targets", "_total")
+    __slots__ = (
+        "_damaged",
+        "_done",
+        "_incomplete",
+        "_key",
+        "_number",
+        "_repaired",
+        "_repairs",
+        "_targets",
+        "_total",
+    )
 
-    def __init__(self, number: str, repairs: Repairs, targets: deque[Target]) -> None:
+    def __init__(
+        self, number: str, repairs: Repairs, targets: deque[Target], key: str | None
+    ) -> None:
+        """`key`: the one that the targets are about, if it is one."""
         self._number = number
+        self._key = key
         self._repairs = repairs
         self._targets = targets
         self._total = len(targets)
         self._done = 0
         self._repaired = 0
         self._incomplete: list[int] = []
+        self._damaged: dict[KeyRange, Unreadable] = {}
 
     def start(self) -> None:
         self._repairs.mend(self._targets[0], self._on_mended)
@@ -320,7 +357,9 @@ class Run:
         return self._done == self._total
 
     def progress(self) -> dict[str, Any]:
-        """`incomplete`: partitions of which an owner could not be compared or repaired."""
+        """`incomplete`: partitions of which an owner could not be compared or repaired. `damaged`:
+        what no owner could repair.
+        """
         return {
             "id": self._number,
             "ended": self.ended,
@@ -328,13 +367,22 @@ class Run:
             "done": self._done,
             "repaired": self._repaired,
             "incomplete": self._incomplete,
+            "damaged": list(self._damaged.values()),
         }
 
     def _on_mended(self, repaired: int, complete: bool) -> None:
+        self._repaired += repaired
+        self._repairs.survey(
+            self._targets[0], lambda damage, asked: self._on_surveyed(damage, complete and asked)
+        )
+
+    def _on_surveyed(self, damage: Damage, complete: bool) -> None:
         target = self._targets.popleft()
         self._done += 1
-        self._repaired += repaired
         if not complete:
             self._incomplete.append(target.partition)
+        for keys, nodes in damage.items():
+            found = self._repairs.unreadable(target, keys, nodes, self._key)
+            self._damaged.setdefault(keys, found)
         if self._targets:
             self._repairs.mend(self._targets[0], self._on_mended)

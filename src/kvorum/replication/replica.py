@@ -138,7 +138,7 @@ class Replica:
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):
             raise ProtocolError(f"wanted a range of records, got {message.start[:9]!r}...")
-        if self._site.recovering:
+        if self._site.recovering and message.limit:
             self._refuse(node, message.op, _recovering())
             return
         try:
@@ -149,7 +149,22 @@ class Replica:
             self._site.transport.send(node, page)
 
     def page(self, message: Scan) -> Page:
-        """The next records of a range, as many as were asked for and fit. Raises StorageError.
+        """The next records of a range, as many as were asked for and fit, and where others are
+        that cannot be read. Raises StorageError.
+        """
+        site, start, end = self._site, message.start, message.end
+        if not message.limit:
+            return Page(message.op, [], True, site.store.unreadable(start, end))
+        pairs, more = self._pairs(message)
+        if more:
+            end = pairs[-1][0] + b"\0"
+        unreadable = site.store.unreadable(start, end)
+        if site.doubts.tokens:
+            unreadable = unreadable + site.doubts.ranges(start, end)
+        return Page(message.op, pairs, more, unreadable)
+
+    def _pairs(self, message: Scan) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Records, and whether the range may go on behind them.
 
         They are fetched a few at a time, as records may be large: at first `_FIRST_RECORDS`,
         then as many as the rest of the page holds, by the size of those so far. The page ends
@@ -162,14 +177,14 @@ class Replica:
             found = self._site.store.scan(start, message.end, wanted)
             for key, data in found:
                 if size >= PAGE_BYTES_MAX:
-                    return Page(message.op, pairs, True)
+                    return pairs, True
                 pairs.append((key, data))
                 size += len(key) + len(data)
             if len(found) < wanted:
-                return Page(message.op, pairs, False)
+                return pairs, False
             start = pairs[-1][0] + b"\0"
             step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
-        return Page(message.op, pairs, True)
+        return pairs, True
 
     def _refuse(self, node: int, op: int, error: KvorumError) -> None:
         if op:

@@ -4,6 +4,9 @@ Storage keys begin with the token, so a partition is one range of them and its o
 page through it in step. R owners are asked for the same range; each answers with its next
 records. What all of them have paged past is merged and given out; the rest is asked again.
 The cursor is the last storage key given out, so a scan survives its server.
+
+Where one of them cannot speak for something, all other owners are asked as well. What then too few
+can speak for is not given out: what is left of it may be old. It is named instead.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ from kvorum.model.errors import (
     StorageError,
     TimeoutExpired,
 )
-from kvorum.model.keys import is_range_start, partition_range, split_storage_key
+from kvorum.model.keys import is_range_start, partition_range, split_storage_key, token_range
 from kvorum.model.record import EMPTY, Record, decode, merge
-from kvorum.model.request import Failure, Listing
+from kvorum.model.request import Failure, Listing, Unreadable
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.expiry import visible
 from kvorum.replication.replica import Replica
 from kvorum.replication.site import Site
+from kvorum.replication.vouching import Vouching
 from kvorum.wire.messages import Page, Scan
 
 ANSWER_BYTES_MAX = 4 << 20
@@ -42,6 +46,8 @@ class ScanOperation:
         "_cursor",
         "_entries",
         "_limit",
+        "_message",
+        "_named",
         "_namespace",
         "_op",
         "_pages",
@@ -50,6 +56,8 @@ class ScanOperation:
         "_reply",
         "_settings",
         "_site",
+        "_unfit",
+        "_unreadable",
         "ended",
     )
 
@@ -69,6 +77,12 @@ class ScanOperation:
         self._op = 0
         self._asked: list[int] = []
         self._pages: dict[int, Page] = {}
+        self._message = Scan(0, b"", b"", 0)
+        self._unfit: set[int] = set()
+        """Nodes that have refused: they are not asked again."""
+        self._unreadable: list[Unreadable] = []
+        self._named: set[bytes] = set()
+        """Where what is unreadable begins."""
 
     def start(self, after: bytes, limit: int) -> None:
         """Entries after the storage key `after`; b"" begins. At most `limit` of them."""
@@ -89,24 +103,34 @@ class ScanOperation:
         site = self._site
         needed = self._settings.read
         owners = site.placement.owners(self._partition, self._settings.replicas)
-        up = [node for node in owners if site.is_up(node)]
-        if len(up) < needed:
-            self._end(Failure.of(site.too_few("scan", needed, up, owners)))
+        fit = self._fit(owners)
+        if len(fit) < needed:
+            self._end(Failure.of(site.too_few("scan", needed, fit, owners)))
             return
-        if site.recovering and site.local in up:
-            up.remove(site.local)
-        up.sort(key=lambda node: node != site.local)
-        self._asked = up[:needed]
+        self._asked = []
         self._pages = {}
         self._op = site.next_op()
         site.operations[self._op] = self
         start, end = partition_range(self._partition, site.topology.partition_bits)
-        message = Scan(self._op, max(start, self._cursor), end, self._limit)
-        for node in self._asked:
+        self._message = Scan(self._op, max(start, self._cursor), end, self._limit)
+        self._send(fit[:needed])
+
+    def _fit(self, owners: tuple[int, ...]) -> list[int]:
+        """Those of `owners` that may be asked, this node first."""
+        site = self._site
+        fit = [node for node in owners if site.is_up(node) and node not in self._unfit]
+        if site.recovering and site.local in fit:
+            fit.remove(site.local)
+        return sorted(fit, key=lambda node: node != site.local)
+
+    def _send(self, nodes: list[int]) -> None:
+        site = self._site
+        self._asked += nodes
+        for node in nodes:
             if node == site.local:
-                site.runtime.call_soon(self._read_own, message)
+                site.runtime.call_soon(self._read_own, self._message)
             else:
-                site.transport.send(node, message)
+                site.transport.send(node, self._message)
 
     def _read_own(self, message: Scan) -> None:
         try:
@@ -121,7 +145,6 @@ class ScanOperation:
             return
         self._pages[node] = page
         if len(self._pages) == len(self._asked):
-            del self._site.operations[self._op]
             try:
                 self._take()
             except KvorumError as error:
@@ -132,15 +155,31 @@ class ScanOperation:
         cut = [page.pairs[-1][0] for page in self._pages.values() if page.more]
         upto = min(cut) if cut else None
         records: dict[bytes, Record] = {}
-        for page in self._pages.values():
+        unreadable = {node: list(page.unreadable) for node, page in self._pages.items()}
+        for node, page in self._pages.items():
             for key, data in page.pairs:
                 if upto is None or key <= upto:
-                    records[key] = merge(records.get(key, EMPTY), self._decoded(key, data))
+                    try:
+                        record = decode(key, data)
+                    except CorruptRecord:
+                        self._site.counters.corrupt_records += 1
+                        unreadable[node].append(token_range(key[1:]))
+                        record = EMPTY
+                    records[key] = merge(records.get(key, EMPTY), record)
+        if any(unreadable.values()) and self._ask_others():
+            return
+        del self._site.operations[self._op]
+        vouching = Vouching(self._settings.read, unreadable)
         for key in sorted(records):
-            self._give(key, records[key])
+            if vouching.vouches(key):
+                self._give(key, records[key])
+            else:
+                self._name(key, vouching)
             if self._full():
-                self._end(Listing(self._entries, key))
+                self._name_unknown(vouching, key)
+                self._end(Listing(self._entries, key, self._unreadable))
                 return
+        self._name_unknown(vouching, upto)
         if upto is not None:
             self._cursor = upto + b"\0"
         else:
@@ -150,14 +189,37 @@ class ScanOperation:
         if self._partition < self._site.topology.partitions:
             self._site.runtime.call_soon(self._ask)
         else:
-            self._end(Listing(self._entries, b""))
+            self._end(Listing(self._entries, b"", self._unreadable))
 
-    def _decoded(self, key: bytes, data: bytes) -> Record:
-        try:
-            return decode(key, data)
-        except CorruptRecord:
-            self._site.counters.corrupt_records += 1
-            return EMPTY
+    def _ask_others(self) -> bool:
+        """Ask all owners that have not been asked for this page; False if there are none."""
+        owners = self._site.placement.owners(self._partition, self._settings.replicas)
+        others = [node for node in self._fit(owners) if node not in self._asked]
+        self._send(others)
+        return bool(others)
+
+    def _name(self, storage_key: bytes, vouching: Vouching) -> None:
+        """Say that what is at `storage_key` cannot be read."""
+        namespace, key = split_storage_key(storage_key)
+        if namespace == self._namespace:
+            self._named.add(storage_key[:9])
+            nodes = self._site.node_names(vouching.silent(storage_key))
+            self._unreadable.append(Unreadable(self._partition, nodes, key))
+
+    def _name_unknown(self, vouching: Vouching, upto: bytes | None) -> None:
+        """Say where up to `upto` something cannot be read of which nobody has told the key."""
+        for start, end, silent in vouching.unvouched():
+            is_token = (start, end) == token_range(start[1:])
+            if (upto is not None and start > upto) or start in self._named:
+                continue
+            self._named.add(start)
+            nodes = self._site.node_names(silent)
+            first, last = start[1:9].hex(), end[1:9].hex()
+            self._unreadable.append(
+                Unreadable(
+                    self._partition, nodes, token=first, last_token=None if is_token else last
+                )
+            )
 
     def _give(self, storage_key: bytes, record: Record) -> None:
         namespace, key = split_storage_key(storage_key)
@@ -172,6 +234,8 @@ class ScanOperation:
         return len(self._entries) >= self._limit or self._bytes >= ANSWER_BYTES_MAX
 
     def on_refused(self, node: int, code: str) -> None:
+        if node in self._asked:
+            self._unfit.add(node)
         self.on_peer_lost(node)
 
     def on_peer_lost(self, node: int) -> None:
@@ -183,7 +247,8 @@ class ScanOperation:
         """End with what there is, if the scan has got on at all: the cursor goes on from there."""
         if self._advanced:
             start, _ = partition_range(self._partition, self._site.topology.partition_bits)
-            self._end(Listing(self._entries, self._cursor[:-1] or start))
+            cursor = self._cursor[:-1] or start
+            self._end(Listing(self._entries, cursor, self._unreadable))
             return
         got = len(self._pages)
         error = TimeoutExpired(

@@ -29,8 +29,8 @@ DAMAGES_MAX: Final = 10_000
 
 _LISTED_MAX: Final = 20
 _WHY_CHARACTERS: Final = 200
-_START: Final = b"q"
-_END: Final = b"r"
+START: Final = b"q"
+END: Final = b"r"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -58,7 +58,7 @@ class Quarantine:
         self._on_new = on_new
         self.damages = {
             note[1:]: msgspec.json.decode(data, type=Damage)
-            for note, data in store.scan(_START, _END, DAMAGES_MAX)
+            for note, data in store.scan(START, END, DAMAGES_MAX)
         }
         self.more = 0
         """How often another was met when the quarantine was full, since start."""
@@ -85,7 +85,7 @@ class Quarantine:
             return
         damage = Damage(self._wall_ms(), error.message[:_WHY_CHARACTERS])
         self.damages[stored_key] = damage
-        self._store.put(_START + stored_key, msgspec.json.encode(damage), _ignore, None)
+        self._store.put(START + stored_key, msgspec.json.encode(damage), _ignore, None)
         partition = self._partition(stored_key)
         _LOG.warning("a damaged record in partition %d: %s", partition, damage.why)
         self._on_new(stored_key)
@@ -100,7 +100,7 @@ class Quarantine:
         """What was damaged there has been replaced or deleted."""
         if self.damages.pop(stored_key, None) is not None:
             self.released += 1
-            self._store.delete(_START + stored_key, _ignore, None)
+            self._store.delete(START + stored_key, _ignore, None)
 
     def status(self) -> dict[str, Any]:
         partitions = Counter(map(self._partition, self.damages))

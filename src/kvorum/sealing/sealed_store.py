@@ -13,11 +13,12 @@ since nobody can say what its key was, and tells `on_damaged`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.keys import token_range
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.seal import (
@@ -29,7 +30,7 @@ from kvorum.sealing.seal import (
     is_record,
     visible_bytes,
 )
-from kvorum.storage.store import COLD, Cold, Done, FilingStore
+from kvorum.storage.store import COLD, Cold, Done, FilingStore, KeyRange
 
 _PAST_ANY_NAME: Final = b"\xff" * 9
 _GROUP_MAX: Final = 1 << 20
@@ -176,6 +177,20 @@ class SealedStore:
                 break
         return pairs[:limit]
 
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        below = self._inner.unreadable(_visible(start), _stored_end(end))
+        if not is_record(start) or not (below or self._damages):
+            return below
+        found = [(_visible(first), _plain_end(last)) for first, last in below]
+        if self._quarantine is not None and self._quarantine.more:
+            return [(start, end)]  # There is more than is remembered, and it may be here.
+        fresh = {self.seal.stored_key(key) for key in replaced}
+        damaged = {key[: visible_bytes(key)] for key in self._damages if key not in fresh}
+        tokens = (token_range(place[1:]) for place in sorted(damaged))
+        return found + [(first, last) for first, last in tokens if first < end and start < last]
+
     def _groups(self, start: bytes, end: bytes, limit: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """The stored pairs from `start` to `end`, those with the same visible part together."""
         more = True
@@ -212,6 +227,12 @@ def _visible(bound: bytes) -> bytes:
     if bound[0] == NOTE and 0 not in bound:
         return bound
     return bound[: visible_bytes(bound)] if is_named(bound) else bound
+
+
+def _plain_end(end: bytes) -> bytes:
+    """Where the plain keys end whose stored keys come before `end`; some may be past it."""
+    visible = _visible(end)
+    return visible if visible == end else token_range(visible[1:])[1]
 
 
 def _stored_end(end: bytes) -> bytes:

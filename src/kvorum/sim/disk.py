@@ -24,14 +24,15 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.keys import token_range
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
-from kvorum.storage.store import Done
+from kvorum.storage.store import Done, KeyRange
 
 RECORD: Final = b"d"
 """What the keys of records begin with; those of notes do not."""
@@ -166,6 +167,12 @@ class DiskStore:
             last = min(last, first + limit)
             return [(key, self._memory[key]) for key in self._keys[first:last]]
         return list(islice(self._sound(first, last), limit))
+
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        damaged = sorted(key for key in self._damaged.difference(replaced) if start <= key < end)
+        return [token_range(key[1:]) for key in damaged]
 
     def _put(self, key: bytes, value: bytes) -> None:
         if key not in self._memory:

@@ -28,6 +28,7 @@ from rocksdict import Rdict, ReadOptions
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.storage.engine import CORRUPTION
+from kvorum.storage.store import KeyRange
 
 _FILE: Final = re.compile(r"[^\s/]+\.(?:sst|log|blob)\b")
 _FILES_MAX: Final = 100
@@ -70,6 +71,16 @@ class DamagedFiles:
             else:
                 break
         return pairs
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        """What scans of start <= key < end leave out, as far as they have met it."""
+        if len(self._gaps) >= _GAPS_MAX:
+            return [(start, end)]
+        return [
+            (max(gap, start), min(beyond, end))
+            for gap, beyond in self._gaps.items()
+            if gap < end and start < beyond and not self._can_seek(gap, beyond)
+        ]
 
     def _read(self, start: bytes, end: bytes, limit: int, pairs: list[tuple[bytes, bytes]]) -> None:
         """Add to `pairs` what can be read. Raises CorruptRecord where damage ends it too soon."""

@@ -7,12 +7,12 @@ The keys stand sorted beside the map, so a scan is a slice. "Durable" means "the
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
-from kvorum.storage.store import Done
+from kvorum.storage.store import Done, KeyRange
 
 
 class MemoryStore:
@@ -56,3 +56,8 @@ class MemoryStore:
         first = bisect_left(self._keys, start)
         last = bisect_left(self._keys, end, first)
         return [(key, self._map[key]) for key in self._keys[first : min(last, first + limit)]]
+
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        return []

@@ -34,7 +34,7 @@ Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, cast
@@ -49,7 +49,7 @@ from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_
 from kvorum.storage.pressure import Pressure
 from kvorum.storage.reader import Reader
 from kvorum.storage.space import Space, mount_point
-from kvorum.storage.store import COLD, Cold, Done
+from kvorum.storage.store import COLD, Cold, Done, KeyRange
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
@@ -207,6 +207,11 @@ class RocksStore:
         return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][
             :limit
         ]
+
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        return self.damaged_files.unreadable(start, end)
 
     def file(self, key: bytes, value: bytes | None) -> None:
         if self._refusal is None:

@@ -17,7 +17,7 @@ from kvorum.model.errors import StorageError
 from kvorum.model.topology import NamespaceSettings
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus
-from kvorum.storage.store import Cold, Done, Store
+from kvorum.storage.store import Cold, Done, KeyRange, Store
 from kvorum.storage.volatile import VolatileStore
 
 _RECORD: Final = b"d"
@@ -63,6 +63,9 @@ class RoutedStore:
         if len(pairs) > durable:
             pairs.sort()
         return pairs[:limit]
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        return self._durable.unreadable(start, end)
 
     def status(self) -> dict[str, CacheStatus]:
         """Of the namespaces kept in memory."""

@@ -13,7 +13,7 @@ Contract (one test suite checks every implementation):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -29,6 +29,10 @@ class Cold(Enum):
 
 
 COLD: Final = Cold.COLD
+
+
+KeyRange = tuple[bytes, bytes]
+"""start <= key < end."""
 
 
 class Store(Protocol):
@@ -62,7 +66,15 @@ class Store(Protocol):
     def delete(self, key: bytes, done: Done, arg: Any) -> None: ...
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Up to `limit` pairs with start <= key < end, in key order."""
+        """Up to `limit` pairs with start <= key < end, in key order.
+
+        What cannot be read is left out, see `unreadable`.
+        """
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        """Where pairs with start <= key < end cannot be read, as far as that has been found. After
+        a scan of them it is all that was left out.
+        """
 
 
 class FilingStore(Store, Protocol):
@@ -75,3 +87,8 @@ class FilingStore(Store, Protocol):
 
     def sync(self, done: Done, arg: Any) -> None:
         """`done(arg, None)` once all earlier writes are durable."""
+
+    def unreadable(
+        self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
+    ) -> list[KeyRange]:
+        """The same, but for pairs in the place of which something is on its way: `replaced`."""

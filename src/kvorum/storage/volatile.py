@@ -22,7 +22,7 @@ from kvorum.model.errors import StorageError
 from kvorum.model.topology import Eviction
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus, rows_for
-from kvorum.storage.store import Done
+from kvorum.storage.store import Done, KeyRange
 
 ENTRY_OVERHEAD_BYTES: Final = 240
 """What an entry costs beside its bytes: two bytes objects, its places in map and order. The
@@ -105,6 +105,9 @@ class VolatileStore:
                     (key, value) for key in wanted if (value := self._rows.peek(key)) is not None
                 ]
         return pairs
+
+    def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
+        return []
 
     # Its owner's
 

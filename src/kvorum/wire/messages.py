@@ -95,7 +95,7 @@ class Forwarded(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=8):
 
 
 class Scan(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
-    """start <= storage key < end, at most `limit` records."""
+    """start <= storage key < end, at most `limit` records; if that is 0, only what is damaged."""
 
     op: int
     start: bytes
@@ -104,11 +104,14 @@ class Scan(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
 
 
 class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
-    """Storage keys and encoded records in key order; `more` if the range goes on."""
+    """Storage keys and encoded records in key order; `more` if the range goes on. `unreadable`:
+    ranges of keys in the page for which the replica cannot speak.
+    """
 
     op: int
     pairs: list[tuple[bytes, bytes]]
     more: bool
+    unreadable: list[tuple[bytes, bytes]] = []
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):

@@ -1,4 +1,4 @@
-"""What is wrong with a line of a file, in plain words: what was wanted, and what was got.
+"""What is wrong with a line of a file, in plain words.
 
 The decoders' own words name their types and positions in their terms, and say nothing to whoever
 wrote the file.
@@ -15,13 +15,12 @@ from kvorum.api.json_complaints import unfit, unsound
 from kvorum.model.errors import KvorumError
 
 _CSV: Final = {
-    "unexpected end of data": "wanted a quote that closes the last cell, got the end of the file",
-    "',' expected after '\"'": "wanted a comma behind the quote that closes a cell, got more text; "
-    "a quote inside a cell is written twice",
-    "new-line character seen": "wanted line breaks inside quotes, got one in a cell without quotes",
-    "field larger than field limit": "wanted shorter cells, got one that is too long",
+    "expected after": "More text follows the quote that closes a cell, where the next cell should; "
+    "a quote inside a cell is written twice.",
+    "new-line character seen": "A cell without quotes has a line break in it, a carriage return "
+    "alone; put it in quotes, or end the lines of the file with a line feed.",
 }
-"""By how what the csv module says begins."""
+"""By a part of what the csv module says."""
 
 
 def plain_words(error: Exception, text: bytes) -> str:
@@ -40,6 +39,6 @@ def plain_words(error: Exception, text: bytes) -> str:
             return error.message
         case csv.Error():
             said = str(error)
-            known = (words for start, words in _CSV.items() if said.startswith(start))
-            return next(known, f"wanted CSV, got: {said}")
+            known = (words for part, words in _CSV.items() if part in said)
+            return next(known, f"The row is not CSV: {said}.")
     return str(error)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kvorum.cli.entries.checkpoint import Progress
-from kvorum.cli.entries.entry_lines import Item, Lines, Reject
+from kvorum.cli.entries.entry_lines import Item, Lines, Place, Reject
 from kvorum.cli.entries.patience import store_patiently
 from kvorum.cli.entries.rejections import Rejections
 from kvorum.client.answers import Result
@@ -54,11 +54,10 @@ class Plan:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Lines in a row: from `start` to `end`, of which `line` is the last."""
+    """Lines in a row."""
 
-    start: int
-    end: int
-    line: int
+    start: Place
+    end: Place
     items: list[Item] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     stored: int = 0
@@ -68,7 +67,7 @@ class _Batch:
     @property
     def full(self) -> bool:
         lines = len(self.items) + len(self.rejects)
-        return lines >= BATCH_LINES or self.end - self.start >= BATCH_BYTES
+        return lines >= BATCH_LINES or self.end.offset - self.start.offset >= BATCH_BYTES
 
 
 class Import:
@@ -102,19 +101,19 @@ class Import:
             raise group.exceptions[0] from group
 
     async def _read(self, lines: Lines, tasks: asyncio.TaskGroup) -> None:
-        batch = _Batch(self.done.offset, self.done.offset, self.done.line)
+        batch = _Batch(self.done.place, self.done.place)
         for line in lines:
             comes_again = isinstance(line, Item) and line.key in self._keys
             if comes_again or batch.full:
                 await self._begin(batch, tasks)
-                batch = _Batch(batch.end, batch.end, batch.line)
+                batch = _Batch(batch.end, batch.end)
             if comes_again:
                 await self._all_finished()
             self._take(line, batch)
         await self._begin(batch, tasks)
 
     def _take(self, line: Item | Reject, batch: _Batch) -> None:
-        batch.line, batch.end = line.line, line.end
+        batch.end = line.end
         if isinstance(line, Reject):
             batch.rejects.append(line)
         else:
@@ -147,8 +146,7 @@ class Import:
             self._rejections.add(line)
         done = self.done
         self.done = Progress(
-            batch.end,
-            batch.line,
+            *batch.end,
             done.stored + batch.stored,
             done.rejected + len(batch.rejects),
             done.expired + batch.expired,

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.entries.sealed_files import key_option, sealed
+from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from kvorum.client.entry import Entry, Sibling
     from kvorum.client.synchronous import Client
     from kvorum.client.url import Target
+    from kvorum.model.request import Unreadable
+
+    _Page = tuple[Iterable[bytes], Sequence[Unreadable]]
 
 _SHOW_EVERY: Final = 100
 _PAGE: Final = 500
@@ -41,11 +41,14 @@ def export(
 
     The lines are what 'kvorum import' reads: {"key": ..., "value": ...}, where the value is
     bytes or expires also "metadata", and where there are concurrent values also "siblings". FILE is
-    replaced when all is written, and stays as it is if that fails. What is written to the
-    cluster meanwhile may or may not be in it.
+    replaced when all is written, and stays as it is if that fails; a new one is only for its owner
+    to read. What is written to the cluster meanwhile may or may not be in it.
 
     With --versions each line holds a record as the cluster has it, siblings and all; imported
     with --keep-versions it merges with what is there.
+
+    What is damaged on so many nodes that its value is not certain is left out and named, and the
+    exit code is 7 in the end.
 
     \b
     kvorum export backup.jsonl
@@ -54,13 +57,26 @@ def export(
     """
     if encrypt != (key is not None):
         raise click.UsageError("wanted --encrypt with the source of a key, as in --key file:PATH")
+    from kvorum.cli.entries import export_target
+
+    file = export_target.named(file)
     began = time.monotonic()
-    count = _export(target, file, versions, key)
+    count, unreadable = _export(target, file, versions, key)
     seconds = time.monotonic() - began
-    if file == "-":
-        return
+    if file != export_target.STDOUT:
+        _report(file, count, unreadable, seconds, output)
+    if unreadable:
+        _refuse(unreadable, output)
+
+
+def _report(
+    file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
+) -> None:
+    from kvorum.client.listing import documents
+
     if output == "json":
-        print_json({"file": file, "entries": count, "seconds": round(seconds, 3)})
+        summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
+        print_json({**summary, "unreadable": documents(unreadable)})
     else:
         print_table(
             f"export to {file}",
@@ -69,34 +85,68 @@ def export(
         )
 
 
-def _export(target: Target, file: str, versions: bool, key: str | None) -> int:
+def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:
+    """Name what the export lacks, each on a line of its own. Raises Incomplete."""
+    from kvorum.client.listing import described, documents
+
+    if output != "json":
+        for one in unreadable:
+            click.echo(one_line(f"not exported: {described(one)}"), err=True)
+    raise Incomplete(
+        f"{len(unreadable)} damaged records could not be read and are not in the export, which has "
+        "all others; see 'kvorum status', and overwrite or delete them, or restore a snapshot.",
+        unreadable=documents(unreadable),
+    )
+
+
+def _export(
+    target: Target, file: str, versions: bool, key: str | None
+) -> tuple[int, list[Unreadable]]:
+    """How many entries were written, and what could not be."""
+    from kvorum.cli.entries import export_target, record_lines
     from kvorum.cli.progress import progress_bar
+    from kvorum.client.listing import described
 
     count = 0
+    unreadable: dict[str, Unreadable] = {}
     with ExitStack() as stack:
         client = stack.enter_context(open_client(target))
-        out = stack.enter_context(_opened(file))
+        out = stack.enter_context(export_target.opened(file))
         bar = stack.enter_context(progress_bar("export", None))
         if key is not None:
             out = stack.enter_context(sealed(out, key))
-        for line in _records(client, target, out) if versions else map(_line, client.scan()):
-            out.write(line)
-            count += 1
-            if count % _SHOW_EVERY == 0:
-                bar.show(0, count)
-    return count
+        if versions:
+            out.write(record_lines.HEADER)
+        for lines, more in _records(client, target) if versions else _entries(client):
+            for line in lines:
+                out.write(line)
+                count += 1
+                if count % _SHOW_EVERY == 0:
+                    bar.show(0, count)
+            # What lies where two pages meet may be on both.
+            unreadable.update((described(one), one) for one in more)
+    return count, list(unreadable.values())
 
 
-def _records(client: Client, target: Target, out: IO[bytes]) -> Iterator[bytes]:
+def _entries(client: Client) -> Iterator[_Page]:
+    cursor: str | None = None
+    while True:
+        page = client.page(cursor=cursor)
+        yield map(_line, page.entries), page.unreadable
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _records(client: Client, target: Target) -> Iterator[_Page]:
     from kvorum.cli.entries import record_lines
     from kvorum.client import record_requests
 
-    out.write(record_lines.HEADER)
     cursor: str | None = None
     while True:
         request = record_requests.page(target.namespace, cursor, _PAGE)
         page = record_requests.found(client.ask(request))
-        yield from map(record_lines.line, page.records)
+        yield map(record_lines.line, page.records), page.unreadable
         cursor = page.cursor
         if cursor is None:
             return
@@ -123,42 +173,3 @@ def _members(one: Entry | Sibling) -> bytes:
 def _on_one_line(text: bytes) -> bytes:
     """In JSON a line break as such is only ever space between tokens."""
     return text.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
-    """Raises ConfigError if the file cannot be written."""
-    if file == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(file).resolve()
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as device:
-                yield device
-        else:
-            with _replacing(path) as part:
-                yield part
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is complete and on disk."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -23,13 +23,25 @@ from kvorum.model.errors import ConfigError, KvorumError
 
 if TYPE_CHECKING:
     from kvorum.cli.entries.checkpoint import Checkpoint, Progress
+    from kvorum.cli.entries.csv_lines import CsvShape
     from kvorum.cli.entries.entry_import import Plan
-    from kvorum.cli.entries.entry_lines import CsvShape, Lines, Place, Reject
+    from kvorum.cli.entries.entry_lines import Lines, Place, Reject
     from kvorum.cli.progress import Bar
     from kvorum.client.url import Target
 
 SAVE_EVERY_S: Final = 1.0
 """How much work a killed import repeats at most."""
+
+
+def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """A tab may also be written as \\t."""
+    if value is None:
+        return None
+    if value == "\\t":
+        return "\t"
+    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise click.BadParameter(f"{value!r} is not one ASCII character that can separate cells.")
+    return value
 
 
 @click.command("import")
@@ -42,6 +54,12 @@ SAVE_EVERY_S: Final = 1.0
 )
 @click.option("--key-column", help="CSV: where the keys are.  [default: key]")
 @click.option("--typed", is_flag=True, help="CSV: read numbers, true, false and null as such.")
+@click.option(
+    "--delimiter",
+    callback=_delimiter,
+    metavar="CHARACTER",
+    help="CSV: what is between the cells.  [default: , ; tab or |, as the header has it]",
+)
 @click.option("--resume", is_flag=True, help="Go on where the checkpoint of FILE says.")
 @click.option(
     "--checkpoint",
@@ -64,6 +82,7 @@ def import_file(
     kind: str | None,
     key_column: str | None,
     typed: bool,
+    delimiter: str | None,
     resume: bool,
     checkpoint_path: Path | None,
     max_rejected: int | None,
@@ -77,7 +96,8 @@ def import_file(
 
     JSON Lines has {"key": ..., "value": ...} on each line; it is what 'kvorum export' writes.
     CSV has a header; the column "key" holds the keys, and the other columns become an
-    object, or if there is only one and it is called "value", its cells are the values.
+    object, or if there is only one and it is called "value", its cells are the values. Columns
+    may be separated by a comma, a semicolon, a tab or a vertical bar.
 
     "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970; what has
     expired already is left out and counted.
@@ -93,17 +113,18 @@ def import_file(
     kvorum import cities.csv --key-column geonameid --typed
     zcat big.jsonl.gz | kvorum import -
     """
+    from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape
     from kvorum.cli.entries.entry_import import Plan
-    from kvorum.cli.entries.entry_lines import DEFAULT_KEY_COLUMN, CsvShape
 
     is_csv = kind == "csv" if kind else file.endswith(".csv")
-    if not is_csv and (typed or key_column is not None):
-        option = "--typed" if key_column is None else "--key-column"
+    for_csv = {"--key-column": key_column, "--delimiter": delimiter, "--typed": typed or None}
+    option = next((name for name, given in for_csv.items() if given is not None), None)
+    if not is_csv and option is not None:
         raise click.UsageError(f"{option} is for CSV; leave it out, or add --format csv")
     job = _Job(
         target,
         file,
-        CsvShape(key_column or DEFAULT_KEY_COLUMN, typed) if is_csv else None,
+        CsvShape(key_column or DEFAULT_KEY_COLUMN, typed, delimiter) if is_csv else None,
         Plan(w, give_up_after, max_rejected),
         as_json=output == "json",
         keep_versions=keep_versions,
@@ -236,7 +257,8 @@ async def _run(job: _Job, lines: Lines, watch: _Watch) -> None:
 
 def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines:
     from kvorum.cli.entries import record_lines
-    from kvorum.cli.entries.entry_lines import read_csv, read_json_lines
+    from kvorum.cli.entries.csv_lines import read_csv
+    from kvorum.cli.entries.entry_lines import read_json_lines
 
     if shape is not None:
         return read_csv(source, shape, place)

@@ -14,6 +14,7 @@ from typing import IO, Final, Literal
 
 import msgspec
 
+from kvorum.api.entry_body import refuse_repeated_names
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Place, Reject
 from kvorum.cli.entries.record_store import Placed
@@ -74,11 +75,12 @@ def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Pla
 def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject:
     try:
         found = _decode(data)
+        refuse_repeated_names(data)
         from_portable(found.key, found.record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Reject(place.line, place.offset, plain_words(error, data))
+        return Reject(place.line, place, plain_words(error, data))
     except RequestError as error:
-        return Reject(place.line, place.offset, error.message)
+        return Reject(place.line, place, error.message)
     return Placed(place, PortableRecord(found.key, found.record, namespace))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kvorum.cli.connection import asks_cluster
+from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
@@ -54,6 +55,8 @@ def snapshot() -> None:
 def create(target: Target, name: str | None, output: str) -> None:
     """Make snapshot NAME on every node; without NAME it is called by the time (UTC).
 
+    The exit code is 7 if it is made, but records were known to be damaged.
+
     All that was acknowledged before is in it. What is written meanwhile may or may not be.
 
     \b
@@ -68,6 +71,7 @@ def create(target: Target, name: str | None, output: str) -> None:
     _print_outcomes(f"snapshot {chosen}", outcomes, output)
     command = f"kvorum snapshot delete {shlex.quote(chosen)}"
     _raise_failed(outcomes, UnavailableError, f"; remove the rest with '{command}'")
+    _raise_unreadable(chosen, outcomes)
 
 
 @snapshot.command("list")
@@ -109,6 +113,8 @@ def verify(
 ) -> None:
     """Read all of snapshot NAME on every node, and compare it with what its node made.
 
+    The exit code is 7 if it is the same, but records were known to be damaged then.
+
     \b
     kvorum snapshot verify before-upgrade
     kvorum snapshot verify before-upgrade --data-dir n1
@@ -122,6 +128,7 @@ def verify(
         outcomes = {str(data_dir): _verified(data_dir, name, master_key)}
     _print_outcomes(f"snapshot {name}", outcomes, output)
     _raise_failed(outcomes, SnapshotDamaged, "")
+    _raise_unreadable(name, outcomes)
 
 
 @snapshot.command()
@@ -160,12 +167,14 @@ def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
     from kvorum.backup import layout
     from kvorum.backup.catalog import summary_of
     from kvorum.backup.progress import Progress
+    from kvorum.backup.reading import known_damage
     from kvorum.backup.verification import verify as verify_snapshot
 
     path = layout.existing(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
     try:
-        return _as_dict(summary_of(path, verify_snapshot(path, master, Progress())))
+        summary = summary_of(path, verify_snapshot(path, master, Progress()))
+        return _as_dict(summary) | {"unreadable": known_damage(path)}
     except KvorumError as error:
         return error
 
@@ -192,10 +201,31 @@ def _described(node: str, outcome: Outcome) -> dict[str, Any]:
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:
     made = to_the_second(one.get("created_ms"))
-    state = one.get("damage") or one.get("error", {}).get("message") or "ok"
+    state = one.get("damage") or one.get("error", {}).get("message") or _soundness(one)
     numbers = (f"{one[field]:,}" if field in one else "" for field in ("files", "bytes"))
     shared = f"{one.get('shared_bytes', 0):,}" if "bytes" in one else ""
     return (one.get("name", ""), one.get("node", ""), made, *numbers, shared, state)
+
+
+def _soundness(one: dict[str, Any]) -> str:
+    unreadable = one.get("unreadable", 0)
+    return f"{unreadable:,} damaged records" if unreadable else "ok"
+
+
+def _raise_unreadable(name: str, outcomes: dict[str, Outcome]) -> None:
+    """Raises Incomplete if records were damaged when their node made the snapshot."""
+    damaged = {
+        node: one["unreadable"]
+        for node, one in outcomes.items()
+        if not isinstance(one, KvorumError) and one.get("unreadable")
+    }
+    if damaged:
+        counts = ", ".join(f"{count} of {node}" for node, count in damaged.items())
+        raise Incomplete(
+            f"Snapshot {name!r} is as its nodes made it, but records in it were damaged on disk "
+            f"({counts}): a restore has them from the other nodes' snapshots, if they do. See "
+            "'kvorum scrub', and make another."
+        )
 
 
 def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from kvorum.cli.connection import asks_namespaces
 from kvorum.cli.entries.options import give_up_after_option
+from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     default=f"file {MASTER_KEY_FILE} in each directory",
     multiple=True,
 )
+@click.option("--partial", is_flag=True, help="Also where acknowledged writes may be missing.")
 @click.option("--renew", is_flag=True, help="Write the values anew, over what the cluster has.")
 @click.option("--resume", is_flag=True, help="Go on where a restore was cut short.")
 @click.option(
@@ -58,6 +60,7 @@ def restore(
     origins: tuple[Path, ...],
     data_dir: Path | None,
     master_keys: tuple[str, ...],
+    partial: bool,
     renew: bool,
     resume: bool,
     position_path: Path | None,
@@ -70,6 +73,8 @@ def restore(
     Into a cluster, of any size: name the data directories of all nodes the snapshot is of. Their
     records are merged and stored with their versions, so what the cluster has written or
     deleted since stays. With --renew the values are written anew, and win over what is there.
+    Where so many snapshots are missing that acknowledged writes may be too, nothing is restored,
+    unless --partial is given; then the exit code is 7.
 
     Into a directory: the node goes on with the snapshot's data under a new identity, and compares
     with the other nodes before it answers. The old files are moved aside, and never deleted.
@@ -83,6 +88,7 @@ def restore(
     if data_dir is not None:
         _restore_here(data_dir, name, master_keys, output)
         return
+    from kvorum.cli.snapshots import restore_coverage
     from kvorum.cli.snapshots.restore_run import Job, store_anew, store_as_they_are
     from kvorum.cli.snapshots.restore_sources import opened
     from kvorum.runtime.loop import run
@@ -90,21 +96,28 @@ def restore(
     began = time.monotonic()
     path = position_path or origins[0] / "snapshots" / f".restore-{name}.json"
     with opened(name, origins, master_keys) as sources:
+        if not partial:
+            restore_coverage.check(restore_coverage.covered(sources, target.namespace))
         readers = [source.reader for source in sources]
         macs = [source.mac for source in sources]
         job = Job(target, name, readers, macs, path, resume, w, give_up_after)
         stored = run(store_anew(job) if renew else store_as_they_are(job))
         damaged = sum(reader.damaged for reader in readers)
+        found = restore_coverage.covered(sources, target.namespace)
     seconds = time.monotonic() - began
     if output == "json":
-        print_json(
-            {"snapshot": name, "records": stored, "damaged": damaged, "seconds": round(seconds, 3)}
-        )
+        report = {"snapshot": name, "records": stored, "damaged": damaged}
+        print_json({**report, "seconds": round(seconds, 3), **restore_coverage.document(found)})
     else:
         print_table(
             f"restore of {name}",
             ("#records", "#damaged", "#seconds"),
             [(f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")],
+        )
+    if not found.complete:
+        raise Incomplete(
+            "All that these snapshots hold is restored, but acknowledged writes may be missing: "
+            f"{restore_coverage.described(found)}."
         )
 
 

@@ -21,7 +21,7 @@ import msgspec
 from kvorum.backup.reading import FoundRecord, SnapshotReader, merged
 from kvorum.cli.entries.checkpoint import Progress
 from kvorum.cli.entries.entry_import import Import, Plan
-from kvorum.cli.entries.entry_lines import Item, Lines, Reject, Timed
+from kvorum.cli.entries.entry_lines import Item, Lines, Place, Reject, Timed
 from kvorum.cli.entries.record_store import Placed, RecordStore
 from kvorum.cli.errors import NEXT_STEP
 from kvorum.cli.moments import now_ms
@@ -234,7 +234,8 @@ def _entries(job: Job, namespace: str, offset: int) -> Lines:
         if end > offset:
             latest, *others = map(_timed, versions)
             siblings = (latest, *others) if others else ()
-            yield Item(number, end, found.key, latest.value, siblings, latest.lifetime)
+            place = Place(end, number)
+            yield Item(number, place, found.key, latest.value, siblings, latest.lifetime)
 
 
 def _timed(version: Version) -> Timed:

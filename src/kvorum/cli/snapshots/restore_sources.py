@@ -24,6 +24,7 @@ class Source(NamedTuple):
     """`mac`: of the manifest, which tells this snapshot from all others."""
 
     reader: SnapshotReader
+    content: Content
     mac: str
 
 
@@ -54,7 +55,7 @@ def opened(name: str, origins: tuple[Path, ...], specs: tuple[str, ...]) -> Iter
         for path, content, key in zip(paths, contents, keys, strict=True):
             reader = SnapshotReader(path, content, key)
             stack.callback(reader.close)
-            sources.append(Source(reader, manifest.read(path).mac))
+            sources.append(Source(reader, content, manifest.read(path).mac))
         yield sources
 
 

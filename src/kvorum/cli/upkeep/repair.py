@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kvorum.cli.connection import asks_namespaces, open_client
+from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.progress import partition_bar
 from kvorum.model.errors import ConnectionFailed, UnavailableError
@@ -40,7 +41,8 @@ def repair(
     trees show what differs. '--full' does not trust them: it also finds records that were
     damaged on disk, and takes as long as reading everything.
 
-    The server that is asked leads the repair, which goes on if this command is interrupted.
+    The server that is asked leads the repair, which goes on if this command is interrupted. What is
+    damaged and no other owner has stays so; it is named, and the exit code is 7.
 
     \b
     kvorum repair
@@ -51,20 +53,37 @@ def repair(
         raise click.UsageError("--partition and --key cannot go together")
     wish = {"namespace": target.namespace, "partition": partition, "key": key, "full": full}
     document = _repaired(target, wish)
+    damaged = document.get("damaged", [])
     if output == "json":
         print_json(document)
     else:
+        row = (document["partitions"], document["repaired"], len(document["incomplete"]))
         print_table(
             f"repair {document['id']}",
-            ("#partitions", "#records repaired", "#incomplete"),
-            [(document["partitions"], document["repaired"], len(document["incomplete"]))],
+            ("#partitions", "#records repaired", "#incomplete", "#still damaged"),
+            [(*row, len(damaged))],
         )
+        for text in _described(damaged):
+            click.echo(one_line(f"still damaged: {text}"), err=True)
     if document["incomplete"]:
         raise UnavailableError(
             f"wanted all owners of {document['partitions']} partitions, got some that are away or "
             f"could not repair, of partitions {_listed(document['incomplete'])}; "
             "see 'kvorum status', and repeat it when all nodes are up"
         )
+    if damaged:
+        raise Incomplete(
+            f"{len(damaged)} damaged records are still damaged, as no owner has them whole; "
+            "overwrite or delete them, or restore a snapshot."
+        )
+
+
+def _described(damaged: list[dict[str, Any]]) -> list[str]:
+    from kvorum.client import documents
+    from kvorum.client.listing import described
+    from kvorum.model.request import Unreadable
+
+    return [described(documents.read(one, Unreadable, "damage")) for one in damaged]
 
 
 def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:

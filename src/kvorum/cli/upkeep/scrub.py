@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from kvorum.cli.connection import asks_cluster
+from kvorum.cli.errors import Incomplete
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
     from kvorum.cli.every_node import Documents, EveryNode
     from kvorum.client.url import Target
+
+_POLL_S: Final = 0.5
+_REPLACED_S: Final = 15.0
+"""What has replaced a damaged record is filed after 10 s at most."""
 
 
 @click.command()
@@ -21,7 +28,8 @@ if TYPE_CHECKING:
 def scrub(target: Target, wait: bool, output: str) -> None:
     """Have every node read all that it stores, and see whether it is whole.
 
-    The nodes do so by themselves once a day. Damaged records are fetched from other nodes.
+    The nodes do so by themselves once a day. Damaged records are fetched from other nodes. With
+    --wait the exit code is 7 if some stay damaged.
 
     \b
     kvorum scrub --wait
@@ -33,12 +41,37 @@ def scrub(target: Target, wait: bool, output: str) -> None:
         begun = await nodes.ask(key_requests.scrub())
         if not wait:
             return begun
-        return await nodes.watch("scrub", key_requests.scrub_progress(), fraction_done)
+        await nodes.watch("scrub", key_requests.scrub_progress(), fraction_done)
+        return await _mended(nodes)
 
     documents = on_every_node(target, run)
     if output == "json":
         print_json(documents)
-        return
+    else:
+        _print(documents)
+    damaged = {node: one["quarantine"]["damaged"] for node, one in documents.items()}
+    if wait and any(damaged.values()):
+        counts = ", ".join(f"{count} on {node}" for node, count in damaged.items() if count)
+        raise Incomplete(
+            f"Damaged records are left that no other node has replaced: {counts}; see "
+            "'kvorum status' and 'kvorum repair --full'."
+        )
+
+
+async def _mended(nodes: EveryNode) -> Documents:
+    """Once nothing is damaged any more; or it is, though there was time to replace it."""
+    from kvorum.client import key_requests
+
+    deadline = time.monotonic() + _REPLACED_S
+    while True:
+        documents = await nodes.ask(key_requests.scrub_progress())
+        left = sum(one["quarantine"]["damaged"] for one in documents.values())
+        if not left or time.monotonic() >= deadline:
+            return documents
+        await asyncio.sleep(_POLL_S)
+
+
+def _print(documents: Documents) -> None:
     print_table(
         "scrub",
         ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged"),

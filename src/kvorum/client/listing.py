@@ -1,0 +1,52 @@
+"""A page of a listing, and what a listing could not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from kvorum.client.entry import Entry
+from kvorum.model.errors import CorruptRecord
+from kvorum.model.request import Unreadable
+
+_SHOWN: Final = 3
+
+
+class Page(NamedTuple):
+    """`cursor`: where the next page begins; None after the last one. `unreadable`: what is left
+    out because too few replicas can speak for it.
+    """
+
+    entries: list[Entry]
+    cursor: str | None
+    unreadable: list[Unreadable]
+
+
+def check_readable(unreadable: Sequence[Unreadable]) -> None:
+    """Raises CorruptRecord if there is any."""
+    if unreadable:
+        shown = "; ".join(described(one) for one in unreadable[:_SHOWN])
+        more = f"; and {len(unreadable) - _SHOWN} more" if len(unreadable) > _SHOWN else ""
+        raise CorruptRecord(
+            f"All else is listed, but {len(unreadable)} damaged records cannot be read: "
+            f"{shown}{more}.",
+            unreadable=documents(unreadable),
+        )
+
+
+def documents(unreadable: Sequence[Unreadable]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = msgspec.to_builtins(unreadable)
+    return found
+
+
+def described(one: Unreadable) -> str:
+    """What it is and where, as people read it."""
+    if one.key is not None:
+        what = f"the key {one.key!r}"
+    elif one.last_token is not None:
+        what = f"records between the tokens {one.token} and {one.last_token}"
+    else:
+        what = f"a record of unknown key at the token {one.token}"
+    return f"{what} (partition {one.partition}, unreadable on {', '.join(one.nodes)})"
