@@ -48,6 +48,8 @@ from kvorum.sim.world import World
 _NOTICED_S_MAX: Final = 0.2
 _STOPS_S_MAX: Final = 0.02
 _DAY_MS: Final = 86_400_000
+_TO_1970_MS: Final = CLOCK_SKEW_MS_MAX - EPOCH_MS
+"""From wherever a clock stands: no system lets one show a time before 1970."""
 _WRONG_FOR_S_MAX: Final = 3.0
 """Time for a sweep or two."""
 _PAUSE_S_MAX: Final = 2.0
@@ -199,7 +201,7 @@ class Faults:
         if not nodes or world.wrong_clocks:
             return False
         node = rng.choice(nodes)
-        ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, -EPOCH_MS))
+        ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, _TO_1970_MS))
         world.spoil_clock(node, ahead_ms)
         world.scheduler.after(rng.uniform(0, _WRONG_FOR_S_MAX), None, world.right_clock, node)
         return True
