@@ -81,6 +81,19 @@ def test_it_is_told_once_that_pairs_are_left_out(store: RocksStore) -> None:
     assert len(told) == len(PLACES)
 
 
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_a_scan_that_begins_within_the_damage_tells_nothing_new(
+    store: RocksStore, limit: int
+) -> None:
+    told: list[None] = []
+    lost = sorted(pairs().keys() - scanned(store, b"d", b"i", 1000).keys())
+    store.damaged_files.on_gap = lambda: told.append(None)
+    for key in lost:
+        store.scan(key, b"i", limit)
+        store.scan(key, key + b"\0", limit)
+    assert not told
+
+
 def test_what_is_written_anew_is_read(store: RocksStore) -> None:
     lost = (pairs().keys() - scanned(store, b"d", b"i", 1000).keys()).pop()
     answers = Answers()
