@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from kvorum.model.errors import StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.storage.store import Done
 
 EVERYTHING: Final = 1 << 30
@@ -164,6 +165,9 @@ class StoreDouble:
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
         self.file(key, None)
         self.sync(done, arg)
+
+    def unread(self) -> list[TokenSpan]:
+        return []
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return sorted(pair for pair in self.content.items() if start <= pair[0] < end)[:limit]

@@ -17,6 +17,7 @@ from typing import Any
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.request import Listing, Request, Result
+from kvorum.model.spans import TokenSpan, of_token
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
@@ -144,6 +145,9 @@ class Disk:
         keys = sorted(self._visible.keys() - self.damaged)
         keys = keys[bisect_left(keys, start) : bisect_left(keys, end)][:limit]
         return [(key, self._visible[key]) for key in keys]
+
+    def unread(self) -> list[TokenSpan]:
+        return [of_token(key[1:9]) for key in sorted(self.damaged)]
 
     def _enqueue(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
         self._pending.append((key, value, done, arg))

@@ -30,6 +30,7 @@ from kvorum.journal.memtable import Change
 from kvorum.journal.segment import Filing, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import is_sound
+from kvorum.model.spans import TokenSpan
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import RECORD, namespace_of
@@ -187,6 +188,9 @@ class JournaledStore:
             found, start = self._scan_page(start, end, limit - len(pairs))
             pairs += found
         return pairs[:limit]
+
+    def unread(self) -> list[TokenSpan]:
+        return self._below.unread()
 
     # Its owner's
 

@@ -16,7 +16,7 @@ from kvorum.replication.graveyard import is_tombstone
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import COLD
-from kvorum.wire.messages import Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
+from kvorum.wire.messages import Fetch, Handoff, Have, Page, Read, Refused, Same, Scan, Write, Wrote
 
 PAGE_BYTES_MAX = 4 << 20
 _FIRST_RECORDS = 8
@@ -121,6 +121,23 @@ class Replica:
         else:
             site.transport.send(node, Have(message.op, data))
 
+    def on_fetch(self, node: int, message: Fetch) -> None:
+        """As `on_read`, for a comparison: what is held, whoever may vouch for it."""
+        _check_record_key(message.key)
+        if self._site.is_warm(message.key, self._hand_out, (node, message)):
+            self._hand_out((node, message))
+
+    def _hand_out(self, asked: tuple[int, Fetch]) -> None:
+        node, message = asked
+        try:
+            data = self._site.read_bytes(message.key)
+        except StorageError as error:
+            self._refuse(node, message.op, error)
+        else:
+            same = digest(data) == message.digest
+            answer = Same(message.op) if same else Have(message.op, data)
+            self._site.transport.send(node, answer)
+
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):
             raise ProtocolError(f"wanted a range of records, got {message.start[:9]!r}...")
@@ -138,17 +155,21 @@ class Replica:
         """The next records of a range, as many as were asked for and fit. Raises StorageError.
 
         They are fetched a few at a time, as records may be large: at first `_FIRST_RECORDS`,
-        then as many as the rest of the page holds, by the size of those so far.
+        then as many as the rest of the page holds, by the size of those so far. However large a
+        record is, it goes with the page that it would begin.
         """
         pairs: list[tuple[bytes, bytes]] = []
         size, start, step = 0, message.start, _FIRST_RECORDS
         while len(pairs) < message.limit and size < PAGE_BYTES_MAX:
             wanted = min(step, message.limit - len(pairs))
             found = self._site.store.scan(start, message.end, wanted)
-            pairs += found
+            for key, data in found:
+                if size >= PAGE_BYTES_MAX:
+                    return Page(message.op, pairs, True)
+                pairs.append((key, data))
+                size += len(key) + len(data)
             if len(found) < wanted:
                 return Page(message.op, pairs, False)
-            size += sum(len(key) + len(data) for key, data in found)
             start = pairs[-1][0] + b"\0"
             step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
         return Page(message.op, pairs, True)

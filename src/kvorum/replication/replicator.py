@@ -7,6 +7,7 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,7 @@ from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
+from kvorum.replication.shortfall import on_survey
 from kvorum.replication.site import Place, Site
 from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
@@ -38,6 +40,7 @@ from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import (
+    Fetch,
     Forward,
     Forwarded,
     Handoff,
@@ -49,6 +52,7 @@ from kvorum.wire.messages import (
     Same,
     Scan,
     Standing,
+    Survey,
     Write,
     Wrote,
 )
@@ -99,6 +103,8 @@ class Replicator:
             Write: self._replica.on_write,
             Handoff: self._replica.on_handoff,
             Read: self._replica.on_read,
+            Fetch: self._replica.on_fetch,
+            Survey: partial(on_survey, self._site),
             Scan: self._replica.on_scan,
             Forward: self._on_forward,
             Standing: self._on_standing,
@@ -134,6 +140,7 @@ class Replicator:
         self._anti_entropy.stop()
         self._collection.stop()
         self._sweep.stop()
+        self._recovery.stop()
         self.repairs.stop()
         self._site.operations.clear()
         self._site.deadlines.clear()

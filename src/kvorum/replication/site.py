@@ -21,6 +21,7 @@ from kvorum.model.errors import (
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import EMPTY, Event, Record, decode, encode, is_sound, merge, shown
+from kvorum.model.spans import TokenSpan, of_partition
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.doubts import Doubts
@@ -129,7 +130,7 @@ class Site:
         )
         self.graveyard = Graveyard(runtime, self._tends)
         self.expiries = Expiries(runtime)
-        self.doubts = Doubts(store, self._is_shared)
+        self.doubts = Doubts(store, self._is_shared, self._partition_of, runtime.wall_ms)
         self.counters = Counters()
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
@@ -227,6 +228,9 @@ class Site:
             replicas > 1 and self.local in owners(partition, replicas)
             for replicas in self.trees.replica_counts
         )
+
+    def _partition_of(self, token: bytes) -> TokenSpan:
+        return of_partition(self.placement.partition(token), self.topology.partition_bits)
 
     def _tends(self, key: bytes) -> bool:
         """True if this node has to see a tombstone at the storage key `key` collected: it is

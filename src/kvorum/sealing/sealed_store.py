@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.seal import (
@@ -162,6 +163,10 @@ class SealedStore:
     def _release(self, stored_key: bytes) -> None:
         assert self._quarantine is not None
         self._quarantine.release(stored_key)
+
+    def unread(self) -> list[TokenSpan]:
+        known = [] if self._quarantine is None else self._quarantine.tokens()
+        return known + self._inner.unread()
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         if start >= end or limit <= 0:

@@ -29,6 +29,7 @@ from itertools import islice
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.spans import TokenSpan, of_token
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done
@@ -166,6 +167,9 @@ class DiskStore:
             last = min(last, first + limit)
             return [(key, self._memory[key]) for key in self._keys[first:last]]
         return list(islice(self._sound(first, last), limit))
+
+    def unread(self) -> list[TokenSpan]:
+        return [of_token(key[1:9]) for key in sorted(self._disk.quarantine & self._damaged)]
 
     def _put(self, key: bytes, value: bytes) -> None:
         if key not in self._memory:

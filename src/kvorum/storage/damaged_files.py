@@ -28,11 +28,14 @@ from typing import Any, Final
 from rocksdict import Rdict, ReadOptions
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.spans import ALL_TOKENS, TOKEN_BYTES, TokenSpan
 from kvorum.storage.engine import CORRUPTION
 
 _FILE: Final = re.compile(r"[^\s/]+\.(?:sst|log|blob)\b")
 _FILES_MAX: Final = 100
 _GAPS_MAX: Final = 1000
+_RECORDS: Final = b"d"
+_RECORDS_END: Final = b"e"
 _FINE_BYTES: Final = 12
 """How far beyond what start and end share keys are told apart: a mark and a token, and more."""
 
@@ -71,6 +74,10 @@ class DamagedFiles:
             else:
                 break
         return pairs
+
+    def unread(self) -> list[TokenSpan]:
+        """The gaps that have been met, as far as records may lie in them."""
+        return [_tokens(*gap) for gap in self._gaps if gap[0] < _RECORDS_END and gap[1] > _RECORDS]
 
     def _read(self, start: bytes, end: bytes, limit: int, pairs: list[tuple[bytes, bytes]]) -> None:
         """Add to `pairs` what can be read. Raises CorruptRecord where damage ends it too soon."""
@@ -157,6 +164,17 @@ class DamagedFiles:
         cursor = self._engine.iter(options)
         cursor.seek(start)
         return cursor
+
+
+def _tokens(start: bytes, beyond: bytes) -> TokenSpan:
+    """Those of records from `start` on that come before `beyond`, or share its token."""
+    first = (
+        start[1 : 1 + TOKEN_BYTES].ljust(TOKEN_BYTES, b"\0")
+        if start > _RECORDS
+        else ALL_TOKENS.first
+    )
+    last = beyond[1 : 1 + TOKEN_BYTES].ljust(TOKEN_BYTES, b"\0")
+    return TokenSpan(first, last if beyond < _RECORDS_END else ALL_TOKENS.last)
 
 
 def _unheard() -> None:

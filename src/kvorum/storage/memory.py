@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kvorum.model.errors import StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done
 
@@ -51,6 +52,9 @@ class MemoryStore:
 
     def sync(self, done: Done, arg: Any) -> None:
         self._runtime.call_soon(done, arg, None)
+
+    def unread(self) -> list[TokenSpan]:
+        return []
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         first = bisect_left(self._keys, start)

@@ -42,6 +42,7 @@ from typing import Any, Final, Self, cast
 from rocksdict import Checkpoint, Rdict, WriteBatch
 
 from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
@@ -207,6 +208,9 @@ class RocksStore:
         return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][
             :limit
         ]
+
+    def unread(self) -> list[TokenSpan]:
+        return self.damaged_files.unread()
 
     def file(self, key: bytes, value: bytes | None) -> None:
         if self._refusal is None:

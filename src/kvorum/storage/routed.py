@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kvorum.model.errors import StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.model.topology import NamespaceSettings
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus
@@ -63,6 +64,9 @@ class RoutedStore:
         if len(pairs) > durable:
             pairs.sort()
         return pairs[:limit]
+
+    def unread(self) -> list[TokenSpan]:
+        return self._durable.unread()
 
     def status(self) -> dict[str, CacheStatus]:
         """Of the namespaces kept in memory."""

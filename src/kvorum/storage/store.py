@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any, Final, Protocol
 
 from kvorum.model.errors import StorageError
+from kvorum.model.spans import TokenSpan
 
 Done = Callable[[Any, StorageError | None], None]
 
@@ -63,6 +64,11 @@ class Store(Protocol):
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` pairs with start <= key < end, in key order."""
+
+    def unread(self) -> list[TokenSpan]:
+        """Where there are records that cannot be read, as far as is known: `scan` leaves them out.
+        It may take some seconds until what has replaced one of them is known here.
+        """
 
 
 class FilingStore(Store, Protocol):

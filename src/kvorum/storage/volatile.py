@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kvorum.model.errors import StorageError
+from kvorum.model.spans import TokenSpan
 from kvorum.model.topology import Eviction
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus, rows_for
@@ -89,6 +90,9 @@ class VolatileStore:
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
         self._drop(key)
         self._runtime.call_soon(done, arg, None)
+
+    def unread(self) -> list[TokenSpan]:
+        return []
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
