@@ -111,6 +111,7 @@ class Node:
             local_store.store,
             network,
             crashed=directory.crashed,
+            tell=_LOG.warning,
         )
         self._parts.callback(self._close, local_store, replicator)
         custody = self._tended(local_store, replicator, loop)

@@ -69,6 +69,8 @@ class Recovery:
         self._lost = note == _LOST
         site.recovering = len(site.topology.nodes) > 1 and note != WHOLE
         self._partners = site.partners() if site.recovering else set()
+        if site.recovering and self._lost:
+            self._tell_of_loss()
 
     @property
     def forgot(self) -> bool:
@@ -81,11 +83,14 @@ class Recovery:
             return
         if lost and not self._lost:
             self._lost = True
+            self._tell_of_loss()
             self._site.store.put(NOTE, _LOST, ignore, None)
         elif not lost:
             self._vouched.add(node)
         if not self._lost and len(self._vouched) >= len(self._site.topology.nodes) // 2:
             self._end()
+        elif not self._partners:
+            self._end()  # nobody has what is lost
 
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""
@@ -106,7 +111,7 @@ class Recovery:
             self._site.runtime.call_later(_AGAIN_S, self._inquire)
         elif self._site.recovering:
             for want in self._wants(shorts):
-                self._site.doubts.begin_span(want.span)
+                self._site.doubts.wait(want.span, want.nodes)
             self._end()
 
     def _wants(self, shorts: Mapping[int, Short]) -> Iterator[Want]:
@@ -124,7 +129,18 @@ class Recovery:
         """The nodes that this one has yet to compare with before it answers reads."""
         return sorted(self._partners - self._compared) if self._site.recovering else []
 
+    def _tell_of_loss(self) -> None:
+        partners = ", ".join(self._site.node_names(sorted(self._partners)))
+        self._site.tell(
+            "This node has lost what it had acknowledged. It answers no reads until it has "
+            f"compared with {partners or 'no other node, as it shares nothing with any'}."
+        )
+
     def _end(self) -> None:
+        if self._lost:
+            self._site.tell(
+                "This node has got back what others could give, and answers reads."
+            )
         self._site.recovering = self._lost = False
         self._site.store.put(NOTE, WHOLE, ignore, None)
         self._on_end()

@@ -32,6 +32,7 @@ from kvorum.replication.exchange import Exchange, Span, Task
 from kvorum.replication.question import Question
 from kvorum.replication.settlement import Compared, Settlement, Target, leaves
 from kvorum.replication.site import Site
+from kvorum.replication.waiting import ADVICE
 from kvorum.wire.messages import Mend, Mended, Message, Refused
 
 _BEAT_S: Final = 1.0
@@ -54,6 +55,7 @@ class Repairs:
         "_settling",
         "_site",
         "_stopped",
+        "_told",
         "handlers",
     )
 
@@ -64,6 +66,7 @@ class Repairs:
         self._settling: set[int] = set()
         self._not_before: dict[int, float] = {}
         self._settle_due = False
+        self._told = False
         self._stopped = False
         self.handlers: dict[type, Callable[[int, Any], None]] = {Mend: self.on_mend}
 
@@ -201,7 +204,24 @@ class Repairs:
     def _on_settled(self, partition: int, pause_s: float) -> None:
         self._settling.discard(partition)
         self._not_before[partition] = self._site.runtime.now() + pause_s
+        self._tell()
         self._settle()
+
+    def _tell(self) -> None:
+        """Say once that some of what is in doubt waits for people, and once that nothing does."""
+        site = self._site
+        stuck = next((pair for pair in site.doubts.tokens.items() if pair[1].waits_for), None)
+        if stuck is not None and not self._told:
+            span, doubt = stuck
+            names = ", ".join(site.node_names(list(doubt.waits_for)))
+            site.tell(
+                f"Records in partition {site.placement.partition(span.first)} and perhaps others "
+                f"cannot be read anywhere: they are damaged on {names}, and no other owner can say "
+                f"what was there. This node does not answer for them. To end that {ADVICE}."
+            )
+        elif stuck is None and self._told:
+            site.tell("No record waits any more for an owner that can read it.")
+        self._told = stuck is not None
 
     def mend(self, target: Target, done: Compared) -> None:
         """Have a partition repaired; `done(repaired, complete)`."""

@@ -36,6 +36,7 @@ from kvorum.replication.site import Place, Site
 from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
 from kvorum.replication.upkeep import Upkeep
+from kvorum.replication.waiting import waiting
 from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
@@ -75,8 +76,12 @@ class Replicator:
         crashed: bool = False,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
+        tell: Callable[[str], object] | None = None,
     ) -> None:
+        """`tell` is given what people should know, a sentence at a time and once."""
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
+        if tell is not None:
+            self._site.tell = tell
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
@@ -179,6 +184,10 @@ class Replicator:
     def forgot(self) -> bool:
         """True if this node lost writes it had acknowledged, and has not got them back."""
         return self._recovery.forgot
+
+    def waiting(self) -> dict[str, Any]:
+        """What this node does not answer for, and whom it waits for: see `waiting.py`."""
+        return waiting(self._site, self._recovery)
 
     def members(self) -> list[MemberView]:
         """How this node sees the others."""

@@ -91,6 +91,7 @@ class Site:
         "speculation",
         "store",
         "suspects",
+        "tell",
         "topology",
         "transport",
         "trees",
@@ -132,6 +133,7 @@ class Site:
         self.expiries = Expiries(runtime)
         self.doubts = Doubts(store, self._is_shared, self._partition_of, runtime.wall_ms)
         self.counters = Counters()
+        self.tell: Callable[[str], object] = _unheard
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
         self._place_hash: Callable[[bytes, int], bytes] = TOKEN_HASHES[topology.token_hash]
@@ -369,6 +371,10 @@ class Site:
             got=len(got),
             replicas=self.node_names(list(owners)),
         )
+
+
+def _unheard(_sentence: str) -> None:
+    """There is nobody to be told."""
 
 
 class Counters:
