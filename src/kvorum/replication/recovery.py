@@ -138,9 +138,7 @@ class Recovery:
 
     def _end(self) -> None:
         if self._lost:
-            self._site.tell(
-                "This node has got back what others could give, and answers reads."
-            )
+            self._site.tell("This node has got back what others could give, and answers reads.")
         self._site.recovering = self._lost = False
         self._site.store.put(NOTE, WHOLE, ignore, None)
         self._on_end()
