@@ -74,7 +74,6 @@ class Node:
         self._host_names = HostNames([*hosts, *host_names])
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
-        self._disowned: set[int] = set()
 
     async def start(self) -> None:
         """Serve. Raises ConfigError or StorageError; then nothing is left open."""
@@ -123,8 +122,8 @@ class Node:
             network,
             crashed=directory.crashed,
             on_outrun=partial(self._on_outrun, directory),
-            on_disowned=self._on_disowned,
             shredded_since=local_store.shredded_since,
+            tell=_LOG.warning,
         )
         self._parts.callback(self._close, local_store, replicator)
         custody = self._tended(local_store, replicator, loop)
@@ -241,16 +240,6 @@ class Node:
                 "reads until it has compared its data with the other nodes'."
             )
         )
-
-    def _on_disowned(self, node: int) -> None:
-        """`node` has refused a record that lists writes of its own which it has not made."""
-        if node not in self._disowned:
-            self._disowned.add(node)
-            _LOG.error(
-                "node %s does not know writes that are said to be its own: it runs on an older "
-                "copy of its data, or a record was forged; restart it",
-                self._topology.nodes[node].name,
-            )
 
     def _close(self, store: LocalStore, replicator: Replicator) -> None:
         replicator.stop()

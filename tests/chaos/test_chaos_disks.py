@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from chaos_waiting import eventually
 
 from kvorum import connect
 from kvorum.cli.errors import ExitCode
+from kvorum.client.entry import Entry
 from kvorum.client.synchronous import Client
 from kvorum.local.ports import free_port, local_topology
 from kvorum.model.errors import DiskFull, UnavailableError
@@ -312,4 +314,58 @@ def damage(file: Path) -> None:
     data = bytearray(file.read_bytes())
     for place in range(100, max(101, len(data) // 2), 1000):
         data[place] ^= 0x40
+    file.write_bytes(data)
+
+
+def test_two_damaged_disks_and_an_empty_one_wait_for_nobody(tmp_path: Path) -> None:
+    """Each gets what is left, soon; what none can read is refused, and never denied."""
+    values = {f"key-{n}": f"{n}-{'v' * 200}" for n in range(3000)}
+    with ServedCluster.of(3, tmp_path / "cluster") as cluster:
+        *damaged, replaced = cluster.nodes
+        with connect(cluster.url) as client:
+            for result in client.set_many(values.items()):
+                assert isinstance(result, Entry), result
+        cluster.await_healed()
+        cluster.await_filed()
+        for node in cluster.nodes:
+            node.kill()
+        for node in damaged:
+            node.start()  # recovery makes a sorted file of the log
+            node.kill()
+            damage_some(node)
+        lose_disk(replaced)
+        cluster.start(*cluster.nodes)
+        eventually(lambda: not any(map(is_short, cluster.nodes)), "all to be as whole as can be")
+        for node in cluster.nodes:
+            with connect(node.url) as client:
+                waiting = client.status()["waiting"]
+                assert bool(waiting["advice"]) == bool(waiting["unreadable"])
+                refused = [key for key, value in values.items() if is_refused(client, key, value)]
+            assert len(refused) < len(values) / 10
+
+
+def is_refused(client: Client, key: str, value: str) -> bool:
+    """True if one replica does not answer for `key`; what is answered is `value`."""
+    try:
+        assert client.get(key, r=1) == value, key
+    except UnavailableError:
+        return True
+    return False
+
+
+def is_short(node: ServedNode) -> bool:
+    """True while it may still get something that it lacks."""
+    with connect(node.url) as client:
+        status = client.status()
+    waiting = status["waiting"]
+    return bool(status["recovering"] or waiting["tokens"] > waiting["unreadable"])
+
+
+def damage_some(node: ServedNode) -> None:
+    """A few bytes, in other places on each node, of the blocks of data of a sorted file."""
+    file = largest(node.data_dir, SORTED_FILE)
+    data = bytearray(file.read_bytes())
+    chance = random.Random(node.spec.name)
+    for _ in range(5):
+        data[chance.randrange(len(data) * 8 // 10)] ^= 0x40
     file.write_bytes(data)

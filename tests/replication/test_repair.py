@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from stage import Stage
-from test_anti_entropy import CountingStage, made, place
+from test_anti_entropy import A_PASS_S, CountingStage, made, place
 
 from kvorum.model.errors import NamespaceNotFound, NotFound, Overloaded, ProtocolError, RequestError
 from kvorum.model.request import Unreadable
@@ -143,6 +143,68 @@ def test_what_one_owner_has_whole_is_repaired_and_not_named() -> None:
     ended = progress(stage, run["id"])
     assert (ended["damaged"], ended["incomplete"]) == ([], [])
     assert not any(key in disk.damaged for disk in stage.disks)
+
+
+LAST = b"d\xf0"
+"""Where the last sixteenth of the partitions begins."""
+
+
+@pytest.fixture
+def filled() -> CountingStage:
+    """Two equal nodes with so many records that it takes a while to count them; with none in the
+    last partitions.
+    """
+    stage = CountingStage(2, 2)
+    keys = [key for i in range(2000) if (key := place(f"k{i}")) < LAST]
+    for disk in stage.disks:
+        disk.durable.update((key, made(key, 1)) for key in keys)
+    for node in range(2):
+        stage.kill(node)
+    for node in range(2):
+        stage.restart(node)
+    stage.settle()
+    return stage
+
+
+def take_turns(stage: Stage) -> None:
+    """As `settle`, but messages arrive between any two callbacks."""
+    while stage.clock.soon:
+        stage.clock.soon.popleft()()
+        while stage.deliver_next():
+            pass
+
+
+def recount(stage: Stage, node: int) -> None:
+    replicator = stage.nodes[node]
+    assert replicator is not None
+    replicator.recount()
+
+
+def test_a_count_begun_in_the_middle_of_a_comparison_counts_once(filled: CountingStage) -> None:
+    begin(filled, full=True)
+    filled.clock.soon.popleft()()
+    recount(filled, 0)
+    take_turns(filled)
+    filled.settle()
+    filled.reset()
+    filled.wait(A_PASS_S)
+    assert set(filled.sent) == {"Compare", "Differing"}, "the trees of equal nodes differ"
+
+
+def test_a_tree_that_is_being_counted_proves_nothing(filled: CountingStage) -> None:
+    key = next(key for i in range(100) if (key := place(f"new{i}")) > LAST)
+    filled.plant(0, key, made(key, 2))
+    partition = filled.placement.partition(key[1:9])
+    run = begin(filled, partition=partition)
+    recount(filled, 0)
+    take_turns(filled)
+    filled.settle()
+    assert progress(filled, run["id"])["incomplete"] == [partition]
+    assert key not in filled.content(1)
+    run = begin(filled, partition=partition)
+    filled.settle()
+    assert progress(filled, run["id"])["incomplete"] == []
+    assert key in filled.content(1)
 
 
 def test_partitions_with_an_owner_down_are_said_to_be_incomplete() -> None:

@@ -93,6 +93,19 @@ def test_it_says_where_pairs_are_left_out(store: RocksStore, limit: int) -> None
     assert store.unreadable(b"x", b"y") == []
 
 
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_a_scan_that_begins_within_the_damage_tells_nothing_new(
+    store: RocksStore, limit: int
+) -> None:
+    told: list[None] = []
+    lost = sorted(pairs().keys() - scanned(store, b"d", b"i", 1000).keys())
+    store.damaged_files.on_gap = lambda: told.append(None)
+    for key in lost:
+        store.scan(key, b"i", limit)
+        store.scan(key, key + b"\0", limit)
+    assert not told
+
+
 def test_what_is_written_anew_is_read(store: RocksStore) -> None:
     lost = (pairs().keys() - scanned(store, b"d", b"i", 1000).keys()).pop()
     answers = Answers()

@@ -30,6 +30,7 @@ from kvorum.wire.messages import (
     Inventory,
     Mended,
     Objections,
+    Shortfall,
     Unlike,
 )
 
@@ -95,7 +96,7 @@ class AntiEntropy:
         self.handlers: dict[type, Callable[[int, Any], None]] = {
             Compare: counterpart.on_compare,
             Inventory: counterpart.on_inventory,
-            **dict.fromkeys((Differing, Unlike, Mended, Objections), self._on_reply),
+            **dict.fromkeys((Differing, Unlike, Mended, Objections, Shortfall), self._on_reply),
         }
 
     def start(self) -> None:
@@ -183,6 +184,8 @@ class AntiEntropy:
 
         for task in tasks:
             self._enqueue(peer, task, done)
+        if not tasks:  # they share only what nobody compares
+            self._end_pass(peer, began)
 
     def _end_pass(self, peer: _Peer, began: float) -> None:
         runtime = self._site.runtime
@@ -195,7 +198,9 @@ class AntiEntropy:
 
     # Replies
 
-    def _on_reply(self, node: int, message: Differing | Unlike | Mended | Objections) -> None:
+    def _on_reply(
+        self, node: int, message: Differing | Unlike | Mended | Objections | Shortfall
+    ) -> None:
         operation = self._site.operations.get(message.op)
         if isinstance(operation, Question):
             operation.on_reply(node, message)

@@ -8,12 +8,14 @@ on it, its new dot would cover those it has forgotten, and a merge drop what oth
     found damaged   its token is in doubt, and this is noted before anything takes its place
     in doubt        it takes writes in, compares and repairs; it answers no read of the token, and
                     coordinates only on what enough other owners hold
-    compared        with every other owner, so that it has all that any of them has: the doubt ends
+    compared        with every other owner, so that it has all that any of them has: the doubt ends,
+                    unless none of them can say what was there (`shortfall.py`)
 
 Owners that are in doubt at the same time do not wait for each other: each is given what the
-other has. This is `recovery.py` for one key, of which nothing is visible but the token:
+other has. This is `recovery.py` for one key, of which nothing is visible but the token; and what a
+recovery leaves open, as nobody can read what had been there, becomes a doubt about those tokens:
 
-    b"u"  token   ->   b""
+    b"u"  first token  (last token, if it is another)   ->   since when, ms; 8 bytes
 """
 
 from __future__ import annotations
@@ -23,41 +25,76 @@ from typing import Final
 
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import token_range
+from kvorum.model.spans import TOKEN_BYTES, TokenSpan, of_token
 from kvorum.storage.store import KeyRange, Store
 
 DOUBTS_MAX: Final = 10_000
-"""So many are remembered, as of damages. Where more is lost, the disk is, and not a record."""
+"""So many are remembered one by one. Beyond that it is a whole partition that is in doubt."""
 
 START: Final = b"u"
 END: Final = b"v"
+_NOTES_MAX: Final = 1 << 20
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
     """The store reports its failure to the node."""
 
 
+class Doubt:
+    """One span of tokens. `number` changes when something is lost there again; `waits_for` are
+    the nodes that have something unread there, once it is known that nobody else can give it.
+    """
+
+    __slots__ = ("number", "since_ms", "waits_for")
+
+    def __init__(self, number: int, since_ms: int) -> None:
+        self.number = number
+        self.since_ms = since_ms
+        self.waits_for: tuple[int, ...] = ()
+
+
 class Doubts:
-    """Tokens, each with a number that changes when it is lost again."""
+    __slots__ = ("_is_shared", "_last", "_partition_of", "_store", "_wall_ms", "_wide", "tokens")
 
-    __slots__ = ("_is_shared", "_last", "_store", "tokens")
-
-    def __init__(self, store: Store, is_shared: Callable[[bytes], bool]) -> None:
-        """`is_shared` says of a token whether there are others who know what is held there."""
+    def __init__(
+        self,
+        store: Store,
+        is_shared: Callable[[bytes], bool],
+        partition_of: Callable[[bytes], TokenSpan],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        """`is_shared` says of a token whether there are others who know what is held there;
+        `partition_of` which tokens are in the same partition.
+        """
         self._store = store
         self._is_shared = is_shared
+        self._partition_of = partition_of
+        self._wall_ms = wall_ms
         self._last = 0
-        notes = store.scan(START, END, DOUBTS_MAX)
         # Looked at with each read, and hardly ever anything but empty.
-        self.tokens = {note[1:]: self._last for note, _ in notes}
+        self.tokens: dict[TokenSpan, Doubt] = {}
+        for note, since in store.scan(START, END, _NOTES_MAX):
+            since_ms = int.from_bytes(since) if since else wall_ms()
+            self.tokens[span_of(note)] = Doubt(self._last, since_ms)
+        self._wide = [span for span in self.tokens if span.first != span.last]
 
     def cover(self, key: bytes) -> bool:
         """True if what is held at the storage key `key` is in doubt."""
-        return bool(self.tokens) and key[1:9] in self.tokens
+        return bool(self.tokens) and self._covering(key[1:9]) is not None
 
     def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
         """Where in start <= key < end what is held is in doubt."""
-        each = map(token_range, sorted(self.tokens))
+        each = (
+            (token_range(span.first)[0], token_range(span.last)[1]) for span in sorted(self.tokens)
+        )
         return [(first, last) for first, last in each if first < end and start < last]
+
+    def _covering(self, token: bytes) -> Doubt | None:
+        doubt = self.tokens.get(of_token(token))
+        if doubt is None:
+            wide = next((span for span in self._wide if span.has(token)), None)
+            doubt = None if wide is None else self.tokens[wide]
+        return doubt
 
     def is_shared(self, key: bytes) -> bool:
         """True if others may know what was held at `key`."""
@@ -71,15 +108,43 @@ class Doubts:
     def begin_again(self, key: bytes) -> None:
         """It is lost, and comparisons that have begun do not count."""
         token = key[1:9]
-        if token not in self.tokens:
-            if len(self.tokens) >= DOUBTS_MAX or not self._is_shared(token):
-                return
-            self._store.put(START + token, b"", _ignore, None)
-        self._last += 1
-        self.tokens[token] = self._last
+        doubt = self._covering(token)
+        if doubt is not None:
+            self._last += 1
+            doubt.number = self._last
+        elif self._is_shared(token):
+            full = len(self.tokens) >= DOUBTS_MAX
+            self.begin_span(self._partition_of(token) if full else of_token(token))
 
-    def end(self, token: bytes, number: int) -> None:
-        """All is compared that was lost when the token had this number."""
-        if self.tokens.get(token) == number:
-            del self.tokens[token]
-            self._store.delete(START + token, _ignore, None)
+    def begin_span(self, span: TokenSpan) -> None:
+        """What is stored at these tokens, of one partition, cannot be vouched for."""
+        if span in self.tokens:
+            return
+        self._last += 1
+        doubt = self.tokens[span] = Doubt(self._last, self._wall_ms())
+        if span.first != span.last:
+            self._wide.append(span)
+        self._store.put(_note(span), doubt.since_ms.to_bytes(8), _ignore, None)
+
+    def wait(self, span: TokenSpan, nodes: tuple[int, ...]) -> None:
+        """Nobody can say what was there, and each of `nodes` has something unread."""
+        self.begin_span(span)
+        self.tokens[span].waits_for = nodes
+
+    def end(self, span: TokenSpan, number: int) -> None:
+        """All is compared that was lost when its doubt had this number."""
+        doubt = self.tokens.get(span)
+        if doubt is not None and doubt.number == number:
+            del self.tokens[span]
+            if span in self._wide:
+                self._wide.remove(span)
+            self._store.delete(_note(span), _ignore, None)
+
+
+def _note(span: TokenSpan) -> bytes:
+    return START + span.first + (span.last if span.last != span.first else b"")
+
+
+def span_of(note: bytes) -> TokenSpan:
+    first, last = note[1 : 1 + TOKEN_BYTES], note[1 + TOKEN_BYTES :]
+    return TokenSpan(first, last or first)

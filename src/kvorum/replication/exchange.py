@@ -199,6 +199,9 @@ class Exchange:
     # Hashes
 
     def _compare(self, ranges: Ranges) -> None:
+        if not self._site.trees.built:  # they are counted anew since this began, and mean nothing
+            self._end(failed=True)
+            return
         indices = list(ranges.indices)
         hashes = self._forest.hashes(ranges.level, indices)
         question = Question(self._site, self.node, lambda reply: self._on_compared(ranges, reply))

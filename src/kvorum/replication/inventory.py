@@ -42,7 +42,7 @@ class Stock:
         upto = page.pairs[-1][0] + b"\0" if page.more else end
         records = bury_expired(site, site.trees.those_with(replicas, page.pairs))
         forest = site.trees.forest(replicas)
-        if forest is not None:
+        if forest is not None and site.trees.built:  # else the walk will count them
             site.counters.leaves_corrected += forest.correct(start, upto, records)
         entries = []
         for key, data in records:

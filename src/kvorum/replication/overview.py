@@ -88,6 +88,7 @@ class Overview:
             "storage": self._storage(),
             "recovering": self._replicator.recovering,
             "forgot": self._replicator.forgot,
+            "waiting": self._replicator.waiting(),
             "operations": self._replicator.under_way,
             "anti_entropy": self._replicator.anti_entropy(),
             "counters": self._replicator.counters(),

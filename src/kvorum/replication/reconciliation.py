@@ -2,10 +2,12 @@
 
     the peer has it     fetch its record, merge it in here; if that gave another record than
                         the peer's, send the merged one back
-    the peer lacks it   send it
-    it does not know    its record is damaged, or in doubt (`doubts.py`): send it; what it may have
-                        held is not known, so they are not equal yet. To a replica that is in doubt
-                        itself there is nothing to be learned from the other
+    the peer lacks it   send it; also where it turns out that the peer's is damaged
+
+Each takes what the other holds, also from one that cannot vouch for it (`shortfall.py` says what
+that is good for). They are equal when what each was given is durable there, and not before:
+whatever cannot be fetched, sent or stored leaves them different, and is tried again with the next
+exchange.
 
 Records are only ever merged, so it does no harm if the key has changed meanwhile, or if
 another pair of replicas does the same.
@@ -20,11 +22,11 @@ from kvorum.model.record import digest
 from kvorum.net.transport import transfer_ms
 from kvorum.replication.question import TIMEOUT_MS, Question
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Have, Message, Read, Refused, Same, Write, Wrote
+from kvorum.wire.messages import Fetch, Have, Message, Refused, Same, Write, Wrote
 
 
 class Reconciliation:
-    __slots__ = ("_key", "_node", "_site", "_theirs", "_then", "_unknown", "size", "stopped")
+    __slots__ = ("_key", "_node", "_site", "_theirs", "_then", "size", "stopped")
 
     def __init__(
         self,
@@ -44,13 +46,12 @@ class Reconciliation:
         self._key = key
         self._theirs = theirs
         self._then = then
-        self._unknown = False
 
     def start(self) -> None:
         if self._theirs:
             own = digest(self._own())
             question = Question(self._site, self._node, self._on_fetched)
-            question.ask(Read(question.op, self._key, own))
+            question.ask(Fetch(question.op, self._key, own))
         else:
             self._give()
 
@@ -69,7 +70,6 @@ class Reconciliation:
             self.size += len(reply.record)
             self._site.merge_in(self._key, reply.record, self._on_merged, None)
         elif isinstance(reply, Refused) and reply.code == CorruptRecord.code:
-            self._unknown = not self._site.doubts.cover(self._key)
             self._give()
         else:
             self._then(self, False)
@@ -95,4 +95,4 @@ class Reconciliation:
         question.ask(Write(question.op, self._key, data), timeout_ms)
 
     def _on_given(self, reply: Message | None) -> None:
-        self._then(self, isinstance(reply, Wrote) and not self._unknown)
+        self._then(self, isinstance(reply, Wrote))

@@ -25,15 +25,18 @@ yet; so it is the end of recovery that is noted, not its beginning:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from kvorum.model.spans import ALL_TOKENS
+from kvorum.replication.shortfall import Inquiry, Short, Want, wanted
 from kvorum.replication.site import Site, ignore
 from kvorum.storage.store import Done, Store
 
 NOTE: Final = b"r"
 WHOLE: Final = b"whole"
 _LOST: Final = b"lost"
+_AGAIN_S: Final = 1.0
 
 
 def note_loss(store: Store, done: Done, arg: Any) -> None:
@@ -42,7 +45,17 @@ def note_loss(store: Store, done: Done, arg: Any) -> None:
 
 
 class Recovery:
-    __slots__ = ("_began", "_compared", "_lost", "_on_end", "_partners", "_site", "_vouched")
+    __slots__ = (
+        "_began",
+        "_compared",
+        "_inquiring",
+        "_lost",
+        "_on_end",
+        "_partners",
+        "_site",
+        "_stopped",
+        "_vouched",
+    )
 
     def __init__(self, site: Site, on_end: Callable[[], object]) -> None:
         self._site = site
@@ -50,10 +63,14 @@ class Recovery:
         self._began = site.runtime.now()
         self._vouched: set[int] = set()
         self._compared: set[int] = set()
+        self._inquiring = False
+        self._stopped = False
         note = site.store.get(NOTE)
         self._lost = note == _LOST
         site.recovering = len(site.topology.nodes) > 1 and note != WHOLE
         self._partners = site.partners() if site.recovering else set()
+        if site.recovering and self._lost:
+            self._tell_of_loss()
 
     @property
     def forgot(self) -> bool:
@@ -66,20 +83,62 @@ class Recovery:
             return
         if lost and not self._lost:
             self._lost = True
+            self._tell_of_loss()
             self._site.store.put(NOTE, _LOST, ignore, None)
         elif not lost:
             self._vouched.add(node)
         if not self._lost and len(self._vouched) >= len(self._site.topology.nodes) // 2:
             self._end()
+        elif not self._partners:
+            self._end()  # nobody has what is lost
 
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""
         if self._site.recovering and began >= self._began:
             self._compared.add(node)
-            if self._compared >= self._partners:
-                self._end()
+            self._inquire()
+
+    def _inquire(self) -> None:
+        """Once all that others show is here, ask them what they cannot show."""
+        done = self._stopped or not self._site.recovering
+        if not done and not self._inquiring and self._compared >= self._partners:
+            self._inquiring = True
+            Inquiry(self._site, self._partners, self._on_inquired).ask()
+
+    def _on_inquired(self, shorts: Mapping[int, Short] | None) -> None:
+        self._inquiring = False
+        if shorts is None:
+            self._site.runtime.call_later(_AGAIN_S, self._inquire)
+        elif self._site.recovering:
+            for want in self._wants(shorts):
+                self._site.doubts.wait(want.span, want.nodes)
+            self._end()
+
+    def _wants(self, shorts: Mapping[int, Short]) -> Iterator[Want]:
+        site = self._site
+        if any(short.unread for short in shorts.values()):
+            for replicas in site.trees.replica_counts:
+                for partition in range(site.topology.partitions):
+                    if site.local in site.placement.owners(partition, replicas):
+                        yield from wanted(site, shorts, replicas, partition, [ALL_TOKENS])
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def waits_for(self) -> list[int]:
+        """The nodes that this one has yet to compare with before it answers reads."""
+        return sorted(self._partners - self._compared) if self._site.recovering else []
+
+    def _tell_of_loss(self) -> None:
+        partners = ", ".join(self._site.node_names(sorted(self._partners)))
+        self._site.tell(
+            "This node has lost what it had acknowledged. It answers no reads until it has "
+            f"compared with {partners or 'no other node, as it shares nothing with any'}."
+        )
 
     def _end(self) -> None:
+        if self._lost:
+            self._site.tell("This node has got back what others could give, and answers reads.")
         self._site.recovering = self._lost = False
         self._site.store.put(NOTE, WHOLE, ignore, None)
         self._on_end()

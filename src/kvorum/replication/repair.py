@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from kvorum.model.errors import (
     NotFound,
@@ -29,46 +29,50 @@ from kvorum.model.errors import (
 )
 from kvorum.model.keys import is_range_start, partition_range, token_range
 from kvorum.model.request import Unreadable
+from kvorum.model.spans import TokenSpan, of_token
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.replication.anti_entropy import AntiEntropy
 from kvorum.replication.damage_survey import Damage, DamageSurvey
 from kvorum.replication.exchange import Exchange, Span, Task
 from kvorum.replication.question import Question
+from kvorum.replication.settlement import Compared, Settlement, Target, leaves
 from kvorum.replication.site import Site
-from kvorum.replication.trees import START
+from kvorum.replication.waiting import ADVICE
 from kvorum.storage.store import KeyRange
 from kvorum.wire.messages import Mend, Mended, Message, Refused
 
 _BEAT_S: Final = 1.0
+_GATHER_S: Final = 0.1
 _SETTLING_MAX: Final = 16
-"""Doubts that are being settled at once."""
+"""Partitions whose doubts are being settled at once."""
 RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
 _MEND_TIMEOUT_MS: Final = 600_000
 
 
-class Target(NamedTuple):
-    """One partition of those with `replicas`. `span`: compare its keys there, not the trees."""
-
-    replicas: int
-    partition: int
-    span: Span | None = None
-
-    @property
-    def ends(self) -> tuple[bytes, bytes]:
-        return (b"", b"") if self.span is None else (self.span.start, self.span.end)
-
-
 class Repairs:
     """The runs that this node was asked for, and its part in those of other nodes."""
 
-    __slots__ = ("_anti_entropy", "_runs", "_settling", "_site", "_stopped", "handlers")
+    __slots__ = (
+        "_anti_entropy",
+        "_not_before",
+        "_runs",
+        "_settle_due",
+        "_settling",
+        "_site",
+        "_stopped",
+        "_told",
+        "handlers",
+    )
 
     def __init__(self, site: Site, anti_entropy: AntiEntropy) -> None:
         self._site = site
         self._anti_entropy = anti_entropy
         self._runs: dict[str, Run] = {}
-        self._settling: set[bytes] = set()
+        self._settling: set[int] = set()
+        self._not_before: dict[int, float] = {}
+        self._settle_due = False
+        self._told = False
         self._stopped = False
         self.handlers: dict[type, Callable[[int, Any], None]] = {Mend: self.on_mend}
 
@@ -155,51 +159,77 @@ class Repairs:
         self._site.doubts.begin_again(key)
         if not self._site.trees.built:
             return  # Trees that are being built leave out what is damaged.
-        for target in self._leaves(key):
+        token = key[1:9]
+        for target in leaves(self._site, self._site.placement.partition(token), of_token(token)):
             try:
                 self._anti_entropy.recount(target.replicas, *target.ends)
             except StorageError:
                 return  # Nothing can be read there now.
-        self._settle(key[1:9])
+        self._settle_soon()
+
+    # Doubts
 
     def _beat(self) -> None:
         if self._stopped:
             return
-        if self._site.trees.built:
-            for token in list(self._site.doubts.tokens):
-                self._settle(token)
+        self._settle()
         self._site.runtime.call_later(_BEAT_S, self._beat)
 
-    def _settle(self, token: bytes) -> None:
-        """Compare all that the token may stand for, so that it is no longer in doubt."""
-        key = START + token
-        if token in self._settling or not self._site.doubts.cover(key):
+    def _settle_soon(self) -> None:
+        """Damages come in crowds: first let more of them be found."""
+        if not self._settle_due:
+            self._settle_due = True
+            self._site.runtime.call_later(_GATHER_S, self._settle)
+
+    def _settle(self) -> None:
+        """Compare what is in doubt, a partition's doubts together, so that they may end."""
+        self._settle_due = False
+        site, now = self._site, self._site.runtime.now()
+        if self._stopped or not site.trees.built or not site.doubts.tokens:
             return
-        if len(self._settling) < _SETTLING_MAX:
-            self._settling.add(token)
-            number = self._site.doubts.tokens[token]
-            _Settlement(self, token, number, deque(self._leaves(key))).go_on(0, True)
+        for partition, spans in self._doubts_by_partition().items():
+            if len(self._settling) >= _SETTLING_MAX:
+                return
+            if partition not in self._settling and self._not_before.get(partition, 0.0) <= now:
+                self._settling.add(partition)
+                Settlement(site, partition, spans, self._compare, self._on_settled).start()
 
-    def on_settled(self, token: bytes, number: int, complete: bool) -> None:
-        self._settling.discard(token)
-        if complete:
-            self._site.doubts.end(token, number)
-
-    def _leaves(self, key: bytes) -> list[Target]:
-        """The leaves into which `key` falls, of the forests that this node has a part in."""
-        site, found = self._site, []
-        partition = site.placement.partition(key[1:9])
-        for replicas in site.trees.replica_counts:
-            forest = site.trees.forest(replicas)
-            if forest is not None and site.local in site.placement.owners(partition, replicas):
-                found.append(Target(replicas, partition, Span(*forest.leaf_range(key))))
+    def _doubts_by_partition(self) -> dict[int, list[TokenSpan]]:
+        found: dict[int, list[TokenSpan]] = {}
+        for span in self._site.doubts.tokens:
+            found.setdefault(self._site.placement.partition(span.first), []).append(span)
         return found
 
-    def mend_leaf(self, target: Target, done: Callable[[int, bool], object]) -> None:
-        """Have a leaf of this node compared with its other owners; `done(repaired, complete)`."""
-        self._mend_here(target, done)
+    def _compare(self, target: Target, done: Compared) -> None:
+        """As `_mend_here`; but it is only this owner that has to have it all."""
+        peers = self._anti_entropy.rounds.peers(target.replicas, target.partition)
+        task = Task(target.replicas, [target.partition], target.span, whole=False)
+        mending = _Mending(self._anti_entropy, task, deque(peers), done)
+        self._site.runtime.call_soon(mending.go_on)
 
-    def mend(self, target: Target, done: Callable[[int, bool], object]) -> None:
+    def _on_settled(self, partition: int, pause_s: float) -> None:
+        self._settling.discard(partition)
+        self._not_before[partition] = self._site.runtime.now() + pause_s
+        self._tell()
+        self._settle()
+
+    def _tell(self) -> None:
+        """Say once that some of what is in doubt waits for people, and once that nothing does."""
+        site = self._site
+        stuck = next((pair for pair in site.doubts.tokens.items() if pair[1].waits_for), None)
+        if stuck is not None and not self._told:
+            span, doubt = stuck
+            names = ", ".join(site.node_names(list(doubt.waits_for)))
+            site.tell(
+                f"Records in partition {site.placement.partition(span.first)} and perhaps others "
+                f"cannot be read anywhere: they are damaged on {names}, and no other owner can say "
+                f"what was there. This node does not answer for them. To end that {ADVICE}."
+            )
+        elif stuck is None and self._told:
+            site.tell("No record waits any more for an owner that can read it.")
+        self._told = stuck is not None
+
+    def mend(self, target: Target, done: Compared) -> None:
         """Have a partition repaired; `done(repaired, complete)`."""
         site = self._site
         owners = site.placement.owners(target.partition, target.replicas)
@@ -261,7 +291,7 @@ class Repairs:
             raise ProtocolError(f"wanted keys of partition {partition}, got {message.start[:9]!r}")
         return Span(message.start, message.end)
 
-    def _mend_here(self, target: Target, done: Callable[[int, bool], object]) -> None:
+    def _mend_here(self, target: Target, done: Compared) -> None:
         peers = self._anti_entropy.rounds.peers(target.replicas, target.partition)
         bits = self._site.topology.partition_bits
         whole = target.span in (None, Span(*partition_range(target.partition, bits)))
@@ -280,7 +310,7 @@ class _Mending:
         anti_entropy: AntiEntropy,
         task: Task,
         peers: deque[int],
-        done: Callable[[int, bool], object],
+        done: Compared,
     ) -> None:
         self._anti_entropy = anti_entropy
         self._task = task
@@ -300,24 +330,6 @@ class _Mending:
         self._repaired += exchange.repaired
         self._complete = self._complete and exchange.complete
         self.go_on()
-
-
-class _Settlement:
-    """The leaves of one token in doubt, one after another."""
-
-    __slots__ = ("_leaves", "_number", "_repairs", "_token")
-
-    def __init__(self, repairs: Repairs, token: bytes, number: int, leaves: deque[Target]) -> None:
-        self._repairs = repairs
-        self._token = token
-        self._number = number
-        self._leaves = leaves
-
-    def go_on(self, _repaired: int, complete: bool) -> None:
-        if complete and self._leaves:
-            self._repairs.mend_leaf(self._leaves.popleft(), self.go_on)
-        else:
-            self._repairs.on_settled(self._token, self._number, complete)
 
 
 class Run:

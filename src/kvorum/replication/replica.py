@@ -19,6 +19,7 @@ from kvorum.storage.store import COLD
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import (
     Coming,
+    Fetch,
     Handoff,
     Have,
     Page,
@@ -127,13 +128,31 @@ class Replica:
         site = self._site
         if site.doubts.tokens:
             site.check_doubt(message.key)
-        data = site.sound(message.key, found)
+        self._give(node, message, site.sound(message.key, found))
+
+    def _give(self, node: int, message: Read | Fetch, data: bytes) -> None:
+        transport = self._site.transport
         if digest(data) == message.digest:
-            site.transport.send(node, Same(message.op))
+            transport.send(node, Same(message.op))
+            return
+        if len(data) > FRAME_BYTES_MAX:
+            transport.send(node, Coming(message.op, len(data)))
+        transport.send(node, Have(message.op, data))
+
+    def on_fetch(self, node: int, message: Fetch) -> None:
+        """As `on_read`, for a comparison: what is held, whoever may vouch for it."""
+        _check_record_key(message.key)
+        if self._site.is_warm(message.key, self._hand_out, (node, message)):
+            self._hand_out((node, message))
+
+    def _hand_out(self, asked: tuple[int, Fetch]) -> None:
+        node, message = asked
+        try:
+            data = self._site.read_bytes(message.key)
+        except StorageError as error:
+            self._refuse(node, message.op, error)
         else:
-            if len(data) > FRAME_BYTES_MAX:
-                site.transport.send(node, Coming(message.op, len(data)))
-            site.transport.send(node, Have(message.op, data))
+            self._give(node, message, data)
 
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):
@@ -167,8 +186,8 @@ class Replica:
         """Records, and whether the range may go on behind them.
 
         They are fetched a few at a time, as records may be large: at first `_FIRST_RECORDS`,
-        then as many as the rest of the page holds, by the size of those so far. The page ends
-        with the record that fills it, however many more have been fetched.
+        then as many as the rest of the page holds, by the size of those so far. However large a
+        record is, it goes with the page that it would begin.
         """
         pairs: list[tuple[bytes, bytes]] = []
         size, start, step = 0, message.start, _FIRST_RECORDS

@@ -7,6 +7,7 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -32,15 +33,18 @@ from kvorum.replication.recovery import Recovery
 from kvorum.replication.repair import Repairs
 from kvorum.replication.replica import Replica
 from kvorum.replication.scan import ScanOperation
+from kvorum.replication.shortfall import on_survey
 from kvorum.replication.site import NOTHING_SHREDDED, Place, Site
 from kvorum.replication.sweep import Sweep
 from kvorum.replication.upkeep import DEFAULTS as UPKEEP
 from kvorum.replication.upkeep import Upkeep
+from kvorum.replication.waiting import waiting
 from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import (
     Coming,
+    Fetch,
     Forward,
     Forwarded,
     Handoff,
@@ -52,6 +56,7 @@ from kvorum.wire.messages import (
     Same,
     Scan,
     Standing,
+    Survey,
     Vouch,
     Write,
     Wrote,
@@ -78,15 +83,15 @@ class Replicator:
         *,
         crashed: bool = False,
         on_outrun: Callable[[Event], object] = _unheard,
-        on_disowned: Callable[[int], object] = _unheard,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
         shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED,
+        tell: Callable[[str], object] = _unheard,
     ) -> None:
         """`crashed`: the last life did not end well. `on_outrun`: others know a write of this node
-        that it has not made, so it runs on an older copy of its data. `on_disowned`: a node says
-        that of itself. `shredded_since`: by namespace the moment (ms) up to which its records were
-        shredded; looked at with each write.
+        that it has not made, so it runs on an older copy of its data. `shredded_since`: by
+        namespace the moment (ms) up to which its records were shredded; looked at with each write.
+        `tell` is given what people should know, a sentence at a time and once.
         """
         self._membership = Membership(
             len(topology.nodes), local, runtime, transport, self._on_availability, membership
@@ -104,7 +109,8 @@ class Replicator:
             shredded_since,
             on_outrun,
         )
-        self._on_disowned = on_disowned
+        self._site.tell = tell
+        self._disowning: set[int] = set()
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
@@ -128,6 +134,8 @@ class Replicator:
             Write: self._replica.on_write,
             Handoff: self._replica.on_handoff,
             Read: self._replica.on_read,
+            Fetch: self._replica.on_fetch,
+            Survey: partial(on_survey, self._site),
             Scan: self._replica.on_scan,
             Forward: self._on_forward,
             Standing: self._on_standing,
@@ -165,6 +173,7 @@ class Replicator:
         self._anti_entropy.stop()
         self._collection.stop()
         self._sweep.stop()
+        self._recovery.stop()
         self.repairs.stop()
         self._site.operations.clear()
         self._site.deadlines.clear()
@@ -208,6 +217,10 @@ class Replicator:
     def forgot(self) -> bool:
         """True if this node lost writes it had acknowledged, and has not got them back."""
         return self._recovery.forgot
+
+    def waiting(self) -> dict[str, Any]:
+        """What this node does not answer for, and whom it waits for: see `waiting.py`."""
+        return waiting(self._site, self._recovery)
 
     def members(self) -> list[MemberView]:
         """How this node sees the others."""
@@ -365,9 +378,18 @@ class Replicator:
         take = getattr(self._site.operations.get(message.op), "on_page", _stray)
         take(node, message)
 
+    def _on_disowned(self, node: int) -> None:
+        self._site.counters.disowned_writes += 1
+        if node not in self._disowning:
+            self._disowning.add(node)
+            name = self._site.topology.nodes[node].name
+            self._site.tell(
+                f"Node {name} does not know writes that are said to be its own: it runs on an "
+                "older copy of its data, or a record was forged. Restart it."
+            )
+
     def _on_refused(self, node: int, message: Refused) -> None:
         if message.code == UnknownWrite.code:
-            self._site.counters.disowned_writes += 1
             self._on_disowned(node)
         take = getattr(self._site.operations.get(message.op), "on_refused", _stray)
         take(node, message.code)

@@ -38,6 +38,7 @@ from kvorum.model.record import (
     shown,
     since,
 )
+from kvorum.model.spans import TokenSpan, of_partition
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.doubts import Doubts
@@ -114,6 +115,7 @@ class Site:
         "speculation",
         "store",
         "suspects",
+        "tell",
         "topology",
         "transport",
         "trees",
@@ -163,8 +165,9 @@ class Site:
         )
         self.graveyard = Graveyard(runtime, self._tends)
         self.expiries = Expiries(clocks)
-        self.doubts = Doubts(store, self._is_shared)
+        self.doubts = Doubts(store, self._is_shared, self._partition_of, runtime.wall_ms)
         self.counters = Counters()
+        self.tell: Callable[[str], object] = _unheard
         # Random, so that a reply meant for an operation of this node's last life finds none.
         self._last_op = runtime.rng.getrandbits(62)
         self._place_hash: Callable[[bytes, int], bytes] = TOKEN_HASHES[topology.token_hash]
@@ -319,6 +322,9 @@ class Site:
             replicas > 1 and self.local in owners(partition, replicas)
             for replicas in self.trees.replica_counts
         )
+
+    def _partition_of(self, token: bytes) -> TokenSpan:
+        return of_partition(self.placement.partition(token), self.topology.partition_bits)
 
     def _tends(self, key: bytes) -> bool:
         """True if this node has to see a tombstone at the storage key `key` collected: it is
@@ -495,6 +501,10 @@ def _shredded(key: bytes) -> StorageError:
         f"The record of {shown(key)} is from before its namespace was shredded and is not stored; "
         "shred the namespace on the node that sent it, too"
     )
+
+
+def _unheard(_sentence: str) -> None:
+    """There is nobody to be told."""
 
 
 class Counters:

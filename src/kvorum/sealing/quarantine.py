@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.spans import ALL_TOKENS, TOKEN_BYTES, TokenSpan, of_token
 from kvorum.sealing.seal import is_record, visible_bytes
 from kvorum.storage.store import Store
 
@@ -73,6 +74,12 @@ class Quarantine:
     def keys(self) -> list[bytes]:
         return list(self.damages)
 
+    def tokens(self) -> list[TokenSpan]:
+        """Where records are damaged: anywhere, where there are more of them than are known."""
+        if self.more:
+            return [ALL_TOKENS]
+        return [of_token(_token(stored_key)) for stored_key in self.damages]
+
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
         """The pair at `stored_key` does not open."""
         if stored_key in self.damages:
@@ -121,8 +128,12 @@ class Quarantine:
         }
 
     def _partition(self, stored_key: bytes) -> int:
-        end = visible_bytes(stored_key)
-        return self._partition_of(stored_key[end - 8 : end])
+        return self._partition_of(_token(stored_key))
+
+
+def _token(stored_key: bytes) -> bytes:
+    end = visible_bytes(stored_key)
+    return stored_key[end - TOKEN_BYTES : end]
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:

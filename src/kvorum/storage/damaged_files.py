@@ -8,7 +8,8 @@ goes on there; nobody knows the keys in the block, but the engine says whether a
              ^ after    fails, fails, fails   ^ the first seek that does not
 
 The distance is found by doubling, so that a second damage further on is not jumped over as
-well, then halving. It takes a hundred seeks, and is remembered.
+well, then halving. It takes a hundred seeks, and is remembered: a scan that begins anywhere
+within a known gap goes on behind it.
 
 Two traps of the binding, both met below. `RdictItems` ends silently at a read error, so a
 scan steps an `RdictIter` and asks its status. A live iterator keeps the files locked after
@@ -46,7 +47,7 @@ class DamagedFiles:
         self._engine = engine
         self.on_gap: Callable[[], object] = _unheard
         """Called within a scan that has left out pairs which it has not left out before."""
-        self._gaps: dict[bytes, bytes] = {}
+        self._gaps: list[tuple[bytes, bytes]] = []
         self.found: dict[str, str] = {}
         """File name to what the engine said first."""
 
@@ -78,7 +79,7 @@ class DamagedFiles:
             return [(start, end)]
         return [
             (max(gap, start), min(beyond, end))
-            for gap, beyond in self._gaps.items()
+            for gap, beyond in self._gaps
             if gap < end and start < beyond and not self._can_seek(gap, beyond)
         ]
 
@@ -98,9 +99,9 @@ class DamagedFiles:
 
     def _beyond(self, start: bytes, end: bytes) -> bytes:
         """Where a seek first succeeds again; `end` if nowhere before."""
-        known = self._gaps.get(start)
-        if known is not None and self._can_seek(known, end):
-            return known
+        for first, known in self._gaps:
+            if first <= start < known and self._can_seek(known, end):
+                return known
         shared = 0
         while shared < len(start) and start[shared] == end[shared]:
             shared += 1
@@ -123,10 +124,21 @@ class DamagedFiles:
             else:
                 fails = middle
         beyond = key(good) if good < last else end
-        if len(self._gaps) < _GAPS_MAX:
-            self._gaps[start] = beyond
+        self._remember(start, beyond)
         self.on_gap()
         return beyond
+
+    def _remember(self, start: bytes, beyond: bytes) -> None:
+        """Where it overlaps or meets a known gap they are one, whose end is the later one."""
+        apart = []
+        for first, last in self._gaps:
+            if last < start or beyond < first:
+                apart.append((first, last))
+            else:
+                start, beyond = min(start, first), max(beyond, last)
+        if len(apart) < _GAPS_MAX:
+            apart.append((start, beyond))
+        self._gaps = apart
 
     def _can_seek(self, start: bytes, end: bytes) -> bool:
         cursor = None

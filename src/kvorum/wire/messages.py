@@ -262,6 +262,30 @@ class Forget(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=26):
     entries: Entries
 
 
+class Fetch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=40):
+    """As `Read`, from one who compares: what is held there, also if its holder cannot vouch for it.
+    The answers are those to a `Read`.
+    """
+
+    op: int
+    key: bytes
+    digest: bytes
+
+
+class Survey(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=41):
+    """Of what are you short? The answer is a `Shortfall`."""
+
+    op: int
+
+
+class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
+    """Spans of tokens, each with its first and its last: see `replication/shortfall.py`."""
+
+    op: int
+    unread: list[tuple[bytes, bytes]]
+    unverified: list[tuple[bytes, bytes]]
+
+
 Message = (
     Handoff
     | Write
@@ -292,6 +316,9 @@ Message = (
     | Forgettable
     | Objections
     | Forget
+    | Fetch
+    | Survey
+    | Shortfall
 )
 
 _BATCH_HEAD_BYTES: Final = 5

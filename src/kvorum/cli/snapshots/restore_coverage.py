@@ -82,15 +82,16 @@ def _part(source: Source) -> Part:
             f"{error.message}; use the kvorum that made it"
         ) from error
     damaged = {key[2:10] for key in reader.notes(quarantine.START, quarantine.END)}
-    doubted = {key[1:9] for key in reader.notes(doubts.START, doubts.END)}
+    doubted = [doubts.span_of(key) for key in reader.notes(doubts.START, doubts.END)]
     alone = len(topology.nodes) == 1
     whole = (
         (alone or reader.note(recovery.NOTE) == recovery.WHOLE)
         and len(damaged) < quarantine.DAMAGES_MAX
-        and len(doubted) < doubts.DOUBTS_MAX
+        and all(span.first == span.last for span in doubted)
         and not reader.has_gaps
     )
-    return Part(origin.node, topology, whole, frozenset(damaged | doubted | reader.unread))
+    unsure = damaged.union((span.first for span in doubted), reader.unread)
+    return Part(origin.node, topology, whole, frozenset(unsure))
 
 
 def _listed(names: Sequence[str]) -> str:
