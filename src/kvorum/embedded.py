@@ -157,7 +157,10 @@ class Embedded:
         self.close()
 
     def close(self) -> None:
-        """Make everything durable and free the directory. May be called again."""
+        """Make everything durable and free the directory. May be called again.
+
+        Raises StorageError if the directory was removed, moved or replaced meanwhile.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -302,6 +305,7 @@ class Embedded:
                 for index, request in enumerate(requests[first : first + _BATCH], first):
                     self._replicator.submit(request, _Slot(results, index).fill)
                 self._runtime.turn()
+                self._check_directory()
                 self._learn()
         return results
 
@@ -325,6 +329,13 @@ class Embedded:
     def _check_open(self) -> None:
         if self._closed:
             raise KvorumError("wanted an open store, got a closed one; open it again")
+        self._check_directory()
+
+    def _check_directory(self) -> None:
+        """Raises StorageError if it was found to be removed, moved or replaced."""
+        lost = self._store.directory.watch.lost
+        if lost is not None:
+            raise lost
 
     def _base(
         self, key: str, version: str | None, if_version: str | None, namespace: str

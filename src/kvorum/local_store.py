@@ -165,6 +165,8 @@ class LocalStore:
         the last one that was used. Raises StorageError.
         """
         self._close()
+        if self.directory.watch.lost is not None:
+            raise self.directory.watch.lost
         if self.rocks.failed is None and self._log.failed is None:
             self.directory.close(counter, self._log.newest)
 
@@ -192,13 +194,19 @@ class LocalStore:
                 EngineSettings.within(self._budget),
                 space,
                 directory.forget,
+                directory.watch,
             )
         except BaseException:
             syncers.log.close()
             raise
         try:
             self._log = LogFiles.open(
-                directory.journal_path, self._runtime, syncers.log, self._on_failed, space
+                directory.journal_path,
+                self._runtime,
+                syncers.log,
+                self._on_failed,
+                space,
+                directory.watch,
             )
         except BaseException:
             self.rocks.close()
@@ -215,7 +223,7 @@ class LocalStore:
     def _open_vault(self, done: Unlocked) -> None:
         topology, holding = self._topology, self._holding
         self.vault = Vault.open(
-            holding.path,
+            self.directory.path,
             self.rocks,
             topology.cluster,
             topology.namespaces,

@@ -28,6 +28,7 @@ from typing import Any, Final, NamedTuple, Self
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.answering import answer
+from kvorum.storage.directory_watch import DirectoryWatch
 from kvorum.storage.durable_file import sync_directory
 from kvorum.storage.log_file import (
     BLOCK,
@@ -74,6 +75,7 @@ class LogFiles:
         "_runtime",
         "_space",
         "_syncer",
+        "_watch",
         "failed",
         "is_new",
         "last",
@@ -90,6 +92,7 @@ class LogFiles:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         space: Space | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> None:
         self._directory = directory
         self._manner = manner
@@ -97,6 +100,7 @@ class LogFiles:
         self._syncer = syncer
         self._on_failed = on_failed
         self._space = space
+        self._watch = watch
 
         self.wrong = recovered.wrong
         """What is missing or damaged of what should be there."""
@@ -133,6 +137,7 @@ class LogFiles:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         space: Space | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> Self:
         """Makes `directory` if it is not there. Raises StorageError.
 
@@ -145,7 +150,7 @@ class LogFiles:
             remove_drafts(directory)
             recovered = Recovered(directory)
             manner = manner_for(directory) if syncer.waits else Buffered()
-            return cls(directory, manner, recovered, runtime, syncer, on_failed, space)
+            return cls(directory, manner, recovered, runtime, syncer, on_failed, space, watch)
         except OSError as error:
             syncer.close()
             raise StorageError(
@@ -180,7 +185,7 @@ class LogFiles:
         self._parted = self.last
         try:
             self._remove_parted()
-        except OSError as error:
+        except (OSError, StorageError) as error:
             self._fail(self._failure("remove its files", error))
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
@@ -227,7 +232,7 @@ class LogFiles:
             if missing:
                 self._make_room(missing)
             file.append(data)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             self._fail(self._failure("write to its files", error))
         else:
             self._syncer.start(self._sync, self._synced)
@@ -238,6 +243,8 @@ class LogFiles:
             self._open_file.sync()
         except OSError as error:
             raise self._failure("sync its files", error) from error
+        # Durable in a directory that is gone is not durable.
+        self._look()
 
     def _synced(self, error: StorageError | None) -> None:
         if self.failed is not None:  # something else has, meanwhile
@@ -251,7 +258,7 @@ class LogFiles:
         if not entry.text:
             try:
                 self._remove_parted()
-            except OSError as failure:
+            except (OSError, StorageError) as failure:
                 self._fail(self._failure("remove its files", failure))
                 return
         self._queue.popleft()
@@ -275,6 +282,7 @@ class LogFiles:
         return file
 
     def _begin_file(self) -> tuple[LogFile, StoredFile]:
+        self._look()
         free = self._free_files()
         stored = min(free, key=lambda file: file.last) if free else self._new_file()
         if self._open_file is not None:
@@ -302,6 +310,7 @@ class LogFiles:
         gone = [file for file in self._free_files() if file.last <= self._parted]
         if not gone and not self._damaged:
             return
+        self._look()
         for path in (*self._damaged, *(file.path for file in gone)):
             path.unlink()
         sync_directory(self._directory)
@@ -311,7 +320,13 @@ class LogFiles:
     def _spares(self, size: int) -> bool:
         return self._space is None or self._space.spares(size)
 
+    def _look(self) -> None:
+        """Raises DirectoryLost if the files are no longer where they were."""
+        if self._watch is not None:
+            self._watch.look()
+
     def _make_room(self, size: int) -> None:
+        self._look()
         if self._space is not None:
             self._space.make_room(size)
 
@@ -328,7 +343,9 @@ class LogFiles:
         self._queue.clear()
         answer(self._runtime, iter(waiting), self.failed)
 
-    def _failure(self, what: str, error: OSError) -> StorageError:
+    def _failure(self, what: str, error: OSError | StorageError) -> StorageError:
+        if isinstance(error, StorageError):
+            return error  # which says it all
         mounted = mount_point(self._directory.absolute())
         return StorageError(
             f"the log in {self._directory} could not {what}: {error}; it takes no more, as it "

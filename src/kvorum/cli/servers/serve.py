@@ -181,9 +181,21 @@ async def _live(node: Node, ready_line: str) -> KvorumError:
     _settle_collector()
     try:
         click.echo(ready_line)
-        return await node.failed()
+        failure = await node.failed()
+        _leave_lost_directory(failure)
+        return failure
     finally:
         await node.stop()
+
+
+def _leave_lost_directory(failure: KvorumError) -> None:
+    """If the data directory was lost, end at once: what a stop does by path would harm another."""
+    from kvorum.cli.errors import exit_code, print_failure
+    from kvorum.storage.directory_watch import DirectoryLost
+
+    if isinstance(failure, DirectoryLost):
+        print_failure(failure, as_json=False)
+        os._exit(exit_code(failure))
 
 
 def _take_long_turns() -> None:
