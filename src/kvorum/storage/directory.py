@@ -1,6 +1,7 @@
 """The data directory: who may use it, and who the node in it is.
 
     RESERVE     room that is given up when the disk is full, see `space.py`
+    RESERVE.files/  files that are given up when the inodes are used up, see `inodes.py`
     LOCK        locked (flock) while a process uses the directory; holds its pid. It also shows
                 whether the directory is still the same, see `directory_watch.py`
     node.json   the node's identity, see `identity.py`; only ever replaced whole

@@ -19,6 +19,8 @@ A write or sync that failed is never repeated (why: `rocks.py`): the log takes n
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -45,6 +47,12 @@ from kvorum.storage.store import Done
 from kvorum.storage.syncer import Syncer
 
 FILE_BYTES: Final = 4 << 20
+_NO_FILE_NOW: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+"""Why a file cannot be made or opened that could be later."""
+
+_TRY_AGAIN_BYTES: Final = 1 << 20
+
+_log = logging.getLogger(__name__)
 
 
 class _Entry(NamedTuple):
@@ -63,6 +71,7 @@ class LogFiles:
         "_directory",
         "_durable_needed",
         "_files",
+        "_full_at",
         "_manner",
         "_marks",
         "_needed",
@@ -111,6 +120,8 @@ class LogFiles:
         self._damaged = recovered.damaged
         self._current: StoredFile | None = None
         self._open_file: LogFile | None = None
+        self._full_at = FILE_BYTES
+        """How large the current file grows before another is wanted."""
         self.last = 0
         self.newest = 0
         """The number of the newest entry or mark that is durable."""
@@ -271,13 +282,16 @@ class LogFiles:
     def _file_for(self, number: int) -> LogFile:
         """The one that the entry with this number goes to, at its end."""
         file, stored = self._open_file, self._current
-        if (
-            file is None
-            or stored is None
-            or file.end >= FILE_BYTES
-            or stored.last <= self._parted < number
-        ):
+        if file is None or stored is None or stored.last <= self._parted < number:
             file, stored = self._begin_file()
+        elif file.end >= self._full_at:
+            try:
+                file, stored = self._begin_file()
+            except OSError as error:
+                if error.errno not in _NO_FILE_NOW:
+                    raise
+                self._full_at = file.end + _TRY_AGAIN_BYTES
+                _log.warning("%s goes on to grow: no other file can be had: %s", stored.path, error)
         stored.last = number
         return file
 
@@ -285,11 +299,11 @@ class LogFiles:
         self._look()
         free = self._free_files()
         stored = min(free, key=lambda file: file.last) if free else self._new_file()
+        file = self._manner.open(stored.path, stored.salt, BLOCK)
         if self._open_file is not None:
             self._open_file.close()
-            self._open_file = None
-        file = self._manner.open(stored.path, stored.salt, BLOCK)
         self._current, self._open_file = stored, file
+        self._full_at = FILE_BYTES
         return file, stored
 
     def _new_file(self) -> StoredFile:
