@@ -22,7 +22,7 @@ from log_lives import (
 from pump import Pump
 
 from kvorum.model.errors import StorageError
-from kvorum.storage import log_files
+from kvorum.storage import log_file, log_files
 from kvorum.storage.log_file import Direct
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.space import Space
@@ -265,7 +265,7 @@ class Scarce:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reason: int | None = None
         self.asked = 0
-        make = log_files.create
+        make = log_file.create
 
         def create(path: Path, size: int) -> int:
             self.asked += 1
