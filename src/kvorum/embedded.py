@@ -52,6 +52,7 @@ from kvorum.model.request import (
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 from kvorum.replication.replicator import Replicator
+from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
@@ -97,7 +98,7 @@ def open(  # noqa: A001  as gzip.open
     """
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
-    return Embedded(Holding(Path(path), source, size))
+    return Embedded(Holding(Path(path), source, size, engine_files(descriptor_limit())))
 
 
 class Embedded:

@@ -32,6 +32,7 @@ from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
 from kvorum.replication.recovery import note_loss
+from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.former_life import FormerLives
@@ -60,12 +61,14 @@ Unlocked = Callable[[KvorumError | None], object]
 class Holding(msgspec.Struct, frozen=True):
     """Where a node keeps its data, what wraps its keys, and how much memory it may use for them.
 
-    `master_key`: None for the file `master.key` in the directory. `memory`: bytes.
+    `master_key`: None for the file `master.key` in the directory. `memory`: bytes. `open_files`:
+    how many sorted files the engine keeps open.
     """
 
     path: Path
     master_key: MasterKeySource | None = None
     memory: int = MEMORY_DEFAULT
+    open_files: int = ENGINE_MAX
 
 
 class LocalStore:
@@ -191,7 +194,7 @@ class LocalStore:
                 self._runtime,
                 syncers.engine,
                 self._on_failed,
-                EngineSettings.within(self._budget),
+                EngineSettings.within(self._budget, self._holding.open_files),
                 space,
                 directory.forget,
                 directory.watch,

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
@@ -27,9 +28,10 @@ from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
-from kvorum.net.peers import PeerNetwork
+from kvorum.net.peers import NetLimits, PeerNetwork
 from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Replicator
+from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.master_key import MasterKeySource
@@ -48,7 +50,7 @@ class Node:
     """The node called `name` of `topology`, with its data in `data_dir`.
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
-    buffers.
+    buffers. Raises ConfigError if the limit of open files is too low.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class Node:
     ) -> None:
         self._topology = topology
         self._local = topology.index(name)
-        self._holding = Holding(data_dir, master_key, memory)
+        self._descriptors = Descriptors.split(
+            descriptor_limit(), len(topology.nodes) - 1, HttpLimits().connections
+        )
+        self._holding = Holding(data_dir, master_key, memory, self._descriptors.engine)
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
 
@@ -100,7 +105,9 @@ class Node:
         directory = local_store.directory
 
         meet = Acquaintances(directory)
-        network = PeerNetwork(topology, local, directory, runtime, meet)
+        descriptors = self._descriptors
+        limits = NetLimits(greeting_max=descriptors.greeting)
+        network = PeerNetwork(topology, local, directory, runtime, meet, limits)
         replicator = meet.replicator = Replicator(
             topology,
             placement,
@@ -130,6 +137,7 @@ class Node:
             actor_names,
             caches=local_store.caches,
             storage=lambda: {**custody.status(), "damaged_files": damaged_files.found},
+            connections=lambda: server.status(),
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
@@ -143,7 +151,11 @@ class Node:
             records=replicator,
             custody=custody,
         )
-        server = HttpServer(runtime, routes)
+        server = HttpServer(
+            runtime,
+            routes,
+            HttpLimits(connections=descriptors.clients, backlog=descriptors.backlog),
+        )
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()

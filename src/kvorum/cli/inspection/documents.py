@@ -89,6 +89,15 @@ class Storage(msgspec.Struct):
     damaged_files: dict[str, str] = {}
 
 
+class StatusConnections(msgspec.Struct):
+    """Those of clients with the server."""
+
+    open: int
+    max: int
+    given_up: int = 0
+    refused: int = 0
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -101,6 +110,7 @@ class Status(msgspec.Struct):
     recovering: bool = False
     caches: dict[str, StatusCache] = {}
     storage: Storage | None = None
+    connections: StatusConnections | None = None
 
 
 class RingNode(msgspec.Struct):

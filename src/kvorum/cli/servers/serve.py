@@ -90,6 +90,7 @@ def serve(
     from kvorum.local.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.node import Node
+    from kvorum.runtime.descriptors import raise_descriptor_limit
     from kvorum.runtime.faults import tell_faults
     from kvorum.runtime.loop import run
     from kvorum.sealing.core_dumps import forbid_core_dumps
@@ -107,6 +108,7 @@ def serve(
     configure_logging(log_format, log_level)
     tell_faults()
     forbid_core_dumps()
+    raise_descriptor_limit()
     source = master_key_source(data_dir, master_key)
     server = Node(topology, name, data_dir, source, parse_size(memory))
     check_ports([spec])  # A node would find out only once it has made its directory.
