@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from kvorum.model.errors import (
     NotFound,
     PreconditionFailed,
     RequestError,
+    StorageError,
 )
 
 json_values = st.recursive(
@@ -183,3 +187,90 @@ def test_what_has_expired_is_gone_and_a_touch_renews(tmp_path: Path) -> None:
         with pytest.raises(RequestError):
             store.set("a", 2, ttl=1, expires_at=5)
         assert store.get("a") == 1
+
+
+def move_away(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+@pytest.mark.parametrize("lose", [shutil.rmtree, move_away])
+def test_a_store_whose_directory_is_lost_takes_nothing_more(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "data"
+    store = kvorum.open(path)
+    store.set("a", 1)
+    lose(path)
+    for _ in range(2):
+        with pytest.raises(StorageError, match=f"data directory {path} is no longer the one"):
+            store.set("a", 2)
+    with pytest.raises(StorageError, match="is no longer the one"):
+        store.get("a")
+    with pytest.raises(StorageError, match="is no longer the one"):
+        store.close()
+    store.close()
+    assert not path.exists()
+
+
+WRITE_WHEN_ASKED = """
+import sys, kvorum
+with kvorum.open(sys.argv[1]) as store:
+    for line in sys.stdin:
+        store.set_many((f"{line.strip()}-{n}", "y" * 100_000) for n in range(100))
+        print("stored", flush=True)
+"""
+
+
+def test_a_store_that_came_after_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    before = kvorum.open(path)
+    before.set_many((f"before-{n}", "x" * 100_000) for n in range(200))
+    shutil.rmtree(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_WHEN_ASKED, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as after:
+        assert after.stdin is not None
+        assert after.stdout is not None
+        print("first", file=after.stdin, flush=True)
+        assert after.stdout.readline() == "stored\n"
+        for n in range(50):
+            with pytest.raises(StorageError):
+                before.set(f"before-{n}", "z" * 100_000)
+        with pytest.raises(StorageError):
+            before.close()
+        del before
+        gc.collect()
+        print("second", file=after.stdin, flush=True)
+        assert after.stdout.readline() == "stored\n"
+        after.stdin.close()
+        assert after.wait() == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(path, copy)
+    with kvorum.open(copy) as again:
+        assert len(list(again.scan())) == 200
+
+
+def test_a_store_can_be_opened_where_one_was_lost(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    store = kvorum.open(path)
+    store.set("a", 1)
+    shutil.rmtree(path)
+    with pytest.raises(StorageError):
+        store.close()
+    with kvorum.open(path) as again:
+        assert again.get("a") is None
+
+
+def test_a_relative_path_outlives_a_change_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with kvorum.open("data") as store:
+        store.set("a", 1)
+        monkeypatch.chdir("/")
+        store.set_many((f"large-{n}", "x" * 100_000) for n in range(100))
+    with kvorum.open(tmp_path / "data") as again:
+        assert again.get("a") == 1

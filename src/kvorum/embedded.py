@@ -53,6 +53,7 @@ from kvorum.model.request import (
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 from kvorum.replication.replicator import Replicator
+from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
@@ -98,7 +99,7 @@ def open(  # noqa: A001  as gzip.open
     """
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
-    return Embedded(Holding(Path(path), source, size))
+    return Embedded(Holding(Path(path), source, size, engine_files(descriptor_limit())))
 
 
 class Embedded:
@@ -159,7 +160,10 @@ class Embedded:
         self.close()
 
     def close(self) -> None:
-        """Make everything durable and free the directory. May be called again."""
+        """Make everything durable and free the directory. May be called again.
+
+        Raises StorageError if the directory was removed, moved or replaced meanwhile.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -308,6 +312,7 @@ class Embedded:
                 for index, request in enumerate(requests[first : first + _BATCH], first):
                     self._replicator.submit(request, _Slot(results, index).fill)
                 self._runtime.turn()
+                self._check_directory()
                 self._learn()
         return results
 
@@ -331,6 +336,13 @@ class Embedded:
     def _check_open(self) -> None:
         if self._closed:
             raise KvorumError("wanted an open store, got a closed one; open it again")
+        self._check_directory()
+
+    def _check_directory(self) -> None:
+        """Raises StorageError if it was found to be removed, moved or replaced."""
+        lost = self._store.directory.watch.lost
+        if lost is not None:
+            raise lost
 
     def _base(
         self, key: str, version: str | None, if_version: str | None, namespace: str

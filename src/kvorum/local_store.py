@@ -32,6 +32,7 @@ from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
 from kvorum.replication.recovery import note_loss
+from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.former_life import FormerLives
@@ -60,12 +61,14 @@ Unlocked = Callable[[KvorumError | None], object]
 class Holding(msgspec.Struct, frozen=True):
     """Where a node keeps its data, what wraps its keys, and how much memory it may use for them.
 
-    `master_key`: None for the file `master.key` in the directory. `memory`: bytes.
+    `master_key`: None for the file `master.key` in the directory. `memory`: bytes. `open_files`:
+    how many sorted files the engine keeps open.
     """
 
     path: Path
     master_key: MasterKeySource | None = None
     memory: int = MEMORY_DEFAULT
+    open_files: int = ENGINE_MAX
 
 
 class LocalStore:
@@ -165,6 +168,8 @@ class LocalStore:
         the last one that was used. Raises StorageError.
         """
         self._close()
+        if self.directory.watch.lost is not None:
+            raise self.directory.watch.lost
         if self.rocks.failed is None and self._log.failed is None:
             self.directory.close(counter, self._log.newest)
 
@@ -189,16 +194,22 @@ class LocalStore:
                 self._runtime,
                 syncers.engine,
                 self._on_failed,
-                EngineSettings.within(self._budget),
+                EngineSettings.within(self._budget, self._holding.open_files),
                 space,
                 directory.forget,
+                directory.watch,
             )
         except BaseException:
             syncers.log.close()
             raise
         try:
             self._log = LogFiles.open(
-                directory.journal_path, self._runtime, syncers.log, self._on_failed, space
+                directory.journal_path,
+                self._runtime,
+                syncers.log,
+                self._on_failed,
+                space,
+                directory.watch,
             )
         except BaseException:
             self.rocks.close()
@@ -220,7 +231,7 @@ class LocalStore:
     def _open_vault(self, done: Unlocked) -> None:
         topology, holding = self._topology, self._holding
         self.vault = Vault.open(
-            holding.path,
+            self.directory.path,
             self.rocks,
             topology.cluster,
             topology.namespaces,

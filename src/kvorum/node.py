@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from kvorum.api.http.host_names import HostNames
+from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
@@ -32,9 +33,10 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
-from kvorum.net.peers import PeerNetwork
+from kvorum.net.peers import NetLimits, PeerNetwork
 from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Replicator
+from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.master_key import MasterKeySource
@@ -55,7 +57,7 @@ class Node:
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
     buffers. `host_names`: what clients may call the node beside the hosts in the topology, whose
-    nodes answer for each other.
+    nodes answer for each other. Raises ConfigError if the limit of open files is too low.
     """
 
     def __init__(
@@ -69,7 +71,10 @@ class Node:
     ) -> None:
         self._topology = topology
         self._local = topology.index(name)
-        self._holding = Holding(data_dir, master_key, memory)
+        self._descriptors = Descriptors.split(
+            descriptor_limit(), len(topology.nodes) - 1, HttpLimits().connections
+        )
+        self._holding = Holding(data_dir, master_key, memory, self._descriptors.engine)
         hosts = [parse_address(node.http).host for node in topology.nodes]
         self._host_names = HostNames([*hosts, *host_names])
         self._parts = AsyncExitStack()
@@ -110,7 +115,9 @@ class Node:
         directory = local_store.directory
 
         meet = Acquaintances(directory)
-        network = PeerNetwork(topology, local, directory, runtime, meet)
+        descriptors = self._descriptors
+        limits = NetLimits(greeting_max=descriptors.greeting)
+        network = PeerNetwork(topology, local, directory, runtime, meet, limits)
         replicator = meet.replicator = Replicator(
             topology,
             placement,
@@ -143,6 +150,7 @@ class Node:
             actor_names,
             caches=local_store.caches,
             storage=lambda: {**custody.status(), "damaged_files": damaged_files.found},
+            connections=lambda: server.status(),
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
@@ -156,7 +164,8 @@ class Node:
             records=replicator,
             custody=custody,
         )
-        server = HttpServer(runtime, routes, names=self._host_names)
+        bounds = HttpLimits(connections=descriptors.clients, backlog=descriptors.backlog)
+        server = HttpServer(runtime, routes, bounds, names=self._host_names)
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()

@@ -136,20 +136,79 @@ async def test_the_greediest_client_is_cut_off_when_all_hold_too_much(web: Web) 
     assert (await modest.ask("GET", "/status")).status == 200
 
 
-async def test_too_many_connections(web: Web) -> None:
+async def busy_client(web: Web) -> Client:
+    """One whose request is under way."""
+    held = len(web.node.held)
+    client = await web.client()
+    client.send(get(0))
+    await web.until(lambda: len(web.node.held) > held)
+    return client
+
+
+async def test_too_many_connections_with_requests(web: Web) -> None:
     await web.start(http=HttpLimits(connections=2))
-    first, second = await web.client(), await web.client()
-    assert (await first.ask("GET", "/status")).status == 200
-    assert (await second.ask("GET", "/status")).status == 200
+    web.node.holding = True
+    first, second = await busy_client(web), await busy_client(web)
     third = await web.client()
     answer = await third.response()
     assert (answer.status, answer.json["code"]) == (503, "overloaded")
     assert answer.fields["retry-after"] == "1"
     assert answer.fields["connection"] == "close"
     await third.closed()
-    await first.close()
-    await web.until(lambda: web.server.connections == 1)
+    assert web.server.status() == {"open": 2, "max": 2, "given_up": 0, "refused": 1}
+    web.node.answer(0)
+    web.node.answer(0)
+    web.node.holding = False
+    assert (await first.response()).status == 404
+    assert (await second.response()).status == 404
     assert (await web.ask("GET", "/status")).status == 200
+
+
+async def test_a_part_of_a_request_is_under_way(web: Web) -> None:
+    await web.start(http=HttpLimits(connections=1))
+    first = await web.client()
+    first.send(get(0)[:-5])
+    await web.until(lambda: web.server.connections == 1)
+    await asyncio.sleep(0.01)  # nothing shows from outside that the bytes have been read
+    second = await web.client()
+    assert (await second.response()).status == 503
+    first.send(get(0)[-5:])
+    assert (await first.response()).status == 404
+
+
+async def test_the_connection_that_is_idle_the_longest_is_given_up(web: Web) -> None:
+    await web.start(http=HttpLimits(connections=3, tick_s=0.01))
+    web.node.holding = True
+    busy = await busy_client(web)
+    oldest, longest = await web.client(), await web.client()
+    await web.until(lambda: web.server.connections == 3)
+    assert (await oldest.ask("GET", "/status")).status == 200
+    seen = web.server.tick
+    await web.until(lambda: web.server.tick > seen + 1)
+    assert (await longest.ask("GET", "/status")).status == 200
+    seen = web.server.tick
+    await web.until(lambda: web.server.tick > seen + 1)
+    assert (await oldest.ask("GET", "/status")).status == 200
+    # Whoever came first has been used last.
+    newest = await web.client()
+    assert (await newest.ask("GET", "/status")).status == 200
+    await longest.closed()
+    assert (await oldest.ask("GET", "/status")).status == 200
+    web.node.answer(0)
+    assert (await busy.response()).status == 404
+    assert web.server.status() == {"open": 3, "max": 3, "given_up": 1, "refused": 0}
+
+
+async def test_connections_that_say_nothing_lock_nobody_out(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    await web.start(http=HttpLimits(connections=10))
+    silent = [await web.client() for _ in range(50)]
+    assert (await web.ask("GET", "/status")).status == 200
+    assert web.server.connections <= 10
+    for client in silent[:40]:
+        await client.closed()
+    assert caplog.text.count("clients have all 10 connections") == 1
 
 
 async def test_too_many_requests_under_way(web: Web) -> None:

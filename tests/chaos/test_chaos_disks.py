@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,68 @@ def test_the_disk_of_a_node_alone_is_full(tmp_path: Path) -> None:
             assert client.get("new") == "value"
 
 
+def use_up_inodes(directory: Path) -> None:
+    """Empty files take all the inodes that there are on the file system of `directory`."""
+    directory.mkdir()
+    try:
+        for number in count():
+            (directory / str(number)).touch()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+@requires_namespaces
+@requires_programs("mount")
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_the_inodes_of_a_disk_are_used_up(tmp_path: Path, nodes: int) -> None:
+    with own_namespace() as place:
+        topology = local_topology(nodes, free_port(nodes))
+        enter = {"n1": ("nsenter", "--target", str(place.pid), "--mount")}
+        # With little memory, and so small files, it has to make many.
+        cluster = ServedCluster(tmp_path / "cluster", topology, enter, ("--memory", "32MB"))
+        full = cluster.nodes[0]
+        mount_small_disk(place, full, "size=256m,nr_inodes=300")
+        disk = place.path(full.data_dir)
+        large = {f"large-{n}": "value" * 20_000 for n in range(100)}
+        with cluster, connect(full.url) as client:
+
+            def is_full() -> bool:
+                return refused(client, "probe") if nodes == 1 else takes_no_copies(full)
+
+            client.set_many((f"gone-{n}", "value" * 10) for n in range(1200))
+            use_up_inodes(disk / FILLER)
+            eventually(is_full, "values to be refused")
+            if nodes == 1:
+                assert refused(client, "new")
+                assert client.get("new") is None
+            else:
+                with Load(cluster.url) as load:  # the others go on
+                    load.await_acknowledged(200)
+                verify_through(cluster.nodes, load.ledger, r=2)
+            # By now the node has given its reserve up, which others take as well. What is small is
+            # still taken, and more of it than one file of the journal holds by itself.
+            use_up_inodes(disk / "more")
+            for n in range(1200):
+                assert client.delete(f"gone-{n}").value == "value" * 10
+            assert client.get("gone-0") is None
+            assert full.running
+
+            shutil.rmtree(disk / "more")
+            full.kill()
+            full.start()
+            assert is_full()
+
+            shutil.rmtree(disk / FILLER)
+            eventually(lambda: not is_full(), "values to be taken again")
+            for _ in range(3):  # files are made again
+                client.set_many(large)
+            assert client.get_many(large) == large
+            assert client.get("gone-0") is None
+            assert full.running
+            assert "inodes" in full.log
+
+
 def refused(client: Client, key: str) -> bool:
     """True if it is refused for want of room, and without effect."""
     try:
@@ -134,9 +197,9 @@ def takes_no_copies(node: ServedNode) -> bool:
     return False
 
 
-def mount_small_disk(place: Namespace, node: ServedNode) -> None:
+def mount_small_disk(place: Namespace, node: ServedNode, options: str = "size=64m") -> None:
     node.data_dir.mkdir()
-    place.run("mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", node.data_dir)
+    place.run("mount", "-t", "tmpfs", "-o", options, "tmpfs", node.data_dir)
 
 
 @requires_programs("strace")

@@ -22,6 +22,7 @@ from log_lives import (
 from pump import Pump
 
 from kvorum.model.errors import StorageError
+from kvorum.storage import log_file, log_files
 from kvorum.storage.log_file import Direct
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.space import Space
@@ -253,6 +254,68 @@ def test_what_a_file_has_is_written_to_where_there_is_no_room_left(tmp_path: Pat
     pump.drain()
     assert none.asked == []
     log.close()
+
+
+# No other file to be had
+
+
+class Scarce:
+    """Files cannot be made, for the reason `reason`, until it is None."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reason: int | None = None
+        self.asked = 0
+        make = log_file.create
+
+        def create(path: Path, size: int) -> int:
+            self.asked += 1
+            if self.reason is not None:
+                raise OSError(self.reason, os.strerror(self.reason))
+            return make(path, size)
+
+        monkeypatch.setattr(log_files, "create", create)
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> Scarce:
+    return Scarce(monkeypatch)
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+def test_the_current_file_grows_while_no_other_can_be_had(
+    tmp_path: Path, syncer: str, scarce: Scarce, reason: int
+) -> None:
+    life = Life(tmp_path / "log", syncer=syncer)
+    life.append(text_of(0))
+    life.settle()
+    scarce.reason = reason
+    for seed in range(1, 3 * FILE_BLOCKS):
+        life.append(text_of(seed))
+        life.settle()
+    assert life.failures == []
+    assert list(files_in(tmp_path / "log")) == ["1.log"]
+    assert scarce.asked == 2  # not with each entry
+    life = reopened(life, syncer)
+    assert [number for number, _ in life.log.entries()] == list(range(1, 3 * FILE_BLOCKS + 1))
+    scarce.reason = None
+    life.append(text_of(1))
+    life.settle()
+    assert list(files_in(tmp_path / "log")) == ["1.log", "2.log"]
+    reopened(life, syncer).close()
+
+
+def test_a_disk_that_fails_is_not_taken_for_one_without_inodes(
+    tmp_path: Path, scarce: Scarce
+) -> None:
+    life = Life(tmp_path / "log")
+    life.append(text_of(0))
+    life.settle()
+    scarce.reason = errno.EIO
+    for seed in range(1, 2 * FILE_BLOCKS):
+        life.append(text_of(seed))
+        life.pump.drain()
+    assert "Input/output error" in str(life.failures[0])
+    life.close()
 
 
 def never(error: StorageError) -> None:

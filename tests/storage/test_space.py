@@ -164,7 +164,10 @@ def test_a_start_gives_the_reserve_up_for_what_it_has_to_write(
     (tmp_path / "rocks" / "000004.log").write_bytes(bytes(2 * MEBI))
     left = 3 * MEBI
     monkeypatch.setattr(
-        "os.statvfs", lambda _path: SimpleNamespace(f_frsize=1, f_bavail=left, f_blocks=TOTAL)
+        "os.statvfs",
+        lambda _path: SimpleNamespace(
+            f_frsize=1, f_bavail=left, f_blocks=TOTAL, f_files=0, f_favail=0
+        ),
     )
     DataDirectory.open(tmp_path, facts).release()
     assert (tmp_path / RESERVE).exists()

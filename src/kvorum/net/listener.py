@@ -2,7 +2,8 @@
 
 Anyone can connect to a port. Until its handshake is complete a connection costs this node
 one socket and at most one short frame, for `LinkLimits.handshake_s`; there are at most
-`greeting_max` of them, and one more is closed at once.
+`greeting_max` of them, and one more is closed at once. No more than that wait to be accepted, so
+that not many more are open at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Listener:
         """Raises ConfigError if nobody can listen there."""
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._make_link, *address)
+            self._server = await loop.create_server(
+                self._make_link, *address, backlog=self._greeting_max
+            )
         except OSError as error:
             advice = _ADVICE.get(error.errno or 0, str(error))
             raise ConfigError(

@@ -57,8 +57,12 @@ class Overview:
         *,
         caches: Callable[[], Mapping[str, Cached]],
         storage: Callable[[], Mapping[str, Any]],
+        connections: Callable[[], Mapping[str, int]],
     ) -> None:
-        """`caches`: what is in memory of each namespace. `storage`: how sound what is stored is."""
+        """`caches`: what is in memory of each namespace. `storage`: how sound what is stored is.
+        `connections`: how many clients have, and may have.
+        """
+        self._connections = connections
         self._storage = storage
         self._topology = topology
         self._placement = placement
@@ -86,6 +90,7 @@ class Overview:
             },
             "caches": {name: _cache(cached) for name, cached in self._caches().items()},
             "storage": self._storage(),
+            "connections": self._connections(),
             "recovering": self._replicator.recovering,
             "forgot": self._replicator.forgot,
             "waiting": self._replicator.waiting(),

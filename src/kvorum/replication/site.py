@@ -272,7 +272,8 @@ class Site:
     def _disk_full(self) -> DiskFull:
         return DiskFull(
             f"wanted to store a value, but the disk of node {self.topology.nodes[self.local].name} "
-            "is full; delete entries or make room on it, and it takes values again"
+            "is full; delete entries or make room on it (its log says whether bytes or inodes are "
+            "missing), and it takes values again"
         )
 
     def settings_of(self, namespace: str) -> NamespaceSettings:

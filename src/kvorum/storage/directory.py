@@ -1,7 +1,9 @@
 """The data directory: who may use it, and who the node in it is.
 
     RESERVE     room that is given up when the disk is full, see `space.py`
-    LOCK        locked (flock) while a process uses the directory; holds its pid
+    RESERVE.files/  files that are given up when the inodes are used up, see `inodes.py`
+    LOCK        locked (flock) while a process uses the directory; holds its pid. It also shows
+                whether the directory is still the same, see `directory_watch.py`
     node.json   the node's identity, see `identity.py`; only ever replaced whole
     rocks/      the engine's files
     journal/    the journal's log, see `log_files.py`
@@ -31,6 +33,7 @@ import msgspec
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.storage import durable_file
+from kvorum.storage.directory_watch import LOCK, DirectoryWatch
 from kvorum.storage.engine import CURRENT
 from kvorum.storage.identity import Facts, Identity, decode, encode, first_life
 from kvorum.storage.space import Space
@@ -42,17 +45,20 @@ _START_BYTES: Final = 1 << 20
 
 
 class DataDirectory:
-    __slots__ = ("_identity", "_lock", "path", "space")
+    __slots__ = ("_identity", "_lock", "path", "space", "watch")
 
     def __init__(self, path: Path, lock: int, identity: Identity, space: Space) -> None:
         self.path = path
+        """Absolute: it leads there also when the process has changed its working directory."""
         self.space = space
+        self.watch = DirectoryWatch(path, lock)
         self._lock: int | None = lock
         self._identity = identity
 
     @classmethod
     def open(cls, path: Path, facts: Facts) -> Self:
         """Begin a life of the node in `path`. Raises ConfigError if that must not be."""
+        path = path.absolute()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             _check_no_cluster(path)
@@ -126,7 +132,7 @@ class DataDirectory:
         """Note durably that the store will lack writes: the engine drops them next."""
         self._store(self._identity.without_memory())
         _log.error(
-            "the data in %s is not all that it was (%s): writes that this node had acknowledged "
+            "the data in %s is incomplete (%s): writes that this node had acknowledged "
             "may be lost; "
             "it answers for none until it has compared its data with the other nodes', and a node "
             "that is alone goes on with what is left",
@@ -176,6 +182,7 @@ class DataDirectory:
             self._lock = None
 
     def _store(self, identity: Identity) -> None:
+        self.watch.look()
         try:
             durable_file.replace(self.path / "node.json", encode(identity))
         except OSError as error:
@@ -205,7 +212,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 def _lock(path: Path) -> int:
     """The descriptor that holds the lock; the kernel frees it with the process."""
-    lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -21,10 +21,15 @@ def replace(file: Path, data: bytes) -> None:
     """Put `data` in place of `file` so that at any moment one of the two is there, durably."""
     draft = draft_of(file)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+    except OSError:
+        # On a full disk it would take up what others need.
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(file)
     sync_directory(file.parent)
 

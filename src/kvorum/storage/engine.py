@@ -27,7 +27,7 @@ compact; they never take the interpreter's lock. `docs/storage.md` tells the who
                  indexes live in the block cache, else they would grow with the data.
                  Files are synced a megabyte at a time while they are written; one large
                  sync at their end would delay the log's.
-    handles      256 open files: a node on a default limit of 1,024 keeps the rest for links.
+    handles      256 open files, fewer where the limit is low (`runtime/descriptors.py`).
     info log     4 files of 1 MB, no periodic statistics.
 """
 
@@ -50,6 +50,7 @@ from rocksdict import (
 )
 
 from kvorum.model.errors import ConfigError, StorageError
+from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.storage.budget import MEMORY_DEFAULT, MEMTABLES_MAX, Budget
 from kvorum.storage.pressure import DELAY_FILES, STOP_FILES
 from kvorum.storage.space import SMALL_PART, total_bytes
@@ -73,10 +74,11 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     memtable_bytes: int = _DEFAULT.memtable_bytes
     cache_bytes: int = _DEFAULT.cache_bytes
+    open_files: int = ENGINE_MAX
 
     @classmethod
-    def within(cls, budget: Budget) -> EngineSettings:
-        return cls(budget.memtable_bytes, budget.cache_bytes)
+    def within(cls, budget: Budget, open_files: int) -> EngineSettings:
+        return cls(budget.memtable_bytes, budget.cache_bytes, open_files)
 
 
 Forget = Callable[[str], object]
@@ -184,7 +186,7 @@ def _options(settings: EngineSettings, memtable_bytes: int) -> Options:
     options.set_block_based_table_factory(_tables(cache))
     options.set_max_background_jobs(2)
     options.set_bytes_per_sync(1 << 20)
-    options.set_max_open_files(256)
+    options.set_max_open_files(settings.open_files)
 
     options.set_max_log_file_size(1 << 20)
     options.set_keep_log_file_num(4)

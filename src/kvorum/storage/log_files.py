@@ -19,6 +19,8 @@ A write or sync that failed is never repeated (why: `rocks.py`): the log takes n
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -28,6 +30,7 @@ from typing import Any, Final, NamedTuple, Self
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.answering import answer
+from kvorum.storage.directory_watch import DirectoryWatch
 from kvorum.storage.durable_file import sync_directory
 from kvorum.storage.log_file import (
     BLOCK,
@@ -44,6 +47,12 @@ from kvorum.storage.store import Done
 from kvorum.storage.syncer import Syncer
 
 FILE_BYTES: Final = 4 << 20
+_NO_FILE_NOW: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+"""Why a file cannot be made or opened that could be later."""
+
+_TRY_AGAIN_BYTES: Final = 1 << 20
+
+_log = logging.getLogger(__name__)
 
 
 class _Entry(NamedTuple):
@@ -62,6 +71,7 @@ class LogFiles:
         "_directory",
         "_durable_needed",
         "_files",
+        "_full_at",
         "_manner",
         "_marks",
         "_needed",
@@ -74,6 +84,7 @@ class LogFiles:
         "_runtime",
         "_space",
         "_syncer",
+        "_watch",
         "failed",
         "is_new",
         "last",
@@ -90,6 +101,7 @@ class LogFiles:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         space: Space | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> None:
         self._directory = directory
         self._manner = manner
@@ -97,6 +109,7 @@ class LogFiles:
         self._syncer = syncer
         self._on_failed = on_failed
         self._space = space
+        self._watch = watch
 
         self.wrong = recovered.wrong
         """What is missing or damaged of what should be there."""
@@ -107,6 +120,8 @@ class LogFiles:
         self._damaged = recovered.damaged
         self._current: StoredFile | None = None
         self._open_file: LogFile | None = None
+        self._full_at = FILE_BYTES
+        """How large the current file grows before another is wanted."""
         self.last = 0
         self.newest = 0
         """The number of the newest entry or mark that is durable."""
@@ -133,6 +148,7 @@ class LogFiles:
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
         space: Space | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> Self:
         """Makes `directory` if it is not there. Raises StorageError.
 
@@ -145,7 +161,7 @@ class LogFiles:
             remove_drafts(directory)
             recovered = Recovered(directory)
             manner = manner_for(directory) if syncer.waits else Buffered()
-            return cls(directory, manner, recovered, runtime, syncer, on_failed, space)
+            return cls(directory, manner, recovered, runtime, syncer, on_failed, space, watch)
         except OSError as error:
             syncer.close()
             raise StorageError(
@@ -180,7 +196,7 @@ class LogFiles:
         self._parted = self.last
         try:
             self._remove_parted()
-        except OSError as error:
+        except (OSError, StorageError) as error:
             self._fail(self._failure("remove its files", error))
 
     def entries(self) -> Iterator[tuple[int, bytes]]:
@@ -227,7 +243,7 @@ class LogFiles:
             if missing:
                 self._make_room(missing)
             file.append(data)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             self._fail(self._failure("write to its files", error))
         else:
             self._syncer.start(self._sync, self._synced)
@@ -238,6 +254,8 @@ class LogFiles:
             self._open_file.sync()
         except OSError as error:
             raise self._failure("sync its files", error) from error
+        # Durable in a directory that is gone is not durable.
+        self._look()
 
     def _synced(self, error: StorageError | None) -> None:
         if self.failed is not None:  # something else has, meanwhile
@@ -251,7 +269,7 @@ class LogFiles:
         if not entry.text:
             try:
                 self._remove_parted()
-            except OSError as failure:
+            except (OSError, StorageError) as failure:
                 self._fail(self._failure("remove its files", failure))
                 return
         self._queue.popleft()
@@ -264,24 +282,28 @@ class LogFiles:
     def _file_for(self, number: int) -> LogFile:
         """The one that the entry with this number goes to, at its end."""
         file, stored = self._open_file, self._current
-        if (
-            file is None
-            or stored is None
-            or file.end >= FILE_BYTES
-            or stored.last <= self._parted < number
-        ):
+        if file is None or stored is None or stored.last <= self._parted < number:
             file, stored = self._begin_file()
+        elif file.end >= self._full_at:
+            try:
+                file, stored = self._begin_file()
+            except OSError as error:
+                if error.errno not in _NO_FILE_NOW:
+                    raise
+                self._full_at = file.end + _TRY_AGAIN_BYTES
+                _log.warning("%s goes on to grow: no other file can be had: %s", stored.path, error)
         stored.last = number
         return file
 
     def _begin_file(self) -> tuple[LogFile, StoredFile]:
+        self._look()
         free = self._free_files()
         stored = min(free, key=lambda file: file.last) if free else self._new_file()
+        file = self._manner.open(stored.path, stored.salt, BLOCK)
         if self._open_file is not None:
             self._open_file.close()
-            self._open_file = None
-        file = self._manner.open(stored.path, stored.salt, BLOCK)
         self._current, self._open_file = stored, file
+        self._full_at = FILE_BYTES
         return file, stored
 
     def _new_file(self) -> StoredFile:
@@ -302,6 +324,7 @@ class LogFiles:
         gone = [file for file in self._free_files() if file.last <= self._parted]
         if not gone and not self._damaged:
             return
+        self._look()
         for path in (*self._damaged, *(file.path for file in gone)):
             path.unlink()
         sync_directory(self._directory)
@@ -311,7 +334,13 @@ class LogFiles:
     def _spares(self, size: int) -> bool:
         return self._space is None or self._space.spares(size)
 
+    def _look(self) -> None:
+        """Raises DirectoryLost if the files are no longer where they were."""
+        if self._watch is not None:
+            self._watch.look()
+
     def _make_room(self, size: int) -> None:
+        self._look()
         if self._space is not None:
             self._space.make_room(size)
 
@@ -328,7 +357,9 @@ class LogFiles:
         self._queue.clear()
         answer(self._runtime, iter(waiting), self.failed)
 
-    def _failure(self, what: str, error: OSError) -> StorageError:
+    def _failure(self, what: str, error: OSError | StorageError) -> StorageError:
+        if isinstance(error, StorageError):
+            return error  # which says it all
         mounted = mount_point(self._directory.absolute())
         return StorageError(
             f"the log in {self._directory} could not {what}: {error}; it takes no more, as it "

@@ -23,6 +23,10 @@ A write or sync that failed is never repeated: after a failed sync the system ma
 dropped the dirty pages, and a second sync would report a success that is none. The store
 refuses all writes from then on and calls `on_failed` once; the node must stop.
 
+A store that is given a `DirectoryWatch` looks with each commit and every `LOOK_EVERY_S` whether
+its files still are where they were. If not, it fails; and where its path leads to other files, it
+is never closed: see `directory_watch.py`.
+
 A store that is given a `Space` looks at the room on the disk with each commit and every
 `LOOK_EVERY_S`. When there is too little left it says so (`full`) and has the engine write out what
 it holds in memory, for which there is room yet. Others may fill the disk from one moment to the
@@ -33,6 +37,7 @@ Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -45,6 +50,7 @@ from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
+from kvorum.storage.directory_watch import DirectoryWatch
 from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_engine
 from kvorum.storage.pressure import Pressure
 from kvorum.storage.reader import Reader
@@ -53,7 +59,7 @@ from kvorum.storage.store import COLD, Cold, Done, KeyRange
 from kvorum.storage.syncer import Syncer
 
 BATCH_BYTES_MAX: Final = 1 << 20
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 0.25
 LOOK_AGAIN_S: Final = 0.02
 
 
@@ -90,6 +96,7 @@ class RocksStore:
         "_sealed",
         "_space",
         "_syncer",
+        "_watch",
         "damaged_files",
         "failed",
         "pressed",
@@ -103,6 +110,7 @@ class RocksStore:
         on_failed: Callable[[StorageError], object],
         batch_bytes_max: int = BATCH_BYTES_MAX,
         space: Space | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> None:
         self._engine = engine
         self.damaged_files = DamagedFiles(engine)
@@ -110,6 +118,7 @@ class RocksStore:
         self._syncer = syncer
         self._on_failed = on_failed
         self._space = space
+        self._watch = watch
         self._batch_bytes_max = batch_bytes_max
 
         self._committing: _Batch | None = None
@@ -135,6 +144,7 @@ class RocksStore:
         settings: EngineSettings | None = None,
         space: Space | None = None,
         forget: Forget | None = None,
+        watch: DirectoryWatch | None = None,
     ) -> Self:
         """Raises ConfigError if another store has `path` open, StorageError if it cannot be.
 
@@ -145,7 +155,7 @@ class RocksStore:
         except BaseException:
             syncer.close()
             raise
-        return cls(engine, runtime, syncer, on_failed, space=space)
+        return cls(engine, runtime, syncer, on_failed, space=space, watch=watch)
 
     # The Store port
 
@@ -241,6 +251,7 @@ class RocksStore:
         if self._looking is not None:
             self._looking.cancel()
         self._refusal = self._refusal or StorageError("wanted to write, but the store is closed")
+        self._look_at_directory()
         while self._committing is not None or not self._gathering.is_empty:
             if self.failed is not None:
                 self._refuse()
@@ -251,6 +262,9 @@ class RocksStore:
         self._syncer.close()
         if self._reader is not None:
             self._reader.close()
+        if self._is_another_there():
+            self._abandon_engine()
+            return
         try:
             self._engine.close()
         except Exception as error:
@@ -263,6 +277,8 @@ class RocksStore:
         For any thread. The flush lets writes go on; what the checkpoint itself flushes is only
         what has come since, for it holds the interpreter's lock.
         """
+        if self._watch is not None:
+            self._watch.look()
         if self.full:
             raise DiskFull(f"wanted room for a checkpoint in {path}, got a full disk; free it")
         try:
@@ -329,6 +345,8 @@ class RocksStore:
         else:
             batch, self._gathering = self._gathering, _Batch()
         self._committing = batch
+        if not self._look_at_directory():
+            return
         self._look_for_room(batch.size_bytes)
         self._look_for_pressure()
         try:
@@ -377,7 +395,7 @@ class RocksStore:
     # Room
 
     def _keep_looking(self) -> None:
-        if self._space is not None:
+        if self._look_at_directory() and self._space is not None:
             self._look_for_room(0)
             self._looking = self._runtime.call_later(LOOK_EVERY_S, self._keep_looking)
 
@@ -390,6 +408,32 @@ class RocksStore:
         self._space.make_room(in_memory + about_to_write)
         if self._space.full and not was_full:
             self._engine.flush(wait=False)
+
+    # The directory
+
+    def _look_at_directory(self) -> bool:
+        """True if the files still are where they were; else the store has failed."""
+        if self._watch is None:
+            return True
+        try:
+            self._watch.look()
+        except StorageError as error:
+            if self.failed is None:
+                self._fail(error)
+            return False
+        return True
+
+    def _is_another_there(self) -> bool:
+        """True if the path of the engine's files leads to others by now."""
+        lost = self._watch is not None and self._watch.lost is not None
+        return lost and Path(self._engine.path()).exists()
+
+    def _abandon_engine(self) -> None:
+        """Neither close nor collect it: either would write files and remove some, by their path.
+        So it is never freed while this process lives, which cannot open that path again.
+        """
+        self._engine.cancel_all_background(True)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
 
     # Failure
 

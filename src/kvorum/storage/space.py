@@ -10,12 +10,14 @@ write to files, and a margin for what it does in the background.
     less than the next write and   the reserve, a file that only takes up room, is given up:
     what is in memory may need     others may have filled the disk meanwhile
 
-Whether it is full is looked at with each commit and once a second, so nobody has to restart the
-node when room returns. To be full no longer takes half a margin more, and room for the reserve,
-which is then made again. Also a start gives the reserve up if the disk is too full for it: the
-identity has to be written, and what the log holds becomes a sorted file.
+Whether it is full is looked at with each commit and several times a second, so nobody has to
+restart the node when room returns. To be full no longer takes half a margin more, and room for
+the reserve, which is then made again. Also a start gives the reserve up if the disk is too full
+for it: the identity has to be written, and what the log holds becomes a sorted file.
 
 On a small file system margin and reserve are a sixteenth of it.
+
+A file system that has bytes left and no inodes is full as well: see `inodes.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from kvorum.storage.inodes import Inodes
 
 MARGIN_BYTES_MAX: Final = 64 << 20
 RESERVE_BYTES_MAX: Final = 16 << 20
@@ -55,19 +59,33 @@ def mount_point(path: Path) -> Path:
 
 
 class Space:
-    __slots__ = ("_directory", "_free_bytes", "_reserve", "_reserved", "full", "margin", "reserve")
+    __slots__ = (
+        "_directory",
+        "_free_bytes",
+        "_inodes",
+        "_lacks_bytes",
+        "_reserve",
+        "_reserved",
+        "full",
+        "margin",
+        "reserve",
+    )
 
     def __init__(
         self,
         directory: Path,
         total: int | None = None,
         free: Callable[[Path], int] = free_bytes,
+        inodes: Inodes | None = None,
     ) -> None:
-        """`directory` belongs to this process alone. `total` and `free` are for tests."""
+        """`directory` belongs to this process alone. The others are for tests."""
         small = (total or total_bytes(directory)) // SMALL_PART
         self.margin = min(MARGIN_BYTES_MAX, small)
         self.reserve = min(RESERVE_BYTES_MAX, small)
         self.full = False
+        """True if there are too few bytes, or too few inodes."""
+        self._lacks_bytes = False
+        self._inodes = inodes or Inodes(directory)
         self._directory = directory
         self._free_bytes = free
         self._reserve = directory / RESERVE
@@ -77,21 +95,24 @@ class Space:
         """Find out whether it is full, where the engine holds `in_memory` bytes."""
         free = self._free_bytes(self._directory)
         needed = in_memory + self.margin
-        if self.full:
+        if self._lacks_bytes:
             needed += self.margin // 2
         if not self._reserved:
             needed += self.reserve
-        full = free < needed or not (self._reserved or self._take_reserve())
-        if full != self.full:
-            self.full = full
+        lacks_bytes = free < needed or not (self._reserved or self._take_reserve())
+        if lacks_bytes != self._lacks_bytes:
+            self._lacks_bytes = lacks_bytes
             self._tell(free, needed)
+        self._inodes.look()
+        self.full = lacks_bytes or self._inodes.full
 
     def spares(self, wanted: int) -> bool:
         """True if `wanted` bytes can be taken up ahead of need: so that it is far from full."""
         return not self.full and self._free_bytes(self._directory) >= wanted + 2 * self.margin
 
     def make_room(self, wanted: int) -> None:
-        """Give the reserve up if less than `wanted` bytes are free."""
+        """Give the reserve up if less than `wanted` bytes are free, or hardly any inode."""
+        self._inodes.make_room()
         if self._reserved and self._free_bytes(self._directory) < wanted:
             self._reserve.unlink()
             self._reserved = False
@@ -102,20 +123,21 @@ class Space:
             )
 
     def _take_reserve(self) -> bool:
-        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, self.reserve)
+            descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, self.reserve)
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            self._reserve.unlink()
+            self._reserve.unlink(missing_ok=True)
             _log.warning("cannot reserve room in %s: %s", self._reserve, error)
             return False
-        finally:
-            os.close(descriptor)
         self._reserved = True
         return True
 
     def _tell(self, free: int, needed: int) -> None:
-        if self.full:
+        if self._lacks_bytes:
             _log.error(
                 "the disk of %s is full: %d MiB free, %d wanted; writes are refused, reads and "
                 "deletes go on; make room, and writes go on by themselves",

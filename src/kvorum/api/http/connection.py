@@ -16,6 +16,9 @@ input that has come already is kept as the backlog. One piece of input may hold 
 requests, so nothing is begun meanwhile either. Deadlines cost nothing per request: the
 server's sweeper looks at every connection once a tick, and one that is in the same situation
 for too many ticks is ended.
+
+An idle connection, one without a request, is given up where there are too many and another client
+comes.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class Host(Protocol):
     """How many ticks there have been."""
 
     def admit(self, connection: Connection) -> bool:
-        """False if there are too many connections."""
+        """False if there are too many connections, and requests under way on all."""
 
     def forget(self, connection: Connection) -> None: ...
 
@@ -132,7 +135,8 @@ class Connection(asyncio.Protocol):
         if not self._host.admit(self):
             self._refuse(
                 Overloaded(
-                    f"wanted fewer than {self._limits.connections} connections, got one more",
+                    f"All {self._limits.connections} connections that this node can have are busy "
+                    "with requests. Try again in a moment, or ask another node.",
                     retry_after=1,
                 )
             )
@@ -352,6 +356,24 @@ class Connection(asyncio.Protocol):
         self._stage = _LOST
         self._queue.clear()
         self._transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it is open, and nothing has begun to come, is under way, or is left unread."""
+        return self._doing(self._transport.get_write_buffer_size()) == _IDLE
+
+    @property
+    def idle_since(self) -> int:
+        """In which tick it became idle, as far as the sweeper has seen."""
+        doing, begun = self._situation
+        if doing in (_NEW, _IDLE) and begun == self._reader.begun:
+            return self._since
+        return self._host.tick
+
+    def give_up(self) -> None:
+        """Close it, while it is idle."""
+        self._stage = _LINGERING
+        self._transport.close()
 
     def sweep(self, tick: int) -> int:
         """Enforce the deadlines. Returns how many bytes the client has not taken."""

@@ -21,6 +21,9 @@ class HttpLimits:
     parallel: int = 8
     """Requests of one connection that are carried out at a time."""
     connections: int = 1024
+    """One more is let in if there is an idle one, which is given up for it."""
+    backlog: int = 1024
+    """Connections that wait to be accepted, which may happen in one go."""
     large_body_bytes: int = 64 << 10
     """From this size on, a body counts into `large_bodies_bytes`."""
     large_bodies_bytes: int = 256 << 20

@@ -4,6 +4,12 @@ Responses that are made in one turn of the loop leave at its end, one system cal
 other. A write wakes a client on the same machine, and the system may let it run at once, in the
 place of this process. So a response that is written as soon as it is made costs two switches of
 the processor, and much of what its caches held; at the end of a turn all of them together do.
+
+Connections are bounded: each takes a descriptor, and clients must not take those that the node
+needs for its files (`runtime/descriptors.py`). When there are as many as may be, the one that has
+been idle the longest is given up for each new one; so clients that connect and say nothing lock
+nobody out. A connection with a request under way is never given up. Where all have one, the new one
+is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from kvorum.runtime.ports import Cancellable
 _logger = logging.getLogger(__name__)
 
 DRAIN_S: Final = 10.0
-_BACKLOG: Final = 1024
+_TELL_EVERY_S: Final = 60.0
 
 
 class HttpServer:
@@ -45,7 +51,11 @@ class HttpServer:
         self.names = names or HostNames()
         self.heads = Heads(runtime.wall_ms() / 1000)
         self._runtime = runtime
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """In the order in which they came."""
+        self._given_up = 0
+        self._refused = 0
+        self._told_at: float | None = None
         self._empty = asyncio.Event()
         self._ready: list[Connection] = []
         self._held = 0
@@ -57,11 +67,20 @@ class HttpServer:
     def connections(self) -> int:
         return len(self._connections)
 
+    def status(self) -> dict[str, int]:
+        """Of the connections: how many there are, and may be; and what became of others."""
+        return {
+            "open": len(self._connections),
+            "max": self.limits.connections,
+            "given_up": self._given_up,
+            "refused": self._refused,
+        }
+
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address (port 0 takes a free one). Raises ConfigError."""
         try:
             self._listener = await self._runtime.loop.create_server(
-                self._connection, host, port, backlog=_BACKLOG
+                self._connection, host, port, backlog=self.limits.backlog
             )
         except OSError as error:
             raise _cannot_listen(host, port, error) from error
@@ -98,12 +117,38 @@ class HttpServer:
 
     def admit(self, connection: Connection) -> bool:
         if len(self._connections) >= self.limits.connections:
-            return False
-        self._connections.add(connection)
+            self._tell_of_bound()
+            if not self._give_up_idle():
+                self._refused += 1
+                return False
+        self._connections[connection] = None
         return True
 
+    def _give_up_idle(self) -> bool:
+        """Give up the connection that has been idle the longest. False if none is."""
+        idle = (connection for connection in self._connections if connection.is_idle)
+        longest = min(idle, key=lambda connection: connection.idle_since, default=None)
+        if longest is None:
+            return False
+        self._given_up += 1
+        longest.give_up()
+        self.forget(longest)
+        return True
+
+    def _tell_of_bound(self) -> None:
+        now = self._runtime.now()
+        if self._told_at is None or now - self._told_at >= _TELL_EVERY_S:
+            self._told_at = now
+            _logger.warning(
+                "clients have all %d connections that this node can have: for each new one the one "
+                "that is idle the longest is given up, and where none is idle the new one is "
+                "refused; close those that are not used, and raise the limit of open files "
+                "(ulimit -n) if it is below 2,000",
+                self.limits.connections,
+            )
+
     def forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._empty.set()
 

@@ -97,6 +97,15 @@ class StatusClock(msgspec.Struct):
     off_ms: int = 0
 
 
+class StatusConnections(msgspec.Struct):
+    """Those of clients with the server."""
+
+    open: int
+    max: int
+    given_up: int = 0
+    refused: int = 0
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -110,6 +119,7 @@ class Status(msgspec.Struct):
     clock: StatusClock | None = None
     caches: dict[str, StatusCache] = {}
     storage: Storage | None = None
+    connections: StatusConnections | None = None
 
 
 class RingNode(msgspec.Struct):

@@ -12,7 +12,13 @@ from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.inspection.documents import Status, StatusCache, StatusNode, StatusRounds
+    from kvorum.cli.inspection.documents import (
+        Status,
+        StatusCache,
+        StatusConnections,
+        StatusNode,
+        StatusRounds,
+    )
     from kvorum.client.url import Target
 
 
@@ -97,6 +103,8 @@ def _print_status(status: Status) -> None:
         print_storage(status.storage)
     if status.anti_entropy is not None:
         _print_rounds(status.anti_entropy)
+    if status.connections is not None:
+        _print_connections(status.connections)
 
 
 def _state(node: StatusNode, status: Status) -> str:
@@ -137,6 +145,14 @@ def _print_caches(caches: dict[str, StatusCache]) -> None:
             )
             for name, cache in caches.items()
         ],
+    )
+
+
+def _print_connections(connections: StatusConnections) -> None:
+    print_table(
+        "client connections",
+        ("#open", "#at most", "#given up while idle", "#refused"),
+        [(connections.open, connections.max, connections.given_up, connections.refused)],
     )
 
 

@@ -100,6 +100,7 @@ def serve(
     from kvorum.local.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.node import Node
+    from kvorum.runtime.descriptors import raise_descriptor_limit
     from kvorum.runtime.faults import tell_faults
     from kvorum.runtime.loop import run
     from kvorum.sealing.core_dumps import forbid_core_dumps
@@ -119,6 +120,7 @@ def serve(
     configure_logging(log_format, log_level)
     tell_faults()
     forbid_core_dumps()
+    raise_descriptor_limit()
     source = master_key_source(data_dir, master_key)
     server = Node(topology, name, data_dir, source, parse_size(memory), host_names)
     check_ports([spec])  # A node would find out only once it has made its directory.
@@ -212,9 +214,21 @@ async def _live(node: Node, ready_line: str) -> KvorumError:
     _settle_collector()
     try:
         click.echo(ready_line)
-        return await node.failed()
+        failure = await node.failed()
+        _leave_lost_directory(failure)
+        return failure
     finally:
         await node.stop()
+
+
+def _leave_lost_directory(failure: KvorumError) -> None:
+    """If the data directory was lost, end at once: what a stop does by path would harm another."""
+    from kvorum.cli.errors import exit_code, print_failure
+    from kvorum.storage.directory_watch import DirectoryLost
+
+    if isinstance(failure, DirectoryLost):
+        print_failure(failure, as_json=False)
+        os._exit(exit_code(failure))
 
 
 def _take_long_turns() -> None:
