@@ -44,6 +44,11 @@ def test_seeds_pass(first: int) -> None:
         assert report.violations == [], f"seed {seed}"
 
 
+def unrepeated(drawn: Parameters) -> Parameters:
+    """The run of a seed that was found while every value was written once."""
+    return replace(drawn, mix=replace(drawn.mix, values=0))
+
+
 def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
     """Its next dot covers the one before: without a copy that version would be dropped."""
     assert simulate(draw(706, 5)).violations == []
@@ -51,12 +56,12 @@ def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
 
 def test_a_node_that_crashes_while_it_recovers_goes_on_recovering() -> None:
     """Its new disk had nothing durable yet, not even a note that it was new."""
-    assert simulate(draw(20067)).violations == []
+    assert simulate(unrepeated(draw(20067))).violations == []
 
 
 def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None:
     """It waited in the outbox for a link, and was the first that the newcomer heard."""
-    assert simulate(draw(30964)).violations == []
+    assert simulate(unrepeated(draw(30964))).violations == []
 
 
 def test_a_stand_in_that_could_not_read_its_record_vouches_for_nothing() -> None:
@@ -71,7 +76,7 @@ def test_a_node_whose_disk_fails_shows_what_it_has_filed_and_not_synced() -> Non
 
 def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
-    assert simulate(draw(207, 5)).violations == []
+    assert simulate(unrepeated(draw(207, 5))).violations == []
 
 
 def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:

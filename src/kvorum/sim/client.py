@@ -44,6 +44,8 @@ class Wish:
     expect: int = ANY
     quorum: int = 0
     ttl_s: int = 0
+    value: bytes = b""
+    """Of a put; empty is one that no other put writes."""
 
     def request(self, value: bytes) -> Request:
         seen = None if self.basis is None else self.basis.context
@@ -114,8 +116,10 @@ class Client:
             now,
             now + settings.timeout_ms / 1000,
             None if wish.basis is None else wish.basis.number,
-            wish.ttl_s,
+            wish.value,
         )
+        operation.seen = None if wish.basis is None else wish.basis.context
+        operation.ttl_s = wish.ttl_s
         operation.expect = wish.expect
         operation.looked = self._looks_at(wish)
         return operation
@@ -149,8 +153,11 @@ class Client:
         if isinstance(result, Answer):
             operation.outcome = "acked"
             operation.strict = result.hinted == 0
-            operation.values = tuple(version.value for version in result.record.versions)
-            operation.expiries = tuple(version.expires for version in result.record.versions)
+            versions = result.record.versions
+            operation.values = tuple(version.value for version in versions)
+            operation.dots = tuple(version.dot for version in versions)
+            operation.expiries = tuple(version.expires for version in versions)
+            operation.context = result.record.context
             operation.created = result.created
             basis = Basis(operation.number, result.record.context)
             if operation.kind != "get":

@@ -69,6 +69,10 @@ class Mix:
     """Probability that a put has a time to live."""
     touching: float = 0.0
     """Probability that a client touches what is there, instead of what it was about to do."""
+    values: int = 0
+    """How many values there are to draw from; 0 means that no value is written twice."""
+    repeating: float = 0.0
+    """Probability that a put draws its value from those; others are written once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     mix = _mix(rng)
     if fleeting:
         mix = _careful(stream(seed, "care"), mix, fleeting)
+    mix = _repetitive(stream(seed, "values"), mix)
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
@@ -233,6 +238,20 @@ def _careful(rng: random.Random, mix: Mix, fleeting: float) -> Mix:
     conditional = max(mix.conditional, _spread(rng, 0.1, 0.5))
     touching = _spread(rng, 0.03, 0.3)
     return replace(mix, fleeting=fleeting, touching=touching, conditional=conditional)
+
+
+def _repetitive(rng: random.Random, mix: Mix) -> Mix:
+    """In half of the runs few values are written again and again, mostly after a delete or on a
+    version of siblings; the checkers judge the other half more sharply.
+    """
+    if rng.random() < 0.5:
+        return mix
+    return replace(
+        mix,
+        values=rng.choice((1, 2, 2, 3, 5)),
+        repeating=rng.choice((0.3, 0.8, 1.0)),
+        delete=max(mix.delete, rng.choice((0.0, 0.3, 1.0))),
+    )
 
 
 def _conditions(rng: random.Random, faultless: bool) -> Conditions:

@@ -96,8 +96,9 @@ def _judge(
     found = checkers.ended_once(history, _SLACK_S)
     found += checkers.nothing_invented(history)
     found += checkers.nothing_stale(history, parameters.replicas, skew_s)
-    found += checkers.nothing_lost(history, final, skew_s)
+    found += checkers.nothing_lost(history, final, parameters.replicas, skew_s)
     found += checkers.nothing_revived(history, parameters.replicas, skew_s)
+    found += checkers.nothing_forgotten(history)
     found += checkers.nothing_outlived(history, world.slowest_ms)
     found += checkers.nothing_mistimed(
         history, parameters.replicas, world.slowest_ms, world.fastest_ms

@@ -2,7 +2,8 @@
 
 What a client does next it decides as an application would: it reads, writes blindly, updates
 on the version it last got of the key, deletes. Now and then it uses an older version, states
-what it expects to find, or names its own quorum. Where values expire it also touches some.
+what it expects to find, or names its own quorum. Where values expire it also touches some. In
+some runs few values are written again and again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Workload:
         "_parameters",
         "_rng",
         "_touches",
+        "_values",
         "_world",
         "history",
         "keys",
@@ -41,6 +43,7 @@ class Workload:
         self._rng = stream(parameters.seed, "workload")
         self._lifetimes = stream(parameters.seed, "lifetimes")
         self._touches = stream(parameters.seed, "touches")
+        self._values = stream(parameters.seed, "values written")
         self._asked = 0
         self._busy = parameters.clients
 
@@ -77,7 +80,7 @@ class Workload:
         if rng.random() < mix.conditional:
             expect = rng.choice((ABSENT, PRESENT) if basis is None else (EXACT, PRESENT))
         what: Kind = "delete" if kind == "delete" else "put"
-        return Wish(what, key, basis, expect, quorum, self._lifetime(what))
+        return Wish(what, key, basis, expect, quorum, self._lifetime(what), self._value(what))
 
     def _touch(self, key: str, versions: list[Basis]) -> Wish | None:
         """Of all there is, or of what some version covers, which may have to be the latest."""
@@ -96,6 +99,12 @@ class Workload:
         if what == "put" and fleeting and self._lifetimes.random() < fleeting:
             return self._lifetimes.randint(1, TTL_S_MAX)
         return 0
+
+    def _value(self, what: Kind) -> bytes:
+        mix = self._parameters.mix
+        if what != "put" or not mix.values or self._values.random() >= mix.repeating:
+            return b""
+        return b"value %d" % self._values.randrange(mix.values)
 
     def pick_node(self) -> int | None:
         up = self._world.up()
