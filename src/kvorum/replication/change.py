@@ -15,7 +15,16 @@ from __future__ import annotations
 
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.expiry import NEVER, expiry
-from kvorum.model.record import Record, Version, bury, covers, delete, meet, write
+from kvorum.model.record import (
+    Record,
+    Version,
+    bury,
+    covers,
+    delete,
+    dominates,
+    meet,
+    write,
+)
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Answer, Change, Delete, Put, Touch
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.site import Place, Site
@@ -52,7 +61,7 @@ class Changes:
         return self._delete(request, place.key, base), Answer(live)
 
     def _put(self, request: Put, base: Record, expires: int) -> Record:
-        if len(base.versions) == 1 and not expires:
+        if len(base.versions) == 1 and not expires and _knows_all(request, base):
             held = base.versions[0]
             if held.value == request.value and held.kind == request.kind and not held.expires:
                 # A repeated write: the same version, which still has to reach W replicas.
@@ -74,6 +83,11 @@ class Changes:
         if not all(covers(seen, version.dot) for version in base.versions):
             self._site.check_room(key)
         return delete(base, seen, self._site.mint())
+
+
+def _knows_all(request: Put, base: Record) -> bool:
+    """True if `base` knows all that the writer has seen."""
+    return request.seen is None or dominates(base.context, request.seen)
 
 
 def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> bool:
