@@ -35,11 +35,12 @@ class Basis:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a client is about to ask for. A `quorum` of 0 leaves it to the namespace, a `ttl_s` of
-    0 is for ever.
+    0 is for ever, or of a put the namespace's default.
     """
 
     kind: Kind
     key: str
+    namespace: str = DEFAULT_NAMESPACE
     basis: Basis | None = None
     expect: int = ANY
     quorum: int = 0
@@ -50,13 +51,13 @@ class Wish:
     def request(self, value: bytes) -> Request:
         seen = None if self.basis is None else self.basis.context
         if self.kind == "get":
-            return Get(DEFAULT_NAMESPACE, self.key, self.quorum)
+            return Get(self.namespace, self.key, self.quorum)
         if self.kind == "delete":
-            return Delete(DEFAULT_NAMESPACE, self.key, seen, self.expect, self.quorum)
+            return Delete(self.namespace, self.key, seen, self.expect, self.quorum)
         if self.kind == "touch":
-            touch = Touch(DEFAULT_NAMESPACE, self.key, self.ttl_s, 0, seen)
+            touch = Touch(self.namespace, self.key, self.ttl_s, 0, seen)
             return replace(touch, expect=self.expect, w=self.quorum)
-        put = Put(DEFAULT_NAMESPACE, self.key, JSON, value, seen, self.expect, self.quorum)
+        put = Put(self.namespace, self.key, JSON, value, seen, self.expect, self.quorum)
         return replace(put, ttl=self.ttl_s) if self.ttl_s else put
 
 
@@ -106,7 +107,7 @@ class Client:
         return operation
 
     def _begin(self, wish: Wish) -> Operation:
-        settings = self._world.settings
+        settings = self._world.settings(wish.namespace)
         default = settings.read if wish.kind == "get" else settings.write
         now = self._world.scheduler.now
         operation = self._history.begin(
@@ -117,9 +118,11 @@ class Client:
             now + settings.timeout_ms / 1000,
             None if wish.basis is None else wish.basis.number,
             wish.value,
+            wish.namespace,
         )
         operation.seen = None if wish.basis is None else wish.basis.context
-        operation.ttl_s = wish.ttl_s
+        default_ttl_s = settings.ttl if wish.kind == "put" else 0
+        operation.ttl_s = wish.ttl_s or default_ttl_s
         operation.expect = wish.expect
         operation.looked = self._looks_at(wish)
         return operation
@@ -129,7 +132,7 @@ class Client:
 
         Where others may stand in for owners an answer does not say how many of them were asked.
         """
-        settings = self._world.settings
+        settings = self._world.settings(wish.namespace)
         if settings.quorum == "sloppy" or (wish.kind == "put" and wish.expect == ANY):
             return 0
         return max(settings.replicas // 2 + 1, settings.read)
@@ -161,9 +164,10 @@ class Client:
             operation.created = result.created
             basis = Basis(operation.number, result.record.context)
             if operation.kind != "get":
-                self._world.acked(operation.key)
+                self._world.acked(operation.namespace, operation.key)
         else:
-            operation.strict = self._world.settings.quorum == "strict"
+            settings = self._world.settings(operation.namespace)
+            operation.strict = settings.quorum == "strict"
             operation.outcome = "failed" if result.outcome == "none" else "unknown"
             operation.error = result.code
         self._world.trace.note(f"client < n{self._node} {operation} {operation.values}")

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from kvorum.model.record import Context, Event
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 Kind = Literal["get", "put", "delete", "touch"]
 Outcome = Literal["pending", "acked", "failed", "unknown"]
@@ -34,6 +35,7 @@ class Operation:
     quorum: int
     invoked: float
     deadline: float
+    namespace: str = DEFAULT_NAMESPACE
     value: bytes = b""
     basis: int | None = None
     seen: Context | None = None
@@ -78,7 +80,8 @@ class Operation:
         return self.kind == "touch" and self.outcome == "acked" and whole
 
     def __str__(self) -> str:
-        text = f"{self.kind} #{self.number} of {self.key} at {self.invoked:.6f}"
+        where = "" if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}: "
+        text = f"{self.kind} #{self.number} of {where}{self.key} at {self.invoked:.6f}"
         if self.kind != "get":
             text += " blind" if self.basis is None else f" on #{self.basis}"
         text += _EXPECTS.get(self.expect, "")
@@ -102,6 +105,7 @@ class History:
         deadline: float,
         basis: int | None = None,
         value: bytes = b"",
+        namespace: str = DEFAULT_NAMESPACE,
     ) -> Operation:
         """A new operation; numbers are in order of invocation. A put of no `value` writes its own
         number.
@@ -109,12 +113,18 @@ class History:
         number = len(self.operations)
         if kind == "put" and not value:
             value = b"%d" % number
-        operation = Operation(number, kind, key, quorum, invoked, deadline, value, basis)
+        operation = Operation(number, kind, key, quorum, invoked, deadline, namespace, value, basis)
         self.operations.append(operation)
         return operation
 
+    def of(self, namespace: str) -> History:
+        """The operations of one namespace, as a history of its own."""
+        history = History()
+        history.operations = [op for op in self.operations if op.namespace == namespace]
+        return history
+
     def by_key(self) -> Iterator[tuple[str, list[Operation]]]:
-        """The operations of each key, in order of invocation."""
+        """The operations of each key, in order of invocation. All are of one namespace."""
         keys: dict[str, list[Operation]] = {}
         for operation in self.operations:
             keys.setdefault(operation.key, []).append(operation)

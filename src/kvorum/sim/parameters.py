@@ -13,8 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from msgspec.structs import replace as replace_struct
+
 from kvorum.journal.segment import SegmentLimits
-from kvorum.model.topology import QuorumKind
+from kvorum.model.topology import (
+    DEFAULT_NAMESPACE,
+    MEMORY_BYTES_MIN,
+    NamespaceSettings,
+    QuorumKind,
+)
 from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
 
@@ -108,15 +115,35 @@ class Parameters:
     upkeep: Upkeep = DEFAULTS
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""
+    others: Mapping[str, NamespaceSettings] = field(default_factory=dict)
+    """The namespaces beside the default one, whose settings stand above."""
     segments: SegmentLimits = field(default_factory=lambda: SegmentLimits(4096, 4096, 0.5))
     """When what is written is filed."""
 
     @property
-    def copies_lost_max(self) -> int:
+    def namespaces(self) -> dict[str, NamespaceSettings]:
+        settings = NamespaceSettings(
+            replicas=self.replicas,
+            read=self.read,
+            write=self.write,
+            timeout_ms=self.timeout_ms,
+            quorum=self.quorum,
+        )
+        return {DEFAULT_NAMESPACE: settings, **self.others}
+
+    def copies_lost_max(self, settings: NamespaceSettings) -> int:
         """Of how many of a key's copies damage may take what they hold. A write is promised to be
         there once `write` replicas have it, so one of those has to be left; a wipe takes one too.
+        With a sloppy quorum they need not be owners.
         """
-        return min(self.write, self.replicas) - 1 - bool(self.wipe_after_s)
+        if settings.quorum == "sloppy":
+            return 0
+        return min(settings.write, settings.replicas) - 1 - bool(self.wipe_after_s)
+
+    @property
+    def fleeting(self) -> bool:
+        """True if values expire."""
+        return self.mix.fleeting > 0 or any(s.ttl for s in self.others.values())
 
     @property
     def prompt(self) -> bool:
@@ -171,6 +198,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         disk_faults["damage"] = 0.0
     if not faultless and (wipe_after_s or disk_faults["damage"]):
         mix = replace(mix, choosy=0.0)
+    keys = rng.randint(1, 6)
+    timeout_ms = 2000 if faultless else rng.choice((100, 300, 1000, 2000))
     return Parameters(
         seed=seed,
         nodes=size,
@@ -179,8 +208,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         write=write,
         operations=operations,
         clients=clients,
-        keys=rng.randint(1, 6),
-        timeout_ms=2000 if faultless else rng.choice((100, 300, 1000, 2000)),
+        keys=keys,
+        timeout_ms=timeout_ms,
         pause_s_mean=pause_s_mean,
         quorum=quorum,
         mix=mix,
@@ -197,8 +226,38 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         heartbeat_s=stream(seed, "heartbeat").choice((0.1, 0.5, 1.0, 1.0)),
         upkeep=stream(seed, "upkeep").choice(_UPKEEPS)._replace(sweep_s=_SWEEP_S),
         wipe_after_s=wipe_after_s,
+        others=_others(stream(seed, "namespaces"), size, timeout_ms, bool(wipe_after_s)),
         segments=_segments(stream(seed, "segments"), duration_s),
     )
+
+
+def _others(
+    rng: random.Random, nodes: int, timeout_ms: int, wiped: bool
+) -> dict[str, NamespaceSettings]:
+    """In one run in four there are namespaces beside the default one, with the same keys."""
+    if rng.random() >= 0.25:
+        return {}
+    names = rng.sample(("left", "right", "fleeting", "sessions"), rng.randint(1, 3))
+    return {name: _settings(rng, name, nodes, timeout_ms, wiped) for name in names}
+
+
+def _settings(
+    rng: random.Random, name: str, nodes: int, timeout_ms: int, wiped: bool
+) -> NamespaceSettings:
+    """Where a node loses its disk, a write has to be stored on another as well."""
+    replicas = min(nodes, rng.choice((2, 3, 3, 4, 5) if wiped else (1, 2, 3, 3, 4, 5)))
+    write = rng.randint(1 + wiped, replicas)
+    settings = NamespaceSettings(
+        replicas=replicas,
+        read=rng.choice((replicas + 1 - write, rng.randint(1, replicas))),
+        write=write,
+        timeout_ms=timeout_ms,
+        quorum=rng.choice(("strict", "strict", "sloppy")),
+    )
+    if name == "sessions":
+        return replace_struct(settings, durability="none", max_memory=MEMORY_BYTES_MIN)
+    ttl_s = rng.randint(1, TTL_S_MAX) if name == "fleeting" else 0
+    return replace_struct(settings, ttl=ttl_s)
 
 
 def _spread(rng: random.Random, low: float, high: float) -> float:
