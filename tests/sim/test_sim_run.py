@@ -144,6 +144,19 @@ def test_namespaces_with_other_settings_share_a_world_and_its_keys() -> None:
         assert any(f" of {name}: " in line for line in acked), name
 
 
+def test_siblings_that_merge_into_more_than_is_made_can_be_read_resolved_and_deleted() -> None:
+    """Each side of a cut fills a record; what they merge into holds all of them."""
+    mix = Mix(get=1.0, put=0.0, update=5.0, stale=0.9, large=1.0, choosy=0.5)
+    crowded = replace(BASIC, mix=mix, clients=30, keys=1, operations=300)
+    cut = replace(crowded, fault_rates={"partition": 40.0}, recovery_s_mean=0.1)
+    lines: list[str] = []
+    report = simulate(replace(cut, record_bytes_max=4096), lines.append)
+    assert report.violations == []
+    largest = max(len(line) for line in lines if " client < " in line and " get #" in line)
+    assert largest > 4096 + 1024
+    assert any(" put #" in line and "failed" in line for line in lines)
+
+
 def test_a_namespace_in_memory_is_judged_less_once_a_node_was_down() -> None:
     settings = NamespaceSettings(replicas=3, read=2, write=2, durability="none", max_memory=1 << 20)
     shaken = replace(BASIC, others={"sessions": settings}, fault_rates={"outage": 20.0})

@@ -52,11 +52,12 @@ Reply = Callable[[Result], object]
 
 
 class Coordinator:
-    __slots__ = ("_changes", "_hints", "_settled", "_site")
+    __slots__ = ("_changes", "_hints", "_record_bytes_max", "_settled", "_site")
 
-    def __init__(self, site: Site, hints: Hints) -> None:
+    def __init__(self, site: Site, hints: Hints, record_bytes_max: int = RECORD_BYTES_MAX) -> None:
         self._site = site
         self._hints = hints
+        self._record_bytes_max = record_bytes_max
         self._changes = Changes(site)
         self._settled = {site.local}
 
@@ -301,9 +302,9 @@ class Coordinator:
         if len(record.versions) > 1:
             site.expiries.see_all(record)
         data = encode(place.key, record)
-        if len(data) > RECORD_BYTES_MAX:
+        if len(data) > self._record_bytes_max:
             raise InvalidValue(
-                f"wanted a record of at most {RECORD_BYTES_MAX} bytes, got {len(data)} in "
+                f"wanted a record of at most {self._record_bytes_max} bytes, got {len(data)} in "
                 f"{len(record.versions)} siblings; resolve them: read, then write with the "
                 "valueVersion that was read",
             )

@@ -20,7 +20,7 @@ from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.anti_entropy import AntiEntropy
 from kvorum.replication.collection import Collection
-from kvorum.replication.coordinator import Coordinator
+from kvorum.replication.coordinator import RECORD_BYTES_MAX, Coordinator
 from kvorum.replication.forward import ForwardReply
 from kvorum.replication.hints import Hints
 from kvorum.replication.ingest import Ingest
@@ -71,12 +71,13 @@ class Replicator:
         crashed: bool = False,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
+        record_bytes_max: int = RECORD_BYTES_MAX,
     ) -> None:
         self._site = Site(topology, placement, local, actor, counter, runtime, store, transport)
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
-        self._coordinator = Coordinator(self._site, self._hints)
+        self._coordinator = Coordinator(self._site, self._hints, record_bytes_max)
         self._anti_entropy = AntiEntropy(
             self._site, self._replica, self._on_compared, upkeep.interval_s
         )

@@ -5,6 +5,7 @@
     sweep     where values expire: time for all of them to, and to be buried
     read      every key from all its owners
     compare   the owners' records byte for byte
+    resolve   where siblings are many: on the version of all of them, and delete what is left
     write     every key once more, blindly, twice, at different nodes; read and compare again
 
 The second half shows that the cluster serves again, and that one writer after another, who
@@ -18,6 +19,7 @@ from typing import Final, TypeVar
 
 from kvorum.sim.checkers import (
     Violation,
+    names,
     nothing_damaged,
     nothing_kept,
     nothing_unburied,
@@ -41,6 +43,7 @@ _SWEPT_S: Final = 15.0
 class Audit:
     __slots__ = (
         "_client",
+        "_crowded",
         "_fleeting",
         "_history",
         "_rng",
@@ -60,6 +63,7 @@ class Audit:
         self._client = Client(world, history)
         self._wheres = [(namespace, key) for namespace in parameters.namespaces for key in keys]
         self._fleeting = parameters.fleeting
+        self._crowded = parameters.crowded
         self._rng = stream(parameters.seed, "audit")
 
     def run(self) -> None:
@@ -72,6 +76,8 @@ class Audit:
             self.violations += nothing_kept(self._history.of(namespace), values)
         if self._fleeting:
             self._sweep()
+        if self._crowded:
+            self._resolve()
         for namespace, key in self._wheres:
             ttl_s = _LASTING_S if self._world.settings(namespace).ttl else 0
             self._ask(Wish("put", key, namespace, ttl_s=ttl_s))
@@ -87,6 +93,18 @@ class Audit:
         for namespace in self._world.topology.namespaces:
             self.violations += nothing_unburied(self._of_each(namespace, self._world.expired))
         self._compare()
+
+    def _resolve(self) -> None:
+        """Whatever many siblings there are, their version replaces and removes them."""
+        for namespace, key in self._wheres:
+            ttl_s = _LASTING_S if self._world.settings(namespace).ttl else 0
+            basis = Basis.of(self._read(namespace, key))
+            resolved = self._ask(Wish("put", key, namespace, basis, ttl_s=ttl_s))
+            if resolved.values != (resolved.value,):
+                self._blame(f"{resolved} resolved all; left is {names(resolved.values)}")
+            self._ask(Wish("delete", key, namespace, Basis.of(resolved)))
+            if left := self._read(namespace, key).values:
+                self._blame(f"all of {key} was deleted; left is {names(left)}")
 
     def _read(self, namespace: str, key: str) -> Operation:
         replicas = self._world.settings(namespace).replicas

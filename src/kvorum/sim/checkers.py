@@ -348,7 +348,9 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
 
 
 def names(values: Iterable[bytes]) -> str:
-    return "[" + ", ".join(f"#{value.decode(errors='replace')}" for value in values) + "]"
+    """Without what makes them large."""
+    shown = [value.decode(errors="replace").rstrip(".") for value in values]
+    return "[" + ", ".join(f"#{value}" for value in shown) + "]"
 
 
 def describe(operations: Iterable[Operation]) -> list[str]:

@@ -31,6 +31,10 @@ class Basis:
     number: int
     context: Context
 
+    @classmethod
+    def of(cls, answer: Operation) -> Basis:
+        return cls(answer.number, answer.context)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -162,7 +166,7 @@ class Client:
             operation.expiries = tuple(version.expires for version in versions)
             operation.context = result.record.context
             operation.created = result.created
-            basis = Basis(operation.number, result.record.context)
+            basis = Basis.of(operation)
             if operation.kind != "get":
                 self._world.acked(operation.namespace, operation.key)
         else:

@@ -22,6 +22,7 @@ from kvorum.model.topology import (
     NamespaceSettings,
     QuorumKind,
 )
+from kvorum.replication.coordinator import RECORD_BYTES_MAX
 from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
 
@@ -78,6 +79,8 @@ class Mix:
     """Probability that a client touches what is there, instead of what it was about to do."""
     values: int = 0
     """How many values there are to draw from; 0 means that no value is written twice."""
+    large: float = 0.0
+    """Probability that a put writes a large value."""
     repeating: float = 0.0
     """Probability that a put draws its value from those; others are written once."""
 
@@ -117,6 +120,8 @@ class Parameters:
     """When a node loses its disk; 0 is never."""
     others: Mapping[str, NamespaceSettings] = field(default_factory=dict)
     """The namespaces beside the default one, whose settings stand above."""
+    record_bytes_max: int = RECORD_BYTES_MAX
+    """The largest record that a coordinator makes."""
     segments: SegmentLimits = field(default_factory=lambda: SegmentLimits(4096, 4096, 0.5))
     """When what is written is filed."""
 
@@ -139,6 +144,16 @@ class Parameters:
         if settings.quorum == "sloppy":
             return 0
         return min(settings.write, settings.replicas) - 1 - bool(self.wipe_after_s)
+
+    @property
+    def value_bytes_max(self) -> int:
+        """A record with one value of that size, and what is known of the key, can be made."""
+        return self.record_bytes_max // 4
+
+    @property
+    def crowded(self) -> bool:
+        """True if siblings may become more than a coordinator makes."""
+        return self.record_bytes_max < RECORD_BYTES_MAX
 
     @property
     def fleeting(self) -> bool:
@@ -200,6 +215,12 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         mix = replace(mix, choosy=0.0)
     keys = rng.randint(1, 6)
     timeout_ms = 2000 if faultless else rng.choice((100, 300, 1000, 2000))
+    record_bytes_max = RECORD_BYTES_MAX
+    crowding = stream(seed, "crowd")
+    if crowding.random() < 0.08:
+        record_bytes_max = crowding.choice((4096, 8192, 16_384))
+        clients, keys = crowding.randint(8, 40), crowding.randint(1, 2)
+        mix = _crowded(crowding, mix, bool(wipe_after_s or disk_faults["damage"]))
     return Parameters(
         seed=seed,
         nodes=size,
@@ -227,6 +248,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         upkeep=stream(seed, "upkeep").choice(_UPKEEPS)._replace(sweep_s=_SWEEP_S),
         wipe_after_s=wipe_after_s,
         others=_others(stream(seed, "namespaces"), size, timeout_ms, bool(wipe_after_s)),
+        record_bytes_max=record_bytes_max,
         segments=_segments(stream(seed, "segments"), duration_s),
     )
 
@@ -310,6 +332,21 @@ def _repetitive(rng: random.Random, mix: Mix) -> Mix:
         values=rng.choice((1, 2, 2, 3, 5)),
         repeating=rng.choice((0.3, 0.8, 1.0)),
         delete=max(mix.delete, rng.choice((0.0, 0.3, 1.0))),
+    )
+
+
+def _crowded(rng: random.Random, mix: Mix, needs_quorum: bool) -> Mix:
+    """Many clients write large values, mostly on versions that others have replaced, and often
+    on fewer replicas than the namespace wants, unless one of those may lose what it has.
+    """
+    return replace(
+        mix,
+        get=1.0,
+        update=5.0,
+        put=min(mix.put, 0.1),
+        stale=0.9,
+        large=rng.choice((0.0, 0.1, 0.5, 1.0)),
+        choosy=0.0 if needs_quorum else rng.choice((0.0, 0.5)),
     )
 
 

@@ -125,7 +125,7 @@ def _judge_one(
     if parameters.prompt and settings.durability != "none":
         quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
         found += checkers.none_needless(history, replicas, quiet_s)
-    if parameters.faultless:
+    if parameters.faultless and not parameters.crowded:
         found += checkers.undisturbed(history)
     return found
 

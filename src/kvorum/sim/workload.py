@@ -112,10 +112,15 @@ class Workload:
         return 0
 
     def _value(self, what: Kind) -> bytes:
-        mix = self._parameters.mix
-        if what != "put" or not mix.values or self._values.random() >= mix.repeating:
-            return b""
-        return b"value %d" % self._values.randrange(mix.values)
+        rng, mix = self._values, self._parameters.mix
+        value = b""
+        if what == "put" and mix.values and rng.random() < mix.repeating:
+            value = b"value %d" % rng.randrange(mix.values)
+        if what == "put" and mix.large and rng.random() < mix.large:
+            large = self._parameters.value_bytes_max
+            size = large if value else rng.randint(large // 10, large)
+            value = (value or b"large %d" % self._asked).ljust(size, b".")
+        return value
 
     def pick_node(self) -> int | None:
         up = self._world.up()

@@ -154,6 +154,7 @@ class World:
             crashed=identity.crashed,
             membership=self._membership,
             upkeep=self._parameters.upkeep,
+            record_bytes_max=self._parameters.record_bytes_max,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
