@@ -328,6 +328,56 @@ BUGS: Final = (
         "version.kind, version.value, version.expires)",
         45,
     ),
+    # Equal values
+    Bug(
+        "repeat-of-what-was-replaced",
+        "a value written again keeps its version, though the writer has seen that replaced",
+        "replication/change.py",
+        "and not expires and _knows_all(request, base):",
+        "and not expires:",
+        200,
+    ),
+    Bug(
+        "repeat-of-what-was-seen",
+        "a value written again keeps its version if the writer has seen that, whatever else it saw",
+        "replication/change.py",
+        "return request.seen is None or dominates(base.context, request.seen)",
+        "return request.seen is None or covers(request.seen, base.versions[0].dot)",
+        200,
+    ),
+    Bug(
+        "repeat-of-a-sibling",
+        "siblings resolved with the value of one of them stay as they are",
+        "replication/change.py",
+        "if len(base.versions) == 1 and not expires and",
+        "if base.versions and not expires and",
+        50,
+    ),
+    # Namespaces and sizes
+    Bug(
+        "namespaces-share-keys",
+        "a key is the same entry in all namespaces",
+        "replication/site.py",
+        "storage_key(token, namespace, data), owners",
+        'storage_key(token, "default", data), owners',
+        50,
+    ),
+    Bug(
+        "replicas-of-another-namespace",
+        "keys of all namespaces have as many owners as those of the default one",
+        "replication/site.py",
+        "placement, replicas = self.placement, settings.replicas",
+        'placement, replicas = self.placement, self.topology.namespaces["default"].replicas',
+        50,
+    ),
+    Bug(
+        "merged-is-too-large",
+        "what merged into more than a coordinator makes can be neither resolved nor deleted",
+        "replication/coordinator.py",
+        "        if len(data) > self._record_bytes_max:\n",
+        "        if len(encode(place.key, base)) > self._record_bytes_max:\n",
+        300,
+    ),
     # Preconditions
     Bug(
         "precondition-ignored",

@@ -201,6 +201,29 @@ def test_crashes_make_nodes_forget_writes() -> None:
     assert simulate(slow).writes_forgotten > 0
 
 
+@pytest.mark.xfail(strict=True, reason="a blind put is answered with a version that may be old")
+@pytest.mark.parametrize("seed", [46, 70, 98])
+def test_a_blind_put_of_the_value_that_is_here_knows_what_was_acknowledged_elsewhere(
+    seed: int,
+) -> None:
+    """Its coordinator was cut off, and another value had been stored beyond the cut."""
+    cut = Parameters(
+        seed=seed,
+        nodes=3,
+        replicas=3,
+        read=1,
+        write=1,
+        operations=60,
+        keys=1,
+        clients=3,
+        pause_s_mean=0.03,
+        mix=Mix(get=2.0, put=3.0, update=3.0, values=2, repeating=1.0),
+        fault_rates={"partition": 4.0},
+        recovery_s_mean=0.5,
+    )
+    assert simulate(cut).violations == []
+
+
 # Determinism
 
 PRINT_TRACES = """
