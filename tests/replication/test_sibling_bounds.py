@@ -8,8 +8,9 @@ from stage import Stage
 from kvorum.model.record import JSON, Context
 from kvorum.model.request import Answer, Delete, Failure, Get, Put, Request, Result, Touch
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication.change import SIBLINGS_BYTES_MAX, SIBLINGS_MAX
+from kvorum.replication.change import SIBLING_BOUNDS
 
+SIBLINGS_MAX, SIBLINGS_BYTES_MAX = SIBLING_BOUNDS
 N1, N2, N3 = range(3)
 NOTHING: Context = ()
 

@@ -225,6 +225,14 @@ def test_an_invented_value_is_found(story: Story) -> None:
     assert "nobody wrote" in nothing_invented(story.history)[0].message
 
 
+def test_a_value_under_the_dot_of_another_is_invented(story: Story) -> None:
+    story.write(0, 1, "A1")
+    story.read(2, 3, "A1")
+    assert nothing_invented(story.history) == []
+    story.write(4, 5, "B1")
+    assert "under the dot of another" in nothing_invented(story.history)[0].message
+
+
 def test_a_value_of_another_key_is_invented(story: Story) -> None:
     put = story.put(0, 1)
     put.key = "other"

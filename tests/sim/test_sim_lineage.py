@@ -7,8 +7,9 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvorum.sim.attribution import members
 from kvorum.sim.history import History, Operation
-from kvorum.sim.lineage import Lineage, members
+from kvorum.sim.lineage import Lineage
 
 
 @st.composite
@@ -82,10 +83,10 @@ class Chains:
 @settings(max_examples=400)
 @given(histories())
 def test_it_finds_what_trying_every_chain_finds(operations: list[Operation]) -> None:
-    lineage, chains = Lineage(operations), Chains(operations)
+    lineage, chains = Lineage(operations, 3), Chains(operations)
     for answer in operations:
         if answer.outcome == "acked":
-            found = lineage.accounted(answer.values, answer.ended)
+            found = lineage.accounted(answer, answer.ended)
             assert {lineage.writes[i].number for i in members(found)} == chains.accounted(answer)
 
 

@@ -15,7 +15,9 @@ from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
 from kvorum.model.tally import Tally
+from kvorum.model.topology import NamespaceSettings
 from kvorum.replication import anti_entropy, change, coordinator, read, site, sweep, write
+from kvorum.replication.change import SiblingBounds
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
 from kvorum.sim.disk_log import DiskLog
@@ -44,38 +46,43 @@ def test_seeds_pass(first: int) -> None:
         assert report.violations == [], f"seed {seed}"
 
 
+def plain(drawn: Parameters) -> Parameters:
+    """The run of a seed that was found while every value was written once, in one namespace."""
+    return replace(drawn, mix=replace(drawn.mix, values=0), others={})
+
+
 def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
     """Its next dot covers the one before: without a copy that version would be dropped."""
-    assert simulate(draw(706, 5)).violations == []
+    assert simulate(plain(draw(706, 5))).violations == []
 
 
 def test_a_node_that_crashes_while_it_recovers_goes_on_recovering() -> None:
     """Its new disk had nothing durable yet, not even a note that it was new."""
-    assert simulate(draw(20067)).violations == []
+    assert simulate(plain(draw(20067))).violations == []
 
 
 def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None:
     """It waited in the outbox for a link, and was the first that the newcomer heard."""
-    assert simulate(draw(30964)).violations == []
+    assert simulate(plain(draw(30964))).violations == []
 
 
 def test_a_stand_in_that_could_not_read_its_record_vouches_for_nothing() -> None:
     """It noted who was owed the write, could not merge it into what it held, and acked."""
-    assert simulate(draw(600576)).violations == []
+    assert simulate(plain(draw(600576))).violations == []
 
 
 def test_a_node_whose_disk_fails_shows_what_it_has_filed_and_not_synced() -> None:
     """What it read below was older than what it had acknowledged."""
-    assert simulate(draw(502)).violations == []
+    assert simulate(plain(draw(502))).violations == []
 
 
 def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
-    assert simulate(draw(207, 5)).violations == []
+    assert simulate(plain(draw(207, 5))).violations == []
 
 
 def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:
-    assert simulate(draw(70)).violations == []
+    assert simulate(plain(draw(70))).violations == []
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 12])
@@ -120,6 +127,43 @@ def told(line: str, kind: str, expected: str, outcome: str) -> bool:
     return f" {kind} #" in line and expected in line and f": {outcome}" in line
 
 
+def test_namespaces_with_other_settings_share_a_world_and_its_keys() -> None:
+    others = {
+        "single": NamespaceSettings(replicas=1, read=1, write=1),
+        "stood-in": NamespaceSettings(replicas=3, read=2, write=2, quorum="sloppy"),
+        "fleeting": NamespaceSettings(replicas=3, read=1, write=3, ttl=1),
+        "sessions": NamespaceSettings(
+            replicas=2, read=1, write=2, durability="none", max_memory=1 << 20
+        ),
+    }
+    lines: list[str] = []
+    report = simulate(replace(BASIC, others=others, operations=200), lines.append)
+    assert report.violations == []
+    assert report.unknown == 0
+    acked = [line for line in lines if " client < " in line and " put " in line and "acked" in line]
+    for name in others:
+        assert any(f" of {name}: " in line for line in acked), name
+
+
+def test_siblings_that_merge_into_more_than_is_made_can_be_read_resolved_and_deleted() -> None:
+    """Each side of a cut fills a record; what they merge into holds all of them."""
+    mix = Mix(get=1.0, put=0.0, update=5.0, stale=0.9, large=1.0, choosy=0.5)
+    crowded = replace(BASIC, mix=mix, clients=30, keys=1, operations=300)
+    cut = replace(crowded, fault_rates={"partition": 40.0}, recovery_s_mean=0.1)
+    lines: list[str] = []
+    report = simulate(replace(cut, siblings=SiblingBounds(100, 4096)), lines.append)
+    assert report.violations == []
+    largest = max(len(line) for line in lines if " client < " in line and " get #" in line)
+    assert largest > 4096 + 512
+    assert any(" put #" in line and "failed" in line for line in lines)
+
+
+def test_a_namespace_in_memory_is_judged_less_once_a_node_was_down() -> None:
+    settings = NamespaceSettings(replicas=3, read=2, write=2, durability="none", max_memory=1 << 20)
+    shaken = replace(BASIC, others={"sessions": settings}, fault_rates={"outage": 20.0})
+    assert simulate(replace(shaken, recovery_s_mean=0.02)).violations == []
+
+
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_each_kind_of_fault_strikes_and_heals(kind: str) -> None:
     report = simulate(replace(BASIC, fault_rates={kind: 60.0}, recovery_s_mean=0.02, down_max=2))
@@ -156,6 +200,28 @@ def test_an_ambush_and_a_power_failure_strike_and_heal() -> None:
 def test_crashes_make_nodes_forget_writes() -> None:
     slow = replace(BASIC, fault_rates={"crash": 50.0}, sync_s_mean=(0.02,) * 5)
     assert simulate(slow).writes_forgotten > 0
+
+
+@pytest.mark.parametrize("seed", [46, 70, 98])
+def test_a_blind_put_of_the_value_that_is_here_knows_what_was_acknowledged_elsewhere(
+    seed: int,
+) -> None:
+    """Its coordinator was cut off, and another value had been stored beyond the cut."""
+    cut = Parameters(
+        seed=seed,
+        nodes=3,
+        replicas=3,
+        read=1,
+        write=1,
+        operations=60,
+        keys=1,
+        clients=3,
+        pause_s_mean=0.03,
+        mix=Mix(get=2.0, put=3.0, update=3.0, values=2, repeating=1.0),
+        fault_rates={"partition": 4.0},
+        recovery_s_mean=0.5,
+    )
+    assert simulate(cut).violations == []
 
 
 # Determinism
@@ -281,7 +347,7 @@ def expires_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignores_preconditions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change, "_check", lambda _request, _base, _live: None)
+    monkeypatch.setattr(change, "_check", lambda _request, _base, _live, _reach: None)
 
 
 def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +384,7 @@ def test_a_touch_covers_no_sibling_that_its_coordinator_has_not_met(
 ) -> None:
     """Its version did, and what nobody had touched was dropped everywhere."""
     monkeypatch.setattr(workload, "TTL_S_MAX", 0)
-    drawn = draw(803)
+    drawn = plain(draw(803))
     mix = replace(drawn.mix, put=0.5, update=2.0, get=4.0, delete=0.0, stale=0.0, choosy=0.0)
     mix = replace(mix, fleeting=0.0, conditional=0.03)
     rates = {kind: rate for kind, rate in drawn.fault_rates.items() if kind != "damage"}

@@ -29,7 +29,7 @@ its way any more: a coordinator keeps what it has made.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvorum.model.errors import NotFound, PreconditionFailed, TooManySiblings, UnavailableError
 from kvorum.model.expiry import NEVER, expiry
@@ -48,9 +48,15 @@ from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Answer, Change, De
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.site import Place, Site
 
-SIBLINGS_MAX: Final = 100
-SIBLINGS_BYTES_MAX: Final = 8 << 20
-"""Versions of a key that a coordinated write may leave beside each other, and their values."""
+
+class SiblingBounds(NamedTuple):
+    """How many versions of a key, and bytes in their values, a coordinated write may leave."""
+
+    versions: int = 100
+    bytes: int = 8 << 20
+
+
+SIBLING_BOUNDS: Final = SiblingBounds()
 
 QUORUM: Final = 0
 ALL: Final = 1
@@ -63,9 +69,10 @@ is left of a key that is damaged on so many owners that no quorum can be read.
 class Changes:
     """Those that one node coordinates."""
 
-    __slots__ = ("_site",)
+    __slots__ = ("_siblings", "_site")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, siblings: SiblingBounds) -> None:
+        self._siblings = siblings
         self._site = site
 
     def apply(
@@ -114,8 +121,26 @@ class Changes:
             # A repeated write: the same version, which still has to reach W replicas.
             return base
         else:
-            _check_siblings(request, base, seen)
+            self._check_siblings(request, base, seen)
         return write(base, seen, self._site.mint(key), request.kind, request.value, expires)
+
+    def _check_siblings(self, request: Put, base: Record, seen: Context) -> None:
+        """Raises TooManySiblings, unless the write leaves less than there is."""
+        beside = [len(v.value) for v in base.versions if not covers(seen, v.dot)]
+        if not beside:
+            return
+        versions, size = len(beside) + 1, sum(beside) + len(request.value)
+        bounds = self._siblings
+        if versions <= bounds.versions and size <= bounds.bytes:
+            return
+        if versions <= len(base.versions) and size <= sum(len(v.value) for v in base.versions):
+            return
+        raise TooManySiblings(
+            f"The key {request.key!r} has {len(beside)} concurrent versions of {sum(beside)} bytes "
+            f"beside this one; at most {bounds.versions} versions and {bounds.bytes} bytes are "
+            "kept. Read the key, resolve the siblings, and write with the version that was read.",
+            siblings=len(beside),
+        )
 
     def _touch(
         self, request: Touch, key: bytes, base: Record, live: list[Version], expires: int
@@ -152,24 +177,6 @@ def holds_just(base: Record, request: Put) -> bool:
 def _covers_seen(request: Change, base: Record) -> bool:
     """True if `base` has all that the writer has seen."""
     return request.seen is None or dominates(base.context, request.seen)
-
-
-def _check_siblings(request: Put, base: Record, seen: Context) -> None:
-    """Raises TooManySiblings, unless the write leaves less than there is."""
-    beside = [len(v.value) for v in base.versions if not covers(seen, v.dot)]
-    if not beside:
-        return
-    count, size = len(beside) + 1, sum(beside) + len(request.value)
-    if count <= SIBLINGS_MAX and size <= SIBLINGS_BYTES_MAX:
-        return
-    if count <= len(base.versions) and size <= sum(len(v.value) for v in base.versions):
-        return
-    raise TooManySiblings(
-        f"The key {request.key!r} has {len(beside)} concurrent versions of {sum(beside)} bytes "
-        f"beside this one; at most {SIBLINGS_MAX} versions and {SIBLINGS_BYTES_MAX} bytes are "
-        "kept. Read the key, resolve the siblings, and write with the version that was read.",
-        siblings=len(beside),
-    )
 
 
 def _unseen(request: Change) -> UnavailableError:

@@ -46,7 +46,9 @@ from kvorum.replication.change import (
     ALL,
     DAMAGED,
     QUORUM,
+    SIBLING_BOUNDS,
     Changes,
+    SiblingBounds,
     gives_lifetime,
     holds_just,
 )
@@ -64,10 +66,10 @@ Reply = Callable[[Result], object]
 class Coordinator:
     __slots__ = ("_changes", "_hints", "_settled", "_site")
 
-    def __init__(self, site: Site, hints: Hints) -> None:
+    def __init__(self, site: Site, hints: Hints, siblings: SiblingBounds = SIBLING_BOUNDS) -> None:
         self._site = site
         self._hints = hints
-        self._changes = Changes(site)
+        self._changes = Changes(site, siblings)
         self._settled = {site.local}
 
     # What peers say of this node's standing

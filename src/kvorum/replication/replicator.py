@@ -22,6 +22,7 @@ from kvorum.model.request import Failure, Listing, Request, Result
 from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.anti_entropy import AntiEntropy
+from kvorum.replication.change import SIBLING_BOUNDS, SiblingBounds
 from kvorum.replication.collection import Collection
 from kvorum.replication.coordinator import Coordinator
 from kvorum.replication.forward import ForwardReply
@@ -87,11 +88,13 @@ class Replicator:
         upkeep: Upkeep = UPKEEP,
         shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED,
         tell: Callable[[str], object] = _unheard,
+        siblings: SiblingBounds = SIBLING_BOUNDS,
     ) -> None:
         """`crashed`: the last life did not end well. `on_outrun`: others know a write of this node
         that it has not made, so it runs on an older copy of its data. `shredded_since`: by
         namespace the moment (ms) up to which its records were shredded; looked at with each write.
-        `tell` is given what people should know, a sentence at a time and once.
+        `tell` is given what people should know, a sentence at a time and once. `siblings`: how many
+        a write that is coordinated here may leave.
         """
         self._membership = Membership(
             len(topology.nodes), local, runtime, transport, self._on_availability, membership
@@ -114,7 +117,7 @@ class Replicator:
         self._hints = Hints(self._site, crashed)
         self._recovery = Recovery(self._site, self._announce_all)
         self._replica = Replica(self._site, self._hints)
-        self._coordinator = Coordinator(self._site, self._hints)
+        self._coordinator = Coordinator(self._site, self._hints, siblings)
         self._anti_entropy = AntiEntropy(
             self._site, self._replica, self._on_compared, upkeep.interval_s
         )

@@ -10,6 +10,7 @@
     faults     what breaks, and when
     workload   seeded clients
     history    what the clients did and were told
+    attribution which put made the version that an answer shows
     lineage    which write may have replaced which
     lifetimes  until when a value has to be seen
     checkers   what must hold of a history and of the state in the end

@@ -5,6 +5,7 @@
     sweep     where values expire: time for all of them to, and to be buried
     read      every key from all its owners
     compare   the owners' records byte for byte
+    resolve   where siblings are many: on the version of all of them, and delete what is left
     write     every key once more, blindly, twice, at different nodes; read and compare again
 
 The second half shows that the cluster serves again, and that one writer after another, who
@@ -13,10 +14,12 @@ know nothing of each other, leave one version.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from kvorum.sim.checkers import (
     Violation,
+    names,
     nothing_damaged,
     nothing_kept,
     nothing_unburied,
@@ -27,6 +30,10 @@ from kvorum.sim.history import History, Operation
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.world import World
 
+T = TypeVar("T")
+
+_LASTING_S: Final = 3600
+"""Where nothing is put for ever."""
 _SETTLE_S: Final = 10.0
 _REPAIR_S: Final = 3.0
 _SWEPT_S: Final = 15.0
@@ -36,11 +43,11 @@ _SWEPT_S: Final = 15.0
 class Audit:
     __slots__ = (
         "_client",
+        "_crowded",
         "_fleeting",
         "_history",
-        "_keys",
-        "_replicas",
         "_rng",
+        "_wheres",
         "_world",
         "final",
         "violations",
@@ -49,29 +56,33 @@ class Audit:
     def __init__(
         self, world: World, history: History, keys: list[str], parameters: Parameters
     ) -> None:
-        self.final: dict[str, Operation] = {}
+        self.final: dict[tuple[str, str], Operation] = {}
         self.violations: list[Violation] = []
         self._world = world
         self._history = history
         self._client = Client(world, history)
-        self._keys = keys
-        self._replicas = parameters.replicas
-        self._fleeting = parameters.mix.fleeting > 0
+        self._wheres = [(namespace, key) for namespace in parameters.namespaces for key in keys]
+        self._fleeting = parameters.fleeting
+        self._crowded = parameters.crowded
         self._rng = stream(parameters.seed, "audit")
 
     def run(self) -> None:
         self._world.scrub()
         self._world.scheduler.run_for(_SETTLE_S)
-        self.final = {key: self._read(key) for key in self._keys}
+        self.final = {where: self._read(*where) for where in self._wheres}
         self._compare()
-        values = {key: self._world.values(key) for key in self._keys}
-        self.violations += nothing_kept(self._history, values)
+        for namespace in self._world.topology.namespaces:
+            values = self._of_each(namespace, self._world.values)
+            self.violations += nothing_kept(self._history.of(namespace), values)
         if self._fleeting:
             self._sweep()
-        for key in self._keys:
-            self._ask(Wish("put", key))
-            last = self._ask(Wish("put", key))
-            left = self._read(key).values
+        if self._crowded:
+            self._resolve()
+        for namespace, key in self._wheres:
+            ttl_s = _LASTING_S if self._world.settings(namespace).ttl else 0
+            self._ask(Wish("put", key, namespace, ttl_s=ttl_s))
+            last = self._ask(Wish("put", key, namespace, ttl_s=ttl_s))
+            left = self._read(namespace, key).values
             if left != (last.value,):
                 self._blame(f"{last} followed every other write of its key; left is {left}")
         self._compare()
@@ -79,12 +90,29 @@ class Audit:
     def _sweep(self) -> None:
         """What was read and compared before had in part expired, and in part been buried."""
         self._world.scheduler.run_for(_SWEPT_S + self._world.skew_s)
-        expired = {key: self._world.expired(key) for key in self._keys}
-        self.violations += nothing_unburied(expired)
+        for namespace in self._world.topology.namespaces:
+            self.violations += nothing_unburied(self._of_each(namespace, self._world.expired))
         self._compare()
 
-    def _read(self, key: str) -> Operation:
-        return self._ask(Wish("get", key, quorum=self._replicas))
+    def _resolve(self) -> None:
+        """Whatever many siblings there are, their version replaces and removes them."""
+        for namespace, key in self._wheres:
+            ttl_s = _LASTING_S if self._world.settings(namespace).ttl else 0
+            basis = Basis.of(self._read(namespace, key))
+            resolved = self._ask(Wish("put", key, namespace, basis, ttl_s=ttl_s))
+            if resolved.values != (resolved.value,):
+                self._blame(f"{resolved} resolved all; left is {names(resolved.values)}")
+            self._ask(Wish("delete", key, namespace, Basis.of(resolved)))
+            if left := self._read(namespace, key).values:
+                self._blame(f"all of {key} was deleted; left is {names(left)}")
+
+    def _read(self, namespace: str, key: str) -> Operation:
+        replicas = self._world.settings(namespace).replicas
+        return self._ask(Wish("get", key, namespace, quorum=replicas))
+
+    def _of_each(self, namespace: str, what: Callable[[str, str], T]) -> dict[str, T]:
+        """By key of `namespace`."""
+        return {key: what(namespace, key) for name, key in self._wheres if name == namespace}
 
     def _ask(self, wish: Wish) -> Operation:
         node = self._rng.choice(self._world.up())
@@ -96,9 +124,9 @@ class Audit:
 
     def _compare(self) -> None:
         self._world.scheduler.run_for(_REPAIR_S)
-        damaged = {key: self._world.damaged(key) for key in self._keys}
-        self.violations += nothing_damaged(damaged)
-        self.violations += replicas_equal({key: self._world.stored(key) for key in self._keys})
+        for namespace in self._world.topology.namespaces:
+            self.violations += nothing_damaged(self._of_each(namespace, self._world.damaged))
+            self.violations += replicas_equal(self._of_each(namespace, self._world.stored))
 
     def _blame(self, message: str) -> None:
         self.violations.append(Violation("recovered", message))

@@ -8,6 +8,7 @@
     nothing_lost     the same of the final state and every acknowledged write
     nothing_revived  a version never lives beside the one that replaced it, and no read whose
                      quorum meets that of an acknowledged write shows what this one replaced
+    nothing_forgotten the version in the answer of a put has seen all that its own had seen
     nothing_outlived no answer shows a value that had expired by every clock
     nothing_mistimed an acknowledged put or touch gave the lifetime it was asked for, and a read
                      that has met the last touch of a value shows no other expiry
@@ -24,12 +25,15 @@ means. `expectations` has one more, of writes that state what they expect to fin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kvorum.model.record import Event, dominates
+from kvorum.sim.attribution import Writes, members
 from kvorum.sim.history import History, Operation, met
-from kvorum.sim.lineage import Lineage, Writes, members
+from kvorum.sim.lineage import Lineage
 
 EXPECTED_REFUSALS: Final = frozenset({"not_found", "precondition_failed"})
 """Answers that say something of the data, not of the cluster."""
@@ -62,16 +66,24 @@ def ended_once(history: History, slack_s: float) -> list[Violation]:
 def nothing_invented(history: History) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
-        puts = {op.value: op for op in operations if op.kind == "put"}
+        puts: dict[bytes, list[Operation]] = {}
+        for op in operations:
+            if op.kind == "put":
+                puts.setdefault(op.value, []).append(op)
+        of_dot: dict[Event, bytes] = {}
         for op in operations:
             for value in op.values:
-                put = puts.get(value)
-                if put is None:
+                writers = puts.get(value, [])
+                begun = [put for put in writers if put.invoked <= op.ended]
+                if not writers:
                     found.append(f"{op} returned {value!r}, which nobody wrote to that key")
-                elif put.invoked > op.ended:
-                    found.append(f"{op} returned the value of {put}, which came later")
-                elif put.outcome == "failed":
-                    found.append(f"{op} returned the value of {put}, which was refused")
+                elif not begun:
+                    found.append(f"{op} returned the value of {writers[0]}, which came later")
+                elif all(put.outcome == "failed" for put in begun):
+                    found.append(f"{op} returned the value of {begun[0]}, which was refused")
+            for value, dot in zip(op.values, op.dots, strict=True):
+                if of_dot.setdefault(dot, value) != value:
+                    found.append(f"{op} returned {names([value])} under the dot of another value")
     return [Violation("nothing_invented", message) for message in found]
 
 
@@ -79,11 +91,11 @@ def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[
     """`skew_s`, here and below: how far any two wall clocks are apart at most."""
     found = []
     for _, operations in history.by_key():
-        lineage = Lineage(operations, skew_s)
+        lineage = Lineage(operations, replicas, skew_s)
         for answer in operations:
             touches = [t for t in lineage.lifetimes.touches if met(t, answer, replicas)]
-            due = _due(answer, lineage, replicas)
-            missing = due and due & ~lineage.accounted(answer.values, answer.ended, touches)
+            due = _due(answer, lineage)
+            missing = due and due & ~lineage.accounted(answer, answer.ended, touches)
             found += [
                 f"{answer} returned {names(answer.values)}, which do not account for "
                 f"{lineage.writes[i]}"
@@ -92,7 +104,7 @@ def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[
     return [Violation("nothing_stale", message) for message in found]
 
 
-def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
+def _due(answer: Operation, lineage: Lineage) -> Writes:
     """The writes that `answer` has to show, or to show replaced."""
     if answer.kind == "put":
         return lineage.of(answer) if answer.outcome == "acked" else 0
@@ -100,23 +112,23 @@ def _due(answer: Operation, lineage: Lineage, replicas: int) -> Writes:
     # is nothing.
     shown = answer.kind in ("get", "touch") and answer.outcome == "acked"
     if shown or (answer.basis is None and answer.error == "not_found"):
-        return lineage.met_by(answer, replicas)
+        return lineage.met_by(answer)
     return 0
 
 
 def nothing_lost(
-    history: History, final: Mapping[str, Operation], skew_s: float = 0.0
+    history: History, final: Mapping[str, Operation], replicas: int, skew_s: float = 0.0
 ) -> list[Violation]:
     """`final`: the read of each key after healing. What came later does not count, and a read
     that failed tells nothing.
     """
     found = []
     for key, operations in history.by_key():
-        lineage, left = Lineage(operations, skew_s), final[key]
+        lineage, left = Lineage(operations, replicas, skew_s), final[key]
         if left.outcome != "acked":
             continue
         touches = [t for t in lineage.lifetimes.touches if t.done_by < left.invoked]
-        accounted = lineage.accounted(left.values, left.ended, touches)
+        accounted = lineage.accounted(left, left.ended, touches)
         found += [
             f"{op} is neither left nor replaced; left is {names(left.values)}"
             for op in lineage.writes
@@ -126,7 +138,7 @@ def nothing_lost(
             f"{touch} kept {lineage.writes[i]}, which is neither left nor replaced; left is "
             f"{names(left.values)}"
             for touch in touches
-            for i in members(lineage.of_values(touch.values) & ~accounted)
+            for i in members(lineage.attribution.sure(touch) & ~accounted)
         ]
     return [Violation("nothing_lost", message) for message in found]
 
@@ -134,11 +146,11 @@ def nothing_lost(
 def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
-        lineage = Lineage(operations, skew_s)
-        covered = lineage.replaced_for_sure(replicas)
+        lineage = Lineage(operations, replicas, skew_s)
+        covered = lineage.replaced_for_sure()
         for answer in operations:
-            shown = lineage.of_values(answer.values)
-            by = list(members(shown))
+            shown = lineage.attribution.sure(answer)
+            by = list(members(shown & lineage.attribution.made))
             by += [
                 i
                 for i, op in enumerate(lineage.writes)
@@ -151,6 +163,16 @@ def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> lis
                 for j in members(shown & covered[i])
             ]
     return [Violation("nothing_revived", message) for message in found]
+
+
+def nothing_forgotten(history: History) -> list[Violation]:
+    """So what it was answered with was not yet replaced by anything that it had seen."""
+    return [
+        Violation("nothing_forgotten", f"{op} was answered with a version older than its own")
+        for op in history.operations
+        if op.kind == "put" and op.outcome == "acked" and op.seen is not None
+        if not dominates(op.context, op.seen)
+    ]
 
 
 def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[Violation]:
@@ -182,23 +204,38 @@ def nothing_mistimed(
         if op.ttl_s:
             soonest = slowest_ms(op.invoked) + op.ttl_s * 1000
             latest = fastest_ms(op.ended) + op.ttl_s * 1000
-        found += [
+        wrong = [
             f"{op} has {names([value])} expire at {expires}, not from {soonest} to {latest}"
             for value, expires in zip(op.values, op.expiries, strict=True)
             if value in given and not soonest <= expires <= latest
         ]
+        # Beside what a put made there may be other versions of its value.
+        if op.kind == "touch" or len(wrong) == op.values.count(op.value):
+            found += wrong
     for _, operations in history.by_key():
+        shared = _written_twice(operations)
         touches = [op for op in operations if op.kind == "touch" and op.outcome != "failed"]
         for answer in operations:
             if touches and answer.kind == "get":
-                found += _mistold(answer, touches, replicas)
+                found += _mistold(answer, touches, replicas, shared)
     return [Violation("nothing_mistimed", message) for message in found]
 
 
-def _mistold(answer: Operation, touches: list[Operation], replicas: int) -> list[str]:
-    """Where `answer` shows another expiry than the last touch of a value gave it."""
+def _written_twice(operations: Iterable[Operation]) -> set[bytes]:
+    counts = Counter(op.value for op in operations if op.kind == "put")
+    return {value for value, count in counts.items() if count > 1}
+
+
+def _mistold(
+    answer: Operation, touches: list[Operation], replicas: int, shared: set[bytes]
+) -> list[str]:
+    """Where `answer` shows another expiry than the last touch of a value gave it. Of `shared`
+    values there may be versions that it has not touched.
+    """
     found = []
     for value, expires in zip(answer.values, answer.expiries, strict=True):
+        if value in shared:
+            continue
         renewals = [t for t in touches if t.outcome != "acked" or value in t.values]
         last = max((t for t in renewals if t.touched_all), key=_began, default=None)
         if last is None or not met(last, answer, replicas):
@@ -231,6 +268,9 @@ def nothing_kept(
     found = []
     for key, operations in history.by_key():
         refused = {op.value: op for op in operations if op.kind == "put" and op.outcome == "failed"}
+        for op in operations:
+            if op.kind == "put" and op.outcome != "failed":
+                refused.pop(op.value, None)
         found += [
             f"n{node} holds the value of {refused[value]} ({refused[value].error})"
             for node, values in stored[key].items()
@@ -287,14 +327,12 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
     majority = replicas // 2 + 1
     found = []
     for _, operations in history.by_key():
-        lineage = Lineage(operations)
-        puts = {
-            op.value: op
-            for op in operations
-            if op.kind == "put" and op.basis is None and op.outcome == "acked"
-        }
+        lineage = Lineage(operations, replicas)
+        attribution = lineage.attribution
         for answer in operations:
-            shown = [puts[value] for value in answer.values if value in puts]
+            made = attribution.sure(answer) & attribution.made
+            puts = [lineage.writes[i] for i in members(made)]
+            shown = [op for op in puts if op.basis is None and op.outcome == "acked"]
             found += [
                 f"{answer} shows {a} and {b}, which came after it, as siblings"
                 for a in shown
@@ -310,7 +348,9 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
 
 
 def names(values: Iterable[bytes]) -> str:
-    return "[" + ", ".join(f"#{value.decode(errors='replace')}" for value in values) + "]"
+    """Without what makes them large."""
+    shown = [value.decode(errors="replace").rstrip(".") for value in values]
+    return "[" + ", ".join(f"#{value}" for value in shown) + "]"
 
 
 def describe(operations: Iterable[Operation]) -> list[str]:

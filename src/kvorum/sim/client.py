@@ -31,30 +31,37 @@ class Basis:
     number: int
     context: Context
 
+    @classmethod
+    def of(cls, answer: Operation) -> Basis:
+        return cls(answer.number, answer.context)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a client is about to ask for. A `quorum` of 0 leaves it to the namespace, a `ttl_s` of
-    0 is for ever.
+    0 is for ever, or of a put the namespace's default.
     """
 
     kind: Kind
     key: str
+    namespace: str = DEFAULT_NAMESPACE
     basis: Basis | None = None
     expect: int = ANY
     quorum: int = 0
     ttl_s: int = 0
+    value: bytes = b""
+    """Of a put; empty is one that no other put writes."""
 
     def request(self, value: bytes) -> Request:
         seen = None if self.basis is None else self.basis.context
         if self.kind == "get":
-            return Get(DEFAULT_NAMESPACE, self.key, self.quorum)
+            return Get(self.namespace, self.key, self.quorum)
         if self.kind == "delete":
-            return Delete(DEFAULT_NAMESPACE, self.key, seen, self.expect, self.quorum)
+            return Delete(self.namespace, self.key, seen, self.expect, self.quorum)
         if self.kind == "touch":
-            touch = Touch(DEFAULT_NAMESPACE, self.key, self.ttl_s, 0, seen)
+            touch = Touch(self.namespace, self.key, self.ttl_s, 0, seen)
             return replace(touch, expect=self.expect, w=self.quorum)
-        put = Put(DEFAULT_NAMESPACE, self.key, JSON, value, seen, self.expect, self.quorum)
+        put = Put(self.namespace, self.key, JSON, value, seen, self.expect, self.quorum)
         return replace(put, ttl=self.ttl_s) if self.ttl_s else put
 
 
@@ -104,7 +111,7 @@ class Client:
         return operation
 
     def _begin(self, wish: Wish) -> Operation:
-        settings = self._world.settings
+        settings = self._world.settings(wish.namespace)
         default = settings.read if wish.kind == "get" else settings.write
         now = self._world.scheduler.now
         operation = self._history.begin(
@@ -114,8 +121,12 @@ class Client:
             now,
             now + settings.timeout_ms / 1000,
             None if wish.basis is None else wish.basis.number,
-            wish.ttl_s,
+            wish.value,
+            wish.namespace,
         )
+        operation.seen = None if wish.basis is None else wish.basis.context
+        default_ttl_s = settings.ttl if wish.kind == "put" else 0
+        operation.ttl_s = wish.ttl_s or default_ttl_s
         operation.expect = wish.expect
         operation.looked = self._looks_at(wish)
         return operation
@@ -125,7 +136,7 @@ class Client:
 
         Where others may stand in for owners an answer does not say how many of them were asked.
         """
-        settings = self._world.settings
+        settings = self._world.settings(wish.namespace)
         if settings.quorum == "sloppy" or (wish.kind == "put" and wish.expect == ANY):
             return 0
         return max(settings.replicas // 2 + 1, settings.read)
@@ -149,14 +160,18 @@ class Client:
         if isinstance(result, Answer):
             operation.outcome = "acked"
             operation.strict = result.hinted == 0
-            operation.values = tuple(version.value for version in result.record.versions)
-            operation.expiries = tuple(version.expires for version in result.record.versions)
+            versions = result.record.versions
+            operation.values = tuple(version.value for version in versions)
+            operation.dots = tuple(version.dot for version in versions)
+            operation.expiries = tuple(version.expires for version in versions)
+            operation.context = result.record.context
             operation.created = result.created
-            basis = Basis(operation.number, result.record.context)
+            basis = Basis.of(operation)
             if operation.kind != "get":
-                self._world.acked(operation.key)
+                self._world.acked(operation.namespace, operation.key)
         else:
-            operation.strict = self._world.settings.quorum == "strict"
+            settings = self._world.settings(operation.namespace)
+            operation.strict = settings.quorum == "strict"
             operation.outcome = "failed" if result.outcome == "none" else "unknown"
             operation.error = result.code
         self._world.trace.note(f"client < n{self._node} {operation} {operation.values}")

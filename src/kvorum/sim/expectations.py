@@ -24,9 +24,10 @@ from __future__ import annotations
 from math import inf
 
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+from kvorum.sim.attribution import Writes, members
 from kvorum.sim.checkers import Violation, names
 from kvorum.sim.history import History, Operation, met
-from kvorum.sim.lineage import Lineage, Writes, members
+from kvorum.sim.lineage import Lineage
 
 
 def nothing_unexpected(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
@@ -45,8 +46,8 @@ class _Judge:
     __slots__ = ("_by_number", "_covered", "_lineage", "_replicas")
 
     def __init__(self, operations: list[Operation], replicas: int, skew_s: float) -> None:
-        self._lineage = Lineage(operations, skew_s)
-        self._covered = self._lineage.replaced_for_sure(replicas)
+        self._lineage = Lineage(operations, replicas, skew_s)
+        self._covered = self._lineage.replaced_for_sure()
         self._by_number = {op.number: op for op in operations}
         self._replicas = replicas
 
@@ -55,24 +56,25 @@ class _Judge:
         found = _own_words(op) if acked and op.kind == "put" else []
         basis = None if op.basis is None else self._by_number[op.basis]
         if (acked and op.expect == ABSENT) or (refused and op.expect == PRESENT):
-            found += self._overlooked(op, (), op.ended)
+            found += self._overlooked(op, None, op.ended)
         if (acked and op.expect == PRESENT) or (refused and op.expect == ABSENT):
             found += self._imagined(op)
         if basis is not None and op.expect == EXACT:
             if acked:
                 # Where nothing lived, deletes since may have been forgotten together with the key.
-                found += self._overlooked(op, basis.values, basis.ended if basis.values else inf)
+                found += self._overlooked(op, basis, basis.ended if basis.values else inf)
                 found += self._outdated(op, basis)
             elif refused and self._has_seen_all(basis, op):
                 found.append(f"{op} was refused, though #{basis.number} had seen all there was")
         return found
 
-    def _overlooked(self, op: Operation, values: tuple[bytes, ...], at: float) -> list[str]:
-        """What `op` has met, and `values`, seen by the time `at`, do not account for."""
+    def _overlooked(self, op: Operation, answer: Operation | None, at: float) -> list[str]:
+        """What `op` has met, and `answer`, seen by the time `at`, does not account for."""
+        values = () if answer is None else answer.values
         lineage, seen_at = self._lineage, min(at, op.ended)
         touches = [t for t in lineage.lifetimes.touches if met(t, op, self._replicas)]
-        due = lineage.met_by(op, self._replicas)
-        missing = due and due & ~lineage.accounted(values, seen_at, touches)
+        due = lineage.met_by(op)
+        missing = due and due & ~lineage.accounted(answer, seen_at, touches)
         return [
             f"{op} {op.error} saw {names(values)}, which do not account for {lineage.writes[i]}"
             for i in members(missing)
@@ -94,7 +96,9 @@ class _Judge:
         """The writes that `op` has met, and the version it carried cannot have seen."""
         if not basis.values:
             return []
-        writes = [*self._lineage.writes, *self._lineage.lifetimes.touches]
+        made = ~self._lineage.attribution.repeats
+        writes = [write for i, write in enumerate(self._lineage.writes) if made >> i & 1]
+        writes += self._lineage.lifetimes.touches
         return [
             f"{op} was not refused, though {write} came after #{basis.number}"
             for write in writes

@@ -141,10 +141,10 @@ class Faults:
             self._take_down(self._world.crash, node)
         return True
 
-    def _ambush(self, key: str) -> None:
+    def _ambush(self, namespace: str, key: str) -> None:
         if self._active and self._rng.random() < self._parameters.ambush:
             self.counts["ambush"] += 1
-            owners = self._world.owners(key)
+            owners = self._world.owners(namespace, key)
             for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
                 # Not in the middle of what it does: it is telling a client of the write.
                 self._world.scheduler.after(0.0, None, self._take_down, self._world.crash, node)
@@ -232,7 +232,8 @@ class Faults:
 
     def _may_damage(self, node: int, key: bytes) -> bool:
         struck = self._struck.get(key, set())
-        return node in struck or len(struck) < self._parameters.copies_lost_max
+        lost_max = self._parameters.copies_lost_max(self._world.settings_at(key))
+        return node in struck or len(struck) < lost_max
 
     def _misread(self) -> bool:
         up = self._world.up()

@@ -1,8 +1,9 @@
 """A history: what clients asked for, when, and what they were told.
 
-It is all that the checkers judge by, so they see the cluster as its users do. Every put
-writes a value that no other put writes, so a value in an answer names its write. (A touch
-makes another version of the same value, with another lifetime: see `lifetimes`.)
+It is all that the checkers judge by, so they see the cluster as its users do. A put that is
+given no value writes one that no other put writes, so a value in an answer names its write. (A
+touch makes another version of the same value, with another lifetime: see `lifetimes`.) Of values
+that several puts write the versions have to tell: see `attribution`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal
 
+from kvorum.model.record import Context, Event
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 Kind = Literal["get", "put", "delete", "touch"]
 Outcome = Literal["pending", "acked", "failed", "unknown"]
@@ -32,8 +35,11 @@ class Operation:
     quorum: int
     invoked: float
     deadline: float
+    namespace: str = DEFAULT_NAMESPACE
     value: bytes = b""
     basis: int | None = None
+    seen: Context | None = None
+    """The version that it carries."""
     ttl_s: int = 0
     """How long what it put or touched was to live; 0 is for ever."""
     expect: int = ANY
@@ -43,6 +49,10 @@ class Operation:
     outcome: Outcome = "pending"
     values: tuple[bytes, ...] = ()
     """The live values in the answer."""
+    dots: tuple[Event, ...] = ()
+    """The dot of each of their versions."""
+    context: Context = ()
+    """The version that the answer gives."""
     expiries: tuple[int, ...] = ()
     """When each of `values` expires (ms of wall clock); 0 is never."""
     created: bool = False
@@ -70,7 +80,8 @@ class Operation:
         return self.kind == "touch" and self.outcome == "acked" and whole
 
     def __str__(self) -> str:
-        text = f"{self.kind} #{self.number} of {self.key} at {self.invoked:.6f}"
+        where = "" if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}: "
+        text = f"{self.kind} #{self.number} of {where}{self.key} at {self.invoked:.6f}"
         if self.kind != "get":
             text += " blind" if self.basis is None else f" on #{self.basis}"
         text += _EXPECTS.get(self.expect, "")
@@ -93,17 +104,27 @@ class History:
         invoked: float,
         deadline: float,
         basis: int | None = None,
-        ttl_s: int = 0,
+        value: bytes = b"",
+        namespace: str = DEFAULT_NAMESPACE,
     ) -> Operation:
-        """A new operation; numbers are in order of invocation. A put writes its own number."""
+        """A new operation; numbers are in order of invocation. A put of no `value` writes its own
+        number.
+        """
         number = len(self.operations)
-        value = b"%d" % number if kind == "put" else b""
-        operation = Operation(number, kind, key, quorum, invoked, deadline, value, basis, ttl_s)
+        if kind == "put" and not value:
+            value = b"%d" % number
+        operation = Operation(number, kind, key, quorum, invoked, deadline, namespace, value, basis)
         self.operations.append(operation)
         return operation
 
+    def of(self, namespace: str) -> History:
+        """The operations of one namespace, as a history of its own."""
+        history = History()
+        history.operations = [op for op in self.operations if op.namespace == namespace]
+        return history
+
     def by_key(self) -> Iterator[tuple[str, list[Operation]]]:
-        """The operations of each key, in order of invocation."""
+        """The operations of each key, in order of invocation. All are of one namespace."""
         keys: dict[str, list[Operation]] = {}
         for operation in self.operations:
             keys.setdefault(operation.key, []).append(operation)

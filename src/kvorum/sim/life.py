@@ -7,23 +7,28 @@ from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime
+from kvorum.storage.routed import RoutedStore
 
 
 class Life:
-    """`journal` is the store it runs on; `log` and `store` are what that has on the disk."""
+    """`routed` is the store it runs on: namespaces that are kept in memory, and the `journal`, of
+    which `log` and `store` are what that has on the disk.
+    """
 
-    __slots__ = ("journal", "log", "replicator", "runtime", "store")
+    __slots__ = ("journal", "log", "replicator", "routed", "runtime", "store")
 
     def __init__(
         self,
         replicator: Replicator,
         runtime: NodeRuntime,
+        routed: RoutedStore,
         journal: JournaledStore,
         log: DiskLog,
         store: DiskStore,
     ) -> None:
         self.replicator = replicator
         self.runtime = runtime
+        self.routed = routed
         self.journal = journal
         self.log = log
         self.store = store
@@ -50,7 +55,8 @@ class Life:
 
     def held(self, key: bytes) -> bytes | None:
         """What is there that is sound."""
-        return self.journal.get(key) if self.journal.is_unfiled(key) else self.store.held(key)
+        kept = self.journal.is_unfiled(key) or self.routed.is_volatile(key)
+        return self.routed.get(key) if kept else self.store.held(key)
 
     def is_damaged(self, key: bytes) -> bool:
         return self.store.is_damaged(key) and not self.journal.is_unfiled(key)

@@ -11,6 +11,9 @@ but for those that a later touch has replaced beyond doubt:
 and this holds for whoever has met the later touch. (`Operation.touched_all`: a touch that
 carries a version, and may leave some of what is there as it is, replaces nothing for sure.)
 
+Where several puts have written the value it is not known which of them a touch has replaced, so
+each may go when it would have gone untouched.
+
 An expiry is given by one clock, no earlier than when it was asked for, and judged by another.
 """
 
@@ -19,16 +22,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from kvorum.sim.attribution import Attribution
 from kvorum.sim.history import Operation
 
 
 class Lifetimes:
     """Of the values of one key."""
 
-    __slots__ = ("_skew_s", "touches")
+    __slots__ = ("_attribution", "_skew_s", "touches")
 
-    def __init__(self, operations: Iterable[Operation], skew_s: float) -> None:
+    def __init__(
+        self, operations: Iterable[Operation], attribution: Attribution, skew_s: float
+    ) -> None:
         """`skew_s`: how far any two clocks of the cluster are apart at most."""
+        self._attribution = attribution
         self._skew_s = skew_s
         self.touches = [op for op in operations if op.kind == "touch" and op.outcome != "failed"]
         """Those that took effect or may have."""
@@ -39,9 +46,10 @@ class Lifetimes:
 
     def gone_from(self, put: Operation, touches: Iterable[Operation] = ()) -> float:
         """From when on whoever has met `touches` need not see the value of `put` any more."""
-        since = max(
-            (t.invoked for t in touches if t.touched_all and put.value in t.values), default=-inf
-        )
+        renewing = [t.invoked for t in touches if t.touched_all and put.value in t.values]
+        since = max(renewing, default=-inf)
+        if self._attribution.is_shared(put.value):
+            since = -inf
         versions = [t for t in self.renewals(put) if t.done_by >= since]
         if since == -inf:
             versions.append(put)

@@ -13,9 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from msgspec.structs import replace as replace_struct
+
 from kvorum.cluster.clocks import SKEW_MS
 from kvorum.journal.segment import SegmentLimits
-from kvorum.model.topology import QuorumKind
+from kvorum.model.topology import (
+    DEFAULT_NAMESPACE,
+    MEMORY_BYTES_MIN,
+    NamespaceSettings,
+    QuorumKind,
+)
+from kvorum.replication.change import SIBLING_BOUNDS, SiblingBounds
 from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
 
@@ -76,6 +84,12 @@ class Mix:
     """Probability that a put has a time to live."""
     touching: float = 0.0
     """Probability that a client touches what is there, instead of what it was about to do."""
+    values: int = 0
+    """How many values there are to draw from; 0 means that no value is written twice."""
+    large: float = 0.0
+    """Probability that a put writes a large value."""
+    repeating: float = 0.0
+    """Probability that a put draws its value from those; others are written once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +125,47 @@ class Parameters:
     upkeep: Upkeep = DEFAULTS
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""
+    others: Mapping[str, NamespaceSettings] = field(default_factory=dict)
+    """The namespaces beside the default one, whose settings stand above."""
+    siblings: SiblingBounds = SIBLING_BOUNDS
+    """How many a coordinated write may leave."""
     segments: SegmentLimits = field(default_factory=lambda: SegmentLimits(4096, 4096, 0.5))
     """When what is written is filed."""
 
     @property
-    def copies_lost_max(self) -> int:
+    def namespaces(self) -> dict[str, NamespaceSettings]:
+        settings = NamespaceSettings(
+            replicas=self.replicas,
+            read=self.read,
+            write=self.write,
+            timeout_ms=self.timeout_ms,
+            quorum=self.quorum,
+        )
+        return {DEFAULT_NAMESPACE: settings, **self.others}
+
+    def copies_lost_max(self, settings: NamespaceSettings) -> int:
         """Of how many of a key's copies damage may take what they hold. A write is promised to be
         there once `write` replicas have it, so one of those has to be left; a wipe takes one too.
+        With a sloppy quorum they need not be owners.
         """
-        return min(self.write, self.replicas) - 1 - bool(self.wipe_after_s)
+        if settings.quorum == "sloppy":
+            return 0
+        return min(settings.write, settings.replicas) - 1 - bool(self.wipe_after_s)
+
+    @property
+    def value_bytes_max(self) -> int:
+        """A record with one value of that size, and what is known of the key, can be made."""
+        return self.siblings.bytes // 4
+
+    @property
+    def crowded(self) -> bool:
+        """True if siblings may become more than a coordinator makes."""
+        return self.siblings != SIBLING_BOUNDS
+
+    @property
+    def fleeting(self) -> bool:
+        """True if values expire."""
+        return self.mix.fleeting > 0 or any(s.ttl for s in self.others.values())
 
     @property
     def prompt(self) -> bool:
@@ -165,6 +211,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     mix = _mix(rng)
     if fleeting:
         mix = _careful(stream(seed, "care"), mix, fleeting)
+    mix = _repetitive(stream(seed, "values"), mix)
     wipe_after_s = 0.0
     if not faultless and min(write, replicas) >= 2 and wiping.random() < 0.3:
         wipe_after_s = duration_s * wiping.random()
@@ -173,6 +220,15 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         disk_faults["damage"] = 0.0
     if not faultless and (wipe_after_s or disk_faults["damage"]):
         mix = replace(mix, choosy=0.0)
+    keys = rng.randint(1, 6)
+    timeout_ms = 2000 if faultless else rng.choice((100, 300, 1000, 2000))
+    siblings = SIBLING_BOUNDS
+    crowding = stream(seed, "crowd")
+    if crowding.random() < 0.08:
+        versions = crowding.choice((5, 20, SIBLING_BOUNDS.versions))
+        siblings = SiblingBounds(versions, crowding.choice((4096, 8192, 16_384)))
+        clients, keys = crowding.randint(8, 40), crowding.randint(1, 2)
+        mix = _crowded(crowding, mix, bool(wipe_after_s or disk_faults["damage"]))
     return Parameters(
         seed=seed,
         nodes=size,
@@ -181,8 +237,8 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         write=write,
         operations=operations,
         clients=clients,
-        keys=rng.randint(1, 6),
-        timeout_ms=2000 if faultless else rng.choice((100, 300, 1000, 2000)),
+        keys=keys,
+        timeout_ms=timeout_ms,
         pause_s_mean=pause_s_mean,
         quorum=quorum,
         mix=mix,
@@ -201,8 +257,39 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
         heartbeat_s=stream(seed, "heartbeat").choice((0.1, 0.5, 1.0, 1.0)),
         upkeep=stream(seed, "upkeep").choice(_UPKEEPS)._replace(sweep_s=_SWEEP_S),
         wipe_after_s=wipe_after_s,
+        others=_others(stream(seed, "namespaces"), size, timeout_ms, bool(wipe_after_s)),
+        siblings=siblings,
         segments=_segments(stream(seed, "segments"), duration_s),
     )
+
+
+def _others(
+    rng: random.Random, nodes: int, timeout_ms: int, wiped: bool
+) -> dict[str, NamespaceSettings]:
+    """In one run in four there are namespaces beside the default one, with the same keys."""
+    if rng.random() >= 0.25:
+        return {}
+    names = rng.sample(("left", "right", "fleeting", "sessions"), rng.randint(1, 3))
+    return {name: _settings(rng, name, nodes, timeout_ms, wiped) for name in names}
+
+
+def _settings(
+    rng: random.Random, name: str, nodes: int, timeout_ms: int, wiped: bool
+) -> NamespaceSettings:
+    """Where a node loses its disk, a write has to be stored on another as well."""
+    replicas = min(nodes, rng.choice((2, 3, 3, 4, 5) if wiped else (1, 2, 3, 3, 4, 5)))
+    write = rng.randint(1 + wiped, replicas)
+    settings = NamespaceSettings(
+        replicas=replicas,
+        read=rng.choice((replicas + 1 - write, rng.randint(1, replicas))),
+        write=write,
+        timeout_ms=timeout_ms,
+        quorum=rng.choice(("strict", "strict", "sloppy")),
+    )
+    if name == "sessions":
+        return replace_struct(settings, durability="none", max_memory=MEMORY_BYTES_MIN)
+    ttl_s = rng.randint(1, TTL_S_MAX) if name == "fleeting" else 0
+    return replace_struct(settings, ttl=ttl_s)
 
 
 def _spread(rng: random.Random, low: float, high: float) -> float:
@@ -242,6 +329,35 @@ def _careful(rng: random.Random, mix: Mix, fleeting: float) -> Mix:
     conditional = max(mix.conditional, _spread(rng, 0.1, 0.5))
     touching = _spread(rng, 0.03, 0.3)
     return replace(mix, fleeting=fleeting, touching=touching, conditional=conditional)
+
+
+def _repetitive(rng: random.Random, mix: Mix) -> Mix:
+    """In half of the runs few values are written again and again, mostly after a delete or on a
+    version of siblings; the checkers judge the other half more sharply.
+    """
+    if rng.random() < 0.5:
+        return mix
+    return replace(
+        mix,
+        values=rng.choice((1, 2, 2, 3, 5)),
+        repeating=rng.choice((0.3, 0.8, 1.0)),
+        delete=max(mix.delete, rng.choice((0.0, 0.3, 1.0))),
+    )
+
+
+def _crowded(rng: random.Random, mix: Mix, needs_quorum: bool) -> Mix:
+    """Many clients write large values, mostly on versions that others have replaced, and often
+    on fewer replicas than the namespace wants, unless one of those may lose what it has.
+    """
+    return replace(
+        mix,
+        get=1.0,
+        update=5.0,
+        put=min(mix.put, 0.1),
+        stale=0.9,
+        large=rng.choice((0.0, 0.1, 0.5, 1.0)),
+        choosy=0.0 if needs_quorum else rng.choice((0.0, 0.5)),
+    )
 
 
 def _conditions(rng: random.Random, faultless: bool) -> Conditions:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -93,23 +93,42 @@ def _live(world: World, workload: Workload, faults: Faults, audit: Audit) -> Non
 
 
 def _judge(
-    history: History, parameters: Parameters, final: dict[str, Operation], world: World
+    history: History,
+    parameters: Parameters,
+    final: Mapping[tuple[str, str], Operation],
+    world: World,
 ) -> list[Violation]:
-    skew_s = world.skew_s
     found = checkers.ended_once(history, _SLACK_S)
-    found += checkers.nothing_invented(history)
-    found += checkers.nothing_stale(history, parameters.replicas, skew_s)
-    found += checkers.nothing_lost(history, final, skew_s)
-    found += checkers.nothing_revived(history, parameters.replicas, skew_s)
+    for namespace in parameters.namespaces:
+        found += _judge_one(history.of(namespace), namespace, parameters, final, world)
+    return found
+
+
+def _judge_one(
+    history: History,
+    namespace: str,
+    parameters: Parameters,
+    final: Mapping[tuple[str, str], Operation],
+    world: World,
+) -> list[Violation]:
+    """`history`: of this namespace."""
+    skew_s, settings = world.skew_s, world.settings(namespace)
+    replicas = settings.replicas
+    left = {key: read for (name, key), read in final.items() if name == namespace}
+    found = checkers.nothing_invented(history)
     found += checkers.nothing_outlived(history, world.slowest_ms)
-    found += checkers.nothing_mistimed(
-        history, parameters.replicas, world.slowest_ms, world.fastest_ms
-    )
-    found += nothing_unexpected(history, parameters.replicas, skew_s)
-    if parameters.prompt:
+    if not world.keeps(namespace):
+        return found
+    found += checkers.nothing_stale(history, replicas, skew_s)
+    found += checkers.nothing_lost(history, left, replicas, skew_s)
+    found += checkers.nothing_revived(history, replicas, skew_s)
+    found += checkers.nothing_forgotten(history)
+    found += checkers.nothing_mistimed(history, replicas, world.slowest_ms, world.fastest_ms)
+    found += nothing_unexpected(history, replicas, skew_s)
+    if parameters.prompt and settings.durability != "none":
         quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
-        found += checkers.none_needless(history, parameters.replicas, quiet_s)
-    if parameters.faultless:
+        found += checkers.none_needless(history, replicas, quiet_s)
+    if parameters.faultless and not parameters.crowded:
         found += checkers.undisturbed(history)
     return found
 

@@ -2,7 +2,8 @@
 
 What a client does next it decides as an application would: it reads, writes blindly, updates
 on the version it last got of the key, deletes. Now and then it uses an older version, states
-what it expects to find, or names its own quorum. Where values expire it also touches some.
+what it expects to find, or names its own quorum. Where values expire it also touches some. In
+some runs few values are written again and again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from kvorum.sim.history import History, Kind, Operation
 from kvorum.sim.parameters import TTL_S_MAX, Parameters, stream
 from kvorum.sim.world import World
 
+Known = dict[tuple[str, str], list[Basis]]
+"""The versions that a client got, by namespace and key, latest last."""
+
 _NOBODY_UP_S = 0.01
 
 
@@ -25,9 +29,11 @@ class Workload:
         "_asked",
         "_busy",
         "_lifetimes",
+        "_namespaces",
         "_parameters",
         "_rng",
         "_touches",
+        "_values",
         "_world",
         "history",
         "keys",
@@ -41,6 +47,8 @@ class Workload:
         self._rng = stream(parameters.seed, "workload")
         self._lifetimes = stream(parameters.seed, "lifetimes")
         self._touches = stream(parameters.seed, "touches")
+        self._values = stream(parameters.seed, "values written")
+        self._namespaces = stream(parameters.seed, "namespaces used")
         self._asked = 0
         self._busy = parameters.clients
 
@@ -52,7 +60,7 @@ class Workload:
         for _ in range(self._parameters.clients):
             _Worker(self, Client(self._world, self.history)).rest()
 
-    def next_wish(self, known: dict[str, list[Basis]]) -> Wish | None:
+    def next_wish(self, known: Known) -> Wish | None:
         """What a client that knows these versions does next; None when all is done."""
         if self._asked == self._parameters.operations:
             self._busy -= 1
@@ -60,16 +68,17 @@ class Workload:
         self._asked += 1
         rng, mix = self._rng, self._parameters.mix
         key = rng.choice(self.keys)
+        namespace = self._namespace()
         kind = rng.choices(_KINDS, (mix.get, mix.put, mix.update, mix.delete))[0]
-        versions = known.get(key, [])
+        versions = known.get((namespace, key), [])
         touch = self._touch(key, versions)
         quorum = 0
         if rng.random() < mix.choosy:
-            quorum = rng.randint(1, self._parameters.replicas)
+            quorum = rng.randint(1, self._parameters.namespaces[namespace].replicas)
         if touch is not None:
-            return replace(touch, quorum=quorum)
+            return replace(touch, namespace=namespace, quorum=quorum)
         if kind == "get" or (kind == "update" and not versions):
-            return Wish("get", key, quorum=quorum)
+            return Wish("get", key, namespace, quorum=quorum)
         basis = None
         if versions and (kind == "update" or (kind == "delete" and rng.random() < 0.7)):
             basis = rng.choice(versions) if rng.random() < mix.stale else versions[-1]
@@ -77,7 +86,12 @@ class Workload:
         if rng.random() < mix.conditional:
             expect = rng.choice((ABSENT, PRESENT) if basis is None else (EXACT, PRESENT))
         what: Kind = "delete" if kind == "delete" else "put"
-        return Wish(what, key, basis, expect, quorum, self._lifetime(what))
+        ttl_s, value = self._lifetime(what), self._value(what)
+        return Wish(what, key, namespace, basis, expect, quorum, ttl_s, value)
+
+    def _namespace(self) -> str:
+        names = list(self._parameters.namespaces)
+        return self._namespaces.choice(names) if len(names) > 1 else names[0]
 
     def _touch(self, key: str, versions: list[Basis]) -> Wish | None:
         """Of all there is, or of what some version covers, which may have to be the latest."""
@@ -86,9 +100,9 @@ class Workload:
             return None
         ttl_s = rng.randint(0, TTL_S_MAX)
         if not versions or rng.random() < 0.5:
-            return Wish("touch", key, None, rng.choice((ANY, ANY, PRESENT)), ttl_s=ttl_s)
+            return Wish("touch", key, expect=rng.choice((ANY, ANY, PRESENT)), ttl_s=ttl_s)
         basis = rng.choice(versions) if rng.random() < mix.stale else versions[-1]
-        return Wish("touch", key, basis, rng.choice((ANY, EXACT)), ttl_s=ttl_s)
+        return Wish("touch", key, basis=basis, expect=rng.choice((ANY, EXACT)), ttl_s=ttl_s)
 
     def _lifetime(self, what: Kind) -> int:
         """In seconds; 0 is for ever."""
@@ -96,6 +110,17 @@ class Workload:
         if what == "put" and fleeting and self._lifetimes.random() < fleeting:
             return self._lifetimes.randint(1, TTL_S_MAX)
         return 0
+
+    def _value(self, what: Kind) -> bytes:
+        rng, mix = self._values, self._parameters.mix
+        value = b""
+        if what == "put" and mix.values and rng.random() < mix.repeating:
+            value = b"value %d" % rng.randrange(mix.values)
+        if what == "put" and mix.large and rng.random() < mix.large:
+            large = self._parameters.value_bytes_max
+            size = large if value else rng.randint(large // 10, large)
+            value = (value or b"large %d" % self._asked).ljust(size, b".")
+        return value
 
     def pick_node(self) -> int | None:
         up = self._world.up()
@@ -113,14 +138,14 @@ _KINDS = ("get", "put", "update", "delete")
 
 
 class _Worker:
-    """One client's memory: the versions it got, by key, latest last."""
+    """One client's memory."""
 
     __slots__ = ("_client", "_known", "_workload")
 
     def __init__(self, workload: Workload, client: Client) -> None:
         self._workload = workload
         self._client = client
-        self._known: dict[str, list[Basis]] = {}
+        self._known: Known = {}
 
     def rest(self) -> None:
         self._workload.after_a_pause(self)
@@ -136,5 +161,6 @@ class _Worker:
 
     def _on_ended(self, operation: Operation, basis: Basis | None) -> None:
         if basis is not None:
-            self._known.setdefault(operation.key, []).append(basis)
+            where = (operation.namespace, operation.key)
+            self._known.setdefault(where, []).append(basis)
         self.rest()

@@ -24,7 +24,7 @@ from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import bury, decode, encode
 from kvorum.model.request import Request, Result
-from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
+from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import RECORD, Disk, DiskStore
@@ -36,6 +36,7 @@ from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import EPOCH_MS, NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
 from kvorum.storage.identity import Facts, Identity
+from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.wire.messages import Message
 
 _PARTITIONS = 16
@@ -80,6 +81,7 @@ class World:
         "_ack_listeners",
         "_disk_rng",
         "_down_listeners",
+        "_ever_down",
         "_membership",
         "_offsets_seen",
         "_parameters",
@@ -120,12 +122,13 @@ class World:
             for node, sync_s_mean in enumerate(parameters.sync_s_mean)
         ]
         self.lives: list[Life | None] = [None] * nodes
+        self._ever_down = False
         self.writes_forgotten = 0
         self.wiped: set[int] = set()
         self.wrong_clocks: set[int] = set()
         """The nodes whose clocks show what no node may go by."""
         self._down_listeners: list[Callable[[int], object]] = []
-        self._ack_listeners: list[Callable[[str], object]] = []
+        self._ack_listeners: list[Callable[[str, str], object]] = []
 
     # Lives
 
@@ -141,6 +144,7 @@ class World:
         store = DiskStore(disk, runtime, self._disk_rng)
         log = DiskLog(disk, runtime, self._disk_rng)
         journal = self._journaled(store, log, runtime)
+        routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
         transport = self.links.attach(node, runtime)
         replicator = Replicator(
             self.topology,
@@ -149,15 +153,16 @@ class World:
             identity.actor,
             identity.counter,
             runtime,
-            journal,
+            routed,
             transport,
             crashed=identity.crashed,
             membership=self._membership,
             upkeep=self._parameters.upkeep,
+            siblings=self._parameters.siblings,
         )
         transport.receiver = Acquaintances(replicator, disk, self.disks)
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
-        self.lives[node] = Life(replicator, runtime, journal, log, store)
+        self.lives[node] = Life(replicator, runtime, routed, journal, log, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
 
@@ -228,6 +233,7 @@ class World:
     def _end_life(self, node: int) -> Life | None:
         life = self.lives[node]
         if life is not None:
+            self._ever_down = True
             life.runtime.stopped = True
             self.lives[node] = None
             self.links.detach(node)
@@ -287,8 +293,8 @@ class World:
         """Have `listener(node)` called whenever a node goes down."""
         self._down_listeners.append(listener)
 
-    def when_acked(self, listener: Callable[[str], object]) -> None:
-        """Have `listener(key)` called whenever a write of `key` was acknowledged."""
+    def when_acked(self, listener: Callable[[str, str], object]) -> None:
+        """Have `listener(namespace, key)` called whenever a write of `key` was acknowledged."""
         self._ack_listeners.append(listener)
 
     # For clients
@@ -299,17 +305,20 @@ class World:
     def submit(self, node: int, request: Request, reply: Callable[[Result], object]) -> None:
         self._life(node).replicator.submit(request, reply)
 
-    def acked(self, key: str) -> None:
+    def acked(self, namespace: str, key: str) -> None:
         """A client says that a write of `key` was acknowledged."""
         for listener in self._ack_listeners:
-            listener(key)
+            listener(namespace, key)
 
     def runtime(self, node: int) -> NodeRuntime:
         return self._life(node).runtime
 
-    @property
-    def settings(self) -> NamespaceSettings:
-        return self.topology.namespaces[DEFAULT_NAMESPACE]
+    def settings(self, namespace: str) -> NamespaceSettings:
+        return self.topology.namespaces[namespace]
+
+    def keeps(self, namespace: str) -> bool:
+        """True if nodes hold on to what they have of `namespace`, as far as disks do."""
+        return not self._ever_down or self.settings(namespace).durability != "none"
 
     def views(self) -> tuple[int, int] | None:
         """What changes whenever some node changes its mind about another; None while they are not
@@ -328,29 +337,33 @@ class World:
 
     # For whoever looks inside
 
-    def owners(self, key: str) -> tuple[int, ...]:
-        return self._place(key)[1]
+    def settings_at(self, key: bytes) -> NamespaceSettings:
+        """Of the namespace of the storage key `key`."""
+        return self.settings(key[9 : key.index(0, 9)].decode())
 
-    def stored(self, key: str) -> dict[int, bytes | None]:
+    def owners(self, namespace: str, key: str) -> tuple[int, ...]:
+        return self._place(namespace, key)[1]
+
+    def stored(self, namespace: str, key: str) -> dict[int, bytes | None]:
         """What the owners of `key` that are up hold of it.
 
         What expires does not count, for some bury it before others; nor does a tombstone: while
         it is collected, some have it and some do not.
         """
-        storage_key, owners = self._place(key)
+        storage_key, owners = self._place(namespace, key)
         lives = ((node, self.lives[node]) for node in owners)
         held = {node: life.held(storage_key) for node, life in lives if life is not None}
         return {node: data and _lasting(storage_key, data) for node, data in held.items()}
 
-    def damaged(self, key: str) -> list[int]:
+    def damaged(self, namespace: str, key: str) -> list[int]:
         """The nodes that are up and hold a damaged record of `key`."""
-        storage_key, _ = self._place(key)
+        storage_key, _ = self._place(namespace, key)
         lives = enumerate(self.lives)
         return [node for node, life in lives if life and life.is_damaged(storage_key)]
 
-    def values(self, key: str) -> dict[int, tuple[bytes, ...]]:
+    def values(self, namespace: str, key: str) -> dict[int, tuple[bytes, ...]]:
         """The values of `key` in the stores of all nodes that are up."""
-        storage_key, _ = self._place(key)
+        storage_key, _ = self._place(namespace, key)
         found = {}
         for node, life in enumerate(self.lives):
             data = None if life is None else life.held(storage_key)
@@ -358,9 +371,9 @@ class World:
                 found[node] = tuple(v.value for v in decode(storage_key, data).versions)
         return found
 
-    def expired(self, key: str) -> dict[int, int]:
-        """How many versions of `key` each owner should have buried by now that is up and may."""
-        storage_key, owners = self._place(key)
+    def expired(self, namespace: str, key: str) -> dict[int, int]:
+        """How many versions of `key` each owner that is up should have buried by now."""
+        storage_key, owners = self._place(namespace, key)
         found = {}
         for node in owners:
             life = self.lives[node]
@@ -395,16 +408,16 @@ class World:
             raise LookupError(f"wanted a node that is up, got n{node}; up are {self.up()}")
         return life
 
-    def _place(self, key: str) -> tuple[bytes, tuple[int, ...]]:
+    def _place(self, namespace: str, key: str) -> tuple[bytes, tuple[int, ...]]:
         data = encode_key(key)
         token = TOKEN_HASHES[self.topology.token_hash](data, self.topology.token_seed)
-        key_there = storage_key(token, DEFAULT_NAMESPACE, data)
+        key_there = storage_key(token, namespace, data)
         return key_there, self._owners(key_there)
 
     def _owners(self, key: bytes) -> tuple[int, ...]:
         """Of the storage key `key`."""
         partition = self._placement.partition(key[1:9])
-        return self._placement.owners(partition, self._parameters.replicas)
+        return self._placement.owners(partition, self.settings_at(key).replicas)
 
 
 def _must_not_fail(error: StorageError) -> None:
@@ -427,13 +440,6 @@ def _faster(heartbeat_s: float) -> MembershipSettings:
 
 
 def _topology(parameters: Parameters) -> Topology:
-    settings = NamespaceSettings(
-        replicas=parameters.replicas,
-        read=parameters.read,
-        write=parameters.write,
-        timeout_ms=parameters.timeout_ms,
-        quorum=parameters.quorum,
-    )
     nodes = tuple(
         NodeSpec(name=f"n{i}", http=f"127.0.0.1:{1000 + i}", peer=f"127.0.0.1:{2000 + i}")
         for i in range(parameters.nodes)
@@ -443,7 +449,7 @@ def _topology(parameters: Parameters) -> Topology:
         nodes=nodes,
         partitions=_PARTITIONS,
         token_seed=parameters.seed % (1 << 32),
-        namespaces={DEFAULT_NAMESPACE: settings},
+        namespaces=parameters.namespaces,
     )
 
 

@@ -71,6 +71,10 @@ class RoutedStore:
         """Of the namespaces kept in memory."""
         return {name.decode(): store.status() for name, store in self._volatile.items()}
 
+    def is_volatile(self, key: bytes) -> bool:
+        """True if what is at `key` is kept in memory only."""
+        return self._store_of(key) is not self._durable
+
     def _store_of(self, key: bytes) -> Store:
         if key[:1] != _RECORD:
             return self._durable
