@@ -12,7 +12,7 @@ what a crash can leave, and how far the client had been answered when it did.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from kvorum.model.errors import StorageError
@@ -166,7 +166,7 @@ class StoreDouble:
         self.file(key, None)
         self.sync(done, arg)
 
-    def unread(self) -> list[TokenSpan]:
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
         return []
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:

@@ -154,6 +154,24 @@ def test_when_the_damage_is_written_over_all_answer_again(stage: LossyStage) -> 
         assert values(get(stage, node, "lost", read=3)) == [NEW]
 
 
+def test_a_repair_ends_and_lists_what_stays_damaged(stage: LossyStage) -> None:
+    fill(stage, ["lost", "kept"])
+    damage(stage, N1, "kept")
+    for node in range(3):
+        damage(stage, node, "lost")
+    replicator = stage.nodes[N2]
+    assert replicator is not None
+    run = replicator.repairs.begin(None, None, None, full=True)
+    stage.wait(20)
+    ended = replicator.repairs.progress(run["id"])
+    assert ended["ended"]
+    assert ended["incomplete"] == []
+    assert ended["damaged"] == 1
+    (listed,) = ended["damaged_listed"]
+    assert listed["first_token"] == listed["last_token"] == place("lost")[1:9].hex()
+    assert sorted(listed["nodes"]) == ["n1", "n2", "n3"]
+
+
 def test_one_sound_owner_is_enough(stage: LossyStage) -> None:
     fill(stage, ["k"])
     stage.kill(N3)
@@ -234,7 +252,9 @@ def test_a_page_holds_a_record_of_any_size_alone(stage: LossyStage) -> None:
             key, encode(key, write(EMPTY, (), Event(1, 1, 1000), JSON, value)), _ignore, None
         )
     sent: list[Message] = []
-    stage.post = lambda _sender, _node, message: sent.append(message)  # type: ignore[method-assign]
+    stage.post = (  # type: ignore[method-assign]
+        lambda sender, node, message: sent.append(message)
+    )
     replicator.on_message(N2, Scan(1, b"d" + bytes(8), b"e", 100))
     (page,) = sent
     assert len(page.pairs) == 1  # type: ignore[union-attr]

@@ -22,7 +22,7 @@ While the disk is full nothing is filed: it would take room, and free none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from kvorum.journal.entries import Entries
@@ -190,7 +190,18 @@ class JournaledStore:
         return pairs[:limit]
 
     def unread(self) -> list[TokenSpan]:
-        return self._below.unread()
+        damaged = self._below.unread()
+        tokens = {span.first for span in damaged if span.first == span.last}
+        return self._below.unread(self._unfiled_at(tokens)) if tokens else damaged
+
+    def _unfiled_at(self, tokens: Collection[bytes]) -> list[bytes]:
+        """The keys with one of these tokens whose records will replace what is below."""
+        return [
+            key
+            for segment in self._segments()
+            for key in segment.memtable.changes
+            if key[0] == RECORD and key[1:9] in tokens
+        ]
 
     # Its owner's
 

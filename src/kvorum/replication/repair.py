@@ -14,7 +14,7 @@ on disk, or changed behind the store's back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kvorum.model.errors import (
@@ -31,6 +31,7 @@ from kvorum.replication.anti_entropy import AntiEntropy
 from kvorum.replication.exchange import Exchange, Span, Task
 from kvorum.replication.question import Question
 from kvorum.replication.settlement import Compared, Settlement, Target, leaves
+from kvorum.replication.shortfall import Inquiry, Short, Want, lasting, own_short
 from kvorum.replication.site import Site
 from kvorum.replication.waiting import ADVICE
 from kvorum.wire.messages import Mend, Mended, Message, Refused
@@ -41,6 +42,7 @@ _SETTLING_MAX: Final = 16
 """Partitions whose doubts are being settled at once."""
 RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
+_LISTED_MAX: Final = 20
 _MEND_TIMEOUT_MS: Final = 600_000
 
 
@@ -100,7 +102,7 @@ class Repairs:
             del self._runs[next(number for number, run in self._runs.items() if run.ended)]
         # Random, so that nobody is shown the progress of another run after a restart.
         number = f"{self._site.runtime.rng.getrandbits(64):016x}"
-        run = self._runs[number] = Run(number, self, targets)
+        run = self._runs[number] = Run(number, self, self._site, targets)
         run.start()
         return run.progress()
 
@@ -311,36 +313,68 @@ class _Mending:
 
 
 class Run:
-    """Targets, one after another."""
+    """Targets, one after another; then all nodes are asked what stays damaged there."""
 
-    __slots__ = ("_done", "_incomplete", "_number", "_repaired", "_repairs", "_targets", "_total")
+    __slots__ = (
+        "_done",
+        "_incomplete",
+        "_number",
+        "_places",
+        "_repaired",
+        "_repairs",
+        "_shorts",
+        "_site",
+        "_targets",
+        "_unasked",
+        "ended",
+    )
 
-    def __init__(self, number: str, repairs: Repairs, targets: deque[Target]) -> None:
+    def __init__(self, number: str, repairs: Repairs, site: Site, targets: deque[Target]) -> None:
         self._number = number
         self._repairs = repairs
+        self._site = site
         self._targets = targets
-        self._total = len(targets)
+        self._places = [(target.replicas, target.partition) for target in targets]
         self._done = 0
         self._repaired = 0
         self._incomplete: list[int] = []
+        self._unasked = 0
+        self._shorts: dict[int, Short] = {}
+        self.ended = False
 
     def start(self) -> None:
         self._repairs.mend(self._targets[0], self._on_mended)
 
-    @property
-    def ended(self) -> bool:
-        return self._done == self._total
-
     def progress(self) -> dict[str, Any]:
-        """`incomplete`: partitions of which an owner could not be compared or repaired."""
+        """`incomplete`: partitions of which an owner could not be compared or repaired. `damaged`:
+        how many records, or runs of them, stay damaged on the nodes that are listed with them.
+        """
+        damaged = self._damaged() if self.ended else []
         return {
             "id": self._number,
             "ended": self.ended,
-            "partitions": self._total,
+            "partitions": len(self._places),
             "done": self._done,
             "repaired": self._repaired,
             "incomplete": self._incomplete,
+            "damaged": len(damaged),
+            "damaged_listed": [
+                {
+                    "first_token": want.span.first.hex(),
+                    "last_token": want.span.last.hex(),
+                    "partition": self._site.placement.partition(want.span.first),
+                    "nodes": self._site.node_names(list(want.nodes)),
+                }
+                for want in damaged[:_LISTED_MAX]
+            ],
         }
+
+    def _damaged(self) -> list[Want]:
+        return [
+            want
+            for replicas, partition in self._places
+            for want in lasting(self._site, self._shorts, replicas, partition)
+        ]
 
     def _on_mended(self, repaired: int, complete: bool) -> None:
         target = self._targets.popleft()
@@ -350,3 +384,19 @@ class Run:
             self._incomplete.append(target.partition)
         if self._targets:
             self._repairs.mend(self._targets[0], self._on_mended)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        site = self._site
+        self._shorts[site.local] = own_short(site)
+        others = [n for n in range(len(site.topology.nodes)) if n != site.local and site.is_up(n)]
+        self._unasked = len(others)
+        self.ended = not others
+        for node in others:
+            Inquiry(site, [node], self._on_answer).ask()
+
+    def _on_answer(self, shorts: Mapping[int, Short] | None) -> None:
+        self._shorts |= shorts or {}
+        self._unasked -= 1
+        self.ended = not self._unasked

@@ -28,7 +28,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from kvorum.model.errors import StorageError
 from kvorum.model.spans import (
     ALL_TOKENS,
     TokenSpan,
@@ -39,7 +38,7 @@ from kvorum.model.spans import (
 )
 from kvorum.replication.question import Question
 from kvorum.replication.site import Site
-from kvorum.wire.messages import Message, Refused, Shortfall, Survey
+from kvorum.wire.messages import Message, Shortfall, Survey
 
 Spans = list[TokenSpan]
 
@@ -58,14 +57,14 @@ class Want(NamedTuple):
     nodes: tuple[int, ...]
 
 
-def on_survey(site: Site, node: int, message: Survey) -> None:
-    try:
-        unread = site.store.unread()
-    except StorageError as error:
-        site.transport.send(node, Refused(message.op, error.code, error.message))
-        return
+def own_short(site: Site) -> Short:
     unverified = [ALL_TOKENS] if site.recovering else list(site.doubts.tokens)
-    site.transport.send(node, Shortfall(message.op, list(unread), list(unverified)))
+    return Short(site.store.unread(), unverified)
+
+
+def on_survey(site: Site, node: int, message: Survey) -> None:
+    short = own_short(site)
+    site.transport.send(node, Shortfall(message.op, list(short.unread), list(short.unverified)))
 
 
 def wanted(
@@ -83,6 +82,23 @@ def wanted(
         spans = intersection(spans, union(shorts[node].unread + shorts[node].unverified))
     return [
         Want(span, tuple(n for n in others if intersection([span], shorts[n].unread)))
+        for span in spans
+    ]
+
+
+def lasting(site: Site, shorts: Mapping[int, Short], replicas: int, partition: int) -> list[Want]:
+    """What stays damaged in a partition that has been repaired, as far as its owners have said:
+    single records, which no owner could replace; in damaged files, what none can answer for.
+    """
+    owners = [node for node in site.placement.owners(partition, replicas) if node in shorts]
+    unread = union(span for node in owners for span in shorts[node].unread)
+    spans = intersection(unread, [of_partition(partition, site.topology.partition_bits)])
+    for node in owners:
+        short = union(shorts[node].unread + shorts[node].unverified)
+        singles = [span for span in spans if span.first == span.last]
+        spans = union(singles + intersection(spans, short))
+    return [
+        Want(span, tuple(n for n in owners if intersection([span], shorts[n].unread)))
         for span in spans
     ]
 

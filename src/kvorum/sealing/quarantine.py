@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 import msgspec
@@ -74,11 +74,14 @@ class Quarantine:
     def keys(self) -> list[bytes]:
         return list(self.damages)
 
-    def tokens(self) -> list[TokenSpan]:
-        """Where records are damaged: anywhere, where there are more of them than are known."""
+    def tokens(self, but: Container[bytes] = ()) -> list[TokenSpan]:
+        """Where records are damaged, those at the stored keys `but` apart; anywhere, where there
+        are more of them than are known.
+        """
         if self.more:
             return [ALL_TOKENS]
-        return [of_token(_token(stored_key)) for stored_key in self.damages]
+        damaged = (stored_key for stored_key in self.damages if stored_key not in but)
+        return [of_token(_token(stored_key)) for stored_key in damaged]
 
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
         """The pair at `stored_key` does not open."""

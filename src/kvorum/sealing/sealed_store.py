@@ -13,7 +13,7 @@ since nobody can say what its key was, and tells `on_damaged`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
@@ -164,9 +164,11 @@ class SealedStore:
         assert self._quarantine is not None
         self._quarantine.release(stored_key)
 
-    def unread(self) -> list[TokenSpan]:
-        known = [] if self._quarantine is None else self._quarantine.tokens()
-        return known + self._inner.unread()
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
+        if self._quarantine is None:
+            return self._inner.unread()
+        replaced = {self.seal.stored_key(key) for key in but}
+        return self._quarantine.tokens(replaced) + self._inner.unread()
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         if start >= end or limit <= 0:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -168,8 +168,9 @@ class DiskStore:
             return [(key, self._memory[key]) for key in self._keys[first:last]]
         return list(islice(self._sound(first, last), limit))
 
-    def unread(self) -> list[TokenSpan]:
-        return [of_token(key[1:9]) for key in sorted(self._disk.quarantine & self._damaged)]
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
+        found = self._disk.quarantine & self._damaged
+        return [of_token(key[1:9]) for key in sorted(found.difference(but))]
 
     def _put(self, key: bytes, value: bytes) -> None:
         if key not in self._memory:

@@ -7,7 +7,7 @@ The keys stand sorted beside the map, so a scan is a slice. "Durable" means "the
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kvorum.model.errors import StorageError
@@ -53,7 +53,7 @@ class MemoryStore:
     def sync(self, done: Done, arg: Any) -> None:
         self._runtime.call_soon(done, arg, None)
 
-    def unread(self) -> list[TokenSpan]:
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
         return []
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:

@@ -34,7 +34,7 @@ Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, cast
@@ -209,7 +209,8 @@ class RocksStore:
             :limit
         ]
 
-    def unread(self) -> list[TokenSpan]:
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
+        """Also where one of `but` lies, as nobody knows what else does."""
         return self.damaged_files.unread()
 
     def file(self, key: bytes, value: bytes | None) -> None:

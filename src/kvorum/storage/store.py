@@ -13,7 +13,7 @@ Contract (one test suite checks every implementation):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -66,9 +66,7 @@ class Store(Protocol):
         """Up to `limit` pairs with start <= key < end, in key order."""
 
     def unread(self) -> list[TokenSpan]:
-        """Where there are records that cannot be read, as far as is known: `scan` leaves them out.
-        It may take some seconds until what has replaced one of them is known here.
-        """
+        """Where there are records that cannot be read, as far as is known: those `scan` leaves out."""
 
 
 class FilingStore(Store, Protocol):
@@ -81,3 +79,6 @@ class FilingStore(Store, Protocol):
 
     def sync(self, done: Done, arg: Any) -> None:
         """`done(arg, None)` once all earlier writes are durable."""
+
+    def unread(self, but: Iterable[bytes] = ()) -> list[TokenSpan]:
+        """As in `Store`, but for what is stored at the keys `but`: that will be replaced."""
