@@ -15,7 +15,7 @@ from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
 from kvorum.model.tally import Tally
-from kvorum.replication import anti_entropy, change, coordinator, read, site, sweep, write
+from kvorum.replication import anti_entropy, change, coordinator, read, repair, site, sweep, write
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
 from kvorum.sim.disk_log import DiskLog
@@ -245,8 +245,9 @@ def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(read.ReadOperation, "_repair", skip)
-    # Rounds would soon repair what reads leave.
+    # Rounds would soon repair what reads leave, and so does what settles doubts.
     monkeypatch.setattr(anti_entropy.AntiEntropy, "start", lambda self: None)
+    monkeypatch.setattr(repair.Repairs, "_settle", lambda self: None)
 
 
 def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:

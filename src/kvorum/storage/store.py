@@ -66,7 +66,7 @@ class Store(Protocol):
         """Up to `limit` pairs with start <= key < end, in key order."""
 
     def unread(self) -> list[TokenSpan]:
-        """Where there are records that cannot be read, as far as is known: those `scan` leaves out."""
+        """Where there are records that are known not to be readable: those `scan` leaves out."""
 
 
 class FilingStore(Store, Protocol):
