@@ -16,7 +16,7 @@ from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
 from kvorum.model.tally import Tally
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication import anti_entropy, change, coordinator, read, site, sweep, write
+from kvorum.replication import anti_entropy, change, coordinator, read, repair, site, sweep, write
 from kvorum.replication.change import SiblingBounds
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
@@ -311,8 +311,9 @@ def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(read.ReadOperation, "_repair", skip)
-    # Rounds would soon repair what reads leave.
+    # Rounds would soon repair what reads leave, and so does what settles doubts.
     monkeypatch.setattr(anti_entropy.AntiEntropy, "start", lambda self: None)
+    monkeypatch.setattr(repair.Repairs, "_settle", lambda self: None)
 
 
 def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
