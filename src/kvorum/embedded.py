@@ -7,10 +7,14 @@
 It is the same coordinator, records and files as `kvorum serve --data-dir data`, with N = 1;
 only one of the two can have the directory open. Writes are synced before they return, a list
 of them in one go. The methods are those of `kvorum.connect`.
+
+It belongs to the process that opened it. A child that is forked inherits a copy whose every call
+raises ConfigError, and that may be closed or forgotten without effect on the parent.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,6 +56,7 @@ from kvorum.model.request import (
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 from kvorum.replication.replicator import Replicator
+from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
@@ -105,6 +110,7 @@ class Embedded:
 
     def __init__(self, holding: Holding) -> None:
         topology = Topology.single()
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
         runtime = self._runtime = InlineRuntime()
@@ -115,6 +121,7 @@ class Embedded:
         except ConfigError as error:
             raise error from None  # It says itself what its cause was.
         self._store = store
+        left_to_parent(self)
         try:
             self._unlock()
             self._replicator = Replicator(
@@ -157,7 +164,12 @@ class Embedded:
         self.close()
 
     def close(self) -> None:
-        """Make everything durable and free the directory. May be called again."""
+        """Make everything durable and free the directory. May be called again.
+
+        In a process that was forked since, it does nothing.
+        """
+        if self._pid != os.getpid():
+            return
         with self._lock:
             if self._closed:
                 return
@@ -296,6 +308,7 @@ class Embedded:
     def _ask(self, requests: Sequence[Request]) -> list[Answer | Failure]:
         """The results of all `requests`. Those of one batch share what syncs they need."""
         results: list[Any] = [None] * len(requests)
+        self._check_process()
         with self._lock:
             self._check_open()
             for first in range(0, len(requests), _BATCH):
@@ -314,6 +327,7 @@ class Embedded:
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Listing | Failure] = []
+        self._check_process()
         with self._lock:
             self._check_open()
             self._replicator.scan(namespace, cursor, _PAGE, answers.append)
@@ -321,6 +335,18 @@ class Embedded:
         if isinstance(answers[0], Failure):
             raise answers[0].error()
         return answers[0]
+
+    def orphaned(self) -> None:
+        """In a child process: its copy of the lock must not outlive the parent."""
+        self._store.directory.release()
+
+    def _check_process(self) -> None:
+        # Before the lock is taken, which a thread of the parent may have held during the fork.
+        if self._pid != os.getpid():
+            raise ConfigError(
+                f"This store was opened before a fork, and belongs to process {self._pid}. Use it "
+                "there, or run a server ('kvorum serve') and connect to it in each process."
+            )
 
     def _check_open(self) -> None:
         if self._closed:

@@ -45,6 +45,7 @@ from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.engine import EngineSettings
+from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.rocks import RocksStore
@@ -81,6 +82,7 @@ class LocalStore:
         on_failed: OnFailed,
     ) -> None:
         """Raises ConfigError or StorageError; then nothing is left open."""
+        check_not_forked()
         self._topology = topology
         self._holding = holding
         self._runtime = runtime
