@@ -100,6 +100,8 @@ def open(  # noqa: A001  as gzip.open
     "command:PROGRAM ARGUMENTS". Left out it is the file `master.key` in the directory.
     `memory` is what caches and buffers may take together, in bytes or as in "512MB".
     """
+    if not os.fspath(path):
+        raise ConfigError("The path of the store is empty. Name a directory, '.' for this one.")
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
     return Embedded(Holding(Path(path), source, size))

@@ -33,6 +33,7 @@ from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
 from kvorum.replication.recovery import note_loss
 from kvorum.runtime.ports import Runtime
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.master_key import MasterKeySource
@@ -83,6 +84,7 @@ class LocalStore:
     ) -> None:
         """Raises ConfigError or StorageError; then nothing is left open."""
         check_not_forked()
+        fill_standard_descriptors()
         self._topology = topology
         self._holding = holding
         self._runtime = runtime

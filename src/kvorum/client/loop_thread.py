@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from kvorum.client.calls import made_before_fork
 from kvorum.model.errors import ConfigError, ConnectionFailed
 from kvorum.runtime.loop import new_loop
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 
 _T = TypeVar("_T")
 
@@ -24,6 +25,7 @@ class LoopThread:
         self._lock = threading.Lock()
         self._stopping = False
         self._started = threading.Event()
+        fill_standard_descriptors()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
         self._started.wait()

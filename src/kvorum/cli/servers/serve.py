@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from kvorum.cli.key_sources import master_key_option, master_key_source
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.servers.logs import FORMATS, LEVELS
 from kvorum.cli.servers.memory import memory_option
 
@@ -35,14 +36,14 @@ _STOPPED_AT_ONCE: Final = 130
 @click.option(
     "--data-dir",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Where the node keeps its data; made if it is missing.",
 )
 @click.option("--host", metavar="ADDRESS", help=f"To listen on.  [default: {DEFAULT_HOST}]")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"[default: {DEFAULT_PORT}]")
 @click.option(
     "--cluster",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="A topology file; the node's addresses come from there.",
 )

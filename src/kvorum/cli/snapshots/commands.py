@@ -12,6 +12,7 @@ from kvorum.cli.connection import asks_cluster
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.snapshots.restore import restore
 from kvorum.cli.stopped_node import stopped_node
 from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
@@ -24,7 +25,7 @@ _COLUMNS: Final = ("snapshot", "node", "made", "#files", "#bytes", "#shared", "s
 
 _data_dir: Final = click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Look into this node's data directory, and ask no server.",
 )
 

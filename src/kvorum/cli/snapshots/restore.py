@@ -12,6 +12,7 @@ from kvorum.cli.connection import asks_namespaces
 from kvorum.cli.entries.options import give_up_after_option
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--position",
     "position_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="Where to note how far it is.  [default: .restore-NAME.json in the first DIR/snapshots]",
 )
 @click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each record.")
