@@ -16,7 +16,9 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
+from kvorum.api.limits import ApiLimits
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
@@ -139,11 +141,12 @@ class Node:
             replicator.repairs,
             topology.secret,
             actor_names,
+            ApiLimits.within(self._holding.memory),
             snapshots=snapshots,
             records=replicator,
             custody=custody,
         )
-        server = HttpServer(runtime, routes)
+        server = HttpServer(runtime, routes, HttpLimits.within(self._holding.memory))
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
         replicator.start()
@@ -152,7 +155,7 @@ class Node:
 
     async def _unlocked(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()
-        store.unlock(unlocked.set_result)
+        store.unlock(lambda error: None if unlocked.done() else unlocked.set_result(error))
         error = await unlocked
         if error is not None:
             raise error

@@ -19,6 +19,7 @@ from kvorum.api.entry_body import (
 )
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import Pending
 from kvorum.api.seal import Forged
@@ -59,6 +60,7 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_written).start()
 
     def get_many(self, exchange: Exchange) -> None:
+        exchange.answers.check_room(LARGE_ANSWER_BYTES)
         options = parse_query(exchange.query, _GET_QUERY)
         check_utf8(exchange.body)
         body = decode_json(self._keys, exchange.body)
