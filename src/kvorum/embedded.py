@@ -25,7 +25,8 @@ import msgspec
 
 from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
-from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
+from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.values import encode_value
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.errors import (
@@ -36,7 +37,7 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.expiry import NEVER, check_expires
+from kvorum.model.expiry import NEVER
 from kvorum.model.keys import encode_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
@@ -201,50 +202,47 @@ class Embedded:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         expires_at: int | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Entry:
         """Store `value` under `key`, durably; returns the entry as it then is.
 
         With `version` it replaces what that version covers. With `if_version` or `if_absent`
-        it is stored only if the key is still so, else PreconditionFailed. It lives for `ttl`
-        seconds, or until `expires_at` (ms since 1970); without either, or with a ttl of 0, for
-        ever.
+        it is stored only if the key is still so, else PreconditionFailed. It lives for `ttl`,
+        seconds or a timedelta, or until `expires_at` (ms since 1970); without either, or with a
+        ttl of 0, for ever.
         """
         seen, expect = self._base(key, version, if_version, namespace)
         if if_absent:
             if expect == EXACT:
                 raise RequestError("wanted one of if_version and if_absent, got both")
             expect = ABSENT
-        if expires_at is not None:
-            if ttl is not None:
-                raise RequestError("wanted ttl or expires_at, got both")
-            check_expires(expires_at)
+        seconds, moment = checked_lifetime(ttl, expires_at)
         put = msgspec.structs.replace(
             _put(namespace, key, value),
             seen=seen,
             expect=expect,
-            ttl=ttl,
-            expires=expires_at or NEVER,
+            ttl=seconds,
+            expires=moment or NEVER,
         )
         return _sound(self._entry(put, self._ask([put])[0]))
 
     def touch(
         self,
         key: str,
-        ttl: int,
+        ttl: Ttl,
         *,
         version: str | None = None,
         if_version: str | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> int | None:
-        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever.
 
         Returns when it expires (ms since 1970), None if never. Raises NotFound.
         """
         seen, expect = self._base(key, version, if_version, namespace)
-        touch = Touch(namespace, key, ttl, seen=seen, expect=expect)
+        touch = Touch(namespace, key, seconds_of(ttl), seen=seen, expect=expect)
         return _sound(self._entry(touch, self._ask([touch])[0])).expires_at
 
     def delete(
@@ -262,12 +260,15 @@ class Embedded:
     def get_many(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met."""
+        """The values of those `keys` that have one. Raises the first error met.
+
+        What has a value that Python cannot hold gets an InvalidValue in its place.
+        """
         wanted = list(keys)
         values: dict[str, Any] = {}
         for key, result in zip(wanted, self.get_entries(wanted, namespace=namespace), strict=True):
             if not isinstance(result, NotFound):
-                values[key] = _sound(result).value
+                values[key] = value_or_error(_sound(result))
         return values
 
     def get_entries(
@@ -284,12 +285,13 @@ class Embedded:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> list[Result]:
         """Store each (key, value) with one sync for all; for each its Entry or its error."""
         pairs = items.items() if isinstance(items, Mapping) else items
-        puts = [_put_or_error(namespace, key, value, ttl) for key, value in pairs]
+        seconds = seconds_of(ttl)
+        puts = [_put_or_error(namespace, key, value, seconds) for key, value in pairs]
         requests = [put for put in puts if isinstance(put, Put)]
         asked = iter(zip(requests, self._ask(requests), strict=True))
         return [put if isinstance(put, KvorumError) else self._entry(*next(asked)) for put in puts]

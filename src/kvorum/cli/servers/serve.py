@@ -124,7 +124,8 @@ def _check_unset(option: str, value: object, reason: str) -> None:
 def _alone(host: str, port: int) -> Topology:
     from kvorum.model.topology import Topology
 
-    return Topology.single(http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    bare_ipv6 = ":" in host and not host.startswith("[")
+    return Topology.single(http=f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}")
 
 
 def _member(cluster: Path, node: str | None) -> tuple[Topology, str]:

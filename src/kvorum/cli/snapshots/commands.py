@@ -144,8 +144,9 @@ def delete(target: Target, name: str, data_dir: Path | None, output: str) -> Non
         outcomes = on_every_node(target, lambda nodes: jobs.delete(nodes, name))
     else:
         from kvorum.backup import layout
+        from kvorum.cli.snapshots.directories import snapshot_in
 
-        path = layout.existing(data_dir, name)
+        path = snapshot_in(data_dir, name)
         with stopped_node(data_dir):
             layout.remove(path)
             layout.remove_incomplete(data_dir)
@@ -158,12 +159,12 @@ snapshot.add_command(restore)
 
 
 def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
-    from kvorum.backup import layout
     from kvorum.backup.catalog import summary_of
     from kvorum.backup.progress import Progress
     from kvorum.backup.verification import verify as verify_snapshot
+    from kvorum.cli.snapshots.directories import snapshot_in
 
-    path = layout.existing(data_dir, name)
+    path = snapshot_in(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
     try:
         return _as_dict(summary_of(path, verify_snapshot(path, master, Progress())))

@@ -110,10 +110,11 @@ def restore(
 
 
 def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
-    from kvorum.backup import layout, replacement
+    from kvorum.backup import replacement
+    from kvorum.cli.snapshots.directories import snapshot_in
     from kvorum.cli.snapshots.restore_sources import key_sources, verified
 
-    path = layout.existing(data_dir, name)
+    path = snapshot_in(data_dir, name)
     (key,) = key_sources((data_dir,), master_keys)
     with stopped_node(data_dir):
         content = verified(path, key)
