@@ -126,6 +126,15 @@ def test_bad_input_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         store.get("k")
 
 
+def test_an_empty_path_is_not_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="path of the store is empty"):
+        kvorum.open("")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with kvorum.open(tmp_path), pytest.raises(ConfigError, match="stop that one") as refused:
         kvorum.open(tmp_path)

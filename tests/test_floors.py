@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "local_store": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup", "local_store"},
     "aio": {"client"},
+    "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION | {"replication", "api", "client", "sealing", "local_store"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},

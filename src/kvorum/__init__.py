@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kvorum import aio as aio
+    from kvorum import errors as errors
     from kvorum.client.asynchronous import AsyncClient as AsyncClient
     from kvorum.client.entry import ClockEntry as ClockEntry
     from kvorum.client.entry import Entry as Entry
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kvorum.client.synchronous import connect as connect
     from kvorum.embedded import Embedded as Embedded
     from kvorum.embedded import open as open  # noqa: A004
-    from kvorum.model import errors as errors
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOME: Final = {
     "connect": "kvorum.client.synchronous",
     "open": "kvorum.embedded",
 }
-_MODULES: Final = {"aio": "kvorum.aio", "errors": "kvorum.model.errors"}
+_MODULES: Final = {"aio": "kvorum.aio", "errors": "kvorum.errors"}
 
 
 def __getattr__(name: str) -> Any:

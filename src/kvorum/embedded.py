@@ -7,10 +7,14 @@
 It is the same coordinator, records and files as `kvorum serve --data-dir data`, with N = 1;
 only one of the two can have the directory open. Writes are synced before they return, a list
 of them in one go. The methods are those of `kvorum.connect`.
+
+It belongs to the process that opened it. A child that is forked inherits a copy whose every call
+raises ConfigError, and that may be closed or forgotten without effect on the parent.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +25,8 @@ import msgspec
 
 from kvorum.api.presentation import content_hash
 from kvorum.api.version_string import VersionStrings, subject_of
-from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
+from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.values import encode_value
 from kvorum.local_store import Holding, LocalStore, unreadable
@@ -33,7 +38,7 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.expiry import NEVER, check_expires
+from kvorum.model.expiry import NEVER
 from kvorum.model.keys import encode_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
@@ -54,6 +59,7 @@ from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 from kvorum.replication.replicator import Replicator
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
+from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
 from kvorum.storage.actor_names import ActorNames
@@ -97,6 +103,8 @@ def open(  # noqa: A001  as gzip.open
     "command:PROGRAM ARGUMENTS". Left out it is the file `master.key` in the directory.
     `memory` is what caches and buffers may take together, in bytes or as in "512MB".
     """
+    if not os.fspath(path):
+        raise ConfigError("The path of the store is empty. Name a directory, '.' for this one.")
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
     return Embedded(Holding(Path(path), source, size, engine_files(descriptor_limit())))
@@ -107,6 +115,7 @@ class Embedded:
 
     def __init__(self, holding: Holding) -> None:
         topology = Topology.single()
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
         runtime = self._runtime = InlineRuntime()
@@ -117,6 +126,7 @@ class Embedded:
         except ConfigError as error:
             raise error from None  # It says itself what its cause was.
         self._store = store
+        left_to_parent(self)
         try:
             self._unlock()
             self._replicator = Replicator(
@@ -162,8 +172,11 @@ class Embedded:
     def close(self) -> None:
         """Make everything durable and free the directory. May be called again.
 
-        Raises StorageError if the directory was removed, moved or replaced meanwhile.
+        In a process that was forked since, it does nothing. Raises StorageError if the directory
+        was removed, moved or replaced meanwhile.
         """
+        if self._pid != os.getpid():
+            return
         with self._lock:
             if self._closed:
                 return
@@ -193,50 +206,47 @@ class Embedded:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         expires_at: int | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Entry:
         """Store `value` under `key`, durably; returns the entry as it then is.
 
         With `version` it replaces what that version covers. With `if_version` or `if_absent`
-        it is stored only if the key is still so, else PreconditionFailed. It lives for `ttl`
-        seconds, or until `expires_at` (ms since 1970); without either, or with a ttl of 0, for
-        ever.
+        it is stored only if the key is still so, else PreconditionFailed. It lives for `ttl`,
+        seconds or a timedelta, or until `expires_at` (ms since 1970); without either, or with a
+        ttl of 0, for ever.
         """
         seen, expect = self._base(key, version, if_version, namespace)
         if if_absent:
             if expect == EXACT:
                 raise RequestError("wanted one of if_version and if_absent, got both")
             expect = ABSENT
-        if expires_at is not None:
-            if ttl is not None:
-                raise RequestError("wanted ttl or expires_at, got both")
-            check_expires(expires_at)
+        seconds, moment = checked_lifetime(ttl, expires_at)
         put = msgspec.structs.replace(
             _put(namespace, key, value),
             seen=seen,
             expect=expect,
-            ttl=ttl,
-            expires=expires_at or NEVER,
+            ttl=seconds,
+            expires=moment or NEVER,
         )
         return _sound(self._entry(put, self._ask([put])[0]))
 
     def touch(
         self,
         key: str,
-        ttl: int,
+        ttl: Ttl,
         *,
         version: str | None = None,
         if_version: str | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> int | None:
-        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever.
 
         Returns when it expires (ms since 1970), None if never. Raises NotFound.
         """
         seen, expect = self._base(key, version, if_version, namespace)
-        touch = Touch(namespace, key, ttl, seen=seen, expect=expect)
+        touch = Touch(namespace, key, seconds_of(ttl), seen=seen, expect=expect)
         return _sound(self._entry(touch, self._ask([touch])[0])).expires_at
 
     def delete(
@@ -254,12 +264,15 @@ class Embedded:
     def get_many(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met."""
+        """The values of those `keys` that have one. Raises the first error met.
+
+        What has a value that Python cannot hold gets an InvalidValue in its place.
+        """
         wanted = list(keys)
         values: dict[str, Any] = {}
         for key, result in zip(wanted, self.get_entries(wanted, namespace=namespace), strict=True):
             if not isinstance(result, NotFound):
-                values[key] = _sound(result).value
+                values[key] = value_or_error(_sound(result))
         return values
 
     def get_entries(
@@ -276,12 +289,13 @@ class Embedded:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> list[Result]:
         """Store each (key, value) with one sync for all; for each its Entry or its error."""
         pairs = items.items() if isinstance(items, Mapping) else items
-        puts = [_put_or_error(namespace, key, value, ttl) for key, value in pairs]
+        seconds = seconds_of(ttl)
+        puts = [_put_or_error(namespace, key, value, seconds) for key, value in pairs]
         requests = [put for put in puts if isinstance(put, Put)]
         asked = iter(zip(requests, self._ask(requests), strict=True))
         return [put if isinstance(put, KvorumError) else self._entry(*next(asked)) for put in puts]
@@ -306,6 +320,7 @@ class Embedded:
     def _ask(self, requests: Sequence[Request]) -> list[Answer | Failure]:
         """The results of all `requests`. Those of one batch share what syncs they need."""
         results: list[Any] = [None] * len(requests)
+        self._check_process()
         with self._lock:
             self._check_open()
             for first in range(0, len(requests), _BATCH):
@@ -325,6 +340,7 @@ class Embedded:
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Listing | Failure] = []
+        self._check_process()
         with self._lock:
             self._check_open()
             self._replicator.scan(namespace, cursor, _PAGE, answers.append)
@@ -332,6 +348,18 @@ class Embedded:
         if isinstance(answers[0], Failure):
             raise answers[0].error()
         return answers[0]
+
+    def orphaned(self) -> None:
+        """In a child process: its copy of the lock must not outlive the parent."""
+        self._store.directory.release()
+
+    def _check_process(self) -> None:
+        # Before the lock is taken, which a thread of the parent may have held during the fork.
+        if self._pid != os.getpid():
+            raise ConfigError(
+                f"This store was opened before a fork, and belongs to process {self._pid}. Use it "
+                "there, or run a server ('kvorum serve') and connect to it in each process."
+            )
 
     def _check_open(self) -> None:
         if self._closed:

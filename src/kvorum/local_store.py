@@ -34,6 +34,7 @@ from kvorum.model.topology import Topology
 from kvorum.replication.recovery import note_loss
 from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.master_key import MasterKeySource
@@ -46,6 +47,7 @@ from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.engine import EngineSettings
+from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.rocks import RocksStore
@@ -84,6 +86,8 @@ class LocalStore:
         on_failed: OnFailed,
     ) -> None:
         """Raises ConfigError or StorageError; then nothing is left open."""
+        check_not_forked()
+        fill_standard_descriptors()
         self._topology = topology
         self._holding = holding
         self._runtime = runtime

@@ -21,6 +21,7 @@ from typing import Final
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.server import HttpServer
+from kvorum.api.limits import ApiLimits
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
@@ -160,11 +161,14 @@ class Node:
             replicator.repairs,
             topology.secret,
             actor_names,
+            ApiLimits.within(self._holding.memory),
             snapshots=snapshots,
             records=replicator,
             custody=custody,
         )
-        bounds = HttpLimits(connections=descriptors.clients, backlog=descriptors.backlog)
+        bounds = HttpLimits.within(
+            self._holding.memory, connections=descriptors.clients, backlog=descriptors.backlog
+        )
         server = HttpServer(runtime, routes, bounds, names=self._host_names)
         self._parts.push_async_callback(server.close)
         await server.start(*parse_address(spec.http))
@@ -184,7 +188,7 @@ class Node:
 
     async def _unlocked(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()
-        store.unlock(unlocked.set_result)
+        store.unlock(lambda error: None if unlocked.done() else unlocked.set_result(error))
         error = await unlocked
         if error is not None:
             raise error

@@ -17,6 +17,7 @@ from kvorum.api.http.connection import Connection
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Router
+from kvorum.api.http.unread_answers import UnreadAnswers
 from kvorum.api.routes import api_routes
 
 GET = request("GET", "/status")
@@ -76,6 +77,7 @@ class Stage:
 
     def __init__(self, limits: HttpLimits = LIMITS) -> None:
         self.heads = Heads(0)
+        self.answers = UnreadAnswers((), limits.unread_bytes, 1)
         self.limits = limits
         self.names = NAMES
         self.node = FakeNode()

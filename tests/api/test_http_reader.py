@@ -13,6 +13,7 @@ from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Endpoint
+from kvorum.api.http.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError
 
 LIMITS = HttpLimits(url_bytes=30)
@@ -24,6 +25,7 @@ class Line:
 
     def __init__(self) -> None:
         self.heads = Heads(0)
+        self.answers = UnreadAnswers((), LIMITS.unread_bytes, 1)
         self.told: list[Any] = []
 
     def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:

@@ -67,17 +67,21 @@ def test_damage_is_the_jobs_outcome(node: BackedUp, snapshots: Snapshots) -> Non
     state = ended(snapshots, "monday")
     assert state.error is not None
     assert "CURRENT" in state.error.message
+    # Clients are told that, and it is none of their business where the data is.
+    assert str(node.node.data_dir) not in state.error.message
 
 
 def test_names_are_checked_before_anything_begins(node: BackedUp, snapshots: Snapshots) -> None:
     node.create("monday")
-    with pytest.raises(PreconditionFailed):
+    with pytest.raises(PreconditionFailed) as taken:
         snapshots.begin_create("monday")
+    assert str(node.node.data_dir) not in taken.value.message
     with pytest.raises(RequestError):
         snapshots.begin_create("../monday")
     for begin in (snapshots.begin_verify, snapshots.begin_delete):
-        with pytest.raises(NotFound, match="monday"):
+        with pytest.raises(NotFound, match=r"No such snapshot: 'tuesday'.*monday") as unknown:
             begin("tuesday")
+        assert str(node.node.data_dir) not in unknown.value.message
         with pytest.raises(RequestError):
             begin("..")
     with pytest.raises(NotFound):

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import click
 import pytest
@@ -22,9 +24,19 @@ from kvorum.cli.main import COMMANDS
 from kvorum.model import errors
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "kvorum", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(environ or {})},
+    )
 
 
 def test_help_names_every_command_and_exit_code() -> None:
@@ -191,6 +203,55 @@ def test_a_closed_stdout_is_told_before_anything_is_done(store: StoreDouble) -> 
     assert done.returncode == ExitCode.CONFIG
     assert done.stderr.startswith("error: cannot write to stdout: it is closed")
     assert store.values() == {}
+
+
+def commands(command: click.Command = main) -> Iterator[click.Command]:
+    """All that can be called, however deep in groups."""
+    yield command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            found = command.get_command(ctx, name)
+            assert found is not None
+            yield from commands(found)
+
+
+def test_no_empty_path_is_taken_for_the_working_directory(tmp_path: Path) -> None:
+    paths = [
+        parameter
+        for command in commands()
+        for parameter in command.params
+        if isinstance(parameter.type, click.Path)
+    ]
+    assert len(paths) > 10
+    for parameter in paths:
+        with pytest.raises(click.BadParameter, match="empty"):
+            parameter.type.convert("", parameter, None)
+    done = run("serve", "--data-dir", "", cwd=tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert "The path is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_escapes_get_into_a_pipe(store: StoreDouble) -> None:
+    server = ("--server", store.address)
+    forced = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "CLICOLOR_FORCE": "1"}
+    for words in ("set k 1", "get k --all", "set l 2 -o table"):
+        done = run(*words.split(), *server, environ=forced)
+        assert done.returncode == ExitCode.OK
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii:strict", "utf-8"])
+def test_a_character_that_stdout_does_not_have_is_escaped(
+    store: StoreDouble, encoding: str
+) -> None:
+    key, server = "snow\u2603", ("--server", store.address)
+    for words in (("set", key, "\u2603"), ("touch", key, "60"), ("get", key, "--all")):
+        done = run(*words, *server, environ={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"})
+        assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    # Where it is ASCII, some lines are UTF-8 all the same, which is no matter here.
+    assert '"\\u2603"' in done.stdout or encoding == "utf-8"
 
 
 @pytest.mark.parametrize(

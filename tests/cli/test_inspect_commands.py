@@ -118,30 +118,27 @@ def test_a_document_from_another_age_is_an_error(store: StoreDouble, path: str) 
     assert result.stderr.count("\n") == 1
 
 
-def test_a_terminal_gets_colours_unless_it_says_no(
-    store: StoreDouble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.documents = {"/ring": RING}
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = CliRunner().invoke(main, ["ring", "--server", store.address], color=True)
-    monkeypatch.setenv("NO_COLOR", "1")
-    plain = CliRunner().invoke(main, ["ring", "--server", store.address], color=True)
-    assert "\x1b[" in coloured.stdout
-    assert "\x1b[3" not in plain.stdout
-
-
-def shown_on_terminal(store: StoreDouble, columns: int) -> list[str]:
-    """What `kvorum status` shows on a terminal of that width, line by line."""
+def output_on_terminal(store: StoreDouble, command: str, **environ: str) -> str:
     ours, theirs = os.openpty()
-    environ = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
-    command = [sys.executable, "-m", "kvorum", "status", "--server", store.address]
-    done = subprocess.run(command, stdout=theirs, env=environ, timeout=60, check=False)
+    words = [sys.executable, "-m", "kvorum", command, "--server", store.address]
+    environ = {**os.environ, "TERM": "xterm", **environ}
+    done = subprocess.run(words, stdout=theirs, env=environ, timeout=60, check=False)
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
     assert done.returncode == 0
+    return shown
+
+
+def test_a_terminal_gets_colours_unless_it_says_no(store: StoreDouble) -> None:
+    store.documents = {"/ring": RING}
+    assert "\x1b[" in output_on_terminal(store, "ring", NO_COLOR="")
+    assert not re.search(r"\x1b\[3", output_on_terminal(store, "ring", NO_COLOR="1"))
+
+
+def shown_on_terminal(store: StoreDouble, columns: int) -> list[str]:
+    """What `kvorum status` shows on a terminal of that width, line by line."""
+    shown = output_on_terminal(store, "status", NO_COLOR="1", COLUMNS=str(columns))
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
 
 

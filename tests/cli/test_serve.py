@@ -9,14 +9,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner
-from program import kvorum, refusal
+from program import eventually, kvorum, refusal
 
 from kvorum import connect
 from kvorum.cli import main
@@ -24,8 +24,11 @@ from kvorum.cli.errors import ExitCode
 from kvorum.cli.servers.logs import configure_logging
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.local.ports import free_port, local_topology
+from kvorum.local_store import LocalStore
 from kvorum.model.errors import StorageError
+from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
+from kvorum.node import Node
 
 
 @pytest.fixture
@@ -163,6 +166,47 @@ def test_a_second_process_on_the_same_directory_is_refused(tmp_path: Path, port:
         assert str(node.pid) in line
         assert "another data directory" in line
         put(port, "still", "served")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_with_or_without_brackets(tmp_path: Path, port: int, host: str) -> None:
+    with kvorum("serve", "--data-dir", tmp_path, "--host", host, "--port", port) as node:
+        assert f"http://[::1]:{port}" in node.line()
+        assert node.stopped() == 0
+
+
+def test_what_begins_with_a_bracket_is_an_ipv6_address(tmp_path: Path, port: int) -> None:
+    words = ("--data-dir", tmp_path / "d", "--host", "[127.0.0.1]", "--port", port)
+    status, _ = refusal("serve", *words)
+    assert status == ExitCode.CONFIG
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_signal_while_it_starts_stops_it_cleanly(tmp_path: Path, port: int) -> None:
+    for start in range(3):
+        with kvorum("serve", "--data-dir", tmp_path / str(start), "--port", port) as node:
+            eventually((tmp_path / str(start) / "node.json").exists, "its identity")
+            assert node.stopped() == 0
+            assert node.errors == []
+
+
+def test_the_end_of_unlocking_comes_too_late_for_a_start_that_was_cancelled(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked: list[Callable[[None], object]] = []
+    monkeypatch.setattr(LocalStore, "unlock", lambda _, done: unlocked.append(done))
+
+    async def scene() -> None:
+        node = Node(Topology.single(http=f"127.0.0.1:{port}"), "n1", tmp_path)
+        starting = asyncio.create_task(node.start())
+        while not unlocked:
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        unlocked[0](None)
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "store.example"])

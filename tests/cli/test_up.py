@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import msgspec
 import pytest
 from program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
 from rich.console import Console
+from store_double import StoreDouble
 
 from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode
@@ -122,7 +124,7 @@ def test_on_a_terminal_a_table_is_kept_up_to_date(tmp_path: Path) -> None:
     port = free_port(1)
     words = ["up", "-n", "1", "--data-dir", str(tmp_path / "D"), "--port", str(port)]
     environ = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "120"}
-    row = re.compile(rf"n1 +up +http://127\.0\.0\.1:{port} +\d+ +0 +0 +0 +0")
+    row = re.compile(rf"n1 +up +http://127\.0\.0\.1:{port} +\d+ +0 +0 +0 +0 +0")
     ours, theirs = os.openpty()
     shown = ""
 
@@ -143,6 +145,36 @@ def test_on_a_terminal_a_table_is_kept_up_to_date(tmp_path: Path) -> None:
         finally:
             program.kill()
             os.close(ours)
+
+
+def test_the_table_shows_what_a_node_cannot_read() -> None:
+    (spec,) = local_topology(1, 7400).nodes
+    console = Console(width=120, file=io.StringIO(), force_terminal=False)
+    row = up_table.Row(spec, damaged=1234, damaged_files=2)
+    console.print(up_table.table([row], 120))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "damaged" in shown
+    assert "1,234 + 2 files" in shown
+
+
+async def _rows_of(url: str) -> up_table.Row:
+    (spec,) = local_topology(1, 7400).nodes
+    row = up_table.Row(msgspec.structs.replace(spec, http=url.removeprefix("kvorum://")))
+    gauge = up_table._Gauge(row)
+    await gauge.read()
+    await gauge.close()
+    return row
+
+
+def test_the_counts_of_damage_are_those_of_status(store: StoreDouble) -> None:
+    quarantine = {"damaged": 3, "more": 4, "partitions": {"7": 3}}
+    store.documents["/status"] = {
+        "counters": {"writes": 1, "reads": 2},
+        "storage": {"quarantine": quarantine, "damaged_files": {"000012.sst": "?"}},
+    }
+    row = asyncio.run(_rows_of(store.url))
+    assert (row.damaged, row.damaged_files) == (7, 1)
 
 
 def test_a_narrow_table_leaves_out_columns_and_cuts_none() -> None:

@@ -98,6 +98,37 @@ client.close()
     assert done.stdout.splitlines()[1:] == ["1", "0 1"]
 
 
+def test_after_a_fork_an_async_client_is_the_parents(store: StoreDouble) -> None:
+    source = """
+import asyncio, os, sys, warnings, kvorum
+warnings.simplefilter("ignore", DeprecationWarning)
+client = kvorum.aio.connect(sys.argv[1])
+unused = kvorum.aio.connect(sys.argv[1])
+
+async def child():
+    try:
+        await client.get("k")
+    except kvorum.errors.ConfigError as error:
+        print(error, flush=True)
+    await client.close()
+    print(await unused.get("k"), flush=True)
+    await unused.close()
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(client.set("k", 1))
+if os.fork() == 0:
+    asyncio.run(child())
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]), loop.run_until_complete(client.get("k")))
+loop.run_until_complete(client.close())
+loop.close()
+"""
+    done = run_python(source, store.url)
+    assert done.stderr == ""
+    assert "before a fork" in done.stdout
+    assert done.stdout.splitlines()[1:] == ["1", "0 1"]
+
+
 def test_importing_kvorum_loads_nothing_it_may_not_need() -> None:
     source = (
         "import sys, kvorum; print(sorted({'asyncio', 'msgspec', 'httptools'} & set(sys.modules)))"

@@ -4,17 +4,21 @@ A window of items is under way at a time, so a long list neither floods the node
 its answers. Once the answer has grown too long the rest of the list is not asked for any
 more, and what is still read is dropped; each such item says so. The same list would end there
 again, so this is 413 and not 503; a list of what is left goes further.
+
+What is in the answer already counts among the answers that clients have not read. Where there is no
+room for more of them, what is read is dropped as well: those items are 503.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.problem import problem
 from kvorum.api.http.refusals import InternalError
+from kvorum.api.http.unread_answers import no_room
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.model.request import Answer, Failure, Get, Request, Result
 
@@ -48,6 +52,8 @@ def refused(error: KvorumError, label: bytes = b"") -> bytes:
 
 class Batch:
     __slots__ = (
+        "_answers",
+        "_end",
         "_exchange",
         "_gateway",
         "_outcomes",
@@ -63,44 +69,80 @@ class Batch:
     ) -> None:
         """`items`: operations, and outcomes of those that are refused already."""
         self._exchange = exchange
+        self._answers = exchange.answers
         self._gateway = gateway
         self._show = show
         self._outcomes = [b"" if isinstance(item, Operation) else item for item in items]
-        self._todo: Iterator[tuple[int, Operation]] = iter(
-            [(i, item) for i, item in enumerate(items) if isinstance(item, Operation)]
-        )
+        self._todo = [(i, item) for i, item in enumerate(items) if isinstance(item, Operation)]
+        """What has not been begun, the last one first."""
+        self._todo.reverse()
         self._room = gateway.limits.list_answer_bytes
+        self._end: KvorumError | None = None
+        """Why what is left of the list is not served."""
         self._under_way = 0
         self._window = min(len(items), gateway.limits.list_window)
 
     def start(self) -> None:
         """Raises Overloaded."""
         self._gateway.admission.enter(self._window)
-        for _ in range(self._window):
-            self._submit_next()
-        if not self._under_way:
-            self._respond()
+        self._go_on()
 
-    def settle(self, place: int, operation: Operation, result: Result) -> None:
+    def settle(self, place: int, waiting: _Waiting, result: Result) -> None:
+        operation = waiting.operation
         self._under_way -= 1
-        if self._room < 0 and isinstance(operation.request, Get):
-            outcome = self._too_long(operation)
+        if waiting.set_aside:
+            self._answers.give_back(waiting.set_aside)
+            outcome = self._read_outcome(operation, result)
         else:
             outcome = self._outcome(operation, result)
-        self._outcomes[place] = outcome
-        self._room -= len(outcome)
-        self._submit_next()
+        self._keep(place, outcome)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._todo and self._under_way < self._window:
+            place, operation = self._todo[-1]
+            if self._end is None and isinstance(operation.request, Get):
+                expected = self._answers.part_bytes
+                if not self._answers.has_room(expected):
+                    if self._under_way:
+                        return
+                    self._end = no_room()
+            else:
+                expected = 0
+            self._todo.pop()
+            if self._end is None:
+                self._submit(_Waiting(self, place, operation, expected))
+            else:
+                self._outcomes[place] = refused(self._end, operation.label)
         if not self._under_way:
             self._respond()
 
-    def _submit_next(self) -> None:
-        for place, operation in self._todo:
-            if self._room >= 0:
-                self._under_way += 1
-                waiting = _Waiting(self, place, operation)
-                self._gateway.coordinator.submit(operation.request, waiting.settle)
-                return
-            self._outcomes[place] = self._too_long(operation)
+    def _submit(self, waiting: _Waiting) -> None:
+        self._under_way += 1
+        if waiting.set_aside:
+            self._answers.set_aside(waiting.set_aside)
+        self._gateway.coordinator.submit(waiting.operation.request, waiting.settle)
+
+    def _read_outcome(self, operation: Operation, result: Result) -> bytes:
+        if self._end is None:
+            outcome = self._outcome(operation, result)
+            self._answers.learn(len(outcome))
+            if self._answers.has_room(len(outcome)):
+                return outcome
+            # Made and not raised: a traceback would keep the values it met.
+            self._end = no_room()
+        return refused(self._end, operation.label)
+
+    def _keep(self, place: int, outcome: bytes) -> None:
+        self._outcomes[place] = outcome
+        self._answers.set_aside(len(outcome))
+        self._room -= len(outcome)
+        if self._room < 0 and self._end is None:
+            most = self._gateway.limits.list_answer_bytes
+            self._end = AnswerTooLong(
+                f"wanted a list whose answer has at most {most} bytes, got one with more; "
+                "ask for this item in another request"
+            )
 
     def _outcome(self, operation: Operation, result: Result) -> bytes:
         try:
@@ -113,28 +155,24 @@ class Batch:
             _logger.exception("making an answer failed")
             return refused(InternalError(), operation.label)
 
-    def _too_long(self, operation: Operation) -> bytes:
-        most = self._gateway.limits.list_answer_bytes
-        error = AnswerTooLong(
-            f"wanted a list whose answer has at most {most} bytes, got one with more; "
-            "ask for this item in another request"
-        )
-        return refused(error, operation.label)
-
     def _respond(self) -> None:
         self._gateway.admission.leave(self._window)
-        self._exchange.respond(200, b'{"entries":[%b]}' % b",".join(self._outcomes))
+        self._answers.give_back(self._gateway.limits.list_answer_bytes - self._room)
+        body = b'{"entries":[%b]}' % b",".join(self._outcomes)
+        self._outcomes.clear()  # They may be long, and are in there now.
+        self._exchange.respond(200, body)
 
 
 class _Waiting:
-    """The reply callback of one item."""
+    """An item that is under way: its reply callback. `set_aside`: for a value that is read."""
 
-    __slots__ = ("_batch", "_operation", "_place")
+    __slots__ = ("_batch", "_place", "operation", "set_aside")
 
-    def __init__(self, batch: Batch, place: int, operation: Operation) -> None:
+    def __init__(self, batch: Batch, place: int, operation: Operation, set_aside: int) -> None:
+        self.operation = operation
+        self.set_aside = set_aside
         self._batch = batch
         self._place = place
-        self._operation = operation
 
     def settle(self, result: Result) -> None:
-        self._batch.settle(self._place, self._operation, result)
+        self._batch.settle(self._place, self, result)

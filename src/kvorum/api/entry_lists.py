@@ -13,6 +13,7 @@ from kvorum.api.entries import not_found
 from kvorum.api.entry_body import decode_entry, decode_object, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
+from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import Pending
 from kvorum.api.seal import Forged
@@ -51,6 +52,7 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_written).start()
 
     def get_many(self, exchange: Exchange) -> None:
+        exchange.answers.check_room(LARGE_ANSWER_BYTES)
         options = parse_query(exchange.query, _GET_QUERY)
         body = decode_object(self._keys, exchange.body)
         space = DEFAULT_NAMESPACE if body.namespace is None else checked_namespace(body.namespace)

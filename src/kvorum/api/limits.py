@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 _TEXT_BYTES_OF_ONE: Final = 2
 """As base64 a value takes 4/3 of its bytes, and more where its slashes are escaped."""
+
+_LIST_ANSWER_PART: Final = 8
+"""Half of what all answers that clients have not read may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,11 @@ class ApiLimits:
     in_flight: int = 4096
     """Operations that wait for the node, over all connections."""
     retry_after_s: int = 1
+
+    @classmethod
+    def within(cls, memory: int) -> Self:
+        """For a node whose caches and buffers may take `memory` bytes."""
+        return cls(list_answer_bytes=min(cls().list_answer_bytes, memory // _LIST_ANSWER_PART))
 
     @property
     def entry_body_bytes(self) -> int:

@@ -55,8 +55,7 @@ def check_free(data_dir: Path, name: str) -> Path:
     path = layout.snapshot_path(data_dir, name)
     if (path / layout.MANIFEST).exists():
         raise PreconditionFailed(
-            f"wanted the name of no snapshot in {path.parent}, got {name!r}, which is there; "
-            "choose another name, or delete that one first"
+            f"There is a snapshot {name!r} already. Choose another name, or delete that one first."
         )
     return path
 

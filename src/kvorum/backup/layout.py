@@ -74,8 +74,10 @@ def existing(data_dir: Path, name: str) -> Path:
     """Raises NotFound if `data_dir` has no complete snapshot of that name."""
     path = snapshot_path(data_dir, name)
     if not (path / MANIFEST).is_file():
-        known = ", ".join(complete_names(data_dir)) or "none"
-        raise NotFound(f"wanted a snapshot that is in {path.parent} ({known}), got {name!r}")
+        known = ", ".join(complete_names(data_dir))
+        others = f"There are: {known}" if known else "There are none"
+        # Also told to clients, whom it does not concern where the data is.
+        raise NotFound(f"No such snapshot: {name!r}. {others}.")
     return path
 
 

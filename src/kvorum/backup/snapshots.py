@@ -118,7 +118,7 @@ class Snapshots:
                 f"wanted a snapshot that this node was lately busy with, got {name[:80]!r}; "
                 "ask for the list of snapshots"
             )
-        return job.state()
+        return self._told(job.state())
 
     def list(self) -> Listed:
         return Listed(self._node.origin.node, summaries(self._node.data_dir))
@@ -143,6 +143,14 @@ class Snapshots:
         job.future = self._thread.submit(_worked, work, job.progress)
         self._jobs[job.name] = job
         return job.state()
+
+    def _told(self, state: JobState) -> JobState:
+        """Clients are told which file of a snapshot is damaged, and not where the data is."""
+        if state.error is None:
+            return state
+        message = state.error.message.replace(f"{self._node.data_dir}/", "")
+        error = msgspec.structs.replace(state.error, message=message)
+        return msgspec.structs.replace(state, error=error)
 
     def _path(self, name: str) -> Path:
         return layout.snapshot_path(self._node.data_dir, name)

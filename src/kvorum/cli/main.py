@@ -28,6 +28,7 @@ from kvorum.cli.errors import (
 )
 from kvorum.cli.stdout import Unwritable, checked_stdout, discard_stdout
 from kvorum.model.errors import KvorumError
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 
 
 class Lazy(NamedTuple):
@@ -81,6 +82,10 @@ _WORDS: Final = "kvorum.words"
 
 
 class LazyGroup(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:
+        fill_standard_descriptors()
+        return super().main(*args, **options)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

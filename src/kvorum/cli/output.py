@@ -1,6 +1,7 @@
 """What commands print: tables for people, JSON for programs.
 
-Tables go through rich, which leaves colours out where NO_COLOR says so or nobody is looking.
+Tables go through rich, which leaves colours out where NO_COLOR says so. Nor are there any where
+nobody is looking: with FORCE_COLOR, or what else rich listens to, they would get into pipes.
 Text from a cluster is never read as markup and cannot steer the terminal.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
 
 import click
 
@@ -16,6 +17,7 @@ from kvorum.cli.errors import one_line
 from kvorum.cli.table_folding import GAP, column_widths, folded, total_width
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -48,8 +50,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     body = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = column_widths([header, *body])
     # Where no terminal sets a width, nothing is folded.
-    room = Console().width if sys.stdout.isatty() else total_width(widths)
-    console = Console(width=max(room, 1), highlight=False)
+    looking = sys.stdout.isatty()
+    room = Console().width if looking else total_width(widths)
+    console = Console(width=max(room, 1), highlight=False, force_terminal=looking)
     console.print(Text(one_line(title), "bold"), soft_wrap=True)
     for number, places in enumerate(folded(widths, room)):
         if number:
@@ -70,6 +73,15 @@ def _table(places: list[int], columns: Sequence[str], body: list[list[str]]) -> 
     for row in body:
         table.add_row(*(Text(row[place]) for place in places))
     return table
+
+
+def stderr_console() -> Console:
+    """For what is told beside the output, to whoever looks at a terminal."""
+    from rich.console import Console
+
+    # None where the program was started without it.
+    stderr = cast("TextIO | None", sys.stderr)
+    return Console(stderr=True, force_terminal=stderr is not None and stderr.isatty())
 
 
 def printable(text: str) -> str:

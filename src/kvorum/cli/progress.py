@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.cli.output import stderr_console
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
@@ -104,10 +106,9 @@ def _node_bars(what: str, nodes: Sequence[str], measure: ProgressColumn) -> Iter
 
 def _on_terminal(*columns: ProgressColumn) -> Progress:
     """Bars that say what they are about, then `columns`; gone when they are done."""
-    from rich.console import Console
     from rich.progress import Progress, TextColumn
 
-    console = Console(stderr=True)
+    console = stderr_console()
     about = TextColumn("{task.description}", markup=False)
     return Progress(
         about, *columns, console=console, transient=True, disable=not console.is_terminal

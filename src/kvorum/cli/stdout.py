@@ -35,7 +35,11 @@ class _Checked(io.FileIO):
 
 @contextmanager
 def checked_stdout() -> Iterator[None]:
-    """Within, writing to stdout raises Unwritable if it fails."""
+    """Within, writing to stdout raises Unwritable if it fails.
+
+    A character that its encoding does not have is escaped: by the time a result is printed, what
+    it tells of has been done.
+    """
     plain = cast("io.TextIOWrapper | None", sys.stdout)
     if plain is None:
         raise Unwritable(OSError("it is closed"))
@@ -47,7 +51,7 @@ def checked_stdout() -> Iterator[None]:
     plain.flush()
     buffer = io.BufferedWriter(_Checked(descriptor, "wb", closefd=False))
     sys.stdout = io.TextIOWrapper(
-        buffer, plain.encoding, plain.errors, line_buffering=plain.line_buffering
+        buffer, plain.encoding, "backslashreplace", line_buffering=plain.line_buffering
     )
     try:
         yield

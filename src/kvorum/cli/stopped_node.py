@@ -9,11 +9,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.model.errors import StorageError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-DIRECTORY: Final = click.Path(file_okay=False, exists=True, path_type=Path)
+DIRECTORY: Final = NonEmptyPath(file_okay=False, exists=True, path_type=Path)
 
 stopped_node_option: Final[Callable[[_Command], _Command]] = click.option(
     "--data-dir", required=True, type=DIRECTORY, help="Of the stopped node."

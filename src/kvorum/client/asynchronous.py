@@ -20,7 +20,8 @@ from kvorum.client.answers import Result
 from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
-from kvorum.client.entry import Entry
+from kvorum.client.entry import Entry, value_or_error
+from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
 from kvorum.client.servers import Servers
 from kvorum.client.url import DEFAULT_URL, Target, check_timeout, parse_url
@@ -108,7 +109,7 @@ class AsyncClient:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         expires_at: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
@@ -122,8 +123,8 @@ class AsyncClient:
         Raises PreconditionFailed if the entry is at another version than `if_version`, or
         with `if_absent`, if there is one.
 
-        It lives for `ttl` seconds, or until `expires_at` (ms since 1970); a ttl of 0 is for
-        ever, and without either it is the namespace's.
+        It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970); a ttl of
+        0 is for ever, and without either it is the namespace's.
         """
         lifetime = requests.Lifetime(ttl, expires_at)
         about = requests.Subject(self._namespace(namespace), key, blind=version is None)
@@ -135,7 +136,7 @@ class AsyncClient:
     async def touch(
         self,
         key: str,
-        ttl: int,
+        ttl: Ttl,
         *,
         version: str | None = None,
         if_version: str | None = None,
@@ -144,7 +145,7 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> int | None:
-        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever.
 
         Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
         `if_version` mean what they mean in `set`.
@@ -183,7 +184,10 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met."""
+        """The values of those `keys` that have one. Raises the first error met.
+
+        What has a value that Python cannot hold gets an InvalidValue in its place.
+        """
         wanted = list(keys)
         results = await self.get_entries(
             wanted, namespace=namespace, r=r, quorum=quorum, timeout=timeout
@@ -191,7 +195,7 @@ class AsyncClient:
         values: dict[str, Any] = {}
         for key, result in zip(wanted, results, strict=True):
             if isinstance(result, Entry):
-                values[key] = result.value
+                values[key] = value_or_error(result)
             elif not isinstance(result, NotFound):
                 raise result
         return values
@@ -218,7 +222,7 @@ class AsyncClient:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,

@@ -17,6 +17,7 @@ only a part of it on one server while there is another to turn to.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 from typing import Final
@@ -62,6 +63,8 @@ class Calls:
         self._rng = rng
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._pid = 0
+        """The process of the first call, whose loop that is."""
 
     def now(self) -> float:
         """The clock deadlines are told in."""
@@ -109,7 +112,12 @@ class Calls:
 
     async def close(self) -> None:
         self._closed = True
+        if self._is_inherited():
+            return  # The connections, and the loop they are watched by, are the parent's.
         await self._servers.close()
+
+    def _is_inherited(self) -> bool:
+        return self._loop is not None and self._pid != os.getpid()
 
     async def _attempt(self, server: Server, request: Request, until: float) -> Answer:
         """What `server` answers, whatever that is. Raises an error if it does not."""
@@ -155,14 +163,20 @@ class Calls:
             await asyncio.sleep(delay)
 
     def check_open(self) -> None:
-        """Raises ConfigError if the client is closed or another event loop's."""
+        """Raises ConfigError if the client is closed, or another event loop's or process's."""
+        if self._is_inherited():
+            raise made_before_fork()
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._pid = loop, os.getpid()
         if self._closed:
             raise ConfigError("this client is closed; connect again")
         if self._loop is not loop:
             raise ConfigError("this client belongs to another event loop; connect once in each")
+
+
+def made_before_fork() -> ConfigError:
+    return ConfigError("this client was made before a fork; connect again in each process")
 
 
 def _retry_after(error: KvorumError) -> float | None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from kvorum.client.values import decode_value
+from kvorum.model.errors import InvalidValue
 
 
 class ClockEntry(NamedTuple):
@@ -62,3 +63,11 @@ class Entry:
     @cached_property
     def value(self) -> Any:
         return decode_value(self.json, self.binary)
+
+
+def value_or_error(entry: Entry) -> Any:
+    """The value of `entry`, or the InvalidValue that names its key if Python cannot hold it."""
+    try:
+        return entry.value
+    except InvalidValue as error:
+        return InvalidValue(f"The value of {entry.key!r} cannot be read: {error.message}")

@@ -9,8 +9,10 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
+from kvorum.client.calls import made_before_fork
 from kvorum.model.errors import ConfigError, ConnectionFailed
 from kvorum.runtime.loop import new_loop
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 
 _T = TypeVar("_T")
 
@@ -23,6 +25,7 @@ class LoopThread:
         self._lock = threading.Lock()
         self._stopping = False
         self._started = threading.Event()
+        fill_standard_descriptors()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
         self._started.wait()
@@ -55,19 +58,17 @@ class LoopThread:
         self._thread.join()
 
     def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
-        with self._lock:
-            try:
-                self._check_usable()
-            except ConfigError:
-                coroutine.close()
-                raise
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    def _check_usable(self) -> None:
-        if self._pid != os.getpid():
-            raise ConfigError("this client was made before a fork; connect again in each process")
-        if self._stopping:
-            raise ConfigError("this client is closed; connect again")
+        try:
+            # Before the lock is taken, which a thread of the parent may have held during the fork.
+            if self._pid != os.getpid():
+                raise made_before_fork()
+            with self._lock:
+                if self._stopping:
+                    raise ConfigError("this client is closed; connect again")
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except ConfigError:
+            coroutine.close()
+            raise
 
     def _main(self) -> None:
         with asyncio.Runner(loop_factory=new_loop) as runner:

@@ -15,6 +15,7 @@ from kvorum.client.connection import Connection
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
 from kvorum.model.errors import ConnectionFailed, TimeoutExpired
+from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 
 CONNECTIONS_MAX: Final = 64
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -89,6 +90,7 @@ class Pool:
             raise TimeoutExpired(f"the time was up before a connection to {self._name} was begun")
         connection = Connection(self._name)
         try:
+            fill_standard_descriptors()  # The program may have closed one since.
             async with asyncio.timeout(patience):
                 await asyncio.get_running_loop().create_connection(
                     lambda: connection, server.host, server.port

@@ -15,9 +15,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from kvorum import __version__
+from kvorum.client.lifetime import Ttl, checked_lifetime
 from kvorum.client.values import JsonText
-from kvorum.model.errors import InvalidVersion, RequestError
-from kvorum.model.expiry import check_expires, check_ttl
+from kvorum.model.errors import InvalidVersion
 from kvorum.model.keys import encode_key
 from kvorum.model.topology import QuorumKind
 
@@ -69,9 +69,9 @@ class Request:
 
 
 class Lifetime(NamedTuple):
-    """`ttl` in seconds, 0 for ever; or `expires_at`, the moment (ms). None: the namespace's."""
+    """`ttl`, 0 for ever; or `expires_at`, the moment (ms). None: the namespace's."""
 
-    ttl: int | None = None
+    ttl: Ttl | None = None
     expires_at: int | None = None
 
 
@@ -234,12 +234,7 @@ def locate(key: str, namespace: str | None) -> Request:
 
 
 def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> _PutMetadata:
-    ttl, expires_at = lifetime
-    if ttl is not None and expires_at is not None:
-        raise RequestError("wanted ttl or expires_at, got both")
-    check_ttl(ttl)
-    if expires_at is not None:
-        check_expires(expires_at)
+    ttl, expires_at = checked_lifetime(*lifetime)
     shown = msgspec.UNSET if ttl is None else ttl or None
     return _PutMetadata(version, encoding, shown, expires_at)
 

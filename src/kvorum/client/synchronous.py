@@ -20,6 +20,7 @@ from typing import Any, Self
 from kvorum.client.answers import Result
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.entry import Entry
+from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.requests import Lifetime, Request
@@ -96,7 +97,7 @@ class Client:
         version: str | None = None,
         if_version: str | None = None,
         if_absent: bool = False,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         expires_at: int | None = None,
         namespace: str | None = None,
         w: int | None = None,
@@ -110,8 +111,8 @@ class Client:
         Raises PreconditionFailed if the entry is at another version than `if_version`, or
         with `if_absent`, if there is one.
 
-        It lives for `ttl` seconds, or until `expires_at` (ms since 1970); a ttl of 0 is for
-        ever, and without either it is the namespace's.
+        It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970); a ttl of
+        0 is for ever, and without either it is the namespace's.
         """
         return self._background.run(
             self._async.set(
@@ -132,7 +133,7 @@ class Client:
     def touch(
         self,
         key: str,
-        ttl: int,
+        ttl: Ttl,
         *,
         version: str | None = None,
         if_version: str | None = None,
@@ -141,7 +142,7 @@ class Client:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> int | None:
-        """Let `key` live for `ttl` seconds from now, 0 for ever, whatever it holds.
+        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever.
 
         Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
         `if_version` mean what they mean in `set`.
@@ -195,7 +196,10 @@ class Client:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met."""
+        """The values of those `keys` that have one. Raises the first error met.
+
+        What has a value that Python cannot hold gets an InvalidValue in its place.
+        """
         return self._background.run(
             self._async.get_many(
                 list(keys), namespace=namespace, r=r, quorum=quorum, timeout=timeout
@@ -222,7 +226,7 @@ class Client:
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
-        ttl: int | None = None,
+        ttl: Ttl | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,

@@ -52,6 +52,7 @@ from rocksdict import (
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.storage.budget import MEMORY_DEFAULT, MEMTABLES_MAX, Budget
+from kvorum.storage.engine_threads import check_not_forked, note_start
 from kvorum.storage.pressure import DELAY_FILES, STOP_FILES
 from kvorum.storage.space import SMALL_PART, total_bytes
 
@@ -91,6 +92,7 @@ def open_engine(path: Path, settings: EngineSettings, forget: Forget | None = No
     Raises ConfigError if its files are in use, else StorageError: also for a damaged log, if
     there is no `forget`.
     """
+    check_not_forked()
     options = _options(settings, _memtable_bytes(path, settings.memtable_bytes))
     try:
         return _opened(path, options, DBRecoveryMode.absolute_consistency())
@@ -136,6 +138,7 @@ def _last_write(path: Path, options: Options, mode: DBRecoveryMode) -> int | Non
 def _opened(
     path: Path, options: Options, mode: DBRecoveryMode, access: AccessType | None = None
 ) -> Rdict:
+    note_start()
     options.set_wal_recovery_mode(mode)
     access = access or AccessType.read_write()
     # Options given without their column family lose to those stored with the files.

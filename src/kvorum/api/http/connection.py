@@ -35,6 +35,7 @@ from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.refusals import InternalError, RequestTooSlow
 from kvorum.api.http.response import CLOSE, CONTINUE, Heads
 from kvorum.api.http.router import Endpoint, Router
+from kvorum.api.http.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError, Overloaded
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ _logger = logging.getLogger(__name__)
 _OPEN, _ENDING, _LINGERING, _LOST = range(4)
 _NEW, _IDLE, _READING, _BUSY, _CLOSING = range(5)
 """What a connection may be doing when the sweeper comes."""
+_PIECE_BYTES = 256 << 10
 
 
 class Host(Protocol):
@@ -53,6 +55,7 @@ class Host(Protocol):
     router: Router
     tick: int
     """How many ticks there have been."""
+    answers: UnreadAnswers
 
     def admit(self, connection: Connection) -> bool:
         """False if there are too many connections, and requests under way on all."""
@@ -92,6 +95,7 @@ class Connection(asyncio.Protocol):
         "_waiting",
         "_write_soon",
         "_written",
+        "answers",
         "heads",
     )
 
@@ -99,6 +103,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self.heads = host.heads
+        self.answers = host.answers
         self._host = host
         self._write_soon = host.write_soon
         self._limits = host.limits
@@ -279,7 +284,12 @@ class Connection(asyncio.Protocol):
 
     def on_response(self, exchange: Exchange) -> None:
         self._open -= 1
-        self._unwritten += len(exchange.response)
+        size = len(exchange.response)
+        self._unwritten += size
+        answers = self.answers
+        answers.bytes += size
+        if answers.bytes > answers.limit:
+            answers.relieve()
         if self._queue and self._queue[0] is exchange:
             self._write_soon(self)
 
@@ -301,7 +311,10 @@ class Connection(asyncio.Protocol):
         size = len(response)
         self._unwritten -= size
         self._written += size
-        self._transport.write(response)
+        if size <= _PIECE_BYTES:
+            self._transport.write(response)
+        else:
+            self._write_in_pieces(response)
         if exchange.persistence == CLOSE:
             self._linger()
             return
@@ -312,6 +325,11 @@ class Connection(asyncio.Protocol):
         if self._owes_continue and not queue:
             self._owes_continue = False
             self._transport.write(CONTINUE)
+
+    def _write_in_pieces(self, response: bytes) -> None:
+        """The transport keeps what it is given whole until the last byte of it is taken."""
+        for at in range(0, len(response), _PIECE_BYTES):
+            self._transport.write(response[at : at + _PIECE_BYTES])
 
     def _linger(self) -> None:
         self._stage = _LINGERING
@@ -375,8 +393,19 @@ class Connection(asyncio.Protocol):
         self._stage = _LINGERING
         self._transport.close()
 
-    def sweep(self, tick: int) -> int:
-        """Enforce the deadlines. Returns how many bytes the client has not taken."""
+    @property
+    def unread(self) -> int:
+        """How many bytes of answers are made, and not taken by the client."""
+        if self._stage == _LOST:
+            return 0
+        return self._unwritten + self._transport.get_write_buffer_size()
+
+    def waiting(self, tick: int) -> int:
+        """For how many ticks the client has taken next to nothing of what there is."""
+        return tick - self._taken_since
+
+    def sweep(self, tick: int) -> None:
+        """Enforce the deadlines."""
         unread = self._transport.get_write_buffer_size()
         if unread:
             self._watch_taking(unread, tick)
@@ -388,7 +417,6 @@ class Connection(asyncio.Protocol):
             self._since = tick
         else:
             self._watch_doing(situation[0], tick - self._since)
-        return unread
 
     def _watch_taking(self, unread: int, tick: int) -> None:
         taken = self._written - unread

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from kvorum.api.http.problem import problem, problem_fields
 from kvorum.api.http.response import Heads
+from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES, UnreadAnswers
 from kvorum.model.errors import KvorumError
 
 Fields = dict[bytes, bytes]
@@ -19,6 +20,7 @@ class Line(Protocol):
     """The connection an exchange came from, as the exchange sees it."""
 
     heads: Heads
+    answers: UnreadAnswers
 
     def on_response(self, exchange: Exchange) -> None:
         """`exchange.response` is there."""
@@ -60,8 +62,18 @@ class Exchange:
         """True if it asks for nothing to be changed (RFC 9110, section 9.2.1)."""
         return self.method in _SAFE
 
+    @property
+    def answers(self) -> UnreadAnswers:
+        """Where the parts of a large answer are counted."""
+        return self._line.answers
+
     def respond(self, status: int, body: bytes, fields: bytes = b"") -> None:
-        """`fields`: more header fields, each with its CRLF in front."""
+        """`fields`: more header fields, each with its CRLF in front.
+
+        Raises Overloaded for a large answer to a safe request if there is no room for it.
+        """
+        if len(body) >= LARGE_ANSWER_BYTES and self.is_safe:
+            self._line.answers.check_room(len(body))
         head = self._line.heads[status]
         shown = b"" if self.method == b"HEAD" else body
         self._send(

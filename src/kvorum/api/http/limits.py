@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final, Self
+
+_UNREAD_PART: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,10 @@ class HttpLimits:
     """From this size on, a body counts into `large_bodies_bytes`."""
     large_bodies_bytes: int = 256 << 20
     """Large request bodies held at a time, until they are answered."""
-    unread_bytes: int = 256 << 20
-    """Response bytes that clients have not taken, over all connections."""
+    unread_bytes: int = 64 << 20
+    """Answers that clients have not taken, over all connections."""
+    stalled_s: float = 2.0
+    """A client that takes nothing for so long may be cut off where others need the room."""
     unread_high_bytes: int = 256 << 10
     """A connection with more than this unread gets no more of its requests read."""
     request_s: float = 10.0
@@ -44,6 +49,13 @@ class HttpLimits:
     the client gets to read that response: closing on unread input resets the connection."""
     tick_s: float = 0.5
     """How often deadlines are looked at; they are kept in whole ticks."""
+
+    @classmethod
+    def within(cls, memory: int, connections: int, backlog: int) -> Self:
+        """For a node whose caches and buffers may take `memory` bytes, with so many connections,
+        and so many that wait to be taken.
+        """
+        return cls(unread_bytes=memory // _UNREAD_PART, connections=connections, backlog=backlog)
 
     def ticks(self, seconds: float) -> int:
         """The least number of ticks that lasts `seconds`."""

@@ -25,14 +25,14 @@ from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Router
+from kvorum.api.http.unread_answers import UnreadAnswers
 from kvorum.model.errors import ConfigError, Overloaded
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
 
-_logger = logging.getLogger(__name__)
-
 DRAIN_S: Final = 10.0
 _TELL_EVERY_S: Final = 60.0
+_logger: Final = logging.getLogger(__name__)
 
 
 class HttpServer:
@@ -60,6 +60,9 @@ class HttpServer:
         self._ready: list[Connection] = []
         self._held = 0
         self.tick = 0
+        limits = self.limits
+        stalled = limits.ticks(limits.stalled_s)
+        self.answers = UnreadAnswers(self._connections, limits.unread_bytes, stalled)
         self._listener: asyncio.Server | None = None
         self._sweeper: Cancellable | None = None
 
@@ -185,19 +188,10 @@ class HttpServer:
         self._sweeper = self._runtime.call_later(self.limits.tick_s, self._sweep)
         self.tick += 1
         self.heads.set_date(self._runtime.wall_ms() / 1000)
-        unread = {c: c.sweep(self.tick) for c in list(self._connections)}
-        excess = sum(unread.values()) - self.limits.unread_bytes
-        if excess > 0:
-            self._relieve(unread, excess)
-
-    def _relieve(self, unread: dict[Connection, int], excess: int) -> None:
-        """Too much memory waits for slow clients: cut off those that hold the most of it."""
-        for connection in sorted(unread, key=unread.__getitem__, reverse=True):
-            if excess <= 0:
-                return
-            _logger.warning("cut off a client that left %d bytes unread", unread[connection])
-            connection.abort()
-            excess -= unread[connection]
+        for connection in list(self._connections):
+            connection.sweep(self.tick)
+        self.answers.tick = self.tick
+        self.answers.relieve()
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:

@@ -14,6 +14,7 @@ from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
 
 if TYPE_CHECKING:
     from kvorum.client.entry import Entry, Sibling
@@ -28,7 +29,7 @@ _PAGE: Final = 500
 
 
 @click.command()
-@click.argument("file", type=click.Path(allow_dash=True), default="-")
+@click.argument("file", type=NonEmptyPath(allow_dash=True), default="-")
 @click.option("--versions", is_flag=True, help="With versions, for 'import --keep-versions'.")
 @click.option("--encrypt", is_flag=True, help="Seal it with the key that --key names.")
 @key_option

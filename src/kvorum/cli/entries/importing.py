@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Coroutine
 from io import BufferedReader
@@ -19,6 +18,8 @@ from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import NEXT_STEP, ExitCode, Interrupted, one_line
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.stdin import STDIN, opened_stdin
 from kvorum.model.errors import ConfigError, KvorumError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("file", type=NonEmptyPath(allow_dash=True))
 @click.option(
     "--format",
     "kind",
@@ -64,7 +65,7 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--checkpoint",
     "checkpoint_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="[default: FILE.kvorum-import]",
 )
 @click.option("--max-rejected", type=click.IntRange(min=0), help="End when more lines are wrong.")
@@ -158,8 +159,8 @@ class _Summary(NamedTuple):
 
 
 def _open(file: str, key: str | None) -> BufferedReader:
-    if file == "-":
-        return unsealed(sys.stdin.buffer, key)
+    if file == STDIN:
+        return unsealed(opened_stdin(), key)
     try:
         return unsealed(Path(file).open("rb"), key)
     except OSError as error:

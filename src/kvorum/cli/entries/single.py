@@ -12,6 +12,7 @@ import click
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
+from kvorum.cli.stdin import InputFile
 from kvorum.model.errors import NotFound
 from kvorum.model.topology import TTL_S_MAX
 
@@ -26,7 +27,7 @@ _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 @click.command("set")
 @click.argument("key")
 @click.argument("value", required=False)
-@click.option("--file", type=click.File("rb"), help="Take the value from a file; '-' is stdin.")
+@click.option("--file", type=InputFile(), help="Take the value from a file; '-' is stdin.")
 @click.option("--json", is_flag=True, help="The value must be JSON.")
 @click.option("--string", is_flag=True, help="The value is a string.")
 @click.option("--bytes", is_flag=True, help="The value is bytes, not JSON.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from kvorum.cli.key_sources import master_key_option, master_key_source
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import FORMATS, LEVELS
 from kvorum.cli.servers.memory import memory_option
@@ -36,21 +37,21 @@ _STOPPED_AT_ONCE: Final = 130
 @click.option(
     "--data-dir",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Where the node keeps its data; made if it is missing.",
 )
 @click.option("--host", metavar="ADDRESS", help=f"To listen on.  [default: {DEFAULT_HOST}]")
 @click.option("--port", type=click.IntRange(1, 65535), help=f"[default: {DEFAULT_PORT}]")
 @click.option(
     "--cluster",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="A topology file; the node's addresses come from there.",
 )
 @click.option("--node", metavar="NAME", help="Which node of the topology file this is.")
 @click.option(
     "--secret-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="With the cluster's secret.  [default: cluster.secret beside the topology file]",
 )
@@ -137,7 +138,8 @@ def _check_unset(option: str, value: object, reason: str) -> None:
 def _alone(host: str, port: int) -> Topology:
     from kvorum.model.topology import Topology
 
-    return Topology.single(http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    bare_ipv6 = ":" in host and not host.startswith("[")
+    return Topology.single(http=f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}")
 
 
 def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[Topology, str]:

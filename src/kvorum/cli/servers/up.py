@@ -11,6 +11,7 @@ import click
 
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import LEVELS
 from kvorum.cli.servers.memory import memory_option
@@ -35,7 +36,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @click.option(
     "--data-dir",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Where all nodes keep their data; made if it is missing.",
 )
 @click.option(

@@ -29,7 +29,7 @@ from kvorum.model.topology import NodeSpec, Topology
 _EVERY_S: Final = 1.0
 _COLUMNS: Final = (
     *("node", "state", "address"),
-    *("pid", "writes/s", "reads/s", "to catch up", "restarts"),
+    *("pid", "writes/s", "reads/s", "to catch up", "damaged", "restarts"),
 )
 _TEXTS: Final = 3
 """Of the columns, how many are no numbers."""
@@ -47,6 +47,9 @@ class Row:
     reads_per_s: float | None = None
     missing: int = 0
     """Writes that other nodes keep for it."""
+    damaged: int = 0
+    """Records that it cannot read, until a sound copy replaces them."""
+    damaged_files: int = 0
 
     def hear(self, event: Event) -> None:
         match event:
@@ -82,6 +85,10 @@ class _Gauge:
         self._row.writes_per_s = self._rate("writes", counters, now)
         self._row.reads_per_s = self._rate("reads", counters, now)
         self._asked_at, self._counters = now, counters
+        storage = status["storage"]
+        quarantine = storage["quarantine"]
+        self._row.damaged = quarantine["damaged"] + quarantine["more"]
+        self._row.damaged_files = len(storage["damaged_files"])
         return status
 
     async def close(self) -> None:
@@ -160,8 +167,14 @@ def _cells(row: Row) -> list[Text]:
         Text(_rate(row.writes_per_s)),
         Text(_rate(row.reads_per_s)),
         Text(f"{row.missing:,}"),
+        _damage(row),
         Text(str(row.restarts)),
     ]
+
+
+def _damage(row: Row) -> Text:
+    files = f" + {row.damaged_files:,} files" if row.damaged_files else ""
+    return Text(f"{row.damaged:,}{files}", style="red" if row.damaged or files else "")
 
 
 def _rate(per_second: float | None) -> str:

@@ -13,6 +13,7 @@ from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.snapshots.restore import restore
 from kvorum.cli.stopped_node import stopped_node
 from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
@@ -25,7 +26,7 @@ _COLUMNS: Final = ("snapshot", "node", "made", "#files", "#bytes", "#shared", "s
 
 _data_dir: Final = click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Look into this node's data directory, and ask no server.",
 )
 
@@ -150,8 +151,9 @@ def delete(target: Target, name: str, data_dir: Path | None, output: str) -> Non
         outcomes = on_every_node(target, lambda nodes: jobs.delete(nodes, name))
     else:
         from kvorum.backup import layout
+        from kvorum.cli.snapshots.directories import snapshot_in
 
-        path = layout.existing(data_dir, name)
+        path = snapshot_in(data_dir, name)
         with stopped_node(data_dir):
             layout.remove(path)
             layout.remove_incomplete(data_dir)
@@ -164,13 +166,13 @@ snapshot.add_command(restore)
 
 
 def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
-    from kvorum.backup import layout
     from kvorum.backup.catalog import summary_of
     from kvorum.backup.progress import Progress
     from kvorum.backup.reading import known_damage
     from kvorum.backup.verification import verify as verify_snapshot
+    from kvorum.cli.snapshots.directories import snapshot_in
 
-    path = layout.existing(data_dir, name)
+    path = snapshot_in(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
     try:
         summary = summary_of(path, verify_snapshot(path, master, Progress()))

@@ -13,6 +13,7 @@ from kvorum.cli.entries.options import give_up_after_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--position",
     "position_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="Where to note how far it is.  [default: .restore-NAME.json in the first DIR/snapshots]",
 )
 @click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each record.")
@@ -122,10 +123,11 @@ def restore(
 
 
 def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
-    from kvorum.backup import layout, replacement
+    from kvorum.backup import replacement
+    from kvorum.cli.snapshots.directories import snapshot_in
     from kvorum.cli.snapshots.restore_sources import key_sources, verified
 
-    path = layout.existing(data_dir, name)
+    path = snapshot_in(data_dir, name)
     (key,) = key_sources((data_dir,), master_keys)
     with stopped_node(data_dir):
         content = verified(path, key)

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import click
 
-from kvorum.backup import layout, manifest
+from kvorum.backup import manifest
 from kvorum.backup.manifest import Content
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import SnapshotReader
 from kvorum.backup.verification import trusted, verify
 from kvorum.cli.key_sources import master_key_source
 from kvorum.cli.progress import ShowNode, node_bars
+from kvorum.cli.snapshots.directories import snapshot_in
 from kvorum.model.errors import ConfigError
 from kvorum.sealing.master_key import MasterKeySource
 
@@ -47,7 +48,7 @@ class ShownProgress(Progress):
 def opened(name: str, origins: tuple[Path, ...], specs: tuple[str, ...]) -> Iterator[list[Source]]:
     """Snapshot `name` in each of `origins`. Raises before any is used if one is not sound."""
     keys = key_sources(origins, specs)
-    paths = [layout.existing(origin, name) for origin in origins]
+    paths = [snapshot_in(origin, name) for origin in origins]
     contents = [verified(path, key) for path, key in zip(paths, keys, strict=True)]
     _check_one_cluster(contents)
     with ExitStack() as stack:

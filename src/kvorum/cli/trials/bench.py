@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kvorum.cli.connection import asks_namespace, open_client
-from kvorum.cli.output import output_option, print_json
+from kvorum.cli.output import output_option, print_json, stderr_console
 from kvorum.cli.seconds import Seconds
 from kvorum.model.errors import UnavailableError
 
@@ -159,10 +159,9 @@ def _most_common_error(measured: Measurement) -> str:
 @contextmanager
 def _progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
     """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    console = Console(stderr=True)
+    console = stderr_console()
     columns = (TextColumn("{task.description:5}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kvorum.cli.output import output_option, print_json
+from kvorum.cli.paths import NonEmptyPath
 
 if TYPE_CHECKING:
     from kvorum.demo.audience import Audience
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--keep",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NonEmptyPath(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Keep the data in DIR. Otherwise nothing is left behind.",
 )

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from kvorum.cli.output import print_table
+from kvorum.cli.output import print_table, stderr_console
 from kvorum.demo.audience import Audience
 from kvorum.demo.report import Phase, Report
 from kvorum.demo.traffic import Traffic
@@ -18,7 +18,7 @@ from kvorum.demo.traffic import Traffic
 @contextmanager
 def screen() -> Iterator[Audience]:
     """What fits stderr."""
-    console = Console(stderr=True)
+    console = stderr_console()
     if not console.is_terminal:
         yield _Lines(console)
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kvorum.cli.errors import ExitCode, one_line
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_table, stderr_console
 
 if TYPE_CHECKING:
     from kvorum.sim.run import Report
@@ -119,7 +119,6 @@ def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
 @contextmanager
 def _progress(total: int, shown: bool) -> Iterator[Callable[[Summary], None]]:
     """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -128,7 +127,7 @@ def _progress(total: int, shown: bool) -> Iterator[Callable[[Summary], None]]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = stderr_console()
     columns = (
         TextColumn("seeds"),
         BarColumn(),

@@ -1,0 +1,66 @@
+"""Every error that a user of kvorum can meet: `from kvorum.errors import NotFound`.
+
+KvorumError                      carries: code, outcome, details
+├── RequestError                 the request itself is wrong; nothing changed
+│   ├── InvalidKey
+│   ├── InvalidValue
+│   ├── InvalidVersion           a version that is forged, damaged, or of another key
+│   ├── NamespaceNotFound
+│   ├── NotFound                 the key holds no live version
+│   ├── PreconditionFailed       the entry was not as the request said it must be
+│   └── WrongType                an argument of another type; a TypeError as well
+├── UnavailableError             the cluster cannot serve it now
+│   ├── QuorumError              too few replicas answered
+│   ├── TimeoutExpired           the deadline passed first
+│   ├── Overloaded               a bounded queue is full: retry later
+│   └── ConnectionFailed         no server could be reached
+├── StorageError                 the disk or the engine refused
+│   ├── CorruptRecord            a checksum did not match
+│   └── DiskFull                 no room for new data; reads and deletes go on
+├── ConfigError                  a file, option or directory is wrong
+└── ProtocolError                a server spoke out of turn
+"""
+
+from kvorum.client.lifetime import WrongType
+from kvorum.model.errors import (
+    ConfigError,
+    ConnectionFailed,
+    CorruptRecord,
+    DiskFull,
+    InvalidKey,
+    InvalidValue,
+    InvalidVersion,
+    KvorumError,
+    NamespaceNotFound,
+    NotFound,
+    Overloaded,
+    PreconditionFailed,
+    ProtocolError,
+    QuorumError,
+    RequestError,
+    StorageError,
+    TimeoutExpired,
+    UnavailableError,
+)
+
+__all__ = [
+    "ConfigError",
+    "ConnectionFailed",
+    "CorruptRecord",
+    "DiskFull",
+    "InvalidKey",
+    "InvalidValue",
+    "InvalidVersion",
+    "KvorumError",
+    "NamespaceNotFound",
+    "NotFound",
+    "Overloaded",
+    "PreconditionFailed",
+    "ProtocolError",
+    "QuorumError",
+    "RequestError",
+    "StorageError",
+    "TimeoutExpired",
+    "UnavailableError",
+    "WrongType",
+]

@@ -1,0 +1,170 @@
+"""The bound on answers that clients have not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from web_fixture import Client, Web, request
+
+from kvorum.api.http.limits import HttpLimits
+from kvorum.api.http.unread_answers import UnreadAnswers
+from kvorum.model.errors import Overloaded
+
+VALUE = b'"%b"' % (b"x" * 500_000)
+KEYS = [f"k{i}" for i in range(8)]
+LIMIT = 3_000_000
+LIMITS = HttpLimits(unread_bytes=LIMIT, unread_high_bytes=10_000)
+ONE = 2 * len(VALUE) + 1000
+"""More than any answer here takes, but those of lists."""
+LIST = request("POST", "/entries/get", msgspec.json.encode({"keys": KEYS}))
+
+
+class Reader:
+    def __init__(self, unread: int, since: int) -> None:
+        self.unread = unread
+        self._since = since
+        self.aborted = False
+
+    def waiting(self, tick: int) -> int:
+        return tick - self._since
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.unread = 0
+
+
+def bounded(*readers: Reader) -> UnreadAnswers:
+    answers = UnreadAnswers(readers, 100, stalled_ticks=4)
+    answers.tick = 10
+    answers.bytes = sum(reader.unread for reader in readers)
+    return answers
+
+
+def test_what_has_been_taken_counts_no_longer_when_the_room_is_needed() -> None:
+    reader = Reader(unread=90, since=10)
+    answers = bounded(reader)
+    answers.set_aside(5)
+    assert not answers.has_room(6)
+    reader.unread = 20
+    assert answers.has_room(75)
+    assert not answers.has_room(76)
+    answers.give_back(5)
+    assert answers.has_room(80)
+
+
+def test_room_is_made_at_the_cost_of_those_who_have_waited_longest() -> None:
+    fresh, stalled, longest = Reader(30, since=8), Reader(30, since=6), Reader(30, since=1)
+    answers = bounded(fresh, stalled, longest)
+    assert answers.has_room(40)
+    assert [r.aborted for r in (fresh, stalled, longest)] == [False, False, True]
+    assert answers.has_room(70)
+    assert [r.aborted for r in (fresh, stalled, longest)] == [False, True, True]
+    with pytest.raises(Overloaded):
+        answers.check_room(71)
+    assert not fresh.aborted
+
+
+def test_what_has_to_be_said_is_said_at_the_cost_of_others() -> None:
+    last, most = Reader(60, since=10), Reader(70, since=10)
+    answers = bounded(last, most)
+    answers.relieve()
+    assert (last.aborted, most.aborted) == (False, True)
+    last.unread = 1000
+    answers.relieve()
+    # It is alone: cutting it off would help nobody.
+    assert not last.aborted
+
+
+def test_an_answer_larger_than_the_bound_is_made_where_it_is_alone() -> None:
+    answers = bounded()
+    assert answers.has_room(1000)
+    answers.set_aside(1)
+    assert not answers.has_room(1000)
+
+
+async def stored(web: Web) -> None:
+    await web.start(http=LIMITS)
+    for key in KEYS:
+        assert (await web.put(key, VALUE)).status == 201
+
+
+async def silent(web: Web, count: int, *sent: bytes) -> list[Client]:
+    """Clients that ask and do not read."""
+    clients = [await web.client(receive_buffer=4096) for _ in range(count)]
+    for client in clients:
+        client.send(b"".join(sent))
+    return clients
+
+
+class Peak:
+    """The most that was ever made and not taken, looked at in each turn of the loop."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self.bytes = 0
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            answers = self._web.server.answers
+            held = sum(reader.unread for reader in self._web.server._connections)
+            assert held + answers._set_aside <= answers.bytes
+            self.bytes = max(self.bytes, held + answers._set_aside)
+            await asyncio.sleep(0)
+
+    async def end(self) -> int:
+        self._watching.cancel()
+        await asyncio.wait({self._watching})
+        if not self._watching.cancelled():
+            self._watching.result()
+        return self.bytes
+
+
+PAGE, ENTRY = "/entries?limit=2", "/entry/k1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [(LIST, ENTRY), (request("GET", PAGE), PAGE), (request("GET", ENTRY), ENTRY)],
+    ids=["lists", "pages", "entries"],
+)
+async def test_clients_that_never_read_hold_no_more_than_the_bound(
+    web: Web, asked: bytes, path: str
+) -> None:
+    await stored(web)
+    peak = Peak(web)
+    # More than what the system takes off the server's hands.
+    await silent(web, 20, asked * 20)
+    # Once all is used up, whoever asks is told so, and small answers are made as ever.
+    while (answer := await web.ask("GET", path)).status == 200:
+        await asyncio.sleep(0)
+    assert (answer.status, answer.fields["retry-after"]) == (503, "1")
+    assert answer.json["code"] == "overloaded"
+    assert answer.json["outcome"] == "none"
+    assert (await web.ask("GET", "/status")).status == 200
+    assert (await web.put("other", b"1")).status == 201
+    assert LIMIT / 3 < await peak.end() <= LIMIT + ONE
+
+
+async def test_a_list_says_which_of_its_items_found_no_room(web: Web) -> None:
+    await stored(web)
+    # All of them together are more than there is room for.
+    answer = await web.ask("POST", "/entries/get", msgspec.json.encode({"keys": KEYS}))
+    statuses = [entry["status"] for entry in answer.json["entries"]]
+    assert set(statuses) == {200, 503}
+    refused: list[dict[str, Any]] = [e for e in answer.json["entries"] if e["status"] == 503]
+    assert {entry["error"]["code"] for entry in refused} == {"overloaded"}
+    assert [entry["key"] for entry in answer.json["entries"]] == KEYS
+
+
+async def test_what_has_been_done_is_told_in_any_case(web: Web) -> None:
+    await stored(web)
+    await silent(web, 20, request("GET", "/entry/k0") * 20)
+    while (await web.ask("GET", "/entry/k1")).status == 200:
+        await asyncio.sleep(0)
+    answer = await web.ask("DELETE", "/entry/k2")
+    assert answer.status == 200
+    assert len(answer.json["value"]) == len(VALUE) - 2
