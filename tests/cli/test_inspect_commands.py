@@ -183,3 +183,27 @@ def test_without_a_terminal_nothing_is_folded(store: StoreDouble) -> None:
     (row,) = (line for line in result.stdout.splitlines() if name in line)
     assert "10.0.0.1:7400" in row
     assert "r1" in row
+
+
+def test_status_says_what_the_server_waits_for(store: StoreDouble) -> None:
+    waiting = {
+        "to_compare": ["n2", "n3"],
+        "tokens": 4,
+        "since_ms": 1_700_000_000_000,
+        "unreadable": 1,
+        "unreadable_listed": [
+            {
+                "first_token": "960bc0cc3e365e01",
+                "last_token": "960c000000000000",
+                "partition": 150,
+                "since_ms": 1_700_000_000_000,
+                "nodes": ["n2", "n3"],
+            }
+        ],
+        "advice": "run `kvorum rebuild`",
+    }
+    store.documents = {"/status": {**STATUS, "recovering": True, "waiting": waiting}}
+    result = CliRunner().invoke(main, ["status", "--server", store.address])
+    assert result.exit_code == 0, result.output
+    for said in ("compared with n2, n3", "960bc0cc3e365e01", "150", "run `kvorum rebuild`"):
+        assert said in result.output

@@ -89,6 +89,24 @@ class Storage(msgspec.Struct):
     damaged_files: dict[str, str] = {}
 
 
+class Unreadable(msgspec.Struct):
+    first_token: str
+    last_token: str
+    partition: int
+    since_ms: int
+    nodes: list[str]
+
+
+class StatusWaiting(msgspec.Struct):
+    """What the server does not answer for, and whom it waits for."""
+
+    to_compare: list[str] = []
+    tokens: int = 0
+    unreadable: int = 0
+    unreadable_listed: list[Unreadable] = []
+    advice: str = ""
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -99,6 +117,7 @@ class Status(msgspec.Struct):
     namespaces: dict[str, StatusNamespace]
     anti_entropy: StatusRounds | None = None
     recovering: bool = False
+    waiting: StatusWaiting | None = None
     caches: dict[str, StatusCache] = {}
     storage: Storage | None = None
 

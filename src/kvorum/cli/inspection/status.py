@@ -12,7 +12,13 @@ from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.inspection.documents import Status, StatusCache, StatusNode, StatusRounds
+    from kvorum.cli.inspection.documents import (
+        Status,
+        StatusCache,
+        StatusNode,
+        StatusRounds,
+        StatusWaiting,
+    )
     from kvorum.client.url import Target
 
 
@@ -88,6 +94,8 @@ def _print_status(status: Status) -> None:
             for name, space in status.namespaces.items()
         ],
     )
+    if status.waiting is not None:
+        _print_waiting(status.waiting)
     if status.caches:
         _print_caches(status.caches)
     if status.storage is not None:
@@ -105,6 +113,28 @@ def _state(node: StatusNode, status: Status) -> str:
     if node.state == "up" and not node.up:
         return "down" if node.linked else "no link"
     return node.state
+
+
+def _print_waiting(waiting: StatusWaiting) -> None:
+    if waiting.to_compare:
+        names = ", ".join(waiting.to_compare)
+        print_table(f"this server answers no reads until it has compared with {names}", (), [])
+    if waiting.unreadable_listed:
+        print_table(
+            f"damaged wherever they were ({waiting.unreadable}), not answered for by this server",
+            ("first token", "last token", "#partition", "since", "damaged on"),
+            [
+                (
+                    run.first_token,
+                    run.last_token,
+                    run.partition,
+                    to_the_second(run.since_ms),
+                    ", ".join(run.nodes),
+                )
+                for run in waiting.unreadable_listed
+            ],
+        )
+        print_table(f"to end that: {waiting.advice}", (), [])
 
 
 def _print_caches(caches: dict[str, StatusCache]) -> None:
