@@ -163,7 +163,9 @@ class Disk:
         self.left = 1 << 34
 
     def __call__(self, _path: object) -> SimpleNamespace:
-        return SimpleNamespace(f_frsize=1, f_bavail=self.left, f_blocks=1 << 35)
+        return SimpleNamespace(
+            f_frsize=1, f_bavail=self.left, f_blocks=1 << 35, f_files=0, f_favail=0
+        )
 
 
 @pytest.fixture

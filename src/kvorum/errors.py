@@ -8,21 +8,25 @@ KvorumError                      carries: code, outcome, details
 │   ├── NamespaceNotFound
 │   ├── NotFound                 the key holds no live version
 │   ├── PreconditionFailed       the entry was not as the request said it must be
+│   ├── TooManySiblings          the key has more concurrent versions than are kept
 │   └── WrongType                an argument of another type; a TypeError as well
 ├── UnavailableError             the cluster cannot serve it now
 │   ├── QuorumError              too few replicas answered
 │   ├── TimeoutExpired           the deadline passed first
 │   ├── Overloaded               a bounded queue is full: retry later
+│   ├── ClockWrong               no owner has a clock by which it may give a lifetime
 │   └── ConnectionFailed         no server could be reached
 ├── StorageError                 the disk or the engine refused
 │   ├── CorruptRecord            a checksum did not match
-│   └── DiskFull                 no room for new data; reads and deletes go on
+│   ├── DiskFull                 no room for new data; reads and deletes go on
+│   └── UnknownWrite             a record lists writes of a node that it never made
 ├── ConfigError                  a file, option or directory is wrong
 └── ProtocolError                a server spoke out of turn
 """
 
 from kvorum.client.lifetime import WrongType
 from kvorum.model.errors import (
+    ClockWrong,
     ConfigError,
     ConnectionFailed,
     CorruptRecord,
@@ -40,10 +44,13 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
     TimeoutExpired,
+    TooManySiblings,
     UnavailableError,
+    UnknownWrite,
 )
 
 __all__ = [
+    "ClockWrong",
     "ConfigError",
     "ConnectionFailed",
     "CorruptRecord",
@@ -61,6 +68,8 @@ __all__ = [
     "RequestError",
     "StorageError",
     "TimeoutExpired",
+    "TooManySiblings",
     "UnavailableError",
+    "UnknownWrite",
     "WrongType",
 ]

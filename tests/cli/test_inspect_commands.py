@@ -195,3 +195,27 @@ def test_clocks_are_spoken_of_only_where_they_differ(store: StoreDouble) -> None
     assert "the clock of n1 is 2.5 s ahead of that of n1" in shown("trusted", 2500)
     assert "the clock of n1 is 2.0 days behind that of n1" in shown("wrong", -2 * 86_400_000)
     assert "the clock of n1 is disputed" in shown("disputed", 2000)
+
+
+def test_status_says_what_the_server_waits_for(store: StoreDouble) -> None:
+    waiting = {
+        "to_compare": ["n2", "n3"],
+        "tokens": 4,
+        "since_ms": 1_700_000_000_000,
+        "unreadable": 1,
+        "unreadable_listed": [
+            {
+                "first_token": "960bc0cc3e365e01",
+                "last_token": "960c000000000000",
+                "partition": 150,
+                "since_ms": 1_700_000_000_000,
+                "nodes": ["n2", "n3"],
+            }
+        ],
+        "advice": "run `kvorum rebuild`",
+    }
+    store.documents = {"/status": {**STATUS, "recovering": True, "waiting": waiting}}
+    result = CliRunner().invoke(main, ["status", "--server", store.address])
+    assert result.exit_code == 0, result.output
+    for said in ("compared with n2, n3", "960bc0cc3e365e01", "150", "run `kvorum rebuild`"):
+        assert said in result.output

@@ -13,7 +13,16 @@ from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Failure, Get, Result
 from kvorum.replication.recovery import NOTE
 from kvorum.replication.replica import PAGE_BYTES_MAX
-from kvorum.wire.messages import Message, Refused, Scan, Shortfall, Survey, Write, encode_batch
+from kvorum.wire.messages import (
+    Inventory,
+    Message,
+    Refused,
+    Scan,
+    Shortfall,
+    Survey,
+    Write,
+    encode_batch,
+)
 
 N1, N2, N3 = range(3)
 OLD, NEW = b'"old"', b'"new"'
@@ -203,6 +212,19 @@ def test_it_is_not_whole_while_one_record_cannot_be_sent(stage: LossyStage) -> N
     stage.disks[N2].failing.clear()
     stage.wait(30)
     assert values(get(stage, N3, "k")) == [OLD]
+
+
+def test_a_doubt_does_not_end_before_all_could_be_compared(stage: LossyStage) -> None:
+    fill(stage, ["k"])
+    stage.lost.add(Inventory)
+    damage(stage, N1, "k")
+    stage.wait(30)
+    assert waiting(stage, N1)["tokens"] == 1
+    assert waiting(stage, N1)["unreadable"] == 0
+    stage.lost.clear()
+    stage.wait(10)
+    assert waiting(stage, N1)["tokens"] == 0
+    assert values(get(stage, N1, "k", read=3)) == [OLD]
 
 
 def test_two_without_their_disks_take_from_each_other(stage: LossyStage) -> None:

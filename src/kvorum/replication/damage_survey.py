@@ -1,6 +1,8 @@
-"""A survey of damage: which owners of a range hold something there that cannot be read.
+"""A survey of damage: what in a range no owner can read.
 
-What they have found damaged so far, and nothing has replaced since. Nothing is read for it.
+Each tells what it has found damaged so far, and nothing has replaced since; nothing is read for it.
+What one of them can read, the others have been given by a repair. In a damaged file the place is
+damaged all the same, until the file is compacted away. So only what all of them lack counts.
 """
 
 from __future__ import annotations
@@ -13,19 +15,21 @@ from kvorum.replication.site import Site
 from kvorum.storage.store import KeyRange
 from kvorum.wire.messages import Message, Page, Scan
 
-Damage = dict[KeyRange, list[int]]
-"""Which nodes cannot read what is in a range of keys."""
+Damage = list[KeyRange]
+"""Ranges of keys."""
 
 
 class DamageSurvey:
-    __slots__ = ("_complete", "_damage", "_done", "_left", "_range", "_site")
+    """Asks the owners of a range of keys what they cannot read there."""
+
+    __slots__ = ("_common", "_complete", "_done", "_left", "_range", "_site")
 
     def __init__(self, site: Site, keys: KeyRange, done: Callable[[Damage, bool], object]) -> None:
         """`done(damage, complete)`; it is not complete if an owner did not answer."""
         self._site = site
         self._range = keys
         self._done = done
-        self._damage: Damage = {}
+        self._common: Damage = [keys]
         self._complete = True
         self._left = 0
 
@@ -37,27 +41,35 @@ class DamageSurvey:
             elif self._site.is_up(node):
                 self._ask(node)
             else:
-                self._site.runtime.call_soon(self._take, node, None)
+                self._site.runtime.call_soon(self._take, None)
 
     def _look(self) -> None:
-        site = self._site
         try:
-            found = site.store.unreadable(*self._range)
+            found = self._site.store.unreadable(*self._range)
         except StorageError:
-            self._take(site.local, None)
+            self._take(None)
         else:
-            self._take(site.local, Page(0, [], True, found))
+            self._take(Page(0, [], True, found))
 
     def _ask(self, node: int) -> None:
-        question = Question(self._site, node, lambda reply: self._take(node, reply))
+        question = Question(self._site, node, self._take)
         question.ask(Scan(question.op, *self._range, 0))
 
-    def _take(self, node: int, reply: Message | None) -> None:
+    def _take(self, reply: Message | None) -> None:
         if isinstance(reply, Page):
-            for keys in reply.unreadable:
-                self._damage.setdefault(keys, []).append(node)
+            self._common = _in_both(self._common, reply.unreadable)
         else:
             self._complete = False
         self._left -= 1
         if not self._left:
-            self._done(self._damage, self._complete)
+            self._done(self._common if self._complete else [], self._complete)
+
+
+def _in_both(some: Damage, others: Damage) -> Damage:
+    found = {
+        (max(start, first), min(end, last))
+        for start, end in some
+        for first, last in others
+        if start < last and first < end
+    }
+    return sorted(found)

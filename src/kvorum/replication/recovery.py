@@ -89,8 +89,6 @@ class Recovery:
             self._vouched.add(node)
         if not self._lost and len(self._vouched) >= len(self._site.topology.nodes) // 2:
             self._end()
-        elif not self._partners:
-            self._end()  # nobody has what is lost
 
     def on_compared(self, node: int, began: float) -> None:
         """What `node` and this one both own is equal, but for writes since `began`."""

@@ -258,11 +258,10 @@ class Repairs:
         whole = partition_range(target.partition, site.topology.partition_bits)
         DamageSurvey(site, target.span or whole, done).start(owners)
 
-    def unreadable(
-        self, target: Target, keys: KeyRange, nodes: list[int], key: str | None
-    ) -> Unreadable:
-        """What is damaged in `keys` on `nodes`, in words; `key` if it is about that one."""
+    def unreadable(self, target: Target, keys: KeyRange, key: str | None) -> Unreadable:
+        """What is damaged in `keys` on all owners, in words; `key` if it is about that one."""
         start, end = keys
+        nodes = self._site.placement.owners(target.partition, target.replicas)
         last = None if keys == token_range(start[1:]) else end[1:9].hex()
         names = self._site.node_names(sorted(nodes))
         return Unreadable(target.partition, names, key, start[1:9].hex(), last)
@@ -393,8 +392,8 @@ class Run:
         self._done += 1
         if not complete:
             self._incomplete.append(target.partition)
-        for keys, nodes in damage.items():
-            found = self._repairs.unreadable(target, keys, nodes, self._key)
+        for keys in damage:
+            found = self._repairs.unreadable(target, keys, self._key)
             self._damaged.setdefault(keys, found)
         if self._targets:
             self._repairs.mend(self._targets[0], self._on_mended)

@@ -106,6 +106,26 @@ class StatusConnections(msgspec.Struct):
     refused: int = 0
 
 
+class StatusUnreadable(msgspec.Struct):
+    """Tokens whose records are damaged wherever they were."""
+
+    first_token: str
+    last_token: str
+    partition: int
+    since_ms: int
+    nodes: list[str]
+
+
+class StatusWaiting(msgspec.Struct):
+    """What the server does not answer for, and whom it waits for."""
+
+    to_compare: list[str] = []
+    tokens: int = 0
+    unreadable: int = 0
+    unreadable_listed: list[StatusUnreadable] = []
+    advice: str = ""
+
+
 class Status(msgspec.Struct):
     cluster: str
     epoch: int
@@ -117,6 +137,7 @@ class Status(msgspec.Struct):
     anti_entropy: StatusRounds | None = None
     recovering: bool = False
     clock: StatusClock | None = None
+    waiting: StatusWaiting | None = None
     caches: dict[str, StatusCache] = {}
     storage: Storage | None = None
     connections: StatusConnections | None = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         StatusConnections,
         StatusNode,
         StatusRounds,
+        StatusWaiting,
     )
     from kvorum.client.url import Target
 
@@ -95,6 +96,8 @@ def _print_status(status: Status) -> None:
             for name, space in status.namespaces.items()
         ],
     )
+    if status.waiting is not None:
+        _print_waiting(status.waiting)
     if status.caches:
         _print_caches(status.caches)
     if status.storage is not None:
@@ -127,6 +130,28 @@ def _print_clocks(status: Status) -> None:
         print_table(f"the clock of {name} is {difference(ahead_ms)} that of {status.node}", (), [])
     if status.clock is not None and status.clock.state in ("wrong", "disputed", "accepted"):
         print_table(f"the clock of {status.node} is {status.clock.state}", (), [])
+
+
+def _print_waiting(waiting: StatusWaiting) -> None:
+    if waiting.to_compare:
+        names = ", ".join(waiting.to_compare)
+        print_table(f"this server answers no reads until it has compared with {names}", (), [])
+    if waiting.unreadable_listed:
+        print_table(
+            f"damaged wherever they were ({waiting.unreadable}), not answered for by this server",
+            ("first token", "last token", "#partition", "since", "damaged on"),
+            [
+                (
+                    run.first_token,
+                    run.last_token,
+                    run.partition,
+                    to_the_second(run.since_ms),
+                    ", ".join(run.nodes),
+                )
+                for run in waiting.unreadable_listed
+            ],
+        )
+        print_table(f"to end that: {waiting.advice}", (), [])
 
 
 def _print_caches(caches: dict[str, StatusCache]) -> None:
