@@ -319,7 +319,7 @@ BUGS: Final = (
         "        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None",
         "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
         "        return due_ms if self._soonest <= due_ms else None",
-        20,
+        700,
     ),
     Bug(
         "clock-is-trusted-unseen",
