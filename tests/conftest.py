@@ -13,6 +13,14 @@ settings.register_profile("any speed", deadline=None, suppress_health_check=[Hea
 settings.load_profile("any speed")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs real processes under faults is slow."""
+    for item in items:
+        if item.get_closest_marker("chaos"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def store() -> Iterator[StoreDouble]:
     """A server that keeps its entries in a dict and fails as it is told."""

@@ -50,12 +50,14 @@ def test_a_bug_whose_text_has_gone_says_so() -> None:
         bug.plant((SOURCE / bug.file).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", fast(), ids=named)
 def test_the_simulator_catches(bug: Bug) -> None:
     caught = [catch for catch in first_failure(bug, bug.seeds) if catch is not None]
     assert len(caught) == 1
 
 
+@pytest.mark.slow
 def test_the_same_seeds_pass_without_a_bug() -> None:
     assert list(first_failure(None, FAST_SEEDS)) == [None] * FAST_SEEDS
 
