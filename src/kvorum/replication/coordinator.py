@@ -9,13 +9,22 @@ A blind write replaces what its coordinator has seen. The first owner, while eve
 owner has told it that it missed nothing, has seen all earlier ones; anyone else (a stand-in,
 a node that was away, one that has nothing of a key in a namespace kept in memory: it
 may have been evicted) first reads a quorum's versions. So do deletes, touches and
-preconditions, because they speak about what is there. What becomes of the record then says
-`change.py`.
+preconditions, because they speak about what is there (`inquiry.py`). What becomes of the record
+then says `change.py`.
+
+That the first owner missed nothing is good enough to avoid siblings, and for nothing else: a write
+to the others may be on its way, or have been acknowledged by others with w=1. So a blind write of
+the very value that is there makes no new version only if all owners, asked after it came in, hold
+nothing that this node does not.
+
+A key that is damaged on so many owners that no quorum is left can be written and deleted without a
+condition once all owners have answered: then what is left is all there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -28,7 +37,7 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.record import Record, dominates, encode, merge
+from kvorum.model.record import Record, encode, merge
 from kvorum.model.request import (
     ANY,
     Answer,
@@ -39,11 +48,9 @@ from kvorum.model.request import (
     Put,
     Request,
     Result,
-    Touch,
     tell_hinted,
 )
 from kvorum.replication.change import (
-    ALL,
     DAMAGED,
     QUORUM,
     SIBLING_BOUNDS,
@@ -54,7 +61,8 @@ from kvorum.replication.change import (
 )
 from kvorum.replication.forward import ForwardOperation
 from kvorum.replication.hints import Hints
-from kvorum.replication.read import BaseRead, GetOperation, ReadOperation
+from kvorum.replication.inquiry import Confirmation, Inquiry, left_ms
+from kvorum.replication.read import GetOperation
 from kvorum.replication.site import Place, Site
 from kvorum.replication.write import WriteOperation
 
@@ -243,20 +251,9 @@ class Coordinator:
             to_read = max(
                 to_read, min(settings.replicas - settings.write + 1, len(place.owners) - 1)
             )
-        inquiry = _Inquiry(self, request, place, reply, site.runtime.now() + timeout_ms / 1000)
-        inquiry.start(to_read)
-
-    def read_base(
-        self, request: Change, place: Place, needed: int, inquiry: _Inquiry, deadline: float
-    ) -> None:
-        """Have `inquiry` told what `needed` replicas hold."""
-        site = self._site
-        operation: ReadOperation
-        if request.expect == ANY and not isinstance(request, Touch):
-            operation = BaseRead(site, place, needed, inquiry.on_read, inquiry.on_damaged)
-        else:
-            operation = ReadOperation(site, place, needed, inquiry.on_read)
-        operation.start(self._left_ms(deadline))
+        deadline = site.runtime.now() + timeout_ms / 1000
+        then = partial(self._apply_after_read, request, place, reply, deadline)
+        Inquiry(site, request, place, deadline, reply, then).start(to_read)
 
     def _knows_enough(self, request: Change, place: Place) -> bool:
         """True if this replica's own record is all that the write needs to know."""
@@ -301,19 +298,19 @@ class Coordinator:
             return None, read
         return data, merge(own, read)
 
-    def apply_after_read(
+    def _apply_after_read(
         self,
         request: Change,
         place: Place,
-        read: Answer,
         reply: Reply,
         deadline: float,
+        read: Answer,
         reach: int,
     ) -> None:
         """Go on, in the time that is left, with a write whose key's versions were read first."""
         try:
             base = self._build_on(place.key, read.record)
-            timeout_ms = self._left_ms(deadline)
+            timeout_ms = left_ms(self._site, deadline)
             if reach == DAMAGED:
                 self._apply(request, place, base, reply, timeout_ms, reach)
             else:
@@ -324,28 +321,23 @@ class Coordinator:
         except KvorumError as error:
             reply(Failure.of(error))
 
-    def apply_confirmed(
+    def _apply_confirmed(
         self,
         request: Put,
         place: Place,
-        read: Record,
         reply: Reply,
         deadline: float,
+        read: Record,
         confirmed: Record | None,
     ) -> None:
-        """Go on with a blind write of what is there. `confirmed`: the record which all owners were
-        found to have nothing beyond; None if that is not known.
-        """
+        """Go on with a blind write of what is there, see `Confirmation`."""
         try:
             base = self._build_on(place.key, read)
             if base[1] == confirmed:
                 request = msgspec.structs.replace(request, seen=confirmed.context)
-            self._apply(request, place, base, reply, self._left_ms(deadline))
+            self._apply(request, place, base, reply, left_ms(self._site, deadline))
         except KvorumError as error:
             reply(Failure.of(error))
-
-    def _left_ms(self, deadline: float) -> int:
-        return max(1, int((deadline - self._site.runtime.now()) * 1000))
 
     def _decide(
         self,
@@ -362,21 +354,19 @@ class Coordinator:
                 request = msgspec.structs.replace(request, seen=known[1].context)
             elif self._is_confirmable(place):
                 deadline = self._site.runtime.now() + timeout_ms / 1000
-                confirmation = _Confirmation(self, request, place, known[1], reply, deadline)
-                operation = ReadOperation(
-                    self._site, place, len(place.owners), confirmation.on_read
-                )
-                operation.start(max(1, timeout_ms // 2))
+                then = partial(self._apply_confirmed, request, place, reply, deadline)
+                # Whoever does not answer is not waited for to the end: a new version does as well.
+                Confirmation(self._site, place, known[1], then).start(max(1, timeout_ms // 2))
                 return
         self._apply(request, place, known, reply, timeout_ms, reach)
 
     def _is_confirmable(self, place: Place) -> bool:
         """True if the owners can tell all that was acknowledged: nobody may have stood in for
-        them, which leaves a hint with somebody for the first of them.
+        them. Who does leaves a hint for the first of them, and that one is told of it.
         """
         site = self._site
-        is_owner = site.local in place.owners and place.preference is place.owners
-        return is_owner and len(self._settled) == len(site.topology.nodes)
+        is_first = place.owners[0] == site.local and place.preference is place.owners
+        return is_first and len(self._settled) == len(site.topology.nodes)
 
     def _apply(
         self,
@@ -401,93 +391,6 @@ class Coordinator:
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
         operation.start(data, held, timeout_ms)
-
-
-class _Inquiry:
-    """The read that goes before a write.
-
-    What a touch, a delete or an exact condition has seen must be found, if it can be: where the
-    quorum that was read lacks it, all owners are read.
-    """
-
-    __slots__ = ("_coordinator", "_deadline", "_place", "_read", "_reply", "_request")
-
-    def __init__(
-        self,
-        coordinator: Coordinator,
-        request: Change,
-        place: Place,
-        reply: Reply,
-        deadline: float,
-    ) -> None:
-        self._coordinator = coordinator
-        self._deadline = deadline
-        self._request = request
-        self._place = place
-        self._read: Answer | None = None
-        self._reply = reply
-
-    def start(self, needed: int) -> None:
-        self._coordinator.read_base(self._request, self._place, needed, self, self._deadline)
-
-    def on_read(self, result: Result) -> None:
-        if isinstance(result, Failure):
-            if self._read is None:
-                self._reply(result)
-            else:
-                self._go_on(self._read, QUORUM)
-        elif self._read is None and self._lacks_what_was_seen(result.record):
-            self._read = result
-            self.start(len(self._place.owners))
-        else:
-            self._go_on(result, QUORUM if self._read is None else ALL)
-
-    def on_damaged(self, result: Answer) -> None:
-        """All owners have answered, and what most of them held is damaged."""
-        self._go_on(result, DAMAGED)
-
-    def _lacks_what_was_seen(self, record: Record) -> bool:
-        request = self._request
-        if request.seen is None or (isinstance(request, Put) and request.expect == ANY):
-            return False
-        return not dominates(record.context, request.seen)
-
-    def _go_on(self, read: Answer, reach: int) -> None:
-        self._coordinator.apply_after_read(
-            self._request, self._place, read, self._reply, self._deadline, reach
-        )
-
-
-class _Confirmation:
-    """The read of all owners before a blind write of the value that is there."""
-
-    __slots__ = ("_base", "_coordinator", "_deadline", "_place", "_reply", "_request")
-
-    def __init__(
-        self,
-        coordinator: Coordinator,
-        request: Put,
-        place: Place,
-        base: Record,
-        reply: Reply,
-        deadline: float,
-    ) -> None:
-        self._base = base
-        self._coordinator = coordinator
-        self._deadline = deadline
-        self._place = place
-        self._reply = reply
-        self._request = request
-
-    def on_read(self, result: Result) -> None:
-        read, confirmed = self._base, None
-        if isinstance(result, Answer):
-            read = result.record
-            if read == self._base:
-                confirmed = self._base
-        self._coordinator.apply_confirmed(
-            self._request, self._place, read, self._reply, self._deadline, confirmed
-        )
 
 
 def _overloaded() -> Overloaded:

@@ -1,0 +1,114 @@
+"""Reads that go before a write, so that its coordinator decides on enough.
+
+    Inquiry        what a quorum holds, before a write that has to know what is there. What a touch,
+                   a delete or an exact condition has seen must be found, if it can be: where the
+                   quorum lacks it, all owners are read. Where so many owners have damaged records
+                   that no quorum is left, what is left is enough to write or delete.
+    Confirmation   what all owners hold, before a blind write of the value that is there: is it in
+                   force still?
+
+Why either is needed says `change.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kvorum.model.record import Record, dominates
+from kvorum.model.request import ANY, Answer, Change, Failure, Put, Result, Touch
+from kvorum.replication.change import ALL, DAMAGED, QUORUM
+from kvorum.replication.read import BaseRead, ReadOperation
+from kvorum.replication.site import Place, Site
+
+
+class Inquiry:
+    """What replicas hold of a key, for one request."""
+
+    __slots__ = ("_deadline", "_place", "_read", "_reply", "_request", "_site", "_then")
+
+    def __init__(
+        self,
+        site: Site,
+        request: Change,
+        place: Place,
+        deadline: float,
+        reply: Callable[[Result], object],
+        then: Callable[[Answer, int], object],
+    ) -> None:
+        """`then` is given what was read and how far it reaches: QUORUM, ALL or DAMAGED; else
+        `reply` gets the Failure.
+        """
+        self._deadline = deadline
+        self._place = place
+        self._read: Answer | None = None
+        self._reply = reply
+        self._request = request
+        self._site = site
+        self._then = then
+
+    def start(self, needed: int) -> None:
+        """Ask so many replicas."""
+        request, place = self._request, self._place
+        operation: ReadOperation
+        if request.expect == ANY and not isinstance(request, Touch):
+            operation = BaseRead(self._site, place, needed, self._on_read, self._on_damaged)
+        else:
+            operation = ReadOperation(self._site, place, needed, self._on_read)
+        operation.start(left_ms(self._site, self._deadline))
+
+    def _on_read(self, result: Result) -> None:
+        if isinstance(result, Failure):
+            if self._read is None:
+                self._reply(result)
+            else:
+                self._then(self._read, QUORUM)
+        elif self._read is None and self._lacks_what_was_seen(result.record):
+            self._read = result
+            self.start(len(self._place.owners))
+        else:
+            self._then(result, QUORUM if self._read is None else ALL)
+
+    def _on_damaged(self, result: Answer) -> None:
+        self._then(result, DAMAGED)
+
+    def _lacks_what_was_seen(self, record: Record) -> bool:
+        request = self._request
+        if request.seen is None or (isinstance(request, Put) and request.expect == ANY):
+            return False
+        return not dominates(record.context, request.seen)
+
+
+class Confirmation:
+    """Whether no owner of a key holds anything beyond `base`, which its coordinator holds."""
+
+    __slots__ = ("_base", "_place", "_site", "_then")
+
+    def __init__(
+        self,
+        site: Site,
+        place: Place,
+        base: Record,
+        then: Callable[[Record, Record | None], object],
+    ) -> None:
+        """`then` is given what was read, and `base` if that was all of it; else None."""
+        self._base = base
+        self._place = place
+        self._site = site
+        self._then = then
+
+    def start(self, timeout_ms: int) -> None:
+        """Ask all owners."""
+        place = self._place
+        ReadOperation(self._site, place, len(place.owners), self._on_read).start(timeout_ms)
+
+    def _on_read(self, result: Result) -> None:
+        if isinstance(result, Failure):
+            self._then(self._base, None)
+        else:
+            read = result.record
+            self._then(read, self._base if read == self._base else None)
+
+
+def left_ms(site: Site, deadline: float) -> int:
+    """The time until `deadline` (monotonic, s) in ms; 1 if there is none."""
+    return max(1, int((deadline - site.runtime.now()) * 1000))
