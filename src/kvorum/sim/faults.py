@@ -195,10 +195,12 @@ class Faults:
         return True
 
     def _wrong_clock(self) -> bool:
-        """Of a node that has compared its clock with all others: it must know better."""
+        """Of a node that has compared its clock with all others: it must know better. And one at a
+        time: nobody may remember another one that was wrong, or two of them could be a majority.
+        """
         rng, world = self._clock_rng, self._world
         nodes = [node for node in world.up() if world.has_compared_clocks(node)]
-        if not nodes or world.wrong_clocks:
+        if not nodes or world.wrong_clocks or not world.clocks_agree:
             return False
         node = rng.choice(nodes)
         ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, _TO_1970_MS))

@@ -268,6 +268,12 @@ class World:
         """True if `node` has heard of every other node's clock."""
         return len(self._life(node).replicator.clocks.ahead_ms()) == len(self.lives) - 1
 
+    @property
+    def clocks_agree(self) -> bool:
+        """True if no node knows of a clock that is away from its own."""
+        known = [life.replicator.clocks.ahead_ms() for life in self.lives if life]
+        return all(abs(by) <= SKEW_MS for ahead in known for by in ahead.values())
+
     def heal(self) -> None:
         """Networks, clocks and disks work as they should from now on, and every node is up."""
         self.network.heal()
