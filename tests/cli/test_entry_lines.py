@@ -224,6 +224,12 @@ def test_a_csv_header_must_name_the_key(header: bytes) -> None:
         from_csv(header + b"1,2,3\n")
 
 
+@pytest.mark.parametrize("bad", [b"", b"\xff "])
+def test_quotes_that_are_not_doubled_do_not_end_the_cell_they_are_in(bad: bytes) -> None:
+    lines = from_csv(b'key,value\nk1,"a ' + bad + b'"q" b\nvictim,hacked\nend"\nk2,ok\n')
+    assert entries(lines) == [("k2", "ok")]
+
+
 def test_a_wrong_csv_line_is_rejected_and_reading_goes_on() -> None:
     data = b'key,value\na,1\nb\nc,1,2\nd,\xff\ne,"x"y\nf,2\ng,"open\n'
     lines = from_csv(data)

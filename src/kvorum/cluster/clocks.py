@@ -39,7 +39,7 @@ SKEW_MS: Final = 10_000
 """Clocks that differ by no more are taken to show the same time."""
 WALL_MS_MAX: Final = (1 << 53) - 1
 
-_ROUND_TRIP_S_MAX: Final = 2.0
+ROUND_TRIP_S_MAX: Final = 2.0
 """What took longer says too little."""
 _KEPT_S: Final = 600.0
 """For how long a clock counts that is not heard of again."""
@@ -78,7 +78,7 @@ class Clocks:
         """`node` has answered with its wall clock what we asked at `asked_at`."""
         now = self._runtime.now()
         round_trip_s = now - asked_at
-        if 0 <= round_trip_s <= _ROUND_TRIP_S_MAX:
+        if 0 <= round_trip_s <= ROUND_TRIP_S_MAX:
             half_ms = round_trip_s * 500
             self._readings[node] = Reading(wall_ms + half_ms - now * 1000, half_ms, now)
             self._judge()

@@ -14,7 +14,7 @@ from functools import partial
 
 import msgspec
 
-from kvorum.cluster.clocks import SKEW_MS
+from kvorum.cluster.clocks import ROUND_TRIP_S_MAX, SKEW_MS
 from kvorum.cluster.membership import DEFAULTS
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.journal.entries import OpenEntries
@@ -82,6 +82,7 @@ class World:
         "_disk_rng",
         "_down_listeners",
         "_ever_down",
+        "_ever_wrong",
         "_membership",
         "_offsets_seen",
         "_parameters",
@@ -123,6 +124,7 @@ class World:
         ]
         self.lives: list[Life | None] = [None] * nodes
         self._ever_down = False
+        self._ever_wrong = False
         self.writes_forgotten = 0
         self.wiped: set[int] = set()
         self.wrong_clocks: set[int] = set()
@@ -254,6 +256,7 @@ class World:
         """Have the wall clock of `node` show something that no node may go by. Until it is put
         right, or the node starts again: it could not know better then.
         """
+        self._ever_wrong = True
         self.wrong_clocks.add(node)
         self.runtime(node).clock_offset_ms += ahead_ms
         self.trace.note(f"n{node} has a clock that is {ahead_ms} ms wrong")
@@ -392,8 +395,11 @@ class World:
 
     @property
     def skew_s(self) -> float:
-        """How far apart any two wall clocks have been, whenever that was."""
-        return (max(self._offsets_seen) - min(self._offsets_seen)) / 1000
+        """How far apart any two clocks that nodes went by have been, whenever that was. One with a
+        wrong clock goes by the others', as far as it knows what they show.
+        """
+        unsure_s = ROUND_TRIP_S_MAX / 2 if self._ever_wrong else 0.0
+        return (max(self._offsets_seen) - min(self._offsets_seen)) / 1000 + unsure_s
 
     def slowest_ms(self, time: float) -> int:
         """What the slowest wall clock there has been would show at that time."""

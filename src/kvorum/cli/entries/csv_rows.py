@@ -5,7 +5,9 @@ found out before anything of it is decoded or parsed, also if it turns out to be
 reading would go on within a quoted cell, and take its text for rows.
 
 In a row that is malformed a quote counts as one that opens a cell wherever a cell can begin, also
-behind a carriage return.
+behind a carriage return. Quotes within a quoted cell that were not doubled mostly come in pairs
+("he said "yes" to"), so behind one of them the next one opens the cell again. Of a single one
+nobody can tell whether it ended the cell.
 
 (RFC 4180, "Common Format and MIME Type for Comma-Separated Values Files", section 2.)
 """
@@ -41,6 +43,8 @@ class _At(Enum):
     QUOTED = auto()
     CLOSING = auto()
     """behind a quote in a quoted cell: its end, or the first of two that stand for one"""
+    LOOSE = auto()
+    """in text behind a quote that should have been a cell's end, where another opens it again"""
 
 
 class _Quotes:
@@ -49,6 +53,7 @@ class _Quotes:
     def __init__(self, delimiters: bytes) -> None:
         self._at = _At.START
         self._ends = re.compile(b"[" + re.escape(delimiters) + rb"\r\n]")
+        self._quotes_or_ends = re.compile(b"[" + QUOTE + re.escape(delimiters) + rb"\r\n]")
 
     @property
     def are_open(self) -> bool:
@@ -72,9 +77,16 @@ class _Quotes:
         if self._at is not _At.CELL and piece[place : place + 1] == QUOTE:
             self._at = _At.QUOTED
             return place + 1
-        end = self._ends.search(piece, place)
-        self._at = _At.CELL if end is None else _At.START
-        return len(piece) if end is None else end.end()
+        is_closed = self._at is _At.CLOSING or self._at is _At.LOOSE
+        end = (self._quotes_or_ends if is_closed else self._ends).search(piece, place)
+        if end is None:
+            self._at = _At.LOOSE if is_closed else _At.CELL
+            return len(piece)
+        if end[0] == QUOTE:
+            self._at = _At.LOOSE
+            return end.start()
+        self._at = _At.START
+        return end.end()
 
 
 def read_rows(stream: IO[bytes], delimiters: bytes, place: Place) -> Iterator[Row]:
