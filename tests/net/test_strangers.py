@@ -261,7 +261,7 @@ def test_connections_in_their_handshake_are_bounded(
             fourth = await cluster.stranger(0)
             fourth.say(b"?")
             assert await fourth.closed_by_other_side() == b""
-            assert "closed a connection from 127.0.0.1: It does not begin" in caplog.text
+            assert "closed a connection from 127.0.0.1: wanted the preface" in caplog.text
             peer.batch(ops([1]))
             await until(lambda: a.inbox.received)
 

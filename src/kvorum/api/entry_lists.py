@@ -15,7 +15,7 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.api.parameters import Options, checked_namespace, parse_query
-from kvorum.api.pending import Pending
+from kvorum.api.pending import PendingPage
 from kvorum.api.seal import Forged
 from kvorum.api.version_string import subject_of
 from kvorum.model.errors import KvorumError, RequestError
@@ -113,7 +113,7 @@ class EntryListHandlers:
             ) from error
 
 
-class _Page(Pending[Listing]):
+class _Page(PendingPage):
     __slots__ = ("_space",)
 
     def __init__(self, exchange: Exchange, gateway: Gateway, space: str) -> None:
@@ -132,8 +132,8 @@ class _Page(Pending[Listing]):
         if result.cursor:
             cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
         unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
-        exchange.respond(
-            200, b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable)
+        self._respond(
+            exchange, b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable)
         )
 
 

@@ -23,7 +23,7 @@ from kvorum.api.entry_body import decode_object
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
-from kvorum.api.pending import Pending
+from kvorum.api.pending import PendingPage
 from kvorum.api.seal import Forged
 from kvorum.model.errors import InvalidValue, KvorumError, RequestError
 from kvorum.model.portable_record import from_portable, to_portable
@@ -148,7 +148,7 @@ class _Waiting:
             self._storing.settle()
 
 
-class _Page(Pending[Listing]):
+class _Page(PendingPage):
     __slots__ = ()
 
     def _answer(self, exchange: Exchange, result: Listing) -> None:
@@ -158,7 +158,7 @@ class _Page(Pending[Listing]):
             document["cursor"] = self._gateway.cursors.seal(self._subject, result.cursor)
         if result.unreadable:
             document["unreadable"] = result.unreadable
-        exchange.respond(200, _encode(document))
+        self._respond(exchange, _encode(document))
 
 
 _item: Final = msgspec.json.Decoder(_Item)

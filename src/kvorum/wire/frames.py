@@ -90,7 +90,7 @@ class FrameDecoder:
         while have - start >= HEADER_BYTES:
             length, epoch, head_check, check = _HEADER.unpack_from(data, start)
             if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:
-                raise ProtocolError("The header of a frame fails its check.")
+                raise ProtocolError("wanted a frame header, got one that fails its check")
             if epoch != self._epoch or length > self._bytes_max:
                 raise self._unwanted(epoch, length)
             body = start + HEADER_BYTES
@@ -116,8 +116,7 @@ class FrameDecoder:
         got = data[: len(self._preface)]
         if not self._preface.startswith(got):
             raise ProtocolError(
-                "It does not begin as a node of kvorum does; is it a client that speaks another "
-                "protocol?"
+                "wanted the preface of a kvorum peer; is this a client that speaks another protocol?"
             )
         self._preface = self._preface[len(got) :]
         return data[len(got) :]
