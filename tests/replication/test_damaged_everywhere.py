@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from stage import Stage
 
@@ -20,6 +22,7 @@ from kvorum.model.request import (
     Touch,
 )
 from kvorum.model.topology import NamespaceSettings
+from kvorum.storage.store import KeyRange
 
 N1, N2, N3 = range(3)
 OLD, NEW = b'"old"', b'"new"'
@@ -28,12 +31,16 @@ OLD, NEW = b'"old"', b'"new"'
 def damaged(nodes: int, replicas: int, quorum: int) -> Stage:
     stage = Stage(nodes, NamespaceSettings(replicas=replicas, read=quorum, write=quorum))
     assert isinstance(ask(stage, N1, Put("default", "k", JSON, OLD)), Answer)
+    damage(stage)
+    return stage
+
+
+def damage(stage: Stage) -> None:
     for disk, replicator in zip(stage.disks, stage.nodes, strict=True):
         assert replicator is not None
         for key in [key for key in disk.durable if key.startswith(b"d")]:
             disk.damaged.add(key)
             replicator.on_damaged(key)
-    return stage
 
 
 def ask(stage: Stage, node: int, request: Request) -> Result:
@@ -84,6 +91,38 @@ def test_it_has_no_lifetime_to_change(stage: Stage) -> None:
     result = ask(stage, N1, Touch("default", "k", ttl=60))
     assert isinstance(result, Failure)
     assert result.code == "quorum_not_met"
+
+
+@pytest.mark.parametrize("write", [Put("default", "k", JSON, NEW), Delete("default", "k")])
+def test_what_stays_damaged_around_it_does_not_matter(write: Put | Delete) -> None:
+    """A block of a file is damaged: its tokens are, whatever is written since."""
+    stage = damaged(3, 3, 2)
+    for disk in stage.disks:
+        found = disk.unreadable(b"d", b"e")
+        disk.unreadable = partial(_always, found)  # type: ignore[method-assign]
+    assert isinstance(ask(stage, N1, write), Answer)
+    stage.wait(60)
+    wanted = [NEW] if isinstance(write, Put) else []
+    for node in (N1, N2, N3):
+        assert values(ask(stage, node, Get("default", "k", 3))) == wanted
+    for node in (N1, N2, N3):
+        stage.kill(node)
+    for node in (N1, N2, N3):
+        stage.restart(node)
+    stage.wait(60)
+    assert values(ask(stage, N1, Get("default", "k", 3))) == wanted
+    if wanted:  # A tombstone may have been collected by now.
+        damage(stage)
+        assert isinstance(ask(stage, N1, Get("default", "k")), Failure)
+
+
+def _always(found: list[KeyRange], _start: bytes, _end: bytes) -> list[KeyRange]:
+    return found
+
+
+def values(result: Result) -> list[bytes]:
+    assert isinstance(result, Answer), result
+    return [version.value for version in result.record.versions]
 
 
 def test_an_owner_that_is_away_may_have_it() -> None:

@@ -390,7 +390,7 @@ class Coordinator:
         data = encode(place.key, record)
         needed = request.w or place.settings.write
         operation = WriteOperation(site, self._hints, place, needed, answer, reply)
-        operation.start(data, held, timeout_ms)
+        operation.start(data, held, timeout_ms, anew=reach == DAMAGED)
 
 
 def _overloaded() -> Overloaded:

@@ -16,11 +16,18 @@ other has. This is `recovery.py` for one key, of which nothing is visible but th
 recovery leaves open, as nobody can read what had been there, becomes a doubt about those tokens:
 
     b"u"  first token  (last token, if it is another)   ->   since when, ms; 8 bytes
+
+A key that is damaged on so many owners that no quorum can be read may be written anew, once all
+owners have said what is left. Who takes that write speaks for the key again, though not for others
+with its token, which may still lie damaged in the same block of a file:
+
+    b"v"  token  BLAKE2b of the storage key, 8 bytes   ->   b""
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final
 
 from kvorum.model.errors import StorageError
@@ -33,6 +40,9 @@ DOUBTS_MAX: Final = 10_000
 
 START: Final = b"u"
 END: Final = b"v"
+_RENEWED: Final = b"v"
+_RENEWED_END: Final = b"w"
+_HASH_BYTES: Final = 8
 _NOTES_MAX: Final = 1 << 20
 
 
@@ -54,7 +64,16 @@ class Doubt:
 
 
 class Doubts:
-    __slots__ = ("_is_shared", "_last", "_partition_of", "_store", "_wall_ms", "_wide", "tokens")
+    __slots__ = (
+        "_is_shared",
+        "_last",
+        "_partition_of",
+        "_renewed",
+        "_store",
+        "_wall_ms",
+        "_wide",
+        "tokens",
+    )
 
     def __init__(
         self,
@@ -76,11 +95,21 @@ class Doubts:
         for note, since in store.scan(START, END, _NOTES_MAX):
             since_ms = int.from_bytes(since) if since else wall_ms()
             self.tokens[span_of(note)] = Doubt(self._last, since_ms)
+        self._renewed = {note[1:] for note, _ in store.scan(_RENEWED, _RENEWED_END, _NOTES_MAX)}
         self._wide = [span for span in self.tokens if span.first != span.last]
 
     def cover(self, key: bytes) -> bool:
         """True if what is held at the storage key `key` is in doubt."""
-        return bool(self.tokens) and self._covering(key[1:9]) is not None
+        if not self.tokens or self._covering(key[1:9]) is None:
+            return False
+        return not self._renewed or _mark(key) not in self._renewed
+
+    def renew(self, key: bytes) -> None:
+        """What all owners had of `key` is lost, and it has been written anew."""
+        if self.cover(key):
+            mark = _mark(key)
+            self._renewed.add(mark)
+            self._store.put(_RENEWED + mark, b"", _ignore, None)
 
     def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
         """Where in start <= key < end what is held is in doubt."""
@@ -108,6 +137,7 @@ class Doubts:
     def begin_again(self, key: bytes) -> None:
         """It is lost, and comparisons that have begun do not count."""
         token = key[1:9]
+        self._forget_renewed(of_token(token))
         doubt = self._covering(token)
         if doubt is not None:
             self._last += 1
@@ -139,6 +169,16 @@ class Doubts:
             if span in self._wide:
                 self._wide.remove(span)
             self._store.delete(_note(span), _ignore, None)
+            self._forget_renewed(span)
+
+    def _forget_renewed(self, span: TokenSpan) -> None:
+        for mark in [mark for mark in self._renewed if span.has(mark[:TOKEN_BYTES])]:
+            self._renewed.remove(mark)
+            self._store.delete(_RENEWED + mark, _ignore, None)
+
+
+def _mark(key: bytes) -> bytes:
+    return key[1:9] + blake2b(key, digest_size=_HASH_BYTES).digest()
 
 
 def _note(span: TokenSpan) -> bytes:

@@ -66,6 +66,8 @@ class Replica:
                     site.put(key, held, record, self._on_durable, (node, message.op))
                     return
         site.merge_in(key, record, self._on_durable, (node, message.op))
+        if message.anew:
+            site.doubts.renew(key)
 
     def on_handoff(self, node: int, message: Handoff) -> None:
         """Merge the record in, in the place of an owner that is away, and note who is owed it."""

@@ -77,8 +77,11 @@ class WriteOperation:
         # Node that stands in: the owner it does so for. Few writes have any.
         self._standing_in = _NOBODY
 
-    def start(self, data: bytes, held: bytes | None, timeout_ms: int) -> None:
+    def start(
+        self, data: bytes, held: bytes | None, timeout_ms: int, *, anew: bool = False
+    ) -> None:
         """Send the encoded record `data`. `held`: what it follows here; None if that is unsound.
+        `anew`: what all owners had of the key is lost.
 
         Raises Overloaded, and has done nothing, where this node stands in and holds too much.
         """
@@ -91,7 +94,7 @@ class WriteOperation:
         site.operations[self._op] = self
         if self._op & _SAMPLED == 0:
             self._began = site.runtime.now()
-        message = Write(self._op, key, data, self._base(held))
+        message = Write(self._op, key, data, self._base(held), anew)
         for node in self._place.owners:
             if node == site.local:
                 self._store_here(held, data)
@@ -101,6 +104,8 @@ class WriteOperation:
                 site.transport.send(node, message)
             else:
                 self._miss(node)
+        if anew:
+            site.doubts.renew(key)
         site.deadlines.watch(self, timeout_ms)
 
     @property

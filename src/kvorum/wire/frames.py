@@ -116,7 +116,8 @@ class FrameDecoder:
         got = data[: len(self._preface)]
         if not self._preface.startswith(got):
             raise ProtocolError(
-                "wanted the preface of a kvorum peer; is this a client that speaks another protocol?"
+                "wanted the preface of a kvorum peer; is this a client that speaks another "
+                "protocol?"
             )
         self._preface = self._preface[len(got) :]
         return data[len(got) :]

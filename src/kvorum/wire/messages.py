@@ -39,13 +39,15 @@ class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     """`base`: the digest of the record that `record` was made from, empty if there was none.
 
     A replica that holds just that record takes the new one without a look into either: an
-    event added to what it has. None where the record came about in another way (a merge).
+    event added to what it has. None where the record came about in another way (a merge). `anew`:
+    all owners have said that what they had of the key is lost.
     """
 
     op: int
     key: bytes
     record: bytes
     base: bytes | None = None
+    anew: bool = False
 
 
 class Wrote(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
