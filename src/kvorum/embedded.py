@@ -363,7 +363,7 @@ class Embedded:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise KvorumError("wanted an open store, got a closed one; open it again")
+            raise ConfigError("This store is closed; open it again.")
         self._check_directory()
 
     def _check_directory(self) -> None:

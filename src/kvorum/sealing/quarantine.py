@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from kvorum.model.errors import CorruptRecord, StorageError
-from kvorum.model.spans import ALL_TOKENS, TOKEN_BYTES, TokenSpan, of_token
+from kvorum.model.spans import TOKEN_BYTES
 from kvorum.sealing.seal import is_record, visible_bytes
 from kvorum.storage.store import Store
 
@@ -73,12 +73,6 @@ class Quarantine:
 
     def keys(self) -> list[bytes]:
         return list(self.damages)
-
-    def tokens(self) -> list[TokenSpan]:
-        """Where records are damaged: anywhere, where there are more of them than are known."""
-        if self.more:
-            return [ALL_TOKENS]
-        return [of_token(_token(stored_key)) for stored_key in self.damages]
 
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
         """The pair at `stored_key` does not open."""
