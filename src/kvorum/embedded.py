@@ -115,6 +115,7 @@ class Embedded:
 
     def __init__(self, holding: Holding) -> None:
         topology = Topology.single()
+        (local,) = topology.numbers
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
@@ -122,7 +123,7 @@ class Embedded:
         # If the store fails, every later write says it.
         syncers = Syncers(InlineSyncer(runtime.call_soon), InlineSyncer(runtime.call_soon))
         try:
-            store = LocalStore(topology, 0, holding, runtime, syncers, _not_awaited)
+            store = LocalStore(topology, local, holding, runtime, syncers, _not_awaited)
         except ConfigError as error:
             raise error from None  # It says itself what its cause was.
         self._store = store
@@ -132,7 +133,7 @@ class Embedded:
             self._replicator = Replicator(
                 topology,
                 Placement(topology),
-                0,
+                local,
                 store.directory.actor,
                 store.directory.counter,
                 runtime,
@@ -148,7 +149,7 @@ class Embedded:
                 raise unreadable(holding.path, error) from error
             raise
         self._versions = VersionStrings(topology.secret)
-        self._actor_name = ActorNames(store.directory, topology.nodes[0].name)
+        self._actor_name = ActorNames(store.directory, topology.node(local).name)
 
     def _unlock(self) -> None:
         errors: list[KvorumError | None] = []

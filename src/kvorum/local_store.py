@@ -359,7 +359,7 @@ def facts_of(topology: Topology, local: int) -> Facts:
     """What a data directory of this node is bound to."""
     return Facts(
         cluster=topology.cluster,
-        node=topology.nodes[local].name,
+        node=topology.node(local).name,
         partitions=topology.partitions,
         token_hash=topology.token_hash,
         token_seed=topology.token_seed,

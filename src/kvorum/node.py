@@ -71,7 +71,7 @@ class Node:
         host_names: Sequence[str] = (),
     ) -> None:
         self._topology = topology
-        self._local = topology.index(name)
+        self._local = topology.number_of(name)
         self._descriptors = Descriptors.split(
             descriptor_limit(), len(topology.nodes) - 1, HttpLimits().connections
         )
@@ -101,7 +101,7 @@ class Node:
 
     async def _start(self) -> None:
         topology, local = self._topology, self._local
-        spec = topology.nodes[local]
+        spec = topology.node(local)
         loop = asyncio.get_running_loop()
         runtime = LoopRuntime(loop)
         self._failure = loop.create_future()
@@ -179,10 +179,10 @@ class Node:
         self._parts.push_async_callback(_ended, watching)
 
     async def _watch_clocks(self, replicator: Replicator, runtime: LoopRuntime) -> None:
-        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.nodes
+        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.node
         while True:
             await asyncio.sleep(_CLOCKS_EVERY_S)
-            differing = {nodes[n].name: by for n, by in apart(clocks.ahead_ms()).items()}
+            differing = {nodes(n).name: by for n, by in apart(clocks.ahead_ms()).items()}
             for line in notices.lines(differing, clocks.state, runtime.now()):
                 _LOG.warning("%s", line)
 
@@ -220,7 +220,7 @@ class Node:
 
     def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
         topology, directory, keyring = self._topology, store.directory, store.vault.keyring
-        spec = topology.nodes[self._local]
+        spec = topology.node(self._local)
         text = dump_topology(topology)
         origin = Origin(topology.cluster, spec.name, directory.node_id, topology.epoch, text)
         checkpoints = store.checkpoints(runtime.loop.call_soon_threadsafe)

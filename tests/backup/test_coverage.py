@@ -58,7 +58,7 @@ def may_be_missing(topology: Topology, parts: list[Part], token: bytes) -> bool:
     owners = placement.owners(placement.partition(token), settings.replicas)
     voters = range(len(topology.nodes)) if settings.quorum == "sloppy" else owners
     telling = {
-        topology.index(part.node) for part in parts if part.whole and token not in part.unread
+        topology.number_of(part.node) for part in parts if part.whole and token not in part.unread
     }
     return any(not telling & set(have) for have in combinations(voters, settings.write))
 

@@ -45,7 +45,7 @@ def topology(count: int, replicas: int = 2, **fields: Any) -> Topology:
 
 
 def document(of: Topology, node: str) -> dict[str, Any]:
-    return ring_document(of, Placement(of), of.index(node))
+    return ring_document(of, Placement(of), of.number_of(node))
 
 
 class Owners:

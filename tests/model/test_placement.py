@@ -58,7 +58,7 @@ def sites(draw: st.DrawFn) -> tuple[Topology, int]:
 def owner_specs(topology: Topology, replicas: int) -> Iterator[list[NodeSpec]]:
     placement = Placement(topology)
     for partition in range(topology.partitions):
-        yield [topology.nodes[index] for index in placement.owners(partition, replicas)]
+        yield [topology.node(number) for number in placement.owners(partition, replicas)]
 
 
 def owner_names(topology: Topology, replicas: int) -> list[list[str]]:

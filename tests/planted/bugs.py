@@ -558,7 +558,7 @@ BUGS: Final = (
         "a hint is replayed to another node than the one it names",
         "replication/hint_replay.py",
         "        site.transport.send(self._node, Write(",
-        "        others = [n for n in range(len(site.topology.nodes)) if n != site.local]\n"
+        "        others = [n for n in site.topology.numbers if n != site.local]\n"
         "        other = others[(others.index(self._node) + 1) % len(others)]\n"
         "        site.transport.send(other, Write(",
         5000,

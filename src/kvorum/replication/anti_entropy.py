@@ -88,9 +88,7 @@ class AntiEntropy:
         self.rounds = Rounds(site)
         now = site.runtime.now()
         self._peers = {
-            node: _Peer(node, now + _SOON_S)
-            for node in range(len(site.topology.nodes))
-            if node != site.local
+            node: _Peer(node, now + _SOON_S) for node in site.topology.numbers if node != site.local
         }
         counterpart = Counterpart(site, self._stock)
         self.handlers: dict[type, Callable[[int, Any], None]] = {

@@ -88,7 +88,7 @@ class Collection:
         self._hints = hints
         self._rounds = rounds
         self._grace_s = grace_s
-        self._others = [n for n in range(len(site.topology.nodes)) if n != site.local]
+        self._others = [n for n in site.topology.numbers if n != site.local]
         self._proposal: _Proposal | None = None
         self._walk: Walk | None = None
         self._stopped = False

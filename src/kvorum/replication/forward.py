@@ -63,7 +63,7 @@ class ForwardOperation:
         self._fail(TimeoutExpired, "the deadline passed")
 
     def _fail(self, kind: type[KvorumError], why: str) -> None:
-        name = self._site.topology.nodes[self._leader].name
+        name = self._site.topology.node(self._leader).name
         error = kind(
             f"wanted an answer from the key's coordinator {name}, but {why}; "
             "the write may still take effect: read it before you repeat it",

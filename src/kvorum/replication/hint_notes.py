@@ -3,8 +3,8 @@
     b"h"  node name, 0x00, storage key   ->   8 bytes made at (ms), 8 bytes topology epoch
     b"m"  node name   ->   b"", or b"lost" if a node of that name came back with an empty disk
 
-They name nodes, not places in the topology, so they hold when that changes. A note has no
-record: that is in this node's own store, so notes of one key coalesce by themselves.
+They name nodes as people do, so that they mean the same in any topology. A note
+has no record: that is in this node's own store, so notes of one key coalesce by themselves.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class HintNotes:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._names = [spec.name.encode() for spec in site.topology.nodes]
-        self._nodes = {name: node for node, name in enumerate(self._names)}
+        self._names = {spec.number: spec.name.encode() for spec in site.topology.nodes}
+        self._nodes = {name: node for node, name in self._names.items()}
 
     # Who lacks a key
 

@@ -59,7 +59,7 @@ class HintReplay:
         self._site = site
         self._notes = notes
         self._ledger = ledger
-        self._progress = [_Progress() for _ in site.topology.nodes]
+        self._progress = {node: _Progress() for node in site.topology.numbers}
         self._stopped = False
 
     def per_second(self, node: int) -> float:

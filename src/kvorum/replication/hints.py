@@ -81,7 +81,7 @@ class Hints:
         self._site = site
         self._notes = HintNotes(site)
         self._replay = HintReplay(site, self._notes, self)
-        self._debts = [_Debt() for _ in site.topology.nodes]
+        self._debts = {node: _Debt() for node in site.topology.numbers}
         self._handoff_bytes = 0
         self._recover()
         if crashed:
@@ -107,7 +107,7 @@ class Hints:
     def holds(self, key: bytes) -> bool:
         """True if some node is owed the record at storage key `key`."""
         return any(
-            debt.pending and self._notes.has(node, key) for node, debt in enumerate(self._debts)
+            debt.pending and self._notes.has(node, key) for node, debt in self._debts.items()
         )
 
     def add(self, node: int, key: bytes) -> None:

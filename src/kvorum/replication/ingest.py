@@ -97,7 +97,7 @@ class Ingest:
     def _check_own(self, key: str, record: Record) -> None:
         site = self._site
         if site.never_made(record.context) is not None:
-            raise _not_made(key, site.topology.nodes[site.local].name)
+            raise _not_made(key, site.topology.node(site.local).name)
 
     def _unvouched(self, record: Record) -> dict[int, Event]:
         """By node, the latest write of it that the record lists, if it is yet to vouch for it."""
@@ -122,7 +122,7 @@ class Ingest:
         self._vouched[node] = max(event, self._vouched.get(node, _NO_EVENT))
 
     def name(self, node: int) -> str:
-        return self._site.topology.nodes[node].name
+        return self._site.topology.node(node).name
 
 
 class _Vouching:

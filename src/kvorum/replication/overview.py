@@ -79,7 +79,7 @@ class Overview:
         return {
             "cluster": topology.cluster,
             "epoch": topology.epoch,
-            "node": topology.nodes[self._local].name,
+            "node": topology.node(self._local).name,
             "version": __version__,
             "uptime_s": round(self._runtime.now() - self._began, 3),
             "clock": self._own_clock(),
@@ -103,7 +103,7 @@ class Overview:
     def accept_clock(self) -> dict[str, Any]:
         """Have this node take its clock for right as it is."""
         self._replicator.clocks.accept()
-        return {"node": self._topology.nodes[self._local].name, "clock": self._own_clock()}
+        return {"node": self._topology.node(self._local).name, "clock": self._own_clock()}
 
     def _own_clock(self) -> dict[str, Any]:
         """`off_ms`: by how much lifetimes are judged later than by this node's clock."""
@@ -119,17 +119,17 @@ class Overview:
         ]
 
     def _node(self, member: MemberView) -> dict[str, Any]:
-        node, names = member.node, self._topology.nodes
+        node, spec_of = member.node, self._topology.node
         linked = self._is_up(node)
         return {
-            **msgspec.structs.asdict(names[node]),
+            **msgspec.structs.asdict(spec_of(node)),
             "up": linked and member.state == "up",
             "linked": linked,
             "state": member.state,
             "since_ms": member.since_ms,
             "phi": round(member.phi, 2),
             "last_active_ms": member.last_active_ms,
-            "dissenters": [names[other].name for other in member.dissenters],
+            "dissenters": [spec_of(other).name for other in member.dissenters],
             "self": node == self._local,
             "hints_owed": self._replicator.hints_owed(node),
             "hints": self._replicator.hints(node),
@@ -163,7 +163,7 @@ class Overview:
             "partition": self._placement.partition(place.token),
             "replicas": [
                 {
-                    "node": self._topology.nodes[node].name,
+                    "node": self._topology.node(node).name,
                     "up": self._is_up(node),
                     "state": _state(held[node], newest),
                     "clock": self._clock(held[node]),

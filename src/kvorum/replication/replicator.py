@@ -97,7 +97,7 @@ class Replicator:
         a write that is coordinated here may leave.
         """
         self._membership = Membership(
-            len(topology.nodes), local, runtime, transport, self._on_availability, membership
+            topology.numbers, local, runtime, transport, self._on_availability, membership
         )
         self._site = Site(
             topology,
@@ -354,7 +354,7 @@ class Replicator:
         self._recovery.on_compared(node, began)
 
     def _announce_all(self) -> None:
-        for node in range(len(self._site.topology.nodes)):
+        for node in self._site.topology.numbers:
             if node != self._site.local:
                 self._hints.announce(node)
 
@@ -385,7 +385,7 @@ class Replicator:
         self._site.counters.disowned_writes += 1
         if node not in self._disowning:
             self._disowning.add(node)
-            name = self._site.topology.nodes[node].name
+            name = self._site.topology.node(node).name
             self._site.tell(
                 f"Node {name} does not know writes that are said to be its own: it runs on an "
                 "older copy of its data, or a record was forged. Restart it."

@@ -27,7 +27,7 @@ def ring_document(topology: Topology, placement: Placement, local: int) -> dict[
     copies = topology.partitions * replicas
     tokens = token_counts([spec.weight for spec in topology.nodes])
     return {
-        "node": topology.nodes[local].name,
+        "node": topology.node(local).name,
         "cluster": topology.cluster,
         "epoch": topology.epoch,
         "token_hash": topology.token_hash,
@@ -40,13 +40,13 @@ def ring_document(topology: Topology, placement: Placement, local: int) -> dict[
         "nodes": [
             {
                 **msgspec.structs.asdict(spec),
-                "tokens": tokens[node],
-                "primary": balance.led[node],
-                "replica": balance.owned[node] - balance.led[node],
-                "share": balance.owned[node] / copies,
-                "fair_share": balance.fair_owned[node] / copies,
+                "tokens": tokens[place],
+                "primary": balance.led[place],
+                "replica": balance.owned[place] - balance.led[place],
+                "share": balance.owned[place] / copies,
+                "fair_share": balance.fair_owned[place] / copies,
             }
-            for node, spec in enumerate(topology.nodes)
+            for place, spec in enumerate(topology.nodes)
         ],
         "balance": balance.heaviest_owned,
     }

@@ -237,7 +237,7 @@ class Site:
         """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
         if self.store.pressed and not self.is_volatile(key):
             raise Overloaded(
-                f"wanted to write, but node {self.topology.nodes[self.local].name} files slower "
+                f"wanted to write, but node {self.topology.node(self.local).name} files slower "
                 "than it is written to; retry later",
                 retry_after=1,
             )
@@ -261,7 +261,7 @@ class Site:
         """
         if not self.clocks.may_mint:
             self.counters.lifetimes_refused += 1
-            name = self.topology.nodes[self.local].name
+            name = self.topology.node(self.local).name
             raise ClockWrong(
                 f"Node {name} gives no lifetimes now: its clock is {self.clocks.state}, compared "
                 "with the other nodes'. Retry through another node; set the clock, or where it "
@@ -271,7 +271,7 @@ class Site:
 
     def _disk_full(self) -> DiskFull:
         return DiskFull(
-            f"wanted to store a value, but the disk of node {self.topology.nodes[self.local].name} "
+            f"wanted to store a value, but the disk of node {self.topology.node(self.local).name} "
             "is full; delete entries or make room on it (its log says whether bytes or inodes are "
             "missing), and it takes values again"
         )
@@ -450,7 +450,7 @@ class Site:
         self.store.delete(key, done, arg)
 
     def _unknown_write(self, key: bytes) -> UnknownWrite:
-        name = self.topology.nodes[self.local].name
+        name = self.topology.node(self.local).name
         return UnknownWrite(
             f"The record of {shown(key)} lists a write of node {name} that {name} has not made. "
             f"Restart {name}: it begins a new identity for its writes, and compares its data with "
@@ -478,7 +478,7 @@ class Site:
             return EMPTY
 
     def node_names(self, nodes: list[int]) -> list[str]:
-        return [self.topology.nodes[node].name for node in nodes]
+        return [self.topology.node(node).name for node in nodes]
 
     def too_few(
         self, what: str, needed: int, got: list[int], owners: tuple[int, ...]

@@ -180,7 +180,7 @@ class PingReport(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=17)
 
 
 class Handoff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=28):
-    """`record` for `owner`, an index of the topology's nodes: keep it, with a hint, and ack."""
+    """`record` for the node `owner`: keep it, with a hint, and ack."""
 
     op: int
     key: bytes
