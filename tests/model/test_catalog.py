@@ -17,7 +17,7 @@ SETTINGS = NamespaceSettings.majority(3)
 
 
 def catalog(*names: str) -> Catalog:
-    return Catalog(namespaces={name: SETTINGS for name in ("default", *names)})
+    return Catalog(namespaces=dict.fromkeys(("default", *names), SETTINGS))
 
 
 def test_a_topology_declares_the_first_catalog() -> None:
