@@ -627,9 +627,9 @@ BUGS: Final = (
         "handoff-acked-before-sync",
         "a node that stands in acknowledges a write that a crash can still take from it",
         "replication/replica_server.py",
-        "        self._replica.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
+        "merge_in(key, message.record, self._on_durable, (node, message.op))\n"
         "\n    def _on_durable",
-        "        self._replica.merge_in(key, message.record, ignore, None)\n"
+        "merge_in(key, message.record, ignore, None)\n"
         "        self._on_durable((node, message.op), None)\n"
         "\n    def _on_durable",
         5000,
@@ -832,8 +832,8 @@ BUGS: Final = (
         "a write whose coordinator cannot read its own record is made as if it had none",
         "replication/coordination.py",
         "        except CorruptRecord:\n"
-        "            if self._replica.doubts.is_shared(key) and not self._replica.doubts.cover(key):\n"
-        "                raise\n",
+        "            if self._replica.doubts.is_shared(key) and not self."
+        "_replica.doubts.cover(key):\n                raise\n",
         "        except StorageError:\n",
         5000,
         missed="the coordinator's own record must be misread between a read and a write",
