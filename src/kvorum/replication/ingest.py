@@ -34,7 +34,7 @@ from kvorum.replication.coordinator import OPERATIONS_MAX
 from kvorum.replication.hints import Hints
 from kvorum.replication.question import Question, Then
 from kvorum.replication.site import Site
-from kvorum.replication.write import IN_VAIN, WriteOperation
+from kvorum.replication.write import WriteOperation
 from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
 Reply = Callable[[Result], object]
@@ -178,8 +178,8 @@ class IngestOperation(WriteOperation):
 
     _advice = "repeat it, which does no harm"
 
-    def _keep_here(self) -> int:
-        return IN_VAIN  # only owners count
+    def _keep_here(self) -> int | None:
+        return None  # only owners count
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
         self._site.merge_in(self._place.key, data, self._on_stored, self._site.local)

@@ -20,15 +20,12 @@ import msgspec
 
 from kvorum.model.errors import KvorumError, QuorumError, StorageError, TimeoutExpired
 from kvorum.model.record import digest
+from kvorum.model.replica_set import Quorum
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.model.tally import Tally
 from kvorum.replication.hints import Hints
 from kvorum.replication.site import Place, Site, ignore
 from kvorum.wire.messages import Handoff, Write
-
-_NOBODY: dict[int, int] = {}
-IN_VAIN = -1
-"""In the place of the owner: this node was to stand in and failed; it is not asked again."""
 
 _SAMPLED = 15
 """Of sixteen writes one is timed, for the pace of background work."""
@@ -40,13 +37,11 @@ class WriteOperation:
         "_began",
         "_data",
         "_hints",
-        "_needed",
         "_op",
         "_place",
         "_replied",
         "_reply",
         "_site",
-        "_standing_in",
         "_tally",
         "ended",
     )
@@ -66,16 +61,13 @@ class WriteOperation:
         self._site = site
         self._hints = hints
         self._place = place
-        self._needed = needed
         self._answer = answer
         self._reply = reply
         self._replied = False
-        self._tally = Tally(needed, len(place.owners))
+        self._tally = Tally((Quorum(needed, place.owners),), place.owners)
         self._op = site.next_op()
         self._began = 0.0
         self._data = b""
-        # Node that stands in: the owner it does so for. Few writes have any.
-        self._standing_in = _NOBODY
 
     def start(
         self, data: bytes, held: bytes | None, timeout_ms: int, *, anew: bool = False
@@ -88,7 +80,7 @@ class WriteOperation:
         site, key = self._site, self._place.key
         site.counters.writes += 1
         self._data = data
-        away = IN_VAIN
+        away: int | None = None
         if site.local not in self._place.owners:
             away = self._keep_here()
         site.operations[self._op] = self
@@ -132,8 +124,10 @@ class WriteOperation:
     def _on_stored(self, node: int, error: StorageError | None) -> None:
         if error is None:
             self.on_wrote(node)
-        else:
-            self._tally.fail(node)
+            return
+        owner = self._tally.miss(node)
+        if owner is not None:
+            self._tally.give_up(owner)
             self._settle()
 
     def on_wrote(self, node: int) -> None:
@@ -145,17 +139,15 @@ class WriteOperation:
         self._settle()
 
     def on_peer_lost(self, node: int) -> None:
-        asked = node in self._place.owners or node in self._standing_in
-        if asked and not self._tally.has(node):
-            self._miss(node)
-            self._settle()
+        self._miss(node)
+        self._settle()
 
     def on_deadline(self) -> None:
         if self.ended:
             return
         self._site.counters.timeouts += 1
-        for owner in self._missing():
-            self._tally.fail(owner)
+        for owner in self._tally.missing:
+            self._tally.give_up(owner)
             self._owe(owner)
         if not self._replied:
             self._answer_with(Failure.of(self._unknown(TimeoutExpired, "before the deadline")))
@@ -165,18 +157,16 @@ class WriteOperation:
 
     def _miss(self, node: int) -> None:
         """`node`, an owner or one that stands in, does not have the record for all we know."""
-        owner = node
-        if node in self._standing_in:
-            owner = self._standing_in[node]
-            if owner == IN_VAIN:
-                return
-            self._standing_in[node] = IN_VAIN
+        tally = self._tally
+        owner = tally.miss(node)
+        if owner is None:
+            return
         stand_in = self._stand_in()
         if stand_in is None:
-            self._tally.fail(owner)
+            tally.give_up(owner)
             self._owe(owner)
             return
-        self._standing_in = {**self._standing_in, stand_in: owner}
+        tally.stand_in(stand_in, owner)
         site, key = self._site, self._place.key
         site.counters.handoffs += 1
         site.transport.send(stand_in, Handoff(self._op, key, self._data, owner))
@@ -185,11 +175,11 @@ class WriteOperation:
         """The next healthy node of the preference list that has no part in this write yet."""
         place, site = self._place, self._site
         for node in place.preference[len(place.owners) :]:
-            if node not in self._standing_in and node != site.local and site.is_up(node):
+            if node != site.local and not self._tally.takes_part(node) and site.is_up(node):
                 return node
         return None
 
-    def _keep_here(self) -> int:
+    def _keep_here(self) -> int | None:
         """Coordinating without being an owner, this node stands in for one: returns which.
 
         It has to, and first of all: its next dot of the key will cover this one, so it may never
@@ -200,19 +190,13 @@ class WriteOperation:
         self._hints.keep(owner, place.key, len(self._data), ignore, None)
         site.merge_in(place.key, self._data, self._on_stored, site.local)
         site.counters.handoffs += 1
-        self._standing_in = {site.local: owner}
+        self._tally.stand_in(site.local, owner)
         return owner
 
     def _owe(self, owner: int) -> None:
         site = self._site
         if owner != site.local and site.local in self._place.owners:
             self._hints.add(owner, self._place.key)
-
-    def _missing(self) -> list[int]:
-        """The owners that neither acked nor have somebody who acked for them."""
-        acked = self._tally.acked
-        present = {self._standing_in.get(node, node) for node in acked}
-        return [owner for owner in self._place.owners if owner not in present]
 
     # Ends
 
@@ -230,18 +214,16 @@ class WriteOperation:
         site = self._site
         if self._began:
             site.pace.sample((site.runtime.now() - self._began) * 1000)
-        if self._standing_in is _NOBODY:
-            return self._answer
-        hinted = sum(node in self._standing_in for node in self._tally.acked)
-        return msgspec.structs.replace(self._answer, hinted=hinted)
+        hinted = self._tally.hinted
+        return msgspec.structs.replace(self._answer, hinted=hinted) if hinted else self._answer
 
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
-        got = len(self._tally.acked)
+        needed, got = self._tally.progress()
         return kind(
-            f"wanted {self._needed} replicas to store it, got {got} {when}".rstrip()
+            f"wanted {needed} replicas to store it, got {got} {when}".rstrip()
             + f"; {self._advice}",
             outcome="unknown",
-            needed=self._needed,
+            needed=needed,
             got=got,
             replicas=self._site.node_names(list(self._place.owners)),
         )
