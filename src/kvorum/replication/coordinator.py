@@ -32,7 +32,7 @@ OPERATIONS_MAX: Final = 16_384
 class Coordinator:
     """Carries out clients' requests, here or through other nodes."""
 
-    __slots__ = ("_coordination", "_mode", "_operations", "_sight", "_replica", "_view")
+    __slots__ = ("_coordination", "_mode", "_operations", "_replica", "_sight", "_view")
 
     def __init__(
         self,
