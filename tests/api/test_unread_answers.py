@@ -9,14 +9,16 @@ import msgspec
 import pytest
 from web_fixture import Client, Web, request
 
-from kvorum.api.http.limits import HttpLimits
-from kvorum.api.http.unread_answers import UnreadAnswers
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import Overloaded
 
 VALUE = b'"%b"' % (b"x" * 500_000)
 KEYS = [f"k{i}" for i in range(8)]
 LIMIT = 3_000_000
-LIMITS = HttpLimits(unread_bytes=LIMIT, unread_high_bytes=10_000, stalled_s=1000.0, unread_s=1000.0)
+LIMITS = ListenerLimits(
+    unread_bytes=LIMIT, unread_high_bytes=10_000, stalled_s=1000.0, unread_s=1000.0
+)
 """Nobody is cut off for being slow, as a busy machine is slow as well."""
 ONE = 2 * len(VALUE) + 1000
 """More than any answer here takes, but those of lists."""
@@ -87,7 +89,7 @@ def test_an_answer_larger_than_the_bound_is_made_where_it_is_alone() -> None:
 
 
 async def stored(web: Web) -> None:
-    await web.start(http=LIMITS)
+    await web.start(listener=LIMITS)
     for key in KEYS:
         assert (await web.put(key, VALUE)).status == 201
 
