@@ -59,7 +59,7 @@ from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
-from kvorum.service.conditions import Condition, condition
+from kvorum.service.conditions import Condition
 from kvorum.service.content_hash import content_hash
 from kvorum.service.lifetimes import lifetime
 from kvorum.service.limits import ServiceLimits
@@ -390,7 +390,7 @@ class Embedded:
         if text is None:
             return None, ANY
         subject = subject_of(namespace, encode_key(key))
-        return condition(self._service.versions, subject, text, expect)
+        return self._service.versions.read(subject, text), expect
 
     def _entry(self, request: Request, result: Answer | KvorumError) -> Result:
         if isinstance(result, KvorumError):

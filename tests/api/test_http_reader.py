@@ -43,8 +43,6 @@ class Line:
 
     def hold(self, size: int) -> None: ...
 
-    def release(self, size: int) -> None: ...
-
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         return Endpoint(print, len(path))
 

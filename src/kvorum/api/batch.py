@@ -91,7 +91,8 @@ class Batch:
         else:
             outcome = self._outcome(operation, result)
         self._keep(place, outcome)
-        self._go_on()
+        if self._todo or not self._under_way:
+            self._go_on()
 
     def _go_on(self) -> None:
         while self._todo and self._under_way < self._window:

@@ -19,8 +19,8 @@ from typing import Final
 
 from kvorum.api.http.exchange import Fields
 from kvorum.model.errors import InvalidVersion, PreconditionFailed, RequestError
-from kvorum.model.request import ABSENT, EXACT, PRESENT
-from kvorum.service.conditions import Condition, condition
+from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
+from kvorum.service.conditions import Condition
 from kvorum.service.version_string import VersionStrings
 
 _TAG: Final = re.compile(rb'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*')
@@ -31,20 +31,20 @@ def write_condition(
     fields: Fields, stated: str | None, subject: bytes, versions: VersionStrings
 ) -> Condition:
     """Of a write with these header fields and `stated` as its valueVersion."""
-    stated_only = condition(versions, subject, stated)
+    seen = None if stated is None else versions.read(subject, stated)
     if len(fields) < 2:  # no field but Host
-        return stated_only
+        return seen, ANY
     if_match, if_none_match = fields.get(b"if-match"), fields.get(b"if-none-match")
     if if_match is not None and if_none_match is not None:
         raise RequestError("wanted If-Match or If-None-Match, got both")
     if if_none_match is not None:
         if if_none_match != _ANY_TAG:
             raise RequestError("wanted If-None-Match: * on a write, got an entity tag")
-        return condition(versions, subject, stated, ABSENT)
+        return seen, ABSENT
     if if_match is None:
-        return stated_only
+        return seen, ANY
     if if_match == _ANY_TAG:
-        return condition(versions, subject, stated, PRESENT)
+        return seen, PRESENT
     return _exact(if_match, stated, subject, versions)
 
 
@@ -77,7 +77,7 @@ def _exact(
         raise RequestError("wanted the same version in If-Match and valueVersion, got two")
     try:
         if not weak:
-            return condition(versions, subject, tag, EXACT)
+            return versions.read(subject, tag), EXACT
     except InvalidVersion as error:
         raise _no_match() from error
     raise _no_match()

@@ -8,7 +8,7 @@ from kvorum.api.conditions import read_status, write_condition
 from kvorum.api.entry_body import check_utf8, decode_entry, decode_touch, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import key_of, parse_query
+from kvorum.api.parameters import NO_OPTIONS, key_of, parse_query
 from kvorum.api.pending import Pending
 from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
@@ -26,38 +26,37 @@ _DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "time
 
 
 class EntryHandlers:
-    __slots__ = ("_gateway",)
+    __slots__ = ("_gateway", "_service")
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._service = gateway.service
 
     def get(self, exchange: Exchange) -> None:
-        options = parse_query(exchange.query, _GET_QUERY)
+        options = parse_query(exchange.query, _GET_QUERY) if exchange.query else NO_OPTIONS
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         waiting = _Read(exchange, self._gateway, subject_of(space, encode_key(key)))
         request = Get(space, key, options.r, options.timeout_ms, options.quorum)
-        self._gateway.service.submit(exchange.principal, request, waiting)
+        self._service.submit(exchange.principal, request, waiting)
 
     def post(self, exchange: Exchange) -> None:
-        gateway = self._gateway
-        options = parse_query(exchange.query, _POST_QUERY)
+        options = parse_query(exchange.query, _POST_QUERY) if exchange.query else NO_OPTIONS
         check_utf8(exchange.body)
         entry = decode_entry(exchange.body)
         space, key = entry.namespace or DEFAULT_NAMESPACE, entry.key_given(options.key)
         subject = subject_of(space, encode_key(key))
-        kind, value = value_of(entry, gateway.service.limits)
+        kind, value = value_of(entry, self._service.limits)
         seen, expect = write_condition(
-            exchange.fields, entry.value_version, subject, gateway.service.versions
+            exchange.fields, entry.value_version, subject, self._service.versions
         )
         ttl, expires = entry.lifetime
-        waiting = _Write(exchange, gateway, subject)
+        waiting = _Write(exchange, self._gateway, subject)
         w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
         request = Put(space, key, kind, value, seen, expect, w, timeout_ms, quorum, ttl, expires)
-        gateway.service.submit(exchange.principal, request, waiting)
+        self._service.submit(exchange.principal, request, waiting)
 
     def patch(self, exchange: Exchange) -> None:
-        gateway = self._gateway
         options = parse_query(exchange.query, _PATCH_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -66,26 +65,25 @@ class EntryHandlers:
         lifetime = decode_touch(exchange.body)
         ttl, expires = lifetime.asked
         seen, expect = write_condition(
-            exchange.fields, lifetime.value_version, subject, gateway.service.versions
+            exchange.fields, lifetime.value_version, subject, self._service.versions
         )
-        waiting = _Write(exchange, gateway, subject)
+        waiting = _Write(exchange, self._gateway, subject)
         w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
         request = Touch(space, key, ttl, expires, seen, expect, w, timeout_ms, quorum)
-        gateway.service.submit(exchange.principal, request, waiting)
+        self._service.submit(exchange.principal, request, waiting)
 
     def delete(self, exchange: Exchange) -> None:
-        gateway = self._gateway
         options = parse_query(exchange.query, _DELETE_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         subject = subject_of(space, encode_key(key))
         seen, expect = write_condition(
-            exchange.fields, options.version, subject, gateway.service.versions
+            exchange.fields, options.version, subject, self._service.versions
         )
-        waiting = _Removal(exchange, gateway, subject)
+        waiting = _Removal(exchange, self._gateway, subject)
         w, timeout_ms = options.w, options.timeout_ms
         request = Delete(space, key, seen, expect, w, timeout_ms, options.quorum)
-        gateway.service.submit(exchange.principal, request, waiting)
+        self._service.submit(exchange.principal, request, waiting)
 
 
 class _Read(Pending[Answer]):

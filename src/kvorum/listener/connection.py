@@ -72,12 +72,12 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_backlog",
         "_blocked",
-        "_closing",
         "_eof",
         "_host",
         "_interjection",
         "_latest",
         "_limits",
+        "_next_is_last",
         "_open",
         "_paused",
         "_queue",
@@ -113,8 +113,7 @@ class Connection(asyncio.Protocol):
         self._unwritten = 0
         """Bytes of responses that are made."""
         self._stage = _OPEN
-        self._closing = False
-        """The next request is the last one."""
+        self._next_is_last = False
         self._eof = False
         self._interjection = b""
         """What is to be written once the queue is empty."""
@@ -213,7 +212,7 @@ class Connection(asyncio.Protocol):
             return
         self._queue.append(exchange)
         self._interjection = b""
-        if self._closing:
+        if self._next_is_last:
             self._end_with(exchange)
         # Hardly any client sends a request before it has its last answer.
         if len(self._queue) > 1 or self._blocked:
@@ -223,7 +222,7 @@ class Connection(asyncio.Protocol):
             self._begin(exchange, handle)
 
     def on_last_request(self, exchange: E, handle: Callable[[E], object]) -> None:
-        self._closing = True
+        self._next_is_last = True
         self.on_request(exchange, handle)
 
     def _begin_waiting(self) -> None:
@@ -258,9 +257,6 @@ class Connection(asyncio.Protocol):
     def hold(self, size: int) -> None:
         self._host.hold(size)
 
-    def release(self, size: int) -> None:
-        self._host.release(size)
-
     def _refuse(self, error: KvorumError | None) -> None:
         """Answer what is no request, or none that is served, as the last thing said. None for an
         error of this program.
@@ -290,6 +286,8 @@ class Connection(asyncio.Protocol):
 
     def on_response(self, exchange: Exchange) -> None:
         self._open -= 1
+        if exchange.held:
+            self._host.release(exchange.held)
         size = len(exchange.response)
         self._unwritten += size
         answers = self.answers
@@ -368,7 +366,7 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Finish what has begun, then close."""
-        self._closing = True
+        self._next_is_last = True
         if self._stage != _OPEN or self._session.reading:
             return
         if self._queue:

@@ -69,10 +69,9 @@ class Line(Protocol):
         """
 
     def hold(self, size: int, /) -> None:
-        """Account for a large request. Raises Overloaded if there is no room for it."""
-
-    def release(self, size: int, /) -> None:
-        """A large request of `size` bytes is no longer held."""
+        """Account for a large request, until it is answered. Raises Overloaded if there is no
+        room for it.
+        """
 
 
 class Session(Protocol):

@@ -1,7 +1,6 @@
 """Access control: whether a principal may do something.
 
-The policy has to allow it: an action that it does not name is refused, and so is a request
-that has no action (deny by default).
+The policy has to allow it: an action that it does not name is refused (deny by default).
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from collections.abc import Collection
 from typing import Final, Protocol
 
 from kvorum.model.errors import RequestError
-from kvorum.model.request import Request
-from kvorum.service.action import ACTION_OF, Action
+from kvorum.service.action import Action
 from kvorum.service.principal import Principal
 
 
@@ -89,19 +87,14 @@ class AccessControl:
     ) -> None:
         """Raises AccessDenied."""
         if not self.allows(principal, action, namespace, key):
-            raise _denied(principal, action, namespace)
+            raise denied(principal, action, namespace)
 
 
-def denied_request(principal: Principal, request: Request) -> AccessDenied:
-    """The refusal of `request`, which may be of a kind that has no action."""
-    action = ACTION_OF.get(type(request), type(request).__name__)
-    return _denied(principal, action, request.namespace)
-
-
-def _denied(principal: Principal, action: str, namespace: str | None) -> AccessDenied:
+def denied(principal: Principal, action: Action, namespace: str | None) -> AccessDenied:
+    """The refusal of `action`."""
     where = "" if namespace is None else f" in the namespace {namespace!r}"
     error = AccessDenied(
-        f"{principal.name} has no permission for {action}{where}.", action=str(action)
+        f"{principal.name} has no permission for {action}{where}.", action=action.value
     )
     if namespace is not None:
         error.details["namespace"] = namespace

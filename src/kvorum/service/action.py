@@ -46,4 +46,4 @@ ACTION_OF: Final[dict[type[Request], Action]] = {
     Touch: Action.WRITE,
     Delete: Action.DELETE,
 }
-"""A request of a kind that is not in here has no action, and is refused."""
+"""A kind of request that is not in here cannot be made."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from kvorum.model.record import Record
 from kvorum.model.request import Request, Result
-from kvorum.service.access import AccessControl, denied_request
+from kvorum.service.access import AccessControl, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
 from kvorum.service.ports import Coordinator
@@ -40,9 +40,9 @@ class Reservation:
         self, principal: Principal, request: Request, reply: Callable[[Result], object]
     ) -> None:
         """Carry out `request`. Raises AccessDenied."""
-        action = ACTION_OF.get(type(request))
-        if action is None or not self._allows(principal, action, request.namespace, request.key):
-            raise denied_request(principal, request)
+        action = ACTION_OF[type(request)]
+        if not self._allows(principal, action, request.namespace, request.key):
+            raise denied(principal, action, request.namespace)
         self._coordinator.submit(request, reply)
 
     def ingest(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.model.request import Answer, Listing, Request
-from kvorum.service.access import OPEN, AccessControl, Policy, denied_request
+from kvorum.service.access import OPEN, AccessControl, Policy, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
 from kvorum.service.limits import ServiceLimits
@@ -69,9 +69,9 @@ class Service:
 
     def submit(self, principal: Principal, request: Request, reply: Reply[Answer]) -> None:
         """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
-        action = ACTION_OF.get(type(request))
-        if action is None or not self._allows(principal, action, request.namespace, request.key):
-            raise denied_request(principal, request)
+        action = ACTION_OF[type(request)]
+        if not self._allows(principal, action, request.namespace, request.key):
+            raise denied(principal, action, request.namespace)
         admission = self.admission
         if admission.in_flight >= admission.limit:
             raise admission.overloaded()

@@ -74,12 +74,16 @@ class Exchange:
             self._line.answers.check_room(len(body))
         head = self._heads[status]
         shown = b"" if self.method == b"HEAD" else body
-        self._send(
-            b"".join((head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown))
+        self.body = b""
+        self.response = b"".join(
+            (head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown)
         )
+        self._line.on_response(self)
 
     def not_modified(self, fields: bytes) -> None:
-        self._send(b"".join((self._heads[304], fields, self.persistence, b"\r\n\r\n")))
+        self.body = b""
+        self.response = b"".join((self._heads[304], fields, self.persistence, b"\r\n\r\n"))
+        self._line.on_response(self)
 
     def refuse(self, error: KvorumError) -> None:
         self.respond(status_of(error), problem(error), problem_fields(error))
@@ -89,10 +93,3 @@ class Exchange:
 
     def end(self) -> None:
         self.persistence = CLOSE
-
-    def _send(self, response: bytes) -> None:
-        self.response = response
-        self.body = b""
-        if self.held:
-            self._line.release(self.held)
-        self._line.on_response(self)
