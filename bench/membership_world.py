@@ -122,7 +122,7 @@ class Life:
         self.node = node
         self.runtime = runtime
         self.membership = Membership(
-            world.nodes, node, runtime, self, self._changed, world.settings
+            range(world.nodes), node, runtime, self, self._changed, world.settings
         )
 
     def send(self, node: int, message: Message) -> None:

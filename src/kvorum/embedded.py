@@ -28,6 +28,7 @@ from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.values import encode_value
+from kvorum.cluster.view import ClusterView
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.errors import (
     ConfigError,
@@ -38,7 +39,6 @@ from kvorum.model.errors import (
     StorageError,
 )
 from kvorum.model.keys import encode_key
-from kvorum.model.placement import Placement
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
 from kvorum.model.request import (
     ABSENT,
@@ -54,7 +54,7 @@ from kvorum.model.request import (
 )
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
@@ -123,6 +123,7 @@ class Embedded:
 
     def __init__(self, holding: Holding) -> None:
         topology = Topology.single()
+        (local,) = topology.numbers
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
@@ -130,7 +131,7 @@ class Embedded:
         # If the store fails, every later write says it.
         syncers = Syncers(InlineSyncer(runtime.call_soon), InlineSyncer(runtime.call_soon))
         try:
-            store = LocalStore(topology, 0, holding, runtime, syncers, _not_awaited)
+            store = LocalStore(topology, local, holding, runtime, syncers, _not_awaited)
         except ConfigError as error:
             raise error from None  # It says itself what its cause was.
         self._store = store
@@ -138,15 +139,15 @@ class Embedded:
         try:
             self._unlock()
             self._replicator = Replicator(
-                topology,
-                Placement(topology),
-                0,
-                store.directory.actor,
-                store.directory.counter,
+                ClusterView(topology, local),
                 runtime,
-                store.store,
                 _NoPeers(),
-                shredded_since=store.shredded_since,
+                store.store,
+                Incarnation(
+                    store.directory.actor,
+                    store.directory.counter,
+                    shredded_since=store.shredded_since,
+                ),
             )
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)
@@ -155,7 +156,7 @@ class Embedded:
             if isinstance(error, CorruptRecord):
                 raise unreadable(holding.path, error) from error
             raise
-        names = ActorNames(store.directory, topology.nodes[0].name)
+        names = ActorNames(store.directory, topology.node(local).name)
         self._service = Service(self._replicator, topology.secret, names, _LIMITS)
 
     def _unlock(self) -> None:

@@ -31,7 +31,6 @@ from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
-from kvorum.replication.recovery import note_loss
 from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
@@ -50,6 +49,7 @@ from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
+from kvorum.storage.recovery_note import note_loss
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
@@ -359,7 +359,7 @@ def facts_of(topology: Topology, local: int) -> Facts:
     """What a data directory of this node is bound to."""
     return Facts(
         cluster=topology.cluster,
-        node=topology.nodes[local].name,
+        node=topology.node(local).name,
         partitions=topology.partitions,
         token_hash=topology.token_hash,
         token_seed=topology.token_seed,

@@ -26,18 +26,18 @@ from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
+from kvorum.cluster.view import ClusterView
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
-from kvorum.model.placement import Placement
 from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.net.peers import NetLimits, PeerNetwork
 from kvorum.replication.overview import Overview
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
@@ -74,7 +74,7 @@ class Node:
         host_names: Sequence[str] = (),
     ) -> None:
         self._topology = topology
-        self._local = topology.index(name)
+        self._local = topology.number_of(name)
         self._descriptors = Descriptors.split(
             descriptor_limit(), len(topology.nodes) - 1, ListenerLimits().connections
         )
@@ -104,11 +104,11 @@ class Node:
 
     async def _start(self) -> None:
         topology, local = self._topology, self._local
-        spec = topology.nodes[local]
+        spec = topology.node(local)
         loop = asyncio.get_running_loop()
         runtime = LoopRuntime(loop)
         self._failure = loop.create_future()
-        placement = Placement(topology)
+        view = ClusterView(topology, local)
 
         local_store = LocalStore(
             topology, local, self._holding, runtime, self._syncers(runtime), self._on_store_failed
@@ -123,17 +123,17 @@ class Node:
         limits = NetLimits(greeting_max=descriptors.greeting)
         network = PeerNetwork(topology, local, directory, runtime, meet, limits)
         replicator = meet.replicator = Replicator(
-            topology,
-            placement,
-            local,
-            directory.actor,
-            directory.counter,
+            view,
             runtime,
-            local_store.store,
             network,
-            crashed=directory.crashed,
+            local_store.store,
+            Incarnation(
+                directory.actor,
+                directory.counter,
+                directory.crashed,
+                local_store.shredded_since,
+            ),
             on_outrun=partial(self._on_outrun, directory),
-            shredded_since=local_store.shredded_since,
             tell=_LOG.warning,
         )
         self._parts.callback(self._close, local_store, replicator)
@@ -149,9 +149,7 @@ class Node:
         actor_names = ActorNames(directory, spec.name)
         damaged_files = local_store.rocks.damaged_files
         overview = Overview(
-            topology,
-            placement,
-            local,
+            view,
             replicator,
             network,
             runtime,
@@ -169,10 +167,8 @@ class Node:
             snapshots=snapshots,
             custody=custody,
         )
-        api_limits = ApiLimits.within(self._holding.memory)
-        routes = api_routes(service, Administration(service, parts), api_limits)
         self._parts.push_async_callback(listener.close)
-        http = HttpFace(routes, names=self._host_names)
+        http = self._http(service, Administration(service, parts))
         await listener.listen(http, *parse_address(spec.http))
         replicator.start()
         teaching = loop.create_task(self._teach(local_store.vault, runtime))
@@ -180,11 +176,15 @@ class Node:
         watching = loop.create_task(self._watch_clocks(replicator, runtime))
         self._parts.push_async_callback(_ended, watching)
 
+    def _http(self, service: Service, administration: Administration) -> HttpFace:
+        limits = ApiLimits.within(self._holding.memory)
+        return HttpFace(api_routes(service, administration, limits), names=self._host_names)
+
     async def _watch_clocks(self, replicator: Replicator, runtime: LoopRuntime) -> None:
-        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.nodes
+        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.node
         while True:
             await asyncio.sleep(_CLOCKS_EVERY_S)
-            differing = {nodes[n].name: by for n, by in apart(clocks.ahead_ms()).items()}
+            differing = {nodes(n).name: by for n, by in apart(clocks.ahead_ms()).items()}
             for line in notices.lines(differing, clocks.state, runtime.now()):
                 _LOG.warning("%s", line)
 
@@ -222,7 +222,7 @@ class Node:
 
     def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
         topology, directory, keyring = self._topology, store.directory, store.vault.keyring
-        spec = topology.nodes[self._local]
+        spec = topology.node(self._local)
         text = dump_topology(topology)
         origin = Origin(topology.cluster, spec.name, directory.node_id, topology.epoch, text)
         checkpoints = store.checkpoints(runtime.loop.call_soon_threadsafe)

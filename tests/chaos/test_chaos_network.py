@@ -40,7 +40,7 @@ class Switched(NamedTuple):
     def drop(self, sender: str, recipient: str) -> None:
         """Lose all packets from one node to another."""
         nodes = self.cluster.topology.nodes
-        address = nodes[self.cluster.topology.index(sender)].peer.partition(":")[0]
+        address = nodes[self.cluster.topology.number_of(sender)].peer.partition(":")[0]
         self.places[recipient].run("nft", "add rule inet chaos input ip saddr", address, "drop")
 
     def heal(self) -> None:

@@ -15,7 +15,7 @@ from kvorum.cluster.partners import partners, seeds
 def test_seeds_are_the_first_nodes_without_oneself(
     nodes: int, local: int, wanted: list[int]
 ) -> None:
-    assert seeds(nodes, local) == wanted
+    assert seeds(range(nodes), local) == wanted
 
 
 def test_partners_are_a_few_of_those_that_are_up() -> None:

@@ -26,11 +26,11 @@ claims = st.lists(
 
 
 def roster(local: int = 0, wall_ms: int = WALL_MS, nodes: int = NODES) -> Roster:
-    return Roster(nodes, local, SETTINGS, 0.0, wall_ms)
+    return Roster(range(nodes), local, SETTINGS, 0.0, wall_ms)
 
 
 def known(of: Roster) -> list[Life]:
-    return [member.life for member in of.members]
+    return [member.life for member in of.members.values()]
 
 
 def exchange(a: Roster, b: Roster) -> None:
@@ -128,11 +128,11 @@ def test_dissenters_are_those_of_another_opinion_but_the_dead_soon_have_none() -
     me = roster()
     for sender, accused in ((1, [3]), (2, []), (3, []), (4, [3])):
         me.accusations(sender, GossipDigest([], accused), 1.0)
-    assert me.dissenters(2.0) == [[], [], [], [1, 4], []]
+    assert me.dissenters(2.0) == {0: [], 1: [], 2: [], 3: [1, 4], 4: []}
     me.members[4].suspect(2.0)
     me.members[3].suspect(2.0)
-    assert me.dissenters(3.0) == [[], [], [], [2], [1, 2, 3]]
-    assert me.dissenters(60.0) == [[], [], [], [2], [1, 2]]
+    assert me.dissenters(3.0) == {0: [], 1: [], 2: [], 3: [2], 4: [1, 2, 3]}
+    assert me.dissenters(60.0) == {0: [], 1: [], 2: [], 3: [2], 4: [1, 2]}
 
 
 CREDIBLE: Claim = (1, WALL_MS, 3, WALL_MS)

@@ -77,7 +77,8 @@ def test_tokens_are_hashes_of_the_nodes_name(topology: Topology) -> None:
 @given(weighted(), WEIGHTS)
 def test_a_node_that_joins_moves_no_token(topology: Topology, weight: float) -> None:
     count = len(topology.nodes)
-    joined = cluster([*topology.nodes, node(count, weight=weight)], token_seed=topology.token_seed)
+    newcomer = node(count, weight=weight, number=count)
+    joined = cluster([*topology.nodes, newcomer], token_seed=topology.token_seed)
     before, after = tokens_by_name(topology), tokens_by_name(joined)
     assert {name: after[name] for name in before} == before
 

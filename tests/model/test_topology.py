@@ -13,7 +13,13 @@ from rich.pretty import pretty_repr
 from topologies import cluster, even_cluster, node, topologies
 
 from kvorum.model.errors import ConfigError
-from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
+from kvorum.model.topology import (
+    NUMBER_MAX,
+    UNNUMBERED,
+    NamespaceSettings,
+    NodeSpec,
+    Topology,
+)
 
 
 def refusal(**fields: Any) -> str:
@@ -64,14 +70,44 @@ def test_partition_bits(bits: int) -> None:
     assert even_cluster(1, 1, partitions=1 << bits).partition_bits == bits
 
 
-# Nodes and their index
+# Nodes and their numbers
 
 
 @given(st.permutations(range(12)))
 def test_nodes_are_filed_by_name_whatever_order_they_came_in(order: list[int]) -> None:
     topology = cluster([node(i) for i in order])
     assert [spec.name for spec in topology.nodes] == [f"n{i}" for i in range(1, 13)]
-    assert [topology.index(f"n{i}") for i in range(1, 13)] == list(range(12))
+    assert [topology.number_of(f"n{i}") for i in range(1, 13)] == list(range(12))
+
+
+def test_a_node_keeps_its_number_whatever_others_join_or_leave() -> None:
+    topology = cluster([node(0, number=7), node(1, number=3), node(2, number=12)])
+    assert topology.numbers == (3, 7, 12)
+    assert [topology.number_of(name) for name in ("n1", "n2", "n3")] == [7, 3, 12]
+    assert topology.node(12).name == "n3"
+    rest = cluster(topology.nodes[1:])
+    assert [(spec.number, spec.name) for spec in rest.nodes] == [(7, "n1"), (12, "n3")]
+
+
+def test_an_unknown_number_is_refused_with_the_numbers_there_are() -> None:
+    with pytest.raises(ConfigError, match="no node number 1; its numbers are 0, 5"):
+        cluster([node(0, number=5), node(1, number=0)]).node(1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((4, 4), "Node 'n1' has the number 4 already; give 'n2' another one"),
+        ((0, UNNUMBERED), "node 'n2': it has no number and other nodes have one"),
+        ((0, -2), "node 'n2': number: wanted 0 to 2147483647, got -2"),
+        ((0, NUMBER_MAX + 1), "node 'n2': number: wanted 0 to 2147483647"),
+    ],
+)
+def test_numbers_are_for_all_nodes_or_none_and_differ(
+    numbers: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        cluster([node(i, number=number) for i, number in enumerate(numbers)])
 
 
 def test_names_that_differ_in_leading_zeros_have_one_order() -> None:
@@ -84,20 +120,21 @@ def test_names_that_differ_in_leading_zeros_have_one_order() -> None:
 
 def test_an_unknown_node_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ConfigError, match=r"got 'n9'; its nodes are n1, n2"):
-        even_cluster(2, 2).index("n9")
+        even_cluster(2, 2).number_of("n9")
 
 
 # The fingerprint
 
 
 @given(topologies(), st.randoms())
-def test_the_fingerprint_ignores_order_secret_and_http(topology: Topology, rng: Any) -> None:
-    nodes, namespaces = list(topology.nodes), list(topology.namespaces.items())
+def test_the_fingerprint_ignores_order_secret_http_and_namespaces(
+    topology: Topology, rng: Any
+) -> None:
+    nodes = list(topology.nodes)
     rng.shuffle(nodes)
-    rng.shuffle(namespaces)
     nodes[0] = msgspec.structs.replace(nodes[0], http="elsewhere:9")
     same = msgspec.structs.replace(
-        topology, nodes=tuple(nodes), namespaces=dict(namespaces), secret=b"another secret !"
+        topology, nodes=tuple(nodes), namespaces={}, secret=b"another secret !"
     )
     assert same.fingerprint() == topology.fingerprint()
 
@@ -117,16 +154,7 @@ def test_the_fingerprint_ignores_order_secret_and_http(topology: Topology, rng: 
         {"nodes": (node(0), node(1, rack="x"))},
         {"nodes": (node(0), node(1, host="x"))},
         {"nodes": (node(0), node(1, weight=2))},
-        {"namespaces": {"x": NamespaceSettings.majority(2)}},
-        {"namespaces": {"default": NamespaceSettings(replicas=1, read=1, write=1)}},
-        {"namespaces": {"default": NamespaceSettings(replicas=2, read=1, write=2)}},
-        {"namespaces": {"default": NamespaceSettings(replicas=2, read=2, write=1)}},
-        {
-            "namespaces": {
-                "default": NamespaceSettings(replicas=2, read=2, write=2, durability="os")
-            }
-        },
-        {"namespaces": {"default": NamespaceSettings(replicas=2, read=2, write=2, timeout_ms=1)}},
+        {"nodes": (node(0, number=1), node(1, number=0))},
     ],
     ids=str,
 )

@@ -14,9 +14,12 @@ import pytest
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
+from kvorum.model.replica_set import Quorum
 from kvorum.model.tally import Tally
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication import anti_entropy, change, coordinator, read, repair, site, sweep, write
+from kvorum.repair import anti_entropy, repair, sweep
+from kvorum.replica import local_replica
+from kvorum.replication import change, coordination, read, write
 from kvorum.replication.change import SiblingBounds
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
@@ -286,7 +289,7 @@ def dropped_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
         merged = merge(a, b)
         return Record(merged.context, merged.versions[-1:])
 
-    for module in (coordinator, read, site):
+    for module in (coordination, read, local_replica):
         monkeypatch.setattr(module, "merge", drop)
 
 
@@ -296,12 +299,13 @@ def no_merge(monkeypatch: pytest.MonkeyPatch) -> None:
     def take(a: Record, _b: Record) -> Record:
         return a
 
-    monkeypatch.setattr(site, "merge", take)
+    monkeypatch.setattr(local_replica, "merge", take)
 
 
 def one_ack_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tally(needed: int, possible: int) -> Tally:
-        return Tally(max(1, needed - 1), possible)
+    def tally(quorums: tuple[Quorum, ...], owners: tuple[int, ...]) -> Tally:
+        fewer = tuple(Quorum(max(1, quorum.needed - 1), quorum.members) for quorum in quorums)
+        return Tally(fewer, owners)
 
     monkeypatch.setattr(write, "Tally", tally)
 
@@ -327,10 +331,10 @@ def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: write.WriteOperation, node: int) -> None:
+    def fail(self: write.WriteOperation, node: int, message: Any) -> None:
         raise KeyError(node)
 
-    monkeypatch.setattr(write.WriteOperation, "on_wrote", fail)
+    monkeypatch.setattr(write.WriteOperation, "on_reply", fail)
 
 
 def shows_what_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:

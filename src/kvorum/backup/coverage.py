@@ -66,8 +66,11 @@ def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
 
     Where the snapshots were made under several topologies, it has to hold under each of them.
     """
-    topologies = {part.topology.fingerprint(): part.topology for part in parts}
-    found = [_under(topology, parts, namespaces) for topology in topologies.values()]
+    topologies: list[Topology] = []
+    for part in parts:
+        if not any(_is_alike(part.topology, other) for other in topologies):
+            topologies.append(part.topology)
+    found = [_under(topology, parts, namespaces) for topology in topologies]
     gaps: dict[str, Gap] = {}
     for gap in (gap for one in found for gap in one.gaps):
         known = gaps.get(gap.namespace)
@@ -81,10 +84,15 @@ def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
     )
 
 
+def _is_alike(one: Topology, other: Topology) -> bool:
+    """True if both say the same of who owns what, and of how many have acknowledged a write."""
+    return one.fingerprint() == other.fingerprint() and one.namespaces == other.namespaces
+
+
 def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
     placement = Placement(topology)
-    indices = {spec.name: index for index, spec in enumerate(topology.nodes)}
-    known = [part for part in parts if part.node in indices]
+    numbers = {spec.name: spec.number for spec in topology.nodes}
+    known = [part for part in parts if part.node in numbers]
     speaking = [part for part in known if part.whole]
     tokens = frozenset().union(*(part.unread for part in speaking))
     gaps, damaged = [], set()
@@ -92,7 +100,7 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
         rule = _rule(topology, placement, namespace)
         if rule is None:
             continue
-        present = {indices[part.node] for part in speaking}
+        present = {numbers[part.node] for part in speaking}
         short = {
             partition
             for partition in range(topology.partitions)
@@ -102,7 +110,7 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
             gaps.append(Gap(namespace, len(short), topology.partitions))
         for token in tokens:
             partition = placement.partition(token)
-            sound = {indices[part.node] for part in speaking if token not in part.unread}
+            sound = {numbers[part.node] for part in speaking if token not in part.unread}
             if partition not in short and (
                 len(sound.intersection(rule.voters(partition))) < rule.needed
             ):
@@ -110,8 +118,8 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
     given = {part.node for part in known}
     whole = {part.node for part in speaking}
     return Coverage(
-        tuple(name for name in indices if name not in given),
-        tuple(name for name in indices if name in given - whole),
+        tuple(name for name in numbers if name not in given),
+        tuple(name for name in numbers if name in given - whole),
         tuple(gaps),
         len(damaged),
     )
@@ -119,7 +127,7 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
 
 def _rule(topology: Topology, placement: Placement, namespace: str) -> _Rule | None:
     """None for a namespace that lives in memory, and so is in no snapshot."""
-    everybody = range(len(topology.nodes))
+    everybody = topology.numbers
     settings = topology.namespaces.get(namespace)
     if settings is None:
         return _Rule(lambda _: everybody, len(everybody))
@@ -127,7 +135,6 @@ def _rule(topology: Topology, placement: Placement, namespace: str) -> _Rule | N
         return None
     if settings.quorum == "sloppy":
         return _Rule(lambda _: everybody, len(everybody) - settings.write + 1)
-    replicas = settings.replicas
-    return _Rule(
-        lambda partition: placement.owners(partition, replicas), replicas - settings.write + 1
-    )
+    rule = settings.rule
+    needed = rule.copies - settings.write + 1
+    return _Rule(lambda partition: placement.owners(partition, rule), needed)

@@ -18,7 +18,13 @@ from kvorum.client.requests import Subject
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
-from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
+from kvorum.model.topology import (
+    DEFAULT_NAMESPACE,
+    UNNUMBERED,
+    NamespaceSettings,
+    NodeSpec,
+    Topology,
+)
 
 
 class _Identity(msgspec.Struct):
@@ -33,6 +39,7 @@ class _Node(msgspec.Struct):
     rack: str
     host: str
     weight: float
+    number: int = UNNUMBERED
 
 
 class _Namespace(msgspec.Struct):
@@ -103,5 +110,5 @@ class Ring:
         if settings is None:
             return []
         token = self._token_hash(encode_key(about.key), topology.token_seed)
-        owners = placement.owners(placement.partition(token), settings.replicas)
-        return [topology.nodes[node].name for node in owners]
+        owners = placement.owners(placement.partition(token), settings.rule)
+        return [topology.node(node).name for node in owners]

@@ -64,6 +64,7 @@ class Clocks:
     )  # fmt: skip
 
     def __init__(self, nodes: int, runtime: Runtime, first_contact_s: float) -> None:
+        """`nodes`: how many members the cluster has."""
         self._nodes = nodes
         self._runtime = runtime
         self._first_contact_s = first_contact_s

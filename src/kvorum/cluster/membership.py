@@ -11,7 +11,7 @@ gossip (`clocks`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -75,7 +75,7 @@ class Membership:
 
     def __init__(
         self,
-        nodes: int,
+        nodes: Sequence[int],
         local: int,
         runtime: Runtime,
         transport: Transport,
@@ -87,7 +87,7 @@ class Membership:
         self._on_change = on_change
         self._settings = settings
         self._checked = runtime.now()
-        self.clocks = Clocks(nodes, runtime, settings.first_contact_s)
+        self.clocks = Clocks(len(nodes), runtime, settings.first_contact_s)
         self._roster = Roster(nodes, local, settings, self._checked, runtime.wall_ms())
         self._probes = Probes(local, settings, runtime.rng)
         self._seeds = seeds(nodes, local)
@@ -106,7 +106,7 @@ class Membership:
 
     def start(self) -> None:
         self._checked = self._runtime.now()
-        for member in self._roster.members:
+        for member in self._roster.members.values():
             member.arrivals.expect(self._checked + self._settings.first_contact_s)
         # Until clocks have been compared nothing is given a lifetime here.
         self._gossip()
@@ -138,13 +138,13 @@ class Membership:
         return [
             self._view_of(member, dissenters, now, wall_ms)
             for member, dissenters in zip(
-                self._roster.members, self._roster.dissenters(now), strict=True
+                self._roster.members.values(), self._roster.dissenters(now).values(), strict=True
             )
         ]
 
     @property
     def counters(self) -> Counters:
-        members = self._roster.members
+        members = self._roster.members.values()
         return Counters(
             refused=self._roster.refused,
             suspicions=sum(member.suspicions for member in members),
@@ -197,7 +197,7 @@ class Membership:
             self._forgive(late_s, now)
         self._send(self._probes.step(now, self._available))
         suspicions = 0
-        for member in self._roster.members:
+        for member in self._roster.members.values():
             if member.node == self._roster.local:
                 continue
             if member.state != "up":
@@ -222,7 +222,7 @@ class Membership:
         return False
 
     def _forgive(self, pause_s: float, now: float) -> None:
-        for member in self._roster.members:
+        for member in self._roster.members.values():
             member.arrivals.forgive(pause_s, now)
         self._probes.abandon()
 
@@ -299,11 +299,11 @@ class Membership:
         return now - member.arrivals.last > self._settings.interval_s
 
     def _available(self) -> list[int]:
-        local = self._roster.local
-        return [m.node for m in self._roster.members if m.state == "up" and m.node != local]
+        local, members = self._roster.local, self._roster.members.values()
+        return [m.node for m in members if m.state == "up" and m.node != local]
 
     def _unavailable(self) -> list[int]:
-        return [m.node for m in self._roster.members if m.state != "up"]
+        return [m.node for m in self._roster.members.values() if m.state != "up"]
 
     def _send(self, sends: Iterable[Send]) -> None:
         for node, message in sends:

@@ -15,8 +15,9 @@ from kvorum.cluster.chance import Chance
 SEEDS: Final = 3
 
 
-def seeds(nodes: int, local: int) -> list[int]:
-    return [node for node in range(min(SEEDS, nodes)) if node != local]
+def seeds(nodes: Sequence[int], local: int) -> list[int]:
+    """The first few of `nodes`, which are the numbers of all in ascending order."""
+    return [node for node in nodes[:SEEDS] if node != local]
 
 
 def partners(

@@ -17,7 +17,7 @@ counted. A member is not defended against a peer that invents plausible heartbea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from kvorum.cluster.member import UNKNOWN, Life, Member
@@ -49,10 +49,16 @@ class Roster:
     __slots__ = ("_opinions", "local", "members", "refused")
 
     def __init__(
-        self, nodes: int, local: int, settings: MembershipSettings, now: float, wall_ms: int
+        self,
+        nodes: Iterable[int],
+        local: int,
+        settings: MembershipSettings,
+        now: float,
+        wall_ms: int,
     ) -> None:
+        """`nodes`: the numbers of all members, this node's among them."""
         self.local = local
-        self.members = [Member(node, settings, now) for node in range(nodes)]
+        self.members = {node: Member(node, settings, now) for node in nodes}
         self.members[local].life = (max(wall_ms, CLOCK_FLOOR_MS), 0)
         self.members[local].active_ms = max(wall_ms, 0)
         self.refused = 0
@@ -64,13 +70,14 @@ class Roster:
         me.active_ms = max(wall_ms, 0)
 
     def is_peer(self, node: int) -> bool:
-        return 0 <= node < len(self.members) and node != self.local
+        return node in self.members and node != self.local
 
     # What we tell
 
     def digest(self) -> GossipDigest:
-        known = [(m.node, *m.life) for m in self.members if m.life != UNKNOWN]
-        return GossipDigest(known, [m.node for m in self.members if m.state != "up"])
+        members = self.members.values()
+        known = [(m.node, *m.life) for m in members if m.life != UNKNOWN]
+        return GossipDigest(known, [m.node for m in members if m.state != "up"])
 
     def answer(self, digest: GossipDigest, wall_ms: int) -> GossipDelta:
         """What the sender of `digest` lacks, and what we lack."""
@@ -87,7 +94,8 @@ class Roster:
                 wanted.append(node)
             elif life < known:
                 news.append(self._claim(self.members[node]))
-        unnamed = (m for m in self.members if m.node not in named and m.life != UNKNOWN)
+        members = self.members.values()
+        unnamed = (m for m in members if m.node not in named and m.life != UNKNOWN)
         news += [self._claim(member) for member in unnamed]
         return GossipDelta(news, wanted)
 
@@ -134,7 +142,7 @@ class Roster:
 
     # What others think
 
-    def dissenters(self, now: float) -> list[list[int]]:
+    def dissenters(self, now: float) -> dict[int, list[int]]:
         """For each member, the nodes whose last opinion of it is not ours."""
         judges = {
             observer: opinion
@@ -143,16 +151,16 @@ class Roster:
             # hold down may hold them down, too, and must not miss what they think of it.
             if self.members[observer].is_available or now - opinion.told_at <= _OPINION_S
         }
-        accusers: list[list[int]] = [[] for _ in self.members]
+        accusers: dict[int, list[int]] = {node: [] for node in self.members}
         for observer, opinion in judges.items():
             for node in opinion.accused:
                 accusers[node].append(observer)
-        return [
-            accusers[m.node]
-            if m.is_available
-            else sorted(judges.keys() - set(accusers[m.node]) - {m.node})
-            for m in self.members
-        ]
+        return {
+            node: accusers[node]
+            if member.is_available
+            else sorted(judges.keys() - set(accusers[node]) - {node})
+            for node, member in self.members.items()
+        }
 
     def _claim(self, member: Member) -> Claim:
         return (member.node, *member.life, member.active_ms)
@@ -174,7 +182,7 @@ class Roster:
         return entries[: len(self.members)]
 
     def _is_member(self, node: int) -> bool:
-        if 0 <= node < len(self.members):
+        if node in self.members:
             return True
         self.refused += 1
         return False
@@ -184,7 +192,7 @@ class Roster:
     ) -> bool:
         latest = max(wall_ms, CLOCK_FLOOR_MS) + AHEAD_MS_MAX
         if (
-            0 <= node < len(self.members)
+            node in self.members
             and 0 < generation <= latest
             and 0 <= heartbeat <= HEARTBEAT_MAX
             and 0 <= active_ms <= latest

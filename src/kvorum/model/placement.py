@@ -1,4 +1,4 @@
-"""Placement: which nodes own a key; a pure function of the topology and of N.
+"""Placement: which nodes own a key; a pure function of the topology and of the placement rule.
 
     key -> token -> partition (its top bits) -> N owners, in preference order
 
@@ -18,12 +18,15 @@ from kvorum.model.assignment import Owners, assign
 from kvorum.model.domains import FaultDomains
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import TOKEN_BITS
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.ring import Ring
 from kvorum.model.topology import Topology
 
 
 class Balance(NamedTuple):
-    """By node: the partitions it owns, those it is first owner of, and its fair part of each."""
+    """For each of `Topology.nodes`, in that order: the partitions it owns, those it is first owner
+    of, and its fair part of each.
+    """
 
     owned: tuple[int, ...]
     fair_owned: tuple[float, ...]
@@ -42,52 +45,54 @@ class Balance(NamedTuple):
 
 
 class Placement:
-    __slots__ = ("_assigned", "_bits", "_nodes", "_partitions", "_preferences", "_ring", "_shift")
+    """Which nodes own which partition of a topology."""
+
+    __slots__ = ("_assigned", "_bits", "_nodes", "_numbers", "_partitions", "_ring", "_shift")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
         self._shift = 64 - self._bits
         self._partitions = topology.partitions
         self._nodes = topology.nodes
+        self._numbers = topology.numbers
         self._ring = Ring(topology)
         # What the namespaces need is worked out now, so that no request waits for it.
         self._assigned: dict[int, list[Owners]] = {}
-        self._preferences: dict[tuple[int, int], Owners] = {}
         for settings in topology.namespaces.values():
-            self._assignment(settings.replicas)
+            self._assignment(settings.rule)
 
     def partition(self, token: bytes) -> int:
         return int.from_bytes(token[:8]) >> self._shift
 
-    def owners(self, partition: int, replicas: int) -> Owners:
-        """The nodes, by index, that hold `partition`, in preference order."""
-        return (self._assigned.get(replicas) or self._assignment(replicas))[partition]
+    def owners(self, partition: int, rule: PlacementRule) -> Owners:
+        """The numbers of the nodes that hold `partition`, in preference order."""
+        return (self._assigned.get(rule.copies) or self._assignment(rule))[partition]
 
-    def preference(self, partition: int, replicas: int) -> Owners:
+    def preference(self, partition: int, rule: PlacementRule) -> Owners:
         """The owners of `partition`, and after them all other nodes as the walk meets them: who
         stands in for an owner that is away is whoever comes next.
         """
-        known = self._preferences.get((partition, replicas))
-        if known is None:
-            owners = self.owners(partition, replicas)
-            others = (node for node in self._clockwise(partition) if node not in owners)
-            known = self._preferences[partition, replicas] = (*owners, *others)
-        return known
+        owners = self.owners(partition, rule)
+        return (*owners, *(node for node in self.walk(partition) if node not in owners))
 
     def walk(self, partition: int) -> tuple[int, ...]:
         """All nodes in the order a clockwise walk from `partition` meets them."""
-        return tuple(self._clockwise(partition))
+        return tuple(self._numbers[place] for place in self._clockwise(partition))
 
-    def balance(self, replicas: int) -> Balance:
-        owned, led = [0] * len(self._nodes), [0] * len(self._nodes)
-        for owners in self._assignment(replicas):
+    def balance(self, rule: PlacementRule) -> Balance:
+        """How evenly partitions are shared under `rule`."""
+        owned, led = dict.fromkeys(self._numbers, 0), dict.fromkeys(self._numbers, 0)
+        for owners in self._assignment(rule):
             led[owners[0]] += 1
             for node in owners:
                 owned[node] += 1
-        fair_owned = self._fair_owned(FaultDomains(self._nodes, replicas))
-        return Balance(tuple(owned), tuple(fair_owned), tuple(led), tuple(self._fair_led()))
+        fair_owned = self._fair_owned(FaultDomains(self._nodes, rule.copies))
+        return Balance(
+            tuple(owned.values()), tuple(fair_owned), tuple(led.values()), tuple(self._fair_led())
+        )
 
-    def _assignment(self, replicas: int) -> list[Owners]:
+    def _assignment(self, rule: PlacementRule) -> list[Owners]:
+        replicas = rule.copies
         known = self._assigned.get(replicas)
         if known is None:
             nodes = len(self._nodes)
@@ -97,15 +102,20 @@ class Placement:
                     "ask for fewer, or add nodes"
                 )
             domains = FaultDomains(self._nodes, replicas)
-            known = self._assigned[replicas] = assign(
+            assigned = assign(
                 map(self._clockwise, range(self._partitions)),
                 domains,
                 self._fair_owned(domains),
                 self._fair_led(),
             )
+            numbers = self._numbers
+            known = self._assigned[replicas] = [
+                tuple(numbers[place] for place in places) for places in assigned
+            ]
         return known
 
     def _clockwise(self, partition: int) -> Iterator[int]:
+        """Places in `Topology.nodes`, as all that goes into `assign`."""
         return self._ring.clockwise(partition << (TOKEN_BITS - self._bits))
 
     def _fair_owned(self, domains: FaultDomains) -> list[float]:

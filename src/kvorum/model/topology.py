@@ -1,9 +1,12 @@
 """A topology: the nodes of a cluster and all that they must agree on, as one value.
 
 A `Topology` that exists is valid: its constructor refuses anything else with a ConfigError
-that names the field. Nodes are filed by name (n2 before n10), whatever order they came in,
-because their index in `Topology.nodes` is how nodes name each other. Two members agree
-exactly when their fingerprints are equal.
+that names the field. Two members agree exactly when their fingerprints are equal. The namespaces
+are no part of that: they come and go while nodes run (`catalog.py`).
+
+A node's number is how nodes name each other, in messages, notes and placements. It stays with
+the node; a number is never given to another one. Where a file gives none, nodes are numbered from
+0 in the order of their names (n2 before n10), whatever order they came in.
 
 Fault domains nest: a rack's name counts within its dc, a host's within its rack. A node
 that names no host is a host of its own.
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
@@ -27,6 +30,7 @@ import msgspec
 from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
+from kvorum.model.placement_rule import PlacementRule
 
 Durability = Literal["fsync", "os", "none"]
 """What an ack means: the log is synced to disk, handed to the operating system, or that the
@@ -46,6 +50,9 @@ DEFAULT_REPLICAS: Final = 3
 DEFAULT_TIMEOUT_MS: Final = 2000
 
 NODES_MAX: Final = 1000
+NUMBER_MAX: Final = (1 << 31) - 1
+UNNUMBERED: Final = -1
+"""The number of a node that was given none: its topology gives it one."""
 PARTITIONS_MAX: Final = 1 << 16
 EPOCH_MAX: Final = (1 << 63) - 1
 SEED_MAX: Final = (1 << 32) - 1
@@ -64,7 +71,7 @@ _NAME_RULE: Final = "1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first"
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`http` is where clients reach the node, `peer` where other nodes do."""
+    """A node: `http` is where clients reach it, `peer` where other nodes do."""
 
     name: str
     http: str
@@ -73,6 +80,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rack: str = "default"
     host: str = ""
     weight: float = 1.0
+    number: int = UNNUMBERED
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -102,6 +110,11 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
         quorum = replicas // 2 + 1
         return cls(replicas=replicas, read=quorum, write=quorum)
 
+    @property
+    def rule(self) -> PlacementRule:
+        """Where the copies of its records go."""
+        return PlacementRule(self.replicas)
+
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
@@ -121,9 +134,9 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         default = NamespaceSettings.majority(min(DEFAULT_REPLICAS, len(self.nodes)))
         namespaces = {DEFAULT_NAMESPACE: default} | self.namespaces
         for name, settings in namespaces.items():
-            _check_namespace(name, settings, len(self.nodes))
+            check_namespace(name, settings, len(self.nodes))
         canonical = msgspec.structs.force_setattr
-        canonical(self, "nodes", tuple(sorted(self.nodes, key=_by_name)))
+        canonical(self, "nodes", _numbered(self.nodes))
         canonical(self, "namespaces", namespaces)
         canonical(self, "secret", self.secret or _derived_secret(self.cluster))
 
@@ -143,11 +156,26 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         """True if whoever knows the cluster's name knows its secret."""
         return self.secret == _derived_secret(self.cluster)
 
-    def index(self, name: str) -> int:
-        """Where the node called `name` is in `nodes`. Raises ConfigError if there is none."""
-        for index, node in enumerate(self.nodes):
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of all nodes, in ascending order."""
+        return tuple(node.number for node in self.nodes)
+
+    def node(self, number: int) -> NodeSpec:
+        """The node with that number. Raises ConfigError if there is none."""
+        for node in self.nodes:
+            if node.number == number:
+                return node
+        known = ", ".join(map(str, self.numbers))
+        raise ConfigError(
+            f"Cluster {self.cluster!r} has no node number {number}; its numbers are {known}."
+        )
+
+    def number_of(self, name: str) -> int:
+        """The number of the node called `name`. Raises ConfigError if there is none."""
+        for node in self.nodes:
             if node.name == name:
-                return index
+                return node.number
         names = ", ".join(node.name for node in self.nodes)
         raise _refusal(f"a node of cluster {self.cluster!r}", name, f"its nodes are {names}")
 
@@ -155,8 +183,7 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
         """16 hex digits that are equal for members that agree, and for no others."""
         agreed = (
             (self.cluster, self.epoch, self.partitions, self.token_hash, self.token_seed),
-            [(n.name, n.peer, n.dc, n.rack, n.host, float(n.weight)) for n in self.nodes],
-            sorted((name, *msgspec.structs.astuple(s)) for name, s in self.namespaces.items()),
+            [(n.number, n.name, n.peer, n.dc, n.rack, n.host, float(n.weight)) for n in self.nodes],
         )
         return hashlib.blake2b(msgspec.json.encode(agreed), digest_size=8).hexdigest()
 
@@ -166,6 +193,16 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Topology({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+def _numbered(nodes: Sequence[NodeSpec]) -> tuple[NodeSpec, ...]:
+    """In the order of their numbers, which they get here if they have none."""
+    if all(node.number != UNNUMBERED for node in nodes):
+        return tuple(sorted(nodes, key=lambda node: node.number))
+    return tuple(
+        msgspec.structs.replace(node, number=number)
+        for number, node in enumerate(sorted(nodes, key=_by_name))
+    )
 
 
 def _by_name(node: NodeSpec) -> tuple[list[str | int], str]:
@@ -253,6 +290,7 @@ def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
             if node.name in names:
                 raise _refusal("one node of a name", node.name, "rename one of them")
             names.add(node.name)
+    _check_numbers(nodes)
     _check_addresses(nodes)
 
 
@@ -262,6 +300,28 @@ def _check_node(node: NodeSpec) -> None:
             _check_name(getattr(node, field))
     with naming("weight"):
         _check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
+
+
+def _check_numbers(nodes: tuple[NodeSpec, ...]) -> None:
+    """All nodes have numbers of their own, or none has one."""
+    owners: dict[int, str] = {}
+    for node in nodes:
+        if node.number == UNNUMBERED:
+            continue
+        with naming(f"node {node.name!r}: number"):
+            _check_range(node.number, 0, NUMBER_MAX)
+            if node.number in owners:
+                raise ConfigError(
+                    f"Node {owners[node.number]!r} has the number {node.number} already; give "
+                    f"{node.name!r} another one that no node of the cluster ever had."
+                )
+            owners[node.number] = node.name
+    if owners and len(owners) < len(nodes):
+        without = next(node.name for node in nodes if node.number == UNNUMBERED)
+        raise ConfigError(
+            f"node {without!r}: it has no number and other nodes have one; give it one that no "
+            "node of the cluster ever had, or leave the numbers out everywhere."
+        )
 
 
 def _check_addresses(nodes: tuple[NodeSpec, ...]) -> None:
@@ -284,7 +344,8 @@ def _check_addresses(nodes: tuple[NodeSpec, ...]) -> None:
                 owners[address] = owner
 
 
-def _check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
+def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
+    """Raises ConfigError, which names the field, if a cluster of so many nodes cannot have it."""
     with naming(f"namespace {name!r}"):
         if not is_namespace_name(name):
             raise _refusal(_NAME_RULE, name, "rename it")

@@ -15,6 +15,7 @@
     rack = "r1"                     # left out: "default"
     host = "h1"                     # left out: the node's name
     weight = 1                      # its part of the data, relative to other nodes
+    number = 0                      # how nodes name it; left out everywhere: by order of names
 
     [namespaces.default]            # exists even if left out
     replicas = 3                    # N; left out: 3, or all nodes if they are fewer

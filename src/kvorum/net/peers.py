@@ -8,7 +8,7 @@ side holds one place per peer, for the link that is open or on its way to be:
     a dialed link connects      takes the place if it is free, else gives way
     a Hello on an accepted one  takes the place if it is free. If a dialed link is greeting
                                 there, both nodes have dialed at once and the link dialed by
-                                the smaller index stays. An open link is never displaced:
+                                the smaller number stays. An open link is never displaced:
                                 where the other side knows it to be dead, this side soon will.
 
 Links are made when the first message wants one, and made again, with growing pauses, for as
@@ -115,7 +115,7 @@ class Peer:
 
 
 class PeerNetwork:
-    """`Transport` and `LinkOwner`. `local` is this node's index in `topology.nodes`."""
+    """`Transport` and `LinkOwner`. `local` is this node's number."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class PeerNetwork:
     ) -> None:
         self._limits = limits or NetLimits()
         self._local = local
-        self._spec = topology.nodes[local]
+        self._spec = topology.node(local)
         self._on_identity = on_identity
         self.runtime = runtime
         self.traffic = Traffic()
@@ -144,9 +144,9 @@ class PeerNetwork:
             identity.incarnation,
         )
         self._peers = {
-            node: self._peer(node, spec)
-            for node, spec in enumerate(topology.nodes)
-            if node != local
+            spec.number: self._peer(spec.number, spec)
+            for spec in topology.nodes
+            if spec.number != local
         }
         self._by_name = {peer.name: peer for peer in self._peers.values()}
         self._send: dict[int, Callable[[Message], None]] = {

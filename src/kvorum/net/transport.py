@@ -1,6 +1,6 @@
 """The Transport port: messages between the nodes of one topology, best effort.
 
-Nodes are named by their index in `Topology.nodes`. A message may be lost when a link
+Nodes are named by their numbers. A message may be lost when a link
 breaks, or where more is sent than the link takes for too long; in the first case both ends hear
 `on_peer_lost`. On one link order is kept, but that short messages overtake long ones, and nothing
 is delivered twice. `send` never raises and never calls back before it has returned.

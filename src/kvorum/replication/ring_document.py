@@ -15,19 +15,20 @@ from typing import Any
 
 import msgspec
 
-from kvorum.model.placement import Placement
+from kvorum.cluster.view import ClusterView
 from kvorum.model.ring import token_counts
-from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 
-def ring_document(topology: Topology, placement: Placement, local: int) -> dict[str, Any]:
+def ring_document(view: ClusterView) -> dict[str, Any]:
     """`replicas`, shares and balance are of the default namespace; shares, of all copies."""
-    replicas = topology.namespaces[DEFAULT_NAMESPACE].replicas
-    balance = placement.balance(replicas)
+    topology, namespaces = view.topology, view.catalog.namespaces
+    rule = namespaces[DEFAULT_NAMESPACE].rule
+    replicas, balance = rule.copies, view.placement.balance(rule)
     copies = topology.partitions * replicas
     tokens = token_counts([spec.weight for spec in topology.nodes])
     return {
-        "node": topology.nodes[local].name,
+        "node": view.local_name,
         "cluster": topology.cluster,
         "epoch": topology.epoch,
         "token_hash": topology.token_hash,
@@ -35,18 +36,18 @@ def ring_document(topology: Topology, placement: Placement, local: int) -> dict[
         "partitions": topology.partitions,
         "replicas": replicas,
         "namespaces": {
-            name: {"replicas": settings.replicas} for name, settings in topology.namespaces.items()
+            name: {"replicas": settings.replicas} for name, settings in namespaces.items()
         },
         "nodes": [
             {
                 **msgspec.structs.asdict(spec),
-                "tokens": tokens[node],
-                "primary": balance.led[node],
-                "replica": balance.owned[node] - balance.led[node],
-                "share": balance.owned[node] / copies,
-                "fair_share": balance.fair_owned[node] / copies,
+                "tokens": tokens[place],
+                "primary": balance.led[place],
+                "replica": balance.owned[place] - balance.led[place],
+                "share": balance.owned[place] / copies,
+                "fair_share": balance.fair_owned[place] / copies,
             }
-            for node, spec in enumerate(topology.nodes)
+            for place, spec in enumerate(topology.nodes)
         ],
         "balance": balance.heaviest_owned,
     }

@@ -114,7 +114,7 @@ def serve(
         _check_unset("--host", host, "comes from the --cluster file")
         _check_unset("--port", port, "comes from the --cluster file")
         topology, name = _member(cluster, node, secret_file)
-    spec = topology.nodes[topology.index(name)]
+    spec = topology.node(topology.number_of(name))
     if not insecure:
         check_loopback(spec)
     check_secret(topology)
@@ -149,7 +149,7 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
     if node is None:
         names = ", ".join(spec.name for spec in topology.nodes)
         raise click.UsageError(f"wanted --node with --cluster; it is one of {names}")
-    topology.index(node)
+    topology.number_of(node)
     return topology, node
 
 
