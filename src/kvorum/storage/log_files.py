@@ -221,8 +221,9 @@ class LogFiles:
             return
         if waits:
             self._sync_all()
-            self._manner = self._best_manner()
             self._syncer.choose(True)
+            if self._syncer.waits:
+                self._manner = self._best_manner()
         else:
             self._manner = Buffered()
         self._waits = waits
