@@ -20,6 +20,7 @@ from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError, ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.topology import NamespaceSettings, Topology
 
 Settings = dict[str, Any]
@@ -58,7 +59,7 @@ def _first_owners(topology: Topology, nodes: Sequence[Address]) -> list[Target]:
 
     def first_owner(key: str) -> int:
         token = token_hash(encode_key(key), topology.token_seed)
-        return placement.owners(placement.partition(token), NODES)[0]
+        return placement.owners(placement.partition(token), PlacementRule(NODES))[0]
 
     def is_first(index: int) -> Callable[[str], bool]:
         return lambda key: first_owner(key) == index

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import KvorumError
 from kvorum.model.keys import TOKEN_HASHES, storage_key
-from kvorum.model.placement import Placement
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, NodeSpec, Topology
-from kvorum.replication.replicator import Replicator
-from kvorum.replication.site import ignore
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.storage.memory import MemoryStore
+from kvorum.storage.store import ignore
 from kvorum.wire.frames import encode_frame
 from kvorum.wire.messages import (
     GossipDelta,
@@ -61,11 +61,10 @@ class World:
         self.stores[node].put(key, record, ignore, None)
 
     def start(self) -> None:
-        placement = Placement(self.topology)
         self.nodes = [
             Replicator(
-                self.topology, placement, node, (node + 1) << 20 | 1, 0,
-                self.runtimes[node], self.stores[node], _Line(self, node),
+                ClusterView(self.topology, node), self.runtimes[node], _Line(self, node),
+                self.stores[node], Incarnation((node + 1) << 20 | 1, 0),
             )
             for node in range(NODES)
         ]  # fmt: skip

@@ -15,7 +15,11 @@ BELOW_RUNTIME = BELOW_WIRE
 BELOW_STORAGE = {"model", "runtime"}
 BELOW_NET = {"model", "wire", "runtime"}
 BELOW_CLUSTER = {"model", "wire", "runtime", "net"}
-BELOW_REPLICATION = BELOW_CLUSTER | {"cluster", "storage"}
+BELOW_OPERATIONS = BELOW_CLUSTER | {"cluster"}
+BELOW_REPLICA = BELOW_OPERATIONS | {"operations", "storage"}
+BELOW_HANDOFF = BELOW_REPLICA | {"replica"}
+BELOW_REPAIR = BELOW_HANDOFF | {"handoff"}
+BELOW_REPLICATION = BELOW_REPAIR | {"repair"}
 ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "wire": BELOW_WIRE,
@@ -26,13 +30,17 @@ ALLOWED: dict[str, set[str]] = {
     "backup": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "net": BELOW_NET,
     "cluster": BELOW_CLUSTER,
+    "operations": BELOW_OPERATIONS,
+    "replica": BELOW_REPLICA,
+    "handoff": BELOW_HANDOFF,
+    "repair": BELOW_REPAIR,
     "replication": BELOW_REPLICATION,
     "api": {"model", "runtime"},
     "client": {"model", "wire", "runtime"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
-    "local_store": BELOW_REPLICATION | {"replication", "sealing", "journal", "local_namespaces"},
+    "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
     "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup", "local_store"},
     "aio": {"client"},
     "errors": {"model", "client"},
@@ -43,11 +51,11 @@ ALLOWED: dict[str, set[str]] = {
     | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"}
     | {"sealing", "backup"},
 }
-# Of net and storage the pure floors know the ports, never what is behind them.
-PORTS_ONLY = {"cluster", "replication"}
-PORTS = {"kvorum.net.transport", "kvorum.storage.store"}
+# Of net and storage the pure floors know the ports and their notes, never what is behind them.
+PORTS_ONLY = {"cluster", "operations", "replica", "handoff", "repair", "replication"}
+PORTS = {"kvorum.net.transport", "kvorum.storage.store", "kvorum.storage.recovery_note"}
 # The pure floors receive time, chance, sockets, files and threads; they never fetch them.
-PURE = {"model", "cluster", "replication"}
+PURE = {"model", *PORTS_ONLY}
 WORLD = {
     "asyncio", "datetime", "os", "pathlib", "random", "secrets", "select", "socket",
     "subprocess", "tempfile", "threading", "time", "uvloop",

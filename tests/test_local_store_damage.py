@@ -10,9 +10,9 @@ import pytest
 from store_lives import NAMESPACES, Life, Pairs, hint_key, life, record_key, settings
 
 from kvorum.model.errors import StorageError
-from kvorum.replication.recovery import NOTE, WHOLE
 from kvorum.storage import durable_file
 from kvorum.storage.log_file import ENTRY_BYTES
+from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.rocks import LOOK_EVERY_S
 
 LOST: Final = b"lost"

@@ -8,11 +8,11 @@ from typing import Any, Final
 import pytest
 from store_lives import NOW_MS, Life, life
 
-from kvorum.model.placement import Placement
+from kvorum.cluster.view import ClusterView
 from kvorum.model.record import JSON, Event, Record, Version
 from kvorum.model.request import Answer, Failure, Get, Put
 from kvorum.model.topology import Topology
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.wire.messages import Message
 
 AHEAD_MS: Final = 60_000
@@ -35,15 +35,11 @@ class Server:
         one.tend()
         topology = Topology.single()
         self._replicator = Replicator(
-            topology,
-            Placement(topology),
-            0,
-            incarnation,
-            0,
+            ClusterView(topology, 0),
             one.clock,
-            one.parts.store,
             Alone(),
-            shredded_since=one.parts.shredded_since,
+            one.parts.store,
+            Incarnation(incarnation, 0, shredded_since=one.parts.shredded_since),
         )
 
     def put(self, key: str, value: bytes = b'"after"') -> Any:

@@ -29,6 +29,7 @@ from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.values import encode_value
+from kvorum.cluster.view import ClusterView
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.errors import (
     ConfigError,
@@ -40,7 +41,6 @@ from kvorum.model.errors import (
 )
 from kvorum.model.expiry import NEVER
 from kvorum.model.keys import encode_key
-from kvorum.model.placement import Placement
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
 from kvorum.model.request import (
     ABSENT,
@@ -57,7 +57,7 @@ from kvorum.model.request import (
 )
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
@@ -131,15 +131,15 @@ class Embedded:
         try:
             self._unlock()
             self._replicator = Replicator(
-                topology,
-                Placement(topology),
-                local,
-                store.directory.actor,
-                store.directory.counter,
+                ClusterView(topology, local),
                 runtime,
-                store.store,
                 _NoPeers(),
-                shredded_since=store.shredded_since,
+                store.store,
+                Incarnation(
+                    store.directory.actor,
+                    store.directory.counter,
+                    shredded_since=store.shredded_since,
+                ),
             )
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)

@@ -33,7 +33,6 @@ from kvorum.model.catalog import Catalog
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
-from kvorum.replication.recovery import note_loss
 from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
@@ -53,6 +52,7 @@ from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
+from kvorum.storage.recovery_note import note_loss
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store

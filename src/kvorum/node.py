@@ -27,16 +27,16 @@ from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
+from kvorum.cluster.view import ClusterView
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
-from kvorum.model.placement import Placement
 from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.net.peers import NetLimits, PeerNetwork
 from kvorum.replication.overview import Overview
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
@@ -105,7 +105,7 @@ class Node:
         loop = asyncio.get_running_loop()
         runtime = LoopRuntime(loop)
         self._failure = loop.create_future()
-        placement = Placement(topology)
+        view = ClusterView(topology, local)
 
         local_store = LocalStore(
             topology, local, self._holding, runtime, self._syncers(runtime), self._on_store_failed
@@ -120,17 +120,17 @@ class Node:
         limits = NetLimits(greeting_max=descriptors.greeting)
         network = PeerNetwork(topology, local, directory, runtime, meet, limits)
         replicator = meet.replicator = Replicator(
-            topology,
-            placement,
-            local,
-            directory.actor,
-            directory.counter,
+            view,
             runtime,
-            local_store.store,
             network,
-            crashed=directory.crashed,
+            local_store.store,
+            Incarnation(
+                directory.actor,
+                directory.counter,
+                directory.crashed,
+                local_store.shredded_since,
+            ),
             on_outrun=partial(self._on_outrun, directory),
-            shredded_since=local_store.shredded_since,
             tell=_LOG.warning,
         )
         self._parts.callback(self._close, local_store, replicator)
@@ -142,9 +142,7 @@ class Node:
         actor_names = ActorNames(directory, spec.name)
         damaged_files = local_store.rocks.damaged_files
         overview = Overview(
-            topology,
-            placement,
-            local,
+            view,
             replicator,
             network,
             runtime,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvorum.backup.coverage import Coverage, Gap, Part, coverage
 from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 
 PARTITIONS = 16
@@ -55,7 +56,7 @@ def may_be_missing(topology: Topology, parts: list[Part], token: bytes) -> bool:
     """True if some W nodes could have acknowledged a write at `token` that no part tells of."""
     settings = topology.namespaces["default"]
     placement = Placement(topology)
-    owners = placement.owners(placement.partition(token), settings.replicas)
+    owners = placement.owners(placement.partition(token), PlacementRule(settings.replicas))
     voters = range(len(topology.nodes)) if settings.quorum == "sloppy" else owners
     telling = {
         topology.number_of(part.node) for part in parts if part.whole and token not in part.unread

@@ -13,8 +13,7 @@ from kvorum.backup.manifest import Content
 from kvorum.backup.progress import Progress
 from kvorum.backup.verification import verify
 from kvorum.model.errors import ConfigError
-from kvorum.replication import recovery
-from kvorum.storage import identity
+from kvorum.storage import identity, recovery_note
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_no_dot_can_come_again(stopped: tuple[Path, Content]) -> None:
     assert new != old
     with kvorum.open(path) as store:
         assert store._store.directory.node_id == new
-        assert store._store.store.get(recovery.NOTE) == b"lost"
+        assert store._store.store.get(recovery_note.NOTE) == b"lost"
         clock = store.set("a", "other").clock
     assert {entry.node for entry in clock}.isdisjoint(
         {entry.node for entry in before if entry.node != "n1"}
@@ -178,7 +177,7 @@ def test_an_empty_store_in_the_place_of_a_damaged_one(stopped: tuple[Path, Conte
     with kvorum.open(path) as store:
         assert store.get("a") is None
         assert store._store.directory.node_id != old.node_id
-        assert store._store.store.get(recovery.NOTE) == b"lost"
+        assert store._store.store.get(recovery_note.NOTE) == b"lost"
 
 
 def test_also_where_nobody_knows_who_it_was(stopped: tuple[Path, Content]) -> None:

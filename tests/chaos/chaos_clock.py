@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from kvorum.cli import main
+from kvorum.repair.upkeep import Upkeep
 from kvorum.replication.replicator import Replicator
-from kvorum.replication.upkeep import Upkeep
 from kvorum.runtime.loop import LoopRuntime
 
 _SWEEP_S: Final = 1.0

@@ -23,9 +23,11 @@ from kvorum.client.answers import Answer
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.requests import Subject
 from kvorum.client.ring import Ring, read
+from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import ConnectionFailed, TimeoutExpired
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.ring_document import ring_document
 
@@ -45,7 +47,7 @@ def topology(count: int, replicas: int = 2, **fields: Any) -> Topology:
 
 
 def document(of: Topology, node: str) -> dict[str, Any]:
-    return ring_document(of, Placement(of), of.number_of(node))
+    return ring_document(ClusterView(of, of.number_of(node)))
 
 
 class Owners:
@@ -59,7 +61,7 @@ class Owners:
         of, placement = self._topology, self._placement
         token = TOKEN_HASHES[of.token_hash](encode_key(key), of.token_seed)
         replicas = of.namespaces[namespace].replicas
-        found = placement.owners(placement.partition(token), replicas)
+        found = placement.owners(placement.partition(token), PlacementRule(replicas))
         return [of.nodes[node].name for node in found]
 
 

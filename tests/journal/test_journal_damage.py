@@ -11,8 +11,8 @@ from pump import Answers, Pump
 import kvorum
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.model.errors import StorageError
-from kvorum.replication.recovery import NOTE
 from kvorum.storage.log_files import LogFiles
+from kvorum.storage.recovery_note import NOTE
 from kvorum.storage.syncer import InlineSyncer
 
 KEYS = [f"key-{number}" for number in range(30)]

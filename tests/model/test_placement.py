@@ -34,6 +34,7 @@ from kvorum.model.assignment import BOUND
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import partition_of
 from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.topology import NodeSpec, Topology
 
 SEEDS = range(10)
@@ -58,7 +59,9 @@ def sites(draw: st.DrawFn) -> tuple[Topology, int]:
 def owner_specs(topology: Topology, replicas: int) -> Iterator[list[NodeSpec]]:
     placement = Placement(topology)
     for partition in range(topology.partitions):
-        yield [topology.node(number) for number in placement.owners(partition, replicas)]
+        yield [
+            topology.node(number) for number in placement.owners(partition, PlacementRule(replicas))
+        ]
 
 
 def owner_names(topology: Topology, replicas: int) -> list[list[str]]:
@@ -112,7 +115,7 @@ def test_a_dc_of_one_host_takes_no_second_copy_while_another_host_is_free() -> N
 @given(sites())
 def test_no_node_owns_or_leads_more_than_its_bounded_share(site: tuple[Topology, int]) -> None:
     topology, replicas = site
-    balance = Placement(topology).balance(replicas)
+    balance = Placement(topology).balance(PlacementRule(replicas))
     owners = list(owner_specs(topology, replicas))
     owned = Counter(n.name for specs in owners for n in specs)
     led = Counter(specs[0].name for specs in owners)
@@ -128,7 +131,7 @@ def test_no_node_owns_or_leads_more_than_its_bounded_share(site: tuple[Topology,
 @pytest.mark.parametrize("count", [5, 6, 9, 16, 30])
 def test_the_heaviest_of_equal_nodes(count: int, partitions: int) -> None:
     for seed in SEEDS:
-        balance = equal_nodes(count, partitions, seed).balance(3)
+        balance = equal_nodes(count, partitions, seed).balance(PlacementRule(3))
         assert 1 <= balance.heaviest_owned <= 1.0625
         assert 1 <= balance.heaviest_led <= 1.0625
 
@@ -136,7 +139,7 @@ def test_the_heaviest_of_equal_nodes(count: int, partitions: int) -> None:
 def test_a_heavier_node_owns_and_leads_more() -> None:
     weights = [1, 1, 1, 1, 1, 1, 2, 4]
     topology = cluster([node(i, weight=w) for i, w in enumerate(weights)], 3, partitions=1024)
-    balance = Placement(topology).balance(3)
+    balance = Placement(topology).balance(PlacementRule(3))
     assert balance.fair_owned == pytest.approx([256 * w for w in weights])
     assert balance.fair_led == pytest.approx([1024 / 12 * w for w in weights])
     # The bound is on what is too much; what is too little follows from it only in sum.
@@ -144,7 +147,7 @@ def test_a_heavier_node_owns_and_leads_more() -> None:
 
 
 def test_when_every_node_is_needed_every_node_owns_everything() -> None:
-    balance = Placement(even_cluster(3, 3)).balance(3)
+    balance = Placement(even_cluster(3, 3)).balance(PlacementRule(3))
     assert balance.owned == (256, 256, 256)
     assert balance.heaviest_owned == pytest.approx(1)
 
@@ -173,7 +176,8 @@ def test_a_join_moves_little_more_than_the_new_nodes_share(
         # The node that joins has the last name, so the others keep their index.
         before, after = (equal_nodes(n, partitions, seed) for n in (count - 1, count))
         gained = sum(
-            len(set(after.owners(p, 3)) - set(before.owners(p, 3))) for p in range(partitions)
+            len(set(after.owners(p, PlacementRule(3))) - set(before.owners(p, PlacementRule(3))))
+            for p in range(partitions)
         )
         times_the_least.append(gained / (3 * partitions / count))
     assert sum(times_the_least) / len(SEEDS) <= mean
@@ -215,7 +219,8 @@ nodes = tuple(
     for i in range(10)
 )
 placement = Placement(Topology(cluster="c", nodes=nodes))
-owners = [placement.owners(partition, 3) for partition in range(256)]
+rule = NamespaceSettings.majority(3).rule
+owners = [placement.owners(partition, rule) for partition in range(256)]
 print(hashlib.sha256(repr(owners).encode()).hexdigest()[:16], end="")
 """
 
@@ -259,17 +264,17 @@ def test_with_room_everywhere_the_owners_are_the_first_that_the_walk_meets(
     replicas: int, seed: int
 ) -> None:
     placement = Placement(even_cluster(7, replicas, partitions=1, token_seed=seed))
-    assert placement.owners(0, replicas) == placement.walk(0)[:replicas]
+    assert placement.owners(0, PlacementRule(replicas)) == placement.walk(0)[:replicas]
 
 
 def test_owners_can_be_asked_for_any_number_of_replicas() -> None:
     placement = Placement(even_cluster(5, 3))
     for replicas in range(1, 6):
-        assert {len(placement.owners(p, replicas)) for p in range(256)} == {replicas}
-    assert placement.owners(7, 4) is placement.owners(7, 4)
+        assert {len(placement.owners(p, PlacementRule(replicas))) for p in range(256)} == {replicas}
+    assert placement.owners(7, PlacementRule(4)) is placement.owners(7, PlacementRule(4))
 
 
 @pytest.mark.parametrize("replicas", [0, -1, 6])
 def test_a_number_of_replicas_that_cannot_be_is_refused(replicas: int) -> None:
     with pytest.raises(ConfigError, match=f"wanted 1 to 5 replicas, got {replicas}"):
-        Placement(even_cluster(5, 3)).owners(0, replicas)
+        Placement(even_cluster(5, 3)).owners(0, PlacementRule(replicas))

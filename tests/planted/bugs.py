@@ -146,16 +146,16 @@ BUGS: Final = (
     Bug(
         "wall-clock-dots",
         "dots are counted by the wall clock, which jumps back and is read twice in one instant",
-        "replication/site.py",
+        "replica/authorship.py",
         "        self.counter += 1\n",
-        "        self.counter = self.runtime.wall_ms()\n",
+        "        self.counter = now_ms\n",
         30,
     ),
     # A node's own store
     Bug(
         "ack-before-sync",
         "a node counts a write as stored before its log is synced",
-        "replication/site.py",
+        "replica/local_replica.py",
         "        self.store.put(key, data, done, arg)\n",
         "        self.store.put(key, data, ignore, None)\n"
         "        self.runtime.call_soon(done, arg, None)\n",
@@ -164,7 +164,7 @@ BUGS: Final = (
     Bug(
         "known-is-taken-for-durable",
         "a record that is here already is acknowledged at once, though it may not be synced yet",
-        "replication/site.py",
+        "replica/local_replica.py",
         "        self.put(key, held, data, done, arg)\n",
         "        if data == held:\n"
         "            self.runtime.call_soon(done, arg, None)\n"
@@ -176,7 +176,7 @@ BUGS: Final = (
     Bug(
         "failed-store-goes-on",
         "a node whose disk failed goes on to coordinate writes on what the disk let it keep",
-        "replication/site.py",
+        "replica/local_replica.py",
         "if self.store.failed is not None:",
         "if False:",
         1000,
@@ -185,7 +185,7 @@ BUGS: Final = (
     Bug(
         "overwrite-for-merge",
         "a replica replaces its record by the one that comes in",
-        "replication/site.py",
+        "replica/local_replica.py",
         "merged = merge(incoming, self._decoded(key, held))",
         "merged = incoming",
         20,
@@ -193,7 +193,7 @@ BUGS: Final = (
     Bug(
         "op-numbers-restart",
         "operations are numbered from 0 in each life: an ack for the last life counts in this one",
-        "replication/site.py",
+        "operations/operations.py",
         "self._last_op = runtime.rng.getrandbits(62)",
         "self._last_op = 0",
         1000,
@@ -201,27 +201,26 @@ BUGS: Final = (
     Bug(
         "owners-by-asker",
         "each node puts itself first among a key's owners, so blind writes have many coordinators",
-        "replication/site.py",
-        "owners = preference = placement.owners(partition, replicas)\n",
-        "owners = preference = tuple(\n"
-        "            sorted(placement.owners(partition, replicas), key=self.local.__ne__)\n"
-        "        )\n",
+        "cluster/view.py",
+        "        made = ReplicaSet(epoch=self.epoch, natural=owners)\n",
+        "        owners = tuple(sorted(owners, key=self.local.__ne__))\n"
+        "        made = ReplicaSet(epoch=self.epoch, natural=owners)\n",
         100,
     ),
     # Replicas
     Bug(
         "replica-acks-before-sync",
         "a replica acknowledges a write that a crash can still take from it",
-        "replication/replica.py",
-        "        site.merge_in(key, record, self._on_durable, (node, message.op))",
-        "        site.merge_in(key, record, lambda _arg, _error: None, None)\n"
+        "replication/replica_server.py",
+        "        self._replica.merge_in(key, record, self._on_durable, (node, message.op))",
+        "        self._replica.merge_in(key, record, lambda _arg, _error: None, None)\n"
         "        self._on_durable((node, message.op), None)",
         1000,
     ),
     Bug(
         "base-not-compared",
         "a replica stores a write as it is, though it was made from another record than its own",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "if message.base == digest(held):",
         "if message.base:",
         40,
@@ -229,15 +228,15 @@ BUGS: Final = (
     Bug(
         "refusal-acks",
         "a replica whose disk failed acknowledges all the same",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "self._refuse(node, op, error)\n        elif op:",
-        "self._site.transport.send(node, Wrote(op))\n        elif op:",
+        "self._operations.transport.send(node, Wrote(op))\n        elif op:",
         400,
     ),
     Bug(
         "anything-is-the-same",
         "a replica says that it holds the same record whenever it holds any",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "if digest(data) == message.digest:",
         "if data:",
         20,
@@ -291,7 +290,7 @@ BUGS: Final = (
         "expired-is-shown",
         "a read shows whatever has not been buried yet",
         "replication/read.py",
-        "return visible(record, self._site.clocks)",
+        "return visible(record, self._operations.clocks)",
         "return record",
         20,
     ),
@@ -306,15 +305,15 @@ BUGS: Final = (
     Bug(
         "swept-but-not-buried",
         "the sweep walks the store and leaves all as it is",
-        "replication/sweep.py",
-        "bury_expired(site, records)",
+        "repair/sweep.py",
+        "bury_expired(self._replica, records)",
         "records",
         20,
     ),
     Bug(
         "wrong-clock-buries",
         "the sweep goes by the node's own clock, whatever the others' show",
-        "replication/expiry.py",
+        "replica/expiry.py",
         "        due_ms = self._clocks.now_ms() - SKEW_MS\n"
         "        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None",
         "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
@@ -374,8 +373,8 @@ BUGS: Final = (
     Bug(
         "repeat-that-nobody-confirmed",
         "a blind write of the value that is here keeps its version, whatever others have seen",
-        "replication/coordinator.py",
-        "            if place.preference == (self._site.local,):\n",
+        "replication/coordination.py",
+        "            if place.replicas.preference == (self._view.local,):\n",
         "            if True:\n",
         5000,
         missed="an acknowledged write has to be cut off; runs made for that catch it (`tests/sim`)",
@@ -384,17 +383,18 @@ BUGS: Final = (
     Bug(
         "namespaces-share-keys",
         "a key is the same entry in all namespaces",
-        "replication/site.py",
-        "storage_key(token, namespace, data), owners",
-        'storage_key(token, "default", data), owners',
+        "cluster/view.py",
+        "storage_key(token, namespace, data), replicas",
+        'storage_key(token, "default", data), replicas',
         50,
     ),
     Bug(
         "replicas-of-another-namespace",
         "keys of all namespaces have as many owners as those of the default one",
-        "replication/site.py",
-        "placement, replicas = self.placement, settings.replicas",
-        'placement, replicas = self.placement, self.topology.namespaces["default"].replicas',
+        "cluster/view.py",
+        "            replicas = known or self._strict_set(partition, settings.rule)\n",
+        '            rule = catalog.namespaces["default"].rule\n'
+        "            replicas = self._strict_set(partition, rule)\n",
         50,
     ),
     Bug(
@@ -417,7 +417,7 @@ BUGS: Final = (
     Bug(
         "refused-write-is-made",
         "a write whose precondition failed is refused, and made all the same",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "        record, answer = self._changes.apply(request, place, base, reach)\n",
         "        try:\n"
         "            record, answer = self._changes.apply(request, place, base, reach)\n"
@@ -441,7 +441,7 @@ BUGS: Final = (
     Bug(
         "precondition-asks-nobody",
         "a precondition trusts its coordinator's own record",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "if not isinstance(request, Put) or request.expect != ANY:",
         "if not isinstance(request, Put):",
         800,
@@ -460,9 +460,9 @@ BUGS: Final = (
         "forward-sent-twice",
         "a write is sent to its coordinator twice, and coordinated twice",
         "replication/forward.py",
-        "        site.transport.send(self._leader, Forward(self._op, request))\n",
-        "        site.transport.send(self._leader, Forward(self._op, request))\n"
-        "        site.transport.send(self._leader, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n"
+        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n",
         20,
     ),
     Bug(
@@ -486,9 +486,9 @@ BUGS: Final = (
         "own-write-counts-at-once",
         "the coordinator counts itself before its own log is synced",
         "replication/write.py",
-        'site.put(self._place.key, held or b"", data, self._on_stored, site.local)',
-        'site.put(self._place.key, held or b"", data, ignore, None)\n'
-        "        site.runtime.call_soon(self._on_stored, site.local, None)",
+        'self._replica.put(self._place.key, held or b"", data, self._on_stored, self._view.local)',
+        'self._replica.put(self._place.key, held or b"", data, ignore, None)\n'
+        "        self._operations.runtime.call_soon(self._on_stored, self._view.local, None)",
         60,
     ),
     Bug(
@@ -529,7 +529,7 @@ BUGS: Final = (
     Bug(
         "hint-erased-though-newer",
         "a hint is erased by the ack of a record that a newer one has followed meanwhile",
-        "replication/hints.py",
+        "handoff/hints.py",
         "if held is not None and digest(held) != sent:",
         "if held is None:",
         5000,
@@ -538,36 +538,36 @@ BUGS: Final = (
     Bug(
         "hint-dropped-before-its-ack",
         "a hint is erased when its record has been sent",
-        "replication/hint_replay.py",
-        "        site.transport.send(self._node, Write(self._op, self.key, data))\n",
-        "        site.transport.send(self._node, Write(self._op, self.key, data))\n"
-        "        site.runtime.call_soon(self._end, True)\n",
+        "handoff/hint_replay.py",
+        "        question.ask(Write(question.op, key, data), _TIMEOUT_MS + transfer_ms(size))\n",
+        "        operations.transport.send(self._node, Write(0, key, data))\n"
+        "        operations.runtime.call_soon(self._on_ended, key, digest(data), size, True)\n",
         1000,
     ),
     Bug(
         "refused-hint-erased",
         "a hint is erased though its owner refused the record",
-        "replication/hint_replay.py",
-        "    def on_refused(self, node: int, code: str) -> None:\n        self._end(False)\n",
-        "    def on_refused(self, node: int, code: str) -> None:\n        self._end(True)\n",
+        "handoff/hint_replay.py",
+        "isinstance(reply, Wrote)",
+        "reply is not None",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
     ),
     Bug(
         "hint-to-the-next-node",
         "a hint is replayed to another node than the one it names",
-        "replication/hint_replay.py",
-        "        site.transport.send(self._node, Write(",
-        "        others = [n for n in site.topology.numbers if n != site.local]\n"
-        "        other = others[(others.index(self._node) + 1) % len(others)]\n"
-        "        site.transport.send(other, Write(",
+        "handoff/hint_replay.py",
+        "            operations, self._node, partial(self._on_reply,",
+        "            operations,\n"
+        "            next(n for n in self._replay._view.others() if n != self._node),\n"
+        "            partial(self._on_reply,",
         5000,
         missed="a copy that its owner lacks is nearly always found by anti-entropy first",
     ),
     Bug(
         "never-behind",
         "nodes tell those that missed writes that they missed none",
-        "replication/hints.py",
+        "handoff/hints.py",
         "Standing(behind, ",
         "Standing(False, ",
         5000,
@@ -576,7 +576,7 @@ BUGS: Final = (
     Bug(
         "hints-forgotten-at-start",
         "a node that restarts does not know what it owes",
-        "replication/hints.py",
+        "handoff/hints.py",
         "        self._recover()\n",
         "",
         5000,
@@ -586,7 +586,7 @@ BUGS: Final = (
     Bug(
         "tombstones-collected-by-age",
         "the first owner of a deleted key forgets it after a while, whoever may lack the delete",
-        "replication/collection.py",
+        "repair/collection.py",
         "            if tomb.agreed_at is None:\n"
         "                if self._is_agreed(key, tomb):\n"
         "                    tomb.agreed_at = now\n",
@@ -610,14 +610,14 @@ BUGS: Final = (
         "stand-in-read-as-strict",
         "the answer of a read does not say that nodes which stand in were asked",
         "replication/read.py",
-        "return sum(node not in self._place.owners for node in self._answered())",
+        "return sum(node not in self._place.replicas.natural for node in self._answered())",
         "return 0",
         150,
     ),
     Bug(
         "handoff-without-a-hint",
         "a node that stands in keeps the record, but not whom it is for",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "            self._hints.keep(message.owner, key, len(message.record), ignore, None)\n",
         "",
         5000,
@@ -626,10 +626,10 @@ BUGS: Final = (
     Bug(
         "handoff-acked-before-sync",
         "a node that stands in acknowledges a write that a crash can still take from it",
-        "replication/replica.py",
-        "        site.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
+        "replication/replica_server.py",
+        "        self._replica.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
         "\n    def _on_durable",
-        "        site.merge_in(key, message.record, ignore, None)\n"
+        "        self._replica.merge_in(key, message.record, ignore, None)\n"
         "        self._on_durable((node, message.op), None)\n"
         "\n    def _on_durable",
         5000,
@@ -638,10 +638,10 @@ BUGS: Final = (
     Bug(
         "handoff-acked-for-its-note",
         "a node that stands in acknowledges once the note is durable, merged or not",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "            self._hints.keep(message.owner, key, len(message.record), ignore, None)\n",
         "            asker = (node, message.op)\n"
-        "            site.merge_in(key, message.record, ignore, None)\n"
+        "            self._replica.merge_in(key, message.record, ignore, None)\n"
         "            size = len(message.record)\n"
         "            self._hints.keep(message.owner, key, size, self._on_durable, asker)\n"
         "            return\n",
@@ -651,7 +651,7 @@ BUGS: Final = (
     Bug(
         "copy-dropped-while-owed",
         "a stand-in drops its copy after one owner's ack, though another is owed it too",
-        "replication/hints.py",
+        "handoff/hints.py",
         "        if self.holds(key):\n            return\n",
         "",
         5000,
@@ -660,16 +660,16 @@ BUGS: Final = (
     Bug(
         "owner-drops-its-copy",
         "an owner that has replayed a hint drops its own copy, as a stand-in does",
-        "replication/hints.py",
-        "if held is not None and site.local not in site.owners_of(key):",
+        "handoff/hints.py",
+        "if held is not None and self._view.local not in self._view.owners_of(key):",
         "if held is not None:",
         200,
     ),
     Bug(
         "copy-with-own-dots-dropped",
         "a stand-in drops a copy that lists its own dots; its next dot covers the forgotten ones",
-        "replication/hints.py",
-        "if all(event.actor != self._site.actor for event in decode(key, held).context):",
+        "handoff/hints.py",
+        "if all(event.actor != actor for event in decode(key, held).context):",
         "if decode(key, held):",
         5000,
         missed="the actor must write the key again, and anti-entropy repairs meanwhile",
@@ -679,8 +679,8 @@ BUGS: Final = (
         "blind-put-in-read-repair",
         "read repair overwrites what came in since the read",
         "replication/read.py",
-        "site.merge_in(key, data, ignore, None)",
-        'site.put(key, site.store.get(key) or b"", data, ignore, None)',
+        "replica.merge_in(key, data, ignore, None)",
+        'replica.put(key, replica.store.get(key) or b"", data, ignore, None)',
         150,
     ),
     Bug(
@@ -738,8 +738,8 @@ BUGS: Final = (
     Bug(
         "stand-in-reads-nothing",
         "whoever stands in for a key's first owner writes on its own record alone",
-        "replication/coordinator.py",
-        "        return place.owners[0] == self._site.local and self._settled",
+        "replication/coordination.py",
+        "        return place.replicas.natural[0] == self._view.local and self._settled",
         "        return True or self._settled",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
@@ -747,7 +747,7 @@ BUGS: Final = (
     Bug(
         "settled-never-withdrawn",
         "a first owner relies on its own record though a link to another broke meanwhile",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "    def on_peer_lost(self, node: int) -> None:\n        self._settled.discard(node)\n",
         "    def on_peer_lost(self, node: int) -> None:\n        pass\n",
         5000,
@@ -756,7 +756,7 @@ BUGS: Final = (
     Bug(
         "delete-asks-nobody",
         "a delete trusts its coordinator's own record",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "if not isinstance(request, Put) or request.expect != ANY:",
         "if request.expect != ANY:",
         5000,
@@ -765,7 +765,7 @@ BUGS: Final = (
     Bug(
         "delete-asks-too-few",
         "a delete that asked one replica says that nothing is there",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "to_read = min(max(majority, settings.read), settings.replicas)",
         "to_read = 1",
         5000,
@@ -774,7 +774,7 @@ BUGS: Final = (
     Bug(
         "read-for-own-record",
         "a write after a read builds on what was read, not on what came in meanwhile",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "        return data, merge(own, read)\n",
         "        return data, read\n",
         200,
@@ -784,15 +784,15 @@ BUGS: Final = (
         "full-node-coordinates",
         "a coordinator whose disk is full makes a version of which it keeps no copy",
         "replication/change.py",
-        "            site.check_room(place.key)\n            record = self._put(",
+        "            self._replica.check_room(place.key)\n            record = self._put(",
         "            record = self._put(",
         250,
     ),
     Bug(
         "full-stand-in-acks",
         "a node whose disk is full notes whom a record is for, and does not have it",
-        "replication/replica.py",
-        "                site.check_room(key)\n",
+        "replication/replica_server.py",
+        "                self._replica.check_room(key)\n",
         "                pass\n",
         5000,
         missed="its coordinator keeps a copy: that one would have to be lost as well",
@@ -800,7 +800,7 @@ BUGS: Final = (
     Bug(
         "full-refusal-acks",
         "a replica whose disk is full drops what it is sent, and acknowledges it",
-        "replication/site.py",
+        "replica/local_replica.py",
         "call_soon(done, arg, self._disk_full())",
         "call_soon(done, arg, None)",
         300,
@@ -808,7 +808,7 @@ BUGS: Final = (
     Bug(
         "full-refuses-tombstones",
         "a node whose disk is full takes no tombstones either",
-        "replication/site.py",
+        "replica/local_replica.py",
         "if not self.has_room(key) and not is_tombstone(key, data):",
         "if not self.has_room(key):",
         5000,
@@ -818,21 +818,21 @@ BUGS: Final = (
     Bug(
         "damaged-is-absent",
         "a replica that cannot read its record says that it has none",
-        "replication/replica.py",
+        "replication/replica_server.py",
         "                self._answer(node, message, found)\n"
         "        except StorageError as error:\n"
         "            self._refuse(node, message.op, error)\n",
         "                self._answer(node, message, found)\n"
         "        except StorageError:\n"
-        '            site.transport.send(node, Have(message.op, b""))\n',
+        '            self._operations.transport.send(node, Have(message.op, b""))\n',
         100,
     ),
     Bug(
         "unread-is-absent",
         "a write whose coordinator cannot read its own record is made as if it had none",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "        except CorruptRecord:\n"
-        "            if self._site.doubts.is_shared(key) and not self._site.doubts.cover(key):\n"
+        "            if self._replica.doubts.is_shared(key) and not self._replica.doubts.cover(key):\n"
         "                raise\n",
         "        except StorageError:\n",
         5000,
@@ -841,7 +841,7 @@ BUGS: Final = (
     Bug(
         "damage-not-repaired",
         "nobody is told of a damaged record",
-        "replication/replicator.py",
+        "repair/maintenance.py",
         "            self.repairs.around(stored_key)\n",
         "            pass\n",
         5000,
@@ -850,7 +850,7 @@ BUGS: Final = (
     Bug(
         "damage-stops-hints",
         "a hint whose record cannot be read ends the replay of all",
-        "replication/hint_replay.py",
+        "handoff/hint_replay.py",
         "        except StorageError:\n            # It stays owed",
         "        except KeyError:\n            # It stays owed",
         50,
@@ -858,7 +858,7 @@ BUGS: Final = (
     Bug(
         "replaced-is-whole",
         "a replica speaks for a key as soon as something has replaced its damaged record",
-        "replication/site.py",
+        "replica/local_replica.py",
         "        if self.doubts.cover(key):\n            raise CorruptRecord(",
         "        if False:\n            raise CorruptRecord(",
         5000,
@@ -867,7 +867,7 @@ BUGS: Final = (
     Bug(
         "doubt-ends-with-any-comparison",
         "a doubt ends though an owner could not be compared",
-        "replication/settlement.py",
+        "repair/settlement.py",
         "        if not complete:\n            self._done(self._partition, _AGAIN_S)\n"
         "        elif self._targets:",
         "        if self._targets:",
@@ -877,7 +877,7 @@ BUGS: Final = (
     Bug(
         "doubt-forgotten-at-start",
         "a node that restarts does not know what it had lost",
-        "replication/doubts.py",
+        "replica/doubts.py",
         "            self.tokens[span_of(note)] = Doubt(self._last, since_ms)\n",
         "            del note, since_ms\n",
         5000,
@@ -886,8 +886,8 @@ BUGS: Final = (
     Bug(
         "doubtful-copy-is-built-on",
         "a write is made on what has replaced a damaged record, and its dot covers what was lost",
-        "replication/coordinator.py",
-        "        if self._site.doubts.cover(place.key):\n            return False\n",
+        "replication/coordination.py",
+        "        if self._replica.doubts.cover(place.key):\n            return False\n",
         "",
         5000,
         missed="the lost write must be this node's own, and another be made within the second",
@@ -895,7 +895,7 @@ BUGS: Final = (
     Bug(
         "doubtful-copy-asks-a-majority",
         "a write in doubt asks so few that it may miss what was stored on W replicas",
-        "replication/coordinator.py",
+        "replication/coordination.py",
         "            to_read = max(\n                to_read, min(",
         "            to_read = min(\n                to_read, min(",
         5000,

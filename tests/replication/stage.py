@@ -14,14 +14,15 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
 from kvorum.model.placement import Placement
 from kvorum.model.request import Listing, Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
-from kvorum.replication.recovery import NOTE, WHOLE
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.ports import Cancellable
+from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Done, KeyRange, Store
 from kvorum.wire.frames import FRAME_BYTES_MAX
@@ -204,6 +205,7 @@ class Stage:
         self.shredded: list[dict[bytes, int]] = [{} for _ in range(nodes)]
         """By node and namespace until when what was written is not to be there any more."""
         self.lives = [1] * nodes
+        self.views = [ClusterView(self.topology, node) for node in range(nodes)]
         self.clocks = [LifeClock(self.clock) for _ in range(nodes)]
         self.nodes: list[Replicator | None] = [None] * nodes
         self.cuts: set[frozenset[int]] = set()
@@ -221,10 +223,14 @@ class Stage:
 
     def _build(self, node: int, *, crashed: bool = False) -> None:
         actor = (node + 1) << 20 | self.lives[node]
+        self.views[node] = ClusterView(self.topology, node)
         self.nodes[node] = Replicator(
-            self.topology, self.placement, node, actor, 0, self.clocks[node], self._store(node),
-            Line(self, node), crashed=crashed, shredded_since=self.shredded[node],
-        )  # fmt: skip
+            self.views[node],
+            self.clocks[node],
+            Line(self, node),
+            self._store(node),
+            Incarnation(actor, 0, crashed, self.shredded[node]),
+        )
 
     def _store(self, node: int) -> Store:
         """The disk, and in front of it, new in each life, what is kept in memory only."""

@@ -10,9 +10,10 @@ from stage import Stage
 
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Event, decode, encode, write
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication.site import ignore
+from kvorum.storage.store import ignore
 from kvorum.wire.messages import (
     Compare,
     GossipDelta,
@@ -71,7 +72,9 @@ class CountingStage(Stage):
         replicas = self.topology.namespaces["default"].replicas
         contents = [self.content(node) for node in range(len(self.nodes))]
         for key in set().union(*contents):
-            owners = self.placement.owners(self.placement.partition(key[1:9]), replicas)
+            owners = self.placement.owners(
+                self.placement.partition(key[1:9]), PlacementRule(replicas)
+            )
             assert len({contents[node].get(key) for node in owners}) == 1, key
 
 
@@ -87,7 +90,7 @@ def test_whatever_differs_is_made_equal_in_the_background() -> None:
     stage = CountingStage(5, 3)
     for i in range(400):
         key = place(f"k{i}")
-        owners = stage.placement.owners(stage.placement.partition(key[1:9]), 3)
+        owners = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))
         stage.plant(owners[i % 3], key, made(key, i))
         if i % 5 == 0:  # siblings: each of two replicas knows another write
             stage.plant(owners[(i + 1) % 3], key, made(key, 1000 + i))
@@ -95,7 +98,7 @@ def test_whatever_differs_is_made_equal_in_the_background() -> None:
     stage.assert_equal_owners()
     assert sum(len(stage.content(node)) for node in range(5)) == 3 * 400
     key = place("k0")
-    owner = stage.placement.owners(stage.placement.partition(key[1:9]), 3)[0]
+    owner = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))[0]
     assert len(decode(key, stage.content(owner)[key]).versions) == 2
     stage.reset()
     stage.wait(A_PASS_S)
@@ -246,7 +249,7 @@ def test_a_damaged_tree_is_corrected() -> None:
 def _inventory(**changes: object) -> Inventory:
     whole: dict[str, object] = {
         "op": 1,
-        "replicas": 3,
+        "rule": "3",
         "start": b"d" + bytes(8),
         "end": b"d" + bytes(7) + b"\1",
         "entries": [],
@@ -257,15 +260,15 @@ def _inventory(**changes: object) -> Inventory:
 @pytest.mark.parametrize(
     "message",
     [
-        Compare(1, 2, 0, [0], bytes(8)),  # no namespace has two replicas
-        Compare(1, 3, 9, [0], bytes(8)),
-        Compare(1, 3, -1, [0], bytes(8)),
-        Compare(1, 3, 0, [256], bytes(8)),
-        Compare(1, 3, 0, [-1], bytes(8)),
-        Compare(1, 3, 0, [0], bytes(9)),
-        Compare(1, 3, 0, [], b""),
-        Compare(1, 3, 2, [0] * 513, bytes(8 * 513)),
-        _inventory(replicas=2),
+        Compare(1, "2", 0, [0], bytes(8)),  # no namespace has two replicas
+        Compare(1, "3", 9, [0], bytes(8)),
+        Compare(1, "3", -1, [0], bytes(8)),
+        Compare(1, "3", 0, [256], bytes(8)),
+        Compare(1, "3", 0, [-1], bytes(8)),
+        Compare(1, "3", 0, [0], bytes(9)),
+        Compare(1, "3", 0, [], b""),
+        Compare(1, "3", 2, [0] * 513, bytes(8 * 513)),
+        _inventory(rule="2"),
         _inventory(end=b"e"),
         _inventory(start=b"h" + bytes(8)),
         _inventory(end=b"d" + bytes(8)),
@@ -286,8 +289,8 @@ def test_a_lying_peer_is_refused(message: Message) -> None:
 def test_partitions_of_others_are_not_told() -> None:
     stage = CountingStage(4, 1)
     for partition in range(256):
-        owner = stage.placement.owners(partition, 1)[0]
+        owner = stage.placement.owners(partition, PlacementRule(1))[0]
         replicator = stage.nodes[owner]
         assert replicator is not None
         with pytest.raises(ProtocolError, match="both own"):
-            replicator.on_message((owner + 1) % 4, Compare(1, 1, 0, [partition], bytes(8)))
+            replicator.on_message((owner + 1) % 4, Compare(1, "1", 0, [partition], bytes(8)))

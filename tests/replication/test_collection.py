@@ -7,9 +7,10 @@ from stage import Stage
 from test_anti_entropy import CountingStage, made, place
 
 from kvorum.model.errors import ProtocolError
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import Record, decode, digest
 from kvorum.model.request import Answer, Delete, Get, Put, Result
-from kvorum.replication import graveyard
+from kvorum.replica import graveyard
 from kvorum.wire.messages import Forget, Forgettable, Handoff, Message
 
 COLLECTED_S = 170.0
@@ -22,7 +23,7 @@ def cluster(nodes: int = 3) -> CountingStage:
 
 
 def owners(stage: Stage) -> tuple[int, ...]:
-    return stage.placement.owners(stage.placement.partition(KEY[1:9]), 3)
+    return stage.placement.owners(stage.placement.partition(KEY[1:9]), PlacementRule(3))
 
 
 def deleted(stage: Stage, key: str = "k") -> None:

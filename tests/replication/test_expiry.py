@@ -7,6 +7,7 @@ from stage import Disk, Stage
 from test_anti_entropy import CountingStage, place
 
 from kvorum.cluster.clocks import SKEW_MS, Clocks
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Event, Record, bury, decode, encode, write
 from kvorum.model.request import (
     ABSENT,
@@ -21,7 +22,7 @@ from kvorum.model.request import (
     Touch,
 )
 from kvorum.model.topology import TTL_S_MAX, NamespaceSettings
-from kvorum.replication.expiry import soonest_expiry, visible
+from kvorum.replica.expiry import soonest_expiry, visible
 from kvorum.runtime.inline import InlineRuntime
 
 KEY = place("k")
@@ -310,7 +311,7 @@ def expired_here_and_buried_there(stage: CountingStage) -> list[bytes]:
     stage.settle()
     stage.wait(5 + SKEW_MS / 1000 + 1)
     for key in keys:
-        first = stage.placement.owners(stage.placement.partition(key[1:9]), 3)[0]
+        first = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))[0]
         data = stage.content(first)[key]
         stage.plant(first, key, encode(key, bury(decode(key, data), now_ms(stage))))
     return keys
@@ -392,7 +393,7 @@ def test_a_clock_that_is_far_behind_brings_nothing_back() -> None:
 
 def test_what_others_have_buried_does_not_come_back_with_a_hint() -> None:
     stage = cluster()
-    first, _, last = stage.placement.owners(stage.placement.partition(KEY[1:9]), 3)
+    first, _, last = stage.placement.owners(stage.placement.partition(KEY[1:9]), PlacementRule(3))
     answer(stage, put(ttl=5), first)
     stage.kill(last)
     answer(stage, put(b"2", ttl=5), first)

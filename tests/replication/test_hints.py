@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from stage import Stage
 
+from kvorum.handoff import hints
 from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Get, Put
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication import hints
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2)
 A_PASS_S = 10.0
@@ -39,7 +40,7 @@ def owed(stage: Stage, node: int) -> dict[str, object]:
 def test_hints_for_a_node_that_is_gone_go_to_the_owners_of_today() -> None:
     stage = Stage(4, SETTINGS)
     key = place("k")
-    owners = stage.placement.owners(stage.placement.partition(key[1:9]), 3)
+    owners = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))
     (other,) = set(range(4)) - set(owners)
     record = encode(key, write(EMPTY, (), Event(7 << 20 | 1, 1, 1000), JSON, b'"kept"'))
     stage.kill(other)
@@ -96,4 +97,4 @@ def test_what_a_node_keeps_for_others_is_bounded(monkeypatch: pytest.MonkeyPatch
 
 
 def owners_of(stage: Stage, key: str) -> tuple[int, ...]:
-    return stage.placement.owners(stage.placement.partition(place(key)[1:9]), 3)
+    return stage.placement.owners(stage.placement.partition(place(key)[1:9]), PlacementRule(3))

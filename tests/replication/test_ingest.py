@@ -8,6 +8,7 @@ import pytest
 from stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Event, Record, decode, delete, merge, write
 from kvorum.model.request import Answer, Delete, Failure, Get, Put
 from kvorum.model.topology import NamespaceSettings
@@ -24,7 +25,7 @@ def place(key: str) -> bytes:
 
 
 def owners(stage: Stage, key: str) -> tuple[int, ...]:
-    return stage.placement.owners(stage.placement.partition(place(key)[1:9]), 3)
+    return stage.placement.owners(stage.placement.partition(place(key)[1:9]), PlacementRule(3))
 
 
 def ingest(stage: Stage, node: int, key: str, record: Record, w: int = 0) -> list[Any]:
@@ -155,7 +156,7 @@ def test_the_deadline_ends_it() -> None:
     assert stage.nodes[0] is not None
     assert not any(
         isinstance(operation, IngestOperation)
-        for operation in stage.nodes[0]._site.operations.values()
+        for operation in stage.nodes[0]._operations.table.values()
     )
 
 

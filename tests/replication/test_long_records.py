@@ -8,9 +8,10 @@ from stage import Stage
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication.reconciliation import Reconciliation
-from kvorum.replication.trees import END, START
-from kvorum.wire.messages import Have, Scan, Write
+from kvorum.repair.reconciliation import Reconciliation
+from kvorum.replica.pages import read_page
+from kvorum.replica.trees import END, START
+from kvorum.wire.messages import Have, Write
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2)
 LONG = 24 << 20
@@ -68,10 +69,10 @@ def test_a_page_ends_with_the_record_that_fills_it() -> None:
     replicator = stage.nodes[0]
     assert replicator is not None
     first, *others = sorted(records)
-    page = replicator._replica.page(Scan(0, START, END, 100))
+    page = read_page(replicator.owner.replica, START, END, 100)
     assert [key for key, _ in page.pairs] == [first]
     assert page.more
-    page = replicator._replica.page(Scan(0, others[-1], END, 100))
+    page = read_page(replicator.owner.replica, others[-1], END, 100)
     assert [key for key, _ in page.pairs] == others[-1:]
 
 
@@ -84,7 +85,14 @@ def test_a_reconciliation_waits_for_as_long_as_it_takes(theirs: bytes) -> None:
     assert asker is not None
     ended: list[bool] = []
     peer = 0 if theirs else 2
-    Reconciliation(asker._site, peer, key, theirs, lambda _it, equal: ended.append(equal)).start()
+    Reconciliation(
+        asker.owner.replica,
+        asker._operations,
+        peer,
+        key,
+        theirs,
+        lambda _it, equal: ended.append(equal),
+    ).start()
     stage.wait(LONG_S - 1)
     assert ended == []
     stage.wait(2)

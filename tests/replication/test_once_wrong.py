@@ -5,6 +5,7 @@ from __future__ import annotations
 from stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import JSON
 from kvorum.model.request import Answer, Get, Put
 from kvorum.model.topology import NamespaceSettings
@@ -19,7 +20,7 @@ def stored(key: str) -> bytes:
 
 
 def preference(stage: Stage, key: str) -> tuple[int, ...]:
-    return stage.placement.preference(stage.placement.partition(stored(key)[1:9]), 3)
+    return stage.placement.preference(stage.placement.partition(stored(key)[1:9]), PlacementRule(3))
 
 
 def owed_by(stage: Stage, node: int) -> dict[int, int]:
@@ -43,7 +44,7 @@ def test_a_stand_in_that_fails_twice_is_owed_nothing_and_the_owner_once() -> Non
     assert [post[:2] for post in stage.posts] == [(first, stand_in)]
     coordinator = stage.nodes[first]
     assert coordinator is not None
-    (op,) = coordinator._site.operations
+    (op,) = coordinator._operations.table
     coordinator.on_message(stand_in, Refused(op, "storage_failed", "no"))
     stage.cut(first, stand_in)
     stage.disks[second].held = False
@@ -87,9 +88,9 @@ def test_a_node_that_crashed_calls_the_others_behind_until_it_has_compared() -> 
     stage.settle()
     newcomer = stage.nodes[third]
     assert newcomer is not None
-    assert not {first, second} <= newcomer._coordinator._settled
+    assert not {first, second} <= newcomer.owner.coordination._settled
     stage.wait(30)
-    assert {first, second} <= newcomer._coordinator._settled
+    assert {first, second} <= newcomer.owner.coordination._settled
     read = stage.ask(third, Get("default", "k", r=1))
     stage.settle()
     assert isinstance(read[0], Answer)
@@ -106,7 +107,7 @@ def test_replies_of_a_kind_that_was_not_asked_for_change_nothing() -> None:
     stage.settle()
     coordinator = stage.nodes[first]
     assert coordinator is not None
-    operations = coordinator._site.operations
+    operations = coordinator._operations.table
     assert len(operations) == 2
     writing, reading = list(operations)
     coordinator.on_message(second, Same(writing))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stage import Clock
 
-from kvorum.replication.pace import RATE_MAX, RATE_MIN, Pace
+from kvorum.operations.pace import RATE_MAX, RATE_MIN, Pace
 
 
 class Day:

@@ -11,8 +11,8 @@ from test_anti_entropy import CountingStage, made, place
 from kvorum.model.errors import ProtocolError
 from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Failure, Get, Result
-from kvorum.replication.recovery import NOTE
-from kvorum.replication.replica import PAGE_BYTES_MAX
+from kvorum.replica.pages import PAGE_BYTES_MAX
+from kvorum.storage.recovery_note import NOTE
 from kvorum.wire.messages import (
     Inventory,
     Message,

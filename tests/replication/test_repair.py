@@ -9,8 +9,9 @@ from stage import Stage
 from test_anti_entropy import A_PASS_S, CountingStage, made, place
 
 from kvorum.model.errors import NamespaceNotFound, NotFound, Overloaded, ProtocolError, RequestError
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.request import Unreadable
-from kvorum.replication.repair import RUNS_MAX
+from kvorum.repair.repair import RUNS_MAX
 from kvorum.wire.messages import Mend, Message
 
 
@@ -32,7 +33,7 @@ def scattered(nodes: int, keys: int) -> CountingStage:
     stage = CountingStage(nodes, 3)
     for i in range(keys):
         key = place(f"k{i}")
-        owners = stage.placement.owners(stage.placement.partition(key[1:9]), 3)
+        owners = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))
         stage.plant(owners[i % 3], key, made(key, i))
     return stage
 
@@ -113,7 +114,7 @@ def test_what_is_damaged_on_all_owners_stays_so_and_is_named(node: int, full: bo
     stage.settle()
     key = place("k7")
     partition = stage.placement.partition(key[1:9])
-    owners = stage.placement.owners(partition, 3)
+    owners = stage.placement.owners(partition, PlacementRule(3))
     for owner in owners:
         stage.disks[owner].damaged.add(key)
         replicator = stage.nodes[owner]
@@ -136,7 +137,7 @@ def test_what_one_owner_has_whole_is_repaired_and_not_named() -> None:
     begin(stage)
     stage.settle()
     key = place("k7")
-    for owner in stage.placement.owners(stage.placement.partition(key[1:9]), 3)[:2]:
+    for owner in stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))[:2]:
         stage.disks[owner].damaged.add(key)
     run = begin(stage, full=True)
     stage.settle()
@@ -214,7 +215,7 @@ def test_partitions_with_an_owner_down_are_said_to_be_incomplete() -> None:
     stage.wait(10)
     ended = progress(stage, run["id"])
     assert ended["ended"]
-    of_4 = [p for p in range(256) if 4 in stage.placement.owners(p, 3)]
+    of_4 = [p for p in range(256) if 4 in stage.placement.owners(p, PlacementRule(3))]
     assert ended["incomplete"] == of_4
     stage.restart(4)
     stage.settle()
@@ -254,11 +255,11 @@ def test_few_runs_go_on_at_once_and_few_are_remembered() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Mend(1, 2, 0, b"", b""),
-        Mend(1, 3, 256, b"", b""),
-        Mend(1, 3, -1, b"", b""),
-        Mend(1, 3, 0, b"d" + bytes(8), b"e"),
-        Mend(1, 3, 0, b"", b"e"),
+        Mend(1, "2", 0, b"", b""),
+        Mend(1, "3", 256, b"", b""),
+        Mend(1, "3", -1, b"", b""),
+        Mend(1, "3", 0, b"d" + bytes(8), b"e"),
+        Mend(1, "3", 0, b"", b"e"),
     ],
     ids=repr,
 )

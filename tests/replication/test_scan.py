@@ -214,7 +214,7 @@ def test_a_copy_that_is_in_doubt_does_not_count() -> None:
     for node in (0, 1):
         replicator = stage.nodes[node]
         assert replicator is not None
-        replicator._site.doubts.begin(place)
+        replicator.owner.replica.doubts.begin(place)
     keys, unreadable = listed(stage, 2, 7)
     assert keys == ALL - {"k3"}
     assert [one.key for one in unreadable] == ["k3"]
@@ -224,7 +224,7 @@ def test_a_replica_that_refuses_is_not_asked_again() -> None:
     stage = filled()
     replicator = stage.nodes[1]
     assert replicator is not None
-    replicator._site.recovering = True
+    replicator.owner.replica.recovering = True
     assert listed(stage, 0, 7) == (ALL, [])
     assert listed(stage, 1, 7) == (ALL, [])
     stage.kill(2)

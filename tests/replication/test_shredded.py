@@ -7,6 +7,7 @@ from typing import Any, Final
 from stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, encode_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import JSON, decode
 from kvorum.model.request import Answer, Delete, Failure, Get, Put
 from kvorum.model.topology import NamespaceSettings
@@ -99,4 +100,4 @@ def test_what_one_node_still_holds_goes_to_no_other_and_is_in_nothing_that_they_
 
 def first_owner(stage: Stage) -> int:
     token = TOKEN_HASHES[stage.topology.token_hash](encode_key(KEY), stage.topology.token_seed)
-    return stage.placement.owners(stage.placement.partition(token), 3)[0]
+    return stage.placement.owners(stage.placement.partition(token), PlacementRule(3))[0]

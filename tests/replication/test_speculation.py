@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stage import Clock
 
-from kvorum.replication.speculation import BUDGET_MAX, EARNED_BY_READ, Speculation
+from kvorum.operations.speculation import BUDGET_MAX, EARNED_BY_READ, Speculation
 
 
 class Asked:

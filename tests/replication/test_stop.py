@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from stage import Stage
 
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.request import Get, Put
 from kvorum.model.topology import NamespaceSettings
 
 
 def test_after_stop_nothing_touches_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(3, NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000))
-    owner = stage.placement.owners(0, 3)[0]
+    owner = stage.placement.owners(0, PlacementRule(3))[0]
     away = next(node for node in range(3) if node != owner)
     stage.kill(away)
     for i in range(100):

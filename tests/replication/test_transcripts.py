@@ -27,6 +27,7 @@ import pytest
 from stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Context, Record, decode
 from kvorum.model.request import Answer, Delete, Get, Put, Result
 from kvorum.model.topology import NamespaceSettings
@@ -155,8 +156,8 @@ class Teller:
         replicas = stage.topology.namespaces["default"].replicas
         said = []
         partition = stage.placement.partition(token)
-        owners = stage.placement.owners(partition, replicas)
-        for node in stage.placement.preference(partition, replicas):
+        owners = stage.placement.owners(partition, PlacementRule(replicas))
+        for node in stage.placement.preference(partition, PlacementRule(replicas)):
             data = stage.disks[node].get(place)
             if data is None and node not in owners:
                 continue

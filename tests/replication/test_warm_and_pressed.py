@@ -45,7 +45,7 @@ def chilled(stage: Stage) -> list[ColdDisk]:
     disks = [ColdDisk(disk) for disk in stage.disks]
     for replicator, disk in zip(stage.nodes, disks, strict=True):
         assert replicator is not None
-        replicator._site.store = disk
+        replicator.owner.replica.store = disk
     return disks
 
 

@@ -7,6 +7,7 @@ from stage import Stage
 from test_anti_entropy import place
 from test_expiry import answer, ask, cluster, failure, held, now_ms, put, shown
 
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import JSON
 from kvorum.model.request import Answer, Delete, Get, Put, Touch
 from kvorum.model.topology import NamespaceSettings
@@ -18,7 +19,7 @@ KEY = place("k")
 
 
 def owners(stage: Stage) -> tuple[int, ...]:
-    return stage.placement.owners(stage.placement.partition(KEY[1:9]), 3)
+    return stage.placement.owners(stage.placement.partition(KEY[1:9]), PlacementRule(3))
 
 
 @pytest.mark.parametrize("ahead_ms", [2 * DAY_MS, 11_000, -2 * DAY_MS])

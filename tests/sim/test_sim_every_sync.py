@@ -11,15 +11,15 @@ from functools import partial
 
 import pytest
 
+from kvorum.cluster.view import ClusterView
 from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
-from kvorum.model.placement import Placement
 from kvorum.model.record import JSON
 from kvorum.model.request import Answer, Delete, Get, Put, Result
 from kvorum.model.topology import Topology
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
@@ -115,9 +115,12 @@ class Life:
         self.log = DeadlyLog(disk, runtime, self.rng, fate)
         topology = Topology.single()
         self.replicator = Replicator(
-            topology, Placement(topology), 0, identity.actor, identity.counter, runtime,
-            journaled(self.store, self.log, runtime), NoPeers(), crashed=identity.crashed,
-        )  # fmt: skip
+            ClusterView(topology, 0),
+            runtime,
+            NoPeers(),
+            journaled(self.store, self.log, runtime),
+            Incarnation(identity.actor, identity.counter, identity.crashed),
+        )
         self.written: dict[str, list[bytes | None]] = {key: [None] for key in KEYS}
         self.acknowledged = dict.fromkeys(KEYS, 0)
         """How much of what was written to a key is sure to be there, or followed."""

@@ -16,7 +16,9 @@ from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
 from kvorum.model.tally import Tally
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication import anti_entropy, change, coordinator, read, repair, site, sweep, write
+from kvorum.repair import anti_entropy, repair, sweep
+from kvorum.replica import local_replica
+from kvorum.replication import change, coordination, read, write
 from kvorum.replication.change import SiblingBounds
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
@@ -286,7 +288,7 @@ def dropped_siblings(monkeypatch: pytest.MonkeyPatch) -> None:
         merged = merge(a, b)
         return Record(merged.context, merged.versions[-1:])
 
-    for module in (coordinator, read, site):
+    for module in (coordination, read, local_replica):
         monkeypatch.setattr(module, "merge", drop)
 
 
@@ -296,7 +298,7 @@ def no_merge(monkeypatch: pytest.MonkeyPatch) -> None:
     def take(a: Record, _b: Record) -> Record:
         return a
 
-    monkeypatch.setattr(site, "merge", take)
+    monkeypatch.setattr(local_replica, "merge", take)
 
 
 def one_ack_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +332,7 @@ def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: write.WriteOperation, node: int) -> None:
         raise KeyError(node)
 
-    monkeypatch.setattr(write.WriteOperation, "on_wrote", fail)
+    monkeypatch.setattr(write.WriteOperation, "_on_wrote", fail)
 
 
 def shows_what_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:

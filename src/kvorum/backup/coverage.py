@@ -135,7 +135,6 @@ def _rule(topology: Topology, placement: Placement, namespace: str) -> _Rule | N
         return None
     if settings.quorum == "sloppy":
         return _Rule(lambda _: everybody, len(everybody) - settings.write + 1)
-    replicas = settings.replicas
-    return _Rule(
-        lambda partition: placement.owners(partition, replicas), replicas - settings.write + 1
-    )
+    rule = settings.rule
+    needed = rule.copies - settings.write + 1
+    return _Rule(lambda partition: placement.owners(partition, rule), needed)

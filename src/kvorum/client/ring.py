@@ -110,5 +110,5 @@ class Ring:
         if settings is None:
             return []
         token = self._token_hash(encode_key(about.key), topology.token_seed)
-        owners = placement.owners(placement.partition(token), settings.replicas)
+        owners = placement.owners(placement.partition(token), settings.rule)
         return [topology.node(node).name for node in owners]

@@ -84,6 +84,11 @@ def split_storage_key(data: bytes) -> tuple[str, str]:
     return namespace.decode(), key.decode()
 
 
+def namespace_of(key: bytes) -> bytes:
+    """The name of the namespace of a record's storage key."""
+    return key[9 : key.index(0, 9)]
+
+
 def partition_of(token: bytes, partition_bits: int) -> int:
     return int.from_bytes(token[:8], "big") >> (64 - partition_bits) if partition_bits else 0
 

@@ -1,4 +1,4 @@
-"""Placement: which nodes own a key; a pure function of the topology and of N.
+"""Placement: which nodes own a key; a pure function of the topology and of the placement rule.
 
     key -> token -> partition (its top bits) -> N owners, in preference order
 
@@ -18,6 +18,7 @@ from kvorum.model.assignment import Owners, assign
 from kvorum.model.domains import FaultDomains
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import TOKEN_BITS
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.ring import Ring
 from kvorum.model.topology import Topology
 
@@ -44,10 +45,9 @@ class Balance(NamedTuple):
 
 
 class Placement:
-    __slots__ = (
-        "_assigned", "_bits", "_nodes", "_numbers", "_partitions", "_preferences", "_ring",
-        "_shift",
-    )  # fmt: skip
+    """Which nodes own which partition of a topology."""
+
+    __slots__ = ("_assigned", "_bits", "_nodes", "_numbers", "_partitions", "_ring", "_shift")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
@@ -58,44 +58,41 @@ class Placement:
         self._ring = Ring(topology)
         # What the namespaces need is worked out now, so that no request waits for it.
         self._assigned: dict[int, list[Owners]] = {}
-        self._preferences: dict[tuple[int, int], Owners] = {}
         for settings in topology.namespaces.values():
-            self._assignment(settings.replicas)
+            self._assignment(settings.rule)
 
     def partition(self, token: bytes) -> int:
         return int.from_bytes(token[:8]) >> self._shift
 
-    def owners(self, partition: int, replicas: int) -> Owners:
+    def owners(self, partition: int, rule: PlacementRule) -> Owners:
         """The numbers of the nodes that hold `partition`, in preference order."""
-        return (self._assigned.get(replicas) or self._assignment(replicas))[partition]
+        return (self._assigned.get(rule.copies) or self._assignment(rule))[partition]
 
-    def preference(self, partition: int, replicas: int) -> Owners:
+    def preference(self, partition: int, rule: PlacementRule) -> Owners:
         """The owners of `partition`, and after them all other nodes as the walk meets them: who
         stands in for an owner that is away is whoever comes next.
         """
-        known = self._preferences.get((partition, replicas))
-        if known is None:
-            owners = self.owners(partition, replicas)
-            others = (node for node in self.walk(partition) if node not in owners)
-            known = self._preferences[partition, replicas] = (*owners, *others)
-        return known
+        owners = self.owners(partition, rule)
+        return (*owners, *(node for node in self.walk(partition) if node not in owners))
 
     def walk(self, partition: int) -> tuple[int, ...]:
         """All nodes in the order a clockwise walk from `partition` meets them."""
         return tuple(self._numbers[place] for place in self._clockwise(partition))
 
-    def balance(self, replicas: int) -> Balance:
+    def balance(self, rule: PlacementRule) -> Balance:
+        """How evenly partitions are shared under `rule`."""
         owned, led = dict.fromkeys(self._numbers, 0), dict.fromkeys(self._numbers, 0)
-        for owners in self._assignment(replicas):
+        for owners in self._assignment(rule):
             led[owners[0]] += 1
             for node in owners:
                 owned[node] += 1
-        fair_owned = self._fair_owned(FaultDomains(self._nodes, replicas))
+        fair_owned = self._fair_owned(FaultDomains(self._nodes, rule.copies))
         return Balance(
             tuple(owned.values()), tuple(fair_owned), tuple(led.values()), tuple(self._fair_led())
         )
 
-    def _assignment(self, replicas: int) -> list[Owners]:
+    def _assignment(self, rule: PlacementRule) -> list[Owners]:
+        replicas = rule.copies
         known = self._assigned.get(replicas)
         if known is None:
             nodes = len(self._nodes)

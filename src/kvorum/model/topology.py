@@ -30,6 +30,7 @@ import msgspec
 from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
+from kvorum.model.placement_rule import PlacementRule
 
 Durability = Literal["fsync", "os", "none"]
 """What an ack means: the log is synced to disk, handed to the operating system, or that the
@@ -108,6 +109,11 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
         """`replicas` copies, read and written by majorities: any two quorums overlap."""
         quorum = replicas // 2 + 1
         return cls(replicas=replicas, read=quorum, write=quorum)
+
+    @property
+    def rule(self) -> PlacementRule:
+        """Where the copies of its records go."""
+        return PlacementRule(self.replicas)
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from kvorum.cluster.clocks import Clocks
+from kvorum.cluster.view import Place
 from kvorum.model.errors import NotFound, PreconditionFailed, TooManySiblings, UnavailableError
 from kvorum.model.expiry import NEVER, expiry
 from kvorum.model.record import (
@@ -46,7 +48,7 @@ from kvorum.model.record import (
 )
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Answer, Change, Delete, Put, Touch
 from kvorum.model.topology import NamespaceSettings
-from kvorum.replication.site import Place, Site
+from kvorum.replica.local_replica import LocalReplica
 
 
 class SiblingBounds(NamedTuple):
@@ -69,11 +71,12 @@ is left of a key that is damaged on so many owners that no quorum can be read.
 class Changes:
     """Those that one node coordinates."""
 
-    __slots__ = ("_siblings", "_site")
+    __slots__ = ("_clocks", "_replica", "_siblings")
 
-    def __init__(self, site: Site, siblings: SiblingBounds) -> None:
+    def __init__(self, replica: LocalReplica, clocks: Clocks, siblings: SiblingBounds) -> None:
         self._siblings = siblings
-        self._site = site
+        self._replica = replica
+        self._clocks = clocks
 
     def apply(
         self, request: Change, place: Place, base: Record, reach: int = QUORUM
@@ -84,18 +87,18 @@ class Changes:
         TooManySiblings, UnavailableError, DiskFull, ClockWrong or StorageError; then nothing was
         made.
         """
-        site, settings = self._site, place.settings
-        now_ms = site.clocks.now_ms() if _is_timed(request, settings, base) else 0
+        settings = place.settings
+        now_ms = self._clocks.now_ms() if _is_timed(request, settings, base) else 0
         live = bury(base, now_ms) if now_ms else base
         _check(request, base, live, reach)
         if isinstance(request, Put):
             expires = self._expiry(request, settings, now_ms)
-            site.check_room(place.key)
+            self._replica.check_room(place.key)
             record = self._put(request, place.key, base, expires)
             shown = bury(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
         if isinstance(request, Touch):
-            site.check_room(place.key)
+            self._replica.check_room(place.key)
             expires = self._expiry(request, settings, now_ms)
             if reach != ALL and not _covers_seen(request, base):
                 raise _unseen(request)
@@ -110,7 +113,7 @@ class Changes:
     def _expiry(self, request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
         """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
         if gives_lifetime(request, settings):
-            self._site.check_clock()
+            self._replica.check_clock()
         return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
     def _put(self, request: Put, key: bytes, base: Record, expires: int) -> Record:
@@ -122,7 +125,7 @@ class Changes:
             return base
         else:
             self._check_siblings(request, base, seen)
-        return write(base, seen, self._site.mint(key), request.kind, request.value, expires)
+        return write(base, seen, self._replica.mint(key), request.kind, request.value, expires)
 
     def _check_siblings(self, request: Put, base: Record, seen: Context) -> None:
         """Raises TooManySiblings, unless the write leaves less than there is."""
@@ -149,15 +152,15 @@ class Changes:
         seen = base.context if request.seen is None else meet(request.seen, base.context)
         record = base
         for version in reversed(live):
-            dot = self._site.mint(key)
+            dot = self._replica.mint(key)
             record = write(record, seen, dot, version.kind, version.value, expires)
         return record
 
     def _delete(self, request: Delete, key: bytes, base: Record) -> Record:
         seen = base.context if request.seen is None else request.seen
         if not all(covers(seen, version.dot) for version in base.versions):
-            self._site.check_room(key)
-        return delete(base, seen, self._site.mint(key))
+            self._replica.check_room(key)
+        return delete(base, seen, self._replica.mint(key))
 
 
 def gives_lifetime(request: Put | Touch, settings: NamespaceSettings) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import ClockWrong, ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
 from kvorum.model.request import Change, Failure, Result
-from kvorum.replication.site import Site
-from kvorum.wire.messages import Forward, Forwarded
+from kvorum.operations.operations import Operations
+from kvorum.wire.messages import Forward, Forwarded, Reply
 
 _DETOURS: Final = (DiskFull.code, ClockWrong.code)
 
@@ -20,35 +21,42 @@ _DETOURS: Final = (DiskFull.code, ClockWrong.code)
 class ForwardOperation:
     """Waits for the answer of the node that a request was forwarded to."""
 
-    __slots__ = ("_detour", "_leader", "_op", "_reply", "_site", "ended")
+    __slots__ = ("_detour", "_leader", "_op", "_operations", "_reply", "_view", "ended")
+
+    key = b""
 
     def __init__(
         self,
-        site: Site,
+        view: ClusterView,
+        operations: Operations,
         leader: int,
         reply: Callable[[Result], object],
         detour: Callable[[Failure], object],
     ) -> None:
         """`detour` is called in the place of `reply` if the leader cannot, and another may."""
         self.ended = False
-        self._site = site
+        self._view = view
+        self._operations = operations
         self._leader = leader
         self._reply = reply
         self._detour = detour
-        self._op = site.next_op()
+        self._op = operations.next_op()
 
     def start(self, request: Change, timeout_ms: int) -> None:
-        site = self._site
-        site.counters.forwards += 1
-        site.operations[self._op] = self
-        site.transport.send(self._leader, Forward(self._op, request))
-        site.deadlines.watch(self, timeout_ms)
+        self._operations.counters.forwards += 1
+        self._operations.table[self._op] = self
+        self._operations.transport.send(self._leader, Forward(self._op, request))
+        self._operations.deadlines.watch(self, timeout_ms)
 
-    def on_forwarded(self, result: Result) -> None:
+    def on_reply(self, _node: int, message: Reply) -> None:
+        if isinstance(message, Forwarded):
+            self._take(message.result)
+
+    def _take(self, result: Result) -> None:
         if self.ended:
             return
         self.ended = True
-        self._site.operations.pop(self._op, None)
+        self._operations.end(self._op)
         if isinstance(result, Failure) and result.code in _DETOURS:
             self._detour(result)
         else:
@@ -59,28 +67,28 @@ class ForwardOperation:
             self._fail(ConnectionFailed, "the link broke")
 
     def on_deadline(self) -> None:
-        self._site.counters.timeouts += 1
+        self._operations.counters.timeouts += 1
         self._fail(TimeoutExpired, "the deadline passed")
 
     def _fail(self, kind: type[KvorumError], why: str) -> None:
-        name = self._site.topology.node(self._leader).name
+        name = self._view.name(self._leader)
         error = kind(
             f"wanted an answer from the key's coordinator {name}, but {why}; "
             "the write may still take effect: read it before you repeat it",
             outcome="unknown",
         )
-        self.on_forwarded(Failure.of(error))
+        self._take(Failure.of(error))
 
 
 class ForwardReply:
     """Carries the answer of a forwarded request back to the node that sent it."""
 
-    __slots__ = ("_node", "_op", "_site")
+    __slots__ = ("_node", "_op", "_operations")
 
-    def __init__(self, site: Site, node: int, op: int) -> None:
-        self._site = site
+    def __init__(self, operations: Operations, node: int, op: int) -> None:
+        self._operations = operations
         self._node = node
         self._op = op
 
     def send(self, result: Result) -> None:
-        self._site.transport.send(self._node, Forwarded(self._op, result))
+        self._operations.transport.send(self._node, Forwarded(self._op, result))

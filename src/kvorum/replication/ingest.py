@@ -20,6 +20,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from kvorum.cluster.view import ClusterView
+from kvorum.handoff.hints import Hints
 from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
     InvalidValue,
@@ -30,48 +32,58 @@ from kvorum.model.errors import (
 )
 from kvorum.model.record import RECORD_BYTES_MAX, Event, Record, encode
 from kvorum.model.request import Answer, Failure, Result
+from kvorum.operations.operations import Operations
+from kvorum.operations.question import Question, Then
+from kvorum.replica.local_replica import LocalReplica
 from kvorum.replication.coordinator import OPERATIONS_MAX
-from kvorum.replication.hints import Hints
-from kvorum.replication.question import Question, Then
-from kvorum.replication.site import Site
 from kvorum.replication.write import IN_VAIN, WriteOperation
 from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
-Reply = Callable[[Result], object]
-
+OnResult = Callable[[Result], object]
 
 _NO_EVENT: Final = Event(0, 0, 0)
 
 
 class Ingest:
-    __slots__ = ("_hints", "_site", "_vouched")
+    """Takes in records that were exported, as they are."""
 
-    def __init__(self, site: Site, hints: Hints) -> None:
-        self._site = site
+    __slots__ = ("_actors", "_hints", "_operations", "_replica", "_view", "_vouched")
+
+    def __init__(
+        self, view: ClusterView, replica: LocalReplica, operations: Operations, hints: Hints
+    ) -> None:
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._hints = hints
+        # Node to the actor under which it writes, of those that have said so.
+        self._actors: dict[int, int] = {}
         # Node to the latest of its own writes that it has vouched for.
         self._vouched: dict[int, Event] = {}
 
-    def submit(self, namespace: str, key: str, record: Record, w: int, reply: Reply) -> None:
+    def on_standing(self, node: int, actor: int) -> None:
+        """`node` says under which actor it writes."""
+        self._actors[node] = actor
+
+    def submit(self, namespace: str, key: str, record: Record, w: int, reply: OnResult) -> None:
         """Merge `record` into its owners; `reply` comes once, after this has returned.
 
         `w`: 0 is the namespace's.
         """
-        site = self._site
         try:
-            if len(site.operations) >= OPERATIONS_MAX:
+            if len(self._operations.table) >= OPERATIONS_MAX:
                 raise Overloaded("wanted room for another operation, got none", retry_after=1)
-            place = site.place(namespace, key, "strict")
+            place = self._view.place(namespace, key, "strict")
             needed = w or place.settings.write
             if needed > place.settings.replicas:
                 raise RequestError(
                     f"wanted w from 1 to {place.settings.replicas}, the namespace's replicas, "
                     f"got {needed}"
                 )
-            up = [node for node in place.owners if site.is_up(node)]
+            up = [node for node in place.replicas.natural if self._operations.is_up(node)]
             if len(up) < needed:
-                raise site.too_few("store it", needed, up, place.owners)
-            if site.unshredded(place.key, record) is not record:
+                raise self._view.too_few("store it", needed, up, place.replicas.natural)
+            if self._replica.unshredded(place.key, record) is not record:
                 raise RequestError(
                     f"The record was written before namespace {namespace!r} was shredded, and is "
                     "not taken back; import it with new versions"
@@ -84,9 +96,18 @@ class Ingest:
                 )
             self._check_own(key, record)
         except KvorumError as error:
-            site.runtime.call_soon(reply, Failure.of(error))
+            self._operations.runtime.call_soon(reply, Failure.of(error))
             return
-        operation = IngestOperation(site, self._hints, place, needed, Answer(record), reply)
+        operation = IngestOperation(
+            self._view,
+            self._replica,
+            self._operations,
+            self._hints,
+            place,
+            needed,
+            Answer(record),
+            reply,
+        )
         unvouched = self._unvouched(record)
         if unvouched:
             vouching = _Vouching(self, unvouched, key, operation, data, reply)
@@ -95,17 +116,16 @@ class Ingest:
             operation.start(data, None, place.settings.timeout_ms)
 
     def _check_own(self, key: str, record: Record) -> None:
-        site = self._site
-        if site.never_made(record.context) is not None:
-            raise _not_made(key, site.topology.node(site.local).name)
+        if self._replica.authorship.never_made(record.context) is not None:
+            raise _not_made(key, self._view.local_name)
 
     def _unvouched(self, record: Record) -> dict[int, Event]:
         """By node, the latest write of it that the record lists, if it is yet to vouch for it."""
-        site, found = self._site, {}
-        for node, actor in site.actors.items():
+        found = {}
+        for node, actor in self._actors.items():
             for event in record.context:
                 if (
-                    node != site.local
+                    node != self._view.local
                     and is_same_node(event.actor, actor)
                     and event > self._vouched.get(node, _NO_EVENT)
                 ):
@@ -114,7 +134,7 @@ class Ingest:
 
     def ask(self, node: int, event: Event, then: Then, timeout_ms: int) -> None:
         """Ask `node` whether it has made `event` of its own."""
-        question = Question(self._site, node, then)
+        question = Question(self._operations, node, then)
         question.ask(Vouch(question.op, (event,)), timeout_ms)
 
     def on_vouched(self, node: int, event: Event) -> None:
@@ -122,7 +142,7 @@ class Ingest:
         self._vouched[node] = max(event, self._vouched.get(node, _NO_EVENT))
 
     def name(self, node: int) -> str:
-        return self._site.topology.node(node).name
+        return self._view.name(node)
 
 
 class _Vouching:
@@ -137,7 +157,7 @@ class _Vouching:
         key: str,
         operation: IngestOperation,
         data: bytes,
-        reply: Reply,
+        reply: OnResult,
     ) -> None:
         self._data = data
         self._failure: KvorumError | None = None
@@ -182,7 +202,7 @@ class IngestOperation(WriteOperation):
         return IN_VAIN  # only owners count
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
-        self._site.merge_in(self._place.key, data, self._on_stored, self._site.local)
+        self._replica.merge_in(self._place.key, data, self._on_stored, self._view.local)
 
 
 def _not_made(key: str, name: str) -> InvalidValue:

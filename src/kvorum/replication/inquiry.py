@@ -14,21 +14,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvorum.cluster.view import ClusterView, Place
 from kvorum.model.record import Record, dominates
 from kvorum.model.request import ANY, Answer, Change, Failure, Put, Result, Touch
+from kvorum.operations.operations import Operations
+from kvorum.replica.local_replica import LocalReplica
 from kvorum.replication.change import ALL, DAMAGED, QUORUM
 from kvorum.replication.read import BaseRead, ReadOperation
-from kvorum.replication.site import Place, Site
 
 
 class Inquiry:
     """What replicas hold of a key, for one request."""
 
-    __slots__ = ("_deadline", "_place", "_read", "_reply", "_request", "_site", "_then")
+    __slots__ = (
+        "_deadline",
+        "_operations",
+        "_place",
+        "_read",
+        "_replica",
+        "_reply",
+        "_request",
+        "_then",
+        "_view",
+    )
 
     def __init__(
         self,
-        site: Site,
+        view: ClusterView,
+        replica: LocalReplica,
+        operations: Operations,
         request: Change,
         place: Place,
         deadline: float,
@@ -43,7 +57,9 @@ class Inquiry:
         self._read: Answer | None = None
         self._reply = reply
         self._request = request
-        self._site = site
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._then = then
 
     def start(self, needed: int) -> None:
@@ -51,10 +67,20 @@ class Inquiry:
         request, place = self._request, self._place
         operation: ReadOperation
         if request.expect == ANY and not isinstance(request, Touch):
-            operation = BaseRead(self._site, place, needed, self._on_read, self._on_damaged)
+            operation = BaseRead(
+                self._view,
+                self._replica,
+                self._operations,
+                place,
+                needed,
+                self._on_read,
+                self._on_damaged,
+            )
         else:
-            operation = ReadOperation(self._site, place, needed, self._on_read)
-        operation.start(left_ms(self._site, self._deadline))
+            operation = ReadOperation(
+                self._view, self._replica, self._operations, place, needed, self._on_read
+            )
+        operation.start(self._operations.left_ms(self._deadline))
 
     def _on_read(self, result: Result) -> None:
         if isinstance(result, Failure):
@@ -64,7 +90,7 @@ class Inquiry:
                 self._then(self._read, QUORUM)
         elif self._read is None and self._lacks_what_was_seen(result.record):
             self._read = result
-            self.start(len(self._place.owners))
+            self.start(len(self._place.replicas.natural))
         else:
             self._then(result, QUORUM if self._read is None else ALL)
 
@@ -81,11 +107,13 @@ class Inquiry:
 class Confirmation:
     """Whether no owner of a key holds anything beyond `base`, which its coordinator holds."""
 
-    __slots__ = ("_base", "_place", "_site", "_then")
+    __slots__ = ("_base", "_operations", "_place", "_replica", "_then", "_view")
 
     def __init__(
         self,
-        site: Site,
+        view: ClusterView,
+        replica: LocalReplica,
+        operations: Operations,
         place: Place,
         base: Record,
         then: Callable[[Record, Record | None], object],
@@ -93,13 +121,22 @@ class Confirmation:
         """`then` is given what was read, and `base` if that was all of it; else None."""
         self._base = base
         self._place = place
-        self._site = site
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._then = then
 
     def start(self, timeout_ms: int) -> None:
         """Ask all owners."""
         place = self._place
-        ReadOperation(self._site, place, len(place.owners), self._on_read).start(timeout_ms)
+        ReadOperation(
+            self._view,
+            self._replica,
+            self._operations,
+            place,
+            len(place.replicas.natural),
+            self._on_read,
+        ).start(timeout_ms)
 
     def _on_read(self, result: Result) -> None:
         if isinstance(result, Failure):
@@ -107,8 +144,3 @@ class Confirmation:
         else:
             read = result.record
             self._then(read, self._base if read == self._base else None)
-
-
-def left_ms(site: Site, deadline: float) -> int:
-    """The time until `deadline` (monotonic, s) in ms; 1 if there is none."""
-    return max(1, int((deadline - site.runtime.now()) * 1000))

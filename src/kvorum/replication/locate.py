@@ -3,73 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from kvorum.model.errors import CorruptRecord
+from kvorum.cluster.view import ClusterView, Place
+from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import Record, decode
-from kvorum.replication.expiry import visible
-from kvorum.replication.site import Place, Site
-from kvorum.wire.messages import Read
+from kvorum.operations.operations import Operations
+from kvorum.operations.question import Question
+from kvorum.replica.expiry import visible
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.wire.messages import Have, Read, Reply, Same
 
 Held = dict[int, Record | None]
 """Per owner the record it holds (EMPTY if none); None where it did not answer soundly."""
 
 
-class LocateOperation:
-    __slots__ = ("_held", "_op", "_place", "_reply", "_site", "_waiting", "ended")
+class Locating:
+    """Asks each owner of one key what it holds."""
 
-    def __init__(self, site: Site, place: Place, reply: Callable[[Place, Held], object]) -> None:
-        self.ended = False
-        self._site = site
+    __slots__ = ("_held", "_operations", "_place", "_replica", "_reply", "_view", "_waiting")
+
+    def __init__(
+        self,
+        view: ClusterView,
+        replica: LocalReplica | None,
+        operations: Operations,
+        place: Place,
+        reply: Callable[[Place, Held], object],
+    ) -> None:
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._place = place
         self._reply = reply
-        self._held: Held = dict.fromkeys(place.owners)
-        self._waiting = set(place.owners)
-        self._op = site.next_op()
+        self._held: Held = dict.fromkeys(place.replicas.natural)
+        self._waiting = len(self._held)
 
     def start(self, timeout_ms: int) -> None:
-        site = self._site
-        site.operations[self._op] = self
-        site.deadlines.watch(self, timeout_ms)
-        for node in self._place.owners:
-            if node == site.local:
-                site.runtime.call_soon(self._read_own)
-            elif site.is_up(node):
-                site.transport.send(node, Read(self._op, self._place.key, b""))
+        """Ask them; the reply comes when all have answered or the time is over."""
+        runtime = self._operations.runtime
+        for node in self._place.replicas.natural:
+            if self._replica is not None and node == self._view.local:
+                runtime.call_soon(self._read_own, self._replica)
+            elif self._operations.is_up(node):
+                question = Question(self._operations, node, partial(self._on_reply, node))
+                question.ask(Read(question.op, self._place.key, b""), timeout_ms)
             else:
-                site.runtime.call_soon(self._settle, node)
+                runtime.call_soon(self._settle)
 
-    def _read_own(self) -> None:
-        data = self._site.store.get(self._place.key)
-        self.on_have(self._site.local, data or b"")
+    def _read_own(self, replica: LocalReplica) -> None:
+        try:
+            data = replica.store.get(self._place.key) or b""
+        except StorageError:
+            self._settle()
+        else:
+            self._take(self._view.local, data)
 
-    def on_same(self, node: int) -> None:
-        self.on_have(node, b"")
+    def _on_reply(self, node: int, reply: Reply | None) -> None:
+        if isinstance(reply, Have):
+            self._take(node, reply.record)
+        elif isinstance(reply, Same):
+            self._take(node, b"")
+        else:
+            self._settle()
 
-    def on_have(self, node: int, data: bytes) -> None:
+    def _take(self, node: int, data: bytes) -> None:
         try:
             held = decode(self._place.key, data) if data else Record()
-            self._held[node] = visible(held, self._site.clocks)
+            self._held[node] = visible(held, self._operations.clocks)
         except CorruptRecord:
-            self._held[node] = None
-        self._settle(node)
+            pass  # it did not answer soundly
+        self._settle()
 
-    def on_refused(self, node: int, code: str) -> None:
-        self._settle(node)
-
-    def on_peer_lost(self, node: int) -> None:
-        if node in self._waiting:
-            self._settle(node)
-
-    def on_deadline(self) -> None:
-        self._end()
-
-    def _settle(self, node: int) -> None:
-        self._waiting.discard(node)
+    def _settle(self) -> None:
+        self._waiting -= 1
         if not self._waiting:
-            self._end()
-
-    def _end(self) -> None:
-        if not self.ended:
-            self.ended = True
-            self._site.operations.pop(self._op, None)
             self._reply(self._place, self._held)

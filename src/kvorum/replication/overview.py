@@ -1,27 +1,25 @@
 """What a node can tell people about itself: its cluster, its ring, and where a key lives.
 
 It is read off the running node when somebody asks. Only the ring is kept: clients ask for it
-again and again, and it is the same for as long as the node runs.
+again and again, and it is the same until a namespace is made or dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
 
 from kvorum import __version__
 from kvorum.cluster.membership import MemberView
-from kvorum.model.placement import Placement
+from kvorum.cluster.view import ClusterView, Place
+from kvorum.model.catalog import Catalog
 from kvorum.model.record import Context, Record, dominates, join
-from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
 from kvorum.replication.locate import Held
 from kvorum.replication.replicator import Replicator
 from kvorum.replication.ring_document import ring_document
-from kvorum.replication.site import Place
 from kvorum.runtime.ports import Runtime
 
 
@@ -47,9 +45,7 @@ class Cached(Protocol):
 class Overview:
     def __init__(
         self,
-        topology: Topology,
-        placement: Placement,
-        local: int,
+        view: ClusterView,
         replicator: Replicator,
         transport: Transport,
         runtime: Runtime,
@@ -64,29 +60,30 @@ class Overview:
         """
         self._connections = connections
         self._storage = storage
-        self._topology = topology
-        self._placement = placement
-        self._local = local
+        self._view = view
         self._replicator = replicator
         self._transport = transport
         self._runtime = runtime
         self._began = runtime.now()
         self._actor_name = actor_name
         self._caches = caches
+        self._ring: dict[str, Any] | None = None
+        view.subscribe(self._forget_ring)
 
     def status(self) -> dict[str, Any]:
-        topology = self._topology
+        view = self._view
+        topology = view.topology
         return {
             "cluster": topology.cluster,
             "epoch": topology.epoch,
-            "node": topology.node(self._local).name,
+            "node": view.local_name,
             "version": __version__,
             "uptime_s": round(self._runtime.now() - self._began, 3),
             "clock": self._own_clock(),
             "nodes": self._nodes(),
             "namespaces": {
                 name: msgspec.structs.asdict(settings)
-                for name, settings in topology.namespaces.items()
+                for name, settings in view.catalog.namespaces.items()
             },
             "caches": {name: _cache(cached) for name, cached in self._caches().items()},
             "storage": self._storage(),
@@ -103,7 +100,7 @@ class Overview:
     def accept_clock(self) -> dict[str, Any]:
         """Have this node take its clock for right as it is."""
         self._replicator.clocks.accept()
-        return {"node": self._topology.node(self._local).name, "clock": self._own_clock()}
+        return {"node": self._view.local_name, "clock": self._own_clock()}
 
     def _own_clock(self) -> dict[str, Any]:
         """`off_ms`: by how much lifetimes are judged later than by this node's clock."""
@@ -112,14 +109,14 @@ class Overview:
         return {"now_ms": wall_ms, "state": clocks.state, "off_ms": clocks.now_ms() - wall_ms}
 
     def _nodes(self) -> list[dict[str, Any]]:
-        ahead_ms = {self._local: 0, **self._replicator.clocks.ahead_ms()}
+        ahead_ms = {self._view.local: 0, **self._replicator.clocks.ahead_ms()}
         return [
             {**self._node(member), "clock_ahead_ms": ahead_ms.get(member.node)}
             for member in self._replicator.members()
         ]
 
     def _node(self, member: MemberView) -> dict[str, Any]:
-        node, spec_of = member.node, self._topology.node
+        node, spec_of = member.node, self._view.topology.node
         linked = self._is_up(node)
         return {
             **msgspec.structs.asdict(spec_of(node)),
@@ -129,22 +126,23 @@ class Overview:
             "since_ms": member.since_ms,
             "phi": round(member.phi, 2),
             "last_active_ms": member.last_active_ms,
-            "dissenters": [spec_of(other).name for other in member.dissenters],
-            "self": node == self._local,
+            "dissenters": self._view.names(member.dissenters),
+            "self": node == self._view.local,
             "hints_owed": self._replicator.hints_owed(node),
             "hints": self._replicator.hints(node),
         }
 
     def _is_up(self, node: int) -> bool:
-        return node == self._local or self._transport.is_up(node)
+        return node == self._view.local or self._transport.is_up(node)
 
     def ring(self) -> dict[str, Any]:
         """See `ring_document.py`."""
+        if self._ring is None:
+            self._ring = ring_document(self._view)
         return self._ring
 
-    @cached_property
-    def _ring(self) -> dict[str, Any]:
-        return ring_document(self._topology, self._placement, self._local)
+    def _forget_ring(self, _old: Catalog, _new: Catalog) -> None:
+        self._ring = None
 
     def locate(self, namespace: str, key: str, reply: Callable[[dict[str, Any]], object]) -> None:
         """Where `key` lives and who holds which version; raises what its name deserves."""
@@ -160,15 +158,15 @@ class Overview:
             "key": key,
             "namespace": namespace,
             "token": place.token.hex(),
-            "partition": self._placement.partition(place.token),
+            "partition": self._view.placement.partition(place.token),
             "replicas": [
                 {
-                    "node": self._topology.node(node).name,
+                    "node": self._view.name(node),
                     "up": self._is_up(node),
                     "state": _state(held[node], newest),
                     "clock": self._clock(held[node]),
                 }
-                for node in place.owners
+                for node in place.replicas.natural
             ],
         }
 

@@ -19,16 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvorum.cluster.view import ClusterView, Place
 from kvorum.model.errors import CorruptRecord, StorageError, TimeoutExpired
 from kvorum.model.record import EMPTY, Record, decode, digest, encode, merge
 from kvorum.model.request import Answer, Failure, Result
-from kvorum.replication.expiry import visible
-from kvorum.replication.site import Place, Site, ignore
-from kvorum.storage.store import COLD
-from kvorum.wire.messages import Read, Write
+from kvorum.operations.operations import Operations
+from kvorum.replica.expiry import visible
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.storage.store import COLD, ignore
+from kvorum.wire.messages import Have, Read, Refused, Reply, Same, Write
 
 
 class ReadOperation:
+    """A read of one key from R of its replicas. This node's own is one of them where it has one."""
+
     __slots__ = (
         "_asked",
         "_began",
@@ -37,21 +41,31 @@ class ReadOperation:
         "_failed",
         "_needed",
         "_op",
+        "_operations",
         "_place",
         "_record",
+        "_replica",
         "_replies",
         "_reply",
         "_rest_ms",
         "_same",
-        "_site",
+        "_view",
         "ended",
     )
 
     def __init__(
-        self, site: Site, place: Place, needed: int, reply: Callable[[Result], object]
+        self,
+        view: ClusterView,
+        replica: LocalReplica | None,
+        operations: Operations,
+        place: Place,
+        needed: int,
+        reply: Callable[[Result], object],
     ) -> None:
         self.ended = False
-        self._site = site
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._place = place
         self._needed = needed
         self._reply = reply
@@ -71,66 +85,67 @@ class ReadOperation:
         self._replies: dict[int, bytes] = {}
 
     def start(self, timeout_ms: int) -> None:
-        site, place, local = self._site, self._place, self._site.local
-        site.counters.reads += 1
+        """Ask R replicas, and reply within so much time."""
+        place, local, replica = self._place, self._view.local, self._replica
+        self._operations.counters.reads += 1
         self._rest_ms = timeout_ms
-        if local in place.owners or self._stands_in(local):
+        if replica is not None and (local in place.replicas.natural or self._stands_in(local)):
             self._asked.append(local)
-            if site.recovering:
+            if replica.recovering:
                 self._failed += (local,)
             else:
                 try:
-                    found = site.store.find(place.key, self._on_fetched, None)
+                    found = replica.store.find(place.key, self._on_fetched, replica)
                     if found is COLD:
                         return
-                    self._take_own(found)
+                    self._take_own(replica, found)
                 except StorageError as error:
                     self._lack_own(error)
         self._ask()
 
-    def _on_fetched(self, _arg: None) -> None:
+    def _on_fetched(self, replica: LocalReplica) -> None:
         try:
-            self._take_own(self._site.store.get(self._place.key))
+            self._take_own(replica, replica.store.get(self._place.key))
         except StorageError as error:
             self._lack_own(error)
         self._ask()
 
-    def _take_own(self, found: bytes | None) -> None:
+    def _take_own(self, replica: LocalReplica, found: bytes | None) -> None:
         """What this replica holds. Raises CorruptRecord if it is damaged or in doubt."""
-        site, key = self._site, self._place.key
-        if site.doubts.tokens:
-            site.check_doubt(key)
-        self._record = site.decoded(key, found)
+        key = self._place.key
+        if replica.doubts.tokens:
+            replica.check_doubt(key)
+        self._record = replica.decoded(key, found)
         self._data = found or b""
-        self._same.append(site.local)
+        self._same.append(self._view.local)
 
     def _lack_own(self, error: StorageError) -> None:
-        self._failed += (self._site.local,)
+        self._failed += (self._view.local,)
         if error.code == CorruptRecord.code:
-            self._damaged += (self._site.local,)
+            self._damaged += (self._view.local,)
 
     def _ask(self) -> None:
         """Ask as many others as are needed."""
-        site, place = self._site, self._place
+        place, operations = self._place, self._operations
         if len(self._same) >= self._needed:
-            site.runtime.call_soon(self._finish)
+            operations.runtime.call_soon(self._finish)
             return
-        self._op = site.next_op()
-        site.operations[self._op] = self
-        self._began = site.runtime.now()
+        self._op = operations.next_op()
+        operations.table[self._op] = self
+        self._began = operations.runtime.now()
         missing = self._needed - len(self._asked) + len(self._failed)
-        while missing > 0 and self._ask_another(place.preference):
+        while missing > 0 and self._ask_another(place.replicas.preference):
             missing -= 1
         if missing > 0 and self._is_hopeless():
-            site.runtime.call_soon(self._give_up)
+            operations.runtime.call_soon(self._give_up)
             return
-        delay_ms = site.speculation.delay_ms
+        delay_ms = operations.speculation.delay_ms
         if self._rest_ms > delay_ms:
             # Hardly any read is slow, so only those that are get a deadline besides.
             self._rest_ms -= delay_ms
-            site.speculation.watch(self, delay_ms)
+            operations.speculation.watch(self, delay_ms)
         else:
-            site.deadlines.watch(self, self._rest_ms)
+            operations.deadlines.watch(self, self._rest_ms)
 
     @property
     def key(self) -> bytes:
@@ -139,41 +154,49 @@ class ReadOperation:
 
     def _stands_in(self, node: int) -> bool:
         """True if `node` is on the preference list and some owner is away."""
-        place, is_up = self._place, self._site.is_up
-        return node in place.preference and not all(map(is_up, place.owners))
+        place, is_up = self._place, self._operations.is_up
+        return node in place.replicas.preference and not all(map(is_up, place.replicas.natural))
 
     def _ask_another(self, among: tuple[int, ...]) -> bool:
         """Ask the next of these nodes that has not been asked; False if none is left."""
-        site = self._site
+        operations = self._operations
         for node in among:
-            if node not in self._asked and site.is_up(node):
+            if node not in self._asked and operations.is_up(node):
                 self._asked.append(node)
-                if node == site.local:
-                    site.runtime.call_soon(self._answer_myself)
+                if self._replica is not None and node == self._view.local:
+                    operations.runtime.call_soon(self._answer_myself, self._replica)
                 else:
                     message = Read(self._op, self._place.key, digest(self._data))
-                    site.transport.send(node, message)
+                    operations.transport.send(node, message)
                 return True
         return False
 
-    def _answer_myself(self) -> None:
+    def _answer_myself(self, replica: LocalReplica) -> None:
         """This node is no owner, and came to stand in for one while the read was under way."""
         try:
-            self._site.check_doubt(self._place.key)
-            data = self._site.read_bytes(self._place.key)
+            replica.check_doubt(self._place.key)
+            data = replica.read_bytes(self._place.key)
         except StorageError as error:
-            self.on_refused(self._site.local, error.code)
+            self._on_refused(self._view.local, error.code)
         else:
-            self.on_have(self._site.local, data)
+            self._on_have(self._view.local, data)
 
     # Replies
 
-    def on_same(self, node: int) -> None:
+    def on_reply(self, node: int, message: Reply) -> None:
+        if isinstance(message, Same):
+            self._on_same(node)
+        elif isinstance(message, Have):
+            self._on_have(node, message.record)
+        elif isinstance(message, Refused):
+            self._on_refused(node, message.code)
+
+    def _on_same(self, node: int) -> None:
         if self._is_news(node):
             self._same.append(node)
             self._settle()
 
-    def on_have(self, node: int, data: bytes) -> None:
+    def _on_have(self, node: int, data: bytes) -> None:
         if self._is_news(node):
             if data == self._data:
                 self._same.append(node)
@@ -181,7 +204,7 @@ class ReadOperation:
                 self._replies[node] = data
             self._settle()
 
-    def on_refused(self, node: int, code: str) -> None:
+    def _on_refused(self, node: int, code: str) -> None:
         if code == CorruptRecord.code and self._is_news(node):
             self._damaged += (node,)
         self._lose(node)
@@ -194,22 +217,22 @@ class ReadOperation:
         """No quorum within the usual time: ask a spare replica as well."""
         if self.ended:
             return
-        self._site.deadlines.watch(self, self._rest_ms)
-        if not self._site.speculation.spend():
+        self._operations.deadlines.watch(self, self._rest_ms)
+        if not self._operations.speculation.spend():
             return
-        if self._ask_another(self._place.owners):
-            self._site.counters.speculative_reads += 1
+        if self._ask_another(self._place.replicas.natural):
+            self._operations.counters.speculative_reads += 1
 
     def on_deadline(self) -> None:
         if not self.ended:
-            self._site.counters.timeouts += 1
+            self._operations.counters.timeouts += 1
             got = self._answered()
             error = TimeoutExpired(
                 f"wanted {self._needed} replicas to read from, got {len(got)} before the deadline; "
                 "retry, or ask with a longer timeout or a lower quorum",
                 needed=self._needed,
                 got=len(got),
-                replicas=self._site.node_names(list(self._place.owners)),
+                replicas=self._view.names(self._place.replicas.natural),
             )
             self._end(Failure.of(error))
 
@@ -225,7 +248,7 @@ class ReadOperation:
         if not self._is_news(node):
             return
         self._failed += (node,)
-        if not self._ask_another(self._place.preference) and self._is_hopeless():
+        if not self._ask_another(self._place.replicas.preference) and self._is_hopeless():
             self._give_up()
 
     def _is_hopeless(self) -> bool:
@@ -236,9 +259,10 @@ class ReadOperation:
 
     def _settle(self) -> None:
         if len(self._same) + len(self._replies) >= self._needed:
-            elapsed_ms = (self._site.runtime.now() - self._began) * 1000
-            self._site.speculation.sample(elapsed_ms)
-            self._site.pace.sample(elapsed_ms)
+            operations = self._operations
+            elapsed_ms = (operations.runtime.now() - self._began) * 1000
+            operations.speculation.sample(elapsed_ms)
+            operations.pace.sample(elapsed_ms)
             self._finish()
         elif self._is_hopeless():
             self._give_up()
@@ -249,7 +273,7 @@ class ReadOperation:
         if not self.ended:
             # Those that have answered or could, as a write counts those that are up.
             got = [node for node in self._asked if node not in self._failed]
-            error = self._site.too_few("read from", self._needed, got, self._place.owners)
+            error = self._view.too_few("read from", self._needed, got, self._place.replicas.natural)
             self._end(Failure.of(error))
             if self._damaged:
                 # What others hold, few as they are, is better than damage. A merge never harms.
@@ -258,8 +282,7 @@ class ReadOperation:
     def _finish(self) -> None:
         agreed = not self._replies and not self._failed  # nor damaged: those have failed too
         record = self._record if agreed else self._merged()
-        is_strict = self._place.preference is self._place.owners
-        hinted = 0 if is_strict else self._hinted()
+        hinted = self._hinted() if self._place.replicas.fallbacks else 0
         self._end(Answer(self._shown(record), hinted=hinted))
         if not agreed:
             self._repair(record)
@@ -270,7 +293,7 @@ class ReadOperation:
 
     def _hinted(self) -> int:
         """How many answers are from nodes that stand in for owners."""
-        return sum(node not in self._place.owners for node in self._answered())
+        return sum(node not in self._place.replicas.natural for node in self._answered())
 
     def _merged(self) -> Record:
         merged = self._record
@@ -281,10 +304,11 @@ class ReadOperation:
                 record = decode(self._place.key, data)
             except CorruptRecord:
                 # Damaged on that replica or on the way: it counts as one that needs repair.
-                self._site.counters.corrupt_records += 1
+                self._operations.counters.corrupt_records += 1
                 self._replies[node] = b""
             else:
-                self._site.disowns(record)  # and if it does, makes nothing of it
+                if self._replica is not None:
+                    self._replica.authorship.disowns(record)  # and makes nothing of it here
                 merged = merge(merged, record)
         return merged
 
@@ -292,22 +316,22 @@ class ReadOperation:
         """Give the merged record to every replica whose answer was another one."""
         if not merged.context:
             return
-        site, key = self._site, self._place.key
+        key, replica, local = self._place.key, self._replica, self._view.local
         data = encode(key, merged)
         stale = [node for node, held in self._replies.items() if held != data]
         if data != self._data:
             stale += self._same
         stale += self._damaged
-        if site.recovering and site.local in self._failed:
-            stale.append(site.local)
+        if replica is not None and replica.recovering and local in self._failed:
+            stale.append(local)
         for node in stale:
-            if node not in self._place.owners:
+            if node not in self._place.replicas.natural:
                 continue
-            site.counters.repairs += 1
-            if node == site.local:
-                site.merge_in(key, data, ignore, None)
+            self._operations.counters.repairs += 1
+            if replica is not None and node == local:
+                replica.merge_in(key, data, ignore, None)
             else:
-                site.transport.send(node, Write(0, key, data))
+                self._operations.transport.send(node, Write(0, key, data))
 
     def _end(self, result: Result) -> None:
         self._close()
@@ -315,7 +339,7 @@ class ReadOperation:
 
     def _close(self) -> None:
         self.ended = True
-        self._site.operations.pop(self._op, None)
+        self._operations.end(self._op)
 
 
 class BaseRead(ReadOperation):
@@ -329,18 +353,21 @@ class BaseRead(ReadOperation):
 
     def __init__(
         self,
-        site: Site,
+        view: ClusterView,
+        replica: LocalReplica | None,
+        operations: Operations,
         place: Place,
         needed: int,
         reply: Callable[[Result], object],
         on_damaged: Callable[[Answer], object],
     ) -> None:
-        super().__init__(site, place, needed, reply)
+        super().__init__(view, replica, operations, place, needed, reply)
         self._on_damaged = on_damaged
 
     def _give_up(self) -> None:
         said = (*self._same, *self._replies, *self._damaged)
-        if not self.ended and self._damaged and all(node in said for node in self._place.owners):
+        owners = self._place.replicas.natural
+        if not self.ended and self._damaged and all(node in said for node in owners):
             self._close()
             self._on_damaged(Answer(self._merged()))
         else:
@@ -353,4 +380,4 @@ class GetOperation(ReadOperation):
     __slots__ = ()
 
     def _shown(self, record: Record) -> Record:
-        return visible(record, self._site.clocks)
+        return visible(record, self._operations.clocks)

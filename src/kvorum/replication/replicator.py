@@ -2,185 +2,152 @@
 
 It is what the real node and the simulator both build. Requests come in through `submit`,
 messages through `on_message`; all of it runs on one thread, one callback at a time.
+
+    with a local replica      coordinates changes, serves other nodes, keeps its copy complete
+    without one               sends changes to the owners, and reads from them
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
-from kvorum.model.errors import KvorumError, UnknownWrite
-from kvorum.model.placement import Placement
-from kvorum.model.record import Event
+from kvorum.cluster.view import ClusterView, Place
+from kvorum.model.errors import ConfigError, KvorumError, UnknownWrite
+from kvorum.model.record import Event, Record
 from kvorum.model.request import Failure, Listing, Request, Result
-from kvorum.model.topology import Topology
 from kvorum.net.transport import Transport
-from kvorum.replication.anti_entropy import AntiEntropy
+from kvorum.operations.operations import Operations
+from kvorum.operations.pace import Pace
+from kvorum.repair.repair import Repairs
+from kvorum.repair.upkeep import DEFAULTS as UPKEEP
+from kvorum.repair.upkeep import Upkeep
+from kvorum.replica.authorship import Authorship
+from kvorum.replica.local_replica import NOTHING_SHREDDED, LocalReplica
 from kvorum.replication.change import SIBLING_BOUNDS, SiblingBounds
-from kvorum.replication.collection import Collection
 from kvorum.replication.coordinator import Coordinator
 from kvorum.replication.forward import ForwardReply
-from kvorum.replication.hints import Hints
-from kvorum.replication.ingest import Ingest
-from kvorum.replication.locate import Held, LocateOperation
-from kvorum.replication.pace import Pace
-from kvorum.replication.recovery import Recovery
-from kvorum.replication.repair import Repairs
-from kvorum.replication.replica import Replica
+from kvorum.replication.locate import Held, Locating
+from kvorum.replication.owner import Owner
 from kvorum.replication.scan import ScanOperation
-from kvorum.replication.shortfall import on_survey
-from kvorum.replication.site import NOTHING_SHREDDED, Place, Site
-from kvorum.replication.sweep import Sweep
-from kvorum.replication.upkeep import DEFAULTS as UPKEEP
-from kvorum.replication.upkeep import Upkeep
-from kvorum.replication.waiting import waiting
-from kvorum.replication.walk import Walk
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
-from kvorum.wire.messages import (
-    Coming,
-    Fetch,
-    Forward,
-    Forwarded,
-    Handoff,
-    Have,
-    Message,
-    Page,
-    Read,
-    Refused,
-    Same,
-    Scan,
-    Standing,
-    Survey,
-    Vouch,
-    Write,
-    Wrote,
-)
-
-_RECOUNT_AFTER_S: Final = 2.0
+from kvorum.wire.messages import Forward, Message, Refused, Reply
 
 
 def _unheard(_said: object) -> None:
     """Nobody wants to know."""
 
 
+class Incarnation(msgspec.Struct, frozen=True):
+    """One life of a node that has a replica: what it brings along from its data directory.
+
+    `actor`, `counter`: under which it writes, and the last dot that it gave. `crashed`: the last
+    life did not end well. `shredded_since`: by namespace the moment (ms) up to which its records
+    were shredded; looked at with each write.
+    """
+
+    actor: int
+    counter: int
+    crashed: bool = False
+    shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED
+
+
 class Replicator:
+    """One node's part in the cluster."""
+
     def __init__(
         self,
-        topology: Topology,
-        placement: Placement,
-        local: int,
-        actor: int,
-        counter: int,
+        view: ClusterView,
         runtime: Runtime,
-        store: Store,
         transport: Transport,
+        store: Store | None = None,
+        incarnation: Incarnation | None = None,
         *,
-        crashed: bool = False,
         on_outrun: Callable[[Event], object] = _unheard,
         membership: MembershipSettings = DEFAULTS,
         upkeep: Upkeep = UPKEEP,
-        shredded_since: Mapping[bytes, int] = NOTHING_SHREDDED,
         tell: Callable[[str], object] = _unheard,
         siblings: SiblingBounds = SIBLING_BOUNDS,
     ) -> None:
-        """`crashed`: the last life did not end well. `on_outrun`: others know a write of this node
-        that it has not made, so it runs on an older copy of its data. `shredded_since`: by
-        namespace the moment (ms) up to which its records were shredded; looked at with each write.
-        `tell` is given what people should know, a sentence at a time and once. `siblings`: how many
-        a write that is coordinated here may leave.
+        """`store`, `incarnation`: of a node that has a replica; None for one that has none.
+
+        `on_outrun`: others know a write of this node that it has not made, so it runs on an older
+        copy of its data. `tell` is given what people should know, a sentence at a time and once.
+        `siblings`: how many a write that is coordinated here may leave.
         """
+        self._view = view
         self._membership = Membership(
-            topology.numbers, local, runtime, transport, self._on_availability, membership
-        )
-        self._site = Site(
-            topology,
-            placement,
-            local,
-            actor,
-            counter,
+            sorted({*view.topology.numbers, view.local}),
+            view.local,
             runtime,
-            store,
             transport,
-            self._membership.clocks,
-            shredded_since,
-            on_outrun,
+            self._on_availability,
+            membership,
         )
-        self._site.tell = tell
+        self._operations = Operations(view.local, runtime, transport, self._membership.clocks)
+        self._tell = tell
         self._disowning: set[int] = set()
-        self._hints = Hints(self._site, crashed)
-        self._recovery = Recovery(self._site, self._announce_all)
-        self._replica = Replica(self._site, self._hints)
-        self._coordinator = Coordinator(self._site, self._hints, siblings)
-        self._anti_entropy = AntiEntropy(
-            self._site, self._replica, self._on_compared, upkeep.interval_s
-        )
-        self._collection = Collection(
-            self._site, self._replica, self._hints, self._anti_entropy.rounds, upkeep.grace_s
-        )
-        self._sweep = Sweep(self._site, self._replica, upkeep.sweep_s)
-        self._walk = Walk(self._site, self._replica, self._on_records)
-        self._recount_due = False
-        self._stopped = False
-        self.repairs = Repairs(self._site, self._anti_entropy)
+        self._owner: Owner | None = None
+        if store is not None and incarnation is not None:
+            authorship = Authorship(incarnation.actor, incarnation.counter, on_outrun)
+            replica = LocalReplica(
+                view,
+                authorship,
+                runtime,
+                store,
+                self._operations.clocks,
+                self._operations.counters,
+                incarnation.shredded_since,
+            )
+            crashed = incarnation.crashed
+            self._owner = Owner(
+                view, replica, self._operations, upkeep, siblings, tell, crashed=crashed
+            )
+        self._replica = None if self._owner is None else self._owner.replica
+        coordination = None if self._owner is None else self._owner.coordination
+        self._coordinator = Coordinator(view, self._replica, self._operations, coordination)
         self.submit: Callable[[Request, Callable[[Result], object]], None] = (
             self._coordinator.submit
         )
-        self.ingest = Ingest(self._site, self._hints).submit
         self._handlers: dict[type, Callable[[int, Any], None]] = {
-            Write: self._replica.on_write,
-            Handoff: self._replica.on_handoff,
-            Read: self._replica.on_read,
-            Fetch: self._replica.on_fetch,
-            Survey: partial(on_survey, self._site),
-            Scan: self._replica.on_scan,
-            Forward: self._on_forward,
-            Standing: self._on_standing,
-            Vouch: self._on_vouch,
-            Wrote: self._on_wrote,
-            Same: self._on_same,
-            Have: self._on_have,
-            Coming: self._on_coming,
-            Page: self._on_page,
+            **dict.fromkeys(Reply.__args__, self._operations.on_reply),
             Refused: self._on_refused,
-            Forwarded: self._on_forwarded,
+            Forward: self._on_forward,
             **self._membership.handlers,
-            **self._anti_entropy.handlers,
-            **self.repairs.handlers,
-            **self._collection.handlers,
         }
+        if self._owner is not None:
+            self._handlers |= self._owner.handlers
+
+    @property
+    def owner(self) -> Owner:
+        """The part of this node that owns data. Raises ConfigError if it has none."""
+        if self._owner is None:
+            raise ConfigError(
+                f"Node number {self._view.local} keeps no copy of the data; ask a node that does."
+            )
+        return self._owner
 
     def start(self) -> None:
         """Greet every peer, so that links open and each side learns its standing."""
-        self._announce_all()
-        if len(self._site.topology.nodes) > 1:
+        if self._owner is None:
+            return
+        self._owner.hints.announce_all()
+        if len(self._view.topology.nodes) > 1:
             self._membership.start()
-        self._walk.start()
-        self._anti_entropy.start()
-        self._collection.start()
-        self._sweep.start()
-        self.repairs.start()
+        self._owner.maintenance.start()
 
     def stop(self) -> None:
         """Let go of everything under way, so that the store can be closed."""
-        self._stopped = True
         self._membership.stop()
-        self._hints.stop()
-        self._walk.stop()
-        self._anti_entropy.stop()
-        self._collection.stop()
-        self._sweep.stop()
-        self._recovery.stop()
-        self.repairs.stop()
-        self._site.operations.clear()
-        self._site.deadlines.clear()
-        self._site.speculation.clear()
+        if self._owner is not None:
+            self._owner.stop()
+        self._operations.clear()
 
     # For clients
 
@@ -193,37 +160,59 @@ class Replicator:
     ) -> None:
         """A page of live entries of `namespace` after the cursor `after`."""
         try:
-            ScanOperation(self._site, self._replica, namespace, reply).start(after, limit)
+            operation = ScanOperation(self._view, self._replica, self._operations, namespace, reply)
+            operation.start(after, limit)
         except KvorumError as error:
-            self._site.runtime.call_soon(reply, Failure.of(error))
+            self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def locate(self, namespace: str, key: str, reply: Callable[[Place, Held], object]) -> None:
         """What each owner of `key` holds. Raises NamespaceNotFound or InvalidKey."""
-        place = self._site.place(namespace, key)
-        LocateOperation(self._site, place, reply).start(place.settings.timeout_ms)
+        place = self._view.place(namespace, key)
+        locating = Locating(self._view, self._replica, self._operations, place, reply)
+        locating.start(place.settings.timeout_ms)
+
+    def ingest(
+        self,
+        namespace: str,
+        key: str,
+        record: Record,
+        w: int,
+        reply: Callable[[Result], object],
+    ) -> None:
+        """Merge `record`, which was exported, into its owners; `w` of 0 is the namespace's.
+
+        `reply` comes once, after this has returned.
+        """
+        self.owner.ingest.submit(namespace, key, record, w, reply)
+
+    @property
+    def repairs(self) -> Repairs:
+        """The repairs that people have asked this node for."""
+        return self.owner.maintenance.repairs
 
     @property
     def counter(self) -> int:
         """The last counter this node used."""
-        return self._site.counter
+        return self.owner.replica.authorship.counter
 
     @property
     def outrun(self) -> bool:
         """True if others know writes of this node that it has not made: it makes none any more."""
-        return self._site.outrun
+        return self.owner.replica.authorship.outrun
 
     @property
     def recovering(self) -> bool:
-        return self._site.recovering
+        """True while its copies are incomplete, so that it answers no reads."""
+        return self.owner.replica.recovering
 
     @property
     def forgot(self) -> bool:
         """True if this node lost writes it had acknowledged, and has not got them back."""
-        return self._recovery.forgot
+        return self.owner.maintenance.recovery.forgot
 
     def waiting(self) -> dict[str, Any]:
         """What this node does not answer for, and whom it waits for: see `waiting.py`."""
-        return waiting(self._site, self._recovery)
+        return self.owner.maintenance.waiting()
 
     def members(self) -> list[MemberView]:
         """How this node sees the others."""
@@ -232,7 +221,7 @@ class Replicator:
     @property
     def suspects(self) -> set[int]:
         """The nodes that this one takes to be down."""
-        return self._site.suspects
+        return self._operations.suspects
 
     @property
     def clocks(self) -> Clocks:
@@ -244,163 +233,91 @@ class Replicator:
 
     @property
     def under_way(self) -> int:
-        return len(self._site.operations)
+        """How many operations there are."""
+        return len(self._operations.table)
 
     def counters(self) -> dict[str, int]:
-        return self._site.counters.as_dict()
+        return self._operations.counters.as_dict()
 
     def anti_entropy(self) -> dict[str, Any]:
         """How long ago, and with what result, partitions were compared."""
-        return self._anti_entropy.status()
+        return self.owner.maintenance.anti_entropy.status()
 
     def hints_owed(self, node: int) -> int:
-        return self._hints.owed(node)
+        """How many keys `node` is known to lack the newest record of."""
+        return self.owner.hints.owed(node)
 
     def hints(self, node: int) -> dict[str, Any]:
         """What is owed to `node`, since when, and how fast it goes there."""
-        return self._hints.status(node)
+        return self.owner.hints.status(node)
 
     @property
     def pace(self) -> Pace:
         """Of background work."""
-        return self._site.pace
+        return self._operations.pace
 
     # When the store is not what it was
 
     def on_damaged(self, stored_key: bytes) -> None:
         """What is at `stored_key` does not open; of its key only what is visible is sure."""
-        if stored_key[:1] == b"h":
-            self._hints.on_damaged(stored_key)
-        else:
-            self.repairs.around(stored_key)
+        self.owner.maintenance.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
         """Records cannot be read that the trees hold; there may be more to come."""
-        if not self._recount_due:
-            self._recount_due = True
-            self._site.runtime.call_later(_RECOUNT_AFTER_S, self.recount)
+        self.owner.maintenance.recount_soon()
 
     def recount(self) -> None:
         """Count all records again: many are gone that the trees still hold."""
-        self._recount_due = False
-        if self._stopped:
-            return
-        self._walk.stop()
-        self._site.trees.clear()
-        self._walk = Walk(self._site, self._replica, self._on_records)
-        self._walk.start()
+        self.owner.maintenance.recount()
 
     # From the network
 
     def on_message(self, node: int, message: Message) -> None:
-        self._handlers[type(message)](node, message)
+        """Handle a message of another node. One that this node has no part for is dropped."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(node, message)
 
     def on_peer_up(self, node: int) -> None:
-        self._membership.heard(node)
-        self._hints.on_peer_up(node)
-        self._anti_entropy.on_peer_up(node)
+        """A link to `node` is open."""
+        if self._owner is not None:
+            self._membership.heard(node)
+            self._owner.on_peer_up(node)
 
     def on_peer_replaced(self, node: int, done: Done, arg: Any) -> None:
         """Another node has come under the name of `node`; `done` once that is noted for good."""
-        self._hints.mark_lost(node, done, arg)
+        self.owner.hints.mark_lost(node, done, arg)
 
     def on_peer_lost(self, node: int) -> None:
-        self._hints.on_peer_lost(node)
-        self._coordinator.on_peer_lost(node)
-        self._abandon(node)
+        """No link to `node` is left."""
+        if self._owner is not None:
+            self._owner.on_peer_lost(node)
+        self._operations.abandon(node)
 
     def _on_availability(self, node: int) -> None:
         """Membership thinks otherwise of `node` than before."""
         if self._membership.is_available(node):
-            self._site.suspects.discard(node)
-            self._hints.announce(node)
-            self._anti_entropy.on_peer_up(node)
+            self._operations.suspects.discard(node)
+            if self._owner is not None:
+                self._owner.on_available(node)
         else:
-            self._site.suspects.add(node)
-            self._abandon(node)
-
-    def _abandon(self, node: int) -> None:
-        """Nothing under way waits for `node` any longer."""
-        for operation in list(self._site.operations.values()):
-            operation.on_peer_lost(node)
-
-    def _on_records(self, records: list[tuple[bytes, bytes]], upto: bytes) -> None:
-        """Records that the walk at start has come across."""
-        self._site.trees.count(records, upto)
-        self._collection.meet(records, upto)
-        self._sweep.learn(records, upto)
+            self._operations.suspects.add(node)
+            self._operations.abandon(node)
 
     def _on_forward(self, node: int, message: Forward) -> None:
-        reply = ForwardReply(self._site, node, message.op)
+        reply = ForwardReply(self._operations, node, message.op)
         self._coordinator.coordinate(message.request, reply.send)
-
-    def _on_standing(self, node: int, message: Standing) -> None:
-        self._coordinator.on_standing(node, message.behind)
-        self._hints.on_standing(node, message.recovering)
-        self._recovery.on_standing(node, message.lost)
-        self._site.actors[node] = message.actor
-
-    def _on_vouch(self, node: int, message: Vouch) -> None:
-        """Has this node made these writes, which a record from outside lists?"""
-        event = self._site.never_made(message.context)
-        if event is None:
-            reply: Message = Wrote(message.op)
-        else:
-            reply = Refused(message.op, UnknownWrite.code, f"write {event.counter}")
-        self._site.transport.send(node, reply)
-
-    def _on_compared(self, node: int, began: float) -> None:
-        self._hints.on_compared(node, began)
-        self._recovery.on_compared(node, began)
-
-    def _announce_all(self) -> None:
-        for node in self._site.topology.numbers:
-            if node != self._site.local:
-                self._hints.announce(node)
-
-    # Replies find their operation by number. One that has ended is no longer filed, and a late or
-    # repeated reply to it means nothing; nor does one of a kind that the operation never asked for.
-
-    def _on_wrote(self, node: int, message: Wrote) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_wrote", _stray)
-        take(node)
-
-    def _on_same(self, node: int, message: Same) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_same", _stray)
-        take(node)
-
-    def _on_have(self, node: int, message: Have) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_have", _stray)
-        take(node, message.record)
-
-    def _on_coming(self, node: int, message: Coming) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_coming", _stray)
-        take(node, message.size)
-
-    def _on_page(self, node: int, message: Page) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_page", _stray)
-        take(node, message)
-
-    def _on_disowned(self, node: int) -> None:
-        self._site.counters.disowned_writes += 1
-        if node not in self._disowning:
-            self._disowning.add(node)
-            name = self._site.topology.node(node).name
-            self._site.tell(
-                f"Node {name} does not know writes that are said to be its own: it runs on an "
-                "older copy of its data, or a record was forged. Restart it."
-            )
 
     def _on_refused(self, node: int, message: Refused) -> None:
         if message.code == UnknownWrite.code:
             self._on_disowned(node)
-        take = getattr(self._site.operations.get(message.op), "on_refused", _stray)
-        take(node, message.code)
+        self._operations.on_reply(node, message)
 
-    def _on_forwarded(self, node: int, message: Forwarded) -> None:
-        take = getattr(self._site.operations.get(message.op), "on_forwarded", _stray)
-        take(message.result)
-
-
-def _stray(*_reply: object) -> None:
-    """Nobody waits for this reply."""
+    def _on_disowned(self, node: int) -> None:
+        self._operations.counters.disowned_writes += 1
+        if node not in self._disowning:
+            self._disowning.add(node)
+            self._tell(
+                f"Node {self._view.name(node)} does not know writes that are said to be its own: "
+                "it runs on an older copy of its data, or a record was forged. Restart it."
+            )

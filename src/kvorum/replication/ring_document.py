@@ -15,19 +15,20 @@ from typing import Any
 
 import msgspec
 
-from kvorum.model.placement import Placement
+from kvorum.cluster.view import ClusterView
 from kvorum.model.ring import token_counts
-from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.model.topology import DEFAULT_NAMESPACE
 
 
-def ring_document(topology: Topology, placement: Placement, local: int) -> dict[str, Any]:
+def ring_document(view: ClusterView) -> dict[str, Any]:
     """`replicas`, shares and balance are of the default namespace; shares, of all copies."""
-    replicas = topology.namespaces[DEFAULT_NAMESPACE].replicas
-    balance = placement.balance(replicas)
+    topology, namespaces = view.topology, view.catalog.namespaces
+    rule = namespaces[DEFAULT_NAMESPACE].rule
+    replicas, balance = rule.copies, view.placement.balance(rule)
     copies = topology.partitions * replicas
     tokens = token_counts([spec.weight for spec in topology.nodes])
     return {
-        "node": topology.node(local).name,
+        "node": view.local_name,
         "cluster": topology.cluster,
         "epoch": topology.epoch,
         "token_hash": topology.token_hash,
@@ -35,7 +36,7 @@ def ring_document(topology: Topology, placement: Placement, local: int) -> dict[
         "partitions": topology.partitions,
         "replicas": replicas,
         "namespaces": {
-            name: {"replicas": settings.replicas} for name, settings in topology.namespaces.items()
+            name: {"replicas": settings.replicas} for name, settings in namespaces.items()
         },
         "nodes": [
             {

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import (
     CorruptRecord,
     KvorumError,
-    NamespaceNotFound,
     RequestError,
     StorageError,
     TimeoutExpired,
@@ -24,16 +24,16 @@ from kvorum.model.errors import (
 from kvorum.model.keys import is_range_start, partition_range, split_storage_key, token_range
 from kvorum.model.record import EMPTY, Record, decode, merge
 from kvorum.model.request import Failure, Listing, Unreadable
-from kvorum.model.topology import NamespaceSettings
-from kvorum.replication.expiry import visible
-from kvorum.replication.replica import Replica
-from kvorum.replication.site import Site
+from kvorum.operations.operations import Operations
+from kvorum.replica.expiry import visible
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.pages import read_page
 from kvorum.replication.vouching import Vouching
-from kvorum.wire.messages import Page, Scan
+from kvorum.wire.messages import Page, Refused, Reply, Scan
 
 ANSWER_BYTES_MAX = 4 << 20
 
-Reply = Callable[[Listing | Failure], object]
+OnListing = Callable[[Listing | Failure], object]
 
 
 class ScanOperation:
@@ -50,24 +50,35 @@ class ScanOperation:
         "_named",
         "_namespace",
         "_op",
+        "_operations",
         "_pages",
         "_partition",
         "_replica",
         "_reply",
         "_settings",
-        "_site",
         "_unfit",
         "_unreadable",
+        "_view",
         "ended",
     )
 
-    def __init__(self, site: Site, replica: Replica, namespace: str, reply: Reply) -> None:
+    key = b""
+
+    def __init__(
+        self,
+        view: ClusterView,
+        replica: LocalReplica | None,
+        operations: Operations,
+        namespace: str,
+        reply: OnListing,
+    ) -> None:
         self.ended = False
-        self._site = site
+        self._view = view
         self._replica = replica
+        self._operations = operations
         self._namespace = namespace
         self._reply = reply
-        self._settings: NamespaceSettings = _settings(site, namespace)
+        self._settings = view.catalog.settings(namespace)
         self._entries: list[tuple[str, Record]] = []
         self._bytes = 0
         self._limit = 0
@@ -86,61 +97,66 @@ class ScanOperation:
 
     def start(self, after: bytes, limit: int) -> None:
         """Entries after the storage key `after`; b"" begins. At most `limit` of them."""
-        site = self._site
         self._limit = limit
         if after:
             if not is_range_start(after):
                 raise RequestError("wanted a cursor that an earlier page gave, got another text")
-            self._partition = site.placement.partition(after[1:9])
+            self._partition = self._view.placement.partition(after[1:9])
             self._cursor = after + b"\0"
-        site.deadlines.watch(self, self._settings.timeout_ms)
-        site.runtime.call_soon(self._ask)
+        self._operations.deadlines.watch(self, self._settings.timeout_ms)
+        self._operations.runtime.call_soon(self._ask)
 
     def _ask(self) -> None:
         """Ask R owners of the current partition for their next records."""
         if self.ended:
             return
-        site = self._site
         needed = self._settings.read
-        owners = site.placement.owners(self._partition, self._settings.replicas)
+        owners = self._view.placement.owners(self._partition, self._settings.rule)
         fit = self._fit(owners)
         if len(fit) < needed:
-            self._end(Failure.of(site.too_few("scan", needed, fit, owners)))
+            self._end(Failure.of(self._view.too_few("scan", needed, fit, owners)))
             return
         self._asked = []
         self._pages = {}
-        self._op = site.next_op()
-        site.operations[self._op] = self
-        start, end = partition_range(self._partition, site.topology.partition_bits)
+        self._op = self._operations.next_op()
+        self._operations.table[self._op] = self
+        start, end = partition_range(self._partition, self._view.topology.partition_bits)
         self._message = Scan(self._op, max(start, self._cursor), end, self._limit)
         self._send(fit[:needed])
 
     def _fit(self, owners: tuple[int, ...]) -> list[int]:
         """Those of `owners` that may be asked, this node first."""
-        site = self._site
-        fit = [node for node in owners if site.is_up(node) and node not in self._unfit]
-        if site.recovering and site.local in fit:
-            fit.remove(site.local)
-        return sorted(fit, key=lambda node: node != site.local)
+        local, is_up = self._view.local, self._operations.is_up
+        fit = [node for node in owners if is_up(node) and node not in self._unfit]
+        if self._replica is not None and self._replica.recovering and local in fit:
+            fit.remove(local)
+        return sorted(fit, key=lambda node: node != local)
 
     def _send(self, nodes: list[int]) -> None:
-        site = self._site
         self._asked += nodes
         for node in nodes:
-            if node == site.local:
-                site.runtime.call_soon(self._read_own, self._message)
+            if self._replica is not None and node == self._view.local:
+                self._operations.runtime.call_soon(self._read_own, self._replica, self._message)
             else:
-                site.transport.send(node, self._message)
+                self._operations.transport.send(node, self._message)
 
-    def _read_own(self, message: Scan) -> None:
+    def _read_own(self, replica: LocalReplica, message: Scan) -> None:
         try:
-            page = self._replica.page(message)
+            page = read_page(replica, message.start, message.end, message.limit)
         except StorageError as error:
             self._end(Failure.of(error))
         else:
-            self.on_page(self._site.local, page)
+            self._on_page(self._view.local, Page(message.op, *page))
 
-    def on_page(self, node: int, page: Page) -> None:
+    def on_reply(self, node: int, message: Reply) -> None:
+        if isinstance(message, Page):
+            self._on_page(node, message)
+        elif isinstance(message, Refused):
+            if node in self._asked:
+                self._unfit.add(node)
+            self.on_peer_lost(node)
+
+    def _on_page(self, node: int, page: Page) -> None:
         if self.ended or page.op != self._op or node not in self._asked:
             return
         self._pages[node] = page
@@ -162,13 +178,13 @@ class ScanOperation:
                     try:
                         record = decode(key, data)
                     except CorruptRecord:
-                        self._site.counters.corrupt_records += 1
+                        self._operations.counters.corrupt_records += 1
                         unreadable[node].append(token_range(key[1:]))
                         record = EMPTY
                     records[key] = merge(records.get(key, EMPTY), record)
         if any(unreadable.values()) and self._ask_others():
             return
-        del self._site.operations[self._op]
+        self._operations.end(self._op)
         vouching = Vouching(self._settings.read, unreadable)
         for key in sorted(records):
             if vouching.vouches(key):
@@ -186,14 +202,14 @@ class ScanOperation:
             self._partition += 1
             self._cursor = b""
         self._advanced = True
-        if self._partition < self._site.topology.partitions:
-            self._site.runtime.call_soon(self._ask)
+        if self._partition < self._view.topology.partitions:
+            self._operations.runtime.call_soon(self._ask)
         else:
             self._end(Listing(self._entries, b"", self._unreadable))
 
     def _ask_others(self) -> bool:
         """Ask all owners that have not been asked for this page; False if there are none."""
-        owners = self._site.placement.owners(self._partition, self._settings.replicas)
+        owners = self._view.placement.owners(self._partition, self._settings.rule)
         others = [node for node in self._fit(owners) if node not in self._asked]
         self._send(others)
         return bool(others)
@@ -203,7 +219,7 @@ class ScanOperation:
         namespace, key = split_storage_key(storage_key)
         if namespace == self._namespace:
             self._named.add(storage_key[:9])
-            nodes = self._site.node_names(vouching.silent(storage_key))
+            nodes = self._view.names(vouching.silent(storage_key))
             self._unreadable.append(Unreadable(self._partition, nodes, key))
 
     def _name_unknown(self, vouching: Vouching, upto: bytes | None) -> None:
@@ -213,7 +229,7 @@ class ScanOperation:
             if (upto is not None and start > upto) or start in self._named:
                 continue
             self._named.add(start)
-            nodes = self._site.node_names(silent)
+            nodes = self._view.names(silent)
             first, last = start[1:9].hex(), end[1:9].hex()
             self._unreadable.append(
                 Unreadable(
@@ -225,7 +241,7 @@ class ScanOperation:
         namespace, key = split_storage_key(storage_key)
         if namespace != self._namespace:
             return
-        shown = visible(record, self._site.clocks)
+        shown = visible(record, self._operations.clocks)
         if shown.versions:
             self._entries.append((key, shown))
             self._bytes += sum(len(version.value) for version in shown.versions)
@@ -233,20 +249,15 @@ class ScanOperation:
     def _full(self) -> bool:
         return len(self._entries) >= self._limit or self._bytes >= ANSWER_BYTES_MAX
 
-    def on_refused(self, node: int, code: str) -> None:
-        if node in self._asked:
-            self._unfit.add(node)
-        self.on_peer_lost(node)
-
     def on_peer_lost(self, node: int) -> None:
         if not self.ended and node in self._asked and node not in self._pages:
-            self._site.operations.pop(self._op, None)
+            self._operations.end(self._op)
             self._ask()
 
     def on_deadline(self) -> None:
         """End with what there is, if the scan has got on at all: the cursor goes on from there."""
         if self._advanced:
-            start, _ = partition_range(self._partition, self._site.topology.partition_bits)
+            start, _ = partition_range(self._partition, self._view.topology.partition_bits)
             cursor = self._cursor[:-1] or start
             self._end(Listing(self._entries, cursor, self._unreadable))
             return
@@ -261,14 +272,5 @@ class ScanOperation:
     def _end(self, result: Listing | Failure) -> None:
         if not self.ended:
             self.ended = True
-            self._site.operations.pop(self._op, None)
+            self._operations.end(self._op)
             self._reply(result)
-
-
-def _settings(site: Site, namespace: str) -> NamespaceSettings:
-    settings = site.topology.namespaces.get(namespace)
-    if settings is None:
-        raise NamespaceNotFound(
-            f"wanted one of the namespaces {sorted(site.topology.namespaces)}, got {namespace!r}"
-        )
-    return settings

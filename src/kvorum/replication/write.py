@@ -18,13 +18,16 @@ from collections.abc import Callable
 
 import msgspec
 
+from kvorum.cluster.view import ClusterView, Place
+from kvorum.handoff.hints import Hints
 from kvorum.model.errors import KvorumError, QuorumError, StorageError, TimeoutExpired
 from kvorum.model.record import digest
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.model.tally import Tally
-from kvorum.replication.hints import Hints
-from kvorum.replication.site import Place, Site, ignore
-from kvorum.wire.messages import Handoff, Write
+from kvorum.operations.operations import Operations
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.storage.store import ignore
+from kvorum.wire.messages import Handoff, Refused, Reply, Write, Wrote
 
 _NOBODY: dict[int, int] = {}
 IN_VAIN = -1
@@ -35,6 +38,8 @@ _SAMPLED = 15
 
 
 class WriteOperation:
+    """The write of one record to all owners of its key."""
+
     __slots__ = (
         "_answer",
         "_began",
@@ -42,12 +47,14 @@ class WriteOperation:
         "_hints",
         "_needed",
         "_op",
+        "_operations",
         "_place",
+        "_replica",
         "_replied",
         "_reply",
-        "_site",
         "_standing_in",
         "_tally",
+        "_view",
         "ended",
     )
 
@@ -55,7 +62,9 @@ class WriteOperation:
 
     def __init__(
         self,
-        site: Site,
+        view: ClusterView,
+        replica: LocalReplica,
+        operations: Operations,
         hints: Hints,
         place: Place,
         needed: int,
@@ -63,15 +72,17 @@ class WriteOperation:
         reply: Callable[[Result], object],
     ) -> None:
         self.ended = False
-        self._site = site
+        self._view = view
+        self._replica = replica
+        self._operations = operations
         self._hints = hints
         self._place = place
         self._needed = needed
         self._answer = answer
         self._reply = reply
         self._replied = False
-        self._tally = Tally(needed, len(place.owners))
-        self._op = site.next_op()
+        self._tally = Tally(needed, len(place.replicas.natural))
+        self._op = operations.next_op()
         self._began = 0.0
         self._data = b""
         # Node that stands in: the owner it does so for. Few writes have any.
@@ -85,28 +96,29 @@ class WriteOperation:
 
         Raises Overloaded, and has done nothing, where this node stands in and holds too much.
         """
-        site, key = self._site, self._place.key
-        site.counters.writes += 1
+        key, owners = self._place.key, self._place.replicas.natural
+        operations, local = self._operations, self._view.local
+        operations.counters.writes += 1
         self._data = data
         away = IN_VAIN
-        if site.local not in self._place.owners:
+        if local not in owners:
             away = self._keep_here()
-        site.operations[self._op] = self
+        operations.table[self._op] = self
         if self._op & _SAMPLED == 0:
-            self._began = site.runtime.now()
+            self._began = operations.runtime.now()
         message = Write(self._op, key, data, self._base(held), anew)
-        for node in self._place.owners:
-            if node == site.local:
+        for node in owners:
+            if node == local:
                 self._store_here(held, data)
             elif node == away:
                 continue
-            elif site.is_up(node):
-                site.transport.send(node, message)
+            elif operations.is_up(node):
+                operations.transport.send(node, message)
             else:
                 self._miss(node)
         if anew:
-            site.doubts.renew(key)
-        site.deadlines.watch(self, timeout_ms)
+            self._replica.doubts.renew(key)
+        operations.deadlines.watch(self, timeout_ms)
 
     @property
     def key(self) -> bytes:
@@ -114,8 +126,7 @@ class WriteOperation:
         return self._place.key
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
-        site = self._site
-        site.put(self._place.key, held or b"", data, self._on_stored, site.local)
+        self._replica.put(self._place.key, held or b"", data, self._on_stored, self._view.local)
 
     def _base(self, held: bytes | None) -> bytes | None:
         """What replicas may take the record for a successor of, and not look into it.
@@ -131,21 +142,24 @@ class WriteOperation:
 
     def _on_stored(self, node: int, error: StorageError | None) -> None:
         if error is None:
-            self.on_wrote(node)
+            self._on_wrote(node)
         else:
             self._tally.fail(node)
             self._settle()
 
-    def on_wrote(self, node: int) -> None:
+    def on_reply(self, node: int, message: Reply) -> None:
+        if isinstance(message, Wrote):
+            self._on_wrote(node)
+        elif isinstance(message, Refused):
+            self._miss(node)
+            self._settle()
+
+    def _on_wrote(self, node: int) -> None:
         self._tally.ack(node)
         self._settle()
 
-    def on_refused(self, node: int, code: str) -> None:
-        self._miss(node)
-        self._settle()
-
     def on_peer_lost(self, node: int) -> None:
-        asked = node in self._place.owners or node in self._standing_in
+        asked = node in self._place.replicas.natural or node in self._standing_in
         if asked and not self._tally.has(node):
             self._miss(node)
             self._settle()
@@ -153,7 +167,7 @@ class WriteOperation:
     def on_deadline(self) -> None:
         if self.ended:
             return
-        self._site.counters.timeouts += 1
+        self._operations.counters.timeouts += 1
         for owner in self._missing():
             self._tally.fail(owner)
             self._owe(owner)
@@ -177,15 +191,18 @@ class WriteOperation:
             self._owe(owner)
             return
         self._standing_in = {**self._standing_in, stand_in: owner}
-        site, key = self._site, self._place.key
-        site.counters.handoffs += 1
-        site.transport.send(stand_in, Handoff(self._op, key, self._data, owner))
+        key = self._place.key
+        self._operations.counters.handoffs += 1
+        self._operations.transport.send(stand_in, Handoff(self._op, key, self._data, owner))
 
     def _stand_in(self) -> int | None:
         """The next healthy node of the preference list that has no part in this write yet."""
-        place, site = self._place, self._site
-        for node in place.preference[len(place.owners) :]:
-            if node not in self._standing_in and node != site.local and site.is_up(node):
+        for node in self._place.replicas.fallbacks:
+            if (
+                node not in self._standing_in
+                and node != self._view.local
+                and self._operations.is_up(node)
+            ):
                 return node
         return None
 
@@ -195,24 +212,24 @@ class WriteOperation:
         It has to, and first of all: its next dot of the key will cover this one, so it may never
         make a version of which it keeps no copy.
         """
-        site, place = self._site, self._place
-        owner = next((node for node in place.owners if not site.is_up(node)), place.owners[0])
+        place, is_up = self._place, self._operations.is_up
+        owners = place.replicas.natural
+        owner = next((node for node in owners if not is_up(node)), owners[0])
         self._hints.keep(owner, place.key, len(self._data), ignore, None)
-        site.merge_in(place.key, self._data, self._on_stored, site.local)
-        site.counters.handoffs += 1
-        self._standing_in = {site.local: owner}
+        self._replica.merge_in(place.key, self._data, self._on_stored, self._view.local)
+        self._operations.counters.handoffs += 1
+        self._standing_in = {self._view.local: owner}
         return owner
 
     def _owe(self, owner: int) -> None:
-        site = self._site
-        if owner != site.local and site.local in self._place.owners:
+        if owner != self._view.local and self._view.local in self._place.replicas.natural:
             self._hints.add(owner, self._place.key)
 
     def _missing(self) -> list[int]:
         """The owners that neither acked nor have somebody who acked for them."""
         acked = self._tally.acked
         present = {self._standing_in.get(node, node) for node in acked}
-        return [owner for owner in self._place.owners if owner not in present]
+        return [owner for owner in self._place.replicas.natural if owner not in present]
 
     # Ends
 
@@ -227,9 +244,8 @@ class WriteOperation:
             self._end()
 
     def _won(self) -> Answer:
-        site = self._site
         if self._began:
-            site.pace.sample((site.runtime.now() - self._began) * 1000)
+            self._operations.pace.sample((self._operations.runtime.now() - self._began) * 1000)
         if self._standing_in is _NOBODY:
             return self._answer
         hinted = sum(node in self._standing_in for node in self._tally.acked)
@@ -243,7 +259,7 @@ class WriteOperation:
             outcome="unknown",
             needed=self._needed,
             got=got,
-            replicas=self._site.node_names(list(self._place.owners)),
+            replicas=self._view.names(self._place.replicas.natural),
         )
 
     def _answer_with(self, result: Result) -> None:
@@ -252,4 +268,4 @@ class WriteOperation:
 
     def _end(self) -> None:
         self.ended = True
-        self._site.operations.pop(self._op, None)
+        self._operations.end(self._op)

@@ -23,8 +23,8 @@ from kvorum.model.topology import (
     NamespaceSettings,
     QuorumKind,
 )
+from kvorum.repair.upkeep import DEFAULTS, Upkeep
 from kvorum.replication.change import SIBLING_BOUNDS, SiblingBounds
-from kvorum.replication.upkeep import DEFAULTS, Upkeep
 from kvorum.sim.network import Conditions
 
 NODES_MIN: Final = 3

@@ -17,6 +17,7 @@ import msgspec
 from kvorum.cluster.clocks import ROUND_TRIP_S_MAX, SKEW_MS
 from kvorum.cluster.membership import DEFAULTS
 from kvorum.cluster.settings import MembershipSettings
+from kvorum.cluster.view import ClusterView
 from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.model.errors import StorageError
@@ -25,8 +26,7 @@ from kvorum.model.placement import Placement
 from kvorum.model.record import bury, decode, encode
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
-from kvorum.replication.recovery import NOTE, WHOLE
-from kvorum.replication.replicator import Replicator
+from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sim.disk import RECORD, Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.life import Life
@@ -36,6 +36,7 @@ from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import EPOCH_MS, NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
 from kvorum.storage.identity import Facts, Identity
+from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.wire.messages import Message
 
@@ -149,15 +150,11 @@ class World:
         routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
         transport = self.links.attach(node, runtime)
         replicator = Replicator(
-            self.topology,
-            self._placement,
-            node,
-            identity.actor,
-            identity.counter,
+            ClusterView(self.topology, node),
             runtime,
-            routed,
             transport,
-            crashed=identity.crashed,
+            routed,
+            Incarnation(identity.actor, identity.counter, identity.crashed),
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
@@ -429,7 +426,7 @@ class World:
     def _owners(self, key: bytes) -> tuple[int, ...]:
         """Of the storage key `key`."""
         partition = self._placement.partition(key[1:9])
-        return self._placement.owners(partition, self.settings_at(key).replicas)
+        return self._placement.owners(partition, self.settings_at(key).rule)
 
 
 def _must_not_fail(error: StorageError) -> None:

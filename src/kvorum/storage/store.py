@@ -35,6 +35,10 @@ KeyRange = tuple[bytes, bytes]
 """start <= key < end."""
 
 
+def ignore(_arg: object, _error: StorageError | None) -> None:
+    """For writes nobody waits for. The store itself reports its failure to the node."""
+
+
 class Store(Protocol):
     @property
     def failed(self) -> StorageError | None:

@@ -193,10 +193,12 @@ Entries = list[tuple[bytes, bytes]]
 
 
 class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=18):
-    """The hashes of ranges of one level of the trees for `replicas`, 8 bytes each."""
+    """The hashes of ranges of one level of the trees under a placement rule (its id), 8 bytes
+    each.
+    """
 
     op: int
-    replicas: int
+    rule: str
     level: int
     indices: list[int]
     hashes: bytes
@@ -210,10 +212,10 @@ class Differing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=19):
 
 
 class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
-    """All that the sender holds in start <= storage key < end, of those with `replicas`."""
+    """All that the sender holds in start <= storage key < end, under a placement rule (its id)."""
 
     op: int
-    replicas: int
+    rule: str
     start: bytes
     end: bytes
     entries: Entries
@@ -236,7 +238,7 @@ class Mend(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
     """`start`, `end`: compare all keys of that range, without trust in trees; empty: use them."""
 
     op: int
-    replicas: int
+    rule: str
     partition: int
     start: bytes
     end: bytes
@@ -322,6 +324,22 @@ Message = (
     | Survey
     | Shortfall
 )
+
+Reply = (
+    Wrote
+    | Same
+    | Have
+    | Coming
+    | Refused
+    | Forwarded
+    | Page
+    | Differing
+    | Unlike
+    | Mended
+    | Objections
+    | Shortfall
+)
+"""What names the operation that it is for."""
 
 _BATCH_HEAD_BYTES: Final = 5
 """At most: the mark and the length of a MessagePack array."""

@@ -11,8 +11,9 @@ from kvorum.backup.coverage import Coverage, Part, coverage
 from kvorum.cli.snapshots.restore_sources import Source
 from kvorum.model.errors import ConfigError, PreconditionFailed
 from kvorum.model.topology_toml import parse_topology
-from kvorum.replication import doubts, recovery
+from kvorum.replica import doubts
 from kvorum.sealing import quarantine
+from kvorum.storage import recovery_note
 
 _NO_SECRET: Final = bytes(32)
 """In the place of the cluster's: it says nothing of where records are."""
@@ -85,7 +86,7 @@ def _part(source: Source) -> Part:
     doubted = [doubts.span_of(key) for key in reader.notes(doubts.START, doubts.END)]
     alone = len(topology.nodes) == 1
     whole = (
-        (alone or reader.note(recovery.NOTE) == recovery.WHOLE)
+        (alone or reader.note(recovery_note.NOTE) == recovery_note.WHOLE)
         and len(damaged) < quarantine.DAMAGES_MAX
         and all(span.first == span.last for span in doubted)
         and not reader.has_gaps

@@ -1,0 +1,218 @@
+"""The view of one node: which nodes the cluster has, where data lives, and which namespaces exist.
+
+    topology    the nodes, under an epoch        fixed for as long as the node runs, in this version
+    placement   partition -> replica set         follows from the topology and the catalog
+    catalog     namespace -> settings            changes while the node runs
+
+Whatever exists once for each namespace is made, altered and ended by those who subscribe. A change
+is complete when `change_catalog` returns, so nobody ever sees half of it.
+
+    key -> token -> partition -> replica set -> who is asked, and who stands in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from kvorum.model.catalog import Catalog
+from kvorum.model.errors import QuorumError
+from kvorum.model.keys import TOKEN_HASHES, encode_key, namespace_of, storage_key
+from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
+from kvorum.model.replica_set import ReplicaSet
+from kvorum.model.spans import TokenSpan, of_partition
+from kvorum.model.topology import NamespaceSettings, Topology
+
+OnCatalog = Callable[[Catalog, Catalog], object]
+"""Called with the old and the new catalog."""
+
+SLOPPY: Final = "sloppy"
+
+
+class Place:
+    """Where one key lives: its token, its storage key, its replica set, and the settings of its
+    namespace.
+    """
+
+    __slots__ = ("key", "replicas", "settings", "token")
+
+    def __init__(
+        self, token: bytes, key: bytes, replicas: ReplicaSet, settings: NamespaceSettings
+    ) -> None:
+        self.token = token
+        self.key = key
+        self.replicas = replicas
+        self.settings = settings
+
+
+class ClusterView:
+    """The cluster as the node with the number `local` sees it."""
+
+    __slots__ = (
+        "_listeners",
+        "_place_hash",
+        "_sloppy",
+        "_strict",
+        "_volatile",
+        "catalog",
+        "local",
+        "placement",
+        "rules",
+        "topology",
+    )
+
+    def __init__(self, topology: Topology, local: int, catalog: Catalog | None = None) -> None:
+        """`catalog`: None for the namespaces that the topology declares."""
+        self.topology = topology
+        self.local = local
+        self.placement = Placement(topology)
+        self._place_hash = TOKEN_HASHES[topology.token_hash]
+        self._listeners: list[OnCatalog] = []
+        # Replica sets by the number of copies and partition, each made when it is first asked for.
+        self._strict: dict[int, dict[int, ReplicaSet]] = {}
+        self._sloppy: dict[int, dict[int, ReplicaSet]] = {}
+        self._take(catalog or Catalog.declared(topology))
+
+    @property
+    def epoch(self) -> int:
+        return self.topology.epoch
+
+    # Changes
+
+    def subscribe(self, listener: OnCatalog) -> None:
+        """Have `listener(old, new)` called whenever the catalog has changed, after those who
+        subscribed before.
+        """
+        self._listeners.append(listener)
+
+    def change_catalog(self, catalog: Catalog) -> None:
+        """Go over to `catalog`, and tell all subscribers."""
+        old = self.catalog
+        self._take(catalog)
+        for listener in self._listeners:
+            listener(old, catalog)
+
+    def _take(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        namespaces = catalog.namespaces.items()
+        self._volatile = frozenset(
+            name.encode() for name, settings in namespaces if settings.durability == "none"
+        )
+        self.rules = tuple(sorted({s.rule for _, s in namespaces if s.durability != "none"}))
+        """The placement rules of the namespaces whose replicas are compared."""
+        for rule in {settings.rule for _, settings in namespaces}:
+            self._strict.setdefault(rule.copies, {})
+            self._sloppy.setdefault(rule.copies, {})
+
+    # Where keys live
+
+    def place(self, namespace: str, key: str, quorum: str = "") -> Place:
+        """Where `key` lives. `quorum`: its kind, if the request names one.
+
+        Raises NamespaceNotFound or InvalidKey.
+        """
+        catalog = self.catalog
+        settings = catalog.namespaces.get(namespace) or catalog.settings(namespace)
+        data = encode_key(key)
+        token = self._place_hash(data, self.topology.token_seed)
+        partition = self.placement.partition(token)
+        if (quorum or settings.quorum) == SLOPPY:
+            known = self._sloppy[settings.replicas].get(partition)
+            replicas = known or self._sloppy_set(partition, settings.rule)
+        else:
+            known = self._strict[settings.replicas].get(partition)
+            replicas = known or self._strict_set(partition, settings.rule)
+        return Place(token, storage_key(token, namespace, data), replicas, settings)
+
+    def _strict_set(self, partition: int, rule: PlacementRule) -> ReplicaSet:
+        owners = self.placement.owners(partition, rule)
+        made = ReplicaSet(epoch=self.epoch, natural=owners)
+        self._strict[rule.copies][partition] = made
+        return made
+
+    def _sloppy_set(self, partition: int, rule: PlacementRule) -> ReplicaSet:
+        owners = self.placement.owners(partition, rule)
+        others = self.placement.preference(partition, rule)[len(owners) :]
+        made = ReplicaSet(epoch=self.epoch, natural=owners, fallbacks=others)
+        self._sloppy[rule.copies][partition] = made
+        return made
+
+    def owners(self, partition: int, rule: PlacementRule) -> tuple[int, ...]:
+        """The nodes that own `partition` under `rule`, in preference order."""
+        return self.placement.owners(partition, rule)
+
+    def owners_of(self, key: bytes) -> tuple[int, ...]:
+        """The owners of the storage key `key`; none if its namespace is gone."""
+        settings = self.settings_of(key)
+        if settings is None:
+            return ()
+        placement = self.placement
+        return placement.owners(placement.partition(key[1:9]), settings.rule)
+
+    def settings_of(self, key: bytes) -> NamespaceSettings | None:
+        """Of the namespace of the storage key `key`; None if that is gone."""
+        return self.catalog.namespaces.get(namespace_of(key).decode())
+
+    def knows(self, key: bytes) -> bool:
+        """True if the namespace of the storage key `key` exists."""
+        return namespace_of(key).decode() in self.catalog.namespaces
+
+    def is_volatile(self, key: bytes) -> bool:
+        """True if the record at the storage key `key` is kept in memory only, while it fits."""
+        return bool(self._volatile) and namespace_of(key) in self._volatile
+
+    def owned(self, rule: PlacementRule) -> list[int]:
+        """The partitions that this node owns under `rule`."""
+        owners, local = self.placement.owners, self.local
+        return [p for p in range(self.topology.partitions) if local in owners(p, rule)]
+
+    def owns(self, partition: int, rule: PlacementRule) -> bool:
+        """True if this node is an owner of `partition` under `rule`."""
+        return self.local in self.placement.owners(partition, rule)
+
+    def is_shared(self, token: bytes) -> bool:
+        """True if this node is one of several owners of the token's records, or of some of them."""
+        partition = self.placement.partition(token)
+        return any(rule.copies > 1 and self.owns(partition, rule) for rule in self.rules)
+
+    def span_of_partition(self, token: bytes) -> TokenSpan:
+        """All tokens of the partition that has `token`."""
+        return of_partition(self.placement.partition(token), self.topology.partition_bits)
+
+    # Other nodes
+
+    def others(self) -> list[int]:
+        """The numbers of all nodes but this one."""
+        return [node for node in self.topology.numbers if node != self.local]
+
+    def partners(self) -> set[int]:
+        """The nodes that own some partition together with this one."""
+        partners: set[int] = set()
+        for rule in {settings.rule for settings in self.catalog.namespaces.values()}:
+            for partition in self.owned(rule):
+                partners.update(self.placement.owners(partition, rule))
+        return partners - {self.local}
+
+    def name(self, node: int) -> str:
+        """What people call the node."""
+        return self.topology.node(node).name
+
+    @property
+    def local_name(self) -> str:
+        return self.name(self.local)
+
+    def names(self, nodes: Iterable[int]) -> list[str]:
+        return [self.name(node) for node in nodes]
+
+    def too_few(
+        self, what: str, needed: int, got: list[int], owners: tuple[int, ...]
+    ) -> QuorumError:
+        """The error for an operation that cannot reach its quorum; nothing was changed."""
+        return QuorumError(
+            f"wanted {needed} replicas to {what}, got {len(got)} of {len(owners)}; "
+            "retry when more are up, or ask with a lower quorum",
+            needed=needed,
+            got=len(got),
+            replicas=self.names(owners),
+        )

@@ -1,0 +1,70 @@
+"""When is a replica slow? After the time within which 99% of reads have their quorum.
+
+(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, on hedged requests.) The delay is
+taken from a short ladder so that few deadline queues are needed.
+
+A cluster that is slow as a whole must not be killed by its own second questions: each read
+earns a tenth of one, and where none is left, a read waits for those it has asked.
+"""
+
+from __future__ import annotations
+
+from operator import methodcaller
+from typing import Protocol
+
+from kvorum.operations.quantile import Quantile
+from kvorum.runtime.deadlines import Deadlines
+from kvorum.runtime.ports import Runtime
+
+LADDER_MS = (5, 10, 20, 50, 100, 200, 500)
+
+
+class Hedged(Protocol):
+    @property
+    def ended(self) -> bool: ...
+
+    def on_slow(self) -> None: ...
+
+
+BUDGET_MAX = 100.0
+EARNED_BY_READ = 0.1
+_FRESH_READS = 16
+"""For so many the delay is not looked at again."""
+
+
+class Speculation:
+    __slots__ = ("_budget", "_deadlines", "_fresh", "_usual_ms", "delay_ms", "sample")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
+        self._usual_ms = Quantile(0.99, 20.0)
+        self.sample = self._usual_ms.add
+        """To be told how many milliseconds each read took."""
+        self.delay_ms = 20
+        """The rung at or above the usual time, or the last one."""
+        self._fresh = _FRESH_READS
+        self._budget = BUDGET_MAX
+
+    def watch(self, operation: Hedged, delay_ms: int) -> None:
+        """Call its `on_slow` if it has not ended in so many milliseconds."""
+        if self._budget < BUDGET_MAX:
+            self._budget += EARNED_BY_READ
+        self._deadlines.watch(operation, delay_ms)
+        self._fresh -= 1
+        if not self._fresh:
+            self._climb()
+
+    def _climb(self) -> None:
+        self._fresh = _FRESH_READS
+        usual_ms = self._usual_ms.estimate
+        self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms), LADDER_MS[-1])
+
+    def clear(self) -> None:
+        self._deadlines.clear()
+
+    def spend(self) -> bool:
+        """Take a second question from the budget; False if there is none."""
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True

@@ -1,0 +1,299 @@
+"""Tombstone collection: forgetting a deleted key when nobody needs the tombstone any more.
+
+A tombstone is what stops an older version of its key from coming back. So it may go only
+when no older version is left anywhere: not by age. The first owner of a key sees to it:
+
+    seen        the tombstone is written, or found by a walk over the store
+    agreed      in a round that began later, every other owner was found to hold the same,
+                or was made to (`rounds.py`)
+    aged        since then it has been the same for a while, the grace (`upkeep.py`)
+    asked       every node of the cluster is asked, and none objects
+    forgotten   each node drops the tombstone, if it is still the same there
+
+Why each of these is needed:
+
+    every owner holds it     an owner without it may hold the version that was deleted, and
+                             would bring it back to the others in the next round
+    aged since agreed        a message with the old version may be on its way, or a read may
+                             have got it before that owner had the tombstone, and write it
+                             back as a repair; the grace is longer than messages live
+    every node answers       a node that is away may hold a hint with the old version, or be
+                             an owner whose disk forgot the tombstone
+      no hint for the key    when replayed, it would bring what its node holds
+      no write or read of    it may send what it has gathered, or write back what it made of
+      the key under way      an old answer, after all have forgotten
+      no other record at a   what a stand-in holds will reach the owners
+      node that is no owner
+      all that is durable    a crash must not bring back what this answer relied on being gone
+    dropped if the same      the key may have been written again since it was asked; that
+                             record holds the tombstone's dots in its context, and stays
+
+An owner that misses the order to forget spreads the tombstone anew in the next round; it is
+collected again. (Cassandra collects by age, `gc_grace_seconds`: there a replica that was away
+for longer revives what was deleted.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final
+
+from kvorum.cluster.view import ClusterView
+from kvorum.handoff.hints import Hints
+from kvorum.model.errors import StorageError
+from kvorum.model.record import digest
+from kvorum.operations.operations import Operations
+from kvorum.operations.question import Question
+from kvorum.repair.inventory import ENTRIES_MAX, check_entries
+from kvorum.repair.rounds import Rounds
+from kvorum.repair.walk import Walk
+from kvorum.replica.graveyard import Tomb, is_tombstone
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.trees import END, START
+from kvorum.storage.store import ignore
+from kvorum.wire.messages import Entries, Forget, Forgettable, Message, Objections, Refused
+
+_BEAT_S: Final = 2.0
+_LOOKED_AT_MAX: Final = 1024
+"""Tombs in one beat."""
+_BARRIER: Final = b"b"
+"""No entry: what is deleted here is durable only after all that was written before."""
+
+
+class Collection:
+    __slots__ = (
+        "_grace_s",
+        "_hints",
+        "_operations",
+        "_others",
+        "_proposal",
+        "_replica",
+        "_rounds",
+        "_stopped",
+        "_view",
+        "_walk",
+        "handlers",
+    )
+
+    def __init__(
+        self,
+        view: ClusterView,
+        replica: LocalReplica,
+        operations: Operations,
+        hints: Hints,
+        rounds: Rounds,
+        grace_s: float,
+    ) -> None:
+        self._view = view
+        self._replica = replica
+        self._operations = operations
+        self._hints = hints
+        self._rounds = rounds
+        self._grace_s = grace_s
+        self._others = [n for n in view.topology.numbers if n != view.local]
+        self._proposal: _Proposal | None = None
+        self._walk: Walk | None = None
+        self._stopped = False
+        self.handlers: dict[type, Callable[[int, Any], None]] = {
+            Forgettable: self._on_forgettable,
+            Forget: self._on_forget,
+        }
+
+    def start(self) -> None:
+        self._operations.runtime.call_later(_BEAT_S, self._beat)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._walk is not None:
+            self._walk.stop()
+
+    def meet(self, records: list[tuple[bytes, bytes]], _upto: bytes) -> None:
+        """Records that were there already: what a walk comes across."""
+        for key, data in records:
+            self._replica.graveyard.see(key, data)
+
+    # The first owner's side
+
+    def _beat(self) -> None:
+        if self._stopped:
+            return
+        if self._replica.store.failed is None:
+            self._look_for_more()
+            if self._proposal is None and all(map(self._operations.is_up, self._others)):
+                self._propose(sorted(self._due()))
+        self._operations.runtime.call_later(_BEAT_S, self._beat)
+
+    def _look_for_more(self) -> None:
+        graveyard = self._replica.graveyard
+        walking = self._walk is not None and not self._walk.ended
+        if graveyard.overflowed and not graveyard.tombs and not walking:
+            graveyard.overflowed = False
+            self._walk = Walk(self._replica, self._operations, self.meet)
+            self._walk.start()
+
+    def _due(self) -> Entries:
+        """Tombstones that may be asked about, of the next few in turn."""
+        tombs, now = self._replica.graveyard.tombs, self._operations.runtime.now()
+        due: Entries = []
+        for key in list(islice(tombs, _LOOKED_AT_MAX)):
+            tomb = tombs[key]
+            try:
+                stands = self._stands(key, tomb.digest)
+            except StorageError:
+                continue  # for now; if it is damaged, another will take its place
+            if not stands:
+                del tombs[key]
+                continue
+            tombs.move_to_end(key)
+            if tomb.agreed_at is None:
+                if self._is_agreed(key, tomb):
+                    tomb.agreed_at = now
+            elif now - tomb.agreed_at >= self._grace_s and len(due) < ENTRIES_MAX:
+                due.append((key, tomb.digest))
+        return due
+
+    def _is_agreed(self, key: bytes, tomb: Tomb) -> bool:
+        settings = self._view.settings_of(key)
+        if settings is None:
+            return False  # its namespace was dropped, and the record goes with it
+        partition = self._view.placement.partition(key[1:9])
+        return self._rounds.began_since(settings.rule, partition, tomb.since)
+
+    def _propose(self, entries: Entries) -> None:
+        if entries:
+            self._proposal = _Proposal(self._replica, self._operations, entries, self._on_heard)
+            self._proposal.start(self._others, self._objections(entries))
+
+    def _on_heard(self, proposal: _Proposal) -> None:
+        """Every node has answered, or will not."""
+        self._proposal = None
+        if self._stopped or proposal.failed:
+            return
+        tombs, now = self._replica.graveyard.tombs, self._operations.runtime.now()
+        for key in proposal.objected:
+            if key in tombs:
+                tombs[key].since, tombs[key].agreed_at = now, None
+        agreed = [entry for entry in proposal.entries if entry[0] not in proposal.objected]
+        if agreed:
+            for node in self._others:
+                self._operations.transport.send(node, Forget(agreed))
+            self._forget(agreed)
+
+    # Every node's side
+
+    def _on_forgettable(self, node: int, message: Forgettable) -> None:
+        check_entries(message.entries, START, END)
+        objections = self._objections(message.entries)
+        answer = _Answer(self._operations, node, message.op, objections)
+        self._replica.store.delete(_BARRIER, answer.send, None)
+
+    def _on_forget(self, _node: int, message: Forget) -> None:
+        check_entries(message.entries, START, END)
+        if self._replica.store.failed is None:
+            self._forget(message.entries)
+
+    def _forget(self, entries: Entries) -> None:
+        for key, mark in entries:
+            try:
+                held = self._replica.store.get(key) or b""
+            except StorageError:
+                continue  # it is one that has missed the order
+            if _is_tomb(key, held, mark):
+                self._operations.counters.tombstones_collected += 1
+                self._replica.graveyard.tombs.pop(key, None)
+                self._replica.drop(key, held, ignore, None)
+
+    def _stands(self, key: bytes, mark: bytes) -> bool:
+        """True if what is held of `key` is the tombstone with the digest `mark`.
+
+        Raises StorageError.
+        """
+        return _is_tomb(key, self._replica.store.get(key) or b"", mark)
+
+    def _objections(self, entries: Entries) -> list[bytes]:
+        """The keys whose tombstones this node still needs."""
+        busy = {operation.key for operation in self._operations.table.values() if operation.key}
+        return [key for key, mark in entries if key in busy or self._needs(key, mark)]
+
+    def _needs(self, key: bytes, mark: bytes) -> bool:
+        """Also where it cannot be told: nobody knows what a damaged record was."""
+        try:
+            if self._hints.holds(key) or self._replica.doubts.cover(key):
+                return True
+            if (
+                self._view.local not in self._view.owners_of(key)
+                and self._replica.store.get(key) is None
+            ):
+                return False
+            return not self._stands(key, mark)
+        except StorageError:
+            return True
+
+
+def _is_tomb(key: bytes, held: bytes, mark: bytes) -> bool:
+    return digest(held) == mark and is_tombstone(key, held)
+
+
+class _Proposal:
+    """Tombstones, and what the nodes say to their being forgotten."""
+
+    __slots__ = ("_heard", "_left", "_operations", "_replica", "entries", "failed", "objected")
+
+    def __init__(
+        self,
+        replica: LocalReplica,
+        operations: Operations,
+        entries: Entries,
+        heard: Callable[[_Proposal], object],
+    ) -> None:
+        self.entries = entries
+        self.objected: set[bytes] = set()
+        self.failed = False
+        """True if some node did not answer."""
+        self._replica = replica
+        self._operations = operations
+        self._heard = heard
+        self._left = 0
+
+    def start(self, others: list[int], own_objections: list[bytes]) -> None:
+        self._left = len(others) + 1
+        self.objected.update(own_objections)
+        self._replica.store.delete(_BARRIER, self._on_durable, None)
+        for node in others:
+            question = Question(self._operations, node, self._on_answer)
+            question.ask(Forgettable(question.op, self.entries))
+
+    def _on_durable(self, _arg: object, error: StorageError | None) -> None:
+        self._settle(failed=error is not None)
+
+    def _on_answer(self, reply: Message | None) -> None:
+        if isinstance(reply, Objections):
+            self.objected.update(reply.keys)
+        self._settle(failed=not isinstance(reply, Objections))
+
+    def _settle(self, *, failed: bool) -> None:
+        self.failed = self.failed or failed
+        self._left -= 1
+        if self._left == 0:
+            self._heard(self)
+
+
+class _Answer:
+    """What this node says to a proposal, once all that it rests on is durable."""
+
+    __slots__ = ("_node", "_objections", "_op", "_operations")
+
+    def __init__(self, operations: Operations, node: int, op: int, objections: list[bytes]) -> None:
+        self._operations = operations
+        self._node = node
+        self._op = op
+        self._objections = objections
+
+    def send(self, _arg: object, error: StorageError | None) -> None:
+        if error is None:
+            self._operations.transport.send(self._node, Objections(self._op, self._objections))
+        else:
+            self._operations.transport.send(
+                self._node, Refused(self._op, error.code, error.message)
+            )

@@ -1,0 +1,112 @@
+"""The counterpart: the side of a comparison that is asked.
+
+It keeps nothing between two messages. What arrives is checked as from a liar: ranges must
+exist, be few, and lie in partitions that both nodes own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.cluster.view import ClusterView
+from kvorum.model.errors import ProtocolError, StorageError
+from kvorum.model.keys import is_range_start, partition_range
+from kvorum.model.merkle import HASH_BYTES, Forest
+from kvorum.model.placement_rule import PlacementRule
+from kvorum.operations.operations import Operations
+from kvorum.repair.inventory import Stock, check_entries
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.wire.messages import Compare, Differing, Inventory, Refused
+
+COMPARED_MAX: Final = 512
+"""Ranges in one message."""
+
+
+class Counterpart:
+    __slots__ = ("_operations", "_replica", "_stock", "_view")
+
+    def __init__(
+        self, view: ClusterView, replica: LocalReplica, operations: Operations, stock: Stock
+    ) -> None:
+        self._view = view
+        self._replica = replica
+        self._operations = operations
+        self._stock = stock
+
+    def on_compare(self, node: int, message: Compare) -> None:
+        rule, forest = self._forest(message.rule)
+        self._check_ranges(node, message, rule, forest)
+        if not self._ready():
+            self._refuse(node, message.op)
+            return
+        own, theirs = forest.hashes(message.level, message.indices), message.hashes
+        differing = []
+        if own != theirs:
+            differing = [
+                index
+                for i, index in enumerate(message.indices)
+                if own[HASH_BYTES * i :][:HASH_BYTES] != theirs[HASH_BYTES * i :][:HASH_BYTES]
+            ]
+        self._operations.transport.send(node, Differing(message.op, differing))
+
+    def on_inventory(self, node: int, message: Inventory) -> None:
+        rule, _ = self._forest(message.rule)
+        self._check_span(node, message, rule)
+        check_entries(message.entries, message.start, message.end)
+        if not self._ready():
+            self._refuse(node, message.op)
+            return
+        try:
+            unlike = self._stock.against(message, rule)
+        except StorageError:
+            self._refuse(node, message.op)
+        else:
+            self._operations.transport.send(node, unlike)
+
+    def _ready(self) -> bool:
+        return self._replica.trees.built and self._replica.store.failed is None
+
+    def _refuse(self, node: int, op: int) -> None:
+        text = "wanted whole trees and a sound store to compare, got one that is still being read"
+        self._operations.transport.send(node, Refused(op, "not_ready", text))
+
+    def _forest(self, rule_id: str) -> tuple[PlacementRule, Forest]:
+        rule = PlacementRule.parse(rule_id)
+        forest = None if rule is None else self._replica.trees.forest(rule)
+        if rule is None or forest is None:
+            known = ", ".join(rule.id for rule in self._view.rules)
+            raise ProtocolError(f"wanted one of the placement rules {known}, got {rule_id[:80]!r}")
+        return rule, forest
+
+    def _check_ranges(
+        self, node: int, message: Compare, rule: PlacementRule, forest: Forest
+    ) -> None:
+        level, indices = message.level, message.indices
+        if not 0 <= level <= forest.last_level:
+            raise ProtocolError(f"wanted a level from 0 to {forest.last_level}, got {level}")
+        if not 0 < len(indices) <= COMPARED_MAX or len(message.hashes) != HASH_BYTES * len(indices):
+            raise ProtocolError(
+                f"wanted 1 to {COMPARED_MAX} ranges with {HASH_BYTES} bytes each, got "
+                f"{len(indices)} with {len(message.hashes)} in all"
+            )
+        if not 0 <= min(indices) <= max(indices) < forest.width(level):
+            raise ProtocolError(f"wanted ranges below {forest.width(level)}, got {indices[:8]}")
+        for partition in {forest.partition_of(level, index) for index in indices}:
+            self._check_owned(node, rule, partition)
+
+    def _check_span(self, node: int, message: Inventory, rule: PlacementRule) -> None:
+        start, end = message.start, message.end
+        if not is_range_start(start) or start >= end:
+            raise ProtocolError(f"wanted a range of keys, got {start[:9]!r} to {end[:9]!r}")
+        partition = self._view.placement.partition(start[1:9])
+        if end > partition_range(partition, self._view.topology.partition_bits)[1]:
+            raise ProtocolError(f"wanted keys of partition {partition}, got keys up to {end[:9]!r}")
+        self._check_owned(node, rule, partition)
+
+    def _check_owned(self, node: int, rule: PlacementRule, partition: int) -> None:
+        owners = self._view.placement.owners(partition, rule)
+        if node not in owners or self._view.local not in owners:
+            raise ProtocolError(
+                f"wanted a partition that nodes {node} and {self._view.local} both own, "
+                f"got {partition}, owned by {owners}"
+            )

@@ -1,0 +1,78 @@
+"""Inventories: what a replica holds in a range of storage keys, and how two of them differ.
+
+An inventory lists keys and digests, not records. A damaged record is not listed, so the
+other side's sound one comes in its place. Whoever takes one has read all records of the range
+anyway, and checks the Merkle leaves by them: so a leaf that went wrong, for whatever reason,
+makes two replicas compare a handful of keys once, and not for ever. What has expired in the
+range is buried first: else replicas would differ only because one has been swept before.
+
+    asker     [start .............. end)  its keys there, at most ENTRIES_MAX
+    replica   [start ....... upto)        its own, at most as many: compared that far
+              the asker goes on from `upto`
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.model.errors import ProtocolError
+from kvorum.model.keys import is_record_key
+from kvorum.model.placement_rule import PlacementRule
+from kvorum.model.record import digest, is_sound
+from kvorum.replica.burial import bury_expired
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.pages import read_page
+from kvorum.wire.messages import Entries, Inventory, Unlike
+
+ENTRIES_MAX: Final = 512
+
+
+class Stock:
+    """The records of one node, as inventories see them."""
+
+    __slots__ = ("_replica",)
+
+    def __init__(self, replica: LocalReplica) -> None:
+        self._replica = replica
+
+    def take(self, rule: PlacementRule, start: bytes, end: bytes) -> tuple[Entries, bytes]:
+        """The entries from `start` on, and before which key they end. Raises StorageError."""
+        replica = self._replica
+        page = read_page(replica, start, end, ENTRIES_MAX)
+        upto = page.pairs[-1][0] + b"\0" if page.more else end
+        records = bury_expired(replica, replica.trees.those_under(rule, page.pairs))
+        forest = replica.trees.forest(rule)
+        if forest is not None and replica.trees.built:  # else the walk will count them
+            replica.counters.leaves_corrected += forest.correct(start, upto, records)
+        entries = []
+        for key, data in records:
+            if is_sound(key, data):
+                entries.append((key, digest(data)))
+            else:
+                replica.counters.corrupt_records += 1
+        return entries, upto
+
+    def against(self, inventory: Inventory, rule: PlacementRule) -> Unlike:
+        """How this node's records under `rule` differ from `inventory`. Raises StorageError."""
+        own, upto = self.take(rule, inventory.start, inventory.end)
+        theirs = {key: mark for key, mark in inventory.entries if key < upto}
+        mine = dict(own)
+        lacking = [key for key in theirs if key not in mine]
+        other = [(key, mark) for key, mark in own if theirs.get(key) != mark]
+        return Unlike(inventory.op, upto, lacking, other)
+
+
+def check_entries(entries: Entries, start: bytes, end: bytes) -> None:
+    """Raises ProtocolError unless they are few, in order, and in start <= key < end."""
+    if len(entries) > ENTRIES_MAX:
+        raise ProtocolError(f"wanted at most {ENTRIES_MAX} entries, got {len(entries)}")
+    previous = b""
+    for key, mark in entries:
+        if not (is_record_key(key) and previous < key and start <= key < end):
+            raise ProtocolError(
+                f"wanted storage keys in order from {start[:9]!r}, got {key[:9]!r} "
+                f"after {previous[:9]!r}"
+            )
+        if len(mark) != 8:
+            raise ProtocolError(f"wanted digests of 8 bytes, got {len(mark)}")
+        previous = key

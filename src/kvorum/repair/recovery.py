@@ -1,0 +1,145 @@
+"""Recovery: a node whose disk is empty does not answer for the copies it once had.
+
+A replica's acknowledgement means that it has a write and will show it. A node that comes back
+with an empty data directory has acknowledged writes in its former life and has none of them;
+if it answered reads, two of three replicas could agree that an acknowledged write never was.
+So a node whose data directory is new is recovering. It takes writes and coordinates, but
+answers no read, for itself or for others, and makes no blind write on its own record, until
+
+    half of the other nodes say that they never knew another node of its name (a new cluster)
+    or, once one of them says that it did, it has compared all its partitions with every other
+    owner of them
+
+Who knew another node of its name says so for good, in its standing (`hints.py`), until it has
+compared with the newcomer itself. A hint that the lost disk held is lost too; so a recovering
+node calls all others behind.
+
+A node whose log was damaged has forgotten as well, and is told so at its start. The state outlives
+a restart (`storage/recovery_note.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from kvorum.cluster.view import ClusterView
+from kvorum.model.spans import ALL_TOKENS
+from kvorum.operations.operations import Operations
+from kvorum.repair.shortfall import Inquiry, Short, Want, wanted
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.storage.recovery_note import LOST, NOTE, WHOLE
+from kvorum.storage.store import ignore
+
+_AGAIN_S: Final = 1.0
+
+
+class Recovery:
+    __slots__ = (
+        "_began",
+        "_compared",
+        "_inquiring",
+        "_lost",
+        "_on_end",
+        "_operations",
+        "_partners",
+        "_replica",
+        "_stopped",
+        "_tell",
+        "_view",
+        "_vouched",
+    )
+
+    def __init__(
+        self,
+        view: ClusterView,
+        replica: LocalReplica,
+        operations: Operations,
+        tell: Callable[[str], object],
+        on_end: Callable[[], object],
+    ) -> None:
+        """`tell` is given what people should know."""
+        self._view = view
+        self._replica = replica
+        self._operations = operations
+        self._tell = tell
+        self._on_end = on_end
+        self._began = operations.runtime.now()
+        self._vouched: set[int] = set()
+        self._compared: set[int] = set()
+        self._inquiring = False
+        self._stopped = False
+        note = replica.store.get(NOTE)
+        self._lost = note == LOST
+        replica.recovering = len(view.topology.nodes) > 1 and note != WHOLE
+        self._partners = view.partners() if replica.recovering else set()
+        if replica.recovering and self._lost:
+            self._tell_of_loss()
+
+    @property
+    def forgot(self) -> bool:
+        """True if this node has lost what it acknowledged, and has not got it back."""
+        return self._lost
+
+    def on_standing(self, node: int, lost: bool | None) -> None:
+        """What `node` says of this one: whether it knew another node of this name."""
+        if not self._replica.recovering or lost is None:
+            return
+        if lost and not self._lost:
+            self._lost = True
+            self._tell_of_loss()
+            self._replica.store.put(NOTE, LOST, ignore, None)
+        elif not lost:
+            self._vouched.add(node)
+        if not self._lost and len(self._vouched) >= len(self._view.topology.nodes) // 2:
+            self._end()
+
+    def on_compared(self, node: int, began: float) -> None:
+        """What `node` and this one both own is equal, but for writes since `began`."""
+        if self._replica.recovering and began >= self._began:
+            self._compared.add(node)
+            self._inquire()
+
+    def _inquire(self) -> None:
+        """Once all that others show is here, ask them what they cannot show."""
+        done = self._stopped or not self._replica.recovering
+        if not done and not self._inquiring and self._compared >= self._partners:
+            self._inquiring = True
+            Inquiry(self._operations, self._partners, self._on_inquired).ask()
+
+    def _on_inquired(self, shorts: Mapping[int, Short] | None) -> None:
+        self._inquiring = False
+        if shorts is None:
+            self._operations.runtime.call_later(_AGAIN_S, self._inquire)
+        elif self._replica.recovering:
+            for want in self._wants(shorts):
+                self._replica.doubts.wait(want.span, want.nodes)
+            self._end()
+
+    def _wants(self, shorts: Mapping[int, Short]) -> Iterator[Want]:
+        if any(short.unread for short in shorts.values()):
+            view = self._view
+            for rule in view.rules:
+                for partition in view.owned(rule):
+                    yield from wanted(view, shorts, rule, partition, [ALL_TOKENS])
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def waits_for(self) -> list[int]:
+        """The nodes that this one has yet to compare with before it answers reads."""
+        return sorted(self._partners - self._compared) if self._replica.recovering else []
+
+    def _tell_of_loss(self) -> None:
+        partners = ", ".join(self._view.names(sorted(self._partners)))
+        self._tell(
+            "This node has lost what it had acknowledged. It answers no reads until it has "
+            f"compared with {partners or 'no other node, as it shares nothing with any'}."
+        )
+
+    def _end(self) -> None:
+        if self._lost:
+            self._tell("This node has got back what others could give, and answers reads.")
+        self._replica.recovering = self._lost = False
+        self._replica.store.put(NOTE, WHOLE, ignore, None)
+        self._on_end()

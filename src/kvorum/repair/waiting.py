@@ -1,0 +1,50 @@
+"""What a node waits for before it answers again for all that it holds, as people are told.
+
+recovering   it has yet to compare with some nodes (`recovery.py`)
+in doubt     damage took records from it; it has yet to compare their tokens (`doubts.py`),
+             or nobody can say what was there, and some nodes have damaged bytes of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from kvorum.cluster.view import ClusterView
+from kvorum.repair.recovery import Recovery
+from kvorum.replica.doubts import Doubt, Doubts
+
+_LISTED_MAX: Final = 20
+ADVICE: Final = (
+    "run `kvorum repair --full`; write or delete the damaged keys again; or give each of the nodes "
+    "with the damage an empty disk, one after another, with `kvorum rebuild`"
+)
+
+
+def waiting(view: ClusterView, doubts_of: Doubts, recovery: Recovery) -> dict[str, Any]:
+    """`tokens`: spans of them in doubt. `unreadable`: those of them that nobody can give, of
+    which the longest waiting are listed.
+    """
+    doubts = doubts_of.tokens
+    stuck = [(span, doubt) for span, doubt in doubts.items() if doubt.waits_for]
+    return {
+        "to_compare": view.names(recovery.waits_for()),
+        "tokens": len(doubts),
+        "since_ms": _oldest(doubts.values()),
+        "unreadable": len(stuck),
+        "unreadable_listed": [
+            {
+                "first_token": span.first.hex(),
+                "last_token": span.last.hex(),
+                "partition": view.placement.partition(span.first),
+                "since_ms": doubt.since_ms,
+                "nodes": view.names(list(doubt.waits_for)),
+            }
+            for span, doubt in sorted(stuck, key=lambda pair: pair[1].since_ms)[:_LISTED_MAX]
+        ],
+        "advice": ADVICE if stuck else "",
+    }
+
+
+def _oldest(doubts: Iterable[Doubt]) -> int | None:
+    return min((doubt.since_ms for doubt in doubts), default=None)

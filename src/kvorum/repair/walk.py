@@ -1,0 +1,60 @@
+"""A walk over all records of a node, in the order of storage keys and a page at a time, with
+pauses for the foreground (`pace.py`). At start one builds the Merkle trees (`trees.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kvorum.model.errors import StorageError
+from kvorum.operations.operations import Operations
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.pages import read_page
+from kvorum.replica.trees import END, START
+
+_PAGE: Final = 256
+_RECORDS_LIKE_ONE: Final = 16
+"""Reading so many costs about as much as handing one over."""
+_FIRST: Final = START + bytes(8)
+
+Meet = Callable[[list[tuple[bytes, bytes]], bytes], object]
+
+
+class Walk:
+    """`meet(records, upto)`: these are all there are from the last page to before `upto`."""
+
+    __slots__ = ("_cursor", "_meet", "_operations", "_replica", "_stopped", "ended")
+
+    def __init__(self, replica: LocalReplica, operations: Operations, meet: Meet) -> None:
+        self.ended = False
+        self._replica = replica
+        self._operations = operations
+        self._meet = meet
+        self._cursor = _FIRST
+        self._stopped = False
+
+    def start(self) -> None:
+        self._operations.runtime.call_soon(self._page)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _page(self) -> None:
+        if self._stopped:
+            return
+        try:
+            page = read_page(self._replica, self._cursor, END, _PAGE)
+        except StorageError:
+            # The store has failed for good and tells the node itself; the walk stays unended.
+            return
+        self._cursor = page.pairs[-1][0] + b"\0" if page.more else END
+        self.ended = not page.more
+        self._meet(page.pairs, self._cursor)
+        if self.ended:
+            return
+        pause_s = self._operations.pace.pause_s(len(page.pairs) // _RECORDS_LIKE_ONE)
+        if pause_s:
+            self._operations.runtime.call_later(pause_s, self._page)
+        else:
+            self._operations.runtime.call_soon(self._page)

@@ -1,0 +1,62 @@
+"""Pages of this node's records, in the order of storage keys, and where it cannot speak for more.
+
+Records are fetched a few at a time, as they may be large: at first `_FIRST_RECORDS`, then as many
+as the rest of the page holds, by the size of those so far. However large a record is, it goes with
+the page that it would begin.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from kvorum.replica.local_replica import LocalReplica
+from kvorum.storage.store import KeyRange, Store
+
+PAGE_BYTES_MAX: Final = 4 << 20
+_FIRST_RECORDS: Final = 8
+
+Pairs = list[tuple[bytes, bytes]]
+"""Storage keys and encoded records, in the order of the keys."""
+
+
+class RecordPage(NamedTuple):
+    """`more`: the range may go on behind the last of `pairs`. `unreadable`: ranges of keys in the
+    page for which the replica cannot speak.
+    """
+
+    pairs: Pairs
+    more: bool
+    unreadable: list[KeyRange]
+
+
+def read_page(replica: LocalReplica, start: bytes, end: bytes, limit: int) -> RecordPage:
+    """The next records of start <= storage key < end, at most `limit` and as many as fit; if that
+    is 0, only what is damaged there. Raises StorageError.
+    """
+    if not limit:
+        return RecordPage([], True, replica.store.unreadable(start, end))
+    pairs, more = _read_pairs(replica.store, start, end, limit)
+    if more:
+        end = pairs[-1][0] + b"\0"
+    unreadable = replica.store.unreadable(start, end)
+    if replica.doubts.tokens:
+        unreadable = unreadable + replica.doubts.ranges(start, end)
+    return RecordPage(pairs, more, unreadable)
+
+
+def _read_pairs(store: Store, start: bytes, end: bytes, limit: int) -> tuple[Pairs, bool]:
+    pairs: Pairs = []
+    size, step = 0, _FIRST_RECORDS
+    while len(pairs) < limit and size < PAGE_BYTES_MAX:
+        wanted = min(step, limit - len(pairs))
+        found = store.scan(start, end, wanted)
+        for key, data in found:
+            if size >= PAGE_BYTES_MAX:
+                return pairs, True
+            pairs.append((key, data))
+            size += len(key) + len(data)
+        if len(found) < wanted:
+            return pairs, False
+        start = pairs[-1][0] + b"\0"
+        step = max(1, (PAGE_BYTES_MAX - size) * len(pairs) // size)
+    return pairs, True
