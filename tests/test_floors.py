@@ -41,10 +41,13 @@ ALLOWED: dict[str, set[str]] = {
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
-    "node": BELOW_REPLICATION | {"replication", "api", "sealing", "backup", "local_store"},
+    "namespaces": BELOW_NET | {"cluster", "local_namespaces"},
+    "node": BELOW_REPLICATION
+    | {"replication", "api", "sealing", "backup", "local_store", "namespaces"},
     "aio": {"client"},
     "errors": {"model", "client"},
-    "embedded": BELOW_REPLICATION | {"replication", "api", "client", "sealing", "local_store"},
+    "embedded": BELOW_REPLICATION
+    | {"replication", "api", "client", "sealing", "local_store", "namespaces"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},
     "cli": BELOW_REPLICATION

@@ -18,7 +18,7 @@ the old one's. For an encrypted namespace that takes as long as two writes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -95,7 +95,6 @@ class LocalNamespaces:
         "_on_disk",
         "_on_failed",
         "_parts",
-        "_recount",
         "_runtime",
         "_scrub",
         "_stored",
@@ -124,7 +123,6 @@ class LocalNamespaces:
         self._runtime = runtime
         self._on_failed = on_failed
         self._scrub: Scrub | None = None
-        self._recount: Callable[[], object] = _unheard
         self._waiting: dict[str, list[Settled]] = {}
 
     @property
@@ -206,10 +204,8 @@ class LocalNamespaces:
         except StorageError as error:
             self._on_failed(error)
             return
-        if changes.dropped:
-            self._recount()
-            if self._scrub is not None:
-                self._scrub.begin()
+        if changes.dropped and self._scrub is not None:
+            self._scrub.begin()
 
     def settled(self, name: str, then: Settled) -> None:
         """`then(error)` once the drop of `name` is for good: nobody can read what was in it."""
@@ -298,12 +294,23 @@ class LocalNamespaces:
                 )
             )
         else:
-            self._parts.journaled.empty(self._emptied, done)
+            self.remove_now(taken, lambda error: self._finished(done, error))
 
-    def tend(self, scrub: Scrub, recount: Callable[[], object]) -> None:
+    def remove_now(self, names: Sequence[str], done: Settled) -> None:
+        """Delete what is left of these dropped namespaces; `done(error)`. Blocks meanwhile, and
+        needs room on the disk.
+        """
+        self._parts.journaled.empty(self._emptied, (names, done))
+
+    def _finished(self, done: Done, error: StorageError | None) -> None:
+        if error is not None:
+            done(error)
+        else:
+            self._write_at_start(done)
+
+    def tend(self, scrub: Scrub) -> None:
         """From now on `scrub` deletes what lies open of dropped namespaces."""
         self._scrub = scrub
-        self._recount = recount
         scrub.on_removed = self._removed
         scrub.on_deleted = self._parts.quarantine.release
 
@@ -340,35 +347,27 @@ class LocalNamespaces:
         _LOG.info("nothing is left of the dropped namespace %s", name)
         return None
 
-    def _emptied(self, done: Done, error: StorageError | None) -> None:
+    def _emptied(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
+        names, done = work
         if error is not None:
             done(error)
             return
         try:
-            for name in self._taken():
-                self._delete_open(name.encode())
+            self._delete_open()
         except StorageError as failure:
             done(failure)
         else:
-            self._parts.rocks.sync(self._deleted, done)
+            self._parts.rocks.sync(self._deleted, (names, done))
 
-    def _deleted(self, done: Done, error: StorageError | None) -> None:
-        if error is not None:
-            done(error)
-            return
-        for name in self._taken():
-            self._parts.vault.removed(name)
-            error = error or self._forget_removal(name, self.removals[name].before_ms)
-        if error is not None:
-            done(error)
-        else:
-            self._write_at_start(done)
+    def _deleted(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
+        names, done = work
+        for name in names:
+            if error is None and name in self.removals:
+                error = self._forget_removal(name, self.removals[name].before_ms)
+        done(error)
 
-    def _taken(self) -> list[str]:
-        return [name for name in self.removals if name in self.catalog.namespaces]
-
-    def _delete_open(self, namespace: bytes) -> None:
-        """Delete all stored pairs of `namespace` that lie open."""
+    def _delete_open(self) -> None:
+        """Delete all stored pairs of dropped namespaces that lie open."""
         rocks, seal = self._parts.rocks, self._parts.vault.seal
         for start, end in ((RECORD, RECORD + 1), (NOTE, NOTE + 1)):
             cursor, stop = bytes([start]), bytes([end])
@@ -408,7 +407,3 @@ def _lies_open(settings: NamespaceSettings) -> bool:
 
 def _ignore(_arg: Any, _error: StorageError | None) -> None:
     """The store reports its failure to the node."""
-
-
-def _unheard() -> None:
-    """Nobody counts."""

@@ -166,7 +166,7 @@ class LocalStore:
             recount,
             self._on_failed,
         )
-        self.namespaces.tend(scrub, recount)
+        self.namespaces.tend(scrub)
         scrub.start()
         return custody, scrub
 

@@ -14,6 +14,12 @@ from kvorum.api.http.router import Endpoint
 from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
 from kvorum.api.keys import KEYS_BODY_BYTES, Custody, KeyHandlers
 from kvorum.api.limits import ApiLimits
+from kvorum.api.namespaces import (
+    NAMESPACE_BODY_BYTES,
+    NAMESPACE_PATH,
+    NamespaceHandlers,
+    Namespaces,
+)
 from kvorum.api.ports import Coordinator, Introspection, Repairs
 from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers, Records
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
@@ -87,10 +93,11 @@ def api_routes(
     snapshots: Snapshots | None = None,
     records: Records | None = None,
     custody: Custody | None = None,
+    namespaces: Namespaces | None = None,
 ) -> Routes:
     """The whole API. `secret` is the cluster's; `actor_name` shows actors to people.
 
-    Without `snapshots`, `records` and `custody` nothing is served at their paths.
+    Without `snapshots`, `records`, `custody` and `namespaces` nothing is served at their paths.
     """
     limits = limits or ApiLimits()
     gateway = Gateway(coordinator, secret, actor_name, limits)
@@ -129,16 +136,31 @@ def api_routes(
         handlers = RecordHandlers(gateway, records)
         put = {b"POST": Endpoint(handlers.put_many, RECORDS_BODY_BYTES)}
         routes.add(b"/records", Resource(_readable(handlers.page) | put))
+    named = {} if namespaces is None else _serve_namespaces(routes, NamespaceHandlers(namespaces))
     if custody is not None:
-        _serve_keys(routes, KeyHandlers(custody))
+        _serve_keys(routes, KeyHandlers(custody), named)
     return routes
 
 
-def _serve_keys(routes: Routes, handlers: KeyHandlers) -> None:
+def _serve_namespaces(routes: Routes, handlers: NamespaceHandlers) -> dict[bytes, Endpoint]:
+    """Returns what is served at the path of each."""
+    named = _readable(handlers.settings) | {
+        b"PUT": Endpoint(handlers.put, NAMESPACE_BODY_BYTES),
+        b"DELETE": Endpoint(handlers.drop, NAMESPACE_BODY_BYTES),
+    }
+    routes.add(b"/namespaces", Resource(_readable(handlers.overview)))
+    routes.add_prefix(NAMESPACE_PATH, "name", Resource(named))
+    return named
+
+
+def _serve_keys(
+    routes: Routes, handlers: KeyHandlers, of_namespaces: dict[bytes, Endpoint]
+) -> None:
     routes.add(b"/keys", Resource(_readable(handlers.keys)))
     routes.add(b"/keys/rotate", Resource({b"POST": Endpoint(handlers.rotate, KEYS_BODY_BYTES)}))
     shred = Endpoint(handlers.shred, KEYS_BODY_BYTES)
-    routes.add(b"/namespaces/shred", Resource({b"POST": shred}))
+    # A namespace may have that name.
+    routes.add(b"/namespaces/shred", Resource(of_namespaces | {b"POST": shred}))
     scrub = {b"POST": Endpoint(handlers.scrub)}
     routes.add(b"/scrub", Resource(_readable(handlers.progress) | scrub))
 
