@@ -213,13 +213,14 @@ def test_the_order_in_which_nodes_are_listed_does_not_matter(order: list[int]) -
 PROGRAM = """
 import hashlib
 from kvorum.model.placement import Placement
+from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.topology import NodeSpec, Topology
 nodes = tuple(
     NodeSpec(name=f"n{i}", http=f"a{i}:1", peer=f"a{i}:2", rack="abc"[i % 3], weight=1 + i % 2)
     for i in range(10)
 )
 placement = Placement(Topology(cluster="c", nodes=nodes))
-rule = NamespaceSettings.majority(3).rule
+rule = PlacementRule(3)
 owners = [placement.owners(partition, rule) for partition in range(256)]
 print(hashlib.sha256(repr(owners).encode()).hexdigest()[:16], end="")
 """

@@ -246,8 +246,8 @@ BUGS: Final = (
         "tally-counts-twice",
         "a repeated acknowledgement counts as another replica's",
         "model/tally.py",
-        "if node in acked or node in self.failed:",
-        "if node in self.failed:",
+        "        if node in acked:\n            return\n",
+        "",
         5000,
         missed="a catch takes some hundreds of seeds or more",
     ),
@@ -255,17 +255,17 @@ BUGS: Final = (
         "tally-one-short",
         "a write is done with one replica less than it needs",
         "model/tally.py",
-        "if len(acked) >= self.needed:",
-        "if len(acked) >= self.needed - 1:",
+        "if len(acked) >= self._needed:",
+        "if len(acked) >= self._needed - 1:",
         50,
     ),
     Bug(
         "failures-count",
         "replicas that failed count towards the quorum",
         "model/tally.py",
-        "        failed.append(node)\n",
-        "        failed.append(node)\n"
-        "        self.won = len(failed) + len(self.acked) >= self.needed\n",
+        "            self._judge(details)\n\n    # How it stands\n",
+        "            self.won = len(details.failed) + len(self.acked) >= self._needed\n\n"
+        "    # How it stands\n",
         60,
     ),
     # Time
@@ -374,8 +374,8 @@ BUGS: Final = (
         "repeat-that-nobody-confirmed",
         "a blind write of the value that is here keeps its version, whatever others have seen",
         "replication/coordination.py",
-        "            if place.replicas.preference == (self._view.local,):\n",
-        "            if True:\n",
+        "            if how == ALONE:\n",
+        "            if how is not None:\n",
         5000,
         missed="an acknowledged write has to be cut off; runs made for that catch it (`tests/sim`)",
     ),
@@ -441,7 +441,7 @@ BUGS: Final = (
     Bug(
         "precondition-asks-nobody",
         "a precondition trusts its coordinator's own record",
-        "replication/coordination.py",
+        "model/leaderless.py",
         "if not isinstance(request, Put) or request.expect != ANY:",
         "if not isinstance(request, Put):",
         800,
@@ -495,16 +495,16 @@ BUGS: Final = (
         "own-failure-counts",
         "the coordinator counts itself though its store refused the write",
         "replication/write.py",
-        "            self._tally.fail(node)\n",
-        "            self._tally.ack(node)\n",
+        "            self._tally.give_up(owner)\n            self._settle()\n",
+        "            self._tally.ack(owner)\n            self._settle()\n",
         400,
     ),
     Bug(
         "refused-write-counts",
         "a replica that refused a write counts as one that has it",
         "replication/write.py",
-        "    def on_refused(self, node: int, code: str) -> None:\n        self._miss(node)\n",
-        "    def on_refused(self, node: int, code: str) -> None:\n        self._tally.ack(node)\n",
+        "        elif isinstance(message, Refused):\n            self._miss(node)\n",
+        "        elif isinstance(message, Refused):\n            self._tally.ack(node)\n",
         600,
     ),
     Bug(
@@ -627,9 +627,9 @@ BUGS: Final = (
         "handoff-acked-before-sync",
         "a node that stands in acknowledges a write that a crash can still take from it",
         "replication/replica_server.py",
-        "        self._replica.merge_in(key, message.record, self._on_durable, (node, message.op))\n"
+        "merge_in(key, message.record, self._on_durable, (node, message.op))\n"
         "\n    def _on_durable",
-        "        self._replica.merge_in(key, message.record, ignore, None)\n"
+        "merge_in(key, message.record, ignore, None)\n"
         "        self._on_durable((node, message.op), None)\n"
         "\n    def _on_durable",
         5000,
@@ -738,9 +738,9 @@ BUGS: Final = (
     Bug(
         "stand-in-reads-nothing",
         "whoever stands in for a key's first owner writes on its own record alone",
-        "replication/coordination.py",
-        "        return place.replicas.natural[0] == self._view.local and self._settled",
-        "        return True or self._settled",
+        "model/leaderless.py",
+        "        and replica_set.natural[0] == sight.local\n        and sight.settled",
+        "        and sight.settled",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
     ),
@@ -748,7 +748,7 @@ BUGS: Final = (
         "settled-never-withdrawn",
         "a first owner relies on its own record though a link to another broke meanwhile",
         "replication/coordination.py",
-        "    def on_peer_lost(self, node: int) -> None:\n        self._settled.discard(node)\n",
+        "    def on_peer_lost(self, node: int) -> None:\n        self._settled -= {node}\n",
         "    def on_peer_lost(self, node: int) -> None:\n        pass\n",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
@@ -756,7 +756,7 @@ BUGS: Final = (
     Bug(
         "delete-asks-nobody",
         "a delete trusts its coordinator's own record",
-        "replication/coordination.py",
+        "model/leaderless.py",
         "if not isinstance(request, Put) or request.expect != ANY:",
         "if request.expect != ANY:",
         5000,
@@ -765,7 +765,7 @@ BUGS: Final = (
     Bug(
         "delete-asks-too-few",
         "a delete that asked one replica says that nothing is there",
-        "replication/coordination.py",
+        "model/leaderless.py",
         "to_read = min(max(majority, settings.read), settings.replicas)",
         "to_read = 1",
         5000,
@@ -832,8 +832,8 @@ BUGS: Final = (
         "a write whose coordinator cannot read its own record is made as if it had none",
         "replication/coordination.py",
         "        except CorruptRecord:\n"
-        "            if self._replica.doubts.is_shared(key) and not self._replica.doubts.cover(key):\n"
-        "                raise\n",
+        "            if self._replica.doubts.is_shared(key) and not self."
+        "_replica.doubts.cover(key):\n                raise\n",
         "        except StorageError:\n",
         5000,
         missed="the coordinator's own record must be misread between a read and a write",
@@ -887,7 +887,8 @@ BUGS: Final = (
         "doubtful-copy-is-built-on",
         "a write is made on what has replaced a damaged record, and its dot covers what was lost",
         "replication/coordination.py",
-        "        if self._replica.doubts.cover(place.key):\n            return False\n",
+        "        if own == UNREAD and replica.doubts.cover(place.key):\n"
+        "            own = UNVERIFIED\n",
         "",
         5000,
         missed="the lost write must be this node's own, and another be made within the second",
@@ -895,9 +896,9 @@ BUGS: Final = (
     Bug(
         "doubtful-copy-asks-a-majority",
         "a write in doubt asks so few that it may miss what was stored on W replicas",
-        "replication/coordination.py",
-        "            to_read = max(\n                to_read, min(",
-        "            to_read = min(\n                to_read, min(",
+        "model/leaderless.py",
+        "    return max(to_read, min(",
+        "    return min(to_read, min(",
         5000,
         missed="only with W below a majority may a majority of the others miss a write",
     ),

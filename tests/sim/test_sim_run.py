@@ -14,6 +14,7 @@ import pytest
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record, merge
+from kvorum.model.replica_set import Quorum
 from kvorum.model.tally import Tally
 from kvorum.model.topology import NamespaceSettings
 from kvorum.repair import anti_entropy, repair, sweep
@@ -302,8 +303,9 @@ def no_merge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def one_ack_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    def tally(needed: int, possible: int) -> Tally:
-        return Tally(max(1, needed - 1), possible)
+    def tally(quorums: tuple[Quorum, ...], owners: tuple[int, ...]) -> Tally:
+        fewer = tuple(Quorum(max(1, quorum.needed - 1), quorum.members) for quorum in quorums)
+        return Tally(fewer, owners)
 
     monkeypatch.setattr(write, "Tally", tally)
 

@@ -23,7 +23,10 @@ class Quorum(msgspec.Struct, frozen=True):
 
 class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes by number. `by_dc`: the natural ones of each data center, where that matters.
-    `preference`: who may be asked, the natural ones and after them the fallbacks.
+
+    What follows from the others is worked out once, since every request asks for it. `preference`:
+    who may be asked, the natural ones and after them the fallbacks. `owners`: who is written to,
+    the natural and the pending ones. `is_changing`: True while it is on the way to other owners.
     """
 
     epoch: int
@@ -33,14 +36,14 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: tuple[int, ...] = ()
     by_dc: dict[str, tuple[int, ...]] = {}
     preference: tuple[int, ...] = ()
+    owners: tuple[int, ...] = ()
+    is_changing: bool = False
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "preference", self.natural + self.fallbacks)
-
-    @property
-    def is_changing(self) -> bool:
-        """True while it is on the way to other owners."""
-        return bool(self.pending or self.leaving)
+        force = msgspec.structs.force_setattr
+        force(self, "preference", self.natural + self.fallbacks)
+        force(self, "owners", self.natural + self.pending)
+        force(self, "is_changing", bool(self.pending or self.leaving))
 
     @property
     def next_owners(self) -> tuple[int, ...]:

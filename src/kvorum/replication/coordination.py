@@ -30,19 +30,32 @@ from kvorum.model.errors import (
     KvorumError,
     NotFound,
     PreconditionFailed,
-    RequestError,
     StorageError,
 )
+from kvorum.model.leaderless import LEADERLESS
 from kvorum.model.record import Record, encode, merge
 from kvorum.model.request import (
     ANY,
     Answer,
     Change,
-    Delete,
     Failure,
     Put,
     Result,
     tell_hinted,
+)
+from kvorum.model.write_plan import (
+    ALONE,
+    ASK_OWNERS,
+    MISSING,
+    NOTHING,
+    UNREAD,
+    UNREADABLE,
+    UNVERIFIED,
+    OwnRecord,
+    ReplicationMode,
+    Sight,
+    TooFew,
+    WritePlan,
 )
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
@@ -52,7 +65,6 @@ from kvorum.replication.change import (
     SIBLING_BOUNDS,
     Changes,
     SiblingBounds,
-    gives_lifetime,
     holds_just,
 )
 from kvorum.replication.inquiry import Confirmation, Inquiry
@@ -64,7 +76,7 @@ OnResult = Callable[[Result], object]
 class Coordination:
     """Coordinates changes of keys that this node owns, or for whose owners it stands in."""
 
-    __slots__ = ("_changes", "_hints", "_operations", "_replica", "_settled", "_view")
+    __slots__ = ("_changes", "_hints", "_mode", "_operations", "_replica", "_settled", "_view")
 
     def __init__(
         self,
@@ -79,101 +91,94 @@ class Coordination:
         self._operations = operations
         self._hints = hints
         self._changes = Changes(replica, operations.clocks, siblings)
-        self._settled = {view.local}
+        # Who has said, since its link opened, that this node missed nothing; and this node.
+        self._settled = frozenset((view.local,))
+        self._mode: ReplicationMode = LEADERLESS
 
     # What peers say of this node's standing
 
     def on_standing(self, node: int, behind: bool) -> None:
         """`node` says whether this node has missed writes."""
         if behind:
-            self._settled.discard(node)
+            self._settled -= {node}
         else:
-            self._settled.add(node)
+            self._settled |= {node}
 
     def on_peer_lost(self, node: int) -> None:
-        self._settled.discard(node)
+        self._settled -= {node}
 
     # Changes
 
-    def can(self, request: Change, place: Place) -> bool:
-        """True if nothing of this node itself stands in the way: no full disk, no wrong clock."""
-        if isinstance(request, Delete):
-            return True
-        return self._replica.has_room(place.key) and (
-            self._operations.clocks.may_mint or not gives_lifetime(request, place.settings)
+    def sight(self, place: Place, own: OwnRecord = UNREAD) -> Sight:
+        """What this node sees of a key, to plan a write by; `own` is what it holds of it."""
+        replica = self._replica
+        if own == UNREAD and replica.doubts.cover(place.key):
+            own = UNVERIFIED
+        return Sight(
+            self._view.local,
+            self._operations.is_up,
+            self._settled,
+            len(self._view.topology.nodes),
+            place.settings,
+            replica.has_room(place.key),
+            self._operations.clocks.may_mint,
+            replica.recovering,
+            own,
         )
 
-    def begin(self, request: Change, place: Place, reply: OnResult) -> None:
-        """Make the change, and tell all owners; `reply` comes once, after this has returned.
+    def begin(self, request: Change, place: Place, plan: WritePlan, reply: OnResult) -> None:
+        """Make the change as planned; `reply` comes once, after this has returned.
 
-        Raises Overloaded before anything is done, while this node's store falls behind;
-        RequestError or QuorumError where it cannot be done.
+        Raises Overloaded before anything is done, while this node's store falls behind.
         """
         self._replica.check_pressure(place.key)
         if self._replica.is_warm(place.key, self._on_warm, (request, place, reply)):
-            self._coordinate_warm(request, place, reply)
+            self._go_on(request, place, plan, reply)
 
-    def begin_late(self, request: Change, place: Place, reply: OnResult) -> None:
-        """As `begin`, once other nodes were asked: what it would raise is replied."""
+    def begin_here(self, request: Change, place: Place, reply: OnResult) -> None:
+        """As `begin`, for a request that was planned for another node. What `begin` would raise is
+        replied.
+        """
         try:
-            self.begin(request, place, reply)
+            self.begin(request, place, self._plan_here(request, place, UNREAD), reply)
         except KvorumError as error:
             reply(Failure.of(error))
 
     def _on_warm(self, waiting: tuple[Change, Place, OnResult]) -> None:
         """This node's record of the key, which was on the disk only, is at hand now."""
+        request, place, reply = waiting
         try:
-            self._coordinate_warm(*waiting)
+            self._go_on(request, place, self._plan_here(request, place, UNREAD), reply)
         except KvorumError as error:
-            waiting[2](Failure.of(error))
+            reply(Failure.of(error))
 
-    def _coordinate_warm(self, request: Change, place: Place, reply: OnResult) -> None:
-        settings = place.settings
-        needed = request.w or settings.write
-        if needed > settings.replicas:
-            raise out_of_range("w", needed, settings.replicas)
-        up = [node for node in place.replicas.preference if self._operations.is_up(node)]
-        if len(up) < needed:
-            raise self._view.too_few("store it", needed, up, place.replicas.natural)
-        timeout_ms = request.timeout_ms or settings.timeout_ms
-        if self._knows_enough(request, place):
+    def _plan_here(self, request: Change, place: Place, own: OwnRecord) -> WritePlan:
+        """Raises RequestError or QuorumError where there is no plan."""
+        plan = self._mode.plan_here(request, place.replicas, self.sight(place, own))
+        if isinstance(plan, TooFew):
+            raise self._view.too_few(plan.what, plan.needed, [*plan.up], place.replicas.natural)
+        return plan
+
+    def _go_on(self, request: Change, place: Place, plan: WritePlan, reply: OnResult) -> None:
+        timeout_ms = request.timeout_ms or place.settings.timeout_ms
+        state: OwnRecord = UNREAD
+        if plan.read_first == NOTHING:
             own = self._own(place)
             if own is not None and (own[0] or place.settings.durability != "none"):
-                self._decide(request, place, own, reply, timeout_ms)
+                self._decide(request, place, plan, own, reply, timeout_ms)
                 return
-        majority = settings.replicas // 2 + 1
-        if isinstance(request, Put) and request.expect == ANY:
-            # Only to avoid siblings: when no quorum can be read the write goes on without.
-            to_read = min(majority, len(up))
-            self._operations.counters.stand_in_writes += 1
-        else:
-            to_read = min(max(majority, settings.read), settings.replicas)
+            state = UNREADABLE if own is None else MISSING
         if self._has_lost(place.key):
-            # All that was stored on W replicas, this one among them: its next dot will cover it.
-            to_read = max(
-                to_read,
-                min(settings.replicas - settings.write + 1, len(place.replicas.natural) - 1),
-            )
+            state = UNVERIFIED
+        plan = self._plan_here(request, place, state)
+        if isinstance(request, Put) and request.expect == ANY:
+            self._operations.counters.stand_in_writes += 1
         deadline = self._operations.runtime.now() + timeout_ms / 1000
-        then = partial(self._apply_after_read, request, place, reply, deadline)
+        then = partial(self._apply_after_read, request, place, plan, reply, deadline)
         inquiry = Inquiry(
             self._view, self._replica, self._operations, request, place, deadline, reply, then
         )
-        inquiry.start(to_read)
-
-    def _knows_enough(self, request: Change, place: Place) -> bool:
-        """True if this replica's own record is all that the write needs to know."""
-        if not isinstance(request, Put) or request.expect != ANY:
-            return False
-        if self._replica.doubts.cover(place.key):
-            return False
-        if request.seen is not None:
-            return True
-        if self._replica.recovering:
-            return False
-        return place.replicas.natural[0] == self._view.local and self._settled.issuperset(
-            place.replicas.preference
-        )
+        inquiry.start(plan.read_first)
 
     def _own(self, place: Place) -> tuple[bytes, Record] | None:
         """This replica's record, encoded and decoded; None if it cannot be read soundly."""
@@ -210,6 +215,7 @@ class Coordination:
         self,
         request: Change,
         place: Place,
+        plan: WritePlan,
         reply: OnResult,
         deadline: float,
         read: Answer,
@@ -220,9 +226,9 @@ class Coordination:
             base = self._build_on(place.key, read.record)
             timeout_ms = self._operations.left_ms(deadline)
             if reach == DAMAGED:
-                self._apply(request, place, base, reply, timeout_ms, reach)
+                self._apply(request, place, plan, base, reply, timeout_ms, reach)
             else:
-                self._decide(request, place, base, reply, timeout_ms, reach)
+                self._decide(request, place, plan, base, reply, timeout_ms, reach)
         except (NotFound, PreconditionFailed) as error:
             tell_hinted(error, read.hinted)
             reply(Failure.of(error))
@@ -233,6 +239,7 @@ class Coordination:
         self,
         request: Put,
         place: Place,
+        plan: WritePlan,
         reply: OnResult,
         deadline: float,
         read: Record,
@@ -243,7 +250,8 @@ class Coordination:
             base = self._build_on(place.key, read)
             if base[1] == confirmed:
                 request = msgspec.structs.replace(request, seen=confirmed.context)
-            self._apply(request, place, base, reply, self._operations.left_ms(deadline))
+            left_ms = self._operations.left_ms(deadline)
+            self._apply(request, place, plan, base, reply, left_ms)
         except KvorumError as error:
             reply(Failure.of(error))
 
@@ -251,6 +259,7 @@ class Coordination:
         self,
         request: Change,
         place: Place,
+        plan: WritePlan,
         known: tuple[bytes | None, Record],
         reply: OnResult,
         timeout_ms: int,
@@ -258,31 +267,25 @@ class Coordination:
     ) -> None:
         """Apply `request`, unless it may be the repetition of a write: that has to be confirmed."""
         if request.seen is None and isinstance(request, Put) and holds_just(known[1], request):
-            if place.replicas.preference == (self._view.local,):
+            how = self._mode.confirmation(request, place.replicas, self.sight(place))
+            if how == ALONE:
                 request = msgspec.structs.replace(request, seen=known[1].context)
-            elif self._is_confirmable(place):
+            elif how == ASK_OWNERS:
                 deadline = self._operations.runtime.now() + timeout_ms / 1000
-                then = partial(self._apply_confirmed, request, place, reply, deadline)
+                then = partial(self._apply_confirmed, request, place, plan, reply, deadline)
                 # Whoever does not answer is not waited for to the end: a new version does as well.
                 confirmation = Confirmation(
                     self._view, self._replica, self._operations, place, known[1], then
                 )
                 confirmation.start(max(1, timeout_ms // 2))
                 return
-        self._apply(request, place, known, reply, timeout_ms, reach)
-
-    def _is_confirmable(self, place: Place) -> bool:
-        """True if the owners can tell all that was acknowledged: nobody may have stood in for
-        them. Who does leaves a hint for the first of them, and that one is told of it.
-        """
-        replicas = place.replicas
-        is_first = replicas.natural[0] == self._view.local and not replicas.fallbacks
-        return is_first and len(self._settled) == len(self._view.topology.nodes)
+        self._apply(request, place, plan, known, reply, timeout_ms, reach)
 
     def _apply(
         self,
         request: Change,
         place: Place,
+        plan: WritePlan,
         known: tuple[bytes | None, Record],
         reply: OnResult,
         timeout_ms: int,
@@ -298,24 +301,14 @@ class Coordination:
         if len(record.versions) > 1:
             self._replica.expiries.see_all(record)
         data = encode(place.key, record)
-        needed = request.w or place.settings.write
         operation = WriteOperation(
             self._view,
             self._replica,
             self._operations,
             self._hints,
             place,
-            needed,
+            plan,
             answer,
             reply,
         )
         operation.start(data, held, timeout_ms, anew=reach == DAMAGED)
-
-
-def out_of_range(name: str, got: int, replicas: int) -> RequestError:
-    """The error for a request that asks for more replicas than there are."""
-    return RequestError(
-        f"wanted {name} from 1 to {replicas}, the namespace's replicas, got {got}",
-        wanted=f"1..{replicas}",
-        got=got,
-    )

@@ -17,10 +17,12 @@ import msgspec
 
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.model.errors import KvorumError, Overloaded, RequestError
+from kvorum.model.leaderless import LEADERLESS
 from kvorum.model.request import Change, Failure, Get, Request
+from kvorum.model.write_plan import ReplicationMode, Sight, TooFew, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replication.coordination import Coordination, OnResult, out_of_range
+from kvorum.replication.coordination import Coordination, OnResult
 from kvorum.replication.forward import ForwardOperation
 from kvorum.replication.read import GetOperation
 
@@ -30,7 +32,7 @@ OPERATIONS_MAX: Final = 16_384
 class Coordinator:
     """Carries out clients' requests, here or through other nodes."""
 
-    __slots__ = ("_coordination", "_operations", "_replica", "_view")
+    __slots__ = ("_coordination", "_mode", "_operations", "_replica", "_view")
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Coordinator:
         self._replica = replica
         self._operations = operations
         self._coordination = coordination
+        self._mode: ReplicationMode = LEADERLESS
 
     def submit(self, request: Request, reply: OnResult) -> None:
         """Carry out `request`; `reply` is called exactly once, after this has returned."""
@@ -52,11 +55,8 @@ class Coordinator:
             if isinstance(request, Get):
                 self._get(request, place, reply)
                 return
-            leader = self._leader(request, place)
-            if leader == self._view.local and self._coordination is not None:
-                self._coordination.begin(request, place, reply)
-            else:
-                self._forward(leader, request, place, reply)
+            plan = self._mode.plan(request, place.replicas, self._sight(place))
+            self._follow(request, place, plan, reply)
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
@@ -64,10 +64,8 @@ class Coordinator:
         """A request that another node has forwarded to this one, as an owner of its key."""
         try:
             place = self._admit(request)
-            if self._coordination is not None and self._view.local in place.replicas.natural:
-                self._coordination.begin(request, place, reply)
-            else:
-                self._stand_in(request, place, reply)
+            plan = self._mode.plan_forwarded(request, place.replicas, self._sight(place))
+            self._follow(request, place, plan, reply)
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
@@ -76,51 +74,34 @@ class Coordinator:
             raise _overloaded()
         return self._view.place(request.namespace, request.key, request.quorum)
 
-    def _stand_in(self, request: Change, place: Place, reply: OnResult) -> None:
-        """Another node found all owners away and sent the request to this one, which is none.
+    def _sight(self, place: Place) -> Sight:
+        if self._coordination is not None:
+            return self._coordination.sight(place)
+        nodes = len(self._view.topology.nodes)
+        return Sight(self._view.local, self._operations.is_up, frozenset(), nodes, place.settings)
 
-        If an owner can be reached from here it goes on to that one: an owner keeps what it is
-        sent, so there is no third hop.
-        """
-        for owner in place.replicas.natural:
-            if self._operations.is_up(owner):
-                self._forward(owner, request, place, reply)
-                return
-        if self._coordination is None or self._view.local not in place.replicas.preference:
-            raise RequestError(
-                "wanted an owner of the key as its coordinator, got another node; "
-                "the nodes' cluster files differ"
-            )
-        self._coordination.begin(request, place, reply)
+    def _follow(
+        self, request: Change, place: Place, plan: WritePlan | TooFew, reply: OnResult
+    ) -> None:
+        """Raises QuorumError where there is no plan, and what `Coordination.begin` raises."""
+        if isinstance(plan, TooFew):
+            raise self._view.too_few(plan.what, plan.needed, [*plan.up], place.replicas.natural)
+        if self._coordination is not None and plan.coordinator == self._view.local:
+            self._coordination.begin(request, place, plan, reply)
+        else:
+            self._forward(plan.coordinator, request, place, reply)
 
     def _get(self, request: Get, place: Place, reply: OnResult) -> None:
         settings = place.settings
         needed = request.r or settings.read
         if needed > settings.replicas:
-            raise out_of_range("r", needed, settings.replicas)
+            raise RequestError(
+                f"wanted r from 1 to {settings.replicas}, the namespace's replicas, got {needed}",
+                wanted=f"1..{settings.replicas}",
+                got=needed,
+            )
         operation = GetOperation(self._view, self._replica, self._operations, place, needed, reply)
         operation.start(request.timeout_ms or settings.timeout_ms)
-
-    def _leader(self, request: Change, place: Place) -> int:
-        """Who coordinates `request`: an owner, or where all are away the first that stands in."""
-        owners, local = place.replicas.natural, self._view.local
-        if self._coordination is not None and local in owners:
-            if not self._coordination.can(request, place):
-                other = self._another(place, (local,))
-                return local if other is None else other
-            if request.seen is not None:
-                return local
-        for node in place.replicas.preference:
-            if self._operations.is_up(node):
-                return node
-        raise self._view.too_few("coordinate the write", 1, [], owners)
-
-    def _another(self, place: Place, unable: tuple[int, ...]) -> int | None:
-        """The first owner that is up and not among those that are `unable`, for all known."""
-        for node in place.replicas.natural:
-            if node not in unable and self._operations.is_up(node):
-                return node
-        return None
 
     def _forward(
         self,
@@ -138,14 +119,14 @@ class Coordinator:
 
         def detour(failure: Failure) -> None:
             tried = (*unable, leader)
-            other = self._another(place, tried)
+            other = self._mode.another(place.replicas, self._sight(place), tried)
             left_ms = int((deadline - self._operations.runtime.now()) * 1000)
             if other is None or left_ms <= 0:
                 reply(failure)
                 return
             rest = msgspec.structs.replace(request, timeout_ms=left_ms)
             if self._coordination is not None and other == self._view.local:
-                self._coordination.begin_late(rest, place, reply)
+                self._coordination.begin_here(rest, place, reply)
             else:
                 self._forward(other, rest, place, reply, tried)
 

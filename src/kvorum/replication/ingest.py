@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from kvorum.cluster.view import ClusterView
+from kvorum.cluster.view import ClusterView, Place
 from kvorum.handoff.hints import Hints
 from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
@@ -32,11 +32,12 @@ from kvorum.model.errors import (
 )
 from kvorum.model.record import RECORD_BYTES_MAX, Event, Record, encode
 from kvorum.model.request import Answer, Failure, Result
+from kvorum.model.write_plan import NOTHING, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question, Then
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.replication.coordinator import OPERATIONS_MAX
-from kvorum.replication.write import IN_VAIN, WriteOperation
+from kvorum.replication.write import WriteOperation
 from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
 OnResult = Callable[[Result], object]
@@ -104,7 +105,7 @@ class Ingest:
             self._operations,
             self._hints,
             place,
-            needed,
+            _plan(self._view.local, place, needed),
             Answer(record),
             reply,
         )
@@ -191,6 +192,12 @@ class _Vouching:
             self._operation.start(self._data, None, timeout_ms)
 
 
+def _plan(local: int, place: Place, needed: int) -> WritePlan:
+    replicas = place.replicas
+    quorums = replicas.write_quorums(needed)
+    return WritePlan(local, replicas.owners, quorums, NOTHING, replicas.epoch)
+
+
 class IngestOperation(WriteOperation):
     """A replicated write of a record that does not follow on what is held: owners merge it."""
 
@@ -198,8 +205,8 @@ class IngestOperation(WriteOperation):
 
     _advice = "repeat it, which does no harm"
 
-    def _keep_here(self) -> int:
-        return IN_VAIN  # only owners count
+    def _keep_here(self) -> int | None:
+        return None  # only owners count
 
     def _store_here(self, held: bytes | None, data: bytes) -> None:
         self._replica.merge_in(self._place.key, data, self._on_stored, self._view.local)

@@ -24,14 +24,11 @@ from kvorum.model.errors import KvorumError, QuorumError, StorageError, TimeoutE
 from kvorum.model.record import digest
 from kvorum.model.request import Answer, Failure, Result
 from kvorum.model.tally import Tally
+from kvorum.model.write_plan import WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import ignore
 from kvorum.wire.messages import Handoff, Refused, Reply, Write, Wrote
-
-_NOBODY: dict[int, int] = {}
-IN_VAIN = -1
-"""In the place of the owner: this node was to stand in and failed; it is not asked again."""
 
 _SAMPLED = 15
 """Of sixteen writes one is timed, for the pace of background work."""
@@ -45,14 +42,13 @@ class WriteOperation:
         "_began",
         "_data",
         "_hints",
-        "_needed",
         "_op",
         "_operations",
         "_place",
+        "_plan",
         "_replica",
         "_replied",
         "_reply",
-        "_standing_in",
         "_tally",
         "_view",
         "ended",
@@ -67,7 +63,7 @@ class WriteOperation:
         operations: Operations,
         hints: Hints,
         place: Place,
-        needed: int,
+        plan: WritePlan,
         answer: Answer,
         reply: Callable[[Result], object],
     ) -> None:
@@ -77,16 +73,14 @@ class WriteOperation:
         self._operations = operations
         self._hints = hints
         self._place = place
-        self._needed = needed
+        self._plan = plan
         self._answer = answer
         self._reply = reply
         self._replied = False
-        self._tally = Tally(needed, len(place.replicas.natural))
+        self._tally = Tally(plan.quorums, plan.targets)
         self._op = operations.next_op()
         self._began = 0.0
         self._data = b""
-        # Node that stands in: the owner it does so for. Few writes have any.
-        self._standing_in = _NOBODY
 
     def start(
         self, data: bytes, held: bytes | None, timeout_ms: int, *, anew: bool = False
@@ -96,18 +90,18 @@ class WriteOperation:
 
         Raises Overloaded, and has done nothing, where this node stands in and holds too much.
         """
-        key, owners = self._place.key, self._place.replicas.natural
+        key, targets = self._place.key, self._plan.targets
         operations, local = self._operations, self._view.local
         operations.counters.writes += 1
         self._data = data
-        away = IN_VAIN
-        if local not in owners:
+        away: int | None = None
+        if local not in targets:
             away = self._keep_here()
         operations.table[self._op] = self
         if self._op & _SAMPLED == 0:
             self._began = operations.runtime.now()
         message = Write(self._op, key, data, self._base(held), anew)
-        for node in owners:
+        for node in targets:
             if node == local:
                 self._store_here(held, data)
             elif node == away:
@@ -143,8 +137,10 @@ class WriteOperation:
     def _on_stored(self, node: int, error: StorageError | None) -> None:
         if error is None:
             self._on_wrote(node)
-        else:
-            self._tally.fail(node)
+            return
+        owner = self._tally.miss(node)
+        if owner is not None:
+            self._tally.give_up(owner)
             self._settle()
 
     def on_reply(self, node: int, message: Reply) -> None:
@@ -159,17 +155,15 @@ class WriteOperation:
         self._settle()
 
     def on_peer_lost(self, node: int) -> None:
-        asked = node in self._place.replicas.natural or node in self._standing_in
-        if asked and not self._tally.has(node):
-            self._miss(node)
-            self._settle()
+        self._miss(node)
+        self._settle()
 
     def on_deadline(self) -> None:
         if self.ended:
             return
         self._operations.counters.timeouts += 1
-        for owner in self._missing():
-            self._tally.fail(owner)
+        for owner in self._tally.missing:
+            self._tally.give_up(owner)
             self._owe(owner)
         if not self._replied:
             self._answer_with(Failure.of(self._unknown(TimeoutExpired, "before the deadline")))
@@ -179,18 +173,16 @@ class WriteOperation:
 
     def _miss(self, node: int) -> None:
         """`node`, an owner or one that stands in, does not have the record for all we know."""
-        owner = node
-        if node in self._standing_in:
-            owner = self._standing_in[node]
-            if owner == IN_VAIN:
-                return
-            self._standing_in[node] = IN_VAIN
+        tally = self._tally
+        owner = tally.miss(node)
+        if owner is None:
+            return
         stand_in = self._stand_in()
         if stand_in is None:
-            self._tally.fail(owner)
+            tally.give_up(owner)
             self._owe(owner)
             return
-        self._standing_in = {**self._standing_in, stand_in: owner}
+        tally.stand_in(stand_in, owner)
         key = self._place.key
         self._operations.counters.handoffs += 1
         self._operations.transport.send(stand_in, Handoff(self._op, key, self._data, owner))
@@ -199,14 +191,14 @@ class WriteOperation:
         """The next healthy node of the preference list that has no part in this write yet."""
         for node in self._place.replicas.fallbacks:
             if (
-                node not in self._standing_in
-                and node != self._view.local
+                node != self._view.local
+                and not self._tally.takes_part(node)
                 and self._operations.is_up(node)
             ):
                 return node
         return None
 
-    def _keep_here(self) -> int:
+    def _keep_here(self) -> int | None:
         """Coordinating without being an owner, this node stands in for one: returns which.
 
         It has to, and first of all: its next dot of the key will cover this one, so it may never
@@ -218,18 +210,12 @@ class WriteOperation:
         self._hints.keep(owner, place.key, len(self._data), ignore, None)
         self._replica.merge_in(place.key, self._data, self._on_stored, self._view.local)
         self._operations.counters.handoffs += 1
-        self._standing_in = {self._view.local: owner}
+        self._tally.stand_in(self._view.local, owner)
         return owner
 
     def _owe(self, owner: int) -> None:
         if owner != self._view.local and self._view.local in self._place.replicas.natural:
             self._hints.add(owner, self._place.key)
-
-    def _missing(self) -> list[int]:
-        """The owners that neither acked nor have somebody who acked for them."""
-        acked = self._tally.acked
-        present = {self._standing_in.get(node, node) for node in acked}
-        return [owner for owner in self._place.replicas.natural if owner not in present]
 
     # Ends
 
@@ -246,18 +232,16 @@ class WriteOperation:
     def _won(self) -> Answer:
         if self._began:
             self._operations.pace.sample((self._operations.runtime.now() - self._began) * 1000)
-        if self._standing_in is _NOBODY:
-            return self._answer
-        hinted = sum(node in self._standing_in for node in self._tally.acked)
-        return msgspec.structs.replace(self._answer, hinted=hinted)
+        hinted = self._tally.hinted
+        return msgspec.structs.replace(self._answer, hinted=hinted) if hinted else self._answer
 
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
-        got = len(self._tally.acked)
+        needed, got = self._tally.progress()
         return kind(
-            f"wanted {self._needed} replicas to store it, got {got} {when}".rstrip()
+            f"wanted {needed} replicas to store it, got {got} {when}".rstrip()
             + f"; {self._advice}",
             outcome="unknown",
-            needed=self._needed,
+            needed=needed,
             got=got,
             replicas=self._view.names(self._place.replicas.natural),
         )

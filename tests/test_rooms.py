@@ -1,0 +1,54 @@
+"""No class is "the system": none is named by more than half of the modules of its room."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "kvorum"
+SMALL: Final = 6
+"""In a room with fewer modules, half of them are too few to say anything."""
+
+
+def rooms() -> list[Path]:
+    folders = {path.parent for path in SOURCE.rglob("*.py")} - {SOURCE}
+    return sorted(room for room in folders if len(modules(room)) >= SMALL)
+
+
+def modules(room: Path) -> list[Path]:
+    return [path for path in sorted(room.glob("*.py")) if path.name != "__init__.py"]
+
+
+def classes(tree: ast.Module) -> set[str]:
+    """Those that a module defines, but for exceptions and messages, which are its vocabulary."""
+    return {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def imported(tree: ast.Module) -> set[tuple[str, str]]:
+    """(module, name) of all that a module imports by name."""
+    return {
+        (node.module or "", alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+@pytest.mark.parametrize("room", rooms(), ids=lambda room: str(room.relative_to(SOURCE)))
+def test_no_class_is_named_by_more_than_half_of_its_room(room: Path) -> None:
+    trees = {path: ast.parse(path.read_text()) for path in modules(room)}
+    where = {
+        (".".join(("kvorum", *path.relative_to(SOURCE).with_suffix("").parts)), name): name
+        for path, tree in trees.items()
+        for name in classes(tree)
+    }
+    naming: dict[str, list[str]] = defaultdict(list)
+    for path, tree in trees.items():
+        for source in imported(tree) & where.keys():
+            naming[where[source]].append(path.stem)
+    for name, by in naming.items():
+        assert 2 * (1 + len(by)) <= len(trees) + 1, f"{name} is named by {sorted(by)}"
