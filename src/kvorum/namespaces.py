@@ -77,19 +77,31 @@ class Namespaces:
         nothing would change. Raises RequestError, PreconditionFailed, DiskFull, StorageError, or
         UnavailableError while an earlier one of that name is being deleted.
         """
+        new = self._next(name, fields, version)
+        if new is None:
+            return False
+        is_made = name not in self._view.catalog.namespaces
+        self._go_over_to(new, self._runtime.wall_ms())
+        return is_made
+
+    def check(self, name: str, fields: Mapping[str, object], version: int | None = None) -> None:
+        """Raises what `put` would raise, as far as can be known."""
+        self._next(name, fields, version)
+
+    def _next(self, name: str, fields: Mapping[str, object], version: int | None) -> Catalog | None:
+        """The catalog that this leads to; None if it changes nothing."""
         self._check_source()
         catalog, nodes = self._view.catalog, len(self._view.topology.nodes)
         old = catalog.namespaces.get(name)
         with _asked():
             settings = self._settings(name, old, fields)
             if settings == old:
-                return False
+                return None
             self._check_version(version)
             change = catalog.creating if old is None else catalog.altering
             new = change(name, settings, nodes)
             self._local.check(new)
-        self._go_over_to(new, self._runtime.wall_ms())
-        return old is None
+        return new
 
     def create(self, name: str, fields: Mapping[str, object]) -> bool:
         """Make the namespace `name`; False if there is one with these settings. Raises as `put`,

@@ -2,8 +2,10 @@
 
     GET    /namespaces           all of them, the version of their list, what is still being deleted
     GET    /namespaces/{name}    the settings of one
-    PUT    /namespaces/{name}    {"settings": {...}, "version": int?}       make it, or alter it
-    DELETE /namespaces/{name}    {"before_ms": int?, "version": int?}       end it, with all in it
+    PUT    /namespaces/{name}    {"settings": {...}, "version": int?, "check_only": bool?}
+                                 make it, or alter it; or only say whether that could be
+    DELETE /namespaces/{name}    {"before_ms": int?, "version": int?}
+                                 end it, with all in it
 
 Each node is asked by itself; `kvorum namespace` asks them all. Settings are named as in the cluster
 file. Those that are left out are the usual ones of a namespace that is made, and stay as they are
@@ -47,6 +49,9 @@ class Namespaces(Protocol):
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
         """True if it was made. Raises a KvorumError; then nothing was changed."""
 
+    def check(self, name: str, fields: dict[str, Any], version: int | None, /) -> None:
+        """Raises what `put` would raise."""
+
     def drop(
         self,
         name: str,
@@ -61,6 +66,7 @@ class Namespaces(Protocol):
 class PutBody(msgspec.Struct, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     version: int | None = None
+    check_only: bool = False
 
 
 class DropBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,6 +95,10 @@ class NamespaceHandlers:
     def put(self, exchange: Exchange) -> None:
         name = _name(exchange)
         body = decode_object(_put_body, exchange.body or b"{}")
+        if body.check_only:
+            self._namespaces.check(name, body.settings, body.version)
+            exchange.respond(200, _encode({"namespace": name, "possible": True}))
+            return
         made = self._namespaces.put(name, body.settings, body.version)
         exchange.respond(_CREATED if made else 200, self._shown(name))
 
