@@ -215,7 +215,8 @@ def _asked() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise RequestError(error.message, **error.details) from error
+        details = {"advice": "Nothing was changed.", **error.details}
+        raise RequestError(error.message, **details) from error
 
 
 def _altered(old: Catalog, new: Catalog, name: str) -> str:

@@ -70,8 +70,8 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
 @click.argument("name")
 @click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
 @click.option("--encryption", type=click.Choice(("on", "off")), help="Of values and key names.")
-@_settings_of_all
 @asks_cluster
+@_settings_of_all
 @output_option
 def create(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Make the namespace NAME on every node.
@@ -90,8 +90,8 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
 
 @namespace.command()
 @click.argument("name")
-@_settings_of_all
 @asks_cluster
+@_settings_of_all
 @output_option
 def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Change settings of the namespace NAME on every node.
@@ -105,7 +105,7 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
     from kvorum.cli.upkeep import namespace_changes
 
     if not fields:
-        raise click.UsageError("wanted a setting to change, got none; see --help for them")
+        raise click.UsageError("wanted a setting to change, got none")
     documents = _change(target, name, lambda n: namespace_changes.alter(n, name, fields))
     _print_done(name, documents, output, "altered")
 

@@ -21,6 +21,7 @@ from kvorum.model.errors import (
     NamespaceNotFound,
     RequestError,
     UnavailableError,
+    from_code,
 )
 from kvorum.model.topology_toml import namespace_settings
 
@@ -160,8 +161,11 @@ async def _at(nodes: EveryNode, node: str, request: Request) -> dict[str, Any]:
     try:
         return await nodes.ask_one(node, request)
     except KvorumError as error:
-        error.message = f"{node}: {error.message}"
-        raise
+        raise _named(error, node) from error
+
+
+def _named(error: KvorumError, node: str) -> KvorumError:
+    return from_code(error.code, f"{node}: {error.message}", error.outcome, error.details)
 
 
 async def _one_by_one(nodes: EveryNode, told: dict[str, Request], done: str) -> Documents:
@@ -170,10 +174,10 @@ async def _one_by_one(nodes: EveryNode, told: dict[str, Request], done: str) -> 
         try:
             answers[node] = await nodes.ask_one(node, request)
         except KvorumError as error:
-            error.message = f"{node}: {error.message}"
-            if not answers and error.outcome == "none":
-                raise
-            raise _half_done(done, list(answers), list(told), error) from error
+            failure = _named(error, node)
+            if answers or error.outcome != "none":
+                failure = _half_done(done, list(answers), list(told), failure)
+            raise failure from error
     return answers
 
 
