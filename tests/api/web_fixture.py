@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from fake_custody import FakeCustody
+from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
 
 from kvorum.api.http.host_names import HostNames
@@ -106,6 +107,7 @@ class Web:
         self._runner = runner
         self.node = FakeNode()
         self.custody = FakeCustody()
+        self.namespaces = FakeNamespaces()
         self.server: HttpServer
         self.address = ("", 0)
         self._clients: list[Client] = []
@@ -121,7 +123,16 @@ class Web:
         names: HostNames = NAMES,
     ) -> None:
         node = self.node
-        routes = api_routes(node, node, node, SECRET, actor_name, api, custody=self.custody)
+        routes = api_routes(
+            node,
+            node,
+            node,
+            SECRET,
+            actor_name,
+            api,
+            custody=self.custody,
+            namespaces=self.namespaces,
+        )
         runtime = LoopRuntime(asyncio.get_running_loop())
         self.server = HttpServer(runtime, routes, http, names)
         self.address = await self.server.start("127.0.0.1", 0)

@@ -48,8 +48,8 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
         ),
         click.option("--timeout-ms", type=click.IntRange(1), help="For requests that name none."),
         click.option("--ttl", type=click.IntRange(0), help="Seconds an entry lives; 0: for ever."),
-        click.option("--compression", type=click.Choice(("zstd", "off"))),
-        click.option("--compression-level", type=click.IntRange(1, 9)),
+        click.option("--compression", type=click.Choice(("zstd", "off")), help="Of records."),
+        click.option("--compression-level", type=click.IntRange(1, 9), help="9 is the smallest."),
         click.option("--dictionary/--no-dictionary", default=None, help="Train one on the data."),
         click.option(
             "--eviction",
