@@ -10,7 +10,7 @@ import heapq
 import random
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -183,20 +183,29 @@ class Line:
         self._local = local
 
     def send(self, node: int, message: Message) -> None:
-        self._stage.post(self._local, node, message)
+        self._stage.post(self._local, self._stage.numbers.index(node), message)
 
     def is_up(self, node: int) -> bool:
-        return self._stage.linked(self._local, node)
+        return self._stage.linked(self._local, self._stage.numbers.index(node))
 
 
 class Stage:
-    def __init__(self, nodes: int, settings: NamespaceSettings) -> None:
+    def __init__(
+        self, nodes: int, settings: NamespaceSettings, numbers: Sequence[int] | None = None
+    ) -> None:
+        """`numbers`: of the nodes, in their order; where they are left out, from 0."""
         self.clock = Clock()
+        self.numbers = list(numbers or range(nodes))
         self.topology = Topology(
             cluster="stage",
             nodes=tuple(
-                NodeSpec(name=f"n{i + 1}", http=f"127.0.0.1:{i + 1}", peer=f"127.0.0.1:{i + 501}")
-                for i in range(nodes)
+                NodeSpec(
+                    name=f"n{i + 1}",
+                    http=f"127.0.0.1:{i + 1}",
+                    peer=f"127.0.0.1:{i + 501}",
+                    number=number,
+                )
+                for i, number in enumerate(self.numbers)
             ),
             namespaces={"default": settings},
         )
@@ -205,7 +214,7 @@ class Stage:
         self.shredded: list[dict[bytes, int]] = [{} for _ in range(nodes)]
         """By node and namespace until when what was written is not to be there any more."""
         self.lives = [1] * nodes
-        self.views = [ClusterView(self.topology, node) for node in range(nodes)]
+        self.views = [ClusterView(self.topology, number) for number in self.numbers]
         self.clocks = [LifeClock(self.clock) for _ in range(nodes)]
         self.nodes: list[Replicator | None] = [None] * nodes
         self.cuts: set[frozenset[int]] = set()
@@ -223,7 +232,7 @@ class Stage:
 
     def _build(self, node: int, *, crashed: bool = False) -> None:
         actor = (node + 1) << 20 | self.lives[node]
-        self.views[node] = ClusterView(self.topology, node)
+        self.views[node] = ClusterView(self.topology, self.numbers[node])
         self.nodes[node] = Replicator(
             self.views[node],
             self.clocks[node],
@@ -259,7 +268,7 @@ class Stage:
             receiver = self.nodes[node]
             if receiver is not None and self.linked(sender, node):
                 (message,) = decode_batch(data)
-                receiver.on_message(sender, message)
+                receiver.on_message(self.numbers[sender], message)
             return True
         return False
 
@@ -295,13 +304,13 @@ class Stage:
         for here, there in ((a, b), (b, a)):
             replicator = self.nodes[here]
             if replicator is not None:
-                replicator.on_peer_lost(there)
+                replicator.on_peer_lost(self.numbers[there])
 
     def _found(self, a: int, b: int) -> None:
         for here, there in ((a, b), (b, a)):
             replicator = self.nodes[here]
             if replicator is not None and self.linked(a, b):
-                replicator.on_peer_up(there)
+                replicator.on_peer_up(self.numbers[there])
 
     # Nodes
 

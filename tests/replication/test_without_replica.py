@@ -29,6 +29,7 @@ class StageWithGateway(Stage):
         self.view = ClusterView(self.topology, OUTSIDE)
         self.gateway = Replicator(self.view, clock, Line(self, OUTSIDE))
         self.clocks.append(clock)
+        self.numbers.append(OUTSIDE)
         self.nodes.append(self.gateway)
         self.gateway.start()
         self.settle()

@@ -331,10 +331,10 @@ def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def broken_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: write.WriteOperation, node: int) -> None:
+    def fail(self: write.WriteOperation, node: int, message: Any) -> None:
         raise KeyError(node)
 
-    monkeypatch.setattr(write.WriteOperation, "_on_wrote", fail)
+    monkeypatch.setattr(write.WriteOperation, "on_reply", fail)
 
 
 def shows_what_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:

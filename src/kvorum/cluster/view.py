@@ -50,6 +50,7 @@ class ClusterView:
     """The cluster as the node with the number `local` sees it."""
 
     __slots__ = (
+        "_known",
         "_listeners",
         "_place_hash",
         "_sloppy",
@@ -96,6 +97,7 @@ class ClusterView:
     def _take(self, catalog: Catalog) -> None:
         self.catalog = catalog
         namespaces = catalog.namespaces.items()
+        self._known = frozenset(name.encode() for name in catalog.namespaces)
         self._volatile = frozenset(
             name.encode() for name, settings in namespaces if settings.durability == "none"
         )
@@ -156,7 +158,7 @@ class ClusterView:
 
     def knows(self, key: bytes) -> bool:
         """True if the namespace of the storage key `key` exists."""
-        return namespace_of(key).decode() in self.catalog.namespaces
+        return key[9 : key.index(0, 9)] in self._known
 
     def is_volatile(self, key: bytes) -> bool:
         """True if the record at the storage key `key` is kept in memory only, while it fits."""

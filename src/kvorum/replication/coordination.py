@@ -38,6 +38,7 @@ from kvorum.model.request import (
     ANY,
     Answer,
     Change,
+    Delete,
     Failure,
     Put,
     Result,
@@ -65,6 +66,7 @@ from kvorum.replication.change import (
     SIBLING_BOUNDS,
     Changes,
     SiblingBounds,
+    gives_lifetime,
     holds_just,
 )
 from kvorum.replication.inquiry import Confirmation, Inquiry
@@ -76,7 +78,16 @@ OnResult = Callable[[Result], object]
 class Coordination:
     """Coordinates changes of keys that this node owns, or for whose owners it stands in."""
 
-    __slots__ = ("_changes", "_hints", "_mode", "_operations", "_replica", "_settled", "_view")
+    __slots__ = (
+        "_changes",
+        "_hints",
+        "_mode",
+        "_nodes",
+        "_operations",
+        "_replica",
+        "_settled",
+        "_view",
+    )
 
     def __init__(
         self,
@@ -93,6 +104,7 @@ class Coordination:
         self._changes = Changes(replica, operations.clocks, siblings)
         # Who has said, since its link opened, that this node missed nothing; and this node.
         self._settled = frozenset((view.local,))
+        self._nodes = len(view.topology.nodes)
         self._mode: ReplicationMode = LEADERLESS
 
     # What peers say of this node's standing
@@ -109,19 +121,22 @@ class Coordination:
 
     # Changes
 
-    def sight(self, place: Place, own: OwnRecord = UNREAD) -> Sight:
-        """What this node sees of a key, to plan a write by; `own` is what it holds of it."""
-        replica = self._replica
-        if own == UNREAD and replica.doubts.cover(place.key):
+    def sight(self, request: Change, place: Place, own: OwnRecord = UNREAD) -> Sight:
+        """What this node sees, to plan `request` by; `own` is what it holds of the key."""
+        replica, settings = self._replica, place.settings
+        if own == UNREAD and replica.doubts.tokens and replica.doubts.cover(place.key):
             own = UNVERIFIED
         return Sight(
             self._view.local,
             self._operations.is_up,
             self._settled,
-            len(self._view.topology.nodes),
-            place.settings,
+            self._nodes,
+            settings,
             replica.has_room(place.key),
-            self._operations.clocks.may_mint,
+            # Asking the clock costs more than finding out that nobody needs it.
+            isinstance(request, Delete)
+            or not gives_lifetime(request, settings)
+            or self._operations.clocks.may_mint,
             replica.recovering,
             own,
         )
@@ -154,7 +169,7 @@ class Coordination:
 
     def _plan_here(self, request: Change, place: Place, own: OwnRecord) -> WritePlan:
         """Raises RequestError or QuorumError where there is no plan."""
-        plan = self._mode.plan_here(request, place.replicas, self.sight(place, own))
+        plan = self._mode.plan_here(request, place.replicas, self.sight(request, place, own))
         if isinstance(plan, TooFew):
             raise self._view.too_few(plan.what, plan.needed, [*plan.up], place.replicas.natural)
         return plan
@@ -267,7 +282,7 @@ class Coordination:
     ) -> None:
         """Apply `request`, unless it may be the repetition of a write: that has to be confirmed."""
         if request.seen is None and isinstance(request, Put) and holds_just(known[1], request):
-            how = self._mode.confirmation(request, place.replicas, self.sight(place))
+            how = self._mode.confirmation(request, place.replicas, self.sight(request, place))
             if how == ALONE:
                 request = msgspec.structs.replace(request, seen=known[1].context)
             elif how == ASK_OWNERS:

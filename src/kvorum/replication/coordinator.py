@@ -32,7 +32,7 @@ OPERATIONS_MAX: Final = 16_384
 class Coordinator:
     """Carries out clients' requests, here or through other nodes."""
 
-    __slots__ = ("_coordination", "_mode", "_operations", "_replica", "_view")
+    __slots__ = ("_coordination", "_mode", "_operations", "_replica", "_sight", "_view")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Coordinator:
         self._replica = replica
         self._operations = operations
         self._coordination = coordination
+        self._sight = self._bare_sight if coordination is None else coordination.sight
         self._mode: ReplicationMode = LEADERLESS
 
     def submit(self, request: Request, reply: OnResult) -> None:
@@ -55,7 +56,7 @@ class Coordinator:
             if isinstance(request, Get):
                 self._get(request, place, reply)
                 return
-            plan = self._mode.plan(request, place.replicas, self._sight(place))
+            plan = self._mode.plan(request, place.replicas, self._sight(request, place))
             self._follow(request, place, plan, reply)
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
@@ -64,7 +65,7 @@ class Coordinator:
         """A request that another node has forwarded to this one, as an owner of its key."""
         try:
             place = self._admit(request)
-            plan = self._mode.plan_forwarded(request, place.replicas, self._sight(place))
+            plan = self._mode.plan_forwarded(request, place.replicas, self._sight(request, place))
             self._follow(request, place, plan, reply)
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
@@ -74,9 +75,8 @@ class Coordinator:
             raise _overloaded()
         return self._view.place(request.namespace, request.key, request.quorum)
 
-    def _sight(self, place: Place) -> Sight:
-        if self._coordination is not None:
-            return self._coordination.sight(place)
+    def _bare_sight(self, _request: Change, place: Place) -> Sight:
+        """What a node without a replica sees."""
         nodes = len(self._view.topology.nodes)
         return Sight(self._view.local, self._operations.is_up, frozenset(), nodes, place.settings)
 
@@ -119,7 +119,7 @@ class Coordinator:
 
         def detour(failure: Failure) -> None:
             tried = (*unable, leader)
-            other = self._mode.another(place.replicas, self._sight(place), tried)
+            other = self._mode.another(place.replicas, self._sight(request, place), tried)
             left_ms = int((deadline - self._operations.runtime.now()) * 1000)
             if other is None or left_ms <= 0:
                 reply(failure)

@@ -184,7 +184,7 @@ class ReadOperation:
     # Replies
 
     def on_reply(self, node: int, message: Reply) -> None:
-        if isinstance(message, Same):
+        if type(message) is Same:
             self._on_same(node)
         elif isinstance(message, Have):
             self._on_have(node, message.record)

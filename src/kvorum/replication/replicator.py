@@ -116,6 +116,7 @@ class Replicator:
             self._coordinator.submit
         )
         self._handlers: dict[type, Callable[[int, Any], None]] = {
+            **dict.fromkeys(Message.__args__, self._drop),
             **dict.fromkeys(Reply.__args__, self._operations.on_reply),
             Refused: self._on_refused,
             Forward: self._on_forward,
@@ -274,9 +275,10 @@ class Replicator:
 
     def on_message(self, node: int, message: Message) -> None:
         """Handle a message of another node. One that this node has no part for is dropped."""
-        handler = self._handlers.get(type(message))
-        if handler is not None:
-            handler(node, message)
+        self._handlers[type(message)](node, message)
+
+    def _drop(self, _node: int, _message: Message) -> None:
+        """It is for nodes that have a replica."""
 
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open."""

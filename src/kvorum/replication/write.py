@@ -144,9 +144,11 @@ class WriteOperation:
             self._settle()
 
     def on_reply(self, node: int, message: Reply) -> None:
-        if isinstance(message, Wrote):
-            self._on_wrote(node)
-        elif isinstance(message, Refused):
+        kind = type(message)
+        if kind is Wrote:
+            self._tally.ack(node)
+            self._settle()
+        elif kind is Refused:
             self._miss(node)
             self._settle()
 
