@@ -13,6 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kvorum"
 BELOW_WIRE = {"model"}
 BELOW_RUNTIME = BELOW_WIRE
 BELOW_STORAGE = {"model", "runtime"}
+BELOW_SERVICE = {"model", "runtime"}
 BELOW_NET = {"model", "wire", "runtime"}
 BELOW_CLUSTER = {"model", "wire", "runtime", "net"}
 BELOW_OPERATIONS = BELOW_CLUSTER | {"cluster"}
@@ -35,7 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "handoff": BELOW_HANDOFF,
     "repair": BELOW_REPAIR,
     "replication": BELOW_REPLICATION,
-    "api": {"model", "runtime"},
+    "service": BELOW_SERVICE,
+    "listener": BELOW_SERVICE,
+    "api": BELOW_SERVICE | {"service", "listener"},
     "client": {"model", "wire", "runtime"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
@@ -43,11 +46,12 @@ ALLOWED: dict[str, set[str]] = {
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
     "namespaces": BELOW_NET | {"cluster", "local_namespaces"},
     "node": BELOW_REPLICATION
-    | {"replication", "api", "sealing", "backup", "local_store", "namespaces"},
+    | {"replication", "service", "listener", "api", "sealing", "backup", "local_store"}
+    | {"namespaces"},
     "aio": {"client"},
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION
-    | {"replication", "api", "client", "sealing", "local_store", "namespaces"},
+    | {"replication", "service", "client", "sealing", "local_store", "namespaces"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},
     "cli": BELOW_REPLICATION

@@ -15,6 +15,7 @@ raises ConfigError, and that may be closed or forgotten without effect on the pa
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +25,6 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from kvorum.api.presentation import content_hash
-from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
@@ -40,7 +39,6 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.expiry import NEVER
 from kvorum.model.keys import encode_key
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
 from kvorum.model.request import (
@@ -49,7 +47,6 @@ from kvorum.model.request import (
     EXACT,
     Answer,
     Delete,
-    Failure,
     Get,
     Listing,
     Put,
@@ -64,6 +61,14 @@ from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.master_key import parse_source
+from kvorum.service.conditions import Condition
+from kvorum.service.content_hash import content_hash
+from kvorum.service.lifetimes import lifetime
+from kvorum.service.limits import ServiceLimits
+from kvorum.service.principal import LOCAL
+from kvorum.service.reply import Reply
+from kvorum.service.service import Service
+from kvorum.service.version_string import subject_of
 from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.file_work import InlineFileWork
@@ -73,6 +78,9 @@ from kvorum.wire.messages import Message
 _PAGE = 500
 _BATCH = 1000
 _SCRUB_PAUSE_S = 0.05
+
+_LIMITS = ServiceLimits(value_bytes=sys.maxsize, nesting=sys.maxsize, in_flight=sys.maxsize)
+"""A program may store in its own process whatever its memory holds. One call runs at a time."""
 
 Result = Entry | KvorumError
 _T = TypeVar("_T")
@@ -154,8 +162,8 @@ class Embedded:
             if isinstance(error, CorruptRecord):
                 raise unreadable(holding.path, error) from error
             raise
-        self._versions = VersionStrings(topology.secret)
-        self._actor_name = ActorNames(store.directory, topology.node(local).name)
+        names = ActorNames(store.directory, topology.node(local).name)
+        self._service = Service(self._replicator, topology.secret, names, _LIMITS)
 
     def _unlock(self) -> None:
         errors: list[KvorumError | None] = []
@@ -224,18 +232,14 @@ class Embedded:
         seconds or a timedelta, or until `expires_at` (ms since 1970); without either, or with a
         ttl of 0, for ever.
         """
-        seen, expect = self._base(key, version, if_version, namespace)
+        seen, expect = self._condition(key, version, if_version, namespace)
         if if_absent:
             if expect == EXACT:
                 raise RequestError("wanted one of if_version and if_absent, got both")
             expect = ABSENT
-        seconds, moment = checked_lifetime(ttl, expires_at)
+        seconds, expires = lifetime(*checked_lifetime(ttl, expires_at))
         put = msgspec.structs.replace(
-            _put(namespace, key, value),
-            seen=seen,
-            expect=expect,
-            ttl=seconds,
-            expires=moment or NEVER,
+            _put(namespace, key, value), seen=seen, expect=expect, ttl=seconds, expires=expires
         )
         return _sound(self._entry(put, self._ask([put])[0]))
 
@@ -252,8 +256,8 @@ class Embedded:
 
         Returns when it expires (ms since 1970), None if never. Raises NotFound.
         """
-        seen, expect = self._base(key, version, if_version, namespace)
-        touch = Touch(namespace, key, seconds_of(ttl), seen=seen, expect=expect)
+        seen, expect = self._condition(key, version, if_version, namespace)
+        touch = Touch(namespace, key, *lifetime(seconds_of(ttl), None), seen=seen, expect=expect)
         return _sound(self._entry(touch, self._ask([touch])[0])).expires_at
 
     def delete(
@@ -265,7 +269,7 @@ class Embedded:
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Entry:
         """Delete `key`; returns the entry that was deleted. Raises NotFound."""
-        request = Delete(namespace, key, *self._base(key, version, if_version, namespace))
+        request = Delete(namespace, key, *self._condition(key, version, if_version, namespace))
         return _sound(self._entry(request, self._ask([request])[0]))
 
     def get_many(
@@ -324,7 +328,7 @@ class Embedded:
 
     # From here to the replicator, and back
 
-    def _ask(self, requests: Sequence[Request]) -> list[Answer | Failure]:
+    def _ask(self, requests: Sequence[Request]) -> list[Answer | KvorumError]:
         """The results of all `requests`. Those of one batch share what syncs they need."""
         results: list[Any] = [None] * len(requests)
         self._check_process()
@@ -332,11 +336,17 @@ class Embedded:
             self._check_open()
             for first in range(0, len(requests), _BATCH):
                 for index, request in enumerate(requests[first : first + _BATCH], first):
-                    self._replicator.submit(request, _Slot(results, index).fill)
+                    self._submit(request, _Slot(results, index))
                 self._runtime.turn()
                 self._check_directory()
                 self._learn()
         return results
+
+    def _submit(self, request: Request, slot: _Slot) -> None:
+        try:
+            self._service.submit(LOCAL, request, slot)
+        except KvorumError as error:
+            slot.refuse(error)
 
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""
@@ -346,15 +356,14 @@ class Embedded:
             self._store.vault.learned(lesson, lesson.learn(), now)
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
-        answers: list[Listing | Failure] = []
+        answers: list[Any] = [None]
         self._check_process()
         with self._lock:
             self._check_open()
-            self._replicator.scan(namespace, cursor, _PAGE, answers.append)
+            self._service.scan(LOCAL, namespace, cursor, _PAGE, _Slot(answers, 0))
             self._runtime.turn()
-        if isinstance(answers[0], Failure):
-            raise answers[0].error()
-        return answers[0]
+        page: Listing | KvorumError = answers[0]
+        return _sound(page)
 
     def orphaned(self) -> None:
         """In a child process: its copy of the lock must not outlive the parent."""
@@ -379,21 +388,20 @@ class Embedded:
         if lost is not None:
             raise lost
 
-    def _base(
+    def _condition(
         self, key: str, version: str | None, if_version: str | None, namespace: str
-    ) -> tuple[Context | None, int]:
-        """What a write replaces, and what it expects to find."""
+    ) -> Condition:
         if version is not None and if_version is not None:
             raise RequestError("wanted one of version and if_version, got both")
-        text = version if if_version is None else if_version
+        text, expect = (version, ANY) if if_version is None else (if_version, EXACT)
         if text is None:
             return None, ANY
-        seen = self._versions.read(subject_of(namespace, encode_key(key)), text)
-        return seen, ANY if if_version is None else EXACT
+        subject = subject_of(namespace, encode_key(key))
+        return self._service.versions.read(subject, text), expect
 
-    def _entry(self, request: Request, result: Answer | Failure) -> Result:
-        if isinstance(result, Failure):
-            return result.error()
+    def _entry(self, request: Request, result: Answer | KvorumError) -> Result:
+        if isinstance(result, KvorumError):
+            return result
         if not result.record.versions and isinstance(request, Delete):
             return self._unread(request, result.record)
         if not result.record.versions:
@@ -406,7 +414,7 @@ class Embedded:
         return Entry(
             request.key,
             b"null",
-            version=self._versions.write(subject, tombstone.context),
+            version=self._service.versions.write(subject, tombstone.context),
             clock=self._clock(tombstone.context),
             unread=True,
         )
@@ -419,7 +427,7 @@ class Embedded:
             key,
             siblings[0].json,
             binary=siblings[0].binary,
-            version=self._versions.write(subject, record.context),
+            version=self._service.versions.write(subject, record.context),
             clock=self._clock(record.context),
             hash=siblings[0].hash,
             siblings=tuple(siblings) if len(siblings) > 1 else (),
@@ -439,7 +447,7 @@ class Embedded:
 
     def _clock(self, context: Context) -> tuple[ClockEntry, ...]:
         return tuple(
-            ClockEntry(self._actor_name(event.actor), event.counter, event.timestamp)
+            ClockEntry(self._service.actor_name(event.actor), event.counter, event.timestamp)
             for event in context
         )
 
@@ -497,7 +505,7 @@ class Embedded:
             self._runtime.turn()
 
 
-class _Slot:
+class _Slot(Reply[Any]):
     """Where one result of several belongs."""
 
     __slots__ = ("_index", "_results")
@@ -506,8 +514,11 @@ class _Slot:
         self._results = results
         self._index = index
 
-    def fill(self, result: object) -> None:
+    def answer(self, result: object) -> None:
         self._results[self._index] = result
+
+    def refuse(self, error: KvorumError) -> None:
+        self._results[self._index] = error
 
 
 def _put(namespace: str, key: str, value: Any) -> Put:

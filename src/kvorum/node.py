@@ -1,7 +1,7 @@
 """The node: all concrete parts, put together. No other file of a server names them.
 
-    start   local store -> replicator -> peers -> HTTP
-    stop    the same backwards: HTTP finishes what has begun, links close, the store makes
+    start   local store -> replicator -> peers -> service -> listener with HTTP
+    stop    the same backwards: the listener finishes what has begun, links close, the store makes
             everything durable, and only then is the directory marked clean
 
 A node whose store has failed must stop: `failed` says when. Its directory then stays
@@ -20,9 +20,8 @@ from typing import Final
 
 import msgspec
 
+from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
-from kvorum.api.http.limits import HttpLimits
-from kvorum.api.http.server import HttpServer
 from kvorum.api.limits import ApiLimits
 from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
@@ -30,6 +29,8 @@ from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError, UnavailableError
@@ -45,6 +46,8 @@ from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.custody import Custody
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.vault import Vault
+from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.service import Service
 from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
@@ -81,7 +84,7 @@ class Node:
         self._namespaces: Namespaces | None = None
         self._local = topology.number_of(name)
         self._descriptors = Descriptors.split(
-            descriptor_limit(), len(topology.nodes) - 1, HttpLimits().connections
+            descriptor_limit(), len(topology.nodes) - 1, ListenerLimits().connections
         )
         self._holding = Holding(
             data_dir,
@@ -168,6 +171,10 @@ class Node:
         self._parts.push_async_callback(network.close)
         await network.start(replicator)
 
+        bounds = ListenerLimits.within(
+            self._holding.memory, connections=descriptors.clients, backlog=descriptors.backlog
+        )
+        listener = Listener(runtime, bounds)
         actor_names = ActorNames(directory, spec.name)
         damaged_files = local_store.rocks.damaged_files
         overview = Overview(
@@ -178,33 +185,30 @@ class Node:
             actor_names,
             caches=local_store.caches,
             storage=lambda: {**custody.status(), "damaged_files": damaged_files.found},
-            connections=lambda: server.status(),
+            connections=listener.status,
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
-        routes = api_routes(
-            replicator,
-            overview,
-            replicator.repairs,
-            topology.secret,
-            actor_names,
-            ApiLimits.within(self._holding.memory),
+        service = Service(replicator, topology.secret, actor_names)
+        parts = NodeParts(
+            introspection=overview,
+            repairs=replicator.repairs,
             snapshots=snapshots,
-            records=replicator,
             custody=custody,
             namespaces=self._namespaces,
         )
-        bounds = HttpLimits.within(
-            self._holding.memory, connections=descriptors.clients, backlog=descriptors.backlog
-        )
-        server = HttpServer(runtime, routes, bounds, names=self._host_names)
-        self._parts.push_async_callback(server.close)
-        await server.start(*parse_address(spec.http))
+        self._parts.push_async_callback(listener.close)
+        http = self._http(service, Administration(service, parts))
+        await listener.listen(http, *parse_address(spec.http))
         replicator.start()
         teaching = loop.create_task(self._teach(local_store.vault, runtime))
         self._parts.push_async_callback(_ended, teaching)
         watching = loop.create_task(self._watch_clocks(replicator, runtime))
         self._parts.push_async_callback(_ended, watching)
+
+    def _http(self, service: Service, administration: Administration) -> HttpFace:
+        limits = ApiLimits.within(self._holding.memory)
+        return HttpFace(api_routes(service, administration, limits), names=self._host_names)
 
     async def _watch_clocks(self, replicator: Replicator, runtime: LoopRuntime) -> None:
         notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.node

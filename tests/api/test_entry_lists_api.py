@@ -11,6 +11,7 @@ from web_fixture import Response, Web, request
 from kvorum.api.limits import ApiLimits
 from kvorum.model.record import JSON
 from kvorum.model.request import ANY, Failure, Get, Put
+from kvorum.service.limits import ServiceLimits
 
 
 async def post(web: Web, path: str, document: Any, **fields: str) -> Response:
@@ -165,7 +166,7 @@ async def test_a_list_goes_to_the_node_a_window_at_a_time(web: Web) -> None:
 
 
 async def test_a_list_gives_its_places_back(web: Web) -> None:
-    await web.start(api=ApiLimits(in_flight=3))
+    await web.start(service=ServiceLimits(in_flight=3))
     for _ in range(3):
         assert (await post(web, "/entries", entries("a", "", "b"))).status == 200
         assert (await post(web, "/entries/get", {"keys": ["", "a", "b"]})).status == 200

@@ -7,106 +7,29 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
-from typing import Any, cast
 
 import pytest
-from fake_node import SECRET, FakeNode, actor_name
-from web_fixture import NAMES, Web, request
+from fake_node import FakeNode
+from one_connection import LIMITS, OneConnection
+from web_fixture import NAMES, Web, request, routes_of
 
-from kvorum.api.http.connection import Connection
+from kvorum.api.http.face import HttpFace
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.response import Heads
-from kvorum.api.http.router import Router
-from kvorum.api.http.unread_answers import UnreadAnswers
-from kvorum.api.routes import api_routes
+from kvorum.listener.limits import ListenerLimits
 
 GET = request("GET", "/status")
 SLOW_GET = request("GET", "/entry/k")
-LIMITS = HttpLimits(
-    tick_s=1.0, request_s=10, idle_s=75, unread_s=30, linger_s=2, unread_step_bytes=1000
-)
 
 
-class Wire:
-    """A transport that keeps what is written until a test takes it."""
+class Stage(OneConnection):
+    """A connection of HTTP, to a node that answers when the test lets it."""
 
-    def __init__(self) -> None:
-        self.sent = b""
-        self.writes = 0
-        self.unread = 0
-        self.ended = False
-        self.closed = False
-        self.reading = True
-
-    def set_write_buffer_limits(self, high: int) -> None: ...
-
-    def write(self, data: bytes) -> None:
-        assert not self.ended
-        self.sent += data
-        self.writes += 1
-
-    def get_write_buffer_size(self) -> int:
-        return self.unread
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
-
-
-class Stage:
-    """A server of one connection, and its clock."""
-
-    def __init__(self, limits: HttpLimits = LIMITS) -> None:
-        self.heads = Heads(0)
-        self.answers = UnreadAnswers((), limits.unread_bytes, 1)
-        self.limits = limits
-        self.names = NAMES
+    def __init__(self, limits: ListenerLimits = LIMITS, http: HttpLimits | None = None) -> None:
         self.node = FakeNode()
         self.node.holding = True
-        self.router: Router = api_routes(self.node, self.node, self.node, SECRET, actor_name)
-        self.wire = Wire()
-        self.tick = 1_000_000
-        self.held = 0
-        self.connection = Connection(self)
-        self.connection.connection_made(cast("Any", self.wire))
-
-    def admit(self, connection: Connection) -> bool:
-        return True
-
-    def forget(self, connection: Connection) -> None: ...
-
-    def hold(self, size: int) -> None:
-        self.held += size
-
-    def release(self, size: int) -> None:
-        self.held -= size
-
-    def write_soon(self, connection: Connection) -> None:
-        connection.write_ready()  # here every response is a turn of its own
-
-    def turn(self, ticks: int) -> None:
-        for _ in range(ticks):
-            self.tick += 1
-            self.connection.sweep(self.tick)
+        super().__init__(HttpFace(routes_of(self.node), http, NAMES), limits)
+        self.connect()
 
     @property
     def statuses(self) -> list[bytes]:
@@ -288,7 +211,7 @@ def test_nothing_is_read_while_the_client_does_not_read(stage: Stage) -> None:
 
 def stage_of_two() -> Stage:
     """Two requests may wait; they are read one at a time."""
-    return Stage(replace(LIMITS, pipeline=2, head_bytes=len(SLOW_GET)))
+    return Stage(replace(LIMITS, pipeline=2), HttpLimits(head_bytes=len(SLOW_GET)))
 
 
 def test_answers_alone_do_not_start_reading_again() -> None:
@@ -359,7 +282,7 @@ def test_a_response_carries_the_date_of_its_second() -> None:
 
 @pytest.mark.parametrize("begun", [b"GET /sta", b"POST /entry HTTP/1.1\r\nHost: a\r\nContent-"])
 async def test_slow_requests_on_a_real_socket(web: Web, begun: bytes) -> None:
-    await web.start(http=HttpLimits(tick_s=0.02, request_s=0.06, linger_s=0.04))
+    await web.start(listener=ListenerLimits(tick_s=0.02, request_s=0.06, linger_s=0.04))
     client = await web.client()
     client.send(begun)
     answer = await client.response()
@@ -370,12 +293,12 @@ async def test_slow_requests_on_a_real_socket(web: Web, begun: bytes) -> None:
 
 
 async def test_silence_on_a_real_socket(web: Web) -> None:
-    await web.start(http=HttpLimits(tick_s=0.02, idle_s=0.06))
+    await web.start(listener=ListenerLimits(tick_s=0.02, idle_s=0.06))
     await (await web.client()).closed()
 
 
 def test_bodies_that_wait_behind_others_make_room_when_their_client_goes() -> None:
-    stage = Stage(replace(LIMITS, large_body_bytes=1000))
+    stage = Stage(http=HttpLimits(large_body_bytes=1000))
     body = b'{"key":"k","value":"%b"}' % (b"x" * 2000)
     stage.connection.data_received(request("POST", "/entry", body) * 3)
     assert (stage.held, len(stage.node.held)) == (3 * len(body), 1)

@@ -7,6 +7,7 @@ from web_fixture import Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.limits import ApiLimits
+from kvorum.service.limits import ServiceLimits
 
 pytestmark = both_loops
 
@@ -201,7 +202,9 @@ async def test_a_body_byte_by_byte(web: Web) -> None:
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -> None:
-    await web.start(api=ApiLimits(value_bytes=1000, entry_overhead_bytes=100))
+    await web.start(
+        service=ServiceLimits(value_bytes=1000), api=ApiLimits(entry_overhead_bytes=100)
+    )
     client = await web.client()
     client.send(POST + b"Content-Length: 2101\r\n\r\n")
     answer = await client.response()
@@ -220,7 +223,9 @@ async def test_a_client_gets_to_read_why_its_large_body_is_refused(web: Web) -> 
 
 
 async def test_a_chunked_body_that_grows_too_large(web: Web) -> None:
-    await web.start(api=ApiLimits(value_bytes=1000, entry_overhead_bytes=100))
+    await web.start(
+        service=ServiceLimits(value_bytes=1000), api=ApiLimits(entry_overhead_bytes=100)
+    )
     client = await web.client()
     client.send(CHUNKED + b"834\r\n" + b"x" * 2100 + b"\r\n")
     client.send(b"1\r\nx\r\n")

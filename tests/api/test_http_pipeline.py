@@ -11,6 +11,8 @@ from web_fixture import Client, Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.limits import ApiLimits
+from kvorum.listener.limits import ListenerLimits
+from kvorum.service.limits import ServiceLimits
 
 pytestmark = both_loops
 
@@ -71,7 +73,7 @@ def test_any_cut_and_any_order(web: Web, cuts: list[int], order: list[int]) -> N
 
 
 async def test_only_so_many_requests_of_a_connection_wait(web: Web) -> None:
-    await web.start(http=HttpLimits(pipeline=4, head_bytes=100))
+    await web.start(listener=ListenerLimits(pipeline=4), http=HttpLimits(head_bytes=100))
     await store_numbers(web, 40)
     web.node.holding = True
     client = await web.client()
@@ -86,7 +88,7 @@ async def test_only_so_many_requests_of_a_connection_wait(web: Web) -> None:
 
 
 async def test_a_body_can_follow_a_full_pipeline(web: Web) -> None:
-    await web.start(http=HttpLimits(pipeline=1))
+    await web.start(listener=ListenerLimits(pipeline=1))
     web.node.holding = True
     client = await web.client()
     body = b'{"key":"k","value":"%b"}' % (b"x" * 100_000)
@@ -99,7 +101,10 @@ async def test_a_body_can_follow_a_full_pipeline(web: Web) -> None:
 
 
 async def test_a_client_that_does_not_read_is_not_read_from(web: Web) -> None:
-    await web.start(http=HttpLimits(unread_high_bytes=10_000, head_bytes=100, pipeline=8))
+    await web.start(
+        listener=ListenerLimits(unread_high_bytes=10_000, pipeline=8),
+        http=HttpLimits(head_bytes=100),
+    )
     await store_numbers(web, 1, width=1_000_000)
     web.node.requests.clear()
     client = await web.client(receive_buffer=4096)
@@ -116,7 +121,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(web: Web) -> None:
 
 
 async def test_a_client_that_does_not_read_at_all_is_cut_off(web: Web) -> None:
-    await web.start(http=HttpLimits(unread_s=0.05, tick_s=0.02, unread_high_bytes=1000))
+    await web.start(listener=ListenerLimits(unread_s=0.05, tick_s=0.02, unread_high_bytes=1000))
     await store_numbers(web, 1, width=900_000)
     client = await web.client(receive_buffer=4096)
     client.send(get(0) * 20)
@@ -125,7 +130,7 @@ async def test_a_client_that_does_not_read_at_all_is_cut_off(web: Web) -> None:
 
 
 async def test_a_stalled_client_is_cut_off_where_another_needs_the_room(web: Web) -> None:
-    await web.start(http=HttpLimits(unread_bytes=4_000_000, tick_s=0.02, stalled_s=0.04))
+    await web.start(listener=ListenerLimits(unread_bytes=4_000_000, tick_s=0.02, stalled_s=0.04))
     await store_numbers(web, 1, width=1_000_000)
     modest, greedy = await web.client(), await web.client(receive_buffer=4096)
     greedy.send(get(0) * 40)
@@ -148,7 +153,7 @@ async def busy_client(web: Web) -> Client:
 
 
 async def test_too_many_connections_with_requests(web: Web) -> None:
-    await web.start(http=HttpLimits(connections=2))
+    await web.start(listener=ListenerLimits(connections=2))
     web.node.holding = True
     first, second = await busy_client(web), await busy_client(web)
     third = await web.client()
@@ -167,7 +172,7 @@ async def test_too_many_connections_with_requests(web: Web) -> None:
 
 
 async def test_a_part_of_a_request_is_under_way(web: Web) -> None:
-    await web.start(http=HttpLimits(connections=1))
+    await web.start(listener=ListenerLimits(connections=1))
     first = await web.client()
     first.send(get(0)[:-5])
     await web.until(lambda: web.server.connections == 1)
@@ -179,7 +184,7 @@ async def test_a_part_of_a_request_is_under_way(web: Web) -> None:
 
 
 async def test_the_connection_that_is_idle_the_longest_is_given_up(web: Web) -> None:
-    await web.start(http=HttpLimits(connections=3, tick_s=0.01))
+    await web.start(listener=ListenerLimits(connections=3, tick_s=0.01))
     web.node.holding = True
     busy = await busy_client(web)
     oldest, longest = await web.client(), await web.client()
@@ -204,7 +209,7 @@ async def test_the_connection_that_is_idle_the_longest_is_given_up(web: Web) -> 
 async def test_connections_that_say_nothing_lock_nobody_out(
     web: Web, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await web.start(http=HttpLimits(connections=10))
+    await web.start(listener=ListenerLimits(connections=10))
     silent = [await web.client() for _ in range(50)]
     assert (await web.ask("GET", "/status")).status == 200
     assert web.server.connections <= 10
@@ -214,7 +219,7 @@ async def test_connections_that_say_nothing_lock_nobody_out(
 
 
 async def test_too_many_requests_under_way(web: Web) -> None:
-    await web.start(api=ApiLimits(in_flight=2))
+    await web.start(service=ServiceLimits(in_flight=2))
     web.node.holding = True
     client = await web.client()
     client.send(get(0) + get(1))
@@ -233,7 +238,9 @@ async def test_too_many_requests_under_way(web: Web) -> None:
 
 
 async def test_large_bodies_are_held_within_a_bound(web: Web) -> None:
-    await web.start(http=HttpLimits(large_body_bytes=1000, large_bodies_bytes=5000))
+    await web.start(
+        listener=ListenerLimits(large_bodies_bytes=5000), http=HttpLimits(large_body_bytes=1000)
+    )
     web.node.holding = True
     body = b'{"key":"k","value":"%b"}' % (b"x" * 2976)
     first, second = await web.client(), await web.client()
@@ -256,8 +263,10 @@ async def test_a_large_body_that_never_comes_makes_room_when_its_client_goes(
     web: Web, framing: str
 ) -> None:
     await web.start(
-        http=HttpLimits(large_body_bytes=1000, large_bodies_bytes=5000),
-        api=ApiLimits(value_bytes=1500, entry_overhead_bytes=0),
+        listener=ListenerLimits(large_bodies_bytes=5000),
+        http=HttpLimits(large_body_bytes=1000),
+        service=ServiceLimits(value_bytes=1500),
+        api=ApiLimits(entry_overhead_bytes=0),
     )
     for _ in range(3):
         client = await web.client()
@@ -296,7 +305,7 @@ async def test_what_may_change_something_is_done_alone_and_in_its_turn(web: Web)
 
 
 async def test_only_so_many_requests_of_a_connection_are_carried_out_at_a_time(web: Web) -> None:
-    await web.start(http=HttpLimits(parallel=3))
+    await web.start(listener=ListenerLimits(parallel=3))
     await store_numbers(web, 12)
     web.node.holding = True
     client = await web.client()

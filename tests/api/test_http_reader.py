@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import event, given, settings
@@ -13,7 +14,7 @@ from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Endpoint
-from kvorum.api.http.unread_answers import UnreadAnswers
+from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError
 
 LIMITS = HttpLimits(url_bytes=30)
@@ -24,22 +25,23 @@ class Line:
     """A connection that lists what it is told, and a router that has every path."""
 
     def __init__(self) -> None:
-        self.heads = Heads(0)
-        self.answers = UnreadAnswers((), LIMITS.unread_bytes, 1)
+        self.answers = UnreadAnswers((), 1 << 20, 1)
         self.told: list[Any] = []
 
-    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
+    def on_request(self, exchange: Any, handle: Callable[[Any], object]) -> None:
+        assert isinstance(exchange, Exchange)
         parts = (exchange.method, exchange.path, exchange.query, exchange.fields)
-        self.told.append((*parts, exchange.body, exchange.persistence, endpoint))
+        self.told.append((*parts, exchange.body, exchange.persistence, handle))
 
-    def on_continue_expected(self) -> None:
-        self.told.append("100-continue")
+    def on_last_request(self, exchange: Any, handle: Callable[[Any], object]) -> None:
+        self.on_request(exchange, handle)
 
-    def on_response(self, exchange: Exchange) -> None: ...
+    def interject(self, notice: bytes) -> None:
+        self.told.append(notice)
+
+    def on_response(self, exchange: object) -> None: ...
 
     def hold(self, size: int) -> None: ...
-
-    def release(self, size: int) -> None: ...
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         return Endpoint(print, len(path))
@@ -48,7 +50,7 @@ class Line:
 class Reading:
     def __init__(self) -> None:
         self.line = Line()
-        self._reader = RequestReader(self.line, self.line, LIMITS, NAMES)
+        self._reader = RequestReader(self.line, self.line, LIMITS, NAMES, Heads(0))
         self.refused = False
 
     def of(self, piece: bytes) -> list[Any]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 
 import pytest
-from fake_node import SECRET, FakeNode, actor_name
-from web_fixture import Web, both_loops, request
+from fake_node import FakeNode
+from web_fixture import Web, both_loops, request, routes_of
 
-from kvorum.api.http.connection import Connection
-from kvorum.api.http.server import HttpServer
-from kvorum.api.routes import api_routes
+from kvorum.api.http.face import HttpFace
+from kvorum.listener.listener import Listener
 from kvorum.model.errors import ConfigError
 from kvorum.runtime.loop import LoopRuntime
 
@@ -22,21 +20,17 @@ ENTRY = b'{"key":"k","value":1}'
 
 async def test_a_taken_port_is_a_clear_error(web: Web) -> None:
     await web.start()
-    node = FakeNode()
-    routes = api_routes(node, node, node, SECRET, actor_name)
-    second = HttpServer(LoopRuntime(asyncio.get_running_loop()), routes)
-    with pytest.raises(ConfigError, match="port is taken"):
-        await second.start(*web.address)
+    second = Listener(LoopRuntime(asyncio.get_running_loop()))
+    with pytest.raises(ConfigError, match="port is taken; choose another with --port"):
+        await second.listen(HttpFace(routes_of(FakeNode())), *web.address)
     await second.close()
 
 
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
 async def test_an_address_that_is_not_ours_is_a_clear_error(web: Web, host: str) -> None:
-    node = FakeNode()
-    routes = api_routes(node, node, node, SECRET, actor_name)
-    server = HttpServer(LoopRuntime(asyncio.get_running_loop()), routes)
+    server = Listener(LoopRuntime(asyncio.get_running_loop()))
     with pytest.raises(ConfigError, match=host):
-        await server.start(host, 0)
+        await server.listen(HttpFace(routes_of(FakeNode())), host, 0)
 
 
 async def test_closing_closes_idle_connections_at_once(web: Web) -> None:
@@ -100,39 +94,4 @@ async def test_closing_twice_and_closing_what_never_started(web: Web) -> None:
     await web.start()
     await web.server.close()
     await web.server.close()
-    node = FakeNode()
-    routes = api_routes(node, node, node, SECRET, actor_name)
-    await HttpServer(LoopRuntime(asyncio.get_running_loop()), routes).close()
-
-
-class Ready:
-    """A connection with a response, as the server sees it."""
-
-    def __init__(self, written: list[str], name: str, *, fails: bool = False) -> None:
-        self._written = written
-        self._name = name
-        self._fails = fails
-
-    def write_ready(self) -> None:
-        if self._fails:
-            raise RuntimeError("broken")
-        self._written.append(self._name)
-
-
-async def test_responses_of_a_turn_leave_at_its_end_whichever_of_them_fails(web: Web) -> None:
-    loop = asyncio.get_running_loop()
-    faults: list[str] = []
-    loop.set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
-    node = FakeNode()
-    routes = api_routes(node, node, node, SECRET, actor_name)
-    server = HttpServer(LoopRuntime(loop), routes)
-    written: list[str] = []
-    for ready in (Ready(written, "a"), Ready(written, "b", fails=True), Ready(written, "c")):
-        server.write_soon(cast("Connection", ready))
-    assert written == []
-    async with asyncio.timeout(5):
-        while len(written) < 2:
-            await asyncio.sleep(0)
-    assert written == ["a", "c"]
-    assert faults == ["broken"]
-    loop.set_exception_handler(None)
+    await Listener(LoopRuntime(asyncio.get_running_loop())).close()

@@ -9,6 +9,7 @@ import pytest
 from web_fixture import Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
+from kvorum.listener.limits import ListenerLimits
 
 pytestmark = both_loops
 
@@ -150,7 +151,9 @@ async def test_an_offer_is_no_way_around_a_guard(web: Web, name: str) -> None:
 
 
 async def test_a_large_body_is_held_once(web: Web) -> None:
-    await web.start(http=HttpLimits(large_body_bytes=1000, large_bodies_bytes=5000))
+    await web.start(
+        listener=ListenerLimits(large_bodies_bytes=5000), http=HttpLimits(large_body_bytes=1000)
+    )
     body = b'{"key":"k","value":"%b"}' % (b"x" * 2976)
     for _ in range(3):
         client = await web.client()

@@ -1,4 +1,4 @@
-"""Depth of JSON text and names given twice, against slow and plain ways to tell."""
+"""Names given twice in JSON text, however they are spelled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kvorum.api.json_text import is_deeper, repeats_a_name
+from kvorum.api.json_text import repeats_a_name
 
 scalars = st.none() | st.booleans() | st.integers() | st.text('a"\\[]{}:, é', max_size=6)
 values = st.recursive(
@@ -19,22 +19,6 @@ values = st.recursive(
 )
 members = st.lists(st.tuples(st.sampled_from(["a", "b", 'c"', "\\", "é"]), values), max_size=4)
 spaces = st.text(" \n\t\r", max_size=2)
-
-
-def depth_of(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(depth_of, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(depth_of, value), default=0)
-    return 0
-
-
-@given(value=values, depth=st.integers(0, 6), ascii_only=st.booleans())
-@example(value="[[[[[[[[", depth=2, ascii_only=True)
-@example(value=[[], [], [], [[]]], depth=2, ascii_only=True)
-def test_depth(value: Any, depth: int, ascii_only: bool) -> None:
-    text = json.dumps(value, ensure_ascii=ascii_only).encode()
-    assert is_deeper(text, depth) == (depth_of(value) > depth)
 
 
 @given(pairs=members, pad=spaces, escaped=st.booleans())
@@ -59,15 +43,3 @@ def _name(name: str, escaped: bool) -> str:
     if escaped:
         return '"' + "".join(f"\\u{ord(c):04x}" for c in name) + '"'
     return json.dumps(name)
-
-
-@given(
-    pieces=st.lists(
-        st.sampled_from(["[", "]", "{", "}", "a", ",", "\\\\", '\\"', "\\n", "\\u005b", "é"]),
-        max_size=12,
-    ).map("".join),
-    depth=st.integers(0, 3),
-)
-def test_brackets_in_strings_are_no_depth(pieces: str, depth: int) -> None:
-    text = f'["{pieces}",{{"{pieces}":[]}},"{pieces}"]'.encode()
-    assert is_deeper(text, depth) == (depth < 3)

@@ -45,7 +45,7 @@ async def test_a_drop_is_answered_when_it_is_for_good(web: Web) -> None:
         await asyncio.sleep(0)
     assert not answer.done()
     web.namespaces.dropped[0](None)
-    assert (await answer).json == {"namespace": "gone", "version": 3}
+    assert (await answer).json == {"namespace": "gone"}
     assert web.namespaces.asked[-1] == ("drop", "gone", 7, None)
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from kvorum.api import presentation
 from kvorum.api.presentation import Presenter
-from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.model.record import BINARY, EMPTY, JSON, Event, Record, bury, delete, merge, write
+from kvorum.service.version_string import VersionStrings, subject_of
 
 SECRET = bytes(32)
 SUBJECTS = [subject_of("default", key) for key in (b"a", b"b")]

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import msgspec
 import pytest
 
-from kvorum.api.batch import AnswerTooLong
-from kvorum.api.http import refusals
+import kvorum
 from kvorum.api.http.problem import problem
+from kvorum.api.http.refusals import AnswerTooLong
 from kvorum.api.http.response import REASONS
-from kvorum.model.errors import BY_CODE, KvorumError, NotFound
+from kvorum.api.http.statuses import STATUSES, status_of
+from kvorum.model.errors import BY_CODE, KvorumError, NotFound, from_code
 
 GUIDE = Path(__file__).parents[2] / "docs" / "http-api.md"
 ROW = re.compile(r"\| (?P<status>\d{3}) \| (?P<codes>`[a-z_]+`(?:, `[a-z_]+`)*) \| .* \|")
 
 
+ROOMS = ("model", "service", "listener", "api")
+"""Those whose errors an HTTP client may be told."""
+
+
 def kinds_of_error() -> Iterator[type[KvorumError]]:
-    yield from BY_CODE.values()
-    yield AnswerTooLong
-    for found in vars(refusals).values():
-        if isinstance(found, type) and found.__module__ == refusals.__name__:
-            yield found
+    """Every class of errors in these rooms, whether the table of statuses has it or not."""
+    for room in ROOMS:
+        for module in walk_packages([str(Path(kvorum.__file__).parent / room)], f"kvorum.{room}."):
+            for found in vars(import_module(module.name)).values():
+                if isinstance(found, type) and issubclass(found, KvorumError):
+                    yield found
 
 
-KINDS = sorted(kinds_of_error(), key=lambda kind: kind.code)
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+KINDS = sorted(set(kinds_of_error()), key=lambda kind: (kind.code, kind.__name__))
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 def told(kind: type[KvorumError], **details: Any) -> dict[str, Any]:
@@ -41,26 +49,36 @@ def told(kind: type[KvorumError], **details: Any) -> dict[str, Any]:
     return document
 
 
-def stranger(status: int) -> type[KvorumError]:
-    """Of a code that only a later version knows."""
-    return type("Stranger", (KvorumError,), {"code": "of_a_later_version", "status": status})
+def stranger(kind: type[KvorumError]) -> type[KvorumError]:
+    """Of a code that only a later version knows, with the status of `kind`."""
+    return type("Stranger", (kind,), {"code": "of_a_later_version"})
 
 
 @each_kind
-def test_each_code_has_an_advice_of_its_own(kind: type[KvorumError]) -> None:
-    assert kind.status in REASONS
-    assert told(kind)["advice"] != told(stranger(kind.status))["advice"]
+def test_each_class_has_a_status_and_its_code_an_advice(kind: type[KvorumError]) -> None:
+    assert STATUSES[kind] in REASONS
+    assert told(kind)["status"] == STATUSES[kind]
+    assert told(kind)["title"] == REASONS[STATUSES[kind]]
+    assert told(kind)["advice"] != told(stranger(kind))["advice"]
+
+
+def test_the_table_has_no_class_that_is_not_there() -> None:
+    assert set(STATUSES) == set(KINDS)
+    assert len(KINDS) > len(BY_CODE)
+
+
+def test_what_this_version_does_not_know_has_the_status_of_what_it_knows_of_it() -> None:
+    assert status_of(from_code("of_a_later_version", "?", "unknown", {})) == 500
+    assert told(stranger(NotFound))["status"] == 404
 
 
 @each_kind
 def test_each_code_is_in_the_guide_with_its_status(kind: type[KvorumError]) -> None:
-    assert (kind.status, kind.code) in set(documented())
+    assert (STATUSES[kind], kind.code) in set(documented())
 
 
 def test_the_guide_tells_of_no_other_codes() -> None:
-    known = {(kind.status, kind.code) for kind in KINDS}
-    # That of a value that is too large is another one than that of its kind.
-    assert set(documented()) == known | {(413, "invalid_value")}
+    assert set(documented()) == {(STATUSES[kind], kind.code) for kind in KINDS}
 
 
 def documented() -> Iterator[tuple[int, str]]:

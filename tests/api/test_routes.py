@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from web_fixture import Web
 
-from kvorum.api.limits import ApiLimits
 from kvorum.model.request import Failure
+from kvorum.service.limits import ServiceLimits
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_a_key_that_cannot_be_located(web: Web) -> None:
 
 
 async def test_an_error_the_node_raises_takes_no_place_forever(web: Web) -> None:
-    await web.start(api=ApiLimits(in_flight=1))
+    await web.start(service=ServiceLimits(in_flight=1))
     for _ in range(3):
         assert (await web.ask("GET", "/locate/a?namespace=nowhere")).status == 400
     assert (await web.ask("GET", "/locate/a")).status == 200

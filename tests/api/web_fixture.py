@@ -14,13 +14,20 @@ import pytest
 from fake_custody import FakeCustody
 from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
+from fake_snapshots import FakeSnapshots
 
+from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
-from kvorum.api.http.server import HttpServer
 from kvorum.api.limits import ApiLimits
-from kvorum.api.routes import api_routes
+from kvorum.api.routes import Routes, api_routes
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.listener import Listener
 from kvorum.runtime.loop import LoopRuntime
+from kvorum.service.access import OPEN, Policy
+from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.limits import ServiceLimits
+from kvorum.service.service import Service
 
 NAMES = HostNames(["a", "b"])
 """Those of the server under test."""
@@ -99,6 +106,19 @@ def request(method: str, path: str, body: bytes | None = None, **fields: str) ->
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
 
 
+def routes_of(node: FakeNode) -> Routes:
+    """The whole API in front of `node`."""
+    service = Service(node, SECRET, actor_name)
+    parts = NodeParts(
+        introspection=node,
+        repairs=node,
+        snapshots=FakeSnapshots(),
+        custody=FakeCustody(),
+        namespaces=FakeNamespaces(),
+    )
+    return api_routes(service, Administration(service, parts))
+
+
 TEST_S = 20.0
 
 
@@ -108,7 +128,9 @@ class Web:
         self.node = FakeNode()
         self.custody = FakeCustody()
         self.namespaces = FakeNamespaces()
-        self.server: HttpServer
+        self.snapshots = FakeSnapshots()
+        self.routes: Routes
+        self.server: Listener
         self.address = ("", 0)
         self._clients: list[Client] = []
 
@@ -118,24 +140,24 @@ class Web:
 
     async def start(
         self,
+        listener: ListenerLimits | None = None,
         http: HttpLimits | None = None,
         api: ApiLimits | None = None,
+        service: ServiceLimits | None = None,
         names: HostNames = NAMES,
+        policy: Policy = OPEN,
     ) -> None:
-        node = self.node
-        routes = api_routes(
-            node,
-            node,
-            node,
-            SECRET,
-            actor_name,
-            api,
+        door = Service(self.node, SECRET, actor_name, service, policy)
+        parts = NodeParts(
+            introspection=self.node,
+            repairs=self.node,
+            snapshots=self.snapshots,
             custody=self.custody,
             namespaces=self.namespaces,
         )
-        runtime = LoopRuntime(asyncio.get_running_loop())
-        self.server = HttpServer(runtime, routes, http, names)
-        self.address = await self.server.start("127.0.0.1", 0)
+        self.routes = api_routes(door, Administration(door, parts), api)
+        self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)
+        self.address = await self.server.listen(HttpFace(self.routes, http, names), "127.0.0.1", 0)
 
     async def client(self, receive_buffer: int | None = None) -> Client:
         """A new connection; starts a server with the default limits if none runs."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.api.http.statuses import STATUSES
 from kvorum.client import answers
 from kvorum.client.answers import Answer
 from kvorum.client.values import JsonText
@@ -22,7 +23,7 @@ def problem(status: int, **members: Any) -> KvorumError:
 
 @pytest.mark.parametrize("kind", errors.BY_CODE.values(), ids=lambda kind: kind.code)
 def test_a_code_names_the_class_of_the_error(kind: type[KvorumError]) -> None:
-    error = problem(kind.status, code=kind.code, outcome="unknown", detail="why")
+    error = problem(STATUSES[kind], code=kind.code, outcome="unknown", detail="why")
     assert (type(error), error.message, error.outcome) == (kind, "why", "unknown")
 
 

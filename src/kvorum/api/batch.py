@@ -17,17 +17,13 @@ from collections.abc import Callable
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.problem import problem
-from kvorum.api.http.refusals import InternalError
-from kvorum.api.http.unread_answers import no_room
-from kvorum.model.errors import KvorumError, RequestError
+from kvorum.api.http.refusals import AnswerTooLong, InternalError
+from kvorum.api.http.statuses import status_of
+from kvorum.listener.unread_answers import no_room
+from kvorum.model.errors import KvorumError
 from kvorum.model.request import Answer, Failure, Get, Request, Result
 
 _logger = logging.getLogger(__name__)
-
-
-class AnswerTooLong(RequestError):
-    code = "answer_too_long"
-    status = 413
 
 
 class Operation:
@@ -47,7 +43,7 @@ Show = Callable[[Operation, Answer], bytes]
 
 def refused(error: KvorumError, label: bytes = b"") -> bytes:
     """The outcome of an item that failed."""
-    return b'{"status":%d,%b"error":%b}' % (error.status, label, problem(error))
+    return b'{"status":%d,%b"error":%b}' % (status_of(error), label, problem(error))
 
 
 class Batch:
@@ -55,8 +51,9 @@ class Batch:
         "_answers",
         "_end",
         "_exchange",
-        "_gateway",
+        "_most",
         "_outcomes",
+        "_places",
         "_room",
         "_show",
         "_todo",
@@ -70,21 +67,19 @@ class Batch:
         """`items`: operations, and outcomes of those that are refused already."""
         self._exchange = exchange
         self._answers = exchange.answers
-        self._gateway = gateway
         self._show = show
         self._outcomes = [b"" if isinstance(item, Operation) else item for item in items]
         self._todo = [(i, item) for i, item in enumerate(items) if isinstance(item, Operation)]
         """What has not been begun, the last one first."""
         self._todo.reverse()
-        self._room = gateway.limits.list_answer_bytes
+        self._most = self._room = gateway.limits.list_answer_bytes
         self._end: KvorumError | None = None
         """Why what is left of the list is not served."""
         self._under_way = 0
         self._window = min(len(items), gateway.limits.list_window)
+        self._places = gateway.service.reserve(self._window)
 
     def start(self) -> None:
-        """Raises Overloaded."""
-        self._gateway.admission.enter(self._window)
         self._go_on()
 
     def settle(self, place: int, waiting: _Waiting, result: Result) -> None:
@@ -96,7 +91,8 @@ class Batch:
         else:
             outcome = self._outcome(operation, result)
         self._keep(place, outcome)
-        self._go_on()
+        if self._todo or not self._under_way:
+            self._go_on()
 
     def _go_on(self) -> None:
         while self._todo and self._under_way < self._window:
@@ -111,17 +107,22 @@ class Batch:
                 expected = 0
             self._todo.pop()
             if self._end is None:
-                self._submit(_Waiting(self, place, operation, expected))
+                self._submit(place, operation, expected)
             else:
                 self._outcomes[place] = refused(self._end, operation.label)
         if not self._under_way:
             self._respond()
 
-    def _submit(self, waiting: _Waiting) -> None:
+    def _submit(self, place: int, operation: Operation, expected: int) -> None:
+        waiting = _Waiting(self, place, operation, expected)
+        try:
+            self._places.submit(self._exchange.principal, operation.request, waiting.settle)
+        except KvorumError as error:
+            self._keep(place, refused(error, operation.label))
+            return
         self._under_way += 1
-        if waiting.set_aside:
-            self._answers.set_aside(waiting.set_aside)
-        self._gateway.coordinator.submit(waiting.operation.request, waiting.settle)
+        if expected:
+            self._answers.set_aside(expected)
 
     def _read_outcome(self, operation: Operation, result: Result) -> bytes:
         if self._end is None:
@@ -138,9 +139,8 @@ class Batch:
         self._answers.set_aside(len(outcome))
         self._room -= len(outcome)
         if self._room < 0 and self._end is None:
-            most = self._gateway.limits.list_answer_bytes
             self._end = AnswerTooLong(
-                f"wanted a list whose answer has at most {most} bytes, got one with more; "
+                f"wanted a list whose answer has at most {self._most} bytes, got one with more; "
                 "ask for this item in another request"
             )
 
@@ -156,8 +156,8 @@ class Batch:
             return refused(InternalError(), operation.label)
 
     def _respond(self) -> None:
-        self._gateway.admission.leave(self._window)
-        self._answers.give_back(self._gateway.limits.list_answer_bytes - self._room)
+        self._places.release()
+        self._answers.give_back(self._most - self._room)
         body = b'{"entries":[%b]}' % b",".join(self._outcomes)
         self._outcomes.clear()  # They may be long, and are in there now.
         self._exchange.respond(200, body)

@@ -18,13 +18,10 @@ import re
 from typing import Final
 
 from kvorum.api.http.exchange import Fields
-from kvorum.api.version_string import VersionStrings
 from kvorum.model.errors import InvalidVersion, PreconditionFailed, RequestError
-from kvorum.model.record import Context
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
-
-Condition = tuple[Context | None, int]
-"""What a write replaces, and what it expects to find: `seen` and `expect` of a Put or Delete."""
+from kvorum.service.conditions import Condition
+from kvorum.service.version_string import VersionStrings
 
 _TAG: Final = re.compile(rb'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*')
 _ANY_TAG: Final = b"*"
@@ -48,7 +45,7 @@ def write_condition(
         return seen, ANY
     if if_match == _ANY_TAG:
         return seen, PRESENT
-    return _exact(if_match, stated, subject, versions), EXACT
+    return _exact(if_match, stated, subject, versions)
 
 
 def refuse_conditions(fields: Fields) -> None:
@@ -71,7 +68,7 @@ def read_status(fields: Fields, tag: str) -> int:
 
 def _exact(
     if_match: bytes, stated: str | None, subject: bytes, versions: VersionStrings
-) -> Context:
+) -> Condition:
     tags = _tags(if_match)
     if len(tags) != 1:
         raise RequestError(f"wanted one entity tag in If-Match, got {len(tags)}")
@@ -80,7 +77,7 @@ def _exact(
         raise RequestError("wanted the same version in If-Match and valueVersion, got two")
     try:
         if not weak:
-            return versions.read(subject, tag)
+            return versions.read(subject, tag), EXACT
     except InvalidVersion as error:
         raise _no_match() from error
     raise _no_match()

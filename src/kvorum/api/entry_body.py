@@ -24,17 +24,17 @@ from typing import Final, TypeVar
 import msgspec
 
 from kvorum.api.json_complaints import kind_of, unfit, unsound
-from kvorum.api.json_text import is_deeper, repeats_a_name
-from kvorum.api.limits import ApiLimits
+from kvorum.api.json_text import repeats_a_name
 from kvorum.api.parameters import checked_namespace
 from kvorum.model.errors import InvalidValue, RequestError
-from kvorum.model.expiry import NEVER, check_expires, check_ttl
+from kvorum.model.expiry import NEVER
 from kvorum.model.record import BINARY, JSON
 from kvorum.model.topology import TTL_S_MAX
+from kvorum.service.lifetimes import DEFAULT, FOREVER, lifetime
+from kvorum.service.lifetimes import Lifetime as AskedLifetime
+from kvorum.service.limits import ServiceLimits
 
 T = TypeVar("T")
-
-_CONTENT_TOO_LARGE: Final = 413
 
 
 class Lifespan(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
@@ -44,22 +44,18 @@ class Lifespan(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fa
     expires_at: int | None = None
 
     @property
-    def asked(self) -> tuple[int | None, int]:
-        """`ttl` and `expires` of a request. Raises RequestError."""
+    def asked(self) -> AskedLifetime:
+        """Raises RequestError."""
         ttl, expires = self.ttl, self.expires_at
-        if expires is not None:
-            if ttl is not msgspec.UNSET:
-                raise RequestError("wanted ttl or expiresAt, got both")
-            check_expires(expires)
-            return None, expires
-        if ttl is None:
-            return NEVER, NEVER
         if ttl is msgspec.UNSET:
-            return None, NEVER
+            return lifetime(None, expires)
+        if expires is not None:
+            raise RequestError("wanted ttl or expiresAt, got both")
+        if ttl is None:
+            return FOREVER
         if ttl == NEVER:
             raise RequestError(f"wanted a ttl from 1 to {TTL_S_MAX} seconds, or null, got 0")
-        check_ttl(ttl)
-        return ttl, NEVER
+        return lifetime(ttl, None)
 
 
 class Lifetime(Lifespan):
@@ -93,16 +89,15 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return self.metadata.value_version if self.metadata else None
 
     @property
-    def lifetime(self) -> tuple[int | None, int]:
-        """`ttl` and `expires` of a Put. Raises RequestError."""
-        return self.metadata.asked if self.metadata else _DEFAULT_LIFETIME
+    def lifetime(self) -> AskedLifetime:
+        """Raises RequestError."""
+        return self.metadata.asked if self.metadata else DEFAULT
 
 
 class TouchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     metadata: Lifetime
 
 
-_DEFAULT_LIFETIME: Final = (None, NEVER)
 _touch: Final = msgspec.json.Decoder(TouchBody)
 _entry: Final = msgspec.json.Decoder(EntryBody)
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -196,7 +191,7 @@ def refuse_repeated_names(text: bytes) -> None:
         refuse_repeated_names(metadata)
 
 
-def value_of(entry: EntryBody, limits: ApiLimits) -> tuple[int, bytes]:
+def value_of(entry: EntryBody, limits: ServiceLimits) -> tuple[int, bytes]:
     """(kind, bytes) to store. Raises InvalidValue."""
     encoding = entry.metadata.encoding if entry.metadata else None
     if encoding is None:
@@ -205,10 +200,7 @@ def value_of(entry: EntryBody, limits: ApiLimits) -> tuple[int, bytes]:
         kind, value = BINARY, _from_base64(entry.value)
     else:
         raise InvalidValue(f'wanted encoding "base64" or none, got {encoding[:80]!r}')
-    if len(value) > limits.value_bytes:
-        raise _too_large(len(value), limits.value_bytes)
-    if kind == JSON and is_deeper(value, limits.nesting):
-        raise InvalidValue(f"wanted a value nested at most {limits.nesting} levels, got more")
+    limits.check_value(kind, value)
     return kind, value
 
 
@@ -224,11 +216,3 @@ def _from_base64(text: msgspec.Raw) -> bytes:
 
 def _not_utf8(error: UnicodeDecodeError) -> RequestError:
     return RequestError(f"wanted JSON in UTF-8, got bytes that are none: {error.reason}")
-
-
-def _too_large(got: int, most: int) -> InvalidValue:
-    error = InvalidValue(
-        f"wanted a value of at most {most} bytes, got {got}", wanted=f"at most {most}", got=got
-    )
-    error.status = _CONTENT_TOO_LARGE
-    return error

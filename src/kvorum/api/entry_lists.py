@@ -13,15 +13,15 @@ from kvorum.api.entries import not_found
 from kvorum.api.entry_body import decode_entry, decode_object, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
-from kvorum.api.seal import Forged
-from kvorum.api.version_string import subject_of
+from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.model.keys import encode_key
 from kvorum.model.request import ANY, Answer, Get, Listing, Put
 from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.service.seal import Forged
+from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
 _GET_QUERY: Final = frozenset({"r", "timeout_ms", "quorum"})
@@ -74,16 +74,18 @@ class EntryListHandlers:
         space = options.namespace
         after = self._after(options)
         limit = options.limit or gateway.limits.page_entries
-        gateway.coordinator.scan(space, after, limit, _Page(exchange, gateway, space).settle)
+        page = _Page(exchange, gateway, space)
+        gateway.service.scan(exchange.principal, space, after, limit, page)
+        page.set_aside()
 
     def _put(self, text: bytes, options: Options) -> Operation:
         entry = decode_entry(text)
         space = entry.namespace or options.namespace
         key = entry.key_given()
         subject = subject_of(space, encode_key(key))
-        kind, value = value_of(entry, self._gateway.limits)
+        kind, value = value_of(entry, self._gateway.service.limits)
         stated = entry.value_version
-        seen = None if stated is None else self._gateway.versions.read(subject, stated)
+        seen = None if stated is None else self._gateway.service.versions.read(subject, stated)
         ttl, expires = entry.lifetime
         w, timeout_ms, quorum = options.w, options.timeout_ms, options.quorum
         request = Put(space, key, kind, value, seen, ANY, w, timeout_ms, quorum, ttl, expires)
@@ -106,7 +108,7 @@ class EntryListHandlers:
         if options.cursor is None:
             return b""
         try:
-            return self._gateway.cursors.open(options.namespace.encode(), options.cursor)
+            return self._gateway.service.cursors.open(options.namespace.encode(), options.cursor)
         except Forged as error:
             raise RequestError(
                 f"wanted the cursor that an earlier page of this namespace gave: {error}"
@@ -120,7 +122,7 @@ class _Page(PendingPage):
         super().__init__(exchange, gateway, space.encode())
         self._space = space
 
-    def _answer(self, exchange: Exchange, result: Listing) -> None:
+    def answer(self, result: Listing) -> None:
         gateway = self._gateway
         entries = []
         for key, record in result.entries:
@@ -130,11 +132,9 @@ class _Page(PendingPage):
                 entries.append(gateway.presenter.found(opening, subject, record)[1])
         cursor = b"null"
         if result.cursor:
-            cursor = _encode(gateway.cursors.seal(self._subject, result.cursor))
+            cursor = _encode(gateway.service.cursors.seal(self._subject, result.cursor))
         unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
-        self._respond(
-            exchange, b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable)
-        )
+        self._respond(b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable))
 
 
 def _decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:

@@ -12,10 +12,9 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
-from kvorum.api.ports import Introspection
-from kvorum.api.version_string import subject_of
-from kvorum.model.errors import KvorumError
 from kvorum.model.keys import encode_key
+from kvorum.service.administration import Administration
+from kvorum.service.version_string import subject_of
 
 LOCATE_PATH: Final = b"/locate/"
 
@@ -28,35 +27,31 @@ _encode: Final = msgspec.json.Encoder().encode
 class IntrospectionHandlers:
     __slots__ = ("_gateway", "_node")
 
-    def __init__(self, node: Introspection, gateway: Gateway) -> None:
+    def __init__(self, node: Administration, gateway: Gateway) -> None:
         self._node = node
         self._gateway = gateway
 
     def status(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.status()))
+        exchange.respond(200, _encode(self._node.status(exchange.principal)))
 
     def ring(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.ring()))
+        exchange.respond(200, _encode(self._node.ring(exchange.principal)))
 
     def accept_clock(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.accept_clock()))
+        exchange.respond(200, _encode(self._node.accept_clock(exchange.principal)))
 
     def locate(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _LOCATE_QUERY)
         space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
         pending = _Location(exchange, self._gateway, subject_of(space, encode_key(key)))
-        try:
-            self._node.locate(space, key, pending.settle)
-        except KvorumError:
-            self._gateway.admission.leave()
-            raise
+        self._node.locate(exchange.principal, space, key, pending)
 
 
 class _Location(Pending[Any]):
     __slots__ = ()
 
-    def _answer(self, exchange: Exchange, result: Any) -> None:
-        exchange.respond(200, _encode(result))
+    def answer(self, result: Any) -> None:
+        self._exchange.respond(200, _encode(result))

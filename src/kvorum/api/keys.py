@@ -12,13 +12,14 @@ on after the answer, 202.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
+from kvorum.service.administration import Administration
 
 KEYS_BODY_BYTES: Final = 4 << 10
 
@@ -26,22 +27,6 @@ _NO_QUERY: Final[frozenset[str]] = frozenset()
 _ACCEPTED: Final = 202
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Custody(Protocol):
-    """The keys and stored records of a node. Documents that msgspec can encode."""
-
-    def keys(self) -> Any: ...
-
-    def rotate(self, namespace: str | None, /) -> Any:
-        """Raises NamespaceNotFound."""
-
-    def shred(self, namespace: str, before_ms: int | None, /) -> Any:
-        """Raises NamespaceNotFound or RequestError."""
-
-    def status(self) -> Any: ...
-
-    def scrub(self) -> Any: ...
 
 
 class RotateBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,32 +43,34 @@ _shred_body: Final = msgspec.json.Decoder(ShredBody)
 
 
 class KeyHandlers:
-    __slots__ = ("_custody",)
+    __slots__ = ("_node",)
 
-    def __init__(self, custody: Custody) -> None:
-        self._custody = custody
+    def __init__(self, node: Administration) -> None:
+        self._node = node
 
     def keys(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._custody.keys()))
+        exchange.respond(200, _encode(self._node.keys(exchange.principal)))
 
     def rotate(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         namespace = decode_object(_rotate_body, exchange.body or b"{}").namespace
         if namespace is not None:
             checked_namespace(namespace)
-        exchange.respond(_ACCEPTED, _encode(self._custody.rotate(namespace)))
+        rotated = self._node.rotate_keys(exchange.principal, namespace)
+        exchange.respond(_ACCEPTED, _encode(rotated))
 
     def shred(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         body = decode_object(_shred_body, exchange.body or b"{}")
         checked_namespace(body.namespace)
-        exchange.respond(_ACCEPTED, _encode(self._custody.shred(body.namespace, body.before_ms)))
+        shredded = self._node.shred(exchange.principal, body.namespace, body.before_ms)
+        exchange.respond(_ACCEPTED, _encode(shredded))
 
     def progress(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._custody.status()))
+        exchange.respond(200, _encode(self._node.scrub_status(exchange.principal)))
 
     def scrub(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(_ACCEPTED, _encode(self._custody.scrub()))
+        exchange.respond(_ACCEPTED, _encode(self._node.scrub(exchange.principal)))

@@ -1,4 +1,6 @@
-"""The bounds of the API: sizes of what is sent and shown, and how much is under way."""
+"""The bounds of the API: sizes of what is sent and shown. Those of values, and of how much is under
+way, are the service's (`service/limits.py`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,6 @@ _LIST_ANSWER_PART: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiLimits:
-    value_bytes: int = 1 << 20
     entry_overhead_bytes: int = 16 << 10
     """What the body of POST /entry may hold beside the text of the value."""
     list_body_bytes: int = 8 << 20
@@ -24,16 +25,12 @@ class ApiLimits:
     list_answer_bytes: int = 32 << 20
     """When the answer to a list has grown so long, the rest of the list is not served."""
     page_entries: int = 100
-    nesting: int = 128
-    in_flight: int = 4096
-    """Operations that wait for the node, over all connections."""
-    retry_after_s: int = 1
 
     @classmethod
     def within(cls, memory: int) -> Self:
         """For a node whose caches and buffers may take `memory` bytes."""
         return cls(list_answer_bytes=min(cls().list_answer_bytes, memory // _LIST_ANSWER_PART))
 
-    @property
-    def entry_body_bytes(self) -> int:
-        return _TEXT_BYTES_OF_ONE * self.value_bytes + self.entry_overhead_bytes
+    def entry_body_bytes(self, value_bytes: int) -> int:
+        """Of an entry whose value may have `value_bytes`."""
+        return _TEXT_BYTES_OF_ONE * value_bytes + self.entry_overhead_bytes

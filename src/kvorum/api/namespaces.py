@@ -17,16 +17,15 @@ open on the disk, its records are being deleted from then on, and its name is fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
-from kvorum.model.catalog import Catalog
 from kvorum.model.errors import StorageError
+from kvorum.service.administration import Administration
 
 NAMESPACE_PATH: Final = b"/namespaces/"
 NAMESPACE_BODY_BYTES: Final = 16 << 10
@@ -35,32 +34,6 @@ _NO_QUERY: Final[frozenset[str]] = frozenset()
 _CREATED: Final = 201
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Namespaces(Protocol):
-    """The namespaces of a node."""
-
-    @property
-    def catalog(self) -> Catalog: ...
-
-    def document(self) -> Any:
-        """All of them, as msgspec can encode it."""
-
-    def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
-        """True if it was made. Raises a KvorumError; then nothing was changed."""
-
-    def check(self, name: str, fields: dict[str, Any], version: int | None, /) -> None:
-        """Raises what `put` would raise."""
-
-    def drop(
-        self,
-        name: str,
-        before_ms: int | None,
-        version: int | None,
-        done: Callable[[StorageError | None], object],
-        /,
-    ) -> None:
-        """`done(error)` once it is for good. Raises a KvorumError; then nothing was changed."""
 
 
 class PutBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,28 +52,28 @@ _drop_body: Final = msgspec.json.Decoder(DropBody)
 
 
 class NamespaceHandlers:
-    __slots__ = ("_namespaces",)
+    __slots__ = ("_node",)
 
-    def __init__(self, namespaces: Namespaces) -> None:
-        self._namespaces = namespaces
+    def __init__(self, node: Administration) -> None:
+        self._node = node
 
     def overview(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._namespaces.document()))
+        exchange.respond(200, _encode(self._node.namespaces(exchange.principal)))
 
     def settings(self, exchange: Exchange) -> None:
         name = _name(exchange)
-        exchange.respond(200, self._shown(name))
+        exchange.respond(200, _encode(self._node.namespace(exchange.principal, name)))
 
     def put(self, exchange: Exchange) -> None:
-        name = _name(exchange)
+        name, principal = _name(exchange), exchange.principal
         body = decode_object(_put_body, exchange.body or b"{}")
         if body.check_only:
-            self._namespaces.check(name, body.settings, body.version)
+            self._node.check_namespace(principal, name, body.settings, body.version)
             exchange.respond(200, _encode({"namespace": name, "possible": True}))
             return
-        made = self._namespaces.put(name, body.settings, body.version)
-        exchange.respond(_CREATED if made else 200, self._shown(name))
+        made, shown = self._node.put_namespace(principal, name, body.settings, body.version)
+        exchange.respond(_CREATED if made else 200, _encode(shown))
 
     def drop(self, exchange: Exchange) -> None:
         name = _name(exchange)
@@ -110,15 +83,10 @@ class NamespaceHandlers:
             if error is not None:
                 exchange.refuse(error)
             else:
-                version = self._namespaces.catalog.version
-                exchange.respond(200, _encode({"namespace": name, "version": version}))
+                exchange.respond(200, _encode({"namespace": name}))
 
-        self._namespaces.drop(name, body.before_ms, body.version, dropped)
-
-    def _shown(self, name: str) -> bytes:
-        catalog = self._namespaces.catalog
-        settings = catalog.settings(name)
-        return _encode({"namespace": name, "version": catalog.version, "settings": settings})
+        before_ms, version = body.before_ms, body.version
+        self._node.drop_namespace(exchange.principal, name, before_ms, version, dropped)
 
 
 def _name(exchange: Exchange) -> str:

@@ -53,22 +53,19 @@ class Options:
 _KEY_PLACES: Final = "Put it at the end of the path, or in the query as key=."
 _ONE_KEY: Final = "Leave one out; a key that a client would change in a path goes in the query."
 _QUORUMS: Final = get_args(QuorumKind)
-_NO_OPTIONS: Final = Options()
+NO_OPTIONS: Final = Options()
 
 
 def key_of(part: bytes, options: Options) -> str:
     """The key of a call, in `part` of its path or in its query. Raises RequestError."""
-    key = options.key
-    if key is None:
-        if not part:
-            raise InvalidKey("No key is given.", advice=_KEY_PLACES)
-        return _path_key(part)
-    if part:
-        raise RequestError("The key is given twice, in the path and in the query.", advice=_ONE_KEY)
-    return key
-
-
-def _path_key(part: bytes) -> str:
+    if options.key is not None:
+        if part:
+            raise RequestError(
+                "The key is given twice, in the path and in the query.", advice=_ONE_KEY
+            )
+        return options.key
+    if not part:
+        raise InvalidKey("No key is given.", advice=_KEY_PLACES)
     if b"/" in part:
         raise InvalidKey("wanted a key as one part of the path, got a '/'; write it as %2F")
     try:
@@ -80,7 +77,7 @@ def _path_key(part: bytes) -> str:
 def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
     """Raises RequestError, unless every parameter is one of `allowed`, sound, and there once."""
     if not query:
-        return _NO_OPTIONS
+        return NO_OPTIONS
     options: dict[str, Any] = {}
     for pair in query.split(b"&"):
         raw_name, _, raw_value = pair.partition(b"=")

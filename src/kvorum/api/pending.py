@@ -1,50 +1,34 @@
-"""An exchange that waits for the node."""
+"""Exchanges that wait for the node."""
 
 from __future__ import annotations
 
-import logging
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.http.refusals import InternalError
 from kvorum.model.errors import KvorumError
 from kvorum.model.request import Failure, Listing
-
-_logger = logging.getLogger(__name__)
+from kvorum.service.reply import Reply
 
 T = TypeVar("T")
 
 
-class Pending(Generic[T]):
-    """One place of the admission is its until `settle`, the callback to hand to the node."""
+class Pending(Reply[T]):
+    """The reply of an operation, on its way to the client."""
 
     __slots__ = ("_exchange", "_gateway", "_subject")
 
     def __init__(self, exchange: Exchange, gateway: Gateway, subject: bytes) -> None:
-        """`subject` is what version strings in the answer are bound to. Raises Overloaded."""
-        gateway.admission.enter()
+        """`subject` is what version strings in the answer are bound to."""
         self._exchange = exchange
         self._gateway = gateway
         self._subject = subject
 
-    def settle(self, result: T | Failure) -> None:
-        self._gateway.admission.leave()
-        exchange = self._exchange
-        try:
-            if isinstance(result, Failure):
-                exchange.refuse(result.error())
-            else:
-                self._answer(exchange, result)
-        except KvorumError as error:
-            exchange.refuse(error)
-        except Exception:
-            _logger.exception("making an answer failed")
-            exchange.refuse(InternalError())
+    def refuse(self, error: KvorumError) -> None:
+        self._exchange.refuse(error)
 
-    def _answer(self, exchange: Exchange, result: T) -> None:
-        """Respond with `result`, or raise what is to be answered instead."""
-        raise NotImplementedError
+    def fail(self) -> None:
+        self._exchange.fail()
 
 
 class PendingPage(Pending[Listing]):
@@ -55,17 +39,20 @@ class PendingPage(Pending[Listing]):
     __slots__ = ("_set_aside",)
 
     def __init__(self, exchange: Exchange, gateway: Gateway, subject: bytes) -> None:
-        """Raises Overloaded."""
+        """Raises Overloaded where there is no room."""
         answers = exchange.answers
         self._set_aside = answers.part_bytes
         answers.check_room(self._set_aside)
         super().__init__(exchange, gateway, subject)
-        answers.set_aside(self._set_aside)
+
+    def set_aside(self) -> None:
+        """The page is being read."""
+        self._exchange.answers.set_aside(self._set_aside)
 
     def settle(self, result: Listing | Failure) -> None:
         self._exchange.answers.give_back(self._set_aside)
         super().settle(result)
 
-    def _respond(self, exchange: Exchange, body: bytes) -> None:
-        exchange.answers.learn(len(body))
-        exchange.respond(200, body)
+    def _respond(self, body: bytes) -> None:
+        self._exchange.answers.learn(len(body))
+        self._exchange.respond(200, body)

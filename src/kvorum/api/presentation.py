@@ -16,9 +16,6 @@ is put together around them as text, never through an encoder.
 What is read is mostly read again, and not changed in between. So the description of a record
 with one version is kept for the keys read last, as long as its context stays the same: with a
 context versions can only be buried, in the order in which they expire, so the last one is given.
-
-The hash is XXH3-128 over namespace, NUL, key, NUL and the value's bytes: it tells equal
-values apart from different ones without comparing them, and is no proof against an attacker.
 """
 
 from __future__ import annotations
@@ -28,11 +25,11 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import xxhash
 from cachebox import LRUCache
 
-from kvorum.api.version_string import VersionStrings
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.service.content_hash import content_hash
+from kvorum.service.version_string import VersionStrings
 
 _NAMES_MAX: Final = 4096
 KNOWN_MAX: Final = 4096
@@ -156,8 +153,3 @@ def _text(version: Version) -> bytes:
     if version.kind == BINARY:
         return b'"%b"' % binascii.b2a_base64(version.value, newline=False)
     return version.value
-
-
-def content_hash(subject: bytes, value: bytes) -> str:
-    """`subject` is of namespace and key, see `version_string.py`."""
-    return xxhash.xxh3_128_hexdigest(subject + value)

@@ -12,8 +12,7 @@ owners hold, so storing one twice does no harm, and one that is older changes no
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -24,12 +23,12 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
-from kvorum.api.seal import Forged
 from kvorum.model.errors import InvalidValue, KvorumError, RequestError
 from kvorum.model.portable_record import from_portable, to_portable
 from kvorum.model.record import Record
 from kvorum.model.request import Failure, Listing, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.service.seal import Forged
 
 RECORDS_BODY_BYTES: Final = 64 << 20
 """Room, in base64, for what several sides of a partition have each taken of one key."""
@@ -39,19 +38,6 @@ _PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 _STORED: Final = b'{"status":200}'
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Records(Protocol):
-    def ingest(
-        self,
-        namespace: str,
-        key: str,
-        record: Record,
-        w: int,
-        reply: Callable[[Result], object],
-        /,
-    ) -> None:
-        """Merge `record` into the owners of `key`; `w` of 0 is the namespace's."""
 
 
 class _Item(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,11 +52,10 @@ class _Shown(msgspec.Struct):
 
 
 class RecordHandlers:
-    __slots__ = ("_body", "_gateway", "_records")
+    __slots__ = ("_body", "_gateway")
 
-    def __init__(self, gateway: Gateway, records: Records) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._records = records
         members = [("records", bounded_list(msgspec.Raw, gateway.limits.list_items))]
         self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             msgspec.defstruct("Body", members, forbid_unknown_fields=True)
@@ -83,12 +68,9 @@ class RecordHandlers:
         for place, text in enumerate(texts):
             try:
                 item = decode_object(_item, bytes(text))
-                record = _record(item)
+                storing.begin(place, item, _record(item), w)
             except KvorumError as error:
                 storing.refuse(place, error)
-            else:
-                space = item.namespace
-                self._records.ingest(space, item.key, record, w, _Waiting(storing, place).settle)
         storing.settle()
 
     def page(self, exchange: Exchange) -> None:
@@ -98,30 +80,35 @@ class RecordHandlers:
         after = b""
         if options.cursor is not None:
             try:
-                after = gateway.cursors.open(space.encode(), options.cursor)
+                after = gateway.service.cursors.open(space.encode(), options.cursor)
             except Forged as error:
                 raise RequestError(
                     "wanted a cursor that an earlier page of this namespace gave, got another text"
                 ) from error
         limit = options.limit or gateway.limits.page_entries
-        gateway.coordinator.scan(
-            space, after, limit, _Page(exchange, gateway, space.encode()).settle
-        )
+        page = _Page(exchange, gateway, space.encode())
+        gateway.service.export(exchange.principal, space, after, limit, page)
+        page.set_aside()
 
 
 class _Storing:
     """The outcomes of one list; answered once all are there."""
 
-    __slots__ = ("_exchange", "_gateway", "_left", "_outcomes")
+    __slots__ = ("_exchange", "_left", "_outcomes", "_places")
 
     def __init__(self, exchange: Exchange, gateway: Gateway, count: int) -> None:
         """Raises Overloaded."""
-        gateway.admission.enter(count)
+        self._places = gateway.service.reserve(count)
         self._exchange = exchange
-        self._gateway = gateway
         self._outcomes = [_STORED] * count
         # One more than there are, until all have been begun.
         self._left = count + 1
+
+    def begin(self, place: int, item: _Item, record: Record, w: int) -> None:
+        """Raises AccessDenied."""
+        reply = _Waiting(self, place).settle
+        principal = self._exchange.principal
+        self._places.ingest(principal, item.namespace, item.key, record, w, reply)
 
     def refuse(self, place: int, error: KvorumError) -> None:
         self._outcomes[place] = refused(error)
@@ -130,7 +117,7 @@ class _Storing:
     def settle(self) -> None:
         self._left -= 1
         if not self._left:
-            self._gateway.admission.leave(len(self._outcomes))
+            self._places.release()
             self._exchange.respond(200, b'{"records":[%b]}' % b",".join(self._outcomes))
 
 
@@ -151,14 +138,14 @@ class _Waiting:
 class _Page(PendingPage):
     __slots__ = ()
 
-    def _answer(self, exchange: Exchange, result: Listing) -> None:
+    def answer(self, result: Listing) -> None:
         shown = [_Shown(key, to_portable(key, record)) for key, record in result.entries]
         document: dict[str, object] = {"records": shown}
         if result.cursor:
-            document["cursor"] = self._gateway.cursors.seal(self._subject, result.cursor)
+            document["cursor"] = self._gateway.service.cursors.seal(self._subject, result.cursor)
         if result.unreadable:
             document["unreadable"] = result.unreadable
-        self._respond(exchange, _encode(document))
+        self._respond(_encode(document))
 
 
 _item: Final = msgspec.json.Decoder(_Item)

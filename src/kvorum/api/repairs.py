@@ -15,8 +15,8 @@ import msgspec
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
-from kvorum.api.ports import Repairs
 from kvorum.model.errors import NotFound
+from kvorum.service.administration import Administration
 
 REPAIR_PATH: Final = b"/repair/"
 REPAIR_BODY_BYTES: Final = 16 << 10
@@ -42,24 +42,27 @@ _body: Final = msgspec.json.Decoder(RepairBody)
 
 
 class RepairHandlers:
-    __slots__ = ("_repairs",)
+    __slots__ = ("_node",)
 
-    def __init__(self, repairs: Repairs) -> None:
-        self._repairs = repairs
+    def __init__(self, node: Administration) -> None:
+        self._node = node
 
     def begin(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         body = decode_object(_body, exchange.body or b"{}")
         if body.namespace is not None:
             checked_namespace(body.namespace)
-        run = self._repairs.begin(body.namespace, body.partition, body.key, full=body.full)
+        principal = exchange.principal
+        run = self._node.begin_repair(
+            principal, body.namespace, body.partition, body.key, full=body.full
+        )
         exchange.respond(_ACCEPTED, _encode(run))
 
     def progress(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         number = exchange.path[len(REPAIR_PATH) :].decode("ascii", "backslashreplace")
         try:
-            run = self._repairs.progress(number)
+            run = self._node.repair(exchange.principal, number)
         except NotFound as error:
             error.details["advice"] = _UNKNOWN_ID
             raise
@@ -67,4 +70,4 @@ class RepairHandlers:
 
     def overview(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._repairs.overview()))
+        exchange.respond(200, _encode(self._node.repairs(exchange.principal)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
 from kvorum.api.entries import ENTRY_PATH, TOUCH_BODY_BYTES, EntryHandlers
@@ -12,23 +13,14 @@ from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
 from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
-from kvorum.api.keys import KEYS_BODY_BYTES, Custody, KeyHandlers
+from kvorum.api.keys import KEYS_BODY_BYTES, KeyHandlers
 from kvorum.api.limits import ApiLimits
-from kvorum.api.namespaces import (
-    NAMESPACE_BODY_BYTES,
-    NAMESPACE_PATH,
-    NamespaceHandlers,
-    Namespaces,
-)
-from kvorum.api.ports import Coordinator, Introspection, Repairs
-from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers, Records
+from kvorum.api.namespaces import NAMESPACE_BODY_BYTES, NAMESPACE_PATH, NamespaceHandlers
+from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
-from kvorum.api.snapshots import (
-    SNAPSHOT_BODY_BYTES,
-    SNAPSHOT_PATH,
-    SnapshotHandlers,
-    Snapshots,
-)
+from kvorum.api.snapshots import SNAPSHOT_BODY_BYTES, SNAPSHOT_PATH, SnapshotHandlers
+from kvorum.service.administration import Administration
+from kvorum.service.service import Service
 
 _DROPPED_BODY_BYTES: Final = 64 << 10
 """How much body is read and dropped to say kindly that nothing is served there."""
@@ -52,8 +44,8 @@ class Routes:
 
     __slots__ = ("_named", "_prefixed", "_unknown", "_whole")
 
-    def __init__(self, whole: dict[bytes, Resource]) -> None:
-        self._whole = whole
+    def __init__(self) -> None:
+        self._whole: dict[bytes, Resource] = {}
         self._prefixed: list[tuple[bytes, Resource]] = []
         self._named: list[str] = []
         """The paths of `_prefixed`, as people are shown them."""
@@ -67,6 +59,16 @@ class Routes:
         self._prefixed.append((path, resource))
         self._named.append(f"{path.decode()}{{{name}}}")
 
+    @property
+    def served(self) -> dict[str, list[str]]:
+        """The methods of each path, both in order."""
+        shown = [(path.decode(), resource) for path, resource in self._whole.items()]
+        shown += [(name, self._prefixed[i][1]) for i, name in enumerate(self._named)]
+        return {
+            path: [m.decode() for m in sorted(resource)]
+            for path, resource in sorted(shown, key=itemgetter(0))
+        }
+
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         found = self._whole.get(path)
         if found is not None:
@@ -77,69 +79,60 @@ class Routes:
         return self._unknown
 
     def _refuse(self, exchange: Exchange) -> None:
-        paths = sorted([path.decode() for path in self._whole] + self._named)
+        paths = list(self.served)
         raise UnknownPath(
             f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
         )
 
 
-def api_routes(
-    coordinator: Coordinator,
-    introspection: Introspection,
-    repairs: Repairs,
-    secret: bytes,
-    actor_name: Callable[[int], str],
-    limits: ApiLimits | None = None,
-    snapshots: Snapshots | None = None,
-    records: Records | None = None,
-    custody: Custody | None = None,
-    namespaces: Namespaces | None = None,
-) -> Routes:
-    """The whole API. `secret` is the cluster's; `actor_name` shows actors to people.
-
-    Without `snapshots`, `records`, `custody` and `namespaces` nothing is served at their paths.
-    """
+def api_routes(service: Service, node: Administration, limits: ApiLimits | None = None) -> Routes:
+    """The whole API."""
     limits = limits or ApiLimits()
-    gateway = Gateway(coordinator, secret, actor_name, limits)
-    entries = EntryHandlers(gateway)
-    lists = EntryListHandlers(gateway)
-    node = IntrospectionHandlers(introspection, gateway)
-    repair = RepairHandlers(repairs)
-    post = {b"POST": Endpoint(entries.post, limits.entry_body_bytes)}
+    gateway = Gateway(service, limits)
+    routes = Routes()
+    _serve_entries(routes, gateway)
+    _serve_records(routes, RecordHandlers(gateway))
+    _serve_introspection(routes, IntrospectionHandlers(node, gateway))
+    _serve_repairs(routes, RepairHandlers(node))
+    _serve_snapshots(routes, SnapshotHandlers(node))
+    _serve_keys(routes, KeyHandlers(node), _serve_namespaces(routes, NamespaceHandlers(node)))
+    return routes
+
+
+def _serve_entries(routes: Routes, gateway: Gateway) -> None:
+    limits = gateway.limits
+    entries, lists = EntryHandlers(gateway), EntryListHandlers(gateway)
     keyed = _readable(entries.get) | {
         b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
         b"DELETE": Endpoint(entries.delete),
     }
-    located = Resource(_readable(node.locate))
-    routes = Routes(
-        {
-            b"/entry": Resource(post | keyed),
-            b"/entries": Resource(
-                _readable(lists.page) | {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
-            ),
-            b"/entries/get": Resource({b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}),
-            b"/status": Resource(_readable(node.status)),
-            b"/ring": Resource(_readable(node.ring)),
-            b"/locate": located,
-            b"/clock/accept": Resource({b"POST": Endpoint(node.accept_clock)}),
-            b"/repair": Resource(
-                _readable(repair.overview) | {b"POST": Endpoint(repair.begin, REPAIR_BODY_BYTES)}
-            ),
-        }
-    )
+    largest = limits.entry_body_bytes(gateway.service.limits.value_bytes)
+    routes.add(b"/entry", Resource({b"POST": Endpoint(entries.post, largest)} | keyed))
     routes.add_prefix(ENTRY_PATH, "key", Resource(keyed))
+    put_many = {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
+    get_many = {b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}
+    routes.add(b"/entries", Resource(_readable(lists.page) | put_many))
+    routes.add(b"/entries/get", Resource(get_many))
+
+
+def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:
+    put = {b"POST": Endpoint(handlers.put_many, RECORDS_BODY_BYTES)}
+    routes.add(b"/records", Resource(_readable(handlers.page) | put))
+
+
+def _serve_introspection(routes: Routes, handlers: IntrospectionHandlers) -> None:
+    routes.add(b"/status", Resource(_readable(handlers.status)))
+    routes.add(b"/ring", Resource(_readable(handlers.ring)))
+    located = Resource(_readable(handlers.locate))
+    routes.add(b"/locate", located)
     routes.add_prefix(LOCATE_PATH, "key", located)
-    routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(repair.progress)))
-    if snapshots is not None:
-        _serve_snapshots(routes, SnapshotHandlers(snapshots))
-    if records is not None:
-        handlers = RecordHandlers(gateway, records)
-        put = {b"POST": Endpoint(handlers.put_many, RECORDS_BODY_BYTES)}
-        routes.add(b"/records", Resource(_readable(handlers.page) | put))
-    named = {} if namespaces is None else _serve_namespaces(routes, NamespaceHandlers(namespaces))
-    if custody is not None:
-        _serve_keys(routes, KeyHandlers(custody), named)
-    return routes
+    routes.add(b"/clock/accept", Resource({b"POST": Endpoint(handlers.accept_clock)}))
+
+
+def _serve_repairs(routes: Routes, handlers: RepairHandlers) -> None:
+    begin = {b"POST": Endpoint(handlers.begin, REPAIR_BODY_BYTES)}
+    routes.add(b"/repair", Resource(_readable(handlers.overview) | begin))
+    routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(handlers.progress)))
 
 
 def _serve_namespaces(routes: Routes, handlers: NamespaceHandlers) -> dict[bytes, Endpoint]:

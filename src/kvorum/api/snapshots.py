@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -22,6 +22,7 @@ from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import parse_query
 from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
+from kvorum.service.administration import Administration
 
 SNAPSHOT_PATH: Final = b"/snapshots/"
 SNAPSHOT_BODY_BYTES: Final = 4 << 10
@@ -35,20 +36,6 @@ _NAME_NOT_FREE: Final = "Choose another name, or leave it out; GET /snapshots li
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Snapshots(Protocol):
-    """Jobs as documents that msgspec can encode. They raise a KvorumError for a bad name."""
-
-    def begin_create(self, name: str | None, /) -> Any: ...
-
-    def begin_verify(self, name: str, /) -> Any: ...
-
-    def begin_delete(self, name: str, /) -> Any: ...
-
-    def progress(self, name: str, /) -> Any: ...
-
-    def list(self) -> Any: ...
-
-
 class SnapshotBody(msgspec.Struct, forbid_unknown_fields=True):
     name: str | None = None
 
@@ -57,32 +44,32 @@ _body: Final = msgspec.json.Decoder(SnapshotBody)
 
 
 class SnapshotHandlers:
-    __slots__ = ("_snapshots",)
+    __slots__ = ("_node",)
 
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
+    def __init__(self, node: Administration) -> None:
+        self._node = node
 
     def create(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
         name = decode_object(_body, exchange.body or b"{}").name
         with _advised():
-            job = self._snapshots.begin_create(name)
+            job = self._node.create_snapshot(exchange.principal, name)
         exchange.respond(_ACCEPTED, _encode(job))
 
     def overview(self, exchange: Exchange) -> None:
         parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._snapshots.list()))
+        exchange.respond(200, _encode(self._node.snapshots(exchange.principal)))
 
     def progress(self, exchange: Exchange) -> None:
         name = _name(exchange)
         with _advised():
-            job = self._snapshots.progress(name)
+            job = self._node.snapshot(exchange.principal, name)
         exchange.respond(200, _encode(job))
 
     def delete(self, exchange: Exchange) -> None:
         name = _name(exchange)
         with _advised():
-            job = self._snapshots.begin_delete(name)
+            job = self._node.delete_snapshot(exchange.principal, name)
         exchange.respond(_ACCEPTED, _encode(job))
 
     def verify(self, exchange: Exchange) -> None:
@@ -91,7 +78,7 @@ class SnapshotHandlers:
         exchange.path = exchange.path.removesuffix(_VERIFY)
         name = _name(exchange)
         with _advised():
-            job = self._snapshots.begin_verify(name)
+            job = self._node.verify_snapshot(exchange.principal, name)
         exchange.respond(_ACCEPTED, _encode(job))
 
 

@@ -40,7 +40,6 @@ class KvorumError(Exception):
     """Base of all kvorum errors. `code` is stable and machine-readable."""
 
     code = "error"
-    status = 500
 
     def __init__(self, message: str, *, outcome: Outcome = "none", **details: Any) -> None:
         super().__init__(message)
@@ -51,7 +50,6 @@ class KvorumError(Exception):
 
 class RequestError(KvorumError):
     code = "bad_request"
-    status = 400
 
 
 class InvalidKey(RequestError):
@@ -68,14 +66,12 @@ class InvalidVersion(RequestError):
 
 class NamespaceNotFound(RequestError):
     code = "namespace_not_found"
-    status = 404
 
 
 class NotFound(RequestError):
     """The key holds no live version. `details` holds strict and hints where nodes stood in."""
 
     code = "not_found"
-    status = 404
 
     @property
     def strict(self) -> bool:
@@ -90,19 +86,16 @@ class NotFound(RequestError):
 
 class PreconditionFailed(RequestError):
     code = "precondition_failed"
-    status = 412
 
 
 class TooManySiblings(RequestError):
     """`details` holds siblings (int): how many versions there are beside the one refused."""
 
     code = "too_many_siblings"
-    status = 409
 
 
 class UnavailableError(KvorumError):
     code = "unavailable"
-    status = 503
 
 
 class QuorumError(UnavailableError):
@@ -125,7 +118,6 @@ class QuorumError(UnavailableError):
 
 class TimeoutExpired(UnavailableError):
     code = "timeout"
-    status = 504
 
 
 class ClockWrong(UnavailableError):
@@ -142,7 +134,6 @@ class ConnectionFailed(UnavailableError):
 
 class StorageError(KvorumError):
     code = "storage_failed"
-    status = 500
 
 
 class CorruptRecord(StorageError):
@@ -155,7 +146,6 @@ class UnknownWrite(StorageError):
 
 class DiskFull(StorageError):
     code = "disk_full"
-    status = 507
 
 
 class ConfigError(KvorumError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import ClassVar, Final
 
 from kvorum.api.http.problem import problem, problem_fields
-from kvorum.api.http.response import Heads
-from kvorum.api.http.unread_answers import LARGE_ANSWER_BYTES, UnreadAnswers
+from kvorum.api.http.refusals import InternalError
+from kvorum.api.http.response import CLOSE, Heads
+from kvorum.api.http.statuses import status_of
+from kvorum.listener.face import Line
+from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES, UnreadAnswers
 from kvorum.model.errors import KvorumError
+from kvorum.service.principal import ANONYMOUS, Principal
 
 Fields = dict[bytes, bytes]
 """Header fields by lower-case name; only those that mean something here."""
@@ -16,24 +20,15 @@ Fields = dict[bytes, bytes]
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
-class Line(Protocol):
-    """The connection an exchange came from, as the exchange sees it."""
-
-    heads: Heads
-    answers: UnreadAnswers
-
-    def on_response(self, exchange: Exchange) -> None:
-        """`exchange.response` is there."""
-
-    def release(self, size: int) -> None:
-        """A large body of `size` bytes is no longer held."""
-
-
 class Exchange:
     """A handler gets it complete and answers it once, at once or later, with `respond`,
     `not_modified` or `refuse`."""
 
+    principal: ClassVar[Principal] = ANONYMOUS
+    """Who makes the request. HTTP has no way yet to say it."""
+
     __slots__ = (
+        "_heads",
         "_line",
         "body",
         "fields",
@@ -45,8 +40,11 @@ class Exchange:
         "response",
     )
 
-    def __init__(self, line: Line, method: bytes, target: bytes, fields: Fields) -> None:
+    def __init__(
+        self, line: Line, heads: Heads, method: bytes, target: bytes, fields: Fields
+    ) -> None:
         self._line = line
+        self._heads = heads
         self.method = method
         self.path, _, self.query = target.partition(b"?")
         self.fields = fields
@@ -54,7 +52,7 @@ class Exchange:
         self.held = 0
         """Bytes of the body that count as a large one."""
         self.persistence = b""
-        """The Connection field of the response, if it needs one; CLOSE makes it the last."""
+        """The Connection field of the response, if it needs one."""
         self.response = b""
 
     @property
@@ -74,21 +72,24 @@ class Exchange:
         """
         if len(body) >= LARGE_ANSWER_BYTES and self.is_safe:
             self._line.answers.check_room(len(body))
-        head = self._line.heads[status]
+        head = self._heads[status]
         shown = b"" if self.method == b"HEAD" else body
-        self._send(
-            b"".join((head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown))
+        self.body = b""
+        self.response = b"".join(
+            (head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown)
         )
+        self._line.on_response(self)
 
     def not_modified(self, fields: bytes) -> None:
-        self._send(b"".join((self._line.heads[304], fields, self.persistence, b"\r\n\r\n")))
+        self.body = b""
+        self.response = b"".join((self._heads[304], fields, self.persistence, b"\r\n\r\n"))
+        self._line.on_response(self)
 
     def refuse(self, error: KvorumError) -> None:
-        self.respond(error.status, problem(error), problem_fields(error))
+        self.respond(status_of(error), problem(error), problem_fields(error))
 
-    def _send(self, response: bytes) -> None:
-        self.response = response
-        self.body = b""
-        if self.held:
-            self._line.release(self.held)
-        self._line.on_response(self)
+    def fail(self) -> None:
+        self.refuse(InternalError())
+
+    def end(self) -> None:
+        self.persistence = CLOSE

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from kvorum.api.http.response import REASONS
+from kvorum.api.http.statuses import status_of
 from kvorum.model.errors import KvorumError
 
 DETAIL_CHARS_MAX: Final = 1000
@@ -30,6 +31,7 @@ _ADVICE: Final = {
     "too_many_siblings": "Read the entry, and write what resolves its siblings with the "
     "valueVersion that it shows.",
     "precondition_failed": "Read the entry again and decide anew with the ETag it shows.",
+    "access_denied": "Ask whoever runs the node for the permission that the detail names.",
     "answer_too_long": "Ask for this item in another request, with fewer items.",
     # The cluster
     "unavailable": "Retry later; if the outcome is unknown, read before you repeat a write.",
@@ -72,14 +74,15 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def problem(error: KvorumError) -> bytes:
+    status = status_of(error)
     members = {
         "type": "about:blank",
-        "title": REASONS[error.status],
-        "status": error.status,
+        "title": REASONS[status],
+        "status": status,
         "detail": _cut(error.message),
         "code": error.code,
         "outcome": error.outcome,
-        "advice": _advice(error),
+        "advice": _advice(error, status),
     }
     details = {name: value for name, value in error.details.items() if name not in members}
     return _encode(members | details)
@@ -95,9 +98,9 @@ def problem_fields(error: KvorumError) -> bytes:
     return fields
 
 
-def _advice(error: KvorumError) -> str:
+def _advice(error: KvorumError, status: int) -> str:
     """That of its code, unless the handler knew better."""
-    default = _ADVICE_BELOW_500 if error.status < 500 else _ADVICE_FROM_500
+    default = _ADVICE_BELOW_500 if status < 500 else _ADVICE_FROM_500
     known = _ADVICE.get(error.code, default)
     return str(error.details.get("advice", known))
 

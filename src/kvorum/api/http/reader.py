@@ -24,12 +24,12 @@ piece its overhead counts from the next piece on, so at most one piece passes un
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 import httptools
 
 from kvorum.api.http.cross_site import check_content_type, check_origin
-from kvorum.api.http.exchange import Exchange, Fields, Line
+from kvorum.api.http.exchange import Exchange, Fields
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.refusals import (
@@ -41,8 +41,9 @@ from kvorum.api.http.refusals import (
     UnsupportedHttpVersion,
     UrlTooLong,
 )
-from kvorum.api.http.response import CLOSE, KEEP_ALIVE
+from kvorum.api.http.response import CLOSE, CONTINUE, KEEP_ALIVE, Heads
 from kvorum.api.http.router import Endpoint, Router
+from kvorum.listener.face import Line
 from kvorum.model.errors import KvorumError
 
 _BETWEEN, _HEAD, _BODY = range(3)
@@ -72,20 +73,9 @@ _CHUNK_FRAMING_BYTES: Final = 16
 """Size line and line ends of a chunk, at most, without extensions."""
 
 
-class Intake(Line, Protocol):
-    """The connection, as the reader sees it."""
-
-    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
-        """A request is complete. Must not raise."""
-
-    def on_continue_expected(self) -> None:
-        """The client waits for leave to send the body."""
-
-    def hold(self, size: int) -> None:
-        """Account for a large body. Raises Overloaded if there is no room for it."""
-
-
 class RequestReader:
+    """The requests of one connection."""
+
     __slots__ = (
         "_body",
         "_body_max",
@@ -98,10 +88,11 @@ class RequestReader:
         "_exchange",
         "_field_count",
         "_fields",
+        "_heads",
         "_host",
-        "_intake",
         "_is_plain",
         "_limits",
+        "_line",
         "_names",
         "_overhead",
         "_parser",
@@ -120,10 +111,11 @@ class RequestReader:
     _endpoint: Endpoint
 
     def __init__(
-        self, intake: Intake, router: Router, limits: HttpLimits, names: HostNames
+        self, line: Line, router: Router, limits: HttpLimits, names: HostNames, heads: Heads
     ) -> None:
         # For the connection's life
-        self._intake = intake
+        self._line = line
+        self._heads = heads
         self._router = router
         self._limits = limits
         self._names = names
@@ -161,6 +153,9 @@ class RequestReader:
         """A request has begun and is not complete."""
         return self._phase != _BETWEEN
 
+    def last_word(self) -> Exchange:
+        return Exchange(self._line, self._heads, b"", b"", {})
+
     def close(self) -> None:
         """Part from the parser, which refers back: nothing is left to the garbage collector."""
         del self._parser
@@ -172,8 +167,9 @@ class RequestReader:
             target = self._familiar_target(piece)
             if target:
                 self.begun += 1
-                exchange = Exchange(self._intake, b"GET", target, self._tail_fields)
-                self._intake.on_request(exchange, self._router.resolve(b"GET", exchange.path))
+                exchange = Exchange(self._line, self._heads, b"GET", target, self._tail_fields)
+                endpoint = self._router.resolve(b"GET", exchange.path)
+                self._line.on_request(exchange, endpoint.handle)
                 return
         try:
             self._parse(piece)
@@ -290,7 +286,7 @@ class RequestReader:
         target = self._url
         if target[0] != _SLASH or b"#" in target:
             target = self._origin_form()
-        exchange = Exchange(self._intake, method, target, fields)
+        exchange = Exchange(self._line, self._heads, method, target, fields)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
         host = fields.get(b"host")
@@ -334,7 +330,10 @@ class RequestReader:
             exchange.body, self._body = bytes(self._body), b""
             exchange.held, self.held = self.held, 0
             self._content = 0
-        self._intake.on_request(exchange, self._endpoint)
+        if exchange.persistence == CLOSE:
+            self._line.on_last_request(exchange, self._endpoint.handle)
+        else:
+            self._line.on_request(exchange, self._endpoint.handle)
 
     # What a head asks for
 
@@ -413,10 +412,10 @@ class RequestReader:
         if expectation.lower() != b"100-continue":
             raise ExpectationFailed(f"wanted Expect: 100-continue, got {_shown(expectation)}")
         if self._chunked or self._content_length:
-            self._intake.on_continue_expected()
+            self._line.interject(CONTINUE)
 
     def _hold(self, size: int) -> None:
-        self._intake.hold(size)
+        self._line.hold(size)
         self.held = size
 
     def _too_large(self, got: str) -> ContentTooLarge:

@@ -1,7 +1,7 @@
-"""What is refused before any handler sees it: a request that is not HTTP/1.1 as we serve it.
+"""What only an HTTP server can refuse; most of it before any handler sees it.
 
-All have the outcome "none". Their codes are stable like those of `model.errors`; they are
-kept here because only an HTTP server can mean them.
+Codes are stable like those of `model.errors`. `statuses.py` says with which status each is
+answered.
 """
 
 from __future__ import annotations
@@ -17,68 +17,58 @@ class ForeignOrigin(RequestError):
     """A web page of another site asks for a change."""
 
     code = "foreign_origin"
-    status = 403
 
 
 class UnknownPath(RequestError):
     code = "unknown_path"
-    status = 404
 
 
 class MethodNotAllowed(RequestError):
     """`details` holds allow (list of methods)."""
 
     code = "method_not_allowed"
-    status = 405
-
-
-class RequestTooSlow(RequestError):
-    code = "request_too_slow"
-    status = 408
 
 
 class ContentTooLarge(RequestError):
     code = "content_too_large"
-    status = 413
 
 
 class UrlTooLong(RequestError):
     code = "url_too_long"
-    status = 414
 
 
 class UnsupportedMediaType(RequestError):
     """A body that is not declared as JSON."""
 
     code = "unsupported_media_type"
-    status = 415
 
 
 class ExpectationFailed(RequestError):
     code = "expectation_failed"
-    status = 417
 
 
 class MisdirectedRequest(RequestError):
     """Host is a name that this server does not have."""
 
     code = "misdirected_request"
-    status = 421
 
 
 class HeadTooLarge(RequestError):
     code = "head_too_large"
-    status = 431
 
 
 class NotImplementedHere(RequestError):
     code = "not_implemented"
-    status = 501
 
 
 class UnsupportedHttpVersion(RequestError):
     code = "unsupported_http_version"
-    status = 505
+
+
+class AnswerTooLong(RequestError):
+    """The answer to a list has grown so long that this item is not served."""
+
+    code = "answer_too_long"
 
 
 class InternalError(KvorumError):

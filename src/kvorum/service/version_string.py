@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from kvorum.api.seal import Forged, Seal
 from kvorum.model.errors import InvalidVersion
 from kvorum.model.record import Context
+from kvorum.service.seal import Forged, Seal
 
 _PURPOSE: Final = 1
 

@@ -1,4 +1,4 @@
-"""A node of one replica in memory: what the API is tested against.
+"""A node of one replica in memory: what the service and its faces are tested against.
 
 Answers come in the next loop iteration, or when a test lets them (`holding`), so that tests
 decide the order. Nothing is stored but records, made by the model's own rules.
@@ -54,6 +54,9 @@ class FakeNode:
         """How many nodes stand in for it."""
         self.unreadable: list[Unreadable] = []
         self.repair: dict[str, Any] = {}
+        self.ingested: list[tuple[str, str, Record, int]] = []
+        self.unable: dict[str, Failure] = {}
+        """What becomes of records of these keys, where they are to be ingested."""
         self._counter = 0
 
     # The coordinator port
@@ -81,6 +84,19 @@ class FakeNode:
         cursor = found[limit - 1][0].encode() if len(found) > limit else b""
         page = self.failure or Listing(found[:limit], cursor, self.unreadable)
         asyncio.get_running_loop().call_soon(reply, page)
+
+    def ingest(
+        self,
+        namespace: str,
+        key: str,
+        record: Record,
+        w: int,
+        reply: Callable[[Result], object],
+        /,
+    ) -> None:
+        self.ingested.append((namespace, key, record, w))
+        result = self.unable.get(key) or Answer(record)
+        asyncio.get_running_loop().call_soon(reply, result)
 
     # The introspection port
 

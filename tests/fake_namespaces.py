@@ -12,12 +12,17 @@ from kvorum.model.topology import NamespaceSettings
 
 class FakeNamespaces:
     def __init__(self) -> None:
-        self.catalog = Catalog(namespaces={"default": NamespaceSettings.majority(3)})
+        usual = NamespaceSettings.majority(3)
+        self.catalog = Catalog(namespaces={"default": usual, "old": usual})
         self.asked: list[tuple[Any, ...]] = []
         self.dropped: list[Callable[[StorageError | None], object]] = []
 
     def document(self) -> Any:
         return {"version": self.catalog.version, "namespaces": self.catalog.namespaces}
+
+    def settings(self, name: str, /) -> Any:
+        settings = self.catalog.settings(name)
+        return {"namespace": name, "version": self.catalog.version, "settings": settings}
 
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
         self.check(name, fields, version)

@@ -6,15 +6,16 @@
 
 Responses leave in the order of their requests, whatever order they are made in: each waits
 in the queue until those before it are there. What is ready is written at the end of the loop's
-turn, one connection after the other (`server.py` says why).
+turn, one connection after the other (`listener.py` says why).
 
 A request that comes before those before it are answered is carried out at once only where it and
-they are safe (RFC 9112, section 9.3.2): what may change something is done alone, in its turn.
+they are safe (for HTTP see RFC 9112, section 9.3.2): what may change something is done alone, in
+its turn.
 
 Reading stops while too many requests wait for answers or too much lies unread by the client;
 input that has come already is kept as the backlog. One piece of input may hold hundreds of
 requests, so nothing is begun meanwhile either. Deadlines cost nothing per request: the
-server's sweeper looks at every connection once a tick, and one that is in the same situation
+listener's sweeper looks at every connection once a tick, and one that is in the same situation
 for too many ticks is ended.
 
 An idle connection, one without a request, is given up where there are too many and another client
@@ -26,16 +27,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
-from kvorum.api.http.exchange import Exchange
-from kvorum.api.http.host_names import HostNames
-from kvorum.api.http.limits import HttpLimits
-from kvorum.api.http.reader import RequestReader
-from kvorum.api.http.refusals import InternalError, RequestTooSlow
-from kvorum.api.http.response import CLOSE, CONTINUE, Heads
-from kvorum.api.http.router import Endpoint, Router
-from kvorum.api.http.unread_answers import UnreadAnswers
+from kvorum.listener.face import E, Exchange, Face
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.refusals import RequestTooSlow
+from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError, Overloaded
 
 _logger = logging.getLogger(__name__)
@@ -47,12 +45,9 @@ _PIECE_BYTES = 256 << 10
 
 
 class Host(Protocol):
-    """The server, as a connection sees it."""
+    """The listener, as a connection sees it."""
 
-    heads: Heads
-    limits: HttpLimits
-    names: HostNames
-    router: Router
+    limits: ListenerLimits
     tick: int
     """How many ticks there have been."""
     answers: UnreadAnswers
@@ -63,7 +58,7 @@ class Host(Protocol):
     def forget(self, connection: Connection) -> None: ...
 
     def hold(self, size: int) -> None:
-        """Account for a large body. Raises Overloaded if there is no room for it."""
+        """Account for a large request. Raises Overloaded if there is no room for it."""
 
     def release(self, size: int) -> None: ...
 
@@ -72,19 +67,21 @@ class Host(Protocol):
 
 
 class Connection(asyncio.Protocol):
+    """One client of `face`, the protocol that is spoken."""
+
     __slots__ = (
         "_backlog",
         "_blocked",
-        "_draining",
         "_eof",
         "_host",
+        "_interjection",
         "_latest",
         "_limits",
+        "_next_is_last",
         "_open",
-        "_owes_continue",
         "_paused",
         "_queue",
-        "_reader",
+        "_session",
         "_since",
         "_situation",
         "_stage",
@@ -96,31 +93,30 @@ class Connection(asyncio.Protocol):
         "_write_soon",
         "_written",
         "answers",
-        "heads",
     )
 
     _transport: asyncio.Transport
 
-    def __init__(self, host: Host) -> None:
-        self.heads = host.heads
+    def __init__(self, host: Host, face: Face) -> None:
         self.answers = host.answers
         self._host = host
         self._write_soon = host.write_soon
         self._limits = host.limits
-        self._reader = RequestReader(self, host.router, host.limits, host.names)
+        self._session = face.session(self)
         self._queue: deque[Exchange] = deque()
         """Those whose responses have not been written."""
-        self._waiting: deque[tuple[Exchange, Endpoint]] = deque()
-        """The last of these, which have not been begun."""
+        self._waiting: deque[tuple[Exchange, Callable[[Any], object]]] = deque()
+        """The last of these, which have not been begun; and who is to carry them out."""
         self._open = 0
         """How many have been begun and not answered; the last one begun is `_latest`."""
         self._latest: Exchange
         self._unwritten = 0
         """Bytes of responses that are made."""
         self._stage = _OPEN
-        self._draining = False
+        self._next_is_last = False
         self._eof = False
-        self._owes_continue = False
+        self._interjection = b""
+        """What is to be written once the queue is empty."""
         # Backpressure
         self._backlog = b""
         self._paused = False
@@ -156,7 +152,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self._backlog = b""
         self._drop_held()
-        self._reader.close()
+        self._session.close()
         self._host.forget(self)
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +164,7 @@ class Connection(asyncio.Protocol):
         if self._backlog:
             self._backlog += data
             return
-        reader = self._reader
+        session = self._session
         at, end = 0, len(data)
         try:
             while at < end and self._stage == _OPEN:
@@ -176,15 +172,15 @@ class Connection(asyncio.Protocol):
                     self._backlog = data[at:]
                     self._pause()
                     return
-                size = reader.appetite
+                size = session.appetite
                 whole = end <= size and at == 0
-                reader.feed(data if whole else memoryview(data)[at : at + size])
+                session.feed(data if whole else memoryview(data)[at : at + size])
                 at += size
         except KvorumError as error:
             self._fail(error)
         except Exception:
             _logger.exception("reading a request failed")
-            self._fail(InternalError())
+            self._fail(None)
 
     def eof_received(self) -> bool:
         """The client sends no more; what it has asked for it still gets."""
@@ -205,25 +201,29 @@ class Connection(asyncio.Protocol):
 
     # Requests
 
-    def _fail(self, error: KvorumError) -> None:
+    def _fail(self, error: KvorumError | None) -> None:
         # A request that asked for the end may be followed by anything.
         if self._stage == _OPEN:
             self._refuse(error)
 
-    def on_request(self, exchange: Exchange, endpoint: Endpoint) -> None:
+    def on_request(self, exchange: E, handle: Callable[[E], object]) -> None:
         if self._stage != _OPEN:
             self._host.release(exchange.held)  # it came behind the last one
             return
         self._queue.append(exchange)
-        self._owes_continue = False
-        if self._draining or exchange.persistence == CLOSE:
+        self._interjection = b""
+        if self._next_is_last:
             self._end_with(exchange)
         # Hardly any client sends a request before it has its last answer.
         if len(self._queue) > 1 or self._blocked:
-            self._waiting.append((exchange, endpoint))
+            self._waiting.append((exchange, handle))
             self._begin_waiting()
         else:
-            self._begin(exchange, endpoint)
+            self._begin(exchange, handle)
+
+    def on_last_request(self, exchange: E, handle: Callable[[E], object]) -> None:
+        self._next_is_last = True
+        self.on_request(exchange, handle)
 
     def _begin_waiting(self) -> None:
         waiting = self._waiting
@@ -237,46 +237,48 @@ class Connection(asyncio.Protocol):
             return True
         return exchange.is_safe and self._latest.is_safe and self._open < self._limits.parallel
 
-    def _begin(self, exchange: Exchange, endpoint: Endpoint) -> None:
+    def _begin(self, exchange: E, handle: Callable[[E], object]) -> None:
         self._open += 1
         self._latest = exchange
         try:
-            endpoint.handle(exchange)
+            handle(exchange)
         except KvorumError as error:
             exchange.refuse(error)
         except Exception:
-            _logger.exception("handling %r failed", exchange.method)
-            exchange.refuse(InternalError())
+            _logger.exception("handling a request failed")
+            exchange.fail()
 
-    def on_continue_expected(self) -> None:
+    def interject(self, notice: bytes) -> None:
         if self._queue:
-            self._owes_continue = True
+            self._interjection = notice
         else:
-            self._transport.write(CONTINUE)
+            self._transport.write(notice)
 
     def hold(self, size: int) -> None:
         self._host.hold(size)
 
-    def release(self, size: int) -> None:
-        self._host.release(size)
-
-    def _refuse(self, error: KvorumError) -> None:
-        """Answer what is no request, or none that is served, as the last thing said."""
+    def _refuse(self, error: KvorumError | None) -> None:
+        """Answer what is no request, or none that is served, as the last thing said. None for an
+        error of this program.
+        """
         self._drop_held()
-        exchange = Exchange(self, b"", b"", {})
+        exchange = self._session.last_word()
         self._queue.append(exchange)
         self._end_with(exchange)
         self._open += 1
-        exchange.refuse(error)
+        if error is None:
+            exchange.fail()
+        else:
+            exchange.refuse(error)
 
     def _end_with(self, exchange: Exchange) -> None:
         """Take no more requests: `exchange` is the last one."""
         self._stage = _ENDING
-        self._owes_continue = False
-        exchange.persistence = CLOSE
+        self._interjection = b""
+        exchange.end()
 
     def _drop_held(self) -> None:
-        held, self._reader.held = self._reader.held, 0
+        held, self._session.held = self._session.held, 0
         if held:
             self._host.release(held)
 
@@ -284,6 +286,8 @@ class Connection(asyncio.Protocol):
 
     def on_response(self, exchange: Exchange) -> None:
         self._open -= 1
+        if exchange.held:
+            self._host.release(exchange.held)
         size = len(exchange.response)
         self._unwritten += size
         answers = self.answers
@@ -315,16 +319,16 @@ class Connection(asyncio.Protocol):
             self._transport.write(response)
         else:
             self._write_in_pieces(response)
-        if exchange.persistence == CLOSE:
+        if self._stage == _ENDING and not queue:
             self._linger()
             return
         if self._waiting:
             self._begin_waiting()
         if self._paused:
             self._go_on()
-        if self._owes_continue and not queue:
-            self._owes_continue = False
-            self._transport.write(CONTINUE)
+        if self._interjection and not queue:
+            interjection, self._interjection = self._interjection, b""
+            self._transport.write(interjection)
 
     def _write_in_pieces(self, response: bytes) -> None:
         """The transport keeps what it is given whole until the last byte of it is taken."""
@@ -362,8 +366,8 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Finish what has begun, then close."""
-        self._draining = True
-        if self._stage != _OPEN or self._reader.reading:
+        self._next_is_last = True
+        if self._stage != _OPEN or self._session.reading:
             return
         if self._queue:
             self._end_with(self._queue[-1])
@@ -384,7 +388,7 @@ class Connection(asyncio.Protocol):
     def idle_since(self) -> int:
         """In which tick it became idle, as far as the sweeper has seen."""
         doing, begun = self._situation
-        if doing in (_NEW, _IDLE) and begun == self._reader.begun:
+        if doing in (_NEW, _IDLE) and begun == self._session.begun:
             return self._since
         return self._host.tick
 
@@ -411,7 +415,7 @@ class Connection(asyncio.Protocol):
             self._watch_taking(unread, tick)
         else:
             self._taken_since = tick
-        situation = (self._doing(unread), self._reader.begun)
+        situation = (self._doing(unread), self._session.begun)
         if situation != self._situation:
             self._situation = situation
             self._since = tick
@@ -432,7 +436,7 @@ class Connection(asyncio.Protocol):
             return _CLOSING
         if self._stage != _OPEN or self._paused:
             return _BUSY
-        if self._reader.reading:
+        if self._session.reading:
             return _READING
         return _BUSY if self._queue or unread else _IDLE
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.api.seal import Forged, Seal
-from kvorum.api.version_string import VersionStrings, subject_of
 from kvorum.model.errors import InvalidVersion
 from kvorum.model.record import Event
+from kvorum.service.seal import Forged, Seal
+from kvorum.service.version_string import VersionStrings, subject_of
 
 SECRET = b"a secret of the whole cluster"
 ALPHABET = string.ascii_letters + string.digits + "-_"

@@ -1,4 +1,7 @@
-"""The HTTP server: listens, keeps count of what its connections hold, and sweeps deadlines.
+"""The listener: takes connections, keeps count of what they hold, and sweeps deadlines.
+
+It listens at any number of ports, each with a protocol of its own (`face.py`). They share its
+bounds, so that clients of one protocol do not hold more of the node than those of another leave.
 
 Responses that are made in one turn of the loop leave at its end, one system call after the
 other. A write wakes a client on the same machine, and the system may let it run at once, in the
@@ -18,14 +21,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+from functools import partial
 from typing import Final
 
-from kvorum.api.http.connection import Connection
-from kvorum.api.http.host_names import HostNames
-from kvorum.api.http.limits import HttpLimits
-from kvorum.api.http.response import Heads
-from kvorum.api.http.router import Router
-from kvorum.api.http.unread_answers import UnreadAnswers
+from kvorum.listener.connection import Connection
+from kvorum.listener.face import Face
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import ConfigError, Overloaded
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
@@ -35,21 +37,11 @@ _TELL_EVERY_S: Final = 60.0
 _logger: Final = logging.getLogger(__name__)
 
 
-class HttpServer:
-    """`await start(...)`, then it serves until `await close()`."""
+class Listener:
+    """`await listen(...)`, then it serves until `await close()`."""
 
-    def __init__(
-        self,
-        runtime: LoopRuntime,
-        router: Router,
-        limits: HttpLimits | None = None,
-        names: HostNames | None = None,
-    ) -> None:
-        """Without `names` it answers to IP addresses and localhost only."""
-        self.router = router
-        self.limits = limits or HttpLimits()
-        self.names = names or HostNames()
-        self.heads = Heads(runtime.wall_ms() / 1000)
+    def __init__(self, runtime: LoopRuntime, limits: ListenerLimits | None = None) -> None:
+        self.limits = limits or ListenerLimits()
         self._runtime = runtime
         self._connections: dict[Connection, None] = {}
         """In the order in which they came."""
@@ -63,7 +55,8 @@ class HttpServer:
         limits = self.limits
         stalled = limits.ticks(limits.stalled_s)
         self.answers = UnreadAnswers(self._connections, limits.unread_bytes, stalled)
-        self._listener: asyncio.Server | None = None
+        self._faces: list[Face] = []
+        self._servers: list[asyncio.Server] = []
         self._sweeper: Cancellable | None = None
 
     @property
@@ -79,16 +72,23 @@ class HttpServer:
             "refused": self._refused,
         }
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; returns the address (port 0 takes a free one). Raises ConfigError."""
+    async def listen(self, face: Face, host: str, port: int) -> tuple[str, int]:
+        """Take clients of `face` at this address; returns it (port 0 takes a free one).
+
+        Raises ConfigError.
+        """
+        face.on_tick(self._runtime.wall_ms())
         try:
-            self._listener = await self._runtime.loop.create_server(
-                self._connection, host, port, backlog=self.limits.backlog
+            server = await self._runtime.loop.create_server(
+                partial(Connection, self, face), host, port, backlog=self.limits.backlog
             )
         except OSError as error:
-            raise _cannot_listen(host, port, error) from error
-        self._sweep()
-        address = self._listener.sockets[0].getsockname()
+            raise _cannot_listen(host, port, face, error) from error
+        self._faces.append(face)
+        self._servers.append(server)
+        if self._sweeper is None:
+            self._sweep()
+        address = server.sockets[0].getsockname()
         return address[0], address[1]
 
     async def close(self, drain_s: float = DRAIN_S) -> None:
@@ -96,8 +96,8 @@ class HttpServer:
 
         What is not finished after `drain_s` is cut off.
         """
-        if self._listener is not None:
-            self._listener.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections):
             connection.drain()
         with contextlib.suppress(TimeoutError):
@@ -112,9 +112,6 @@ class HttpServer:
         while self._connections:
             self._empty.clear()
             await self._empty.wait()
-
-    def _connection(self) -> Connection:
-        return Connection(self)
 
     # The connections' side
 
@@ -187,17 +184,19 @@ class HttpServer:
     def _sweep(self) -> None:
         self._sweeper = self._runtime.call_later(self.limits.tick_s, self._sweep)
         self.tick += 1
-        self.heads.set_date(self._runtime.wall_ms() / 1000)
+        wall_ms = self._runtime.wall_ms()
+        for face in self._faces:
+            face.on_tick(wall_ms)
         for connection in list(self._connections):
             connection.sweep(self.tick)
         self.answers.tick = self.tick
         self.answers.relieve()
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+def _cannot_listen(host: str, port: int, face: Face, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
             f"wanted to listen on {host}:{port}, but the port is taken; choose another with "
-            "--port or stop the program that has it"
+            f"{face.port_option} or stop the program that has it"
         )
     return ConfigError(f"wanted to listen on {host}:{port}, got: {error.strerror or error}")

@@ -1,0 +1,64 @@
+"""The status that an error is answered with (RFC 9110, section 15; RFC 4918; RFC 6585)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvorum.api.http import refusals
+from kvorum.listener.refusals import RequestTooSlow
+from kvorum.model import errors
+from kvorum.model.errors import KvorumError
+from kvorum.service.access import AccessDenied
+from kvorum.service.limits import ValueTooLarge
+
+STATUSES: Final[dict[type[KvorumError], int]] = {
+    errors.KvorumError: 500,
+    # The request
+    errors.RequestError: 400,
+    errors.InvalidKey: 400,
+    errors.InvalidValue: 400,
+    ValueTooLarge: 413,
+    errors.InvalidVersion: 400,
+    errors.NamespaceNotFound: 404,
+    errors.NotFound: 404,
+    errors.PreconditionFailed: 412,
+    errors.TooManySiblings: 409,
+    AccessDenied: 403,
+    # The cluster
+    errors.UnavailableError: 503,
+    errors.QuorumError: 503,
+    errors.TimeoutExpired: 504,
+    errors.ClockWrong: 503,
+    errors.Overloaded: 503,
+    errors.ConnectionFailed: 503,
+    errors.ProtocolError: 500,
+    # The node
+    errors.StorageError: 500,
+    errors.CorruptRecord: 500,
+    errors.UnknownWrite: 500,
+    errors.DiskFull: 507,
+    errors.ConfigError: 500,
+    refusals.InternalError: 500,
+    # HTTP
+    refusals.MalformedHttp: 400,
+    refusals.ForeignOrigin: 403,
+    refusals.UnknownPath: 404,
+    refusals.MethodNotAllowed: 405,
+    RequestTooSlow: 408,
+    refusals.ContentTooLarge: 413,
+    refusals.AnswerTooLong: 413,
+    refusals.UrlTooLong: 414,
+    refusals.UnsupportedMediaType: 415,
+    refusals.ExpectationFailed: 417,
+    refusals.MisdirectedRequest: 421,
+    refusals.HeadTooLarge: 431,
+    refusals.NotImplementedHere: 501,
+    refusals.UnsupportedHttpVersion: 505,
+}
+
+
+def status_of(error: KvorumError) -> int:
+    """That of its class, or else of the nearest above it. An error of a code that this version
+    does not know is a plain KvorumError, and so 500.
+    """
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)

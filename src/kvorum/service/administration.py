@@ -1,0 +1,192 @@
+"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots and keys.
+
+Every call names the principal and raises AccessDenied before it does anything, and what its port
+raises (`ports.py`). Jobs go on after they were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kvorum.model.errors import KvorumError, StorageError
+from kvorum.service.action import Action
+from kvorum.service.ports import Custody, Introspection, Namespaces, Repairs, Snapshots
+from kvorum.service.principal import Principal
+from kvorum.service.reply import Reply
+from kvorum.service.service import Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What of a node there is to administer."""
+
+    introspection: Introspection
+    repairs: Repairs
+    snapshots: Snapshots
+    custody: Custody
+    namespaces: Namespaces
+
+
+class Administration:
+    """A node, for principals. What is returned are documents."""
+
+    __slots__ = (
+        "_check",
+        "_custody",
+        "_introspection",
+        "_namespaces",
+        "_repairs",
+        "_service",
+        "_snapshots",
+    )
+
+    def __init__(self, service: Service, parts: NodeParts) -> None:
+        """Under the policy and the admission of `service`."""
+        self._service = service
+        self._check = service.access.check
+        self._introspection = parts.introspection
+        self._repairs = parts.repairs
+        self._snapshots = parts.snapshots
+        self._custody = parts.custody
+        self._namespaces = parts.namespaces
+
+    # What the node tells of itself
+
+    def status(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_STATUS)
+        return self._introspection.status()
+
+    def ring(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_RING)
+        return self._introspection.ring()
+
+    def locate(self, principal: Principal, namespace: str, key: str, reply: Reply[Any]) -> None:
+        """Where `key` lives and who holds which version. Raises Overloaded, and what `namespace`
+        and `key` deserve.
+        """
+        self._check(principal, Action.LOCATE, namespace, key)
+        admission = self._service.admission
+        admission.enter()
+        reply.admission = admission
+        try:
+            self._introspection.locate(namespace, key, reply.settle)
+        except KvorumError:
+            admission.leave()
+            raise
+
+    def accept_clock(self, principal: Principal) -> Any:
+        """Take this node's clock for right as it is."""
+        self._check(principal, Action.ACCEPT_CLOCK)
+        return self._introspection.accept_clock()
+
+    # Repairs
+
+    def begin_repair(
+        self,
+        principal: Principal,
+        namespace: str | None,
+        partition: int | None,
+        key: str | None,
+        *,
+        full: bool,
+    ) -> Any:
+        """Of all that is not narrowed down."""
+        self._check(principal, Action.REPAIR, namespace, key)
+        return self._repairs.begin(namespace, partition, key, full=full)
+
+    def repair(self, principal: Principal, number: str) -> Any:
+        """How far a repair is. Raises NotFound."""
+        self._check(principal, Action.SEE_REPAIRS)
+        return self._repairs.progress(number)
+
+    def repairs(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_REPAIRS)
+        return self._repairs.overview()
+
+    # Snapshots
+
+    def create_snapshot(self, principal: Principal, name: str | None) -> Any:
+        self._check(principal, Action.CREATE_SNAPSHOT)
+        return self._snapshots.begin_create(name)
+
+    def verify_snapshot(self, principal: Principal, name: str) -> Any:
+        self._check(principal, Action.VERIFY_SNAPSHOT)
+        return self._snapshots.begin_verify(name)
+
+    def delete_snapshot(self, principal: Principal, name: str) -> Any:
+        self._check(principal, Action.DELETE_SNAPSHOT)
+        return self._snapshots.begin_delete(name)
+
+    def snapshot(self, principal: Principal, name: str) -> Any:
+        """How far the last job for it is."""
+        self._check(principal, Action.SEE_SNAPSHOTS)
+        return self._snapshots.progress(name)
+
+    def snapshots(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_SNAPSHOTS)
+        return self._snapshots.list()
+
+    # Keys, and the records that they seal
+
+    def keys(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_KEYS)
+        return self._custody.keys()
+
+    def rotate_keys(self, principal: Principal, namespace: str | None) -> Any:
+        """New keys, for all namespaces if none is named."""
+        self._check(principal, Action.ROTATE_KEYS, namespace)
+        return self._custody.rotate(namespace)
+
+    def shred(self, principal: Principal, namespace: str, before_ms: int | None) -> Any:
+        """Destroy the keys of `namespace`."""
+        self._check(principal, Action.SHRED_NAMESPACE, namespace)
+        return self._custody.shred(namespace, before_ms)
+
+    def scrub_status(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_SCRUB)
+        return self._custody.status()
+
+    def scrub(self, principal: Principal) -> Any:
+        """Begin the walk over stored records now."""
+        self._check(principal, Action.SCRUB)
+        return self._custody.scrub()
+
+    # Namespaces
+
+    def namespaces(self, principal: Principal) -> Any:
+        self._check(principal, Action.SEE_NAMESPACES)
+        return self._namespaces.document()
+
+    def namespace(self, principal: Principal, name: str) -> Any:
+        """The settings of one. Raises NamespaceNotFound."""
+        self._check(principal, Action.SEE_NAMESPACES, name)
+        return self._namespaces.settings(name)
+
+    def put_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> tuple[bool, Any]:
+        """Make it, or alter these settings of it; whether it was made, and all of its settings."""
+        self._check(principal, Action.PUT_NAMESPACE, name)
+        made = self._namespaces.put(name, fields, version)
+        return made, self._namespaces.settings(name)
+
+    def check_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> None:
+        """Raises what `put_namespace` would raise."""
+        self._check(principal, Action.PUT_NAMESPACE, name)
+        self._namespaces.check(name, fields, version)
+
+    def drop_namespace(
+        self,
+        principal: Principal,
+        name: str,
+        before_ms: int | None,
+        version: int | None,
+        done: Callable[[StorageError | None], object],
+    ) -> None:
+        """End it; `done(error)` once that is for good."""
+        self._check(principal, Action.DROP_NAMESPACE, name)
+        self._namespaces.drop(name, before_ms, version, done)

@@ -1,0 +1,31 @@
+"""Admission: a bound on the operations that wait for the node, and a quick no beyond it."""
+
+from __future__ import annotations
+
+from kvorum.model.errors import Overloaded
+
+
+class Admission:
+    """Counts the operations under way. `limit`: how many there may be."""
+
+    __slots__ = ("_retry_after_s", "in_flight", "limit")
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        self.limit = limit
+        self.in_flight = 0
+        self._retry_after_s = retry_after_s
+
+    def enter(self, operations: int = 1) -> None:
+        """Raises Overloaded if there is no room for that many more."""
+        if self.in_flight + operations > self.limit:
+            raise self.overloaded(operations)
+        self.in_flight += operations
+
+    def leave(self, operations: int = 1) -> None:
+        self.in_flight -= operations
+
+    def overloaded(self, operations: int = 1) -> Overloaded:
+        return Overloaded(
+            f"wanted at most {self.limit} operations under way, got {operations} more",
+            retry_after=self._retry_after_s,
+        )

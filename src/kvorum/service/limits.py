@@ -1,0 +1,37 @@
+"""The bounds of the service: on values, and on how much is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvorum.model.errors import InvalidValue
+from kvorum.model.record import JSON
+from kvorum.service.nesting import is_deeper
+
+
+class ValueTooLarge(InvalidValue):
+    """`details` holds wanted (str) and got (int): bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimits:
+    """What holds for the requests of all faces; that of keys is in `model/keys.py`."""
+
+    value_bytes: int = 1 << 20
+    nesting: int = 128
+    """Levels of arrays and objects in a value that is JSON."""
+    in_flight: int = 4096
+    """Operations that wait for the node, over all connections."""
+    retry_after_s: int = 1
+
+    def check_value(self, kind: int, value: bytes) -> None:
+        """A face asks this of each value that it reads. Raises InvalidValue."""
+        if len(value) > self.value_bytes:
+            most = self.value_bytes
+            raise ValueTooLarge(
+                f"wanted a value of at most {most} bytes, got {len(value)}",
+                wanted=f"at most {most}",
+                got=len(value),
+            )
+        if kind == JSON and is_deeper(value, self.nesting):
+            raise InvalidValue(f"wanted a value nested at most {self.nesting} levels, got more")

@@ -1,0 +1,24 @@
+"""Principals: on whose behalf a request is made.
+
+Every request has one. A face finds out who it is (by a token, a password, a certificate) before it
+comes to the door; what the principal may do there, the policy says (`access.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who makes requests, by name."""
+
+    name: str
+
+
+ANONYMOUS: Final = Principal("anonymous")
+"""A client that has not said who it is."""
+
+LOCAL: Final = Principal("local")
+"""The program that has the store in its own process."""

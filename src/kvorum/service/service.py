@@ -1,0 +1,104 @@
+"""The door: every request for entries, of every protocol, comes to the node through here.
+
+    face ──> principal, action ──> policy ──> admission ──> coordinator ──> reply ──> face
+             who, and what for     may he?    is there room?
+
+A face (HTTP, another protocol, the embedded store) turns what it is sent into a request of
+`model/request.py`, and the result into what its clients understand. What is the same for all of
+them is here: who may do what, how much may be under way, how large a value may be, how versions
+are written as text, what a lifetime means.
+
+What concerns the node and not its entries goes through `administration.py`, under the same policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kvorum.model.request import Answer, Listing, Request
+from kvorum.service.access import OPEN, AccessControl, Policy, denied
+from kvorum.service.action import ACTION_OF, Action
+from kvorum.service.admission import Admission
+from kvorum.service.limits import ServiceLimits
+from kvorum.service.ports import Coordinator
+from kvorum.service.principal import Principal
+from kvorum.service.reply import Reply
+from kvorum.service.reservation import Reservation
+from kvorum.service.seal import Seal
+from kvorum.service.version_string import VersionStrings
+
+_CURSOR: Final = 2
+"""The purpose of sealed cursors; 1 is that of version strings."""
+
+
+class Service:
+    """Entries, for principals. Each call raises AccessDenied or Overloaded before it does anything.
+
+    `secret` is the cluster's; `actor_name` shows actors to people.
+    """
+
+    __slots__ = (
+        "_allows",
+        "_coordinator",
+        "access",
+        "actor_name",
+        "admission",
+        "cursors",
+        "limits",
+        "versions",
+    )
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        secret: bytes,
+        actor_name: Callable[[int], str],
+        limits: ServiceLimits | None = None,
+        policy: Policy = OPEN,
+    ) -> None:
+        self.limits = limits or ServiceLimits()
+        self.actor_name = actor_name
+        self.access = AccessControl(policy)
+        self.admission = Admission(self.limits.in_flight, self.limits.retry_after_s)
+        self.versions = VersionStrings(secret)
+        self.cursors = Seal(secret, _CURSOR)
+        """Of listings, as opaque text for one namespace."""
+        self._coordinator = coordinator
+        self._allows = self.access.allows
+
+    def submit(self, principal: Principal, request: Request, reply: Reply[Answer]) -> None:
+        """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
+        action = ACTION_OF[type(request)]
+        if not self._allows(principal, action, request.namespace, request.key):
+            raise denied(principal, action, request.namespace)
+        admission = self.admission
+        if admission.in_flight >= admission.limit:
+            raise admission.overloaded()
+        admission.in_flight += 1
+        reply.admission = admission
+        self._coordinator.submit(request, reply.settle)
+
+    def scan(
+        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
+    ) -> None:
+        """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
+        self.access.check(principal, Action.SCAN, namespace)
+        self._scan(namespace, after, limit, reply)
+
+    def export(
+        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
+    ) -> None:
+        """Like `scan`, for whoever shows whole records, their versions included."""
+        self.access.check(principal, Action.EXPORT_RECORDS, namespace)
+        self._scan(namespace, after, limit, reply)
+
+    def reserve(self, operations: int) -> Reservation:
+        """Places for the operations of one list. Raises Overloaded if there are not so many."""
+        self.admission.enter(operations)
+        return Reservation(self.access, self.admission, self._coordinator, operations)
+
+    def _scan(self, namespace: str, after: bytes, limit: int, reply: Reply[Listing]) -> None:
+        self.admission.enter()
+        reply.admission = self.admission
+        self._coordinator.scan(namespace, after, limit, reply.settle)

@@ -1,0 +1,183 @@
+"""Every route passes the door: with an action, before it touches the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fake_node import FakeNode
+from web_fixture import Response, Web, routes_of
+
+from kvorum.service.access import OPEN, SamePolicy
+from kvorum.service.action import Action
+from kvorum.service.principal import ANONYMOUS, Principal
+
+RECORD = b'{"records":[{"key":"k","record":"gqb6yhXmzfeSkZMHAc0D6JGUkwcBzQPoAcQDIngiBQ=="}]}'
+
+ACTIONS: dict[tuple[str, str], Action] = {
+    ("GET", "/entry"): Action.READ,
+    ("POST", "/entry"): Action.WRITE,
+    ("PATCH", "/entry"): Action.WRITE,
+    ("DELETE", "/entry"): Action.DELETE,
+    ("GET", "/entry/{key}"): Action.READ,
+    ("PATCH", "/entry/{key}"): Action.WRITE,
+    ("DELETE", "/entry/{key}"): Action.DELETE,
+    ("GET", "/entries"): Action.SCAN,
+    ("POST", "/entries"): Action.WRITE,
+    ("POST", "/entries/get"): Action.READ,
+    ("GET", "/records"): Action.EXPORT_RECORDS,
+    ("POST", "/records"): Action.IMPORT_RECORDS,
+    ("GET", "/locate"): Action.LOCATE,
+    ("GET", "/locate/{key}"): Action.LOCATE,
+    ("GET", "/status"): Action.SEE_STATUS,
+    ("GET", "/ring"): Action.SEE_RING,
+    ("POST", "/clock/accept"): Action.ACCEPT_CLOCK,
+    ("GET", "/repair"): Action.SEE_REPAIRS,
+    ("POST", "/repair"): Action.REPAIR,
+    ("GET", "/repair/{id}"): Action.SEE_REPAIRS,
+    ("GET", "/snapshots"): Action.SEE_SNAPSHOTS,
+    ("POST", "/snapshots"): Action.CREATE_SNAPSHOT,
+    ("GET", "/snapshots/{name}"): Action.SEE_SNAPSHOTS,
+    ("POST", "/snapshots/{name}"): Action.VERIFY_SNAPSHOT,
+    ("DELETE", "/snapshots/{name}"): Action.DELETE_SNAPSHOT,
+    ("GET", "/keys"): Action.SEE_KEYS,
+    ("POST", "/keys/rotate"): Action.ROTATE_KEYS,
+    ("POST", "/namespaces/shred"): Action.SHRED_NAMESPACE,
+    ("GET", "/scrub"): Action.SEE_SCRUB,
+    ("POST", "/scrub"): Action.SCRUB,
+}
+"""What each route does; a GET and its HEAD are one route."""
+
+TARGETS = {
+    "/entry": "/entry?key=k",
+    "/entry/{key}": "/entry/k",
+    "/locate": "/locate?key=k",
+    "/locate/{key}": "/locate/k",
+    "/repair/{id}": "/repair/a1",
+    "/snapshots/{name}": "/snapshots/s",
+}
+BODIES = {
+    ("POST", "/entry"): b'{"value":1}',
+    ("PATCH", "/entry"): b'{"metadata":{"ttl":60}}',
+    ("PATCH", "/entry/{key}"): b'{"metadata":{"ttl":60}}',
+    ("POST", "/entries"): b'{"entries":[{"key":"k","value":1}]}',
+    ("POST", "/entries/get"): b'{"keys":["k"]}',
+    ("POST", "/records"): RECORD,
+    ("POST", "/repair"): b'{"namespace":"default","key":"k"}',
+    ("POST", "/keys/rotate"): b'{"namespace":"default"}',
+    ("POST", "/namespaces/shred"): b'{"namespace":"default"}',
+}
+OF_A_KEY = {
+    Action.READ,
+    Action.WRITE,
+    Action.DELETE,
+    Action.LOCATE,
+    Action.IMPORT_RECORDS,
+    Action.REPAIR,
+}
+OF_A_NAMESPACE = OF_A_KEY | {
+    Action.SCAN,
+    Action.EXPORT_RECORDS,
+    Action.ROTATE_KEYS,
+    Action.SHRED_NAMESPACE,
+}
+LISTS = {"/entries", "/entries/get", "/records"}
+"""Where the items of a POST succeed or fail each by itself."""
+
+
+class Noting:
+    """A policy that notes what it is asked, and allows `actions`."""
+
+    def __init__(self, *actions: Action) -> None:
+        self._policy = SamePolicy(actions)
+        self.asked: list[tuple[Principal, Action, str | None, str | None]] = []
+
+    def allows(
+        self, principal: Principal, action: Action, namespace: str | None, key: str | None, /
+    ) -> bool:
+        self.asked.append((principal, action, namespace, key))
+        return self._policy.allows(principal, action, namespace, key)
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    for path, methods in routes_of(FakeNode()).served.items():
+        for method in methods:
+            yield method, path
+
+
+ROUTES = list(routes())
+
+
+async def ask(web: Web, method: str, path: str) -> Response:
+    action_of = ("GET", path) if method == "HEAD" else (method, path)
+    target = TARGETS.get(path, path) + ("/verify" if action_of == VERIFY else "")
+    return await web.ask(method, target, BODIES.get((method, path)))
+
+
+VERIFY = ("POST", "/snapshots/{name}")
+
+
+def action_of(method: str, path: str) -> Action:
+    return ACTIONS["GET" if method == "HEAD" else method, path]
+
+
+def refusals(answer: Response, method: str, path: str) -> list[str]:
+    """The codes of what was refused."""
+    if method == "POST" and path in LISTS:
+        [items] = answer.json.values()
+        return [item["error"]["code"] for item in items if "error" in item]
+    if method == "HEAD":
+        return [] if answer.status < 400 else ["access_denied" if answer.status == 403 else "?"]
+    return [] if answer.status < 400 else [answer.json["code"]]
+
+
+def test_every_route_has_its_action_here() -> None:
+    assert {("GET" if method == "HEAD" else method, path) for method, path in ROUTES} == set(
+        ACTIONS
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_not_allowed_does_not_reach_the_node(
+    web: Web, method: str, path: str
+) -> None:
+    policy = Noting(*set(Action) - {action_of(method, path)})
+    await web.start(policy=policy)
+    web.node.repair = {"id": "a1"}
+    answer = await ask(web, method, path)
+    assert refusals(answer, method, path) == ["access_denied"]
+    [(principal, action, namespace, key)] = policy.asked
+    assert (principal, action) == (ANONYMOUS, action_of(method, path))
+    assert namespace == ("default" if action in OF_A_NAMESPACE else None)
+    assert key == ("k" if action in OF_A_KEY else None)
+    assert not web.node.requests
+    assert not web.node.ingested
+    assert not web.custody.asked
+    assert not web.snapshots.asked
+    assert web.node.repair == {"id": "a1"}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> None:
+    await web.put("k", b"1")
+    await web.server.close()
+    await web.start(policy=Noting(action_of(method, path)))
+    web.node.repair = {"id": "a1"}
+    answer = await ask(web, method, path)
+    assert refusals(answer, method, path) == []
+
+
+def test_an_open_node_allows_all_that_there_is() -> None:
+    assert all(OPEN.allows(ANONYMOUS, action, "default", "k") for action in Action)
+    assert set(ACTIONS.values()) == set(Action)
+
+
+async def test_whoever_is_refused_is_told_what_is_missing(web: Web) -> None:
+    await web.start(policy=SamePolicy(()))
+    answer = await web.ask("GET", "/entry/k?namespace=orders")
+    assert answer.status == 403
+    assert (
+        answer.json["detail"] == "anonymous has no permission for read in the namespace 'orders'."
+    )
+    assert (answer.json["action"], answer.json["namespace"]) == ("read", "orders")
+    assert answer.json["outcome"] == "none"

@@ -1,0 +1,200 @@
+"""A listener with two ports of two protocols: the bounds they share, the sweep, and the drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+from toy_protocol import ToyFace
+
+from kvorum.listener.connection import Connection
+from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.listener import Listener
+from kvorum.model.errors import ConfigError
+from kvorum.runtime.loop import LoopRuntime
+
+Loops = Callable[[], asyncio.AbstractEventLoop]
+HERE = "127.0.0.1"
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, line: str) -> None:
+        self._writer.write(f"{line}\n".encode())
+
+    async def line(self) -> str:
+        return (await self._reader.readline()).decode().rstrip("\n")
+
+    async def close(self) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            return
+
+
+class Stage:
+    def __init__(self, limits: ListenerLimits | None) -> None:
+        self.listener = Listener(LoopRuntime(asyncio.get_running_loop()), limits)
+        self.first, self.second = ToyFace(), ToyFace()
+        self.ports: dict[ToyFace, int] = {}
+        self._clients: list[Client] = []
+
+    async def start(self) -> None:
+        for face in (self.first, self.second):
+            _, self.ports[face] = await self.listener.listen(face, HERE, 0)
+
+    async def client(self, face: ToyFace) -> Client:
+        client = Client(*await asyncio.open_connection(HERE, self.ports[face]))
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+        await self.listener.close(drain_s=5)
+
+
+@asynccontextmanager
+async def stage(limits: ListenerLimits | None = None) -> AsyncIterator[Stage]:
+    made = Stage(limits)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def begun(face: ToyFace) -> None:
+    """Wait until a request is under way."""
+    await until(lambda: bool(face.asked))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.002)
+
+
+async def test_each_port_has_its_protocol(loops: Loops) -> None:
+    async with stage() as here:
+        for face in (here.first, here.second):
+            client = await here.client(face)
+            client.send("get a")
+            await begun(face)
+            face.answer()
+            assert await client.line() == "GET A"
+        assert here.listener.status()["open"] == 2
+
+
+async def test_clients_of_all_ports_share_the_places(loops: Loops) -> None:
+    async with stage(ListenerLimits(connections=2)) as here:
+        busy = await here.client(here.first)
+        busy.send("get a")
+        await until(lambda: here.first.asked == ["get a"])
+        idle = await here.client(here.second)
+        await until(lambda: here.listener.connections == 2)
+        other = await here.client(here.second)
+        assert await idle.line() == ""
+        other.send("get b")
+        await until(lambda: here.second.asked == ["get b"])
+        refused = await here.client(here.first)
+        assert await refused.line() == "! overloaded (end)"
+        assert here.listener.status() == {"open": 2, "max": 2, "given_up": 1, "refused": 1}
+        here.first.answer()
+        assert await busy.line() == "GET A"
+
+
+async def test_large_requests_of_all_ports_are_held_within_one_bound(loops: Loops) -> None:
+    async with stage(ListenerLimits(large_bodies_bytes=100)) as here:
+        one, two = await here.client(here.first), await here.client(here.second)
+        one.send("hold 60")
+        await begun(here.first)
+        two.send("hold 60")
+        assert await two.line() == "! overloaded (end)"
+        here.first.answer()
+        assert await one.line() == "HOLD 60"
+        one.send("hold 60")
+        await begun(here.first)
+
+
+async def test_the_sweep_ends_what_is_silent_and_tells_every_face_the_time(loops: Loops) -> None:
+    async with stage(ListenerLimits(tick_s=0.01, idle_s=0.05)) as here:
+        silent = await here.client(here.first)
+        busy = await here.client(here.second)
+        busy.send("get a")
+        assert await silent.line() == ""
+        await until(lambda: len(here.first.walls) > 2 and len(here.second.walls) > 2)
+        here.second.answer()
+        assert await busy.line() == "GET A"
+
+
+async def test_closing_finishes_what_has_begun_on_all_ports(loops: Loops) -> None:
+    async with stage() as here:
+        one, two, idle = [await here.client(f) for f in (here.first, here.second, here.second)]
+        one.send("put a")
+        two.send("put b")
+        await until(lambda: here.first.asked == ["put a"] and here.second.asked == ["put b"])
+        closing = asyncio.create_task(here.listener.close(drain_s=10))
+        assert await idle.line() == ""
+        for face in (here.first, here.second):
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(HERE, here.ports[face])
+        assert not closing.done()
+        here.first.answer()
+        here.second.answer()
+        assert [await one.line(), await two.line()] == ["PUT A (end)", "PUT B (end)"]
+        await one.close()
+        await two.close()
+        await closing
+        assert here.listener.connections == 0
+
+
+async def test_closing_cuts_off_what_does_not_end(loops: Loops) -> None:
+    async with stage() as here:
+        client = await here.client(here.first)
+        client.send("put a")
+        await begun(here.first)
+        await here.listener.close(drain_s=0.02)
+        assert here.listener.connections == 0
+        here.first.answer()
+
+
+async def test_a_taken_port_is_told_with_the_option_of_its_protocol(loops: Loops) -> None:
+    async with stage() as here:
+        with pytest.raises(ConfigError, match="choose another with --toy-port"):
+            await here.listener.listen(ToyFace(), HERE, here.ports[here.first])
+
+
+class Ready:
+    """A connection with a response, as the listener sees it."""
+
+    def __init__(self, written: list[str], name: str, *, fails: bool = False) -> None:
+        self._written = written
+        self._name = name
+        self._fails = fails
+
+    def write_ready(self) -> None:
+        if self._fails:
+            raise RuntimeError("broken")
+        self._written.append(self._name)
+
+
+async def test_responses_of_a_turn_leave_at_its_end_whichever_of_them_fails(loops: Loops) -> None:
+    loop = asyncio.get_running_loop()
+    faults: list[str] = []
+    loop.set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
+    listener = Listener(LoopRuntime(loop))
+    written: list[str] = []
+    for ready in (Ready(written, "a"), Ready(written, "b", fails=True), Ready(written, "c")):
+        listener.write_soon(cast("Connection", ready))
+    assert written == []
+    await until(lambda: len(written) == 2)
+    assert written == ["a", "c"]
+    assert faults == ["broken"]
+    loop.set_exception_handler(None)
