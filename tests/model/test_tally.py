@@ -275,8 +275,16 @@ def test_who_refuses_and_is_lost_then_gets_one_stand_in() -> None:
 def test_no_more_is_expected_of_an_owner_somebody_stands_in_for() -> None:
     tally = of(2, 3)
     tally.stand_in(20, 0)
-    assert tally.miss(0) is None
     assert tally.miss(20) == 0
+    assert tally.miss(0) is None
+
+
+def test_an_owner_with_two_stand_ins_is_left_with_nobody_when_both_failed() -> None:
+    tally = of(2, 3)
+    tally.stand_in(20, 0)
+    tally.stand_in(21, 0)
+    assert tally.miss(20) is None
+    assert tally.miss(21) == 0
 
 
 def test_an_owner_that_is_served_is_not_given_up() -> None:

@@ -13,7 +13,7 @@ from kvorum.model.record import Event
 from kvorum.model.replica_set import ReplicaSet
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Change, Delete, Put, Touch
 from kvorum.model.tally import Tally
-from kvorum.model.topology import NamespaceSettings
+from kvorum.model.topology import Durability, NamespaceSettings
 from kvorum.model.write_plan import (
     ALONE,
     ASK_OWNERS,
@@ -400,3 +400,56 @@ def test_a_node_with_no_part_in_the_key_refuses_what_it_was_sent() -> None:
     view = view_of(three(), set())
     with pytest.raises(RequestError, match="got another node; the nodes' cluster files differ"):
         MODE.plan_forwarded(blind(), view.replicas, view.sight(5))
+
+
+@pytest.mark.parametrize(
+    ("write", "to_read"), [(1, 4), (2, 4), (3, 3), (5, 3)], ids=lambda number: str(number)
+)
+def test_who_may_have_lost_a_record_asks_all_others_at_most(write: int, to_read: int) -> None:
+    settings = NamespaceSettings(replicas=5, read=1, write=write)
+    view = View(ReplicaSet(epoch=4, natural=(0, 1, 2, 3, 4)), frozenset(range(5)), settings)
+    plan = planned(blind(), view, msgspec.structs.replace(view.sight(0), own=UNVERIFIED))
+    assert isinstance(plan, WritePlan)
+    assert plan.read_first == to_read
+
+
+@pytest.mark.parametrize(("durability", "to_read"), [("fsync", NOTHING), ("none", 2)])
+def test_having_nothing_says_nothing_where_it_may_have_been_evicted(
+    durability: Durability, to_read: int
+) -> None:
+    view = view_of(three(), {0, 1, 2})
+    view.settings = msgspec.structs.replace(view.settings, durability=durability)
+    plan = planned(blind(), view, msgspec.structs.replace(view.sight(0), own=MISSING))
+    assert isinstance(plan, WritePlan)
+    assert plan.read_first == to_read
+
+
+@pytest.mark.parametrize(
+    ("request_", "coordinator"),
+    [
+        (Put("default", "k", 0, b"1", seen=SEEN), 1),
+        (Put("default", "k", 0, b"1", seen=SEEN, ttl=5), 0),
+        (Put("default", "k", 0, b"1", seen=SEEN, expires=5), 0),
+        (Touch("default", "k", ttl=5, seen=SEEN), 0),
+        (Delete("default", "k", seen=SEEN), 1),
+    ],
+)
+def test_who_has_no_time_leaves_it_to_another_owner_to_give_a_lifetime(
+    request_: Change, coordinator: int
+) -> None:
+    view = view_of(three(), {0, 1, 2})
+    sight = msgspec.structs.replace(view.sight(1), has_time=False)
+    plan = planned(request_, view, sight)
+    assert isinstance(plan, WritePlan)
+    assert plan.coordinator == coordinator
+
+
+@pytest.mark.parametrize(
+    ("settled", "found"), [(frozenset(NODES), ASK_OWNERS), (frozenset({0, 1, 2}), IMPOSSIBLE)]
+)
+def test_a_value_is_confirmed_only_if_no_node_holds_a_hint(
+    settled: frozenset[int], found: int
+) -> None:
+    view = view_of(three(), {0, 1, 2})
+    sight = msgspec.structs.replace(view.sight(0), settled=settled)
+    assert MODE.confirmation(blind(), view.replicas, sight) == found

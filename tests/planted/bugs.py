@@ -503,8 +503,8 @@ BUGS: Final = (
         "refused-write-counts",
         "a replica that refused a write counts as one that has it",
         "replication/write.py",
-        "        elif isinstance(message, Refused):\n            self._miss(node)\n",
-        "        elif isinstance(message, Refused):\n            self._tally.ack(node)\n",
+        "        elif kind is Refused:\n            self._miss(node)\n",
+        "        elif kind is Refused:\n            self._tally.ack(node)\n",
         600,
     ),
     Bug(
@@ -887,9 +887,8 @@ BUGS: Final = (
         "doubtful-copy-is-built-on",
         "a write is made on what has replaced a damaged record, and its dot covers what was lost",
         "replication/coordination.py",
-        "        if own == UNREAD and replica.doubts.cover(place.key):\n"
-        "            own = UNVERIFIED\n",
-        "",
+        "            own = UNVERIFIED\n        return",
+        "            pass\n        return",
         5000,
         missed="the lost write must be this node's own, and another be made within the second",
     ),

@@ -39,6 +39,11 @@ def check_expires(expires: int) -> None:
         )
 
 
+def is_given(ttl: int | None, expires: int, default_s: int) -> bool:
+    """True if a version written with these is to expire; as in `expiry`."""
+    return bool(expires or (default_s if ttl is None else ttl))
+
+
 def expiry(ttl: int | None, expires: int, default_s: int, now_ms: int) -> int:
     """When a version written at `now_ms` expires; NEVER if it does not. Raises RequestError.
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvorum.model.errors import RequestError
+from kvorum.model.expiry import is_given
 from kvorum.model.replica_set import ReplicaSet
 from kvorum.model.request import ANY, Change, Delete, Put
 from kvorum.model.write_plan import (
@@ -152,8 +153,7 @@ def _is_able(request: Change, sight: Sight) -> bool:
         return False
     if sight.has_time:
         return True
-    ttl = sight.settings.ttl if request.ttl is None else request.ttl
-    return not (ttl or request.expires)
+    return not is_given(request.ttl, request.expires, sight.settings.ttl)
 
 
 def _knows_enough(request: Change, replica_set: ReplicaSet, sight: Sight) -> bool:

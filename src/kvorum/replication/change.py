@@ -34,7 +34,7 @@ from typing import Final, NamedTuple
 from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.view import Place
 from kvorum.model.errors import NotFound, PreconditionFailed, TooManySiblings, UnavailableError
-from kvorum.model.expiry import NEVER, expiry
+from kvorum.model.expiry import NEVER, expiry, is_given
 from kvorum.model.record import (
     Context,
     Record,
@@ -112,7 +112,7 @@ class Changes:
 
     def _expiry(self, request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
         """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
-        if gives_lifetime(request, settings):
+        if is_given(request.ttl, request.expires, settings.ttl):
             self._replica.check_clock()
         return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
@@ -161,12 +161,6 @@ class Changes:
         if not all(covers(seen, version.dot) for version in base.versions):
             self._replica.check_room(key)
         return delete(base, seen, self._replica.mint(key))
-
-
-def gives_lifetime(request: Put | Touch, settings: NamespaceSettings) -> bool:
-    """True if what `request` makes is to expire."""
-    ttl = settings.ttl if request.ttl is None else request.ttl
-    return bool(ttl or request.expires)
 
 
 def holds_just(base: Record, request: Put) -> bool:

@@ -32,6 +32,7 @@ from kvorum.model.errors import (
     PreconditionFailed,
     StorageError,
 )
+from kvorum.model.expiry import is_given
 from kvorum.model.leaderless import LEADERLESS
 from kvorum.model.record import Record, encode, merge
 from kvorum.model.request import (
@@ -66,7 +67,6 @@ from kvorum.replication.change import (
     SIBLING_BOUNDS,
     Changes,
     SiblingBounds,
-    gives_lifetime,
     holds_just,
 )
 from kvorum.replication.inquiry import Confirmation, Inquiry
@@ -135,7 +135,7 @@ class Coordination:
             replica.has_room(place.key),
             # Asking the clock costs more than finding out that nobody needs it.
             isinstance(request, Delete)
-            or not gives_lifetime(request, settings)
+            or not is_given(request.ttl, request.expires, settings.ttl)
             or self._operations.clocks.may_mint,
             replica.recovering,
             own,
