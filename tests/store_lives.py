@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from kvorum.local_store import Holding, LocalStore
+from kvorum.model.catalog import Catalog
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.model.record import Event, Record, Version, encode
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.runtime.inline import InlineRuntime
+from kvorum.sealing.seal import namespace_of
 from kvorum.storage.budget import MEMORY_MIN
 from kvorum.storage.file_work import InlineFileWork
 from kvorum.storage.log_file import ENTRY_BYTES
@@ -24,6 +26,9 @@ ALL: Final = ((b"d", b"e"), (b"h", b"i"))
 MANY: Final = 1 << 20
 NOW_MS: Final = 1_795_000_000_000
 TICK_S: Final = 0.05
+KEPT_BYTES: Final = 2 << 20
+MEMORY: Final = MEMORY_MIN + KEPT_BYTES
+"""So many bytes of it may be promised to what is kept in memory."""
 
 Pairs = dict[bytes, bytes]
 
@@ -64,6 +69,13 @@ class Clock(InlineRuntime):
         return NOW_MS + int(self.passed_s * 1000)
 
 
+MakeSyncers = Callable[[Clock], Syncers]
+
+
+def _nobody_waits(clock: Clock) -> Syncers:
+    return Syncers(NoSyncer(clock.call_soon), NoSyncer(clock.call_soon))
+
+
 class Life:
     """What it has been given and acknowledged is `wanted`."""
 
@@ -72,6 +84,9 @@ class Life:
         path: Path,
         namespaces: dict[str, NamespaceSettings] = NAMESPACES,
         began_s: float = 0.0,
+        *,
+        own_catalog: bool = False,
+        syncers: MakeSyncers = _nobody_waits,
     ) -> None:
         self.path = path
         self.clock = Clock(began_s)
@@ -80,9 +95,9 @@ class Life:
         self.parts = LocalStore(
             Topology(cluster="test", nodes=(node,), namespaces=namespaces),
             0,
-            Holding(path, memory=MEMORY_MIN),
+            Holding(path, memory=MEMORY, own_catalog=own_catalog),
             self.clock,
-            Syncers(NoSyncer(self.clock.call_soon), NoSyncer(self.clock.call_soon)),
+            syncers(self.clock),
             self.failures.append,
         )
         self.unlocked: list[KvorumError | None] = []
@@ -116,6 +131,21 @@ class Life:
     def _done(self, _arg: object, error: StorageError | None) -> None:
         assert error is None
         self.acknowledged += 1
+
+    def change(self, new: Catalog) -> None:
+        """Go over to other namespaces, as a node does."""
+        old = self.parts.catalog
+        self.parts.namespaces.check(new)
+        self.parts.namespaces.commit(new, self.clock.wall_ms())
+        self.parts.namespaces.change(old, new)
+
+    def create(self, name: str, **changes: Any) -> None:
+        self.change(self.parts.catalog.creating(name, settings(**changes), 1))
+
+    def drop(self, name: str) -> None:
+        self.change(self.parts.catalog.dropping(name))
+        for key in [key for key in self.wanted if namespace_of(key) == name.encode()]:
+            del self.wanted[key]
 
     def tend(self) -> None:
         files = InlineFileWork(self.parts.rocks, self.clock.call_soon)
@@ -205,9 +235,11 @@ class Life:
 
 
 @contextmanager
-def life(path: Path, namespaces: dict[str, NamespaceSettings] = NAMESPACES) -> Iterator[Life]:
+def life(
+    path: Path, namespaces: dict[str, NamespaceSettings] = NAMESPACES, **options: Any
+) -> Iterator[Life]:
     """Ends well, if nothing is raised."""
-    one = Life(path, namespaces)
+    one = Life(path, namespaces, **options)
     try:
         yield one
     except BaseException:

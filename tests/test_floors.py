@@ -43,12 +43,16 @@ ALLOWED: dict[str, set[str]] = {
     "client": {"model", "wire", "runtime"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
-    "local_store": BELOW_STORAGE | {"storage", "sealing", "journal"},
+    "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
+    "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
+    "namespaces": BELOW_CLUSTER | {"cluster", "local_namespaces"},
     "node": BELOW_REPLICATION
-    | {"net", "replication", "service", "listener", "api", "sealing", "backup", "local_store"},
+    | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
+    | {"local_store", "namespaces"},
     "aio": {"client"},
     "errors": {"model", "client"},
-    "embedded": BELOW_REPLICATION | {"replication", "service", "client", "sealing", "local_store"},
+    "embedded": BELOW_REPLICATION
+    | {"replication", "service", "client", "sealing", "local_store", "namespaces"},
     "local": {"model", "runtime"},
     "demo": {"model", "runtime", "client", "bench", "local"},
     "cli": BELOW_REPLICATION

@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -53,7 +54,8 @@ from kvorum.model.request import (
     Touch,
 )
 from kvorum.model.sizes import parse_size
-from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
+from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, Topology
+from kvorum.namespaces import Namespaces
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.runtime.forks import left_to_parent
@@ -115,7 +117,8 @@ def open(  # noqa: A001  as gzip.open
         raise ConfigError("The path of the store is empty. Name a directory, '.' for this one.")
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
-    return Embedded(Holding(Path(path), source, size, engine_files(descriptor_limit())))
+    files = engine_files(descriptor_limit())
+    return Embedded(Holding(Path(path), source, size, files, own_catalog=True))
 
 
 class Embedded:
@@ -138,8 +141,11 @@ class Embedded:
         left_to_parent(self)
         try:
             self._unlock()
+            view = ClusterView(topology, local, store.catalog)
+            view.subscribe(store.namespaces.change)
+            self._namespaces = Namespaces(view, store.namespaces, runtime)
             self._replicator = Replicator(
-                ClusterView(topology, local),
+                view,
                 runtime,
                 _NoPeers(),
                 store.store,
@@ -330,17 +336,15 @@ class Embedded:
             self._check_open()
             for first in range(0, len(requests), _BATCH):
                 for index, request in enumerate(requests[first : first + _BATCH], first):
-                    self._submit(request, _Slot(results, index))
+                    slot = _Slot(results, index)
+                    try:
+                        self._service.submit(LOCAL, request, slot)
+                    except KvorumError as error:
+                        slot.refuse(error)
                 self._runtime.turn()
                 self._check_directory()
                 self._learn()
         return results
-
-    def _submit(self, request: Request, slot: _Slot) -> None:
-        try:
-            self._service.submit(LOCAL, request, slot)
-        except KvorumError as error:
-            slot.refuse(error)
 
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""
@@ -444,6 +448,59 @@ class Embedded:
             ClockEntry(self._service.actor_name(event.actor), event.counter, event.timestamp)
             for event in context
         )
+
+    # Namespaces
+
+    def namespaces(self) -> dict[str, NamespaceSettings]:
+        """The settings of each namespace, by name."""
+        with self._changing():
+            return dict(self._namespaces.catalog.namespaces)
+
+    def create_namespace(self, name: str, **settings: Any) -> NamespaceSettings:
+        """Make the namespace `name`, durably; nothing is done if there is one with these settings.
+
+        `settings` are those of a cluster file, such as ttl=60, compression="off" or durability=
+        "none" with max_memory. Raises RequestError, also if there is one with other settings.
+        """
+        with self._changing():
+            self._namespaces.create(name, settings)
+            return self._namespaces.catalog.settings(name)
+
+    def alter_namespace(self, name: str, **settings: Any) -> NamespaceSettings:
+        """Change these settings of the namespace `name`. Raises NamespaceNotFound, RequestError."""
+        with self._changing():
+            self._namespaces.catalog.settings(name)
+            self._namespaces.put(name, settings)
+            return self._namespaces.catalog.settings(name)
+
+    def drop_namespace(self, name: str) -> None:
+        """End the namespace `name`: all that is in it is gone for good. Raises NamespaceNotFound,
+        and RequestError for the default one.
+        """
+        errors: list[StorageError | None] = []
+        with self._changing():
+            self._namespaces.drop(name, None, None, errors.append)
+            self._turn_until(errors)
+            removals = self._store.namespaces.removals
+            if name in removals and not self._store.rocks.full:
+                self._store.namespaces.remove_now([name], errors.append)
+                self._turn_until(errors)
+
+    def _turn_until(self, errors: list[StorageError | None]) -> None:
+        """Until it has ended; raises what it has ended with."""
+        while not errors:
+            self._runtime.turn()
+        error = errors.pop()
+        if error is not None:
+            raise error
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            yield
+            self._runtime.turn()
 
 
 class _Slot(Reply[Any]):

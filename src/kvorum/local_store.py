@@ -28,6 +28,8 @@ from kvorum.journal.entries import SealedEntries
 from kvorum.journal.former_entries import file_former_entries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
+from kvorum.local_namespaces import LocalNamespaces, Parts, starting_catalog, waits_for_disk
+from kvorum.model.catalog import Catalog
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
@@ -44,6 +46,7 @@ from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
+from kvorum.storage.catalog_file import CatalogFile
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
@@ -64,13 +67,15 @@ class Holding(msgspec.Struct, frozen=True):
     """Where a node keeps its data, what wraps its keys, and how much memory it may use for them.
 
     `master_key`: None for the file `master.key` in the directory. `memory`: bytes. `open_files`:
-    how many sorted files the engine keeps open.
+    how many sorted files the engine keeps open. `own_catalog`: the namespaces are those in the
+    directory, which begins with what the topology declares; else they are those of the topology.
     """
 
     path: Path
     master_key: MasterKeySource | None = None
     memory: int = MEMORY_DEFAULT
     open_files: int = ENGINE_MAX
+    own_catalog: bool = False
 
 
 class LocalStore:
@@ -92,7 +97,12 @@ class LocalStore:
         self._holding = holding
         self._runtime = runtime
         self._on_failed = on_failed
-        self._budget = Budget.split(holding.memory, promised(topology.namespaces.values()))
+        self._on_disk = CatalogFile(holding.path).read(len(topology.nodes))
+        self._stored = starting_catalog(self._on_disk, topology, own=holding.own_catalog)
+        namespaces = self._stored.namespaces
+        self._budget = Budget.split(holding.memory, promised(namespaces.values()))
+        for syncer in syncers:
+            syncer.choose(waits_for_disk(namespaces))
         self.directory = DataDirectory.open(holding.path, facts_of(topology, local))
         self._above = ExitStack()
         """What has to be closed before the engine's files are."""
@@ -105,8 +115,9 @@ class LocalStore:
         """Told of the stored key of each pair that is newly found not to open."""
         self.vault: Vault
         self.store: Store
-        self._rows = RowCache(self._budget.row_cache_bytes, evictions(topology.namespaces))
-        self._volatile = volatile_stores(topology.namespaces, runtime)
+        self.namespaces: LocalNamespaces
+        self._rows = RowCache(self._budget.row_cache_bytes, evictions(namespaces))
+        self._volatile = volatile_stores(namespaces, runtime)
         self._quarantine: Quarantine
         self._former_lives: FormerLives
         self._log: LogFiles
@@ -155,6 +166,7 @@ class LocalStore:
             recount,
             self._on_failed,
         )
+        self.namespaces.tend(scrub)
         scrub.start()
         return custody, scrub
 
@@ -221,6 +233,11 @@ class LocalStore:
         self._above.callback(self._log.close)
 
     @property
+    def catalog(self) -> Catalog:
+        """The namespaces that this life began with, or went over to since."""
+        return self.namespaces.catalog
+
+    @property
     def shredded_since(self) -> Mapping[bytes, int]:
         """By namespace the moment up to which what was written there was shredded (ms)."""
         return self._former_lives.since_ms
@@ -238,11 +255,12 @@ class LocalStore:
             self.directory.path,
             self.rocks,
             topology.cluster,
-            topology.namespaces,
+            self._stored.namespaces,
             holding.master_key,
             self._runtime.wall_ms(),
         )
         self._build()
+        self.namespaces.begin()
         resealing = Resealing(
             self.rocks,
             self.vault,
@@ -275,9 +293,28 @@ class LocalStore:
             self._former_lives,
         )
         self._above.callback(self._journaled.close)
-        self.store = self._journaled
-        if self._volatile:
-            self.store = RoutedStore(self._journaled, self._volatile)
+        routed = RoutedStore(self._journaled, self._volatile)
+        self.store = routed
+        parts = Parts(
+            self.rocks,
+            self._log,
+            self._journaled,
+            routed,
+            self._volatile,
+            self._rows,
+            self.vault,
+            self._former_lives,
+            self._quarantine,
+        )
+        self.namespaces = LocalNamespaces(
+            parts,
+            self.directory,
+            self._stored,
+            self._on_disk,
+            self._holding.memory,
+            self._runtime,
+            self._on_failed,
+        )
 
     def _empty_journal(self, done: Resealed) -> None:
         try:
@@ -292,6 +329,7 @@ class LocalStore:
         self._replayed = True
         wrong = self._file_former_entries()
         wrong = self._journaled.replay() or self._log.wrong or wrong
+        self.namespaces.replayed()
         if self._log.newest < self.directory.newest:
             wrong = wrong or "the newest entries are missing, and it was stopped in order"
         if self._log.is_new and self.directory.journaled:
@@ -333,7 +371,7 @@ class LocalStore:
         elif not self.directory.journaled:
             self._log.release(0, self._journal_begun, done)
         else:
-            done(None)
+            self.namespaces.finish(done)
 
     def _loss_noted(self, done: Unlocked, error: StorageError | None) -> None:
         try:
@@ -349,7 +387,10 @@ class LocalStore:
                 self.directory.began_journal()
         except StorageError as failure:
             error = failure
-        done(error)
+        if error is not None:
+            done(error)
+        else:
+            self.namespaces.finish(done)
 
     def _damaged(self, stored_key: bytes) -> None:
         self.on_damaged(stored_key)

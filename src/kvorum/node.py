@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.limits import ApiLimits
@@ -32,10 +34,11 @@ from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.address import parse_address
-from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
+from kvorum.model.errors import CorruptRecord, KvorumError, StorageError, UnavailableError
 from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
+from kvorum.namespaces import Namespaces, check_same_but_namespaces
 from kvorum.net.network import PeerNetwork
 from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -50,7 +53,7 @@ from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.file_work import FileWork
-from kvorum.storage.syncer import AdaptiveSyncer, NoSyncer, Syncers, ThreadSyncer
+from kvorum.storage.syncer import AdaptiveSyncer, SwitchedSyncer, Syncers, ThreadSyncer
 
 _LOG: Final = logging.getLogger(__name__)
 _LESSON_EVERY_S: Final = 1.0
@@ -62,7 +65,9 @@ class Node:
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
     buffers. `host_names`: what clients may call the node beside the hosts in the topology, whose
-    nodes answer for each other. Raises ConfigError if the limit of open files is too low.
+    nodes answer for each other. `cluster_file`: what says which namespaces there are; None where
+    the data directory does, which begins with those of the topology. Raises ConfigError if the
+    limit of open files is too low.
     """
 
     def __init__(
@@ -73,13 +78,22 @@ class Node:
         master_key: MasterKeySource | None = None,
         memory: int = MEMORY_DEFAULT,
         host_names: Sequence[str] = (),
+        cluster_file: Path | None = None,
     ) -> None:
         self._topology = topology
+        self._cluster_file = cluster_file
+        self._namespaces: Namespaces | None = None
         self._local = topology.number_of(name)
         self._descriptors = Descriptors.split(
             descriptor_limit(), len(topology.nodes) - 1, ListenerLimits().connections
         )
-        self._holding = Holding(data_dir, master_key, memory, self._descriptors.engine)
+        self._holding = Holding(
+            data_dir,
+            master_key,
+            memory,
+            self._descriptors.engine,
+            own_catalog=cluster_file is None,
+        )
         hosts = [parse_address(node.http).host for node in topology.nodes]
         self._host_names = HostNames([*hosts, *host_names])
         self._parts = AsyncExitStack()
@@ -103,13 +117,24 @@ class Node:
         assert self._failure is not None, "start it first"
         return await self._failure
 
+    def declare(self, topology: Topology) -> list[str]:
+        """Go over to the namespaces of `topology`, which the cluster file describes by now. Returns
+        a sentence on each change.
+
+        Raises ConfigError if anything else in it differs, or if the namespaces cannot be so: then
+        nothing was changed. Raises StorageError, DiskFull and UnavailableError, too.
+        """
+        if self._namespaces is None:
+            raise UnavailableError("The node has not started yet.")
+        check_same_but_namespaces(self._topology, topology)
+        return self._namespaces.declare(topology.namespaces)
+
     async def _start(self) -> None:
         topology, local = self._topology, self._local
         spec = topology.node(local)
         loop = asyncio.get_running_loop()
         runtime = LoopRuntime(loop)
         self._failure = loop.create_future()
-        view = ClusterView(topology, local)
 
         local_store = LocalStore(
             topology, local, self._holding, runtime, self._syncers(runtime), self._on_store_failed
@@ -118,6 +143,10 @@ class Node:
         local_store.rocks.read_in_thread(loop.call_soon_threadsafe)
         await self._unlocked(local_store, loop)
         directory = local_store.directory
+        view = ClusterView(topology, local, local_store.catalog)
+        view.subscribe(local_store.namespaces.change)
+        source = None if self._cluster_file is None else str(self._cluster_file)
+        self._namespaces = Namespaces(view, local_store.namespaces, runtime, source)
 
         meet = Acquaintances(directory)
         descriptors = self._descriptors
@@ -167,6 +196,7 @@ class Node:
             repairs=replicator.repairs,
             snapshots=snapshots,
             custody=custody,
+            namespaces=self._namespaces,
         )
         self._parts.push_async_callback(listener.close)
         http = self._http(service, Administration(service, parts))
@@ -222,23 +252,27 @@ class Node:
                 _LOG.warning("a dictionary of %s is not used: %s", lesson.namespace, error)
 
     def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
-        topology, directory, keyring = self._topology, store.directory, store.vault.keyring
-        spec = topology.node(self._local)
-        text = dump_topology(topology)
-        origin = Origin(topology.cluster, spec.name, directory.node_id, topology.epoch, text)
+        directory, keyring = store.directory, store.vault.keyring
+        name = self._topology.node(self._local).name
+
+        def origin() -> Origin:
+            topology = msgspec.structs.replace(
+                self._topology, namespaces=dict(store.catalog.namespaces)
+            )
+            text = dump_topology(topology)
+            return Origin(topology.cluster, name, directory.node_id, topology.epoch, text)
+
         checkpoints = store.checkpoints(runtime.loop.call_soon_threadsafe)
         node = SnapshotNode(directory.path, origin, checkpoints.make, lambda: keyring.master)
         return Snapshots(node, runtime.wall_ms)
 
     def _syncers(self, runtime: LoopRuntime) -> Syncers:
-        """All namespaces share one log: it is synced before acks if any of them asks for it."""
-        durabilities = {settings.durability for settings in self._topology.namespaces.values()}
-        if durabilities - {"none"} == {"os"}:
-            return Syncers(NoSyncer(runtime.call_soon), NoSyncer(runtime.call_soon))
-        call_threadsafe = runtime.loop.call_soon_threadsafe
+        """Acks wait for the disk, or do not, as the namespaces of the time ask for it."""
+        call_soon, call_threadsafe = runtime.call_soon, runtime.loop.call_soon_threadsafe
         # The engine syncs seldom, and much at once.
         return Syncers(
-            AdaptiveSyncer(runtime, call_threadsafe), ThreadSyncer(runtime, call_threadsafe)
+            SwitchedSyncer(lambda: AdaptiveSyncer(runtime, call_threadsafe), call_soon, waits=True),
+            SwitchedSyncer(lambda: ThreadSyncer(runtime, call_threadsafe), call_soon, waits=True),
         )
 
     def _on_store_failed(self, error: StorageError) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from fake_custody import FakeCustody
+from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
 from fake_snapshots import FakeSnapshots
 
@@ -109,7 +110,11 @@ def routes_of(node: FakeNode) -> Routes:
     """The whole API in front of `node`."""
     service = Service(node, SECRET, actor_name)
     parts = NodeParts(
-        introspection=node, repairs=node, snapshots=FakeSnapshots(), custody=FakeCustody()
+        introspection=node,
+        repairs=node,
+        snapshots=FakeSnapshots(),
+        custody=FakeCustody(),
+        namespaces=FakeNamespaces(),
     )
     return api_routes(service, Administration(service, parts))
 
@@ -122,6 +127,7 @@ class Web:
         self._runner = runner
         self.node = FakeNode()
         self.custody = FakeCustody()
+        self.namespaces = FakeNamespaces()
         self.snapshots = FakeSnapshots()
         self.routes: Routes
         self.server: Listener
@@ -147,6 +153,7 @@ class Web:
             repairs=self.node,
             snapshots=self.snapshots,
             custody=self.custody,
+            namespaces=self.namespaces,
         )
         self.routes = api_routes(door, Administration(door, parts), api)
         self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)

@@ -25,7 +25,7 @@ class BackedUp:
         self.path = path
         self.store = store
         origin = Origin("local", "n1", store._store.directory.node_id, 1, "")
-        self.node = Node(path, origin, self.checkpoint, lambda: self.master)
+        self.node = Node(path, lambda: origin, self.checkpoint, lambda: self.master)
 
     @property
     def master(self) -> MasterKey:

@@ -54,7 +54,7 @@ class Writer:
     def __init__(self, node: BackedUp, actor: int) -> None:
         self._parts = node.store._store
         self._runtime = node.store._runtime
-        self._entries = SealedEntries(self._parts.vault.seal, node.node.origin.cluster)
+        self._entries = SealedEntries(self._parts.vault.seal, node.node.origin().cluster)
         self._actor = actor
         self._number = 0
         self._last = 0

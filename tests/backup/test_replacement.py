@@ -202,3 +202,25 @@ def test_files_on_another_disk_are_copied(
     monkeypatch.undo()
     with kvorum.open(path) as store:
         assert store.get("a") == "old"
+
+
+def test_a_node_gets_its_namespaces_back_with_a_snapshot_and_keeps_those_that_it_has(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "n1"
+    with backed_up(path) as node:
+        node.store.create_namespace("kept", ttl=3600)
+        node.store.set("a", "old", namespace="kept")
+        content = node.create("monday")
+        node.store.create_namespace("later")
+    replacement.restore(path, snapshot_of(path), content)
+    with kvorum.open(path) as store:
+        assert store.namespaces().keys() == {"default", "kept", "later"}
+        assert store.get("a", namespace="kept") == "old"
+    elsewhere = tmp_path / "n2"
+    elsewhere.mkdir()
+    replacement.restore(elsewhere, snapshot_of(path), content)
+    with kvorum.open(elsewhere, master_key=f"file:{path / 'master.key'}") as store:
+        assert store.namespaces().keys() == {"default", "kept"}
+        assert store.namespaces()["kept"].ttl == 3600
+        assert store.get("a", namespace="kept") == "old"

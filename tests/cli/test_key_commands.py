@@ -70,9 +70,10 @@ def test_nothing_is_rotated_while_a_node_is_away(store: StoreDouble) -> None:
     assert posts(store) == []
 
 
-def test_all_nodes_are_told_the_same_moment(store: StoreDouble) -> None:
+@pytest.mark.parametrize("words", [["shred", "default"], ["drop", "default", "--shred"]])
+def test_all_nodes_are_told_the_same_moment(store: StoreDouble, words: list[str]) -> None:
     answering(store, "n1", "n2")
-    result = run(store, "namespace", "drop", "default", "--shred", typed="y\n")
+    result = run(store, "namespace", *words, typed="y\n")
     assert result.exit_code == 0, result.stderr
     body = {"namespace": "default", "before_ms": 1000}
     assert posts(store) == [("/namespaces/shred", body)] * 2

@@ -100,7 +100,7 @@ Spoil = Callable[[Path], list[str]]
 
 
 def journal_of(store: kvorum.Embedded) -> JournaledStore:
-    journal = store._store.store
+    journal = store._store._journaled
     assert isinstance(journal, JournaledStore)
     return journal
 

@@ -15,6 +15,7 @@ from kvorum.api.http.router import Endpoint
 from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
 from kvorum.api.keys import KEYS_BODY_BYTES, KeyHandlers
 from kvorum.api.limits import ApiLimits
+from kvorum.api.namespaces import NAMESPACE_BODY_BYTES, NAMESPACE_PATH, NamespaceHandlers
 from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
 from kvorum.api.snapshots import SNAPSHOT_BODY_BYTES, SNAPSHOT_PATH, SnapshotHandlers
@@ -94,7 +95,8 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
     _serve_introspection(routes, IntrospectionHandlers(node, gateway))
     _serve_repairs(routes, RepairHandlers(node))
     _serve_snapshots(routes, SnapshotHandlers(node))
-    _serve_keys(routes, KeyHandlers(node))
+    named = _serve_namespaces(routes, NamespaceHandlers(node))
+    _serve_keys(routes, KeyHandlers(node), named)
     return routes
 
 
@@ -134,11 +136,25 @@ def _serve_repairs(routes: Routes, handlers: RepairHandlers) -> None:
     routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(handlers.progress)))
 
 
-def _serve_keys(routes: Routes, handlers: KeyHandlers) -> None:
+def _serve_namespaces(routes: Routes, handlers: NamespaceHandlers) -> dict[bytes, Endpoint]:
+    """Returns what is served at the path of each."""
+    named = _readable(handlers.settings) | {
+        b"PUT": Endpoint(handlers.put, NAMESPACE_BODY_BYTES),
+        b"DELETE": Endpoint(handlers.drop, NAMESPACE_BODY_BYTES),
+    }
+    routes.add(b"/namespaces", Resource(_readable(handlers.overview)))
+    routes.add_prefix(NAMESPACE_PATH, "name", Resource(named))
+    return named
+
+
+def _serve_keys(
+    routes: Routes, handlers: KeyHandlers, of_namespaces: dict[bytes, Endpoint]
+) -> None:
     routes.add(b"/keys", Resource(_readable(handlers.keys)))
     routes.add(b"/keys/rotate", Resource({b"POST": Endpoint(handlers.rotate, KEYS_BODY_BYTES)}))
     shred = Endpoint(handlers.shred, KEYS_BODY_BYTES)
-    routes.add(b"/namespaces/shred", Resource({b"POST": shred}))
+    # A namespace may have that name.
+    routes.add(b"/namespaces/shred", Resource(of_namespaces | {b"POST": shred}))
     scrub = {b"POST": Endpoint(handlers.scrub)}
     routes.add(b"/scrub", Resource(_readable(handlers.progress) | scrub))
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,10 +38,12 @@ _ATTEMPTS: Final = 5
 
 
 class Node(NamedTuple):
-    """What a node gives of itself. `checkpoint(path)` makes `path`, and blocks."""
+    """What a node gives of itself. `origin()`: as it is now. `checkpoint(path)` makes `path`, and
+    blocks.
+    """
 
     data_dir: Path
-    origin: Origin
+    origin: Callable[[], Origin]
     checkpoint: Callable[[Path], object]
     master: Callable[[], MasterKey]
 
@@ -102,6 +105,8 @@ def _small_files(data_dir: Path) -> dict[str, bytes]:
             files[f"{layout.DICTIONARIES}/{path.name}"] = path.read_bytes()
         except FileNotFoundError:
             continue  # Gone since it was listed: not in the second reading either.
+    with suppress(FileNotFoundError):
+        files[layout.CATALOG] = (data_dir / layout.CATALOG).read_bytes()
     return files
 
 
@@ -136,7 +141,7 @@ def _described(node: Node, name: str, created_ms: int, path: Path, progress: Pro
         digest = known.get((found, _FileState(state.st_ino, state.st_size)))
         digest = digest or digest_of(path / found, progress)
         files.append(SnapshotFile(found, state.st_size, digest))
-    return Content(name, created_ms, node.origin, tuple(files))
+    return Content(name, created_ms, node.origin(), tuple(files))
 
 
 def listed(path: Path) -> list[str]:

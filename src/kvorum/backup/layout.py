@@ -2,8 +2,9 @@
 
     DIR/snapshots/NAME/
         rocks/            the engine's files, as a checkpoint; most are hard links
-        dictionaries/     copies, as are the two that follow
+        dictionaries/     copies, as are the three that follow
         keys.json
+        catalog.json
         node.json
         manifest.json     last and durably: a directory without it is no snapshot
 
@@ -34,9 +35,11 @@ JOURNAL: Final = "journal"
 DICTIONARIES: Final = "dictionaries"
 KEYS: Final = "keys.json"
 NODE: Final = "node.json"
+CATALOG: Final = "catalog.json"
+"""The namespaces of the node. Not in snapshots that were made before nodes had it."""
 
 FOLDERS: Final = (DICTIONARIES, ROCKS)
-FILES: Final = (KEYS, NODE)
+FILES: Final = (CATALOG, KEYS, NODE)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")

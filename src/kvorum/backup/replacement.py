@@ -9,7 +9,8 @@ has also lost its data.
     1  rocks.restoring   the new store, complete and durable
     2  node.json         a new identity; if it ends here, the old store goes on under it
     3  rocks             moved aside to rocks.before-NAME
-    4  journal, keys ... moved aside in the same way, and the snapshot's put there
+    4  journal, keys ... moved aside in the same way, and the snapshot's put there; a catalog of
+                         namespaces stays, as the other nodes go by the same one
     5  rocks.restoring   becomes rocks
 
 Between 3 and 5 a start is refused, because an identity without data is; the same command, given
@@ -56,6 +57,9 @@ def restore(data_dir: Path, path: Path, content: Content) -> str:
         _set_aside(data_dir / name, aside)
     shutil.copytree(path / layout.DICTIONARIES, data_dir / layout.DICTIONARIES)
     durable_file.replace(data_dir / layout.KEYS, (path / layout.KEYS).read_bytes())
+    catalog = path / layout.CATALOG
+    if catalog.exists() and not (data_dir / layout.CATALOG).exists():
+        durable_file.replace(data_dir / layout.CATALOG, catalog.read_bytes())
     sync_directory(data_dir / layout.DICTIONARIES)
     (data_dir / _DRAFT).rename(data_dir / layout.ROCKS)
     sync_directory(data_dir)

@@ -121,7 +121,7 @@ class Snapshots:
         return self._told(job.state())
 
     def list(self) -> Listed:
-        return Listed(self._node.origin.node, summaries(self._node.data_dir))
+        return Listed(self._node.origin().node, summaries(self._node.data_dir))
 
     def close(self) -> None:
         """Cut short what is under way, and wait for that: the store may be closed afterwards."""

@@ -1,7 +1,8 @@
 """Stopping when asked: SIGINT (Ctrl-C), SIGTERM, and SIGHUP (the terminal went away).
 
 The first signal asks for a clean stop, a second one does not wait for it. A signal that was
-ignored when the process started (nohup) stays ignored.
+ignored when the process started (nohup) stays ignored. Whoever has a file to read again does that
+for SIGHUP instead, as servers do, and goes on.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def stop_signals(again: Callable[[], object]) -> Iterator[asyncio.Event]:
-    """An event that the first signal sets; each further one calls `again`."""
+def stop_signals(
+    again: Callable[[], object], hang_up: Callable[[], object] | None = None
+) -> Iterator[asyncio.Event]:
+    """An event that the first signal sets; each further one calls `again`.
+
+    `hang_up`: called for SIGHUP, which does not stop then.
+    """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
@@ -31,6 +37,9 @@ def stop_signals(again: Callable[[], object]) -> Iterator[asyncio.Event]:
     heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     for number in heeded:
         loop.add_signal_handler(number, on_signal)
+    if hang_up is not None:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        heeded.append(signal.SIGHUP)
     try:
         yield asked
     finally:

@@ -33,7 +33,6 @@ from cryptography.exceptions import InvalidTag
 from kvorum.journal.memtable import Change
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.record import is_sound
-from kvorum.sealing.keyring import DataKey
 from kvorum.sealing.seal import (
     ENCRYPTED,
     FORMAT,
@@ -94,24 +93,25 @@ class SealedEntries:
         return changes
 
     def _sections(self, key: bytes, writes: list[Change]) -> Iterator[bytes]:
+        is_empty = True
         lie_open: list[Change] = []
         for namespace, share in _by_namespace(writes).items():
-            data_key = self._key_of(namespace)
+            part = self._seal.namespaces.get(namespace)
+            if part is None and namespace:
+                continue  # It was dropped: what comes late is not kept.
+            data_key = None if part is None else part.manner.key
             if data_key is None:
                 lie_open += share
                 continue
             header = bytes([FORMAT | ENCRYPTED]) + data_key.id.to_bytes(2)
             nonce = key + _NONCE_REST
             text = data_key.cipher.encrypt(nonce, _packed(share), self._aad + header + key)
+            is_empty = False
             yield header + len(text).to_bytes(_LENGTH_BYTES) + text
-        if lie_open or not writes:
+        if lie_open or is_empty:
             text = _packed(lie_open)
             text += self._check(key, text)
             yield bytes([FORMAT]) + len(text).to_bytes(_LENGTH_BYTES) + text
-
-    def _key_of(self, namespace: bytes) -> DataKey | None:
-        """None if the writes to `namespace` lie open, as those of no namespace do."""
-        return self._seal.namespaces[namespace].manner.key if namespace else None
 
     def _check(self, key: bytes, text: bytes) -> bytes:
         """Of an open section."""

@@ -221,6 +221,10 @@ class JournaledStore:
         batch = self._batch
         batch.changes = [write for write in batch.changes if namespace_of(write[0]) != name]
 
+    def resize(self, limits: SegmentLimits) -> None:
+        """Close segments by these limits from now on."""
+        self._limits = limits
+
     def empty(self, done: Done, arg: Any) -> None:
         """Have all filed that has been written up to now; `done(arg, error)` once that is durable
         and no trace of its entries is left.

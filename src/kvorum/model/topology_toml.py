@@ -41,6 +41,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -99,6 +100,14 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
             eviction=cast("Eviction", self.eviction),
             max_memory=self.max_memory,
         )
+
+
+def namespace_settings(fields: Mapping[str, object], nodes: int) -> NamespaceSettings:
+    """The settings of a namespace of which `fields` are given; in a cluster of so many `nodes`.
+
+    Raises ConfigError for a field that is unknown or of the wrong type, and checks no values.
+    """
+    return fitting(dict(fields), _NamespaceTable).settings(nodes)
 
 
 class _TopologyTable(msgspec.Struct, forbid_unknown_fields=True):

@@ -122,6 +122,11 @@ class Dictionaries:
             if is_lost(_sealed_part(self._file(namespace, serial), title)):
                 self.remove(namespace, id_)
 
+    def remove_all(self, namespace: str) -> None:
+        """Remove all dictionaries of `namespace`: none of its records is to be read again."""
+        for id_ in self.ids(namespace):
+            self.remove(namespace, id_)
+
     def seal_again(self, namespace: str) -> None:
         """Seal all its dictionaries with the key that is current now, so an older one can go."""
         for id_, serial in self._serials.get(namespace, {}).items():

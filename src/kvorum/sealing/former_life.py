@@ -16,16 +16,16 @@ what is of a former life by that is refused here, so nobody takes it for stored 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from kvorum.model.errors import StorageError
 from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
-from kvorum.storage.store import Store
+from kvorum.storage.store import Done, Store
 
 _START: Final = b"x"
 _END: Final = b"y"
-_NAMESPACES_MAX: Final = 1000
+_PAGE: Final = 1000
 
 
 class FormerLives:
@@ -34,17 +34,21 @@ class FormerLives:
     def __init__(self, store: Store) -> None:
         """`store` is the one below the seal."""
         self._store = store
-        self.since_ms = {
-            note[1:]: int.from_bytes(since)
-            for note, since in store.scan(_START, _END, _NAMESPACES_MAX)
-        }
+        self.since_ms: dict[bytes, int] = {}
+        start = _START
+        while notes := store.scan(start, _END, _PAGE):
+            self.since_ms |= {note[1:]: int.from_bytes(moment) for note, moment in notes}
+            start = notes[-1][0] + b"\0"
 
-    def end(self, namespace: str, now_ms: int) -> None:
-        """What was written to `namespace` up to `now_ms` belongs to a former life of it."""
+    def end(self, namespace: str, now_ms: int, done: Done | None = None, arg: Any = None) -> None:
+        """What was written to `namespace` up to `now_ms` belongs to a former life of it.
+
+        `done(arg, error)` once that is sure to be remembered.
+        """
         name = namespace.encode()
         moment_ms = max(now_ms, self.since_ms.get(name, 0))
         self.since_ms[name] = moment_ms
-        self._store.put(_START + name, moment_ms.to_bytes(8), _ignore, None)
+        self._store.put(_START + name, moment_ms.to_bytes(8), done or _ignore, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
         """The record `data` of `key` as of its namespace's present life; empty if all is older.

@@ -11,7 +11,7 @@ it again tells which: the node must stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.sealing import keyring_file
-from kvorum.sealing.keyring_state import KeyringState, KeyState, no_keys
+from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, KeyState, no_keys
 from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
 
 
@@ -180,6 +180,16 @@ class Keyring:
     def rewrap(self, new: MasterKey) -> None:
         """From now on `new` is the master key. The keys that it wraps stay the same."""
         self._store(self._state.rewrapped(self._master, new), new)
+
+    @property
+    def namespaces(self) -> Collection[str]:
+        """Those that have keys."""
+        return self._state.namespaces.keys()
+
+    @property
+    def has_room(self) -> bool:
+        """False if no key can be made any more: all ids were used."""
+        return self._state.last_id < KEY_ID_MAX
 
     def describe(self) -> list[KeyStatus]:
         return [

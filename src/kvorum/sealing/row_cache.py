@@ -56,8 +56,8 @@ class RowCache:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._shares = {name.encode(): _Share(policy) for name, policy in evictions.items()}
-        # Where there is one namespace, keys need not be asked for theirs.
-        self._only = next(iter(self._shares.values())) if len(self._shares) == 1 else None
+        self._only: _Share | None = None
+        self._find_only()
 
     def get(self, key: bytes) -> bytes | None:
         share = self._only or self._shares.get(key[_NAMESPACE_AT : key.index(0, _NAMESPACE_AT)])
@@ -112,6 +112,25 @@ class RowCache:
             share.rows.clear()
             share.bytes = 0
 
+    def add(self, namespace: str, eviction: Eviction) -> None:
+        """Keep records of `namespace` from now on; one that is there begins anew."""
+        self.remove(namespace)
+        self._shares[namespace.encode()] = _Share(eviction)
+        self._find_only()
+
+    def remove(self, namespace: str) -> None:
+        """Forget all of `namespace`, and keep no more of it."""
+        share = self._shares.pop(namespace.encode(), None)
+        if share is not None:
+            self._bytes -= share.bytes
+            self._find_only()
+
+    def resize(self, bytes_max: int) -> None:
+        """Hold no more than `bytes_max` from now on."""
+        self._bytes_max = bytes_max
+        while self._bytes > bytes_max:
+            self._evict()
+
     def status(self) -> dict[str, CacheStatus]:
         return {
             name.decode(): CacheStatus(
@@ -119,6 +138,10 @@ class RowCache:
             )
             for name, share in self._shares.items()
         }
+
+    def _find_only(self) -> None:
+        """Where there is one namespace, keys need not be asked for theirs."""
+        self._only = next(iter(self._shares.values())) if len(self._shares) == 1 else None
 
     def _share(self, key: bytes) -> _Share | None:
         return self._shares.get(key[_NAMESPACE_AT : key.index(0, _NAMESPACE_AT)])

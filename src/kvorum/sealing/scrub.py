@@ -3,6 +3,7 @@
     pair of records or hints   opened, which proves it whole from the node that sealed it
       does not open            to the quarantine
       of a shredded key        deleted
+      of a dropped namespace   deleted; where the namespace is encrypted its keys were shredded
       sealed otherwise         by a key that is retiring, or with an older dictionary: sealed
                                again, and put in the place of the old one
       else                     left as it is
@@ -14,11 +15,12 @@ after a key was rotated out, and has left no pair under it, the key can go, and 
 that is not the newest. First the journal is emptied again, and what was put must be durable, in the
 engine's files and not only in its log, for a lost log would bring the old ciphertext back. Where a
 key was shredded the files are compacted, so that what it has sealed is gone from there too: also
-where the walk met none of it, as the journal may have held it.
+where the walk met none of it, as the journal may have held it. The same holds for a namespace that
+was dropped; `on_removed` is told of those that nothing is left of.
 
-A pass begins at once where a key is retiring or was shredded, else a day after the last one
-has ended. Its place is noted in the store as it goes, behind the pairs it has put, so a
-restarted node goes on from there:
+A pass begins at once where a key is retiring or was shredded, or a namespace dropped, else a day
+after the last one has ended. Its place is noted in the store as it goes, behind the pairs it has
+put, so a restarted node goes on from there:
 
     b"s"   ->   JSON, see `Pass`
 
@@ -80,6 +82,8 @@ class Pass(msgspec.Struct):
     """The keys that were retiring when it began: those it can free."""
     shredded: tuple[int, ...] = ()
     """The same for shredded keys; once it has ended none of their records are left."""
+    removing: dict[str, int] = {}
+    """The same for dropped namespaces, with the moments of their removals."""
     older: dict[str, tuple[int, ...]] = {}
     """The dictionaries that were not the newest of their namespaces when it began."""
     used: dict[str, set[int]] = {}
@@ -131,6 +135,8 @@ class Scrub:
         "_store",
         "_timer",
         "_vault",
+        "on_deleted",
+        "on_removed",
     )
 
     def __init__(
@@ -146,6 +152,10 @@ class Scrub:
     ) -> None:
         """`store` is the one below the seal. `on_failed`: the keyring cannot be written."""
         self._on_failed = on_failed
+        self.on_removed: Callable[[str, int], object] = _unheard
+        """Told of each dropped namespace, and the moment of its removal, once nothing is left."""
+        self.on_deleted: Callable[[bytes], object] = _unheard
+        """Told of the stored key of each pair that was deleted."""
         self._store = store
         self._engine = engine
         self._vault = vault
@@ -178,6 +188,7 @@ class Scrub:
             self._runtime.wall_ms(),
             retiring=tuple(key.id for key in keyring.describe() if key.state == "retiring"),
             shredded=tuple(sorted(keyring.shredded)),
+            removing={name.decode(): at for name, at in self._vault.seal.removing.items()},
             older=self._vault.older_dictionaries(),
             used={},
             by_key={},
@@ -221,7 +232,7 @@ class Scrub:
 
     def _urgent(self) -> bool:
         keyring, last = self._vault.keyring, self._whole
-        if self._unswept(keyring.shredded):
+        if self._vault.seal.removing or self._unswept(keyring.shredded):
             return True
         # A key that a whole pass could not free is used by what no namespace of today owns.
         tried = set(last.retiring) if last else set()
@@ -308,9 +319,12 @@ class Scrub:
     def _meet(self, current: Pass, stored_key: bytes, sealed: bytes) -> None:
         current.pairs += 1
         key_id = key_id_of(sealed)
-        if self._vault.keyring.is_shredded(key_id):
+        if self._vault.keyring.is_shredded(key_id) or self._vault.seal.is_removed(
+            stored_key, sealed
+        ):
             current.dropped += 1
             self._store.delete(stored_key, _ignore, None)
+            self.on_deleted(stored_key)
             return
         try:
             key, data = self._vault.seal.open(stored_key, sealed)
@@ -355,7 +369,7 @@ class Scrub:
         current = self._bookmark.current
         if error is not None:
             self._settled(error)
-        elif current.dropped or self._unswept(current.shredded):
+        elif current.dropped or current.removing or self._unswept(current.shredded):
             self._engine.compact(self._settled)
         elif current.retiring or _unused(current):
             self._engine.flush(self._settled)
@@ -382,6 +396,8 @@ class Scrub:
         except StorageError as failure:
             self._on_failed(failure)
             return
+        for name, before_ms in current.removing.items():
+            self.on_removed(name, before_ms)
         current.ended_ms = self._runtime.wall_ms()
         self._bookmark.whole = current
         self._note(self._noted)
@@ -430,10 +446,14 @@ def _shown(one: Pass | None) -> dict[str, Any] | None:
     if one is None:
         return None
     document: dict[str, Any] = msgspec.to_builtins(one, str_keys=True)
-    for private in ("cursor", "shredded", "older", "used"):
+    for private in ("cursor", "shredded", "removing", "older", "used"):
         del document[private]
     return document
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
     """The store reports its failure to the node."""
+
+
+def _unheard(*_what: object) -> None:
+    """Nobody waits for it."""

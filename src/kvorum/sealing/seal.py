@@ -98,7 +98,7 @@ def dictionary_of(sealed: bytes) -> int:
 
 
 class ShreddedRecord(CorruptRecord):
-    """Its key was destroyed on purpose: nobody is to read it again."""
+    """Its key was destroyed on purpose, or its namespace dropped: nobody is to read it again."""
 
 
 class Manner:
@@ -252,11 +252,22 @@ class NamespaceSeal:
 class Seal:
     """Seals and opens the pairs of a store, whatever namespace they belong to."""
 
-    __slots__ = ("_keyring", "namespaces")
+    __slots__ = ("_keyring", "namespaces", "removing")
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self.namespaces: dict[bytes, NamespaceSeal] = {}
+        self.removing: dict[bytes, int] = {}
+        """Dropped namespaces of which pairs that lie open may still be stored, and the moments (ms)
+        as of which they were.
+        """
+
+    def is_removed(self, stored_key: bytes, sealed: bytes) -> bool:
+        """True if this stored pair lies open and its namespace was dropped."""
+        if not self.removing or (sealed[:1] and sealed[0] & ENCRYPTED):
+            return False
+        visible = visible_bytes(stored_key)
+        return stored_key[visible : stored_key.find(0, visible)] in self.removing
 
     def stored_key(self, key: bytes) -> bytes:
         """Where the pair with the plain key `key` is."""
@@ -316,6 +327,8 @@ class Seal:
             return self.namespaces[key.namespace.encode()].open(stored_key, sealed, key)
         visible = visible_bytes(stored_key)
         namespace = stored_key[visible : stored_key.index(0, visible)]
+        if namespace in self.removing:
+            raise ShreddedRecord("wanted a record that opens, got one of a dropped namespace")
         return self.namespaces[namespace].open(stored_key, sealed, None)
 
 

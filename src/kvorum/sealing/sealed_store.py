@@ -88,7 +88,10 @@ class SealedStore:
                 return row
         elif not is_named(key):
             return self._inner.get(key)
-        stored_key = self.seal.stored_key(key)
+        try:
+            stored_key = self.seal.stored_key(key)
+        except KeyError:
+            return None  # Its namespace was dropped.
         try:
             sealed = self._inner.get(stored_key)
             return None if sealed is None else self._open(key, stored_key, sealed)
@@ -103,7 +106,10 @@ class SealedStore:
                 return row
         elif not is_named(key):
             return self._inner.find(key, then, arg)
-        stored_key = self.seal.stored_key(key)
+        try:
+            stored_key = self.seal.stored_key(key)
+        except KeyError:
+            return None  # Its namespace was dropped.
         try:
             sealed = self._inner.find(stored_key, then, arg)
             if sealed is None or sealed is COLD:
@@ -134,10 +140,13 @@ class SealedStore:
             self._release(stored_key)
 
     def file(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            stored_key, sealed = self._dropped(key), None
-        else:
-            stored_key, sealed = self._sealed(key, value)
+        try:
+            if value is None:
+                stored_key, sealed = self._dropped(key), None
+            else:
+                stored_key, sealed = self._sealed(key, value)
+        except KeyError:
+            return  # Its namespace was dropped: what comes late is not kept.
         self._inner.file(stored_key, sealed)
         if self._damages:
             self._release(stored_key)

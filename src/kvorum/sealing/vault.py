@@ -52,12 +52,19 @@ class StoredFormat(msgspec.Struct, frozen=True):
 class Lesson:
     """A dictionary to be trained. `learn` takes a few tenths of a second, and any thread."""
 
-    __slots__ = ("_current", "_level", "_samples", "namespace")
+    __slots__ = ("_current", "_level", "_samples", "namespace", "part")
 
     def __init__(
-        self, namespace: str, samples: list[bytes], level: int, current: bytes | None
+        self,
+        namespace: str,
+        samples: list[bytes],
+        level: int,
+        current: bytes | None,
+        part: NamespaceSeal,
     ) -> None:
         self.namespace = namespace
+        self.part = part
+        """Whose records the samples are. A namespace that is made anew has another one."""
         self._samples = samples
         self._level = level
         self._current = current
@@ -78,7 +85,7 @@ class Vault:
         settings: Mapping[str, NamespaceSettings],
     ) -> None:
         self._cluster = cluster
-        self._settings = settings
+        self._settings = dict(settings)
         self.keyring = keyring
         self.dictionaries = Dictionaries(
             dictionaries_path, self._seal_dictionary, self._open_dictionary
@@ -140,6 +147,40 @@ class Vault:
                 self.dictionaries.seal_again(key.namespace)
         self.keyring.retire(key_id)
 
+    # Namespaces that come and go
+
+    def create(self, namespace: str, settings: NamespaceSettings, now_ms: int) -> None:
+        """Seal what is written to `namespace` from now on. Waits for the disk."""
+        self.keyring.renew(namespace, now_ms)
+        self._settings[namespace] = settings
+        self._learn_of(namespace)
+
+    def alter(self, namespace: str, settings: NamespaceSettings) -> None:
+        """Seal new records of `namespace` by these settings; what is stored opens as before."""
+        self._settings[namespace] = settings
+        part = self.seal.namespaces[namespace.encode()]
+        if not settings.dictionary or settings.compression == "off":
+            part.sampler = None
+        self._learn_of(namespace)
+
+    def drop(self, namespace: str) -> None:
+        """Destroy what could open the records of `namespace`, which is no more. Waits for the
+        disk.
+        """
+        self._settings.pop(namespace, None)
+        self.seal.namespaces.pop(namespace.encode(), None)
+        if namespace in self.keyring.namespaces:
+            self.keyring.shred(namespace)
+        self.dictionaries.remove_all(namespace)
+
+    def remove(self, namespace: str, before_ms: int) -> None:
+        """What lies open of the dropped `namespace` is not to be seen, and to be deleted."""
+        self.seal.removing[namespace.encode()] = before_ms
+
+    def removed(self, namespace: str) -> None:
+        """Nothing of the dropped `namespace` is left."""
+        self.seal.removing.pop(namespace.encode(), None)
+
     def shred(self, namespace: str, now_ms: int) -> None:
         """Destroy what could open the records of `namespace`. Waits for the disk.
 
@@ -183,15 +224,18 @@ class Vault:
                 continue
             current = self.dictionaries.current(namespace)
             data = None if current is None else current.data
-            return Lesson(namespace, part.sampler.take(), settings.compression_level, data)
+            return Lesson(namespace, part.sampler.take(), settings.compression_level, data, part)
         return None
 
     def learned(self, lesson: Lesson, dictionary: bytes | None, now: float) -> None:
         """What came of `lesson`. Waits for the disk.
 
-        Raises StorageError if the dictionary cannot be kept: then all stays as it was.
+        Nothing, if the namespace was dropped or shredded meanwhile. Raises StorageError if the
+        dictionary cannot be kept: then all stays as it was.
         """
         namespace = lesson.namespace
+        if self.seal.namespaces.get(namespace.encode()) is not lesson.part:
+            return
         try:
             if dictionary is not None:
                 self.dictionaries.add(namespace, dictionary)

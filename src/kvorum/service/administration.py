@@ -1,4 +1,5 @@
-"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots and keys.
+"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots, namespaces
+and keys.
 
 Every call names the principal and raises AccessDenied before it does anything, and what its port
 raises (`ports.py`). Jobs go on after they were asked for.
@@ -6,12 +7,13 @@ raises (`ports.py`). Jobs go on after they were asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kvorum.model.errors import KvorumError
+from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
-from kvorum.service.ports import Custody, Introspection, Repairs, Snapshots
+from kvorum.service.ports import Custody, Introspection, Namespaces, Repairs, Snapshots
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 from kvorum.service.service import Service
@@ -25,12 +27,21 @@ class NodeParts:
     repairs: Repairs
     snapshots: Snapshots
     custody: Custody
+    namespaces: Namespaces
 
 
 class Administration:
     """A node, for principals. What is returned are documents."""
 
-    __slots__ = ("_check", "_custody", "_introspection", "_repairs", "_service", "_snapshots")
+    __slots__ = (
+        "_check",
+        "_custody",
+        "_introspection",
+        "_namespaces",
+        "_repairs",
+        "_service",
+        "_snapshots",
+    )
 
     def __init__(self, service: Service, parts: NodeParts) -> None:
         """Under the policy and the admission of `service`."""
@@ -40,6 +51,7 @@ class Administration:
         self._repairs = parts.repairs
         self._snapshots = parts.snapshots
         self._custody = parts.custody
+        self._namespaces = parts.namespaces
 
     # What the node tells of itself
 
@@ -116,6 +128,57 @@ class Administration:
     def snapshots(self, principal: Principal) -> Any:
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.list()
+
+    # Namespaces
+
+    def namespaces(self, principal: Principal) -> Any:
+        """All of them, the version of their list, and what is still being deleted."""
+        self._check(principal, Action.SEE_NAMESPACES)
+        return self._namespaces.document()
+
+    def namespace(self, principal: Principal, name: str) -> Any:
+        """The settings of one. Raises NamespaceNotFound."""
+        self._check(principal, Action.SEE_NAMESPACES, name)
+        return self._settings(name)
+
+    def set_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> tuple[bool, Any]:
+        """Make the namespace, or alter it: whether it was made, and its settings.
+
+        With a `version`, nothing is changed unless the list of namespaces has that one.
+        """
+        self._check(principal, Action.SET_NAMESPACE, name)
+        made = self._namespaces.put(name, fields, version)
+        return made, self._settings(name)
+
+    def check_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> None:
+        """Raises what `set_namespace` would raise."""
+        self._check(principal, Action.SET_NAMESPACE, name)
+        self._namespaces.check(name, fields, version)
+
+    def drop_namespace(
+        self,
+        principal: Principal,
+        name: str,
+        before_ms: int | None,
+        version: int | None,
+        reply: Callable[[Any | StorageError], object],
+    ) -> None:
+        """End it, with all that was written to it until `before_ms`."""
+        self._check(principal, Action.DROP_NAMESPACE, name)
+
+        def dropped(error: StorageError | None) -> None:
+            document = {"namespace": name, "version": self._namespaces.catalog.version}
+            reply(document if error is None else error)
+
+        self._namespaces.drop(name, before_ms, version, dropped)
+
+    def _settings(self, name: str) -> Any:
+        catalog = self._namespaces.catalog
+        return {"namespace": name, "version": catalog.version, "settings": catalog.settings(name)}
 
     # Keys, and the records that they seal
 

@@ -86,14 +86,21 @@ Forget = Callable[[str], object]
 """Told why the log is damaged, before what it holds beyond the damage is given up."""
 
 
-def open_engine(path: Path, settings: EngineSettings, forget: Forget | None = None) -> Rdict:
-    """The engine at `path`; a new one where there is no CURRENT.
+def open_engine(
+    path: Path,
+    settings: EngineSettings,
+    forget: Forget | None = None,
+    cache: Cache | None = None,
+) -> Rdict:
+    """The engine at `path`; a new one where there is no CURRENT. `cache`: for its blocks and
+    memtables; made of the size in the settings where none is given.
 
     Raises ConfigError if its files are in use, else StorageError: also for a damaged log, if
     there is no `forget`.
     """
     check_not_forked()
-    options = _options(settings, _memtable_bytes(path, settings.memtable_bytes))
+    cache = cache or Cache(settings.cache_bytes)
+    options = _options(cache, settings.open_files, _memtable_bytes(path, settings.memtable_bytes))
     try:
         return _opened(path, options, DBRecoveryMode.absolute_consistency())
     except Exception as error:
@@ -162,8 +169,7 @@ def _memtable_bytes(path: Path, wanted: int) -> int:
     return min(wanted, max(MEMTABLE_BYTES_MIN, total_bytes(path.parent) // SMALL_PART))
 
 
-def _options(settings: EngineSettings, memtable_bytes: int) -> Options:
-    cache = Cache(settings.cache_bytes)
+def _options(cache: Cache, open_files: int, memtable_bytes: int) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
 
@@ -189,7 +195,7 @@ def _options(settings: EngineSettings, memtable_bytes: int) -> Options:
     options.set_block_based_table_factory(_tables(cache))
     options.set_max_background_jobs(2)
     options.set_bytes_per_sync(1 << 20)
-    options.set_max_open_files(settings.open_files)
+    options.set_max_open_files(open_files)
 
     options.set_max_log_file_size(1 << 20)
     options.set_keep_log_file_num(4)

@@ -94,6 +94,15 @@ def create(path: Path, size: int) -> int:
     return salt
 
 
+def sync_file(path: Path) -> None:
+    """Make durable what was written to `path` through the page cache. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        _sync_data(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class BufferedFile:
     """Written through the page cache."""
 

@@ -40,6 +40,7 @@ from kvorum.storage.log_file import (
     create,
     entry_blocks,
     manner_for,
+    sync_file,
 )
 from kvorum.storage.log_recovery import Recovered, StoredFile, read_entries, remove_drafts
 from kvorum.storage.space import Space, mount_point
@@ -84,6 +85,7 @@ class LogFiles:
         "_runtime",
         "_space",
         "_syncer",
+        "_waits",
         "_watch",
         "failed",
         "is_new",
@@ -107,6 +109,7 @@ class LogFiles:
         self._manner = manner
         self._runtime = runtime
         self._syncer = syncer
+        self._waits = syncer.waits
         self._on_failed = on_failed
         self._space = space
         self._watch = watch
@@ -207,6 +210,39 @@ class LogFiles:
 
     # Its owner's
 
+    def choose(self, waits: bool) -> None:
+        """From the next entry on wait for the disk, or do not. Raises StorageError.
+
+        Whoever begins to wait relies on all earlier entries, so these are synced now, which blocks.
+        What is written past the page cache is written by its sync. So whoever stops waiting still
+        waits until another file can be begun.
+        """
+        if waits == self._waits:
+            return
+        if waits:
+            self._sync_all()
+            self._syncer.choose(True)
+            if self._syncer.waits:
+                self._manner = self._best_manner()
+        else:
+            self._manner = Buffered()
+        self._waits = waits
+        self._full_at = 0
+
+    def _best_manner(self) -> Manner:
+        try:
+            return manner_for(self._directory)
+        except OSError:  # It takes room to find out.
+            return Buffered()
+
+    def _sync_all(self) -> None:
+        try:
+            for stored in self._files:
+                sync_file(stored.path)
+        except OSError as error:
+            self._fail(self._failure("sync its files", error))
+            raise StorageError("the log cannot sync its files", outcome="unknown") from error
+
     def close(self) -> None:
         """Block until every entry is durable and its `done` has run; then free the files."""
         if self._closed:
@@ -304,6 +340,8 @@ class LogFiles:
             self._open_file.close()
         self._current, self._open_file = stored, file
         self._full_at = FILE_BYTES
+        if self._syncer.waits != self._waits:
+            self._syncer.choose(self._waits)
         return file, stored
 
     def _new_file(self) -> StoredFile:

@@ -44,7 +44,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from rocksdict import Checkpoint, Rdict, WriteBatch
+from rocksdict import Cache, Checkpoint, Rdict, WriteBatch
 
 from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
 from kvorum.runtime.ports import Cancellable, Runtime
@@ -83,6 +83,7 @@ class RocksStore:
 
     __slots__ = (
         "_batch_bytes_max",
+        "_cache",
         "_closed",
         "_committing",
         "_engine",
@@ -111,8 +112,10 @@ class RocksStore:
         batch_bytes_max: int = BATCH_BYTES_MAX,
         space: Space | None = None,
         watch: DirectoryWatch | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self._engine = engine
+        self._cache = cache
         self.damaged_files = DamagedFiles(engine)
         self._runtime = runtime
         self._syncer = syncer
@@ -150,12 +153,14 @@ class RocksStore:
 
         The store closes `syncer`, also if it cannot be opened.
         """
+        settings = settings or EngineSettings()
+        cache = Cache(settings.cache_bytes)
         try:
-            engine = open_engine(path, settings or EngineSettings(), forget)
+            engine = open_engine(path, settings, forget, cache)
         except BaseException:
             syncer.close()
             raise
-        return cls(engine, runtime, syncer, on_failed, space=space, watch=watch)
+        return cls(engine, runtime, syncer, on_failed, space=space, watch=watch, cache=cache)
 
     # The Store port
 
@@ -270,6 +275,15 @@ class RocksStore:
         except Exception as error:
             if self.failed is None:  # else its cause has been reported already
                 raise StorageError(f"the engine did not close cleanly: {error}") from error
+
+    def choose(self, waits: bool) -> None:
+        """From the next sync on wait for the disk, or do not. A sync covers all earlier writes."""
+        self._syncer.choose(waits)
+
+    def resize(self, cache_bytes: int) -> None:
+        """Let blocks and memtables take so much memory together from now on."""
+        if self._cache is not None:
+            self._cache.set_capacity(cache_bytes)
 
     def checkpoint(self, path: Path) -> None:
         """Make the directory `path`: the engine's files as they are now, as hard links. Blocks.

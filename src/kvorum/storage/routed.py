@@ -6,6 +6,9 @@
 A namespace's own store is all that its entries can fill, so none of them ever displaces data
 of another namespace. Writes are answered in order within each store, not across them; a scan
 shows all of them in one order.
+
+Namespaces come and go. While none is kept in memory, whoever calls this store calls the durable
+one: its methods stand in the place of these.
 """
 
 from __future__ import annotations
@@ -22,14 +25,32 @@ from kvorum.storage.volatile import VolatileStore
 
 _RECORD: Final = b"d"
 _NAMESPACE_AT: Final = 9
+_ROUTED: Final = ("get", "find", "put", "delete", "scan")
 
 
 class RoutedStore:
-    __slots__ = ("_durable", "_volatile")
-
     def __init__(self, durable: Store, volatile: Mapping[str, VolatileStore]) -> None:
         self._durable = durable
         self._volatile = {name.encode(): store for name, store in volatile.items()}
+        self._shorten()
+
+    def add(self, namespace: str, store: VolatileStore) -> None:
+        """Keep the entries of `namespace` in `store` from now on."""
+        self._volatile[namespace.encode()] = store
+        self._shorten()
+
+    def remove(self, namespace: str) -> None:
+        """Let go of the store of `namespace` and all that is in it, if it has one."""
+        self._volatile.pop(namespace.encode(), None)
+        self._shorten()
+
+    def _shorten(self) -> None:
+        """Have calls go straight to the durable store where there is no other."""
+        for name in _ROUTED:
+            if self._volatile:
+                self.__dict__.pop(name, None)
+            else:
+                self.__dict__[name] = getattr(self._durable, name)
 
     @property
     def failed(self) -> StorageError | None:

@@ -5,6 +5,7 @@
     ThreadSyncer   a thread of its own waits, the loop goes on
     InlineSyncer   the caller waits                                 embedded, single-threaded
     NoSyncer       nobody waits: the system's page cache is enough  durability "os"
+    SwitchedSyncer one of two, as the namespaces of today ask       servers
 
 A write under NoSyncer survives the death of the process, not of the machine.
 
@@ -69,6 +70,9 @@ class Syncer(Protocol):
     def wait(self) -> None:
         """Block until the running sync ends and call its `finished` before returning."""
 
+    def choose(self, waits: bool) -> None:
+        """From the next sync on wait for the disk, or do not: where there is a choice."""
+
     def close(self) -> None:
         """Free what it holds. No sync is running."""
 
@@ -106,6 +110,9 @@ class InlineSyncer:
             self._ended = None
             finished(error)
 
+    def choose(self, waits: bool) -> None:
+        """There is none."""
+
     def close(self) -> None:
         """Holds nothing."""
 
@@ -120,6 +127,42 @@ class NoSyncer(InlineSyncer):
 
 def _nothing() -> None:
     """The write is in the system's page cache already."""
+
+
+class SwitchedSyncer:
+    """Waits for the disk through `make()`, which is called when that is first asked for; or does
+    not wait at all.
+    """
+
+    __slots__ = ("_idle", "_make", "_running", "_waiting", "waits")
+
+    def __init__(
+        self, make: Callable[[], Syncer], call_soon: Callable[..., object], waits: bool
+    ) -> None:
+        self._make = make
+        self._waiting: Syncer | None = None
+        self._idle = NoSyncer(call_soon)
+        self._running: Syncer = self._idle
+        self.waits = waits
+
+    def start(self, sync: Sync, finished: Finished) -> None:
+        self._running = self._chosen() if self.waits else self._idle
+        self._running.start(sync, finished)
+
+    def wait(self) -> None:
+        self._running.wait()
+
+    def choose(self, waits: bool) -> None:
+        self.waits = waits
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.close()
+
+    def _chosen(self) -> Syncer:
+        if self._waiting is None:
+            self._waiting = self._make()
+        return self._waiting
 
 
 class AdaptiveSyncer:
@@ -157,6 +200,9 @@ class AdaptiveSyncer:
     def wait(self) -> None:
         self._running.wait()
 
+    def choose(self, waits: bool) -> None:
+        """There is none."""
+
     def close(self) -> None:
         self._thread.close()
 
@@ -181,6 +227,9 @@ class ThreadSyncer:
 
     def wait(self) -> None:
         self._finish(self._ended.get())
+
+    def choose(self, waits: bool) -> None:
+        """There is none."""
 
     def close(self) -> None:
         self._work.put(None)

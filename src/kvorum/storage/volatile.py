@@ -37,6 +37,7 @@ class VolatileStore:
         "_bytes",
         "_bytes_max",
         "_evicted",
+        "_eviction",
         "_hits",
         "_misses",
         "_rows",
@@ -54,6 +55,7 @@ class VolatileStore:
         self._runtime = runtime
         self._bytes_max = bytes_max
         self._bytes = 0
+        self._eviction = eviction
         self._rows = rows_for(eviction)
         self._slices: list[list[bytes]] = [[] for _ in range(1 << _SLICE_BITS)]
         self._hits = 0
@@ -110,6 +112,17 @@ class VolatileStore:
         return []
 
     # Its owner's
+
+    def alter(self, bytes_max: int, eviction: Eviction) -> None:
+        """Hold no more than `bytes_max` from now on, and give up entries in that order."""
+        if eviction != self._eviction:
+            old, self._rows, self._eviction = self._rows, rows_for(eviction), eviction
+            while len(old):
+                self._rows.insert(*old.popitem())  # The one to be given up first is the oldest.
+        self._bytes_max = bytes_max
+        while self._bytes > bytes_max:
+            self._forget(*self._rows.popitem())
+            self._evicted += 1
 
     def status(self) -> CacheStatus:
         return CacheStatus(len(self._rows), self._bytes, self._hits, self._misses, self._evicted)

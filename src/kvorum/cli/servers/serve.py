@@ -23,6 +23,7 @@ from kvorum.cli.servers.logs import FORMATS, LEVELS
 from kvorum.cli.servers.memory import memory_option
 
 if TYPE_CHECKING:
+    from kvorum.cli.servers.reload import Reload
     from kvorum.model.errors import KvorumError
     from kvorum.model.topology import NodeSpec, Topology
     from kvorum.node import Node
@@ -74,6 +75,7 @@ _STOPPED_AT_ONCE: Final = 130
     help="The least that is told.",
 )
 @click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
+@click.option("--own-namespaces", is_flag=True, hidden=True)
 def serve(
     data_dir: Path,
     host: str | None,
@@ -88,16 +90,20 @@ def serve(
     log_format: str,
     log_level: str,
     stop_on_stdin_close: bool,
+    own_namespaces: bool,
 ) -> None:
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
-    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.
+    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. SIGHUP has a member read the
+    --cluster file again and take over what namespaces it has by now.
 
     \b
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
     from kvorum.cli.servers.logs import configure_logging
+    from kvorum.cli.servers.reload import Reload
+    from kvorum.cli.servers.topology_file import load_topology
     from kvorum.local.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.node import Node
@@ -123,9 +129,13 @@ def serve(
     forbid_core_dumps()
     raise_descriptor_limit()
     source = master_key_source(data_dir, master_key)
-    server = Node(topology, name, data_dir, source, parse_size(memory), host_names)
+    rules = None if own_namespaces else cluster
+    server = Node(topology, name, data_dir, source, parse_size(memory), host_names, rules)
+    reload = None
+    if rules is not None:
+        reload = Reload(server, rules, lambda: load_topology(rules, secret_file=secret_file))
     check_ports([spec])  # A node would find out only once it has made its directory.
-    failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close))
+    failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close, reload))
     if failure is not None:
         raise failure
 
@@ -200,22 +210,27 @@ def _ready_line(spec: NodeSpec, data_dir: Path) -> str:
     return f"{spec.name} ready: http://{spec.http}{peers}, data {data_dir}"
 
 
-async def _run(node: Node, ready_line: str, stop_on_stdin_close: bool) -> KvorumError | None:
+async def _run(
+    node: Node, ready_line: str, stop_on_stdin_close: bool, reload: Reload | None
+) -> KvorumError | None:
     """Why the node had to stop, or None if it was asked to."""
     from kvorum.cli.signals import stop_signals, unless
 
-    with stop_signals(again=_stop_at_once) as stop:
+    hang_up = None if reload is None else reload.ask
+    with stop_signals(again=_stop_at_once, hang_up=hang_up) as stop:
         if stop_on_stdin_close:
             await _on_stdin_close(stop.set)
-        return await unless(stop, _live(node, ready_line))
+        return await unless(stop, _live(node, ready_line, reload))
 
 
-async def _live(node: Node, ready_line: str) -> KvorumError:
+async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumError:
     _take_long_turns()
     await node.start()
     _settle_collector()
     try:
         click.echo(ready_line)
+        if reload is not None:
+            reload.started()
         failure = await node.failed()
         _leave_lost_directory(failure)
         return failure

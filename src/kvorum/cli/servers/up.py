@@ -89,7 +89,8 @@ def up(
     _check_can_start(topology, layout, memory, master_key)
     if not layout.exists:
         topology = layout.create(topology)
-    options = ["--memory", memory, "--log-level", log_level]
+    # Its file says what there was at first; from then on each node's directory does.
+    options = ["--own-namespaces", "--memory", memory, "--log-level", log_level]
     options += [f"--allow-host={name}" for name in host_names]
     if master_key is not None:
         options += ["--master-key", master_key]

@@ -1,0 +1,194 @@
+"""Changing a namespace on every node, one after another, so that all have the same in the end.
+
+    1  all nodes are asked: they must be up, and agree on all other namespaces
+    2  all are asked whether they could do it: the settings, room in memory, room on the disk
+    3  each is told in its turn; one that has it already is left as it is
+
+So if a node fails in the middle, the same command ends what it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from kvorum.cli.errors import NEXT_STEP
+from kvorum.cli.every_node import Documents, EveryNode
+from kvorum.client import namespace_requests
+from kvorum.model.errors import (
+    ConfigError,
+    KvorumError,
+    NamespaceNotFound,
+    RequestError,
+    UnavailableError,
+    from_code,
+)
+from kvorum.model.topology_toml import namespace_settings
+
+if TYPE_CHECKING:
+    from kvorum.client.requests import Request
+
+CLOCKS_APART_MS: Final = 10_000
+
+Settings = Mapping[str, Any]
+
+
+async def create(nodes: EveryNode, name: str, fields: Settings) -> Documents:
+    """Raises RequestError if a node has one of that name with other settings."""
+    found = await _agreeing(nodes, name)
+    wanted = _usual(name, fields, len(found))
+    for node, document in found.items():
+        there = document["namespaces"].get(name)
+        if there is not None and there != wanted:
+            raise RequestError(
+                f"There is a namespace {name!r} with other settings on {node}. Change it with "
+                "'kvorum namespace alter', or choose another name."
+            )
+    return await _put(nodes, found, name, wanted)
+
+
+async def alter(nodes: EveryNode, name: str, fields: Settings) -> Documents:
+    """Raises NamespaceNotFound if a node lacks it."""
+    found = await _agreeing(nodes, name)
+    having = {
+        node: document["namespaces"][name]
+        for node, document in found.items()
+        if name in document["namespaces"]
+    }
+    if len(having) < len(found):
+        lacking = ", ".join(node for node in found if node not in having)
+        raise NamespaceNotFound(
+            f"There is no namespace {name!r} on {lacking}. 'kvorum namespace list' shows what each "
+            "node has."
+        )
+    _check_equal({node: settings | fields for node, settings in having.items()}, name)
+    return await _put(nodes, found, name, fields)
+
+
+async def drop(nodes: EveryNode, name: str) -> Documents:
+    """Raises NamespaceNotFound if no node has it."""
+    found = await nodes.ask(namespace_requests.namespaces())
+    _check_own(found)
+    having = [node for node, document in found.items() if name in document["namespaces"]]
+    if not having:
+        raise NamespaceNotFound(
+            f"There is no namespace {name!r}. 'kvorum namespace list' shows those that there are."
+        )
+    before_ms = agreed_moment(found)
+    request = namespace_requests.drop_namespace(name, before_ms)
+    return await _one_by_one(
+        nodes, dict.fromkeys(having, request), f"namespace {name!r} was dropped"
+    )
+
+
+def agreed_moment(documents: Documents) -> int:
+    """The latest `now_ms` of all nodes. Raises UnavailableError if their clocks differ by much."""
+    clocks = [document["now_ms"] for document in documents.values()]
+    if max(clocks) - min(clocks) > CLOCKS_APART_MS:
+        raise UnavailableError(
+            f"wanted nodes whose clocks agree, got some that are {max(clocks) - min(clocks)} ms "
+            "apart, and what is written in that time would be lost; set them"
+        )
+    return int(max(clocks))
+
+
+def differences(documents: Documents) -> list[str]:
+    """The names of the namespaces that some node lacks, or has with other settings."""
+    names = {name for document in documents.values() for name in document["namespaces"]}
+    return sorted(
+        name
+        for name in names
+        if len({repr(document["namespaces"].get(name)) for document in documents.values()}) > 1
+    )
+
+
+async def _agreeing(nodes: EveryNode, name: str) -> Documents:
+    found = await nodes.ask(namespace_requests.namespaces())
+    _check_own(found)
+    others = [other for other in differences(found) if other != name]
+    if others:
+        raise RequestError(
+            f"The nodes do not agree on namespace {others[0]!r}, see 'kvorum namespace list'. "
+            "Create, alter or drop that one first, so that all have the same."
+        )
+    return found
+
+
+def _check_own(found: Documents) -> None:
+    for node, document in found.items():
+        if document["source"] is not None:
+            raise RequestError(
+                f"The namespaces of {node} are those in the cluster file {document['source']}. "
+                "Edit the file for every node, and send each node's process SIGHUP."
+            )
+
+
+def _check_equal(settings: dict[str, Settings], name: str) -> None:
+    first = next(iter(settings.values()))
+    for node, one in settings.items():
+        for field, value in one.items():
+            if value != first.get(field):
+                raise RequestError(
+                    f"The nodes do not agree on {field!r} of namespace {name!r}: it is {value!r} "
+                    f"on {node} and {first.get(field)!r} on {next(iter(settings))}. Set it, too."
+                )
+
+
+def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
+    """All settings of a namespace of which `fields` are given."""
+    import msgspec
+
+    try:
+        return msgspec.structs.asdict(namespace_settings(fields, nodes))
+    except ConfigError as error:
+        raise RequestError(f"namespace {name!r}: {error.message}") from error
+
+
+async def _put(nodes: EveryNode, found: Documents, name: str, fields: Settings) -> Documents:
+    versions = {node: document["version"] for node, document in found.items()}
+    for node, version in versions.items():
+        asked = namespace_requests.put_namespace(name, fields, version, check_only=True)
+        await _at(nodes, node, asked)
+    told = {
+        node: namespace_requests.put_namespace(name, fields, version)
+        for node, version in versions.items()
+    }
+    return await _one_by_one(nodes, told, f"namespace {name!r} is as wanted")
+
+
+async def _at(nodes: EveryNode, node: str, request: Request) -> dict[str, Any]:
+    """Raises the node's error, with its name."""
+    try:
+        return await nodes.ask_one(node, request)
+    except KvorumError as error:
+        raise _named(error, node) from error
+
+
+def _named(error: KvorumError, node: str) -> KvorumError:
+    return from_code(error.code, f"{node}: {error.message}", error.outcome, error.details)
+
+
+async def _one_by_one(nodes: EveryNode, told: dict[str, Request], done: str) -> Documents:
+    answers: Documents = {}
+    for node, request in told.items():
+        try:
+            answers[node] = await nodes.ask_one(node, request)
+        except KvorumError as error:
+            failure = _named(error, node)
+            if answers or error.outcome != "none":
+                failure = _half_done(done, list(answers), list(told), failure)
+            raise failure from error
+    return answers
+
+
+def _half_done(done: str, on: list[str], of: list[str], error: KvorumError) -> UnavailableError:
+    where = f"on {', '.join(on)} and not on" if on else "not on"
+    left = ", ".join(node for node in of if node not in on)
+    failure = UnavailableError(
+        f"{done} {where} {left} ({error.message.rstrip('.')})", outcome="unknown"
+    )
+    failure.details[NEXT_STEP] = (
+        "repeat the same command when 'kvorum status' shows all nodes up: it leaves those as they "
+        "are that have it"
+    )
+    return failure
