@@ -12,17 +12,15 @@ from kvorum.model.topology import NamespaceSettings
 
 class FakeNamespaces:
     def __init__(self) -> None:
-        usual = NamespaceSettings.majority(3)
-        self.catalog = Catalog(namespaces={"default": usual, "old": usual})
+        settings = NamespaceSettings.majority(3)
+        self.catalog = Catalog(namespaces=dict.fromkeys(("default", "orders", "shred"), settings))
+        self.at_once = False
+        """Whether what is dropped is gone for good when it is asked for."""
         self.asked: list[tuple[Any, ...]] = []
         self.dropped: list[Callable[[StorageError | None], object]] = []
 
     def document(self) -> Any:
         return {"version": self.catalog.version, "namespaces": self.catalog.namespaces}
-
-    def settings(self, name: str, /) -> Any:
-        settings = self.catalog.settings(name)
-        return {"namespace": name, "version": self.catalog.version, "settings": settings}
 
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
         self.check(name, fields, version)
@@ -50,4 +48,7 @@ class FakeNamespaces:
     ) -> None:
         self.catalog = self.catalog.dropping(name)
         self.asked.append(("drop", name, before_ms, version))
-        self.dropped.append(done)
+        if self.at_once:
+            done(None)
+        else:
+            self.dropped.append(done)

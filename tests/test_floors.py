@@ -14,8 +14,8 @@ BELOW_WIRE = {"model"}
 BELOW_RUNTIME = BELOW_WIRE
 BELOW_STORAGE = {"model", "runtime"}
 BELOW_SERVICE = {"model", "runtime"}
-BELOW_NET = {"model", "wire", "runtime"}
-BELOW_CLUSTER = {"model", "wire", "runtime", "net"}
+BELOW_LINKS = {"model", "wire", "runtime"}
+BELOW_CLUSTER = BELOW_LINKS | {"links"}
 BELOW_OPERATIONS = BELOW_CLUSTER | {"cluster"}
 BELOW_REPLICA = BELOW_OPERATIONS | {"operations", "storage"}
 BELOW_HANDOFF = BELOW_REPLICA | {"replica"}
@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "sealing": BELOW_STORAGE | {"storage"},
     "journal": BELOW_STORAGE | {"storage", "sealing"},
     "backup": BELOW_STORAGE | {"storage", "sealing", "journal"},
-    "net": BELOW_NET,
+    "links": BELOW_LINKS,
+    "net": BELOW_LINKS | {"links"},
     "cluster": BELOW_CLUSTER,
     "operations": BELOW_OPERATIONS,
     "replica": BELOW_REPLICA,
@@ -44,10 +45,10 @@ ALLOWED: dict[str, set[str]] = {
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
-    "namespaces": BELOW_NET | {"cluster", "local_namespaces"},
+    "namespaces": BELOW_CLUSTER | {"cluster", "local_namespaces"},
     "node": BELOW_REPLICATION
-    | {"replication", "service", "listener", "api", "sealing", "backup", "local_store"}
-    | {"namespaces"},
+    | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
+    | {"local_store", "namespaces"},
     "aio": {"client"},
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION
@@ -58,11 +59,11 @@ ALLOWED: dict[str, set[str]] = {
     | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"}
     | {"sealing", "backup"},
 }
-# Of net and storage the pure floors know the ports and their notes, never what is behind them.
+# Of links and storage the pure floors know the ports and their notes, never what is behind them.
 PORTS_ONLY = {"cluster", "operations", "replica", "handoff", "repair", "replication"}
-PORTS = {"kvorum.net.transport", "kvorum.storage.store", "kvorum.storage.recovery_note"}
+PORTS = {"kvorum.links.transport", "kvorum.storage.store", "kvorum.storage.recovery_note"}
 # The pure floors receive time, chance, sockets, files and threads; they never fetch them.
-PURE = {"model", *PORTS_ONLY}
+PURE = {"model", "links", *PORTS_ONLY}
 WORLD = {
     "asyncio", "datetime", "os", "pathlib", "random", "secrets", "select", "socket",
     "subprocess", "tempfile", "threading", "time", "uvloop",
@@ -100,7 +101,7 @@ def test_imports_point_down(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "kvorum" and len(parts) > 1:
             assert parts[1] == here or parts[1] in ALLOWED[here], f"{path} imports {name}"
-            if here in PORTS_ONLY and parts[1] in ("net", "storage"):
+            if here in PORTS_ONLY and parts[1] in ("links", "storage"):
                 assert name in PORTS, f"{path} imports {name}, behind a port"
         if here in PURE:
             assert parts[0] not in WORLD, f"{path} imports {name}: it must be handed to it"

@@ -336,17 +336,15 @@ class Embedded:
             self._check_open()
             for first in range(0, len(requests), _BATCH):
                 for index, request in enumerate(requests[first : first + _BATCH], first):
-                    self._submit(request, _Slot(results, index))
+                    slot = _Slot(results, index)
+                    try:
+                        self._service.submit(LOCAL, request, slot)
+                    except KvorumError as error:
+                        slot.refuse(error)
                 self._runtime.turn()
                 self._check_directory()
                 self._learn()
         return results
-
-    def _submit(self, request: Request, slot: _Slot) -> None:
-        try:
-            self._service.submit(LOCAL, request, slot)
-        except KvorumError as error:
-            slot.refuse(error)
 
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""

@@ -68,12 +68,6 @@ class Namespaces:
             },
         }
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """Those of one namespace, for people. Raises NamespaceNotFound."""
-        catalog = self._view.catalog
-        settings = msgspec.structs.asdict(catalog.settings(name))
-        return {"namespace": name, "version": catalog.version, "settings": settings}
-
     # One by one
 
     def put(self, name: str, fields: Mapping[str, object], version: int | None = None) -> bool:

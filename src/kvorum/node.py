@@ -29,6 +29,7 @@ from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
+from kvorum.links.peers import LinksLimits
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
@@ -38,7 +39,7 @@ from kvorum.model.record import Event
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.namespaces import Namespaces, check_same_but_namespaces
-from kvorum.net.peers import NetLimits, PeerNetwork
+from kvorum.net.network import PeerNetwork
 from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
@@ -149,12 +150,12 @@ class Node:
 
         meet = Acquaintances(directory)
         descriptors = self._descriptors
-        limits = NetLimits(greeting_max=descriptors.greeting)
+        limits = LinksLimits(greeting_max=descriptors.greeting)
         network = PeerNetwork(topology, local, directory, runtime, meet, limits)
         replicator = meet.replicator = Replicator(
             view,
             runtime,
-            network,
+            network.peers,
             local_store.store,
             Incarnation(
                 directory.actor,
@@ -180,7 +181,7 @@ class Node:
         overview = Overview(
             view,
             replicator,
-            network,
+            network.peers,
             runtime,
             actor_names,
             caches=local_store.caches,

@@ -45,7 +45,7 @@ async def test_a_drop_is_answered_when_it_is_for_good(web: Web) -> None:
         await asyncio.sleep(0)
     assert not answer.done()
     web.namespaces.dropped[0](None)
-    assert (await answer).json == {"namespace": "gone"}
+    assert (await answer).json == {"namespace": "gone", "version": 3}
     assert web.namespaces.asked[-1] == ("drop", "gone", 7, None)
 
 
@@ -60,7 +60,7 @@ async def test_a_drop_that_fails_says_why(web: Web) -> None:
 
 
 async def test_a_namespace_may_be_called_as_a_path_is(web: Web) -> None:
-    assert (await web.ask("PUT", "/namespaces/shred")).status == 201
+    assert (await web.ask("PUT", "/namespaces/shred")).status == 200
     assert (await web.ask("GET", "/namespaces/shred")).json["namespace"] == "shred"
     assert (await web.ask("POST", "/namespaces/shred", b'{"namespace":"shred"}')).status == 202
     assert (await web.ask("POST", "/namespaces/other", b"{}")).status == 405

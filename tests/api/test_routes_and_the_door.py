@@ -42,6 +42,13 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("DELETE", "/snapshots/{name}"): Action.DELETE_SNAPSHOT,
     ("GET", "/keys"): Action.SEE_KEYS,
     ("POST", "/keys/rotate"): Action.ROTATE_KEYS,
+    ("GET", "/namespaces"): Action.SEE_NAMESPACES,
+    ("GET", "/namespaces/{name}"): Action.SEE_NAMESPACES,
+    ("PUT", "/namespaces/{name}"): Action.SET_NAMESPACE,
+    ("DELETE", "/namespaces/{name}"): Action.DROP_NAMESPACE,
+    ("GET", "/namespaces/shred"): Action.SEE_NAMESPACES,
+    ("PUT", "/namespaces/shred"): Action.SET_NAMESPACE,
+    ("DELETE", "/namespaces/shred"): Action.DROP_NAMESPACE,
     ("POST", "/namespaces/shred"): Action.SHRED_NAMESPACE,
     ("GET", "/scrub"): Action.SEE_SCRUB,
     ("POST", "/scrub"): Action.SCRUB,
@@ -53,6 +60,7 @@ TARGETS = {
     "/entry/{key}": "/entry/k",
     "/locate": "/locate?key=k",
     "/locate/{key}": "/locate/k",
+    "/namespaces/{name}": "/namespaces/orders",
     "/repair/{id}": "/repair/a1",
     "/snapshots/{name}": "/snapshots/s",
 }
@@ -81,6 +89,8 @@ OF_A_NAMESPACE = OF_A_KEY | {
     Action.ROTATE_KEYS,
     Action.SHRED_NAMESPACE,
 }
+OF_NAMED = {"/namespaces/{name}": "orders", "/namespaces/shred": "shred"}
+"""The namespace that a path names."""
 LISTS = {"/entries", "/entries/get", "/records"}
 """Where the items of a POST succeed or fail each by itself."""
 
@@ -148,12 +158,14 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
     assert refusals(answer, method, path) == ["access_denied"]
     [(principal, action, namespace, key)] = policy.asked
     assert (principal, action) == (ANONYMOUS, action_of(method, path))
-    assert namespace == ("default" if action in OF_A_NAMESPACE else None)
+    expected = "default" if action in OF_A_NAMESPACE else OF_NAMED.get(path)
+    assert namespace == expected
     assert key == ("k" if action in OF_A_KEY else None)
     assert not web.node.requests
     assert not web.node.ingested
     assert not web.custody.asked
     assert not web.snapshots.asked
+    assert not web.namespaces.asked
     assert web.node.repair == {"id": "a1"}
 
 
@@ -162,6 +174,7 @@ async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> N
     await web.put("k", b"1")
     await web.server.close()
     await web.start(policy=Noting(action_of(method, path)))
+    web.namespaces.at_once = True
     web.node.repair = {"id": "a1"}
     answer = await ask(web, method, path)
     assert refusals(answer, method, path) == []

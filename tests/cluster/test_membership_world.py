@@ -19,7 +19,9 @@ DETECTION_S = 5.0
 HEALED_S = 5.0
 """From the end of the last fault until nobody holds anybody suspect that lives."""
 LINK_S = 3.0
-"""Of these, what it may take until a link that was cut carries messages again (`net/dialer.py`)."""
+"""Of these, what it may take until a link that was cut carries messages again
+(`links/reconnect.py`).
+"""
 
 
 def started(nodes: int, seed: int = 0, *, loss: float = 0.0, jitter_s: float = 0.0) -> World:

@@ -11,18 +11,21 @@ from typing import Any, Self
 
 import msgspec
 
+from kvorum.links.peers import LinksLimits
+from kvorum.links.reconnect import DialLimits
 from kvorum.model.address import Address
 from kvorum.model.topology import NodeSpec, Topology
-from kvorum.net.dialer import DialLimits
-from kvorum.net.peers import NetLimits, PeerNetwork
+from kvorum.net.network import PeerNetwork
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.wire.frames import HANDSHAKE_EPOCH, PREFACE, FrameDecoder, encode_frame
 from kvorum.wire.handshake import (
     DIALER_FRAMES,
     LISTENER_FRAMES,
     NONCE_BYTES,
+    SPOKEN,
     Greeting,
     Hello,
+    Versions,
     Welcome,
 )
 from kvorum.wire.handshake_cipher import HandshakeCipher
@@ -34,7 +37,7 @@ Play = Callable[[Scenario], None]
 
 DEADLINE_S = 20.0
 EPHEMERAL_PORTS_FROM = 32768
-QUICK = NetLimits(dial=DialLimits(pause_min_s=0.01, pause_max_s=0.05))
+QUICK = LinksLimits(dial=DialLimits(pause_min_s=0.01, pause_max_s=0.05))
 
 _chance = random.Random()
 
@@ -108,18 +111,18 @@ class Node:
 
     def send(self, node: int, messages: list[Message]) -> None:
         for message in messages:
-            self.network.send(node, message)
+            self.network.peers.send(node, message)
 
     def reach(self, node: int, address: Address) -> None:
         """Dial `node` at `address`, where somebody passes on what is sent."""
-        self.network._peers[node].dialer._address = address
+        self.network._dialers[node].address = address
 
 
 class Cluster:
     """Nodes of one topology in this process, each on a port of its own."""
 
     def __init__(
-        self, size: int, limits: NetLimits = QUICK, name: str = "test", secret: bytes = b""
+        self, size: int, limits: LinksLimits = QUICK, name: str = "test", secret: bytes = b""
     ) -> None:
         self.limits = limits
         self.addresses = free_addresses(size)
@@ -133,7 +136,9 @@ class Cluster:
         self._impostors: list[Impostor] = []
         self._strangers: list[Stranger] = []
 
-    def build(self, index: int, life: Life | None = None, limits: NetLimits | None = None) -> Node:
+    def build(
+        self, index: int, life: Life | None = None, limits: LinksLimits | None = None
+    ) -> Node:
         identities: list[tuple[int, str, str]] = []
         network = PeerNetwork(
             self.topology,
@@ -146,7 +151,7 @@ class Cluster:
         return Node(index, network, identities=identities)
 
     async def start(
-        self, index: int, life: Life | None = None, limits: NetLimits | None = None
+        self, index: int, life: Life | None = None, limits: LinksLimits | None = None
     ) -> Node:
         node = self.build(index, life, limits)
         await node.network.start(node.inbox)
@@ -217,7 +222,7 @@ class Stranger:
         self._reader = reader
         self._writer = writer
         self._dialed = dialed
-        self._decoder = FrameDecoder(1, LISTENER_FRAMES if dialed else DIALER_FRAMES)
+        self._decoder = FrameDecoder(LISTENER_FRAMES if dialed else DIALER_FRAMES)
         self._payloads: list[bytes] = []
         self.heard = b""
         self.know(secret)
@@ -226,8 +231,10 @@ class Stranger:
     async def connect(cls, address: Address, secret: bytes) -> Stranger:
         return cls(*await asyncio.open_connection(*address), secret, dialed=True)
 
-    def know(self, secret: bytes) -> None:
-        self.cipher = HandshakeCipher(secret, _chance.randbytes(NONCE_BYTES), dialed=self._dialed)
+    def know(self, secret: bytes, spoken: Versions = SPOKEN) -> None:
+        self.cipher = HandshakeCipher(
+            secret, _chance.randbytes(NONCE_BYTES), dialed=self._dialed, spoken=spoken
+        )
 
     def say(self, data: bytes) -> None:
         self._writer.write(data)
@@ -263,7 +270,7 @@ class Stranger:
                 if not data:
                     raise EOFError
                 self.heard += data
-                self._payloads = self._decoder.feed(data)
+                self._payloads = [payload for _epoch, payload in self._decoder.feed(data)]
         return self._payloads.pop(0)
 
     async def hear_greeting(self) -> Greeting:
@@ -325,8 +332,8 @@ class Impostor:
 
 def hello_of(listener: Node, other: int, /, **changes: Any) -> Hello:
     """What the node with index `other` would say to `listener`, but for `changes`."""
-    fields = {"node": f"n{other}", "node_id": f"{other:011x}" + "0" * 21} | changes
-    return msgspec.structs.replace(listener.network.hello, **fields)
+    fields = {"node": f"n{other}", "number": other, "node_id": f"{other:011x}" + "0" * 21} | changes
+    return msgspec.structs.replace(listener.network.peers.hello, **fields)
 
 
 class Line:

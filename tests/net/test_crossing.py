@@ -6,8 +6,8 @@ import asyncio
 
 from net_rig import QUICK, Cluster, Play, Stranger, hello_of, ops, until
 
-from kvorum.net.dialer import DialLimits
-from kvorum.net.peers import NetLimits
+from kvorum.links.peers import LinksLimits
+from kvorum.links.reconnect import DialLimits
 from kvorum.wire.handshake import Crossed, Hello, Welcome
 from kvorum.wire.messages import decode_batch
 
@@ -71,7 +71,7 @@ def test_who_is_told_that_calls_crossed_keeps_its_messages_and_tries_again(play:
             await let_in(dialed := await cluster.called(impostor), hello_of(b, 0))
             assert decode_batch(await dialed.hear()) == ops([1, 2])
             assert b.inbox.heard == [("up", 0)]
-            assert b.network.is_up(0)
+            assert b.network.peers.is_up(0)
 
     play(scenario)
 
@@ -84,7 +84,7 @@ def test_a_dial_that_connects_when_a_link_is_there_already_is_dropped(play: Play
             peer = await cluster.stranger(0)
             assert await peer.handshake(hello_of(a, 1)) == Welcome()
             await until(lambda: a.inbox.heard)
-            a.network._peers[1].dialer.dial()
+            a.network.peers._peers[1].reconnect.now()
             dialed = await cluster.called(impostor)
             assert await dialed.closed_by_other_side() == b""
             peer.batch(ops([1]))
@@ -98,11 +98,11 @@ def test_a_dial_that_connects_when_a_link_is_there_already_is_dropped(play: Play
 
 def test_who_is_called_while_it_pauses_does_not_call_back(play: Play) -> None:
     async def scenario() -> None:
-        limits = NetLimits(dial=DialLimits(pause_min_s=0.2, pause_max_s=0.2))
+        limits = LinksLimits(dial=DialLimits(pause_min_s=0.2, pause_max_s=0.2))
         async with Cluster(2, limits) as cluster:
             a = await cluster.start(0)
             a.send(1, ops([1]))
-            await until(lambda: not a.network.is_up(1))
+            await until(lambda: not a.network.peers.is_up(1))
             impostor = await cluster.impostor(1)
             peer = await cluster.stranger(0)
             assert await peer.handshake(hello_of(a, 1)) == Welcome()

@@ -7,10 +7,10 @@ import logging
 import pytest
 from net_rig import QUICK, Cluster, Inbox, Node, Play, hello_of, ops, until
 
+from kvorum.links.machine import LinkLimits
+from kvorum.links.peers import LinksLimits
 from kvorum.model.record import JSON, Event, Record, Version
 from kvorum.model.request import Answer
-from kvorum.net.link import LinkLimits
-from kvorum.net.peers import NetLimits
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.handshake import Welcome
 from kvorum.wire.messages import (
@@ -66,7 +66,7 @@ def test_they_pass_both_ways_at_once(play: Play, caplog: pytest.LogCaptureFixtur
             await until(lambda: len(a.inbox.received) == len(b.inbox.received) == 6)
             assert b.inbox.messages_from(0) == longest(1)
             assert a.inbox.messages_from(1) == longest(2)
-            assert a.network.traffic.messages_dropped == 0
+            assert a.network.peers.traffic.messages_dropped == 0
             assert a.inbox.count("lost", 1) == b.inbox.count("lost", 0) == 0
             assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
@@ -109,13 +109,13 @@ def test_many_that_fit_a_frame_each_go_in_as_few_as_they_fit(play: Play) -> None
     async def scenario() -> None:
         async with Cluster(2) as cluster:
             a, b = await linked(cluster)
-            frames = a.network.traffic.frames_out
+            frames = a.network.peers.traffic.frames_out
             third = bytes(FRAME_BYTES_MAX // 3)
             sent: list[Message] = [Write(op, b"key", third) for op in range(5)]
             a.send(1, sent)
             await until(lambda: len(b.inbox.received) == 5)
             assert b.inbox.messages_from(0) == sent
-            assert a.network.traffic.frames_out == frames + 3
+            assert a.network.peers.traffic.frames_out == frames + 3
 
     play(scenario)
 
@@ -126,18 +126,18 @@ def test_a_peer_that_does_not_read_them_costs_bounded_memory(
     async def scenario() -> None:
         caplog.clear()
         patient = LinkLimits(backlog_bytes_max=1 << 20, silent_ticks_max=1000)
-        limits = NetLimits(link=patient)
+        limits = LinksLimits(link=patient)
         async with Cluster(2, limits) as cluster:
             a = await cluster.start(0)
             peer = await cluster.stranger(0)
             assert await peer.handshake(hello_of(a, 1)) == Welcome()
             await until(lambda: ("up", 1) in a.inbox.heard)
             a.send(1, [Write(op, b"key", LONG) for op in range(3)])
-            link = a.network._peers[1].link
+            link = a.network.peers._peers[1].link
             assert link is not None
             await until(lambda: link._paused)
-            assert link._transport.get_write_buffer_size() <= 2 * PIECE_BYTES
-            assert a.network.traffic.messages_dropped == 2
+            assert link._wire.get_write_buffer_size() <= 2 * PIECE_BYTES
+            assert a.network.peers.traffic.messages_dropped == 2
             assert "dropped a message of" in caplog.text
             assembly, whole = Assembly(), None
             while whole is None:
@@ -175,7 +175,7 @@ def test_a_link_that_breaks_takes_what_is_under_way_with_it(play: Play) -> None:
             line.cut()
             await until(lambda: a.inbox.count("up", 1) == 2 and b.inbox.count("up", 0) == 2)
             assert b.inbox.received == [(0, Wrote(1))]
-            assert a.network.traffic.messages_dropped == 2
+            assert a.network.peers.traffic.messages_dropped == 2
             a.send(1, [Write(4, b"key", LONG)])
             await until(lambda: len(b.inbox.received) == 2)
             assert b.inbox.received[1] == (0, Write(4, b"key", LONG))

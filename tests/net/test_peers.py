@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from net_rig import QUICK, Cluster, Inbox, Life, Node, Play, ops, until
 
+from kvorum.links.link import Link
+from kvorum.links.machine import LinkLimits
+from kvorum.links.peers import LinksLimits
+from kvorum.links.reconnect import DialLimits
+from kvorum.links.waiting import WaitingLimits
 from kvorum.model.errors import ConfigError
-from kvorum.net.dialer import DialLimits
-from kvorum.net.link import Link, LinkLimits
-from kvorum.net.peers import NetLimits
 from kvorum.runtime.loop import run
 from kvorum.wire.messages import Message, Standing, Write, Wrote
 
@@ -32,7 +34,7 @@ def test_messages_and_replies_keep_their_order(play: Play) -> None:
             a = await cluster.start(0)
             b = cluster.build(1)
             echo = Echo()
-            echo.reply = b.network.send
+            echo.reply = b.network.peers.send
             await b.network.start(echo)
             cluster.running.append(b)
             sent: list[Message] = []
@@ -52,8 +54,8 @@ def test_a_link_is_made_when_a_message_wants_it_and_serves_both_ways(play: Play)
     async def scenario() -> None:
         async with Cluster(2) as cluster:
             a, b = await cluster.start_all()
-            assert a.network.is_up(1)
-            assert b.network.is_up(0)
+            assert a.network.peers.is_up(1)
+            assert b.network.peers.is_up(0)
             assert a.inbox.heard == b.inbox.heard == []
             b.send(0, ops([1]))
             await until(lambda: a.inbox.received)
@@ -61,7 +63,7 @@ def test_a_link_is_made_when_a_message_wants_it_and_serves_both_ways(play: Play)
             await until(lambda: b.inbox.received)
             assert a.inbox.heard == [("up", 1), ("message", 1)]
             assert b.inbox.heard == [("up", 0), ("message", 0)]
-            assert a.network.traffic.links_opened == b.network.traffic.links_opened == 1
+            assert a.network.peers.traffic.links_opened == b.network.peers.traffic.links_opened == 1
 
     play(scenario)
 
@@ -94,7 +96,11 @@ def test_nodes_that_dial_at_once_end_with_one_link(play: Play) -> None:
                 await until(lambda: len(a.inbox.received) == 7 and len(b.inbox.received) == 5)  # noqa: B023
                 assert a.inbox.heard == [("up", 1)] + [("message", 1)] * 7
                 assert b.inbox.heard == [("up", 0)] + [("message", 0)] * 5
-                assert a.network.traffic.links_opened == b.network.traffic.links_opened == 1
+                assert (
+                    a.network.peers.traffic.links_opened
+                    == b.network.peers.traffic.links_opened
+                    == 1
+                )
 
     play(scenario)
 
@@ -107,9 +113,11 @@ def test_what_is_sent_in_one_turn_of_the_loop_travels_as_one_frame(play: Play) -
             await until(lambda: len(b.inbox.received) == 40)
             a.send(1, ops(range(60)))
             await until(lambda: len(b.inbox.received) == 100)
-            assert a.network.traffic.frames_out == b.network.traffic.frames_in == 2
-            assert a.network.traffic.messages_out == b.network.traffic.messages_in == 100
-            assert a.network.traffic.bytes_out == b.network.traffic.bytes_in
+            assert a.network.peers.traffic.frames_out == b.network.peers.traffic.frames_in == 2
+            assert (
+                a.network.peers.traffic.messages_out == b.network.peers.traffic.messages_in == 100
+            )
+            assert a.network.peers.traffic.bytes_out == b.network.peers.traffic.bytes_in
 
     play(scenario)
 
@@ -134,11 +142,11 @@ def test_a_peer_that_restarts_is_reached_again_without_being_asked(play: Play) -
             a.send(1, ops([1]))
             await until(lambda: b.inbox.received)
             await cluster.stop(b)
-            await until(lambda: not a.network.is_up(1))
+            await until(lambda: not a.network.peers.is_up(1))
             assert a.inbox.heard == [("up", 1), ("lost", 1)]
             b = await cluster.start(1)
             await until(lambda: a.inbox.count("up", 1) == 2)
-            assert a.network.is_up(1)
+            assert a.network.peers.is_up(1)
             a.send(1, ops([2]))
             await until(lambda: b.inbox.received)
             assert b.inbox.heard == [("up", 0), ("message", 0)]
@@ -160,14 +168,14 @@ def test_a_peer_that_is_not_there_is_lost_once_and_again_when_messages_are(
             assert a.inbox.heard == []
             await until(lambda: a.inbox.heard)
             assert a.inbox.heard == [("lost", 1)]
-            assert not a.network.is_up(1)
+            assert not a.network.peers.is_up(1)
             tried = len(attempts)
             await until(lambda: len(attempts) >= tried + 3)
             assert a.inbox.heard == [("lost", 1)]
             a.send(1, ops([3]))
             await until(lambda: len(a.inbox.heard) == 2)
             assert a.inbox.heard == [("lost", 1)] * 2
-            assert a.network.traffic.messages_dropped == 3
+            assert a.network.peers.traffic.messages_dropped == 3
             assert caplog.text.count("cannot reach n1, still trying") == 1
 
     play(scenario)
@@ -185,7 +193,7 @@ def test_each_time_a_peer_goes_down_is_told_and_logged(
                 a.send(1, ops([1]))
                 await until(lambda: a.inbox.count("up", 1) == round_)  # noqa: B023
                 await cluster.stop(b)
-                await until(lambda: not a.network.is_up(1))
+                await until(lambda: not a.network.peers.is_up(1))
                 told = a.inbox.count("lost", 1)
                 a.send(1, ops([2]))
                 await until(lambda: a.inbox.count("lost", 1) == told + 1)  # noqa: B023
@@ -198,40 +206,44 @@ def test_each_time_a_peer_goes_down_is_told_and_logged(
 def counted_attempts(node: Node, other: int) -> list[None]:
     """Grows by one with each attempt of `node` to reach `other`."""
     attempts: list[None] = []
-    dialer = node.network._peers[other].dialer
-    make_link = dialer._make_link
+    connect = node.network.connect
 
-    def counted() -> Link:
-        attempts.append(None)
-        return make_link()
+    def counted(node: int, link: Link) -> None:
+        if node == other:
+            attempts.append(None)
+        connect(node, link)
 
-    dialer._make_link = counted
+    node.network.connect = counted  # type: ignore[method-assign]
     return attempts
 
 
 def test_a_link_that_has_lasted_makes_the_pauses_short_again(play: Play) -> None:
     async def scenario() -> None:
-        limits = NetLimits(dial=DialLimits(pause_min_s=0.001, pause_max_s=0.064))
+        limits = LinksLimits(dial=DialLimits(pause_min_s=0.001, pause_max_s=0.064))
         async with Cluster(2, limits) as cluster:
             a = await cluster.start(0)
-            dialer = a.network._peers[1].dialer
+            reconnect = a.network.peers._peers[1].reconnect
             a.send(1, ops([1]))
-            await until(lambda: dialer._pause_s == limits.dial.pause_max_s)
+            await until(lambda: reconnect.pause_s == limits.dial.pause_max_s)
             b = await cluster.start(1)
             await until(lambda: ("up", 1) in a.inbox.heard)
             now = a.network.runtime.now
             a.network.runtime.now = lambda: now() + 1.0
             await cluster.stop(b)
             await until(lambda: a.inbox.heard[-1] == ("lost", 1))
-            assert dialer._pause_s < limits.dial.pause_max_s
+            assert reconnect.pause_s < limits.dial.pause_max_s
 
     play(scenario)
 
 
 @pytest.mark.parametrize(
-    "limits", [NetLimits(waiting_messages_max=10), NetLimits(waiting_bytes_max=200)]
+    "limits",
+    [
+        LinksLimits(waiting=WaitingLimits(messages_max=10)),
+        LinksLimits(waiting=WaitingLimits(bytes_max=200)),
+    ],
 )
-def test_what_waits_for_a_link_is_bounded(play: Play, limits: NetLimits) -> None:
+def test_what_waits_for_a_link_is_bounded(play: Play, limits: LinksLimits) -> None:
     async def scenario() -> None:
         async with Cluster(2, limits) as cluster:
             a, b = await cluster.start_all()
@@ -239,7 +251,7 @@ def test_what_waits_for_a_link_is_bounded(play: Play, limits: NetLimits) -> None
             a.send(1, messages)
             await until(lambda: len(b.inbox.received) == 10)
             assert b.inbox.messages_from(0) == messages[:10]
-            assert a.network.traffic.messages_dropped == 15
+            assert a.network.peers.traffic.messages_dropped == 15
 
     play(scenario)
 
@@ -278,7 +290,7 @@ def test_close_while_a_dial_is_under_way(play: Play) -> None:
 def test_close_while_a_connection_comes_in() -> None:
     # Not on asyncio's own loop: a server of it that closes at that moment forgets the socket.
     async def scenario() -> None:
-        patient = NetLimits(link=LinkLimits(handshake_s=60))
+        patient = LinksLimits(link=LinkLimits(handshake_s=60))
         for turns in range(6):
             async with Cluster(2, patient) as cluster:
                 a, b = await cluster.start_all()
@@ -295,11 +307,14 @@ def test_close_while_a_connection_comes_in() -> None:
 
 def test_an_idle_link_stays_open(play: Play) -> None:
     async def scenario() -> None:
-        async with Cluster(2, NetLimits(link=LinkLimits(tick_s=0.02))) as cluster:
+        async with Cluster(2, LinksLimits(link=LinkLimits(tick_s=0.02))) as cluster:
             a, b = await cluster.start_all()
             a.send(1, ops([1]))
             await until(
-                lambda: a.network.traffic.frames_in > 10 and b.network.traffic.frames_in > 10
+                lambda: (
+                    a.network.peers.traffic.frames_in > 10
+                    and b.network.peers.traffic.frames_in > 10
+                )
             )
             assert a.inbox.heard == [("up", 1)]
             assert b.inbox.heard == [("up", 0), ("message", 0)]
@@ -376,7 +391,7 @@ def test_a_damaged_frame_closes_its_link_and_nothing_else(
             assert b.inbox.messages_from(0) == ops([1, 4])
             assert b.inbox.messages_from(2) == ops([1, 5])
             assert b.inbox.count("lost", 0) == a.inbox.count("lost", 1) == 1
-            assert b.network.traffic.protocol_errors == 1
+            assert b.network.peers.traffic.protocol_errors == 1
             assert ("lost", 2) not in b.inbox.heard
             assert ("lost", 1) not in c.inbox.heard
 
@@ -440,7 +455,7 @@ def test_nodes_of_two_clusters_refuse_each_other_and_say_so_once(
             b = await theirs.start(1)
             a.reach(1, theirs.addresses[1])
             a.send(1, ops([1]))
-            await until(lambda: b.network.traffic.links_refused >= 3)
+            await until(lambda: b.network.peers.traffic.links_refused >= 3)
             assert a.inbox.heard == [("lost", 1)]
             assert b.inbox.heard == []
             refusals = [r.message for r in caplog.records if "wanted cluster" in r.message]

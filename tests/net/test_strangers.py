@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from net_rig import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
 
-from kvorum.net.link import LinkLimits
-from kvorum.net.peers import NetLimits
+from kvorum.links.machine import LinkLimits
+from kvorum.links.peers import LinksLimits
 from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_BYTES_MAX,
@@ -19,9 +20,12 @@ from kvorum.wire.frames import (
     encode_frame,
 )
 from kvorum.wire.handshake import (
+    NONCE_BYTES,
     Crossed,
+    EarlierHello,
     Hello,
     Reject,
+    Versions,
     Welcome,
     decode_greeting,
     encode_greeting,
@@ -66,7 +70,7 @@ def test_garbage_is_shown_the_door_and_nobody_else_suffers(
                 stranger.say(GARBAGE[garbage])
                 assert await stranger.closed_by_other_side() == b""
             assert caplog.text.count("closed a connection from 127.0.0.1: ") == 1
-            assert a.network.traffic.protocol_errors == 3
+            assert a.network.peers.traffic.protocol_errors == 3
             b.send(0, ops([2]))
             await until(lambda: len(a.inbox.received) == 2)
             assert a.inbox.heard == [("up", 1), ("message", 1), ("message", 1)]
@@ -76,8 +80,8 @@ def test_garbage_is_shown_the_door_and_nobody_else_suffers(
 
 def telling(node: Node) -> list[bytes]:
     """What an outsider must not hear from `node`."""
-    hello = node.network.hello
-    words = [hello.cluster, hello.fingerprint, hello.node_id, *node.network._by_name]
+    hello = node.network.peers.hello
+    words = [hello.cluster, hello.fingerprint, hello.node_id, *node.network.peers._by_name]
     return [word.encode() for word in words]
 
 
@@ -160,7 +164,7 @@ def test_a_greeting_that_was_recorded_opens_no_second_link(play: Play) -> None:
             await second.hear()
             second.frame(recorded)
             assert await second.closed_by_other_side() == b""
-            assert a.network.traffic.protocol_errors == 1
+            assert a.network.peers.traffic.protocol_errors == 1
             assert a.inbox.heard == []
 
     play(scenario)
@@ -200,10 +204,11 @@ def test_an_older_node_is_told_that_the_versions_differ_and_nothing_else(
             a = await cluster.start(0)
             older = await cluster.stranger(0)
             older.say(PREFACE)
-            older.frame(encode_greeting(hello_of(a, 1, protocol=2)))
+            older.frame(encode_greeting(EarlierHello(2)))
             answer = decode_greeting(await older.hear())
             assert isinstance(answer, Reject)
-            assert "versions 2 and 3" in answer.reason
+            assert "speaks version 4 of the protocol" in answer.reason
+            assert "one that speaks version 2" in answer.reason
             assert "run the same version of kvorum" in answer.reason
             assert await older.closed_by_other_side() == b""
             assert not any(word in older.heard for word in telling(a))
@@ -212,10 +217,36 @@ def test_an_older_node_is_told_that_the_versions_differ_and_nothing_else(
     play(scenario)
 
 
+def test_a_node_of_the_last_version_is_told_which_ones_both_speak(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            await cluster.start(0)
+            older = await cluster.stranger(0)
+            older.say(PREFACE)
+            older.frame(msgspec.msgpack.encode([5, 3, bytes(NONCE_BYTES)]))
+            answer = decode_greeting(await older.hear())
+            assert isinstance(answer, Reject)
+            assert "one that speaks version 3 do not understand each other" in answer.reason
+
+    play(scenario)
+
+
+def test_who_also_speaks_other_versions_is_let_in(play: Play) -> None:
+    async def scenario() -> None:
+        async with Cluster(2) as cluster:
+            a = await cluster.start(0)
+            later = await cluster.stranger(0)
+            later.know(cluster.topology.secret, Versions(3, 9))
+            assert await later.handshake(hello_of(a, 1)) == Welcome()
+            await until(lambda: ("up", 1) in a.inbox.heard)
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("said", [b"", PREFACE, PREFACE + bytes(3)])
 def test_who_does_not_finish_the_handshake_in_time_is_closed(play: Play, said: bytes) -> None:
     async def scenario() -> None:
-        async with Cluster(2, NetLimits(link=LinkLimits(handshake_s=0.05))) as cluster:
+        async with Cluster(2, LinksLimits(link=LinkLimits(handshake_s=0.05))) as cluster:
             await cluster.start(0)
             stranger = await cluster.stranger(0)
             stranger.say(said)
@@ -227,7 +258,7 @@ def test_who_does_not_finish_the_handshake_in_time_is_closed(play: Play, said: b
 @pytest.mark.parametrize("proven", [False, True])
 def test_who_stops_in_the_middle_of_its_greeting_is_closed(play: Play, proven: bool) -> None:
     async def scenario() -> None:
-        async with Cluster(2, NetLimits(link=LinkLimits(handshake_s=0.2))) as cluster:
+        async with Cluster(2, LinksLimits(link=LinkLimits(handshake_s=0.2))) as cluster:
             a = await cluster.start(0)
             stranger = await cluster.stranger(0)
             await stranger.meet()
@@ -245,7 +276,7 @@ def test_connections_in_their_handshake_are_bounded(
 ) -> None:
     async def scenario() -> None:
         caplog.clear()
-        async with Cluster(3, NetLimits(greeting_max=2)) as cluster:
+        async with Cluster(3, LinksLimits(greeting_max=2)) as cluster:
             a = await cluster.start(0)
             peer = await joined(cluster, a, 1)
             first = await cluster.stranger(0)
@@ -269,10 +300,12 @@ def test_connections_in_their_handshake_are_bounded(
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "protocol": ({"protocol": 99}, "nodes that speak versions 99 and 3 of the protocol"),
     "cluster": ({"cluster": "other"}, "wanted cluster 'test', got 'other'"),
-    "epoch": ({"epoch": 2}, "wanted topology epoch 1, got 2"),
-    "fingerprint": ({"fingerprint": "?"}, "wanted topology fingerprint"),
+    "hash": ({"token_hash": "md5"}, "wanted token_hash 'murmur3', got 'md5'"),
+    "seed": ({"token_seed": 7}, "wanted token_seed 0, got 7"),
+    "partitions": ({"partitions": 128}, "wanted partitions 256, got 128"),
+    "members": ({"fingerprint": "?"}, "wanted the nodes of epoch 1 as this node's cluster file"),
+    "number": ({"number": 2}, "wanted 'n1' with number 1, got number 2"),
     "unknown name": ({"node": "n9\n"}, "wanted one of the nodes n1, n2, got 'n9\\n'"),
     "own name": ({"node": "n0"}, "wanted another node than 'n0', got the same name"),
     "own id": ({"node_id": "0" * 32}, "wanted node ids that differ"),
@@ -299,7 +332,7 @@ def test_who_does_not_belong_here_is_told_so_and_logged_once(
                 assert await stranger.closed_by_other_side() == b""
             assert a.inbox.heard == [("up", 2)]
             assert caplog.text.count(f"refused: {reason}") == 1
-            assert a.network.traffic.links_refused == 3
+            assert a.network.peers.traffic.links_refused == 3
 
     play(scenario)
 
@@ -347,7 +380,7 @@ def test_two_hellos_are_one_too_many(play: Play) -> None:
             await stranger.meet()
             stranger.greet(hello_of(a, 1), hello_of(a, 1))
             await stranger.closed_by_other_side()
-            assert a.network.traffic.protocol_errors == 1
+            assert a.network.peers.traffic.protocol_errors == 1
             assert a.inbox.heard == []
 
     play(scenario)
@@ -377,16 +410,16 @@ def test_a_peer_that_does_not_read_costs_bounded_memory(
     async def scenario() -> None:
         caplog.clear()
         bound = 1 << 20
-        async with Cluster(2, NetLimits(link=LinkLimits(unsent_bytes_max=bound))) as cluster:
+        async with Cluster(2, LinksLimits(link=LinkLimits(unsent_bytes_max=bound))) as cluster:
             a = await cluster.start(0)
             await joined(cluster, a, 1)
             unsent = 0
 
             def send_more() -> bool:
                 nonlocal unsent
-                link = a.network._peers[1].link
+                link = a.network.peers._peers[1].link
                 if link is not None:
-                    unsent = max(unsent, link._transport.get_write_buffer_size())
+                    unsent = max(unsent, link._wire.get_write_buffer_size())
                     a.send(1, [Write(1, b"key", bytes(100_000))])
                 return ("lost", 1) in a.inbox.heard
 
@@ -400,7 +433,7 @@ def test_a_peer_that_does_not_read_costs_bounded_memory(
 def test_a_peer_that_falls_silent_is_given_up(play: Play, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         caplog.clear()
-        limits = NetLimits(link=LinkLimits(tick_s=0.02, silent_ticks_max=5))
+        limits = LinksLimits(link=LinkLimits(tick_s=0.02, silent_ticks_max=5))
         async with Cluster(2, limits) as cluster:
             a = await cluster.start(0)
             peer = await joined(cluster, a, 1)
@@ -420,7 +453,6 @@ BREACHES: dict[str, Callable[[Stranger], None]] = {
     "a piece beyond the whole": lambda peer: peer.say(piece(3, 0, b"abcd")),
     "a piece of too long a whole": lambda peer: peer.say(piece(WHOLE_BYTES_MAX + 1, 0, b"a")),
     "a whole that is no batch": lambda peer: peer.say(piece(3, 0, b"abc")),
-    "another epoch": lambda peer: peer.batch(ops([1]), epoch=2),
     "a late handshake frame": lambda peer: peer.greet(Welcome()),
     "no batch": lambda peer: peer.say(encode_frame(1, b"\x91\x92\x63\x01")),
     "too long": lambda peer: peer.say(encode_frame(1, bytes(FRAME_BYTES_MAX + 1))[:HEADER_BYTES]),
@@ -437,7 +469,7 @@ def test_a_peer_that_breaks_the_protocol_loses_its_link(play: Play, breach: str)
             await until(lambda: ("lost", 1) in a.inbox.heard)
             assert await peer.closed_by_other_side() == b""
             assert a.inbox.heard == [("up", 1), ("lost", 1)]
-            assert a.network.traffic.protocol_errors == 1
+            assert a.network.peers.traffic.protocol_errors == 1
 
     play(scenario)
 

@@ -83,14 +83,17 @@ CALLS: list[tuple[Action, Call, Any]] = [
     (Action.SEE_SNAPSHOTS, lambda node: node.snapshots(LOCAL), {"snapshots": []}),
     (Action.SEE_KEYS, lambda node: node.keys(LOCAL), {"keys": []}),
     (Action.ROTATE_KEYS, lambda node: node.rotate_keys(LOCAL, "n"), {"rotated": {}}),
+    (
+        Action.SEE_NAMESPACES,
+        lambda node: node.namespaces(LOCAL)["version"],
+        1,
+    ),
+    (Action.SEE_NAMESPACES, lambda node: node.namespace(LOCAL, "default")["namespace"], "default"),
+    (Action.SET_NAMESPACE, lambda node: node.set_namespace(LOCAL, "n", {"ttl": 5}, None)[0], True),
+    (Action.SET_NAMESPACE, lambda node: node.check_namespace(LOCAL, "n", {}, None), None),
     (Action.SHRED_NAMESPACE, lambda node: node.shred(LOCAL, "n", 5), {"namespace": "n"}),
     (Action.SEE_SCRUB, lambda node: node.scrub_status(LOCAL), {"scrub": {}}),
     (Action.SCRUB, lambda node: node.scrub(LOCAL), {"scrub": {}}),
-    (Action.SEE_NAMESPACES, lambda node: node.namespaces(LOCAL)["version"], 1),
-    (Action.SEE_NAMESPACES, lambda node: node.namespace(LOCAL, "default")["version"], 1),
-    (Action.PUT_NAMESPACE, lambda node: node.put_namespace(LOCAL, "n", {}, None)[0], True),
-    (Action.PUT_NAMESPACE, lambda node: node.check_namespace(LOCAL, "n", {}, None), None),
-    (Action.DROP_NAMESPACE, lambda node: node.drop_namespace(LOCAL, "old", 5, None, print), None),
 ]
 each_call = pytest.mark.parametrize(("action", "call", "document"), CALLS)
 
@@ -107,8 +110,23 @@ def test_what_is_not_allowed_is_not_done(action: Action, call: Call, document: A
         call(stage.administration)
     assert not stage.snapshots.asked
     assert not stage.custody.asked
-    assert not stage.namespaces.asked
     assert not stage.node.repair
+    assert not stage.namespaces.asked
+
+
+def test_a_namespace_is_dropped_by_whom_it_is_allowed_to() -> None:
+    allowed = Stage(SamePolicy({Action.SET_NAMESPACE, Action.DROP_NAMESPACE}))
+    told: list[Any] = []
+    allowed.administration.set_namespace(LOCAL, "n", {}, None)
+    allowed.administration.drop_namespace(LOCAL, "n", 7, 2, told.append)
+    assert not told, "it is not durable yet"
+    (dropped,) = allowed.namespaces.dropped
+    dropped(None)
+    assert told == [{"namespace": "n", "version": 3}]
+    denied = Stage(SamePolicy(set(Action) - {Action.DROP_NAMESPACE}))
+    with pytest.raises(AccessDenied):
+        denied.administration.drop_namespace(LOCAL, "default", None, None, told.append)
+    assert not denied.namespaces.dropped
 
 
 def test_a_key_is_located_within_the_admission() -> None:

@@ -39,6 +39,9 @@ class HeldSyncer:
         self.waited += 1
         self.end()
 
+    def choose(self, waits: bool) -> None:
+        self.waits = waits
+
     def close(self) -> None:
         assert self.running is None
         self.closed = True

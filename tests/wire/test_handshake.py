@@ -14,24 +14,34 @@ from kvorum.wire.handshake import (
     PROTOCOL,
     Challenge,
     Crossed,
+    EarlierHello,
     Greeting,
     Hello,
     Reject,
+    Versions,
     Welcome,
     decode_greeting,
     encode_greeting,
+    no_common_version,
     objection,
-    other_version_in,
     reject,
 )
 
-OURS = Hello(1, "c", "f00d", 3, "n1", "1" * 32, 1)
-THEIRS = Hello(1, "c", "f00d", 3, "n2", "2" * 32, 9)
+OURS = Hello("c", "murmur3", 0, 256, 3, "f00d", "beef", "n1", 0, "1" * 32, 1)
+THEIRS = Hello("c", "murmur3", 0, 256, 3, "f00d", "beef", "n2", 1, "2" * 32, 9)
 
 
 @pytest.mark.parametrize(
     "greeting",
-    [Challenge(PROTOCOL, bytes(NONCE_BYTES)), OURS, Welcome(), Reject("because"), Crossed()],
+    [
+        Challenge(PROTOCOL, bytes(NONCE_BYTES)),
+        Challenge(PROTOCOL, bytes(NONCE_BYTES), 2),
+        EarlierHello(2),
+        OURS,
+        Welcome(),
+        Reject("because"),
+        Crossed(),
+    ],
 )
 def test_round_trip(greeting: Greeting) -> None:
     assert decode_greeting(encode_greeting(greeting)) == greeting
@@ -54,6 +64,8 @@ def test_anything_else_is_refused(data: bytes) -> None:
         {"node_id": "G" * 32},
         {"incarnation": -1},
         {"epoch": "3"},
+        {"epoch": 0},
+        {"epoch": 1 << 63},
         {"node": 5},
     ],
 )
@@ -70,10 +82,11 @@ def test_two_members_have_no_objection() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"protocol": 4}, f"nodes that speak versions 4 and {PROTOCOL} of the protocol"),
         ({"cluster": "d"}, "wanted cluster 'c', got 'd'"),
-        ({"epoch": 4}, "wanted topology epoch 3, got 4"),
-        ({"fingerprint": "beef"}, "wanted topology fingerprint 'f00d', got 'beef'"),
+        ({"token_hash": "md5"}, "wanted token_hash 'murmur3', got 'md5'"),
+        ({"token_seed": 7}, "wanted token_seed 0, got 7"),
+        ({"partitions": 512}, "wanted partitions 256, got 512"),
+        ({"fingerprint": "beef"}, "wanted the nodes of epoch 3 as this node's cluster file has"),
         ({"node": "n1"}, "wanted another node than 'n1', got the same name"),
         ({"node_id": "1" * 11 + "2" * 21}, "wanted node ids that differ in their first 11 digits"),
     ],
@@ -87,11 +100,42 @@ def test_objections_are_mutual(change: dict[str, object], reason: str) -> None:
 
 
 def test_what_is_to_be_done_fits_what_differs() -> None:
-    version = objection(OURS, msgspec.structs.replace(THEIRS, protocol=2)) or ""
+    version = no_common_version(Versions(3, 4), Versions(2, 2))
     assert "same version of kvorum" in version
     assert "cluster file" not in version
-    for change in ({"cluster": "d"}, {"epoch": 4}, {"fingerprint": "beef"}):
+    for change in ({"cluster": "d"}, {"partitions": 512}, {"fingerprint": "beef"}):
         assert "cluster file" in (objection(OURS, msgspec.structs.replace(THEIRS, **change)) or "")
+
+
+@pytest.mark.parametrize("fingerprint", ["f00d", "beef"])
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_who_is_at_another_epoch_may_have_other_nodes(epoch: int, fingerprint: str) -> None:
+    theirs = msgspec.structs.replace(THEIRS, epoch=epoch, fingerprint=fingerprint, members="0")
+    assert objection(OURS, theirs) is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agreed"),
+    [
+        ((4, 4), (4, 4), 4),
+        ((3, 5), (4, 9), 5),
+        ((4, 9), (3, 5), 5),
+        ((1, 9), (4, 4), 4),
+        ((4, 4), (5, 9), None),
+        ((4, 4), (1, 3), None),
+    ],
+)
+def test_the_highest_version_that_both_speak_is_taken(
+    ours: tuple[int, int], theirs: tuple[int, int], agreed: int | None
+) -> None:
+    assert Versions(*ours).agreed(Versions(*theirs)) == agreed
+    assert Versions(*theirs).agreed(Versions(*ours)) == agreed
+
+
+def test_a_refusal_names_both_ranges() -> None:
+    said = no_common_version(Versions(4, 4), Versions(6, 9))
+    assert "speaks version 4 of the protocol" in said
+    assert "one that speaks versions 6 to 9" in said
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(NONCE_BYTES - 1), bytes(NONCE_BYTES + 1)])
@@ -105,13 +149,12 @@ def test_a_nesting_bomb_is_refused() -> None:
         decode_greeting(b"\x91" * HANDSHAKE_BYTES_MAX)
 
 
-def test_an_older_node_is_known_by_its_hello() -> None:
-    older = encode_greeting(msgspec.structs.replace(THEIRS, protocol=2))
-    assert "same version of kvorum" in (other_version_in(older) or "")
-    later = encode_greeting(Challenge(PROTOCOL + 1, bytes(NONCE_BYTES)))
-    assert f"{PROTOCOL + 1} and {PROTOCOL}" in (other_version_in(later) or "")
-    assert other_version_in(encode_greeting(Challenge(PROTOCOL, bytes(NONCE_BYTES)))) is None
-    assert other_version_in(encode_greeting(Welcome())) is None
+def test_older_nodes_are_known_by_what_they_say_first() -> None:
+    second = msgspec.msgpack.encode([1, 2, "c", "f00d", 3, "n2", "2" * 32, 9])
+    assert decode_greeting(second) == EarlierHello(2)
+    third = decode_greeting(msgspec.msgpack.encode([5, 3, bytes(NONCE_BYTES)]))
+    assert isinstance(third, Challenge)
+    assert third.versions == Versions(3, 3)
 
 
 def test_ids_that_differ_in_the_part_that_names_actors_are_distinct() -> None:

@@ -16,6 +16,7 @@ from kvorum.wire.handshake import (
     Crossed,
     Hello,
     Reject,
+    Versions,
     Welcome,
     encode_greeting,
     reject,
@@ -23,8 +24,8 @@ from kvorum.wire.handshake import (
 from kvorum.wire.handshake_cipher import HandshakeCipher
 
 SECRET = b"a secret that only the nodes know"
-HELLO = Hello(PROTOCOL, "shop", "f00df00d", 3, "n1", "1" * 32, 1)
-ANSWER = Hello(PROTOCOL, "shop", "f00df00d", 3, "n2", "2" * 32, 1)
+HELLO = Hello("shop", "murmur3", 0, 256, 3, "f00df00d", "beef", "n1", 0, "1" * 32, 1)
+ANSWER = Hello("shop", "murmur3", 0, 256, 3, "f00df00d", "beef", "n2", 1, "2" * 32, 1)
 TELLING = (b"shop", b"f00d", b"n1", b"n2", b"1" * 11, b"2" * 11)
 
 nonces = count(1)
@@ -139,6 +140,25 @@ def test_the_identities_are_bound_to_the_last_word() -> None:
 def test_only_a_challenge_comes_first(first: Hello | Welcome | Crossed) -> None:
     with pytest.raises(ProtocolError, match="came where a Challenge was next"):
         listener().meet(encode_greeting(first))
+
+
+def test_the_highest_version_that_both_speak_is_agreed_on() -> None:
+    d = HandshakeCipher(SECRET, bytes(NONCE_BYTES), dialed=True, spoken=Versions(3, 6))
+    l_ = HandshakeCipher(SECRET, b"1" * NONCE_BYTES, dialed=False, spoken=Versions(5, 9))
+    assert d.protocol is l_.protocol is None
+    met(d, l_)
+    assert d.protocol == l_.protocol == 6
+    assert l_.open(d.seal(HELLO)) == HELLO
+
+
+def test_a_range_that_was_touched_on_its_way_is_found_out() -> None:
+    """Nobody in between can have two nodes speak an older version than both know."""
+    d = HandshakeCipher(SECRET, bytes(NONCE_BYTES), dialed=True, spoken=Versions(3, 6))
+    l_ = HandshakeCipher(SECRET, b"1" * NONCE_BYTES, dialed=False, spoken=Versions(3, 6))
+    d.meet(encode_greeting(Challenge(5, b"1" * NONCE_BYTES, 3)))
+    l_.meet(d.challenge)
+    with pytest.raises(ProtocolError):
+        l_.open(d.seal(HELLO))
 
 
 def test_another_version_is_refused_by_name() -> None:

@@ -11,6 +11,7 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.record import BINARY, JSON, Event, Record, Version
 from kvorum.model.request import EXACT, Answer, Delete, Failure, Put
 from kvorum.wire.messages import (
+    Behind,
     Coming,
     Compare,
     Differing,
@@ -37,6 +38,7 @@ from kvorum.wire.messages import (
     Scan,
     Standing,
     Unlike,
+    ViewUpdate,
     Write,
     Wrote,
     decode_batch,
@@ -88,15 +90,17 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Pong, numbers, small),
     st.builds(PingRequest, numbers, small),
     st.builds(PingReport, numbers),
-    st.builds(Compare, numbers, small, small, st.lists(small, max_size=3), data),
+    st.builds(Compare, numbers, text, small, st.lists(small, max_size=3), data),
     st.builds(Differing, numbers, st.lists(small, max_size=3)),
-    st.builds(Inventory, numbers, small, data, data, entries),
+    st.builds(Inventory, numbers, text, data, data, entries),
     st.builds(Unlike, numbers, data, st.lists(data, max_size=3), entries),
-    st.builds(Mend, numbers, small, small, data, data),
+    st.builds(Mend, numbers, text, small, data, data),
     st.builds(Mended, numbers, small, st.booleans()),
     st.builds(Forgettable, numbers, entries),
     st.builds(Objections, numbers, st.lists(data, max_size=3)),
     st.builds(Forget, entries),
+    st.builds(Behind, numbers, numbers),
+    st.builds(ViewUpdate, numbers, data),
 )
 
 

@@ -109,7 +109,7 @@ def test_batches_pass_between_pieces_however_the_stream_is_cut(
     decoder, assembly = after_handshake(), Assembly()
     got, batches = [], []
     for at in range(0, len(stream), read_size):
-        for payload in decoder.feed(stream[at : at + read_size]):
+        for _epoch, payload in decoder.feed(stream[at : at + read_size]):
             if not payload.startswith(PIECE_MARK):
                 batches += decode_batch(payload)
             elif whole := assembly.add(payload):
@@ -119,7 +119,7 @@ def test_batches_pass_between_pieces_however_the_stream_is_cut(
 
 
 def after_handshake() -> FrameDecoder:
-    decoder = FrameDecoder(1, handshake_frames=1)
+    decoder = FrameDecoder(handshake_frames=1)
     decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, b"hello"))
     return decoder
 

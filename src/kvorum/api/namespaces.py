@@ -72,21 +72,20 @@ class NamespaceHandlers:
             self._node.check_namespace(principal, name, body.settings, body.version)
             exchange.respond(200, _encode({"namespace": name, "possible": True}))
             return
-        made, shown = self._node.put_namespace(principal, name, body.settings, body.version)
+        made, shown = self._node.set_namespace(principal, name, body.settings, body.version)
         exchange.respond(_CREATED if made else 200, _encode(shown))
 
     def drop(self, exchange: Exchange) -> None:
         name = _name(exchange)
         body = decode_object(_drop_body, exchange.body or b"{}")
 
-        def dropped(error: StorageError | None) -> None:
-            if error is not None:
-                exchange.refuse(error)
+        def dropped(result: Any | StorageError) -> None:
+            if isinstance(result, StorageError):
+                exchange.refuse(result)
             else:
-                exchange.respond(200, _encode({"namespace": name}))
+                exchange.respond(200, _encode(result))
 
-        before_ms, version = body.before_ms, body.version
-        self._node.drop_namespace(exchange.principal, name, before_ms, version, dropped)
+        self._node.drop_namespace(exchange.principal, name, body.before_ms, body.version, dropped)
 
 
 def _name(exchange: Exchange) -> str:

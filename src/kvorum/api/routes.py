@@ -95,7 +95,8 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
     _serve_introspection(routes, IntrospectionHandlers(node, gateway))
     _serve_repairs(routes, RepairHandlers(node))
     _serve_snapshots(routes, SnapshotHandlers(node))
-    _serve_keys(routes, KeyHandlers(node), _serve_namespaces(routes, NamespaceHandlers(node)))
+    named = _serve_namespaces(routes, NamespaceHandlers(node))
+    _serve_keys(routes, KeyHandlers(node), named)
     return routes
 
 

@@ -23,7 +23,7 @@ from kvorum.cluster.partners import partners, seeds
 from kvorum.cluster.probes import Probes, Send
 from kvorum.cluster.roster import Roster
 from kvorum.cluster.settings import MembershipSettings
-from kvorum.net.transport import Transport
+from kvorum.links.transport import Transport
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.wire.messages import GossipDelta, GossipDigest, Ping, PingReport, PingRequest, Pong
 

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hint_notes import HintNotes
+from kvorum.links.transport import transfer_ms
 from kvorum.model.errors import StorageError
 from kvorum.model.record import digest
-from kvorum.net.transport import transfer_ms
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question
 from kvorum.replica.local_replica import LocalReplica

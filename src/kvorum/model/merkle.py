@@ -38,16 +38,21 @@ _FAN_OUT_BITS: Final = 5
 _END: Final = b"e"
 
 
+def levels(partition_bits: int) -> tuple[int, ...]:
+    """How many bits of a token choose the range, by level: from the partitions to the leaves."""
+    most = min(LEAF_BITS, partition_bits + _LEAVES_OF_PARTITION_BITS_MAX)
+    bits = max(most, partition_bits + _LEAVES_OF_PARTITION_BITS_MIN)
+    return (*range(partition_bits, bits, _FAN_OUT_BITS), bits)
+
+
 class Forest:
     """The leaves of all partitions of one node."""
 
     __slots__ = ("_bits", "_leaves", "_levels", "_shift")
 
     def __init__(self, partition_bits: int) -> None:
-        most = min(LEAF_BITS, partition_bits + _LEAVES_OF_PARTITION_BITS_MAX)
-        bits = max(most, partition_bits + _LEAVES_OF_PARTITION_BITS_MIN)
-        self._bits = bits
-        self._levels: tuple[int, ...] = (*range(partition_bits, bits, _FAN_OUT_BITS), bits)
+        self._levels = levels(partition_bits)
+        self._bits = bits = self._levels[-1]
         self._shift = 64 - bits
         self._leaves = array("Q", [0]) * (1 << bits)
 

@@ -1,9 +1,5 @@
-"""The listener: takes in links from other nodes, and bounds those that have not said who they are.
-
-Anyone can connect to a port. Until its handshake is complete a connection costs this node
-one socket and at most one short frame, for `LinkLimits.handshake_s`; there are at most
-`greeting_max` of them, and one more is closed at once. No more than that wait to be accepted, so
-that not many more are open at a time.
+"""The listener: takes in connections from other nodes. No more wait to be accepted than may be in
+their handshake (`links/peers.py`), so that not many more are open at a time.
 """
 
 from __future__ import annotations
@@ -12,9 +8,10 @@ import asyncio
 import errno
 from collections.abc import Callable
 
+from kvorum.links.link import Link
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError
-from kvorum.net.link import Link
+from kvorum.net.socket_link import SocketLink
 
 _ADVICE = {
     errno.EADDRINUSE: "the port is taken; stop the process that holds it or choose another",
@@ -24,12 +21,13 @@ _ADVICE = {
 
 
 class Listener:
-    __slots__ = ("_greeting", "_greeting_max", "_make_link", "_server")
+    """`accept` makes the link of each connection that comes in."""
 
-    def __init__(self, make_link: Callable[[], Link], greeting_max: int) -> None:
-        self._make_link = make_link
-        self._greeting_max = greeting_max
-        self._greeting: set[Link] = set()
+    __slots__ = ("_accept", "_backlog", "_server")
+
+    def __init__(self, accept: Callable[[], Link], backlog: int) -> None:
+        self._accept = accept
+        self._backlog = backlog
         self._server: asyncio.Server | None = None
 
     async def start(self, address: Address) -> None:
@@ -37,7 +35,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                self._make_link, *address, backlog=self._greeting_max
+                lambda: SocketLink(self._accept()), *address, backlog=self._backlog
             )
         except OSError as error:
             advice = _ADVICE.get(error.errno or 0, str(error))
@@ -46,18 +44,7 @@ class Listener:
                 address=f"{address.host}:{address.port}",
             ) from error
 
-    def admit(self, link: Link) -> bool:
-        """True if there is room for one more link that has yet to complete its handshake."""
-        if len(self._greeting) >= self._greeting_max:
-            return False
-        self._greeting.add(link)
-        return True
-
-    def settled(self, link: Link) -> None:
-        """`link` has opened, or is gone."""
-        self._greeting.discard(link)
-
     def stop(self) -> None:
-        """Take in no more links. The ones there are stay."""
+        """Take in no more connections. The ones there are stay."""
         if self._server is not None:
             self._server.close()

@@ -14,7 +14,7 @@ from operator import methodcaller
 from typing import Protocol
 
 from kvorum.cluster.clocks import Clocks
-from kvorum.net.transport import Transport
+from kvorum.links.transport import Transport
 from kvorum.operations.counters import Counters
 from kvorum.operations.pace import Pace
 from kvorum.operations.speculation import Speculation

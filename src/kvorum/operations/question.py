@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.net.transport import transfer_ms
+from kvorum.links.transport import transfer_ms
 from kvorum.operations.operations import Operations
 from kvorum.wire.messages import Coming, Message, Reply
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvorum.links.transport import transfer_ms
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import digest
-from kvorum.net.transport import transfer_ms
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import TIMEOUT_MS, Question
 from kvorum.replica.local_replica import LocalReplica

@@ -13,7 +13,7 @@ from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import ClockWrong, ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
 from kvorum.model.request import Change, Failure, Result
 from kvorum.operations.operations import Operations
-from kvorum.wire.messages import Forward, Forwarded, Reply
+from kvorum.wire.messages import Forward, Forwarded, Refused, Reply
 
 _DETOURS: Final = (DiskFull.code, ClockWrong.code)
 
@@ -51,6 +51,8 @@ class ForwardOperation:
     def on_reply(self, _node: int, message: Reply) -> None:
         if isinstance(message, Forwarded):
             self._take(message.result)
+        elif isinstance(message, Refused):
+            self._take(self._nothing_done())
 
     def _take(self, result: Result) -> None:
         if self.ended:
@@ -61,6 +63,16 @@ class ForwardOperation:
             self._detour(result)
         else:
             self._reply(result)
+
+    def _nothing_done(self) -> Failure:
+        """The leader is at another epoch than this node, and so may be the owners it knows."""
+        name = self._view.name(self._leader)
+        return Failure.of(
+            ConnectionFailed(
+                f"Nothing was written: {name}, the coordinator of the key, has other nodes in its "
+                "cluster file than the node that was asked. Give all nodes the same file."
+            )
+        )
 
     def on_peer_lost(self, node: int) -> None:
         if node == self._leader:

@@ -14,9 +14,9 @@ import msgspec
 from kvorum import __version__
 from kvorum.cluster.membership import MemberView
 from kvorum.cluster.view import ClusterView, Place
+from kvorum.links.transport import Transport
 from kvorum.model.catalog import Catalog
 from kvorum.model.record import Context, Record, dominates, join
-from kvorum.net.transport import Transport
 from kvorum.replication.locate import Held
 from kvorum.replication.replicator import Replicator
 from kvorum.replication.ring_document import ring_document

@@ -10,7 +10,7 @@ messages through `on_message`; all of it runs on one thread, one callback at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,10 +18,10 @@ from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.cluster.view import ClusterView, Place
+from kvorum.links.transport import Transport
 from kvorum.model.errors import ConfigError, KvorumError, UnknownWrite
 from kvorum.model.record import Event, Record
 from kvorum.model.request import Failure, Listing, Request, Result
-from kvorum.net.transport import Transport
 from kvorum.operations.operations import Operations
 from kvorum.operations.pace import Pace
 from kvorum.repair.repair import Repairs
@@ -37,7 +37,9 @@ from kvorum.replication.owner import Owner
 from kvorum.replication.scan import ScanOperation
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
-from kvorum.wire.messages import Forward, Message, Refused, Reply
+from kvorum.wire.messages import Behind, Forward, Message, Refused, Reply
+
+_BEHIND: Final = "behind"
 
 
 def _unheard(_said: object) -> None:
@@ -119,6 +121,7 @@ class Replicator:
             **dict.fromkeys(Message.__args__, self._drop),
             **dict.fromkeys(Reply.__args__, self._operations.on_reply),
             Refused: self._on_refused,
+            Behind: self._on_behind,
             Forward: self._on_forward,
             **self._membership.handlers,
         }
@@ -314,6 +317,10 @@ class Replicator:
         if message.code == UnknownWrite.code:
             self._on_disowned(node)
         self._operations.on_reply(node, message)
+
+    def _on_behind(self, node: int, message: Behind) -> None:
+        """`node` is at another epoch: for this request it is no better than one that is away."""
+        self._operations.on_reply(node, Refused(message.op, _BEHIND, ""))
 
     def _on_disowned(self, node: int) -> None:
         self._operations.counters.disowned_writes += 1

@@ -62,10 +62,10 @@ OPEN: Final = SamePolicy(
         Action.DELETE_SNAPSHOT,
         Action.SEE_KEYS,
         Action.ROTATE_KEYS,
-        Action.SHRED_NAMESPACE,
         Action.SEE_NAMESPACES,
-        Action.PUT_NAMESPACE,
+        Action.SET_NAMESPACE,
         Action.DROP_NAMESPACE,
+        Action.SHRED_NAMESPACE,
         Action.SEE_SCRUB,
         Action.SCRUB,
     }

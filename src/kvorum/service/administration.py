@@ -1,4 +1,5 @@
-"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots and keys.
+"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots, namespaces
+and keys.
 
 Every call names the principal and raises AccessDenied before it does anything, and what its port
 raises (`ports.py`). Jobs go on after they were asked for.
@@ -128,6 +129,57 @@ class Administration:
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.list()
 
+    # Namespaces
+
+    def namespaces(self, principal: Principal) -> Any:
+        """All of them, the version of their list, and what is still being deleted."""
+        self._check(principal, Action.SEE_NAMESPACES)
+        return self._namespaces.document()
+
+    def namespace(self, principal: Principal, name: str) -> Any:
+        """The settings of one. Raises NamespaceNotFound."""
+        self._check(principal, Action.SEE_NAMESPACES, name)
+        return self._settings(name)
+
+    def set_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> tuple[bool, Any]:
+        """Make the namespace, or alter it: whether it was made, and its settings.
+
+        With a `version`, nothing is changed unless the list of namespaces has that one.
+        """
+        self._check(principal, Action.SET_NAMESPACE, name)
+        made = self._namespaces.put(name, fields, version)
+        return made, self._settings(name)
+
+    def check_namespace(
+        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
+    ) -> None:
+        """Raises what `set_namespace` would raise."""
+        self._check(principal, Action.SET_NAMESPACE, name)
+        self._namespaces.check(name, fields, version)
+
+    def drop_namespace(
+        self,
+        principal: Principal,
+        name: str,
+        before_ms: int | None,
+        version: int | None,
+        reply: Callable[[Any | StorageError], object],
+    ) -> None:
+        """End it, with all that was written to it until `before_ms`."""
+        self._check(principal, Action.DROP_NAMESPACE, name)
+
+        def dropped(error: StorageError | None) -> None:
+            document = {"namespace": name, "version": self._namespaces.catalog.version}
+            reply(document if error is None else error)
+
+        self._namespaces.drop(name, before_ms, version, dropped)
+
+    def _settings(self, name: str) -> Any:
+        catalog = self._namespaces.catalog
+        return {"namespace": name, "version": catalog.version, "settings": catalog.settings(name)}
+
     # Keys, and the records that they seal
 
     def keys(self, principal: Principal) -> Any:
@@ -152,41 +204,3 @@ class Administration:
         """Begin the walk over stored records now."""
         self._check(principal, Action.SCRUB)
         return self._custody.scrub()
-
-    # Namespaces
-
-    def namespaces(self, principal: Principal) -> Any:
-        self._check(principal, Action.SEE_NAMESPACES)
-        return self._namespaces.document()
-
-    def namespace(self, principal: Principal, name: str) -> Any:
-        """The settings of one. Raises NamespaceNotFound."""
-        self._check(principal, Action.SEE_NAMESPACES, name)
-        return self._namespaces.settings(name)
-
-    def put_namespace(
-        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
-    ) -> tuple[bool, Any]:
-        """Make it, or alter these settings of it; whether it was made, and all of its settings."""
-        self._check(principal, Action.PUT_NAMESPACE, name)
-        made = self._namespaces.put(name, fields, version)
-        return made, self._namespaces.settings(name)
-
-    def check_namespace(
-        self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
-    ) -> None:
-        """Raises what `put_namespace` would raise."""
-        self._check(principal, Action.PUT_NAMESPACE, name)
-        self._namespaces.check(name, fields, version)
-
-    def drop_namespace(
-        self,
-        principal: Principal,
-        name: str,
-        before_ms: int | None,
-        version: int | None,
-        done: Callable[[StorageError | None], object],
-    ) -> None:
-        """End it; `done(error)` once that is for good."""
-        self._check(principal, Action.DROP_NAMESPACE, name)
-        self._namespaces.drop(name, before_ms, version, done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kvorum.model.catalog import Catalog
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record
 from kvorum.model.request import Failure, Listing, Request, Result
@@ -82,6 +83,32 @@ class Snapshots(Protocol):
     def list(self) -> Any: ...
 
 
+class Namespaces(Protocol):
+    """The namespaces of a node. `catalog`: the settings of each, as of now."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    def document(self) -> Any:
+        """All of them, and what is still being deleted."""
+
+    def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
+        """True if it was made. Raises a KvorumError; then nothing was changed."""
+
+    def check(self, name: str, fields: dict[str, Any], version: int | None, /) -> None:
+        """Raises what `put` would raise."""
+
+    def drop(
+        self,
+        name: str,
+        before_ms: int | None,
+        version: int | None,
+        done: Callable[[StorageError | None], object],
+        /,
+    ) -> None:
+        """`done(error)` once it is for good. Raises a KvorumError; then nothing was changed."""
+
+
 class Custody(Protocol):
     """The keys and stored records of a node, as documents."""
 
@@ -96,29 +123,3 @@ class Custody(Protocol):
     def status(self) -> Any: ...
 
     def scrub(self) -> Any: ...
-
-
-class Namespaces(Protocol):
-    """The namespaces of a node. What raises has changed nothing."""
-
-    def document(self) -> Any:
-        """All of them."""
-
-    def settings(self, name: str, /) -> Any:
-        """Those of one, as a document. Raises NamespaceNotFound."""
-
-    def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
-        """Make it, or alter these settings of it; True if it was made. Raises a KvorumError."""
-
-    def check(self, name: str, fields: dict[str, Any], version: int | None, /) -> None:
-        """Raises what `put` would raise."""
-
-    def drop(
-        self,
-        name: str,
-        before_ms: int | None,
-        version: int | None,
-        done: Callable[[StorageError | None], object],
-        /,
-    ) -> None:
-        """End it; `done(error)` once that is for good. Raises a KvorumError."""

@@ -3,7 +3,7 @@
     face ──> principal, action ──> policy ──> admission ──> coordinator ──> reply ──> face
              who, and what for     may he?    is there room?
 
-A face (HTTP, another protocol, the embedded store) turns what it is sent into a request of
+A face (of a protocol, or of the embedded store) turns what it is sent into a request of
 `model/request.py`, and the result into what its clients understand. What is the same for all of
 them is here: who may do what, how much may be under way, how large a value may be, how versions
 are written as text, what a lifetime means.

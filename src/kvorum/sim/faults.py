@@ -247,7 +247,7 @@ class Faults:
 
     def _break(self) -> bool:
         a, b = self._two_nodes()
-        return self._world.links.break_link(a, b)
+        return self._world.wires.break_link(a, b)
 
     def _partition(self) -> bool:
         nodes = list(range(self._parameters.nodes))
@@ -274,15 +274,15 @@ class Faults:
         world, after = self._world, self._world.scheduler.after
         duration_s = self._recovery_s()
         for path in paths:
-            world.links.block(*path)
+            world.wires.block(*path)
             after(duration_s, None, self._unblock, *path)
             noticed_s = self._rng.uniform(0, _NOTICED_S_MAX)
             if noticed_s < duration_s:
-                after(noticed_s, None, world.links.break_link, *path)
+                after(noticed_s, None, world.wires.break_link, *path)
 
     def _unblock(self, source: int, target: int) -> None:
         if self._active:
-            self._world.links.unblock(source, target)
+            self._world.wires.unblock(source, target)
 
     def _two_nodes(self) -> tuple[int, int]:
         a, b = self._rng.sample(range(self._parameters.nodes), 2)

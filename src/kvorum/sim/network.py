@@ -13,7 +13,7 @@ A message that is too long for a frame takes as long as its bytes do, and others
 behind it. Batches do not: on a real link they pass between its pieces.
 
 Loss without a break, reordering and duplication are more than the Transport port admits;
-the protocol has to survive them all the same. (`links.py` says what is not duplicated.) A
+the protocol has to survive them all the same. (`wires.py` says what is not duplicated.) A
 path can also be blocked (a partition, one way or both) or stalled for a while.
 """
 
@@ -24,7 +24,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
-from kvorum.net.transport import LONG_S_MAX
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 
 _DELAY_FACTOR = 20
@@ -73,16 +72,12 @@ class Network:
         source: int,
         target: int,
         receiver: NodeRuntime,
-        deliver: Callable[[int, object, bytes], object],
-        connection: object,
+        deliver: Callable[[bytes], object],
         data: bytes,
     ) -> None:
-        """Have `deliver(source, connection, data)` called at `receiver`, or not."""
+        """Have `deliver(data)` called at `receiver`, or not."""
         conditions, rng, path = self.conditions, self._rng, self._paths[source][target]
-        if path.blocks:
-            return
-        if conditions.loss and rng.random() < conditions.loss:
-            self.counts["loss"] += 1
+        if path.blocks or (conditions.loss and self.loses()):
             return
         delay_s = self.latency_s()
         if conditions.delay and rng.random() < conditions.delay:
@@ -93,42 +88,54 @@ class Network:
             self.counts["reorder"] += 1
         else:
             arrival = path.free_at = max(arrival, path.free_at)
-        self._scheduler.at(arrival, receiver, deliver, source, connection, data)
+        self._scheduler.at(arrival, receiver, deliver, data)
 
-    def carry_long(
+    def carry_in_order(
         self,
         source: int,
         target: int,
         receiver: NodeRuntime,
-        deliver: Callable[[int, object, bytes], object],
-        connection: object,
+        deliver: Callable[[bytes], object],
         data: bytes,
     ) -> None:
-        """As `carry`, for a message that goes in pieces: the loss of one is the loss of all."""
-        conditions, path, now = self.conditions, self._paths[source][target], self._scheduler.now
-        if path.blocks:
-            return
-        if conditions.loss and self._rng.random() < conditions.loss:
-            self.counts["loss"] += 1
-            return
-        begins = max(now + self.latency_s(), path.long_free_at)
-        arrival = begins + len(data) / _BYTES_PER_S
-        if arrival - now <= LONG_S_MAX:
-            path.long_free_at = arrival
-            self._scheduler.at(arrival, receiver, deliver, source, connection, data)
+        """As `carry`, for what nothing befalls but that the path may be blocked, or slow."""
+        path = self._paths[source][target]
+        if not path.blocks:
+            arrival = path.free_at = max(self._scheduler.now + self.latency_s(), path.free_at)
+            self._scheduler.at(arrival, receiver, deliver, data)
 
-    def carry_again(
+    def carry_piece(
         self,
         source: int,
+        target: int,
         receiver: NodeRuntime,
-        deliver: Callable[[int, object, bytes], object],
-        connection: object,
+        deliver: Callable[[bytes], object] | None,
         data: bytes,
+    ) -> float:
+        """As `carry`, for a piece of a long message: the seconds until it arrives, or would. None
+        in the place of `deliver` has it lost.
+        """
+        path, now = self._paths[source][target], self._scheduler.now
+        begins = max(now + self.latency_s(), path.long_free_at)
+        arrival = path.long_free_at = begins + len(data) / _BYTES_PER_S
+        if deliver is not None and not path.blocks:
+            self._scheduler.at(arrival, receiver, deliver, data)
+        return arrival - now
+
+    def carry_again(
+        self, receiver: NodeRuntime, deliver: Callable[[bytes], object], data: bytes
     ) -> None:
         """A duplicate of what has been carried: late, and out of order."""
         self.counts["duplicate"] += 1
-        delay_s = _DELAY_FACTOR * self.latency_s()
-        self._scheduler.after(delay_s, receiver, deliver, source, connection, data)
+        self._scheduler.after(_DELAY_FACTOR * self.latency_s(), receiver, deliver, data)
+
+    def loses(self) -> bool:
+        """Whether the next batch is one that is lost; so is the next long message."""
+        chance = self.conditions.loss
+        lost = chance > 0 and self._rng.random() < chance
+        if lost:
+            self.counts["loss"] += 1
+        return lost
 
     def duplicates(self) -> bool:
         """Whether the next batch is one that arrives twice."""
@@ -145,6 +152,9 @@ class Network:
     def connects(self, a: int, b: int) -> bool:
         """True if bytes can pass both ways between `a` and `b`."""
         return not (self._paths[a][b].blocks or self._paths[b][a].blocks)
+
+    def is_blocked(self, source: int, target: int) -> bool:
+        return self._paths[source][target].blocks > 0
 
     def block(self, source: int, target: int) -> None:
         self._paths[source][target].blocks += 1

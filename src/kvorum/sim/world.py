@@ -20,6 +20,7 @@ from kvorum.cluster.settings import MembershipSettings
 from kvorum.cluster.view import ClusterView
 from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import JournaledStore
+from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
@@ -30,15 +31,14 @@ from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sim.disk import RECORD, Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.life import Life
-from kvorum.sim.links import Links
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import EPOCH_MS, NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
+from kvorum.sim.wires import LIMITS, Wires
 from kvorum.storage.identity import Facts, Identity
 from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
-from kvorum.wire.messages import Message
 
 _PARTITIONS = 16
 _EVENTS_PER_OPERATION_MAX = 1000
@@ -49,32 +49,23 @@ _FAR_MS = 1 << 53
 
 
 class Acquaintances:
-    """Hears what the network has to say to a node, and knows peers that come with another disk;
-    as the real node's handshake does.
+    """Notes on a node's disk who its peers are, and tells its replicator of one that comes with
+    another disk; as the real node does.
     """
 
-    __slots__ = ("_disk", "_disks", "_replicator")
+    __slots__ = ("_disk", "replicator")
 
-    def __init__(self, replicator: Replicator, disk: Disk, disks: list[Disk]) -> None:
-        self._replicator = replicator
+    def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._disks = disks
+        self.replicator: Replicator
 
-    def on_message(self, node: int, message: Message) -> None:
-        self._replicator.on_message(node, message)
-
-    def on_peer_up(self, node: int) -> None:
-        now = self._disks[node].identity.node_id
-        if self._disk.known.setdefault(node, now) != now:
-            self._replicator.on_peer_replaced(node, self._remember, (node, now))
-        self._replicator.on_peer_up(node)
+    def __call__(self, node: int, node_id: str, _name: str) -> None:
+        if self._disk.known.setdefault(node, node_id) != node_id:
+            self.replicator.on_peer_replaced(node, self._remember, (node, node_id))
 
     def _remember(self, who: tuple[int, str], error: StorageError | None) -> None:
         if error is None:
             self._disk.known[who[0]] = who[1]
-
-    def on_peer_lost(self, node: int) -> None:
-        self._replicator.on_peer_lost(node)
 
 
 class World:
@@ -90,13 +81,13 @@ class World:
         "_placement",
         "clock_offsets_ms",
         "disks",
-        "links",
         "lives",
         "network",
         "scheduler",
         "topology",
         "trace",
         "wiped",
+        "wires",
         "writes_forgotten",
         "wrong_clocks",
     )
@@ -109,7 +100,7 @@ class World:
         self.network = Network(
             self.scheduler, stream(seed, "network"), parameters.conditions, nodes
         )
-        self.links = Links(self.network, stream(seed, "links"), self.trace, nodes)
+        self.wires = Wires(self.network, stream(seed, "links"), self.trace, nodes)
         self.topology = _topology(parameters)
         self._placement = Placement(self.topology)
         self._membership = _faster(parameters.heartbeat_s)
@@ -148,18 +139,18 @@ class World:
         log = DiskLog(disk, runtime, self._disk_rng)
         journal = self._journaled(store, log, runtime)
         routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
-        transport = self.links.attach(node, runtime)
-        replicator = Replicator(
+        plug, meet = self.wires.attach(node, runtime), Acquaintances(disk)
+        peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
+        replicator = meet.replicator = peers.receiver = Replicator(
             ClusterView(self.topology, node),
             runtime,
-            transport,
+            peers,
             routed,
             Incarnation(identity.actor, identity.counter, identity.crashed),
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
         )
-        transport.receiver = Acquaintances(replicator, disk, self.disks)
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
         self.lives[node] = Life(replicator, runtime, routed, journal, log, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
@@ -235,7 +226,7 @@ class World:
             self._ever_down = True
             life.runtime.stopped = True
             self.lives[node] = None
-            self.links.detach(node)
+            self.wires.detach(node)
             for listener in self._down_listeners:
                 listener(node)
         return life
@@ -333,9 +324,9 @@ class World:
         lives = [life.replicator for life in self.lives if life is not None]
         counters = [replicator.membership_counters() for replicator in lives]
         changes = sum(c["suspicions"] + c["refutations"] for c in counters)
-        if not self.links.whole() or any(self._suspects(replicator) for replicator in lives):
+        if not self.wires.whole() or any(self._suspects(replicator) for replicator in lives):
             return None
-        return self.links.changes, changes
+        return self.wires.changes, changes
 
     def _suspects(self, replicator: Replicator) -> bool:
         """True if `replicator` suspects a node that is up."""

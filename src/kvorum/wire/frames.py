@@ -10,8 +10,8 @@
 
 The first few frames each way are the handshake (`handshake.py`) and short; all later ones are
 batches (`messages.py`), or pieces of a message that is too long for a frame (`pieces.py`). They
-carry the epoch both sides agreed on, so a node with another topology is refused with each frame
-and not only when it connects.
+carry the epoch in which what they hold was made, so that who receives it knows whether the two
+nodes mean the same by it (`links/fence.py`).
 
 The header has a check of its own because a damaged length would otherwise be believed: the
 reader would wait for bytes that never come, on a link that looks alive. The checks find
@@ -46,6 +46,12 @@ def encode_frame(epoch: int, payload: bytes) -> bytes:
     return b"".join((head, xxh32_digest(head), xxh3_64_digest(payload, epoch), payload))
 
 
+def split_frame(frame: bytes) -> tuple[int, bytes]:
+    """The epoch and the payload of one whole frame that was made here: nothing is checked."""
+    _length, epoch = _HEAD.unpack_from(frame)
+    return epoch, frame[HEADER_BYTES:]
+
+
 class FrameDecoder:
     """Cuts one side's byte stream into payloads. Useless after it has raised.
 
@@ -54,27 +60,25 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_agreed_epoch",
         "_bytes_max",
-        "_epoch",
         "_handshake_frames",
         "_held",
         "_preface",
         "_wanted",
     )
 
-    def __init__(self, epoch: int, handshake_frames: int) -> None:
+    def __init__(self, handshake_frames: int) -> None:
         """`handshake_frames`: how many of them the other side sends."""
-        self._agreed_epoch = epoch
-        self._epoch = HANDSHAKE_EPOCH
         self._bytes_max = HANDSHAKE_BYTES_MAX
         self._handshake_frames = handshake_frames
         self._preface = PREFACE
         self._held = bytearray()
         self._wanted = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that `data` completes, in order. Raises ProtocolError on any damage."""
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The frames that `data` completes, in order: of each its epoch and its payload. Raises
+        ProtocolError on any damage.
+        """
         if self._held:
             self._held += data
             if len(self._held) < self._wanted:
@@ -83,7 +87,7 @@ class FrameDecoder:
             self._held = bytearray()
         elif self._preface:
             data = self._strip_preface(data)
-        payloads = []
+        frames = []
         start = 0
         have = len(data)
         self._wanted = HEADER_BYTES
@@ -91,7 +95,9 @@ class FrameDecoder:
             length, epoch, head_check, check = _HEADER.unpack_from(data, start)
             if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:
                 raise ProtocolError("wanted a frame header, got one that fails its check")
-            if epoch != self._epoch or length > self._bytes_max:
+            if (epoch == HANDSHAKE_EPOCH) != bool(self._handshake_frames) or (
+                length > self._bytes_max
+            ):
                 raise self._unwanted(epoch, length)
             body = start + HEADER_BYTES
             end = body + length
@@ -104,13 +110,13 @@ class FrameDecoder:
                     f"wanted a payload with check {check.hex()}, got {length} bytes "
                     f"with check {xxh3_64_digest(payload, epoch).hex()}"
                 )
-            payloads.append(payload)
+            frames.append((epoch, payload))
             if self._handshake_frames:
                 self._count_handshake_frame()
             start = end
         if start < have:
             self._held += data[start:]
-        return payloads
+        return frames
 
     def _strip_preface(self, data: bytes) -> bytes:
         got = data[: len(self._preface)]
@@ -125,10 +131,11 @@ class FrameDecoder:
     def _count_handshake_frame(self) -> None:
         self._handshake_frames -= 1
         if not self._handshake_frames:
-            self._epoch = self._agreed_epoch
             self._bytes_max = FRAME_BYTES_MAX
 
     def _unwanted(self, epoch: int, length: int) -> ProtocolError:
-        if epoch != self._epoch:
-            return ProtocolError(f"wanted a frame of topology epoch {self._epoch}, got {epoch}")
+        if self._handshake_frames and epoch != HANDSHAKE_EPOCH:
+            return ProtocolError(f"wanted a frame of the handshake, got one of epoch {epoch}")
+        if not self._handshake_frames and epoch == HANDSHAKE_EPOCH:
+            return ProtocolError("wanted a frame with an epoch, got one of the handshake")
         return ProtocolError(f"wanted a payload of at most {self._bytes_max} bytes, got {length}")

@@ -3,28 +3,52 @@
     dialer      Challenge              Hello                      Welcome | Reject
     listener               Challenge          Hello | Reject | Crossed
 
-A Challenge tells the version of the protocol and a nonce. All that follows is sealed with the
-cluster secret (`handshake_cipher.py`): who does not know it learns nothing and is closed. The
-listener stays silent until it has read a Challenge.
+A Challenge tells which versions of the protocol its speaker knows, and a nonce. The link speaks the
+highest that both know. All that follows is sealed with the cluster secret (`handshake_cipher.py`):
+who does not know it learns nothing and is closed. The listener stays silent until it has read a
+Challenge.
 
-Each side judges the other's Hello. The listener's own Hello says that it welcomes the dialer;
-Reject says why not, and closes. Crossed is no complaint: the listener has a link to the dialer
-already, or has just dialed it itself, and two nodes keep one link. A link is open to the dialer
-that has said Welcome, and to the listener that has heard it.
+Each side judges the other's Hello. What the cluster was made with must be the same on both: its
+name, the hash of keys, the number of partitions. Epochs may differ, for a node may not have heard
+of the last change yet; but two nodes at one epoch must mean the same by it. The listener's own
+Hello says that it welcomes the dialer; Reject says why not, and closes. Crossed is no complaint:
+the listener has a link to the dialer already, or has just dialed it itself, and two nodes keep one
+link. A link is open to the dialer that has said Welcome, and to the listener that has heard it.
 
 Up to version 2 the first frame was a Hello, in the clear. Such a node is told, in its own words,
-that the versions differ, and nothing else.
+that the versions differ, and nothing else. Version 3 told one version in its Challenge, and had no
+other epoch on a link than its own.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from kvorum.model.errors import ProtocolError
+from kvorum.model.topology import EPOCH_MAX
 
-PROTOCOL: Final = 3
+
+class Versions(NamedTuple):
+    """The versions of the protocol that a node speaks: these two, and all in between."""
+
+    lowest: int
+    highest: int
+
+    def __str__(self) -> str:
+        if self.lowest == self.highest:
+            return f"version {self.highest}"
+        return f"versions {self.lowest} to {self.highest}"
+
+    def agreed(self, theirs: Versions) -> int | None:
+        """The highest version that both sides speak; None if there is none."""
+        highest = min(self.highest, theirs.highest)
+        return highest if highest >= max(self.lowest, theirs.lowest) else None
+
+
+PROTOCOL: Final = 4
+SPOKEN: Final = Versions(PROTOCOL, PROTOCOL)
 DIALER_FRAMES: Final = 3
 LISTENER_FRAMES: Final = 2
 NONCE_BYTES: Final = 32
@@ -36,23 +60,46 @@ _REASON_CHARS_MAX: Final = 500
 
 
 class Challenge(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
-    """The speaker's version of the protocol, and random bytes of this handshake."""
+    """The speaker's versions of the protocol, and random bytes of this handshake.
 
-    protocol: int
-    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-
-
-class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """Who speaks, and in which cluster it believes itself to be.
-
-    `node_id` is the random id kept with the node's data; `incarnation` counts its lives.
+    `highest` comes first, where version 3 has the only one that it speaks and looks for ours.
     """
 
+    highest: Annotated[int, msgspec.Meta(ge=0)]
+    nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    lowest: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+    @property
+    def versions(self) -> Versions:
+        return Versions(self.highest if self.lowest is None else self.lowest, self.highest)
+
+
+class EarlierHello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
+    """What nodes up to version 2 say first, as far as it is read."""
+
     protocol: int
+
+    @property
+    def versions(self) -> Versions:
+        return Versions(self.protocol, self.protocol)
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
+    """Who speaks, and in which cluster it believes itself to be.
+
+    `fingerprint` is of the whole topology, `members` of what decides who owns what. `node_id` is
+    the random id kept with the node's data; `incarnation` counts its lives.
+    """
+
     cluster: str
+    token_hash: str
+    token_seed: int
+    partitions: int
+    epoch: Annotated[int, msgspec.Meta(ge=1, le=EPOCH_MAX)]
     fingerprint: str
-    epoch: int
+    members: str
     node: str
+    number: int
     node_id: Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{ID_HEX_DIGITS}}}\Z")]
     incarnation: Annotated[int, msgspec.Meta(ge=0)]
 
@@ -70,7 +117,7 @@ class Crossed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
 
 
 Verdict = Welcome | Reject | Crossed
-Greeting = Challenge | Hello | Verdict
+Greeting = Challenge | EarlierHello | Hello | Verdict
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
@@ -90,19 +137,12 @@ def decode_greeting(data: bytes) -> Greeting:
         ) from error
 
 
-def other_version(theirs: int) -> str:
+def no_common_version(ours: Versions, theirs: Versions) -> str:
+    """What speaks against a link between a node that speaks `ours` and one that speaks `theirs`."""
     return (
-        f"nodes that speak versions {theirs} and {PROTOCOL} of the protocol between nodes do not "
-        "understand each other; run the same version of kvorum on both"
+        f"a node that speaks {ours} of the protocol between nodes and one that speaks {theirs} do "
+        "not understand each other; run the same version of kvorum on both"
     )
-
-
-def other_version_in(first: bytes) -> str | None:
-    """What speaks against a dialer whose first frame is `first`, before it has proven anything."""
-    greeting = decode_greeting(first)
-    if isinstance(greeting, Challenge | Hello) and greeting.protocol != PROTOCOL:
-        return other_version(greeting.protocol)
-    return None
 
 
 def reject(reason: str) -> Reject:
@@ -117,15 +157,20 @@ def same_actors(node_id: str, other: str) -> bool:
 
 def objection(ours: Hello, theirs: Hello) -> str | None:
     """Why a node that says `ours` must not talk to one that says `theirs`; None if it may."""
-    if ours.protocol != theirs.protocol:
-        return other_version(theirs.protocol)
     for what, want, got in (
         ("cluster", ours.cluster, theirs.cluster),
-        ("topology epoch", ours.epoch, theirs.epoch),
-        ("topology fingerprint", ours.fingerprint, theirs.fingerprint),
+        ("token_hash", ours.token_hash, theirs.token_hash),
+        ("token_seed", ours.token_seed, theirs.token_seed),
+        ("partitions", ours.partitions, theirs.partitions),
     ):
         if want != got:
             return f"wanted {what} {want!r}, got {got!r}; give both nodes the same cluster file"
+    if ours.epoch == theirs.epoch and ours.fingerprint != theirs.fingerprint:
+        return (
+            f"wanted the nodes of epoch {ours.epoch} as this node's cluster file has them "
+            f"(fingerprint {ours.fingerprint}), got others ({theirs.fingerprint!r}); give both "
+            "nodes the same cluster file"
+        )
     if theirs.node == ours.node:
         return (
             f"wanted another node than {ours.node!r}, got the same name; "

@@ -30,13 +30,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from kvorum.model.errors import ProtocolError
 from kvorum.wire.handshake import (
-    PROTOCOL,
+    SPOKEN,
     Challenge,
     Greeting,
     Reject,
+    Versions,
     decode_greeting,
     encode_greeting,
-    other_version,
+    no_common_version,
 )
 
 _LINK: Final = b"kvorum peer link"
@@ -57,16 +58,22 @@ class HandshakeCipher:
         "_seal_with",
         "_sealed",
         "_seen",
+        "_spoken",
         "challenge",
-        "met",
+        "protocol",
     )
 
-    def __init__(self, secret: bytes, nonce: bytes, *, dialed: bool) -> None:
-        """`nonce`: random bytes, drawn for this handshake. `dialed`: by this side."""
-        self.challenge: Final = encode_greeting(Challenge(PROTOCOL, nonce))
+    def __init__(
+        self, secret: bytes, nonce: bytes, *, dialed: bool, spoken: Versions = SPOKEN
+    ) -> None:
+        """`nonce`: random bytes, drawn for this handshake. `dialed`: by this side. `spoken`: the
+        versions of the protocol that this side speaks.
+        """
+        self.challenge: Final = encode_greeting(Challenge(spoken.highest, nonce, spoken.lowest))
         """What this side sends first, in the clear."""
-        self.met = False
-        """True once the other side's challenge is known."""
+        self.protocol: int | None = None
+        """The version that both speak, once the other side's challenge is known."""
+        self._spoken = spoken
         self._dialed = dialed
         self._root = blake2b(secret, digest_size=_KEY_BYTES, person=_LINK).digest()
         self._seen = blake2b(digest_size=_KEY_BYTES)
@@ -75,22 +82,28 @@ class HandshakeCipher:
         self._seal_with: AESGCMSIV
         self._open_with: AESGCMSIV
 
+    @property
+    def met(self) -> bool:
+        """True once the other side's challenge is known."""
+        return self.protocol is not None
+
     def meet(self, challenge: bytes) -> None:
-        """Take the other side's first frame. Raises ProtocolError if that is no challenge, or one
-        of another version of the protocol.
+        """Take the other side's first frame. Raises ProtocolError if that is no challenge, or both
+        sides speak no version of the protocol in common.
         """
         theirs = decode_greeting(challenge)
         if isinstance(theirs, Reject):
             raise ProtocolError(f"it refused this node: {theirs.reason!r}")
         if not isinstance(theirs, Challenge):
             raise ProtocolError(f"a {type(theirs).__name__} came where a Challenge was next")
-        if theirs.protocol != PROTOCOL:
-            raise ProtocolError(other_version(theirs.protocol))
+        protocol = self._spoken.agreed(theirs.versions)
+        if protocol is None:
+            raise ProtocolError(no_common_version(self._spoken, theirs.versions))
         for frame in (self.challenge, challenge) if self._dialed else (challenge, self.challenge):
             self._see(frame)
         ours, other = (_DIALER, _LISTENER) if self._dialed else (_LISTENER, _DIALER)
         self._seal_with, self._open_with = self._cipher(ours), self._cipher(other)
-        self.met = True
+        self.protocol = protocol
 
     def seal(self, greeting: Greeting) -> bytes:
         count = self._sealed.to_bytes(_COUNT_BYTES)

@@ -22,6 +22,9 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
     Mend           Mended | Refused                compare and repair a partition with its owners
     Forgettable    Objections | Refused            which of these tombstones are still needed?
     Forget         (none)                          drop these tombstones
+    ViewUpdate     (none)                          what of the cluster's epochs the receiver lacks
+
+Every request may be answered with Behind, where the two nodes' epochs differ in what it is about.
 """
 
 from __future__ import annotations
@@ -290,6 +293,22 @@ class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
     unverified: list[tuple[bytes, bytes]]
 
 
+class Behind(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=43):
+    """The request `op` was not carried out: its sender's epoch and the receiver's differ in what it
+    is about. `epoch`: the receiver's.
+    """
+
+    op: int
+    epoch: int
+
+
+class ViewUpdate(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44):
+    """What the receiver lacks to come to `epoch`. It travels in a frame of its own."""
+
+    epoch: int
+    document: bytes
+
+
 Message = (
     Handoff
     | Write
@@ -323,6 +342,8 @@ Message = (
     | Fetch
     | Survey
     | Shortfall
+    | Behind
+    | ViewUpdate
 )
 
 Reply = (

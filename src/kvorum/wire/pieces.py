@@ -46,6 +46,12 @@ def encode_pieces(whole: bytes) -> Iterator[bytes]:
         yield encode_piece(whole, start)
 
 
+def begins_whole(piece: bytes) -> bool:
+    """True if `piece` is the first of its whole."""
+    _mark, _length, start = _HEAD.unpack_from(piece)
+    return bool(start == 0)
+
+
 NO_MORE_PIECES: Final = encode_piece(b"", 0)
 """What is incomplete is given up."""
 

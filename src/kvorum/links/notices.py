@@ -5,8 +5,9 @@ A node that is refused or down is tried again and again; the log should say so o
 
 from __future__ import annotations
 
-import logging
 from typing import Final
+
+from kvorum.links.log import Log
 
 _SUBJECTS_MAX: Final = 256
 _TEXTS_MAX: Final = 8
@@ -17,7 +18,7 @@ class Notices:
 
     __slots__ = ("_log", "_said")
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: Log) -> None:
         self._log = log
         self._said: dict[str, set[str]] = {}
 

@@ -5,14 +5,25 @@ from dataclasses import replace
 
 import pytest
 
+from kvorum.links.peers import Peers
+from kvorum.model.errors import StorageError
 from kvorum.model.request import Put
-from kvorum.sim.links import Links, LinkTransport
+from kvorum.model.topology import NodeSpec, Topology
 from kvorum.sim.network import Conditions, Network
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
+from kvorum.sim.wires import LIMITS, Plug, Wires
 from kvorum.wire.messages import Forward, Message, Write, Wrote
 
 CALM = Conditions()
+
+
+class Identity:
+    """Of one disk of a node."""
+
+    def __init__(self, node: int, disk: int) -> None:
+        self.node_id = f"{16 * disk + node + 1:011x}".ljust(32, "0")
+        self.incarnation = 1
 
 
 class Ear:
@@ -22,6 +33,7 @@ class Ear:
         self._scheduler = scheduler
         self.heard: list[tuple[int, Message]] = []
         self.events: list[tuple[str, int]] = []
+        self.identities: list[tuple[int, str]] = []
 
     def on_message(self, node: int, message: Message) -> None:
         self.heard.append((node, message))
@@ -32,6 +44,9 @@ class Ear:
     def on_peer_lost(self, node: int) -> None:
         self.events.append(("lost", node))
 
+    def on_identity(self, node: int, node_id: str, _name: str) -> None:
+        self.identities.append((node, node_id))
+
     def ops(self) -> list[int]:
         return [message.op for _, message in self.heard if isinstance(message, Wrote)]
 
@@ -40,22 +55,34 @@ class Cluster:
     def __init__(self, nodes: int = 2, seed: int = 0) -> None:
         self.scheduler = Scheduler(100_000)
         self.network = Network(self.scheduler, random.Random(seed), CALM, nodes)
-        self.links = Links(self.network, random.Random(seed), Trace(self.scheduler), nodes)
+        self.trace = Trace(self.scheduler)
+        self.wires = Wires(self.network, random.Random(seed), self.trace, nodes)
+        self.topology = Topology(
+            cluster="wires",
+            nodes=tuple(
+                NodeSpec(name=f"n{i}", http=f"127.0.0.1:{i + 1}", peer=f"127.0.0.1:{i + 1001}")
+                for i in range(nodes)
+            ),
+        )
         self.runtimes: dict[int, NodeRuntime] = {}
         self.ears: dict[int, Ear] = {}
-        self.transports: dict[int, LinkTransport] = {}
+        self.plugs: dict[int, Plug] = {}
+        self.transports: dict[int, Peers] = {}
         for node in range(nodes):
             self.start(node)
 
-    def start(self, node: int) -> None:
+    def start(self, node: int, disk: int = 0) -> None:
+        ear = self.ears[node] = Ear(self.scheduler)
         self.runtimes[node] = NodeRuntime(self.scheduler, random.Random(node), 0)
-        self.ears[node] = Ear(self.scheduler)
-        self.transports[node] = self.links.attach(node, self.runtimes[node])
-        self.transports[node].receiver = self.ears[node]
+        plug = self.plugs[node] = self.wires.attach(node, self.runtimes[node])
+        plug.peers = self.transports[node] = Peers(
+            self.topology, node, Identity(node, disk), plug, ear.on_identity, LIMITS
+        )
+        plug.peers.receiver = ear
 
     def kill(self, node: int) -> None:
         self.runtimes[node].stopped = True
-        self.links.detach(node)
+        self.wires.detach(node)
 
     def send(self, source: int, target: int, *ops: int) -> None:
         for op in ops:
@@ -100,7 +127,7 @@ def test_a_message_is_a_decoded_copy() -> None:
 
 
 def test_messages_to_oneself_are_a_fault_of_the_sender() -> None:
-    with pytest.raises(ValueError, match="n0 sent itself"):
+    with pytest.raises(KeyError):
         connected().send(0, 0, 1)
 
 
@@ -145,9 +172,74 @@ def test_duplicates_come_late_and_never_of_a_forward() -> None:
     assert kinds == [Wrote, Forward, Wrote]
 
 
+def test_a_bug_that_a_message_meets_ends_the_run() -> None:
+    cluster = connected()
+    cluster.transports[1].receiver = Broken(cluster.scheduler)
+    cluster.send(0, 1, 7)
+    with pytest.raises(StorageError, match="a bug"):
+        cluster.run()
+
+
+class Broken(Ear):
+    def on_message(self, node: int, message: Message) -> None:
+        raise StorageError("a bug")
+
+
+def test_nodes_that_dial_at_once_end_with_one_link() -> None:
+    for seed in range(30):
+        cluster = Cluster(seed=seed)
+        cluster.send(0, 1, 1)
+        cluster.send(1, 0, 2)
+        cluster.run()
+        assert cluster.ears[0].events == [("up", 1)]
+        assert cluster.ears[1].events == [("up", 0)]
+        assert (cluster.ears[1].ops(), cluster.ears[0].ops()) == ([1], [2])
+
+
+def test_the_greeting_tells_who_comes_back_with_another_disk() -> None:
+    cluster = connected()
+    cluster.kill(1)
+    cluster.start(1, disk=1)
+    cluster.run()
+    assert cluster.ears[0].events[-1] == ("up", 1)
+    assert cluster.ears[0].identities == [
+        (1, Identity(1, 0).node_id),
+        (1, Identity(1, 1).node_id),
+    ]
+
+
+def test_faults_of_single_frames_spare_the_greetings() -> None:
+    for seed in range(30):
+        cluster = Cluster(seed=seed)
+        cluster.network.conditions = Conditions(loss=0.9, reorder=0.9, duplicate=0.9)
+        cluster.send(0, 1, 1)
+        cluster.run(0.5)
+        assert cluster.ears[0].events == [("up", 1)]
+        assert cluster.ears[1].events == [("up", 0)]
+
+
+def test_a_node_that_hears_nothing_gives_its_link_up() -> None:
+    cluster = connected()
+    cluster.network.block(1, 0)
+    cluster.run(7.0)
+    assert cluster.ears[0].events == [("lost", 1)]
+
+
+def test_a_seed_gives_the_same_run_twice() -> None:
+    def run(seed: int) -> str:
+        cluster = connected(replace(CALM, delay=0.1, reorder=0.3, duplicate=0.3), seed=seed)
+        for op in range(50):
+            cluster.send(0, 1, op)
+            cluster.run(0.0005)
+        cluster.run()
+        return cluster.trace.digest()
+
+    assert run(5) == run(5) != run(6)
+
+
 def test_a_broken_link_is_heard_of_at_both_ends_and_made_again() -> None:
     cluster = connected()
-    assert cluster.links.break_link(0, 1)
+    assert cluster.wires.break_link(0, 1)
     cluster.run()
     assert cluster.ears[0].events == [("lost", 1), ("up", 1)]
     assert cluster.ears[1].events == [("lost", 0), ("up", 0)]
@@ -158,7 +250,7 @@ def test_a_broken_link_is_heard_of_at_both_ends_and_made_again() -> None:
 
 def test_what_is_sent_on_a_link_that_has_broken_is_lost() -> None:
     cluster = connected()
-    cluster.links.break_link(0, 1)
+    cluster.wires.break_link(0, 1)
     cluster.send(0, 1, 1)
     cluster.run()
     assert cluster.ears[1].ops() == []
@@ -171,7 +263,7 @@ def test_what_was_on_its_way_when_the_link_broke_does_not_come_over_the_next() -
         cluster.network.stall(0, 1, 0.02)
         cluster.send(0, 1, 1)
         cluster.scheduler.run_for(0.0)
-        cluster.links.break_link(0, 1)
+        cluster.wires.break_link(0, 1)
         cluster.run()
         events = cluster.ears[1].events
         assert events == [("lost", 0), ("up", 0)]
@@ -206,12 +298,12 @@ def test_a_stopped_node_hears_nothing_more() -> None:
 
 def test_a_blocked_path_swallows_one_direction() -> None:
     cluster = connected()
-    cluster.links.block(0, 1)
+    cluster.wires.block(0, 1)
     cluster.send(0, 1, 1)
     cluster.send(1, 0, 2)
     cluster.run()
     assert (cluster.ears[1].ops(), cluster.ears[0].ops()) == ([], [2])
-    cluster.links.unblock(0, 1)
+    cluster.wires.unblock(0, 1)
     cluster.send(0, 1, 3)
     cluster.run()
     assert cluster.ears[1].ops() == [3]
@@ -219,8 +311,8 @@ def test_a_blocked_path_swallows_one_direction() -> None:
 
 def test_no_link_is_made_over_a_blocked_path() -> None:
     cluster = connected()
-    cluster.links.block(1, 0)
-    cluster.links.break_link(0, 1)
+    cluster.wires.block(1, 0)
+    cluster.wires.break_link(0, 1)
     cluster.run()
     assert not cluster.transports[0].is_up(1)
     cluster.network.heal()
@@ -241,15 +333,15 @@ def test_a_stalled_path_holds_back_and_keeps_order() -> None:
 
 def test_the_cluster_is_whole_when_all_know_who_is_up() -> None:
     cluster = connected(nodes=3)
-    assert cluster.links.whole()
-    changes = cluster.links.changes
+    assert cluster.wires.whole()
+    changes = cluster.wires.changes
     cluster.kill(2)
-    assert not cluster.links.whole(), "nobody has heard of it yet"
+    assert not cluster.wires.whole(), "nobody has heard of it yet"
     cluster.run()
-    assert cluster.links.whole()
-    assert cluster.links.changes > changes
-    cluster.links.block(0, 1)
-    assert not cluster.links.whole()
+    assert cluster.wires.whole()
+    assert cluster.wires.changes > changes
+    cluster.wires.block(0, 1)
+    assert not cluster.wires.whole()
 
 
 def test_long_messages_take_as_long_as_their_bytes_and_short_ones_overtake_them() -> None:
@@ -278,6 +370,6 @@ def test_a_long_message_is_lost_as_a_whole_or_with_its_link() -> None:
     cluster.network.conditions = CALM
     cluster.transports[0].send(1, long)
     cluster.run(0.5)
-    cluster.links.break_link(0, 1)
+    cluster.wires.break_link(0, 1)
     cluster.run()
     assert cluster.ears[1].heard == []

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from kvorum.net.notices import Notices
+from kvorum.links.notices import Notices
 
 
 def test_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:

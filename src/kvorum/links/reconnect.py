@@ -1,0 +1,68 @@
+"""When to dial one node: when asked, and again after failures, ever less often.
+
+The pause doubles with each attempt from `pause_min_s` to `pause_max_s`; each is shortened by
+up to a half at random, so that the nodes of a cluster do not all knock at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvorum.runtime.ports import Cancellable, Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class DialLimits:
+    """How long a node goes on unreached after the way to it is open again is bounded by these:
+    by the second attempt of the kernel within `connect_s`, or by the rest of that and a pause.
+    """
+
+    connect_s: float = 1.5
+    pause_min_s: float = 0.05
+    pause_max_s: float = 1.0
+
+
+class Reconnect:
+    """Has `dial` called for each attempt; whoever carries it out says when it has `ended`."""
+
+    __slots__ = ("_dial", "_limits", "_planned", "_runtime", "_under_way", "pause_s")
+
+    def __init__(self, runtime: Runtime, dial: Callable[[], object], limits: DialLimits) -> None:
+        self._runtime = runtime
+        self._dial = dial
+        self._limits = limits
+        self._planned: Cancellable | None = None
+        self._under_way = False
+        self.pause_s = limits.pause_min_s
+        """What the next pause is at most."""
+
+    def now(self) -> None:
+        """Dial now, unless an attempt is under way or planned."""
+        if not self._under_way and self._planned is None:
+            self._begin()
+
+    def later(self) -> None:
+        """Dial after a pause, unless an attempt is under way or planned."""
+        if not self._under_way and self._planned is None:
+            delay_s = self.pause_s * self._runtime.rng.uniform(0.5, 1.0)
+            self.pause_s = min(2 * self.pause_s, self._limits.pause_max_s)
+            self._planned = self._runtime.call_later(delay_s, self._begin)
+
+    def ended(self) -> None:
+        """The attempt under way has led to a connection, or has failed."""
+        self._under_way = False
+
+    def rest(self) -> None:
+        """Give up the planned attempt: a link was made in another way, or none is wanted."""
+        if self._planned is not None:
+            self._planned.cancel()
+            self._planned = None
+
+    def forget_failures(self) -> None:
+        self.pause_s = self._limits.pause_min_s
+
+    def _begin(self) -> None:
+        self._planned = None
+        self._under_way = True
+        self._dial()

@@ -1,0 +1,41 @@
+"""The messages that wait for one node while it has no link, within bounds.
+
+One message may go over the bytes, however long it is: nothing else brings it there sooner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvorum.wire.messages import Message, encode_batch
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLimits:
+    messages_max: int = 8192
+    bytes_max: int = 16 << 20
+
+
+class Waiting:
+    __slots__ = ("_bytes", "_limits", "_messages")
+
+    def __init__(self, limits: WaitingLimits) -> None:
+        self._limits = limits
+        self._messages: list[Message] = []
+        self._bytes = 0
+
+    def add(self, message: Message) -> bool:
+        """False if there is no room for it."""
+        limits = self._limits
+        if len(self._messages) >= limits.messages_max or self._bytes >= limits.bytes_max:
+            return False
+        self._messages.append(message)
+        self._bytes += len(encode_batch([message]))
+        return True
+
+    def take(self) -> list[Message]:
+        """All of them, in order; none waits any more."""
+        messages = self._messages
+        self._messages = []
+        self._bytes = 0
+        return messages

@@ -1,0 +1,81 @@
+"""The network of a node: the links of its peers (`links/peers.py`) over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Final
+
+from kvorum.links.link import Link
+from kvorum.links.peers import Identity, LinksLimits, OnIdentity, Peers
+from kvorum.links.transport import Receiver
+from kvorum.model.address import parse_address
+from kvorum.model.topology import Topology
+from kvorum.net.dialer import Dialer
+from kvorum.net.listener import Listener
+from kvorum.runtime.loop import LoopRuntime
+from kvorum.wire.handshake import NONCE_BYTES
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class PeerNetwork:
+    """Drives `peers`, which is the node's `Transport`. `local` is this node's number."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        local: int,
+        identity: Identity,
+        runtime: LoopRuntime,
+        on_identity: OnIdentity,
+        limits: LinksLimits | None = None,
+    ) -> None:
+        limits = limits or LinksLimits()
+        self.runtime = runtime
+        self.log = _LOG
+        self._loop = runtime.loop
+        self._address = topology.node(local).peer
+        self._dialers = {
+            spec.number: Dialer(runtime.loop, parse_address(spec.peer), limits.dial.connect_s)
+            for spec in topology.nodes
+            if spec.number != local
+        }
+        self._link_gone = asyncio.Event()
+        self.peers = Peers(topology, local, identity, self, on_identity, limits)
+        self._listener = Listener(self.peers.accept, limits.greeting_max)
+
+    async def start(self, receiver: Receiver) -> None:
+        """Hand all that arrives to `receiver`, and listen. Raises ConfigError if that fails.
+
+        Until then nothing may be sent.
+        """
+        self.peers.receiver = receiver
+        if self._address:
+            await self._listener.start(parse_address(self._address))
+
+    async def close(self) -> None:
+        """Write what waits on open links and close all. The receiver hears nothing of it."""
+        self._listener.stop()
+        self.peers.stop()
+        for dialer in self._dialers.values():
+            await dialer.close()
+        self.peers.close_links()
+        while self.peers.links:
+            self._link_gone.clear()
+            await self._link_gone.wait()
+
+    # Driver
+
+    def nonce(self) -> bytes:
+        return secrets.token_bytes(NONCE_BYTES)
+
+    def connect(self, node: int, link: Link) -> None:
+        self._dialers[node].dial(link)
+
+    def gone(self, _link: Link) -> None:
+        self._link_gone.set()
+
+    def unforeseen(self, what: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": what, "exception": error})
