@@ -13,7 +13,7 @@ from running_cluster import Cluster, command, running
 
 import kvorum
 from kvorum.cli.errors import ExitCode
-from kvorum.cli.upkeep import namespace_changes
+from kvorum.client import namespace_changes
 from kvorum.client.requests import Request
 from kvorum.errors import NamespaceNotFound, RequestError, UnavailableError
 from kvorum.model.errors import KvorumError
@@ -171,6 +171,21 @@ def test_a_directory_without_catalogs_begins_with_its_cluster_file(tmp_path: Pat
         file.write("\n[namespaces.declared]\nttl = 60\n")
     with running(data, 2) as cluster:
         assert [one["ttl"] for one in settings_of(cluster, "declared")] == [60, 60]
+
+
+def test_a_program_changes_them_on_all_nodes(cluster: Cluster) -> None:
+    with kvorum.connect(f"kvorum://{cluster.server}") as store:
+        store.create_namespace("made-by-program", ttl=60)
+        store.create_namespace("made-by-program", ttl=60)
+        assert store.namespaces()["made-by-program"]["ttl"] == 60
+        store.alter_namespace("made-by-program", ttl=0)
+        assert [one["ttl"] for one in settings_of(cluster, "made-by-program")] == [0] * 3
+        with pytest.raises(RequestError, match="other settings"):
+            store.create_namespace("made-by-program", ttl=60)
+        store.drop_namespace("made-by-program")
+        assert settings_of(cluster, "made-by-program") == [None] * 3
+        with pytest.raises(NamespaceNotFound):
+            store.drop_namespace("made-by-program")
 
 
 # Where a node fails

@@ -12,19 +12,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from kvorum.client import answers, requests
+from kvorum.client import answers, namespace_changes, namespace_requests, requests
 from kvorum.client.answers import Result
 from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
+from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry, value_or_error
 from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
 from kvorum.client.servers import Servers
-from kvorum.client.url import DEFAULT_URL, Target, check_timeout, parse_url
+from kvorum.client.url import (
+    DEFAULT_URL,
+    Target,
+    check_namespace,
+    check_timeout,
+    parse_servers,
+    parse_url,
+)
 from kvorum.client.values import JsonText, encode_value
 from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError, NotFound, RequestError
 from kvorum.model.keys import encode_key
@@ -329,6 +339,47 @@ class AsyncClient:
     ) -> dict[str, Any]:
         """The document that answers a request for which there is no method here."""
         return await self._document(request, timeout)
+
+    # Namespaces, which all nodes have to have alike
+
+    async def namespaces(self, *, timeout: float | None = None) -> dict[str, dict[str, Any]]:
+        """The settings of each namespace by name, as the server that answers has them."""
+        document = await self._document(namespace_requests.namespaces(), timeout)
+        found: dict[str, dict[str, Any]] = document["namespaces"]
+        return found
+
+    async def create_namespace(self, name: str, **settings: Any) -> None:
+        """Make a namespace on every node; nothing is done where it is with these settings.
+
+        `settings` are those of a cluster file. All nodes must be up. If one fails in the middle,
+        an UnavailableError says which have it; the same call then ends what it began.
+        """
+        async with self._each_node(name) as nodes:
+            await namespace_changes.create(nodes, name, settings)
+
+    async def alter_namespace(self, name: str, **settings: Any) -> None:
+        """Change settings of a namespace on every node, as `create_namespace` does."""
+        async with self._each_node(name) as nodes:
+            await namespace_changes.alter(nodes, name, settings)
+
+    async def drop_namespace(self, name: str) -> None:
+        """End a namespace on every node, and destroy for good all that it holds."""
+        async with self._each_node(name) as nodes:
+            await namespace_changes.drop(nodes, name)
+
+    @asynccontextmanager
+    async def _each_node(self, namespace: str) -> AsyncIterator[EachNode]:
+        check_namespace(namespace)
+        status = await self.status()
+        clients: dict[str, AsyncClient] = {}
+        try:
+            for node in status["nodes"]:
+                target = replace(self._target, servers=parse_servers(node["http"]))
+                clients[node["name"]] = AsyncClient(target)
+            yield EachNode({name: client.ask for name, client in clients.items()})
+        finally:
+            for client in clients.values():
+                await client.close()
 
     async def _document(self, request: requests.Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))

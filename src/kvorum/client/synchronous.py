@@ -288,6 +288,26 @@ class Client:
         """One page of `scan` from `cursor` on."""
         return self._background.run(self._async.page(namespace, cursor, timeout=timeout))
 
+    def namespaces(self, *, timeout: float | None = None) -> dict[str, dict[str, Any]]:
+        """The settings of each namespace by name, as the server that answers has them."""
+        return self._background.run(self._async.namespaces(timeout=timeout))
+
+    def create_namespace(self, name: str, **settings: Any) -> None:
+        """Make a namespace on every node; nothing is done where it is with these settings.
+
+        `settings` are those of a cluster file. All nodes must be up. If one fails in the middle,
+        an UnavailableError says which have it; the same call then ends what it began.
+        """
+        self._background.run(self._async.create_namespace(name, **settings))
+
+    def alter_namespace(self, name: str, **settings: Any) -> None:
+        """Change settings of a namespace on every node, as `create_namespace` does."""
+        self._background.run(self._async.alter_namespace(name, **settings))
+
+    def drop_namespace(self, name: str) -> None:
+        """End a namespace on every node, and destroy for good all that it holds."""
+        self._background.run(self._async.drop_namespace(name))
+
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """The cluster as the server that answers sees it."""
         return self._background.run(self._async.status(timeout=timeout))

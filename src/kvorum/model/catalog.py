@@ -49,7 +49,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         if settings is None:
             raise NamespaceNotFound(
                 f"wanted one of the namespaces {sorted(self.namespaces)}, got {name!r}; "
-                "namespaces are declared in the cluster file"
+                "'kvorum namespace list' shows them"
             )
         return settings
 

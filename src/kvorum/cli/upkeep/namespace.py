@@ -82,7 +82,7 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
     \b
     kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
     """
-    from kvorum.cli.upkeep import namespace_changes
+    from kvorum.client import namespace_changes
 
     documents = _change(target, name, lambda n: namespace_changes.create(n, name, fields))
     _print_done(name, documents, output, "serves it")
@@ -102,7 +102,7 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
     \b
     kvorum namespace alter sessions --ttl 600
     """
-    from kvorum.cli.upkeep import namespace_changes
+    from kvorum.client import namespace_changes
 
     if not fields:
         raise click.UsageError("wanted a setting to change, got none")
@@ -120,8 +120,8 @@ def list_namespaces(target: Target, output: str) -> None:
     kvorum namespace list
     """
     from kvorum.cli.every_node import on_every_node
-    from kvorum.cli.upkeep.namespace_changes import differences
     from kvorum.client import namespace_requests
+    from kvorum.client.namespace_changes import differences
 
     documents = on_every_node(target, lambda nodes: nodes.ask(namespace_requests.namespaces()))
     differing = differences(documents)
@@ -151,7 +151,7 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
     \b
     kvorum namespace drop sessions
     """
-    from kvorum.cli.upkeep import namespace_changes
+    from kvorum.client import namespace_changes
     from kvorum.client.url import check_namespace
 
     if shred:
@@ -181,8 +181,8 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
-    from kvorum.cli.upkeep.namespace_changes import agreed_moment
     from kvorum.client import key_requests
+    from kvorum.client.namespace_changes import agreed_moment
     from kvorum.client.url import check_namespace
 
     check_namespace(name)

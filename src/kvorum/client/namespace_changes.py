@@ -10,11 +10,13 @@ So if a node fails in the middle, the same command ends what it began.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from kvorum.cli.errors import NEXT_STEP
-from kvorum.cli.every_node import Documents, EveryNode
+import msgspec
+
 from kvorum.client import namespace_requests
+from kvorum.client.each_node import Documents, Nodes
+from kvorum.client.requests import Request
 from kvorum.model.errors import (
     ConfigError,
     KvorumError,
@@ -25,15 +27,13 @@ from kvorum.model.errors import (
 )
 from kvorum.model.topology_toml import namespace_settings
 
-if TYPE_CHECKING:
-    from kvorum.client.requests import Request
-
 CLOCKS_APART_MS: Final = 10_000
+"""Clocks of nodes that differ by more have to be set before anything is dropped."""
 
 Settings = Mapping[str, Any]
 
 
-async def create(nodes: EveryNode, name: str, fields: Settings) -> Documents:
+async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
     """Raises RequestError if a node has one of that name with other settings."""
     found = await _agreeing(nodes, name)
     wanted = _usual(name, fields, len(found))
@@ -47,7 +47,7 @@ async def create(nodes: EveryNode, name: str, fields: Settings) -> Documents:
     return await _put(nodes, found, name, wanted)
 
 
-async def alter(nodes: EveryNode, name: str, fields: Settings) -> Documents:
+async def alter(nodes: Nodes, name: str, fields: Settings) -> Documents:
     """Raises NamespaceNotFound if a node lacks it."""
     found = await _agreeing(nodes, name)
     having = {
@@ -65,7 +65,7 @@ async def alter(nodes: EveryNode, name: str, fields: Settings) -> Documents:
     return await _put(nodes, found, name, fields)
 
 
-async def drop(nodes: EveryNode, name: str) -> Documents:
+async def drop(nodes: Nodes, name: str) -> Documents:
     """Raises NamespaceNotFound if no node has it."""
     found = await nodes.ask(namespace_requests.namespaces())
     _check_own(found)
@@ -102,7 +102,7 @@ def differences(documents: Documents) -> list[str]:
     )
 
 
-async def _agreeing(nodes: EveryNode, name: str) -> Documents:
+async def _agreeing(nodes: Nodes, name: str) -> Documents:
     found = await nodes.ask(namespace_requests.namespaces())
     _check_own(found)
     others = [other for other in differences(found) if other != name]
@@ -136,15 +136,13 @@ def _check_equal(settings: dict[str, Settings], name: str) -> None:
 
 def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
     """All settings of a namespace of which `fields` are given."""
-    import msgspec
-
     try:
         return msgspec.structs.asdict(namespace_settings(fields, nodes))
     except ConfigError as error:
         raise RequestError(f"namespace {name!r}: {error.message}") from error
 
 
-async def _put(nodes: EveryNode, found: Documents, name: str, fields: Settings) -> Documents:
+async def _put(nodes: Nodes, found: Documents, name: str, fields: Settings) -> Documents:
     versions = {node: document["version"] for node, document in found.items()}
     for node, version in versions.items():
         asked = namespace_requests.put_namespace(name, fields, version, check_only=True)
@@ -156,7 +154,7 @@ async def _put(nodes: EveryNode, found: Documents, name: str, fields: Settings) 
     return await _one_by_one(nodes, told, f"namespace {name!r} is as wanted")
 
 
-async def _at(nodes: EveryNode, node: str, request: Request) -> dict[str, Any]:
+async def _at(nodes: Nodes, node: str, request: Request) -> dict[str, Any]:
     """Raises the node's error, with its name."""
     try:
         return await nodes.ask_one(node, request)
@@ -168,7 +166,7 @@ def _named(error: KvorumError, node: str) -> KvorumError:
     return from_code(error.code, f"{node}: {error.message}", error.outcome, error.details)
 
 
-async def _one_by_one(nodes: EveryNode, told: dict[str, Request], done: str) -> Documents:
+async def _one_by_one(nodes: Nodes, told: dict[str, Request], done: str) -> Documents:
     answers: Documents = {}
     for node, request in told.items():
         try:
@@ -184,11 +182,9 @@ async def _one_by_one(nodes: EveryNode, told: dict[str, Request], done: str) -> 
 def _half_done(done: str, on: list[str], of: list[str], error: KvorumError) -> UnavailableError:
     where = f"on {', '.join(on)} and not on" if on else "not on"
     left = ", ".join(node for node in of if node not in on)
-    failure = UnavailableError(
-        f"{done} {where} {left} ({error.message.rstrip('.')})", outcome="unknown"
+    return UnavailableError(
+        f"{done} {where} {left} ({error.message.rstrip('.')})",
+        outcome="unknown",
+        next_step="repeat the same when 'kvorum status' shows all nodes up: it leaves those as "
+        "they are that have it",
     )
-    failure.details[NEXT_STEP] = (
-        "repeat the same command when 'kvorum status' shows all nodes up: it leaves those as they "
-        "are that have it"
-    )
-    return failure
