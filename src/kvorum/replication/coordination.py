@@ -25,6 +25,7 @@ import msgspec
 
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.handoff.hints import Hints
+from kvorum.model.catalog import Catalog
 from kvorum.model.errors import (
     CorruptRecord,
     KvorumError,
@@ -45,6 +46,7 @@ from kvorum.model.request import (
     Result,
     tell_hinted,
 )
+from kvorum.model.topology import NamespaceSettings
 from kvorum.model.write_plan import (
     ALONE,
     ASK_OWNERS,
@@ -86,6 +88,7 @@ class Coordination:
         "_operations",
         "_replica",
         "_settled",
+        "_usual",
         "_view",
     )
 
@@ -105,6 +108,8 @@ class Coordination:
         # Who has said, since its link opened, that this node missed nothing; and this node.
         self._settled = frozenset((view.local,))
         self._nodes = len(view.topology.nodes)
+        self._usual: dict[str, Sight] = {}
+        view.subscribe(self._on_catalog)
         self._mode: ReplicationMode = LEADERLESS
 
     # What peers say of this node's standing
@@ -112,20 +117,38 @@ class Coordination:
     def on_standing(self, node: int, behind: bool) -> None:
         """`node` says whether this node has missed writes."""
         if behind:
-            self._settled -= {node}
+            self._settle(self._settled - {node})
         else:
-            self._settled |= {node}
+            self._settle(self._settled | {node})
 
     def on_peer_lost(self, node: int) -> None:
-        self._settled -= {node}
+        self._settle(self._settled - {node})
 
     # Changes
 
     def sight(self, request: Change, place: Place, own: OwnRecord = UNREAD) -> Sight:
         """What this node sees, to plan `request` by; `own` is what it holds of the key."""
         replica, settings = self._replica, place.settings
-        if own == UNREAD and replica.doubts.tokens and replica.doubts.cover(place.key):
+        if (
+            own == UNREAD
+            and not (replica.doubts.tokens or replica.recovering or replica.store.full)
+            and (
+                isinstance(request, Delete) or not (settings.ttl or request.ttl or request.expires)
+            )
+        ):
+            return self._usual.get(request.namespace) or self._usual_sight(request, settings)
+        return self._whole_sight(request, place, own)
+
+    def _whole_sight(self, request: Change, place: Place, own: OwnRecord) -> Sight:
+        replica, settings = self._replica, place.settings
+        if own == UNREAD and replica.doubts.cover(place.key):
             own = UNVERIFIED
+        # Asking the clock costs more than finding out that nobody needs it.
+        has_time = (
+            isinstance(request, Delete)
+            or not is_given(request.ttl, request.expires, settings.ttl)
+            or self._operations.clocks.may_mint
+        )
         return Sight(
             self._view.local,
             self._operations.is_up,
@@ -133,13 +156,23 @@ class Coordination:
             self._nodes,
             settings,
             replica.has_room(place.key),
-            # Asking the clock costs more than finding out that nobody needs it.
-            isinstance(request, Delete)
-            or not is_given(request.ttl, request.expires, settings.ttl)
-            or self._operations.clocks.may_mint,
+            has_time,
             replica.recovering,
             own,
         )
+
+    def _usual_sight(self, request: Change, settings: NamespaceSettings) -> Sight:
+        """What there is to see while nothing is wrong here, kept for the requests to come."""
+        made = Sight(self._view.local, self._operations.is_up, self._settled, self._nodes, settings)
+        self._usual[request.namespace] = made
+        return made
+
+    def _settle(self, settled: frozenset[int]) -> None:
+        self._settled = settled
+        self._usual.clear()
+
+    def _on_catalog(self, _old: Catalog, _new: Catalog) -> None:
+        self._usual.clear()
 
     def begin(self, request: Change, place: Place, plan: WritePlan, reply: OnResult) -> None:
         """Make the change as planned; `reply` comes once, after this has returned.

@@ -52,7 +52,9 @@ class Coordinator:
     def submit(self, request: Request, reply: OnResult) -> None:
         """Carry out `request`; `reply` is called exactly once, after this has returned."""
         try:
-            place = self._admit(request)
+            if len(self._operations.table) >= OPERATIONS_MAX:
+                raise _overloaded()
+            place = self._view.place(request.namespace, request.key, request.quorum)
             if isinstance(request, Get):
                 self._get(request, place, reply)
                 return
@@ -64,16 +66,13 @@ class Coordinator:
     def coordinate(self, request: Change, reply: OnResult) -> None:
         """A request that another node has forwarded to this one, as an owner of its key."""
         try:
-            place = self._admit(request)
+            if len(self._operations.table) >= OPERATIONS_MAX:
+                raise _overloaded()
+            place = self._view.place(request.namespace, request.key, request.quorum)
             plan = self._mode.plan_forwarded(request, place.replicas, self._sight(request, place))
             self._follow(request, place, plan, reply)
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
-
-    def _admit(self, request: Request) -> Place:
-        if len(self._operations.table) >= OPERATIONS_MAX:
-            raise _overloaded()
-        return self._view.place(request.namespace, request.key, request.quorum)
 
     def _bare_sight(self, _request: Change, place: Place) -> Sight:
         """What a node without a replica sees."""

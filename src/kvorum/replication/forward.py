@@ -58,7 +58,7 @@ class ForwardOperation:
         if self.ended:
             return
         self.ended = True
-        self._operations.end(self._op)
+        self._operations.table.pop(self._op, None)
         if isinstance(result, Failure) and result.code in _DETOURS:
             self._detour(result)
         else:

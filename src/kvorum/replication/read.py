@@ -339,7 +339,7 @@ class ReadOperation:
 
     def _close(self) -> None:
         self.ended = True
-        self._operations.end(self._op)
+        self._operations.table.pop(self._op, None)
 
 
 class BaseRead(ReadOperation):

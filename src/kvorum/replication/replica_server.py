@@ -52,9 +52,6 @@ class ReplicaServer:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
         _check_record_key(message.key)
-        if not self._view.knows(message.key):
-            self._refuse(node, message.op, _unknown_namespace(message.key))
-            return
         if self._replica.is_warm(message.key, self._write, (node, message)):
             self._write((node, message))
 
@@ -72,9 +69,12 @@ class ReplicaServer:
             except StorageError:
                 pass  # merge_in meets it again, and knows what to do
             else:
-                if message.base == digest(held):
+                if message.base == digest(held) and (held or self._view.knows(key)):
                     self._replica.put(key, held, record, self._on_durable, (node, message.op))
                     return
+        if not self._view.knows(key):
+            self._refuse(node, message.op, _unknown_namespace(key))
+            return
         self._replica.merge_in(key, record, self._on_durable, (node, message.op))
         if message.anew:
             self._replica.doubts.renew(key)

@@ -254,4 +254,4 @@ class WriteOperation:
 
     def _end(self) -> None:
         self.ended = True
-        self._operations.end(self._op)
+        self._operations.table.pop(self._op, None)
