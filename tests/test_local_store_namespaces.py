@@ -98,13 +98,13 @@ def test_one_that_was_made_is_there_after_a_stop_and_after_a_crash(
 
 
 def test_the_file_of_the_cluster_rules_where_the_directory_does_not(tmp_path: Path) -> None:
-    with own(tmp_path) as one:
-        one.create("new")
+    declared = {**NAMESPACES, "new": settings()}
+    with life(tmp_path, declared) as one:
         fill(one)
     with life(tmp_path) as again:
         assert again.parts.catalog.namespaces.keys() == NAMESPACES.keys()
         assert again.parts.catalog.version > one.parts.catalog.version
-    with life(tmp_path, {**NAMESPACES, "new": settings()}) as third:
+    with life(tmp_path, declared) as third:
         assert third.contents() == one.wanted
 
 
@@ -480,3 +480,62 @@ def test_a_damaged_catalog_is_named_and_nothing_is_begun(tmp_path: Path) -> None
         (tmp_path / "n2" / "catalog.json").write_bytes(spoilt)
         with pytest.raises(ConfigError, match=r"catalog\.json"):
             Life(tmp_path / "n2", own_catalog=True)
+
+
+# Who rules
+
+
+def test_a_cluster_file_does_not_take_back_what_was_changed_in_the_directory(
+    tmp_path: Path,
+) -> None:
+    with own(tmp_path) as one:
+        one.create("new")
+        fill(one)
+    with pytest.raises(
+        ConfigError, match=r"differ from those of the cluster file: new\. Start it as"
+    ):
+        Life(tmp_path)
+    with own(tmp_path) as one:
+        assert len(of(one)) == COUNT
+    declared = {**NAMESPACES, "new": settings()}
+    with life(tmp_path, declared) as one:
+        assert len(of(one)) == COUNT
+
+
+def test_what_a_cluster_file_has_lost_is_told_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    declared = {**NAMESPACES, "new": settings()}
+    with life(tmp_path, declared) as one:
+        fill(one)
+    with life(tmp_path):
+        pass
+    assert "'new' is not in the cluster file any more" in caplog.text
+    with life(tmp_path, declared) as one:
+        assert len(of(one)) == COUNT
+
+
+def test_a_lost_list_of_namespaces_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with own(tmp_path) as one:
+        one.create("new")
+        fill(one)
+        one.filed()
+    (tmp_path / "catalog.json").unlink()
+    with own(tmp_path) as one:
+        assert "has keys of 'new', whose entries are not served" in caplog.text
+        one.create("new")
+        assert len(of(one)) == COUNT
+
+
+def test_the_directory_of_another_node_is_named_before_its_namespaces_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    with own(tmp_path):
+        pass
+    node = tmp_path / "node.json"
+    node.write_bytes(node.read_bytes().replace(b'"test"', b'"other"'))
+    (tmp_path / "catalog.json").write_bytes(b"damaged")
+    with pytest.raises(ConfigError, match=r"node\.json"):
+        Life(tmp_path)

@@ -73,12 +73,31 @@ def starting_catalog(
 ) -> StoredCatalog:
     """What a node begins this life with. `own`: the directory's own catalog rules, which begins
     with what the topology declares; else the topology does.
+
+    Raises ConfigError where the topology would take back what was changed in the directory.
     """
     declared = dict(topology.namespaces)
     if stored is None:
-        return StoredCatalog(version=1, namespaces=declared)
-    if own or stored.namespaces == declared:
-        return stored
+        return StoredCatalog(version=1, namespaces=declared, own=own)
+    if own:
+        return msgspec.structs.replace(stored, own=True)
+    if stored.namespaces == declared:
+        return msgspec.structs.replace(stored, own=False)
+    changes = difference(stored.catalog, Catalog(namespaces=declared))
+    if stored.own:
+        names = ", ".join(sorted({*changes.created, *changes.altered, *changes.dropped}))
+        raise ConfigError(
+            "The namespaces of this data directory are changed with 'kvorum namespace', and differ "
+            f"from those of the cluster file: {names}. Start it as before ('kvorum up', or "
+            "'kvorum serve' without --cluster), or declare the same namespaces in the file."
+        )
+    for name in changes.dropped:
+        _LOG.warning(
+            "The namespace %r is not in the cluster file any more. What is stored of it stays, and "
+            "is there again when the file has it again. To have it destroyed, take it out of the "
+            "file while the node runs, and send SIGHUP.",
+            name,
+        )
     return msgspec.structs.replace(stored, version=stored.version + 1, namespaces=declared)
 
 
@@ -185,7 +204,11 @@ class LocalNamespaces:
                 before_ms=moment_ms, lies_open=_lies_open(self.catalog.namespaces[name])
             )
         namespaces = dict(new.namespaces)
-        self._write(StoredCatalog(version=new.version, namespaces=namespaces, removals=removals))
+        self._write(
+            msgspec.structs.replace(
+                self._stored, version=new.version, namespaces=namespaces, removals=removals
+            )
+        )
 
     def change(self, old: Catalog, new: Catalog) -> None:
         """Carry out what was committed."""

@@ -15,10 +15,11 @@ is `store`, the Store port, which is all that replication gets to see of this.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -57,6 +58,8 @@ from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
 from kvorum.storage.syncer import Syncers
+
+_LOG: Final = logging.getLogger(__name__)
 
 OnFailed = Callable[[StorageError], object]
 Resealed = Callable[[StorageError | None], object]
@@ -97,6 +100,7 @@ class LocalStore:
         self._holding = holding
         self._runtime = runtime
         self._on_failed = on_failed
+        DataDirectory.check(holding.path, facts_of(topology, local))
         self._on_disk = CatalogFile(holding.path).read(len(topology.nodes))
         self._stored = starting_catalog(self._on_disk, topology, own=holding.own_catalog)
         namespaces = self._stored.namespaces
@@ -259,6 +263,8 @@ class LocalStore:
             holding.master_key,
             self._runtime.wall_ms(),
         )
+        if self._on_disk is None:
+            self._tell_of_strangers()
         self._build()
         self.namespaces.begin()
         resealing = Resealing(
@@ -268,6 +274,18 @@ class LocalStore:
             lambda error: self._resealed(done, error),
         )
         resealing.start()
+
+    def _tell_of_strangers(self) -> None:
+        """No list of namespaces was there, as in a directory of an earlier version."""
+        known = self._stored.namespaces
+        strangers = [name for name in sorted(self.vault.keyring.namespaces) if name not in known]
+        if strangers:
+            _LOG.warning(
+                "%s has no list of namespaces. It has keys of %s, whose entries are not served. "
+                "Make them with 'kvorum namespace create', or declare them in the cluster file.",
+                self.directory.path,
+                ", ".join(map(repr, strangers)),
+            )
 
     def _build(self) -> None:
         bits = self._topology.partition_bits

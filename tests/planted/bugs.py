@@ -748,7 +748,8 @@ BUGS: Final = (
         "settled-never-withdrawn",
         "a first owner relies on its own record though a link to another broke meanwhile",
         "replication/coordination.py",
-        "    def on_peer_lost(self, node: int) -> None:\n        self._settle(self._settled - {node})\n",
+        "    def on_peer_lost(self, node: int) -> None:\n"
+        "        self._settle(self._settled - {node})\n",
         "    def on_peer_lost(self, node: int) -> None:\n        pass\n",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",

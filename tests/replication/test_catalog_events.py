@@ -58,6 +58,14 @@ def test_a_node_that_has_not_heard_of_it_yet_is_owed_the_writes() -> None:
     assert key in stage.disks[2].durable
 
 
+def test_a_node_that_has_not_heard_of_it_is_no_replica_that_lacks_the_key() -> None:
+    stage = Stage(3, SETTINGS)
+    create(stage, "orders", SETTINGS, (0,))
+    refused = asked(stage, 0, Get("orders", "k"))
+    assert isinstance(refused, Failure)
+    assert refused.code == "quorum_not_met"
+
+
 def test_a_new_rule_is_compared_too() -> None:
     """A namespace with another number of copies gets trees and rounds of its own."""
     stage = Stage(3, SETTINGS)

@@ -119,8 +119,8 @@ class ReplicaServer:
         key = message.key
         if not is_record_key(key):
             raise _not_a_record(key)
-        if self._replica.recovering:
-            self._refuse(node, message.op, _recovering())
+        if self._replica.recovering or not self._view.knows(key):
+            self._refuse(node, message.op, self._why_silent(key))
             return
         try:
             found = self._replica.store.find(key, self._on_fetched, (node, message))
@@ -128,6 +128,9 @@ class ReplicaServer:
                 self._answer(node, message, found)
         except StorageError as error:
             self._refuse(node, message.op, error)
+
+    def _why_silent(self, key: bytes) -> KvorumError:
+        return _recovering() if self._replica.recovering else _unknown_namespace(key)
 
     def _on_fetched(self, asked: tuple[int, Read]) -> None:
         node, message = asked

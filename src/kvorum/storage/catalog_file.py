@@ -1,7 +1,8 @@
 """The catalog of a data directory: which namespaces the node has, and which it is removing.
 
     DIR/catalog.json    {"format": 1, "check": XXH3-64 of the digit 1 and the state's bytes in hex,
-                         "state": {"version": ..., "namespaces": {...}, "removals": {...}}}
+                         "state": {"version": ..., "namespaces": {...}, "removals": {...},
+                                   "own": ...}}
 
 A change of the namespaces is decided when this file is durable. What follows from it (keys, stores,
 records to be deleted) can be done again, and a start does again what a crash has cut short: a
@@ -46,11 +47,14 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class StoredCatalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`removals`: of the dropped namespaces that something may be left of, by name."""
+    """`own`: it is changed here, not by the cluster file. `removals`: of the dropped namespaces
+    that something may be left of, by name.
+    """
 
     version: Annotated[int, Meta(ge=1)]
     namespaces: dict[str, NamespaceSettings]
     removals: dict[str, Removal] = {}
+    own: bool = False
 
     @property
     def catalog(self) -> Catalog:
@@ -139,6 +143,6 @@ def _check(state: bytes) -> str:
 
 def _damaged(why: str) -> ConfigError:
     return ConfigError(
-        f"wanted the node's namespaces, got a damaged file ({why}); restore it from a copy of the "
-        "data directory"
+        f"The list of this node's namespaces cannot be read ({why}). Put a copy of this file in "
+        "its place; or give the node an empty data directory, which the others fill again."
     )

@@ -32,6 +32,7 @@ from typing import Final, Self
 import msgspec
 
 from kvorum.model.errors import ConfigError, StorageError
+from kvorum.model.topology import naming
 from kvorum.storage import durable_file
 from kvorum.storage.directory_watch import LOCK, DirectoryWatch
 from kvorum.storage.engine import CURRENT
@@ -77,6 +78,17 @@ class DataDirectory:
                 "this user may write to, or choose another"
             ) from error
         return cls(path, lock, identity, space)
+
+    @staticmethod
+    def check(path: Path, facts: Facts) -> None:
+        """Raises ConfigError if `path` is the data directory of another node. Changes nothing."""
+        file = path / "node.json"
+        try:
+            stored = file.read_bytes()
+        except OSError:
+            return  # `open` says what is wrong, if anything is
+        with naming(str(file)):
+            decode(stored).check_facts(facts)
 
     @property
     def rocks_path(self) -> Path:
