@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 import kvorum
-from kvorum.errors import ConfigError, NamespaceNotFound, NotFound, RequestError
+from kvorum.errors import ConfigError, NamespaceNotFound, NotFound, RequestError, StorageError
 
 NAMES: Final = ("default", "a", "b", "c")
 KEYS: Final = ("x", "y", "z")
@@ -181,3 +181,31 @@ def test_a_closed_store_changes_no_namespaces(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(ConfigError, match="closed"):
         store.create_namespace("a")
+
+
+@pytest.mark.parametrize("call", ["create", "drop"])
+def test_a_change_that_cannot_be_carried_out_is_told_and_nothing_is_acknowledged_after_it(
+    tmp_path: Path, call: str
+) -> None:
+    with kvorum.open(tmp_path) as store:
+        store.create_namespace("old")
+        store.set("k", 1)
+    store = kvorum.open(tmp_path)
+    (tmp_path / "keys.json.new").mkdir()  # so the file of the keys cannot be replaced
+    change, name = {
+        "create": (store.create_namespace, "new"),
+        "drop": (store.drop_namespace, "old"),
+    }[call]
+    with pytest.raises(StorageError) as refused:
+        change(name)
+    assert refused.value.outcome == "unknown"
+    with pytest.raises(StorageError, match="store has failed"):
+        store.set("k", 2)
+    with pytest.raises(StorageError, match="store has failed"):
+        store.set("k", 2, namespace="new" if call == "create" else "default")
+    store.close()
+    (tmp_path / "keys.json.new").rmdir()
+    with kvorum.open(tmp_path) as store:
+        assert store.get("k") == 1
+        assert ("new" in store.namespaces()) == (call == "create")
+        assert ("old" in store.namespaces()) == (call != "drop")

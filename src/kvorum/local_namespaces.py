@@ -109,6 +109,7 @@ def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
 class LocalNamespaces:
     __slots__ = (
         "_directory",
+        "_failed",
         "_file",
         "_memory",
         "_on_disk",
@@ -143,6 +144,7 @@ class LocalNamespaces:
         self._on_failed = on_failed
         self._scrub: Scrub | None = None
         self._waiting: dict[str, list[Settled]] = {}
+        self._failed: StorageError | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -181,7 +183,7 @@ class LocalNamespaces:
         if name in keyring.namespaces and settings.encryption == "off":
             raise ConfigError(
                 f"The data directory has encrypted entries of an earlier namespace {name!r}. "
-                "Start the node with this setting, which writes them anew, or choose another name."
+                "Choose another name, or leave encryption on."
             )
         if name not in keyring.namespaces and not keyring.has_room:
             raise ConfigError(
@@ -225,16 +227,36 @@ class LocalNamespaces:
                 self._drop(name, self.removals[name])
             self._note_format()
         except StorageError as error:
-            self._on_failed(error)
+            self._fail(error)
             return
         if changes.dropped and self._scrub is not None:
             self._scrub.begin()
+
+    @property
+    def failed(self) -> StorageError | None:
+        """Why what was decided could not be carried out, or may not have been decided; None if it
+        was. The next start carries it out.
+        """
+        return self._failed
+
+    def _fail(self, error: StorageError) -> None:
+        """The node must stop. Until it does it takes no more writes: it might not keep them."""
+        self._failed = StorageError(
+            f"{error.message}. The namespaces of this node could not be changed as decided, and it "
+            "takes no more writes. Set that right, and start it again.",
+            outcome="unknown",
+        )
+        self._parts.journaled.refuse(self._failed)
+        waiting, self._waiting = self._waiting, {}
+        for then in (then for each in waiting.values() for then in each):
+            self._runtime.call_soon(then, self._failed)
+        self._on_failed(self._failed)
 
     def settled(self, name: str, then: Settled) -> None:
         """`then(error)` once the drop of `name` is for good: nobody can read what was in it."""
         removal = self.removals.get(name)
         if removal is None or name not in self._waiting:
-            self._runtime.call_soon(then, None)
+            self._runtime.call_soon(then, self._failed)
         else:
             self._waiting[name].append(then)
 
@@ -419,7 +441,7 @@ class LocalNamespaces:
             self._directory.space.make_room(_CHANGE_BYTES)
             self._file.write(stored)
         except StorageError as error:
-            self._on_failed(error)
+            self._fail(error)
             raise
         self._stored = self._on_disk = stored
 

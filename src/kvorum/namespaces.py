@@ -195,6 +195,8 @@ class Namespaces:
     def _go_over_to(self, new: Catalog, before_ms: int) -> None:
         self._local.commit(new, before_ms)
         self._view.change_catalog(new)
+        if self._local.failed is not None:
+            raise self._local.failed
 
 
 def check_same_but_namespaces(old: Topology, new: Topology) -> None:

@@ -101,3 +101,14 @@ def test_what_one_node_still_holds_goes_to_no_other_and_is_in_nothing_that_they_
 def first_owner(stage: Stage) -> int:
     token = TOKEN_HASHES[stage.topology.token_hash](encode_key(KEY), stage.topology.token_seed)
     return stage.placement.owners(stage.placement.partition(token), PlacementRule(3))[0]
+
+
+def test_what_was_shredded_here_is_not_read_back_from_a_node_that_missed_it() -> None:
+    stage = Stage(3, SETTINGS)
+    assert isinstance(ask(stage, 0, put("before")), Answer)
+    shredded(stage, [0, 1])
+    for node in (0, 1):
+        for r in (1, 2, 3):
+            assert not ask(stage, node, Get("default", KEY, r=r)).record.versions
+        (page,) = stage.scan(node, b"", 10)
+        assert page.entries == []

@@ -391,6 +391,10 @@ class JournaledStore:
         waiting, self._emptying = self._emptying, []
         answer(self._runtime, ((done, arg) for _, done, arg in waiting), error)
 
+    def refuse(self, error: StorageError) -> None:
+        """Take no write from now on: the node could not carry out what it has decided."""
+        self._refusal = self._refusal or error
+
     def _fail(self, error: CorruptRecord) -> None:
         self._refusal = StorageError(
             f"a record was damaged in this node's memory ({error.message}); the store takes no "

@@ -309,6 +309,7 @@ class ReadOperation:
             else:
                 if self._replica is not None:
                     self._replica.authorship.disowns(record)  # and makes nothing of it here
+                    record = self._replica.unshredded(self._place.key, record)
                 merged = merge(merged, record)
         return merged
 

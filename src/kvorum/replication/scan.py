@@ -181,6 +181,8 @@ class ScanOperation:
                         self._operations.counters.corrupt_records += 1
                         unreadable[node].append(token_range(key[1:]))
                         record = EMPTY
+                    if self._replica is not None:
+                        record = self._replica.unshredded(key, record)
                     records[key] = merge(records.get(key, EMPTY), record)
         if any(unreadable.values()) and self._ask_others():
             return

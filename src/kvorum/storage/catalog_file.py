@@ -109,7 +109,8 @@ class CatalogFile:
         except OSError as error:
             raise StorageError(
                 f"cannot write {self.path}: {error.strerror or error}; make room on the disk, and "
-                "see that this user may write there"
+                "see that this user may write there",
+                outcome="unknown",
             ) from error
 
 
