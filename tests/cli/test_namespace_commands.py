@@ -269,14 +269,28 @@ def test_a_first_one_that_refuses_leaves_all_as_it_was() -> None:
     assert nodes.told == [("n1", "PUT")]
 
 
-def test_nothing_is_changed_while_nodes_disagree_about_another() -> None:
+def test_a_node_that_lost_its_disk_gets_its_namespaces_again_one_by_one() -> None:
     nodes: Any = Nodes()
-    nodes.namespaces["n2"]["other"] = dict(USUAL)
-    with pytest.raises(RequestError, match="do not agree on namespace 'other'"):
-        run(namespace_changes.create(nodes, "new", {}))
-    assert namespace_changes.differences(nodes.documents()) == ["other"]
-    run(namespace_changes.create(nodes, "other", {}))
+    for name, ttl in (("aa", 5), ("bb", 6)):
+        for node in ("n1", "n2"):
+            nodes.namespaces[node][name] = {**USUAL, "ttl": ttl}
+    with pytest.raises(RequestError, match="other settings on n1"):
+        run(namespace_changes.create(nodes, "aa", {"ttl": 7}))
+    run(namespace_changes.create(nodes, "aa", {}))
+    assert namespace_changes.differences(nodes.documents()) == ["bb"]
+    assert nodes.namespaces["n3"]["aa"]["ttl"] == 5
+    run(namespace_changes.alter(nodes, "aa", {"write": 1}))
+    run(namespace_changes.create(nodes, "bb", {"ttl": 6}))
     assert namespace_changes.differences(nodes.documents()) == []
+
+
+def test_nodes_that_have_it_with_different_settings_do_not_say_how_others_make_it() -> None:
+    nodes: Any = Nodes()
+    nodes.namespaces["n1"]["aa"] = {**USUAL, "ttl": 5}
+    nodes.namespaces["n2"]["aa"] = dict(USUAL)
+    with pytest.raises(RequestError, match="do not agree on 'ttl' of namespace 'aa'"):
+        run(namespace_changes.create(nodes, "aa", {}))
+    assert nodes.told == []
 
 
 def test_an_alteration_that_leaves_nodes_with_different_settings_is_refused() -> None:
