@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import pytest
 from running_cluster import Cluster, command, running
@@ -200,6 +202,7 @@ class Nodes:
         self.namespaces: dict[str, dict[str, Any]] = {
             node: {"default": dict(USUAL)} for node in ("n1", "n2", "n3")
         }
+        self.dropped: dict[str, dict[str, int]] = {}
         self.failing: dict[str, KvorumError] = {}
         self.source: str | None = None
         self.told: list[tuple[str, str]] = []
@@ -212,6 +215,7 @@ class Nodes:
                 "now_ms": 5,
                 "namespaces": {name: dict(one) for name, one in held.items()},
                 "removals": {},
+                "dropped": self.dropped.get(node, {}),
             }
             for node, held in self.namespaces.items()
         }
@@ -281,6 +285,34 @@ def test_a_node_that_lost_its_disk_gets_its_namespaces_again_one_by_one() -> Non
     assert nodes.namespaces["n3"]["aa"]["ttl"] == 5
     run(namespace_changes.alter(nodes, "aa", {"write": 1}))
     run(namespace_changes.create(nodes, "bb", {"ttl": 6}))
+    assert namespace_changes.differences(nodes.documents()) == []
+
+
+def test_one_that_was_dropped_on_some_nodes_only_is_not_made_again(cluster: Cluster) -> None:
+    cluster.run("namespace", "create", "half")
+    with kvorum.connect(f"kvorum://{cluster.server}?namespace=half") as store:
+        store.set_many({f"k{n}": "old" for n in range(30)})
+        for server in servers(cluster)[:2]:
+            urlopen(HttpRequest(f"http://{server}/namespaces/half", method="DELETE")).close()
+        said = refused(cluster, ExitCode.USAGE, "create", "half", "--ttl", "9")
+        assert "Namespace 'half' was dropped on n1 and n2, and not on n3." in said
+        assert "'kvorum namespace drop half'" in said
+        with pytest.raises(RequestError, match="was dropped on n1 and n2"):
+            store.create_namespace("half")
+        cluster.run("namespace", "drop", "half", "--yes")
+        cluster.run("namespace", "create", "half")
+        assert list(store.scan()) == []
+
+
+def test_a_drop_that_all_nodes_have_heard_of_keeps_nobody_from_making_it() -> None:
+    nodes: Any = Nodes()
+    for node in nodes.namespaces:
+        nodes.dropped[node] = {"new": 4}
+    nodes.namespaces["n1"]["new"] = dict(USUAL)
+    run(namespace_changes.create(nodes, "new", {}))
+    nodes.dropped["n2"] = {}  # It lost its disk.
+    del nodes.namespaces["n2"]["new"]
+    run(namespace_changes.create(nodes, "new", {}))
     assert namespace_changes.differences(nodes.documents()) == []
 
 

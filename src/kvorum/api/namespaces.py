@@ -1,6 +1,7 @@
 """The namespaces of this node:
 
-    GET    /namespaces           all of them, the version of their list, what is still being deleted
+    GET    /namespaces           all of them, the version of their list, what was dropped and when,
+                                 what of that is still being deleted
     GET    /namespaces/{name}    the settings of one
     PUT    /namespaces/{name}    {"settings": {...}, "version": int?, "check_only": bool?}
                                  make it, or alter it; or only say whether that could be

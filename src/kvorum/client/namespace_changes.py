@@ -36,10 +36,11 @@ Settings = Mapping[str, Any]
 async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
     """Settings that `fields` leave out are those of the nodes that have it, else the usual ones.
 
-    Raises RequestError if a node has one of that name with other settings.
+    Raises RequestError if a node has one of that name with other settings, or has missed its drop.
     """
     found = await _namespaces_of(nodes)
     having = _having(found, name)
+    _check_dropped(found, having, name)
     if having:
         _check_equal(having, fields, name, f"Set it alike with PUT /namespaces/{name} of each.")
     there = next(iter(having.values()), {})
@@ -126,6 +127,27 @@ def _check_own(found: Documents) -> None:
                 f"The namespaces of {node} are those in the cluster file {document['source']}. "
                 "Edit the file for every node, and send each node's process SIGHUP."
             )
+
+
+def _check_dropped(found: Documents, having: dict[str, Settings], name: str) -> None:
+    """Raises RequestError if a node has what another one has dropped: it would come back in part,
+    where it is made again.
+    """
+    moments = {node: document.get("dropped", {}).get(name, 0) for node, document in found.items()}
+    last = max((moments[node] for node in found if node not in having), default=0)
+    missed = [node for node in having if moments[node] < last]
+    if missed:
+        least = min(moments[node] for node in missed)
+        gone = [node for node in found if node not in having and moments[node] > least]
+        raise RequestError(
+            f"Namespace {name!r} was dropped on {_and(gone)}, and not on {_and(missed)}. Run "
+            f"'kvorum namespace drop {name}' to complete that, then create it."
+        )
+
+
+def _and(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _check_equal(having: dict[str, Settings], fields: Settings, name: str, step: str) -> None:
