@@ -190,6 +190,14 @@ def test_a_program_changes_them_on_all_nodes(cluster: Cluster) -> None:
             store.drop_namespace("made-by-program")
 
 
+@pytest.mark.parametrize("name", [None, 7])
+def test_a_name_that_is_no_text_is_a_wrong_request(cluster: Cluster, name: Any) -> None:
+    with kvorum.connect(f"kvorum://{cluster.server}") as store:
+        for change in (store.create_namespace, store.alter_namespace, store.drop_namespace):
+            with pytest.raises(RequestError, match=f"a str, and not {type(name).__name__}"):
+                change(name)
+
+
 # Where a node fails
 
 USUAL: Final = namespace_changes._usual("new", {}, 3)
