@@ -28,6 +28,15 @@ ALTERATIONS: Final[list[dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize("name", [None, 7, b"a", ["a"]])
+def test_a_name_that_is_no_text_is_a_wrong_request(tmp_path: Path, name: Any) -> None:
+    with kvorum.open(tmp_path / "store") as store:
+        for change in (store.create_namespace, store.alter_namespace, store.drop_namespace):
+            with pytest.raises(RequestError, match=f"a str, and not {type(name).__name__}"):
+                change(name)
+        assert list(store.namespaces()) == ["default"]
+
+
 class Model:
     """What should be there. What is kept in memory only is gone after a restart."""
 

@@ -28,6 +28,7 @@ import msgspec
 from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
+from kvorum.client.url import check_is_text
 from kvorum.client.values import encode_value
 from kvorum.cluster.view import ClusterView
 from kvorum.local_store import Holding, LocalStore, unreadable
@@ -462,12 +463,14 @@ class Embedded:
         `settings` are those of a cluster file, such as ttl=60, compression="off" or durability=
         "none" with max_memory. Raises RequestError, also if there is one with other settings.
         """
+        check_is_text(name)
         with self._changing():
             self._namespaces.create(name, settings)
             return self._namespaces.catalog.settings(name)
 
     def alter_namespace(self, name: str, **settings: Any) -> NamespaceSettings:
         """Change these settings of the namespace `name`. Raises NamespaceNotFound, RequestError."""
+        check_is_text(name)
         with self._changing():
             self._namespaces.catalog.settings(name)
             self._namespaces.put(name, settings)
@@ -477,6 +480,7 @@ class Embedded:
         """End the namespace `name`: all that is in it is gone for good. Raises NamespaceNotFound,
         and RequestError for the default one.
         """
+        check_is_text(name)
         errors: list[StorageError | None] = []
         with self._changing():
             self._namespaces.drop(name, None, None, errors.append)

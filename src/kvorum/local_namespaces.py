@@ -156,6 +156,14 @@ class LocalNamespaces:
         """Of dropped namespaces, by name, that something may be left of."""
         return self._stored.removals
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """By the name of each namespace that was ever dropped or shredded here: up to when what was
+        written to it is gone (ms).
+        """
+        since_ms = self._parts.former_lives.since_ms
+        return {name.decode(): moment_ms for name, moment_ms in sorted(since_ms.items())}
+
     # Changes
 
     def check(self, new: Catalog) -> None:

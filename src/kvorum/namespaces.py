@@ -52,7 +52,9 @@ class Namespaces:
         return self._view.catalog
 
     def document(self) -> dict[str, Any]:
-        """All of them, for people: settings by name, and what is still being deleted."""
+        """All of them, for people: settings by name, what was dropped, and what of that is still
+        being deleted.
+        """
         catalog = self._view.catalog
         return {
             "version": catalog.version,
@@ -66,6 +68,7 @@ class Namespaces:
                 name: {"before_ms": removal.before_ms}
                 for name, removal in sorted(self._local.removals.items())
             },
+            "dropped": self._local.dropped,
         }
 
     # One by one

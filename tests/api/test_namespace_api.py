@@ -20,6 +20,11 @@ async def test_all_namespaces_and_each_can_be_looked_at(web: Web) -> None:
     assert (missing.status, missing.json["code"]) == (404, "namespace_not_found")
 
 
+async def test_a_name_may_be_percent_encoded(web: Web) -> None:
+    assert (await web.ask("GET", "/namespaces/%64efault")).json["namespace"] == "default"
+    assert (await web.ask("PUT", "/namespaces/tw%6F")).json["namespace"] == "two"
+
+
 async def test_one_is_made_and_altered(web: Web) -> None:
     made = await web.ask("PUT", "/namespaces/new", b'{"settings":{"ttl":5},"version":1}')
     assert (made.status, made.json["namespace"], made.json["version"]) == (201, "new", 2)
@@ -71,6 +76,9 @@ async def test_a_namespace_may_be_called_as_a_path_is(web: Web) -> None:
     [
         ("PUT", "/namespaces/", b"{}", 400),
         ("PUT", "/namespaces/a%20b", b"{}", 400),
+        ("PUT", "/namespaces/a%2Fb", b"{}", 400),
+        ("PUT", "/namespaces/a%6", b"{}", 400),
+        ("PUT", "/namespaces/a%FF", b"{}", 400),
         ("PUT", "/namespaces/a/b", b"{}", 400),
         ("PUT", "/namespaces/a?version=1", b"{}", 400),
         ("PUT", "/namespaces/a", b"x", 400),

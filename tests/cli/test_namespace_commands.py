@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
 
 import pytest
 from running_cluster import Cluster, command, running
@@ -188,6 +190,14 @@ def test_a_program_changes_them_on_all_nodes(cluster: Cluster) -> None:
             store.drop_namespace("made-by-program")
 
 
+@pytest.mark.parametrize("name", [None, 7])
+def test_a_name_that_is_no_text_is_a_wrong_request(cluster: Cluster, name: Any) -> None:
+    with kvorum.connect(f"kvorum://{cluster.server}") as store:
+        for change in (store.create_namespace, store.alter_namespace, store.drop_namespace):
+            with pytest.raises(RequestError, match=f"a str, and not {type(name).__name__}"):
+                change(name)
+
+
 # Where a node fails
 
 USUAL: Final = namespace_changes._usual("new", {}, 3)
@@ -200,6 +210,7 @@ class Nodes:
         self.namespaces: dict[str, dict[str, Any]] = {
             node: {"default": dict(USUAL)} for node in ("n1", "n2", "n3")
         }
+        self.dropped: dict[str, dict[str, int]] = {}
         self.failing: dict[str, KvorumError] = {}
         self.source: str | None = None
         self.told: list[tuple[str, str]] = []
@@ -212,6 +223,7 @@ class Nodes:
                 "now_ms": 5,
                 "namespaces": {name: dict(one) for name, one in held.items()},
                 "removals": {},
+                "dropped": self.dropped.get(node, {}),
             }
             for node, held in self.namespaces.items()
         }
@@ -269,14 +281,56 @@ def test_a_first_one_that_refuses_leaves_all_as_it_was() -> None:
     assert nodes.told == [("n1", "PUT")]
 
 
-def test_nothing_is_changed_while_nodes_disagree_about_another() -> None:
+def test_a_node_that_lost_its_disk_gets_its_namespaces_again_one_by_one() -> None:
     nodes: Any = Nodes()
-    nodes.namespaces["n2"]["other"] = dict(USUAL)
-    with pytest.raises(RequestError, match="do not agree on namespace 'other'"):
-        run(namespace_changes.create(nodes, "new", {}))
-    assert namespace_changes.differences(nodes.documents()) == ["other"]
-    run(namespace_changes.create(nodes, "other", {}))
+    for name, ttl in (("aa", 5), ("bb", 6)):
+        for node in ("n1", "n2"):
+            nodes.namespaces[node][name] = {**USUAL, "ttl": ttl}
+    with pytest.raises(RequestError, match="other settings on n1"):
+        run(namespace_changes.create(nodes, "aa", {"ttl": 7}))
+    run(namespace_changes.create(nodes, "aa", {}))
+    assert namespace_changes.differences(nodes.documents()) == ["bb"]
+    assert nodes.namespaces["n3"]["aa"]["ttl"] == 5
+    run(namespace_changes.alter(nodes, "aa", {"write": 1}))
+    run(namespace_changes.create(nodes, "bb", {"ttl": 6}))
     assert namespace_changes.differences(nodes.documents()) == []
+
+
+def test_one_that_was_dropped_on_some_nodes_only_is_not_made_again(cluster: Cluster) -> None:
+    cluster.run("namespace", "create", "half")
+    with kvorum.connect(f"kvorum://{cluster.server}?namespace=half") as store:
+        store.set_many({f"k{n}": "old" for n in range(30)})
+        for server in servers(cluster)[:2]:
+            urlopen(HttpRequest(f"http://{server}/namespaces/half", method="DELETE")).close()
+        said = refused(cluster, ExitCode.USAGE, "create", "half", "--ttl", "9")
+        assert "Namespace 'half' was dropped on n1 and n2, and not on n3." in said
+        assert "'kvorum namespace drop half'" in said
+        with pytest.raises(RequestError, match="was dropped on n1 and n2"):
+            store.create_namespace("half")
+        cluster.run("namespace", "drop", "half", "--yes")
+        cluster.run("namespace", "create", "half")
+        assert list(store.scan()) == []
+
+
+def test_a_drop_that_all_nodes_have_heard_of_keeps_nobody_from_making_it() -> None:
+    nodes: Any = Nodes()
+    for node in nodes.namespaces:
+        nodes.dropped[node] = {"new": 4}
+    nodes.namespaces["n1"]["new"] = dict(USUAL)
+    run(namespace_changes.create(nodes, "new", {}))
+    nodes.dropped["n2"] = {}  # It lost its disk.
+    del nodes.namespaces["n2"]["new"]
+    run(namespace_changes.create(nodes, "new", {}))
+    assert namespace_changes.differences(nodes.documents()) == []
+
+
+def test_nodes_that_have_it_with_different_settings_do_not_say_how_others_make_it() -> None:
+    nodes: Any = Nodes()
+    nodes.namespaces["n1"]["aa"] = {**USUAL, "ttl": 5}
+    nodes.namespaces["n2"]["aa"] = dict(USUAL)
+    with pytest.raises(RequestError, match="do not agree on 'ttl' of namespace 'aa'"):
+        run(namespace_changes.create(nodes, "aa", {}))
+    assert nodes.told == []
 
 
 def test_an_alteration_that_leaves_nodes_with_different_settings_is_refused() -> None:

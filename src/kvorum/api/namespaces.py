@@ -1,6 +1,7 @@
 """The namespaces of this node:
 
-    GET    /namespaces           all of them, the version of their list, what is still being deleted
+    GET    /namespaces           all of them, the version of their list, what was dropped and when,
+                                 what of that is still being deleted
     GET    /namespaces/{name}    the settings of one
     PUT    /namespaces/{name}    {"settings": {...}, "version": int?, "check_only": bool?}
                                  make it, or alter it; or only say whether that could be
@@ -23,7 +24,7 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import checked_namespace, parse_query
+from kvorum.api.parameters import namespace_of, parse_query
 from kvorum.model.errors import StorageError
 from kvorum.service.administration import Administration
 
@@ -90,5 +91,4 @@ class NamespaceHandlers:
 
 def _name(exchange: Exchange) -> str:
     parse_query(exchange.query, _NO_QUERY)
-    name = exchange.path[len(NAMESPACE_PATH) :].decode("ascii", "backslashreplace")
-    return checked_namespace(name)
+    return namespace_of(exchange.path[len(NAMESPACE_PATH) :])

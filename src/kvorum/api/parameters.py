@@ -1,4 +1,4 @@
-"""Keys in paths and parameters in queries: percent-encoded UTF-8, read strictly.
+"""Keys and namespaces in paths and parameters in queries: percent-encoded UTF-8, read strictly.
 
 A path is never normalised here, so `.` and `..` are keys like any other. Many clients do that
 before they send one, though; so a key may also be the parameter `key`. A slash separates parts of a
@@ -104,6 +104,16 @@ def checked_namespace(name: str) -> str:
             f"a letter or digit, got {name[:80]!r}"
         )
     return name
+
+
+def namespace_of(part: bytes) -> str:
+    """The namespace that `part` of a path names. Raises RequestError."""
+    try:
+        return checked_namespace(_decode(part))
+    except ValueError as error:
+        raise RequestError(
+            f"wanted a namespace of percent-encoded UTF-8 in the path, got {error}"
+        ) from error
 
 
 def _read(name: str, value: str) -> str | int:

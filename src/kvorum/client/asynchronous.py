@@ -351,7 +351,8 @@ class AsyncClient:
     async def create_namespace(self, name: str, **settings: Any) -> None:
         """Make a namespace on every node; nothing is done where it is with these settings.
 
-        `settings` are those of a cluster file. All nodes must be up. If one fails in the middle,
+        `settings` are those of a cluster file; those left out are as on the nodes that have it, or
+        else the usual ones. All nodes must be up. If one fails in the middle,
         an UnavailableError says which have it; the same call then ends what it began.
         """
         async with self._each_node(name) as nodes:

@@ -1,6 +1,6 @@
 """Changing a namespace on every node, one after another, so that all have the same in the end.
 
-    1  all nodes are asked: they must be up, and agree on all other namespaces
+    1  all nodes are asked: they must be up; what they have of other namespaces does not matter
     2  all are asked whether they could do it: the settings, room in memory, room on the disk
     3  each is told in its turn; one that has it already is left as it is
 
@@ -34,12 +34,19 @@ Settings = Mapping[str, Any]
 
 
 async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
-    """Raises RequestError if a node has one of that name with other settings."""
-    found = await _agreeing(nodes, name)
-    wanted = _usual(name, fields, len(found))
-    for node, document in found.items():
-        there = document["namespaces"].get(name)
-        if there is not None and there != wanted:
+    """Settings that `fields` leave out are those of the nodes that have it, else the usual ones.
+
+    Raises RequestError if a node has one of that name with other settings, or has missed its drop.
+    """
+    found = await _namespaces_of(nodes)
+    having = _having(found, name)
+    _check_dropped(found, having, name)
+    if having:
+        _check_equal(having, fields, name, f"Set it alike with PUT /namespaces/{name} of each.")
+    there = next(iter(having.values()), {})
+    wanted = _usual(name, {**there, **fields}, len(found))
+    for node, settings in having.items():
+        if settings != wanted:
             raise RequestError(
                 f"There is a namespace {name!r} with other settings on {node}. Change it with "
                 "'kvorum namespace alter', or choose another name."
@@ -49,27 +56,22 @@ async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
 
 async def alter(nodes: Nodes, name: str, fields: Settings) -> Documents:
     """Raises NamespaceNotFound if a node lacks it."""
-    found = await _agreeing(nodes, name)
-    having = {
-        node: document["namespaces"][name]
-        for node, document in found.items()
-        if name in document["namespaces"]
-    }
+    found = await _namespaces_of(nodes)
+    having = _having(found, name)
     if len(having) < len(found):
         lacking = ", ".join(node for node in found if node not in having)
         raise NamespaceNotFound(
             f"There is no namespace {name!r} on {lacking}. 'kvorum namespace list' shows what each "
             "node has."
         )
-    _check_equal({node: settings | fields for node, settings in having.items()}, name)
+    _check_equal(having, fields, name, "Set it, too.")
     return await _put(nodes, found, name, fields)
 
 
 async def drop(nodes: Nodes, name: str) -> Documents:
     """Raises NamespaceNotFound if no node has it."""
-    found = await nodes.ask(namespace_requests.namespaces())
-    _check_own(found)
-    having = [node for node, document in found.items() if name in document["namespaces"]]
+    found = await _namespaces_of(nodes)
+    having = _having(found, name)
     if not having:
         raise NamespaceNotFound(
             f"There is no namespace {name!r}. 'kvorum namespace list' shows those that there are."
@@ -102,16 +104,20 @@ def differences(documents: Documents) -> list[str]:
     )
 
 
-async def _agreeing(nodes: Nodes, name: str) -> Documents:
+async def _namespaces_of(nodes: Nodes) -> Documents:
+    """What each has. Raises RequestError if not the nodes say what there is, but a file."""
     found = await nodes.ask(namespace_requests.namespaces())
     _check_own(found)
-    others = [other for other in differences(found) if other != name]
-    if others:
-        raise RequestError(
-            f"The nodes do not agree on namespace {others[0]!r}, see 'kvorum namespace list'. "
-            "Create, alter or drop that one first, so that all have the same."
-        )
     return found
+
+
+def _having(found: Documents, name: str) -> dict[str, Settings]:
+    """The settings of the namespace by node, of those that have it."""
+    return {
+        node: document["namespaces"][name]
+        for node, document in found.items()
+        if name in document["namespaces"]
+    }
 
 
 def _check_own(found: Documents) -> None:
@@ -123,14 +129,36 @@ def _check_own(found: Documents) -> None:
             )
 
 
-def _check_equal(settings: dict[str, Settings], name: str) -> None:
-    first = next(iter(settings.values()))
-    for node, one in settings.items():
+def _check_dropped(found: Documents, having: dict[str, Settings], name: str) -> None:
+    """Raises RequestError if a node has what another one has dropped: it would come back in part,
+    where it is made again.
+    """
+    moments = {node: document.get("dropped", {}).get(name, 0) for node, document in found.items()}
+    last = max((moments[node] for node in found if node not in having), default=0)
+    missed = [node for node in having if moments[node] < last]
+    if missed:
+        least = min(moments[node] for node in missed)
+        gone = [node for node in found if node not in having and moments[node] > least]
+        raise RequestError(
+            f"Namespace {name!r} was dropped on {_and(gone)}, and not on {_and(missed)}. Run "
+            f"'kvorum namespace drop {name}' to complete that, then create it."
+        )
+
+
+def _and(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _check_equal(having: dict[str, Settings], fields: Settings, name: str, step: str) -> None:
+    """Raises RequestError, with what to do next, if nodes differ in a setting not in `fields`."""
+    first = next(iter(having.values()))
+    for node, one in having.items():
         for field, value in one.items():
-            if value != first.get(field):
+            if field not in fields and value != first.get(field):
                 raise RequestError(
                     f"The nodes do not agree on {field!r} of namespace {name!r}: it is {value!r} "
-                    f"on {node} and {first.get(field)!r} on {next(iter(settings))}. Set it, too."
+                    f"on {node} and {first.get(field)!r} on {next(iter(having))}. {step}"
                 )
 
 

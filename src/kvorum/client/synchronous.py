@@ -295,7 +295,8 @@ class Client:
     def create_namespace(self, name: str, **settings: Any) -> None:
         """Make a namespace on every node; nothing is done where it is with these settings.
 
-        `settings` are those of a cluster file. All nodes must be up. If one fails in the middle,
+        `settings` are those of a cluster file; those left out are as on the nodes that have it, or
+        else the usual ones. All nodes must be up. If one fails in the middle,
         an UnavailableError says which have it; the same call then ends what it began.
         """
         self._background.run(self._async.create_namespace(name, **settings))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+from kvorum.client.lifetime import WrongType
 from kvorum.model.address import Address, parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import is_namespace_name
@@ -60,10 +61,21 @@ def host_port(address: Address) -> str:
     return f"{host}:{address.port}"
 
 
+def check_is_text(name: object) -> None:
+    """Raises WrongType if `name` can be no namespace's, whatever it is."""
+    if not isinstance(name, str):
+        raise WrongType(
+            f"The name of a namespace is a str, and not {type(name).__name__} ({repr(name)[:40]})."
+        )
+
+
 def check_namespace(name: str) -> str:
+    """Raises ConfigError if no namespace can be called `name`, and WrongType."""
+    check_is_text(name)
     if not is_namespace_name(name):
         raise ConfigError(
-            f"wanted a namespace of 1 to 64 letters, digits, '_', '.', '-', got {name!r}"
+            "wanted a namespace of 1 to 64 letters, digits, '_', '.', '-', of which the first is a "
+            f"letter or digit, got {name!r}"
         )
     return name
 

@@ -76,8 +76,9 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
 def create(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Make the namespace NAME on every node.
 
-    What is left out is as in a cluster file. Nodes that have it with these settings are left as
-    they are, so a command that failed in the middle can be repeated. All nodes must be up.
+    What is left out is as on the nodes that have it, or else as usual. Nodes that have it with
+    these settings are left as they are. So a command that failed in the middle can be repeated, and
+    a node that lost its disk gets NAME again. All nodes must be up.
 
     \b
     kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
