@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -201,12 +202,12 @@ def test_a_change_that_cannot_be_carried_out_is_told_and_nothing_is_acknowledged
         store.set("k", 1)
     store = kvorum.open(tmp_path)
     (tmp_path / "keys.json.new").mkdir()  # so the file of the keys cannot be replaced
-    change, name = {
-        "create": (store.create_namespace, "new"),
-        "drop": (store.drop_namespace, "old"),
-    }[call]
+    changes: dict[str, Callable[[], object]] = {
+        "create": lambda: store.create_namespace("new"),
+        "drop": lambda: store.drop_namespace("old"),
+    }
     with pytest.raises(StorageError) as refused:
-        change(name)
+        changes[call]()
     assert refused.value.outcome == "unknown"
     with pytest.raises(StorageError, match="store has failed"):
         store.set("k", 2)
