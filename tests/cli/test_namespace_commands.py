@@ -346,6 +346,18 @@ def test_a_drop_that_all_nodes_have_heard_of_keeps_nobody_from_making_it() -> No
     assert namespace_changes.differences(nodes.documents()) == []
 
 
+@pytest.mark.parametrize("away", ["n1", "n2", "n3"])
+def test_one_that_nodes_dropped_at_different_times_is_made_by_a_repeat(away: str) -> None:
+    nodes: Any = Nodes()
+    nodes.dropped = {"n1": {"new": 3}, "n2": {"new": 9}, "n3": {"new": 5}}
+    nodes.failing[away] = UnavailableError("it is away", outcome="unknown")
+    with pytest.raises(UnavailableError):
+        run(namespace_changes.create(nodes, "new", {}))
+    nodes.failing.clear()
+    run(namespace_changes.create(nodes, "new", {}))
+    assert namespace_changes.differences(nodes.documents()) == []
+
+
 def test_nodes_that_have_it_with_different_settings_do_not_say_how_others_make_it() -> None:
     nodes: Any = Nodes()
     nodes.namespaces["n1"]["aa"] = {**USUAL, "ttl": 5}
