@@ -27,6 +27,7 @@ from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.catalog import Catalog, difference
 from kvorum.model.errors import ConfigError, DiskFull, KvorumError, StorageError, UnavailableError
+from kvorum.model.sizes import format_size
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.former_life import FormerLives
@@ -36,7 +37,7 @@ from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.seal import NOTE, RECORD
 from kvorum.sealing.vault import NOTE as FORMAT_NOTE
 from kvorum.sealing.vault import Vault
-from kvorum.storage.budget import Budget, promised
+from kvorum.storage.budget import MEMORY_MIN, Budget, promised
 from kvorum.storage.catalog_file import CatalogFile, Removal, StoredCatalog
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.log_files import LogFiles
@@ -173,12 +174,23 @@ class LocalNamespaces:
         parts = self._parts
         if len(new.namespaces) > NAMESPACES_MAX:
             raise ConfigError(f"A node has at most {NAMESPACES_MAX} namespaces. Drop some first.")
-        Budget.split(self._memory, promised(new.namespaces.values()))
+        self._check_memory(promised(new.namespaces.values()))
         created = new.namespaces.keys() - self.catalog.namespaces.keys()
         for name in sorted(created):
             self._check_created(name, new.namespaces[name])
         if created and parts.rocks.full:
             raise DiskFull("The disk is full. Make room on it, then create the namespace.")
+
+    def _check_memory(self, wanted: int) -> None:
+        try:
+            Budget.split(self._memory, wanted)
+        except ConfigError as error:
+            raise ConfigError(
+                f"Namespaces kept in memory may take {format_size(wanted)} in all, and "
+                f"{format_size(MEMORY_MIN)} are needed beside; this node has "
+                f"{format_size(self._memory)}. Lower max_memory, or start the node with more "
+                "--memory."
+            ) from error
 
     def _check_created(self, name: str, settings: NamespaceSettings) -> None:
         keyring = self._parts.vault.keyring

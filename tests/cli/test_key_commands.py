@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from store_double import StoreDouble
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
+from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import FileSource
 
@@ -68,6 +70,29 @@ def test_nothing_is_rotated_while_a_node_is_away(store: StoreDouble) -> None:
     assert result.exit_code == ExitCode.UNAVAILABLE
     assert "n2" in result.stderr
     assert posts(store) == []
+
+
+def test_the_namespaces_of_nodes_that_are_up_are_listed_and_who_is_away_is_named(
+    store: StoreDouble,
+) -> None:
+    answering(store, "n1", "n2")
+    settings = msgspec.structs.asdict(NamespaceSettings.majority(3))
+    store.documents["/namespaces"] = {"namespaces": {"orders": settings}, "removals": {}}
+    store.documents["/status"]["nodes"].append({"name": "n3", "http": "127.0.0.1:1"})
+    result = run(store, "namespace", "list")
+    assert result.exit_code == ExitCode.INCOMPLETE, result.stderr
+    assert "n1, n2" in next(line for line in result.stdout.splitlines() if "orders" in line)
+    assert "n3" in result.stderr.splitlines()[-1]
+    shown = json.loads(run(store, "namespace", "list", "-o", "json").stdout)
+    assert (list(shown["nodes"]), shown["differing"]) == (["n1", "n2"], [])
+
+
+def test_if_no_node_lists_its_namespaces_that_is_all_there_is_to_say(store: StoreDouble) -> None:
+    answering(store, "n1", "n2")
+    result = run(store, "namespace", "list")
+    assert result.stdout == ""
+    assert "no /namespaces here" in result.stderr
+    assert result.exit_code != ExitCode.INCOMPLETE
 
 
 @pytest.mark.parametrize("words", [["shred", "default"], ["drop", "default", "--shred"]])

@@ -105,6 +105,7 @@ def test_what_is_kept_in_memory_has_to_fit_on_each_node(cluster: Cluster) -> Non
     said = refused(cluster, ExitCode.USAGE, "create", "kept", *kept, "1GB")
     assert "n1" in said
     assert "1 GB" in said
+    assert "Lower max_memory, or start the node with more --memory" in said
     cluster.run("namespace", "create", "kept", *kept, "2MB")
     with kvorum.connect(f"kvorum://{cluster.server}?namespace=kept") as store:
         store.set("k", 1)
@@ -116,6 +117,7 @@ def test_what_is_kept_in_memory_has_to_fit_on_each_node(cluster: Cluster) -> Non
     ("words", "code", "said"),
     [
         (("create", "a b"), ExitCode.CONFIG, "a namespace of 1 to 64"),
+        (("create", "_a"), ExitCode.CONFIG, "the first is a letter or digit"),
         (("create", "x", "--replicas", "4"), ExitCode.USAGE, "at most the 3 nodes"),
         (("create", "x", "--write", "4"), ExitCode.USAGE, "write"),
         (("create", "x", "--durability", "none"), ExitCode.USAGE, "max_memory"),
@@ -141,6 +143,26 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
     assert result.exit_code == code, result.output
     assert said in result.stderr.splitlines()[-1]
     assert cluster.run("namespace", "list")["nodes"]["n1"]["namespaces"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reason"),
+    [
+        ("open1", ("--encryption", "off"), "is not encrypted"),
+        ("kept1", ("--durability", "none", "--max-memory", "2MB"), "is kept in memory alone"),
+    ],
+)
+def test_what_has_no_keys_is_not_shredded(
+    cluster: Cluster, name: str, settings: tuple[str, ...], reason: str
+) -> None:
+    cluster.run("namespace", "create", name, *settings)
+    said = refused(cluster, ExitCode.USAGE, "shred", name, "--yes")
+    assert f"Namespace '{name}' {reason}, so it has no keys to destroy; " in said
+    assert f"'kvorum namespace drop {name}'" in said
+    cluster.run("namespace", "drop", name, "--yes")
+    result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
+    assert result.exit_code == ExitCode.NOT_FOUND
+    assert f"'kvorum namespace create {name}'" in result.stderr
 
 
 def test_the_namespaces_of_a_cluster_outlast_it(tmp_path: Path) -> None:
@@ -320,6 +342,18 @@ def test_a_drop_that_all_nodes_have_heard_of_keeps_nobody_from_making_it() -> No
     run(namespace_changes.create(nodes, "new", {}))
     nodes.dropped["n2"] = {}  # It lost its disk.
     del nodes.namespaces["n2"]["new"]
+    run(namespace_changes.create(nodes, "new", {}))
+    assert namespace_changes.differences(nodes.documents()) == []
+
+
+@pytest.mark.parametrize("away", ["n1", "n2", "n3"])
+def test_one_that_nodes_dropped_at_different_times_is_made_by_a_repeat(away: str) -> None:
+    nodes: Any = Nodes()
+    nodes.dropped = {"n1": {"new": 3}, "n2": {"new": 9}, "n3": {"new": 5}}
+    nodes.failing[away] = UnavailableError("it is away", outcome="unknown")
+    with pytest.raises(UnavailableError):
+        run(namespace_changes.create(nodes, "new", {}))
+    nodes.failing.clear()
     run(namespace_changes.create(nodes, "new", {}))
     assert namespace_changes.differences(nodes.documents()) == []
 

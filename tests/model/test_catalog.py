@@ -37,6 +37,16 @@ def test_each_change_makes_the_next_version_and_leaves_the_former_as_it_was() ->
     assert fourth.namespaces == first.namespaces
 
 
+def test_who_asks_for_one_that_is_not_there_learns_which_are_and_how_to_make_it() -> None:
+    with pytest.raises(NamespaceNotFound) as caught:
+        catalog("orders").settings("order")
+    assert caught.value.message == "No such namespace: 'order'. There are 'default', 'orders'."
+    assert "'kvorum namespace create order'" in caught.value.details["advice"]
+    many = catalog(*(f"n{number:03}" for number in range(500)))
+    with pytest.raises(NamespaceNotFound, match=r"'default', 'n000'.* and 491 more\."):
+        many.settings("order")
+
+
 def test_a_name_is_given_once_and_only_what_exists_is_altered_or_dropped() -> None:
     with pytest.raises(ConfigError, match="'orders' exists already"):
         catalog("orders").creating("orders", SETTINGS, NODES)

@@ -59,11 +59,19 @@ class EveryNode:
         """Raises what all of them refuse it with, and UnavailableError if only some fail, or for
         several reasons.
         """
+        answers, failed = await self.ask_those_up(request)
+        if failed:
+            _raise_joint(failed, len(self._clients), changes=not request.safe)
+        return answers
+
+    async def ask_those_up(self, request: Request) -> tuple[Documents, dict[str, KvorumError]]:
+        """The answers, and why the other nodes give none. Raises as `ask` if there is no answer."""
         outcomes = await self._gather(self.names, lambda client, _: client.ask(request))
         failed = failures(outcomes)
-        if failed:
+        if len(failed) == len(outcomes):
             _raise_joint(failed, len(outcomes), changes=not request.safe)
-        return {node: one for node, one in outcomes.items() if not isinstance(one, KvorumError)}
+        answers = {node: one for node, one in outcomes.items() if not isinstance(one, KvorumError)}
+        return answers, failed
 
     async def ask_one(self, node: str, request: Request) -> dict[str, Any]:
         """Raises RequestError if there is no such node."""

@@ -51,7 +51,11 @@ async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
                 f"There is a namespace {name!r} with other settings on {node}. Change it with "
                 "'kvorum namespace alter', or choose another name."
             )
-    return await _put(nodes, found, name, wanted)
+    # Whoever dropped it last makes it first: if another one fails then, nobody that has it seems to
+    # have missed a drop, and the same can be repeated.
+    moments = _dropped_ms(found, name)
+    last_first = sorted(found, key=moments.__getitem__, reverse=True)
+    return await _put(nodes, {node: found[node] for node in last_first}, name, wanted)
 
 
 async def alter(nodes: Nodes, name: str, fields: Settings) -> Documents:
@@ -133,7 +137,7 @@ def _check_dropped(found: Documents, having: dict[str, Settings], name: str) -> 
     """Raises RequestError if a node has what another one has dropped: it would come back in part,
     where it is made again.
     """
-    moments = {node: document.get("dropped", {}).get(name, 0) for node, document in found.items()}
+    moments = _dropped_ms(found, name)
     last = max((moments[node] for node in found if node not in having), default=0)
     missed = [node for node in having if moments[node] < last]
     if missed:
@@ -143,6 +147,11 @@ def _check_dropped(found: Documents, having: dict[str, Settings], name: str) -> 
             f"Namespace {name!r} was dropped on {_and(gone)}, and not on {_and(missed)}. Run "
             f"'kvorum namespace drop {name}' to complete that, then create it."
         )
+
+
+def _dropped_ms(found: Documents, name: str) -> dict[str, int]:
+    """By node when it last dropped the namespace; 0 if it never did."""
+    return {node: document.get("dropped", {}).get(name, 0) for node, document in found.items()}
 
 
 def _and(names: list[str]) -> str:

@@ -9,7 +9,7 @@ What may be altered is what moves no data between nodes or stores: see `check_al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +19,8 @@ from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, Topology
 
 FIXED: Final = ("replicas", "encryption")
 """Settings that a namespace keeps for as long as it exists, in this version."""
+
+_NAMED_MAX: Final = 10
 
 
 class Difference(NamedTuple):
@@ -47,10 +49,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         """The settings of the namespace `name`. Raises NamespaceNotFound."""
         settings = self.namespaces.get(name)
         if settings is None:
-            raise NamespaceNotFound(
-                f"wanted one of the namespaces {sorted(self.namespaces)}, got {name!r}; "
-                "'kvorum namespace list' shows them"
-            )
+            raise no_such_namespace(name, self.namespaces)
         return settings
 
     def creating(self, name: str, settings: NamespaceSettings, nodes: int) -> Catalog:
@@ -87,6 +86,17 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
     def _next(self, namespaces: Mapping[str, NamespaceSettings]) -> Catalog:
         return Catalog(version=self.version + 1, namespaces=namespaces)
+
+
+def no_such_namespace(name: str, there: Iterable[str]) -> NamespaceNotFound:
+    names = sorted(there)
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    named = ", ".join(repr(one) for one in names[:_NAMED_MAX])
+    return NamespaceNotFound(
+        f"No such namespace: {name!r}. There {'is' if len(names) == 1 else 'are'} {named}{more}.",
+        advice=f"Make it with 'kvorum namespace create {name}', or declare it in the cluster file "
+        "if the nodes run with one.",
+    )
 
 
 def difference(old: Catalog, new: Catalog) -> Difference:

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.model.errors import NamespaceNotFound, RequestError, StorageError
+from kvorum.model.catalog import no_such_namespace
+from kvorum.model.errors import RequestError, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.quarantine import Quarantine
@@ -63,7 +64,9 @@ class Custody:
 
     def rotate(self, namespace: str | None) -> dict[str, Any]:
         """Seal with a new data key from now on; in all encrypted namespaces if none is named."""
-        wanted = self._vault.encrypted if namespace is None else [self._encrypted(namespace)]
+        wanted = (
+            self._vault.encrypted if namespace is None else [self._encrypted(namespace, "replace")]
+        )
         now_ms = self._runtime.wall_ms()
         made = self._changed(lambda: {name: self._vault.rotate(name, now_ms) for name in wanted})
         self._scrub.begin()
@@ -73,7 +76,7 @@ class Custody:
         """Destroy the keys of `namespace`. What was written up to `before_ms` is gone for good,
         also if a peer that has not been told yet offers it again.
         """
-        self._encrypted(namespace)
+        self._encrypted(namespace, "destroy")
         now_ms = self._runtime.wall_ms()
         before_ms = now_ms if before_ms is None else before_ms
         if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
@@ -137,12 +140,19 @@ class Custody:
             }
         return counts
 
-    def _encrypted(self, namespace: str) -> str:
-        encrypted = self._vault.encrypted
-        if namespace not in encrypted:
-            raise NamespaceNotFound(
-                f"wanted one of the namespaces {sorted(encrypted)}, which are in the cluster file "
-                f"and stored encrypted, got {namespace!r}"
+    def _encrypted(self, namespace: str, action: str) -> str:
+        """Raises NamespaceNotFound, or RequestError if there are no keys of it; `action`: what was
+        to be done to them.
+        """
+        settings = self._vault.namespaces.get(namespace)
+        if settings is None:
+            raise no_such_namespace(namespace, self._vault.namespaces)
+        if namespace not in self._vault.encrypted:
+            in_memory = settings.durability == "none"
+            reason = "kept in memory alone" if in_memory else "not encrypted"
+            raise RequestError(
+                f"Namespace {namespace!r} is {reason}, so it has no keys to {action}.",
+                advice=f"To be rid of what it holds, drop it: 'kvorum namespace drop {namespace}'.",
             )
         return namespace
 

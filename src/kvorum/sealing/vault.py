@@ -194,6 +194,11 @@ class Vault:
             self._learn_of(namespace)
 
     @property
+    def namespaces(self) -> Mapping[str, NamespaceSettings]:
+        """The namespaces of the topology."""
+        return self._settings
+
+    @property
     def encrypted(self) -> list[str]:
         """The namespaces of the topology whose records are stored, and encrypted."""
         return [

@@ -26,7 +26,8 @@ _ADVICE: Final = {
     "invalid_key": "Use a key of 1 to 1024 bytes of UTF-8, percent-encoded where it is in a path.",
     "invalid_value": "Send a value as the detail wants it.",
     "invalid_version": "Read the entry and send the valueVersion it shows, unchanged.",
-    "namespace_not_found": "Check the name, or add the namespace to the cluster's settings.",
+    "namespace_not_found": "Make it with 'kvorum namespace create', or declare it in the cluster "
+    "file if the nodes run with one.",
     "not_found": "Check key and namespace; create the entry with POST /entry.",
     "too_many_siblings": "Read the entry, and write what resolves its siblings with the "
     "valueVersion that it shows.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from kvorum.cli.connection import asks_cluster
+from kvorum.cli.errors import Incomplete
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.model.errors import PreconditionFailed
 
@@ -117,22 +118,29 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
 def list_namespaces(target: Target, output: str) -> None:
     """Which namespaces there are, with their settings, as every node has them.
 
+    Those of a node that is away are missing; it is named, and the exit code is 7.
+
     \b
     kvorum namespace list
     """
-    from kvorum.cli.every_node import on_every_node
+    from kvorum.cli.every_node import on_every_node, reasons
     from kvorum.client import namespace_requests
     from kvorum.client.namespace_changes import differences
 
-    documents = on_every_node(target, lambda nodes: nodes.ask(namespace_requests.namespaces()))
+    request = namespace_requests.namespaces()
+    documents, failed = on_every_node(target, lambda nodes: nodes.ask_those_up(request))
     differing = differences(documents)
     if output == "json":
         print_json({"differing": differing, "nodes": documents})
-        return
-    columns = ("namespace", "nodes", "#N", "#R", "#W", "durability", "quorum", "#ttl", "sealing")
-    print_table("namespaces", (*columns, "#memory"), _rows(documents))
-    for name in differing:
-        click.echo(f"the nodes do not agree on {name}: create, alter or drop it", err=True)
+    else:
+        _print_namespaces(documents, len(documents) + len(failed))
+        for name in differing:
+            click.echo(f"the nodes do not agree on {name}: create, alter or drop it", err=True)
+    if failed:
+        raise Incomplete(
+            f"The namespaces of {', '.join(failed)} are not shown ({reasons(failed)}); list them "
+            "again when 'kvorum status' shows all nodes up."
+        )
 
 
 @namespace.command()
@@ -215,7 +223,12 @@ def _print_done(name: str, documents: Documents, output: str, state: str) -> Non
         print_table(f"namespace {name}", ("node", "state"), rows)
 
 
-def _rows(documents: Documents) -> list[tuple[object, ...]]:
+def _print_namespaces(documents: Documents, nodes: int) -> None:
+    columns = ("namespace", "nodes", "#N", "#R", "#W", "durability", "quorum", "#ttl", "sealing")
+    print_table("namespaces", (*columns, "#memory"), _rows(documents, nodes))
+
+
+def _rows(documents: Documents, nodes_in_all: int) -> list[tuple[object, ...]]:
     """A row for each namespace, or several where nodes have it with different settings."""
     names = {name for document in documents.values() for name in document["namespaces"]}
     rows: list[tuple[object, ...]] = []
@@ -226,7 +239,7 @@ def _rows(documents: Documents) -> list[tuple[object, ...]]:
             if settings is not None:
                 holders.setdefault(repr(settings), (settings, []))[1].append(node)
         for settings, nodes in holders.values():
-            where = "all" if len(nodes) == len(documents) else ", ".join(nodes)
+            where = "all" if len(nodes) == nodes_in_all else ", ".join(nodes)
             rows.append((name, where, *_cells(settings)))
     for node, document in documents.items():
         rows += [(name, node, *[""] * 6, "being deleted", "") for name in document["removals"]]
