@@ -218,7 +218,8 @@ class Coordination:
             state = UNREADABLE if own is None else MISSING
         if self._has_lost(place.key):
             state = UNVERIFIED
-        plan = self._plan_here(request, place, state)
+        if state != UNREAD:
+            plan = self._plan_here(request, place, state)
         if isinstance(request, Put) and request.expect == ANY:
             self._operations.counters.stand_in_writes += 1
         deadline = self._operations.runtime.now() + timeout_ms / 1000
