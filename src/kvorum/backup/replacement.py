@@ -3,7 +3,7 @@
 The directory gets a new identity, because the node has forgotten what it did since: under the
 old one it would give dots a second time, and vote with copies that it no longer has. The new
 one says that it has forgotten, so the node compares with all other owners before it answers a
-read (`replication/recovery.py`). Its address book is kept: from it the node can tell a peer that
+read (`repair/recovery.py`). Its address book is kept: from it the node can tell a peer that
 has also lost its data.
 
     1  rocks.restoring   the new store, complete and durable

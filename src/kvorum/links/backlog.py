@@ -3,7 +3,7 @@
 It is bounded, by bytes and by time. One message may go over the bytes, or none that is longer
 than they are could ever be sent. A message that is not through in time is given up, even when
 part of it has been sent: tombstones are collected in the trust that nothing is under way for
-longer than a minute (`replication/collection.py`), and whoever sent it has stopped waiting.
+longer than a minute (`repair/collection.py`), and whoever sent it has stopped waiting.
 """
 
 from __future__ import annotations

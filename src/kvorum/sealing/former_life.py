@@ -10,8 +10,9 @@ are told the same moment, so they end up with the same records.
 
 A dot's time is its writer's wall clock, which may be behind the moment: that may have been given
 by another clock. What a node that has shredded writes nevertheless belongs to the present life: its
-dots are given a later time (`Site.mint`). A node that has not shredded yet gives its clock's, and
-what is of a former life by that is refused here, so nobody takes it for stored (`Site.put`).
+dots are given a later time (`LocalReplica.mint`). A node that has not shredded yet gives its
+clock's, and what is of a former life by that is refused here, so nobody takes it for stored
+(`LocalReplica.put`).
 """
 
 from __future__ import annotations
