@@ -63,11 +63,19 @@ class ClusterView:
         "topology",
     )
 
-    def __init__(self, topology: Topology, local: int, catalog: Catalog | None = None) -> None:
-        """`catalog`: None for the namespaces that the topology declares."""
+    def __init__(
+        self,
+        topology: Topology,
+        local: int,
+        catalog: Catalog | None = None,
+        placement: Placement | None = None,
+    ) -> None:
+        """`catalog`: None for the namespaces that the topology declares. `placement`: of that
+        topology, where it is at hand; it takes a while to work out.
+        """
         self.topology = topology
         self.local = local
-        self.placement = Placement(topology)
+        self.placement = placement or Placement(topology)
         self._place_hash = TOKEN_HASHES[topology.token_hash]
         self._listeners: list[OnCatalog] = []
         # Replica sets by the number of copies and partition, each made when it is first asked for.

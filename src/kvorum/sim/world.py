@@ -142,7 +142,7 @@ class World:
         plug, meet = self.wires.attach(node, runtime), Acquaintances(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
-            ClusterView(self.topology, node),
+            ClusterView(self.topology, node, placement=self._placement),
             runtime,
             peers,
             routed,
