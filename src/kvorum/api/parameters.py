@@ -112,7 +112,8 @@ def namespace_of(part: bytes) -> str:
         return checked_namespace(_decode(part))
     except ValueError as error:
         raise RequestError(
-            f"wanted a namespace of percent-encoded UTF-8 in the path, got {error}"
+            f"The name of the namespace in the path is not percent-encoded UTF-8: {error}. "
+            "Encode it as a URL is."
         ) from error
 
 

@@ -92,8 +92,8 @@ def agreed_moment(documents: Documents) -> int:
     clocks = [document["now_ms"] for document in documents.values()]
     if max(clocks) - min(clocks) > CLOCKS_APART_MS:
         raise UnavailableError(
-            f"wanted nodes whose clocks agree, got some that are {max(clocks) - min(clocks)} ms "
-            "apart, and what is written in that time would be lost; set them"
+            f"The clocks of the nodes are {max(clocks) - min(clocks)} ms apart, and what is "
+            "written in that time would be lost. Set them, then try again."
         )
     return int(max(clocks))
 

@@ -74,8 +74,8 @@ def check_namespace(name: str) -> str:
     check_is_text(name)
     if not is_namespace_name(name):
         raise ConfigError(
-            "wanted a namespace of 1 to 64 letters, digits, '_', '.', '-', of which the first is a "
-            f"letter or digit, got {name!r}"
+            f"No namespace can be called {name!r}: a name has 1 to 64 letters, digits, '_', '.', "
+            "'-', and begins with a letter or digit. Choose another one."
         )
     return name
 

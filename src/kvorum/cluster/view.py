@@ -148,10 +148,6 @@ class ClusterView:
         self._sloppy[rule.copies][partition] = made
         return made
 
-    def owners(self, partition: int, rule: PlacementRule) -> tuple[int, ...]:
-        """The nodes that own `partition` under `rule`, in preference order."""
-        return self.placement.owners(partition, rule)
-
     def owners_of(self, key: bytes) -> tuple[int, ...]:
         """The owners of the storage key `key`; none if its namespace is gone."""
         settings = self.settings_of(key)

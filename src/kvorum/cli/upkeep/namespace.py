@@ -107,7 +107,9 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
     from kvorum.client import namespace_changes
 
     if not fields:
-        raise click.UsageError("wanted a setting to change, got none")
+        raise click.UsageError(
+            "No setting is named. Name those to change, as --ttl; --help lists them."
+        )
     documents = _change(target, name, lambda n: namespace_changes.alter(n, name, fields))
     _print_done(name, documents, output, "altered")
 
