@@ -25,7 +25,7 @@ import click
 
 import kvorum
 import kvorum.aio
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 
 VALUE_BYTES = 1000
 MEMORY = "64MB"

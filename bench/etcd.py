@@ -38,7 +38,7 @@ def start(directory: Path, port: int) -> Iterator[Cluster]:
         ]
         for server, node in zip(servers, nodes, strict=True):
             server.wait_until(lambda node=node: answers(node, "/health"))  # type: ignore[misc]
-        members, leader = [Target(node) for node in nodes], Target(_leader(nodes))
+        members, leader = [Target(node) for node in nodes], Target(_coordinator(nodes))
         yield Cluster(nodes, {"all members": members, "leader": [leader] * NODES})
 
 
@@ -66,7 +66,7 @@ def _executable() -> str:
     return found
 
 
-def _leader(nodes: Sequence[Address]) -> Address:
+def _coordinator(nodes: Sequence[Address]) -> Address:
     for node in nodes:
         status = _post(node, "/v3/maintenance/status")
         if status["leader"] == status["header"]["member_id"]:

@@ -14,8 +14,8 @@ from server import Server, answers
 from system import NODES, Cluster, System, Target, request
 
 from kvorum import __version__
-from kvorum.local.layout import Layout
-from kvorum.local.ports import local_topology
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import local_topology
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError, ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, encode_key

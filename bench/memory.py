@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 import kvorum
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 from kvorum.model.sizes import parse_size
 
 VALUE_BYTES = 200

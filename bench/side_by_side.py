@@ -28,7 +28,7 @@ from comparison import GET, OPERATIONS, PUT, Comparison
 from preload import preload
 from system import NODES, Cluster, System
 
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 
 
 class Plan(NamedTuple):

@@ -18,9 +18,9 @@ from system import NODES
 
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import Target
-from kvorum.local.cluster import LocalCluster
-from kvorum.local.layout import Layout
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.address import parse_address
 from kvorum.model.errors import KvorumError, UnavailableError
 

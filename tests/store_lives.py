@@ -149,7 +149,7 @@ class Life:
 
     def tend(self) -> None:
         files = InlineFileWork(self.parts.rocks, self.clock.call_soon)
-        self.custody, self.scrub = self.parts.tend(files, _no_pause, _unheard)
+        self.key_admin, self.scrub = self.parts.tend(files, _no_pause, _unheard)
 
     def scrubbed(self) -> None:
         """Until no pass is under way."""
@@ -158,7 +158,7 @@ class Life:
     # Time
 
     def turn(self) -> None:
-        """All that has been written is durable; nothing is filed."""
+        """All that has been written is durable; nothing is flushed."""
         self.clock.turn()
         assert self.failures == []
 
@@ -174,8 +174,8 @@ class Life:
             self.tick()
         raise AssertionError(f"still not so after {ticks} ticks")
 
-    def filed(self) -> None:
-        """Until all has been filed that was written."""
+    def flushed(self) -> None:
+        """Until all has been flushed that was written."""
         self.wait(lambda: self.entries() == [])
 
     # What there is

@@ -53,10 +53,10 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION
     | {"replication", "service", "client", "sealing", "local_store", "namespaces"},
-    "local": {"model", "runtime"},
-    "demo": {"model", "runtime", "client", "bench", "local"},
+    "devcluster": {"model", "runtime"},
+    "demo": {"model", "runtime", "client", "bench", "devcluster"},
     "cli": BELOW_REPLICATION
-    | {"replication", "api", "client", "bench", "sim", "node", "local", "demo"}
+    | {"replication", "api", "client", "bench", "sim", "node", "devcluster", "demo"}
     | {"sealing", "backup"},
 }
 # Of links and storage the pure floors know the ports and their notes, never what is behind them.

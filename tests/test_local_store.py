@@ -1,4 +1,4 @@
-"""The local store: what was acknowledged outlives the process, filed or not."""
+"""The local store: what was acknowledged outlives the process, flushed or not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def key_of(number: int) -> bytes:
 
 
 def fill(one: Life) -> Pairs:
-    """Writes, overwrites and deletes, of which some are filed and the later ones are not.
+    """Writes, overwrites and deletes, of which some are flushed and the later ones are not.
 
     Returns what there is to be seen.
     """
     for number in range(300):
         one.put(key_of(number), f'"first {number}"')
         one.put(hint_key(key_of(number)), f"{number}")
-    one.filed()
+    one.flushed()
     for number in range(100, 200):
         one.put(key_of(number), f'"second {number}"')
         one.put(hint_key(key_of(number), "n3"), f"{number}")
@@ -44,7 +44,7 @@ def test_what_is_written_is_seen_at_once_and_scanned_in_order(tmp_path: Path) ->
         wanted = fill(one)
         assert one.contents() == wanted
         assert one.contents(limit=7) == wanted
-        one.filed()
+        one.flushed()
         assert one.contents() == wanted
 
 
@@ -60,7 +60,7 @@ def test_a_stop_files_nothing_and_loses_nothing(tmp_path: Path) -> None:
             assert one.contents() == wanted
             assert one.contents(limit=7) == wanted
     with life(tmp_path) as one:
-        one.filed()
+        one.flushed()
         assert one.contents() == wanted
     with life(tmp_path) as one:
         assert one.contents() == wanted
@@ -82,7 +82,7 @@ def test_a_crash_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         crashed = one.crash(tmp_path / "crashed")
     with life(crashed) as again:
         assert again.contents() == wanted
-        again.filed()
+        again.flushed()
         assert again.contents() == wanted
 
 
@@ -114,7 +114,7 @@ def test_writes_after_a_crash_are_newer_than_what_was_taken_up(tmp_path: Path) -
         for number in range(300, 320):
             again.delete(key_of(number))
         crashed = again.crash(tmp_path / "crashed again")
-        again.filed()
+        again.flushed()
         assert again.contents() == again.wanted
     with life(crashed) as third:
         # The last deletes were not acknowledged, and may be lost; nothing else.

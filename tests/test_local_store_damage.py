@@ -1,4 +1,4 @@
-"""The local store on a disk that is damaged, or full, with writes that are not filed."""
+"""The local store on a disk that is damaged, or full, with writes that are not flushed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_damaged_entry_is_a_loss_that_is_noted(tmp_path: Path, number: int, pl
         assert note(again) == LOST
         assert again.contents() == but(one.wanted, number)
         recovered(again)
-        again.filed()
+        again.flushed()
     with life(tmp_path) as third:
         assert note(third) == WHOLE, "it is told once"
         assert third.contents() == but(one.wanted, number)
@@ -105,7 +105,7 @@ def test_missing_entries_are_a_loss_that_is_noted(tmp_path: Path, missing: tuple
         write_entry(again, ENTRIES + 1)
         again.wanted |= but(one.wanted, *missing)
         recovered(again)
-        again.filed()
+        again.flushed()
         assert again.contents() == again.wanted
     with life(tmp_path) as third:
         assert note(third) == WHOLE
@@ -116,7 +116,7 @@ def test_missing_entries_are_a_loss_that_is_noted(tmp_path: Path, missing: tuple
 def test_a_journal_that_is_gone_is_a_loss_that_is_noted(tmp_path: Path, name: str) -> None:
     with life(tmp_path) as one:
         write_entry(one, 1)
-        one.filed()
+        one.flushed()
         write_entry(one, 2)
         recovered(one)
     journal = one.parts.directory.journal_path
@@ -190,7 +190,7 @@ def test_while_the_disk_is_full_nothing_is_filed_and_all_is_readable(
 ) -> None:
     with life(tmp_path) as one:
         write_entry(one, 1)
-        one.filed()
+        one.flushed()
         before = filed_pairs(one)
         disk.left = 1 << 20
         look(one)
@@ -204,7 +204,7 @@ def test_while_the_disk_is_full_nothing_is_filed_and_all_is_readable(
         assert one.contents() == one.wanted
         disk.left = 1 << 34
         look(one)
-        one.filed()
+        one.flushed()
         assert one.contents() == one.wanted
 
 
@@ -223,7 +223,7 @@ def test_a_disk_that_is_full_while_a_segment_is_filed_holds_that_up(
         assert one.contents() == one.wanted
         disk.left = 1 << 34
         look(one)
-        one.filed()
+        one.flushed()
         assert one.contents() == one.wanted
 
 
@@ -244,7 +244,7 @@ def test_a_stop_and_a_start_while_the_disk_is_full_lose_nothing(tmp_path: Path, 
     disk.left = 1 << 34
     with life(tmp_path) as third:
         assert third.contents() == again.wanted
-        third.filed()
+        third.flushed()
         assert third.contents() == again.wanted
 
 
@@ -255,7 +255,7 @@ def test_a_start_that_cannot_note_a_loss_fails(
     """Also where it brings all that is stored into another form first."""
     with life(tmp_path) as one:
         write_entry(one, 1)
-        one.filed()
+        one.flushed()
         write_entry(one, 2)
         write_entry(one, 3)
         flip_entry(one, 1, 30)

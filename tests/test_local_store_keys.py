@@ -1,4 +1,4 @@
-"""The local store's keys: what is rotated out or shredded holds for what is not filed yet, too."""
+"""The local store's keys: what is rotated out or shredded holds for unflushed records, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store_lives import TICK_S, Life, Pairs, files_with, hint_key, life, record_
 
 from kvorum.sealing.compression import learn
 from kvorum.sealing.seal import namespace_of
-from kvorum.sealing.vault import Lesson
+from kvorum.sealing.vault import TrainingJob
 
 NAMES: Final = ("default", "plain", "open")
 COUNT: Final = 300
@@ -54,7 +54,7 @@ def test_an_old_key_stays_until_no_entry_needs_it(tmp_path: Path) -> None:
         fill(one)
         written = one.entries()
         old = active_id(one, "default")
-        one.custody.rotate("default")
+        one.key_admin.rotate("default")
         fill(one, "newer", 200)
         crashes = 0
         while old in key_ids(one):
@@ -78,7 +78,7 @@ def test_a_rotation_goes_on_where_entries_of_the_old_key_are_taken_up(tmp_path: 
         one.tend()
         fill(one)
         old = active_id(one, "plain")
-        one.custody.rotate("plain")
+        one.key_admin.rotate("plain")
     with life(tmp_path) as again:
         assert old in key_ids(again)
         assert again.entries()
@@ -97,7 +97,7 @@ def test_while_the_disk_is_full_the_old_key_stays(tmp_path: Path) -> None:
         fill(one)
         one.parts.directory.space.full = True
         one.parts.directory.space._free_bytes = lambda _path: 0
-        one.custody.rotate("default")
+        one.key_admin.rotate("default")
         for _ in range(400):
             one.tick()
         assert old in key_ids(one)
@@ -112,10 +112,10 @@ def test_an_older_dictionary_goes_and_all_is_readable(tmp_path: Path) -> None:
         one.tend()
         older = learned(one, b"made")
         fill(one)
-        one.filed()
-        fill(one, "unfiled", 100)
+        one.flushed()
+        fill(one, "unflushed", 100)
         newer = learned(one, b"value")
-        one.custody.scrub()
+        one.key_admin.scrub()
         one.scrubbed()
         assert one.parts.vault.dictionaries.ids("default") == [newer] != [older]
         assert one.contents() == one.wanted
@@ -129,7 +129,9 @@ def learned(one: Life, word: bytes) -> int:
     samples = [b"name%d %b %b" % (n, word, chance.randbytes(4).hex().encode()) for n in range(5000)]
     dictionary = learn(samples, 4096, 3)
     one.parts.vault.learned(
-        Lesson("default", [], 1, None, one.parts.vault.seal.namespaces[b"default"]), dictionary, 0.0
+        TrainingJob("default", [], 1, None, one.parts.vault.seal.namespaces[b"default"]),
+        dictionary,
+        0.0,
     )
     current = one.parts.vault.dictionaries.current("default")
     assert current is not None
@@ -145,7 +147,7 @@ def all_unfiled(one: Life) -> None:
 
 def all_filed_and_overwritten(one: Life) -> None:
     fill(one)
-    one.filed()
+    one.flushed()
     fill(one, "newer")
 
 
@@ -186,7 +188,7 @@ def test_what_is_shredded_is_gone_at_once_and_for_good(
     with life(tmp_path / "n1") as one:
         one.tend()
         situation(one)
-        one.custody.shred("default", None)
+        one.key_admin.shred("default", None)
         left = without(one.wanted, "default")
         assert one.contents() == left
         at_once = one.crash(tmp_path / "at once")
@@ -228,7 +230,7 @@ def test_the_pass_that_follows_a_shredding_leaves_nothing_of_it(
         bodies = tuple(body_of(one, entry) for entry in entries)
         assert bodies
         assert files_with(tmp_path, bodies)
-        one.custody.shred("default", None)
+        one.key_admin.shred("default", None)
         left = without(one.wanted, "default")
         one.scrubbed()
         assert not set(one.entries()) & set(entries)
@@ -245,7 +247,7 @@ def test_what_is_written_after_a_shredding_stays(
     with life(tmp_path / "n1") as one:
         one.tend()
         situation(one)
-        one.custody.shred("default", None)
+        one.key_admin.shred("default", None)
         one.wanted = without(one.wanted, "default")
         one.clock.passed_s += TICK_S
         for number in range(100, 200):
@@ -261,7 +263,7 @@ def test_what_is_written_after_a_shredding_stays(
             again.tend()
             again.scrubbed()
             assert again.contents() == one.wanted
-            again.filed()
+            again.flushed()
             assert again.contents() == one.wanted
 
 
@@ -271,12 +273,12 @@ def test_what_a_peer_still_has_does_not_come_back(tmp_path: Path) -> None:
         fill(one)
         handed_over = {key: data for key, data in one.wanted.items() if key[:1] == b"d"}
         one.clock.passed_s += TICK_S
-        one.custody.shred("default", None)
+        one.key_admin.shred("default", None)
         left = without(one.wanted, "default")
         for key, data in handed_over.items():
             one.parts.store.put(key, data, one._done, None)
         assert one.contents() == left
     with life(tmp_path) as again:
         assert again.contents() == left
-        again.filed()
+        again.flushed()
         assert again.contents() == left

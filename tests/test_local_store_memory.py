@@ -1,4 +1,4 @@
-"""The local store's memory: what is not filed yet stays within its share, whatever is written."""
+"""The local store's memory: what is not flushed yet stays within its share, whatever is written."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_segments_stay_within_their_share(
             if number % crowd == 0:
                 one.turn()
             worst = max(worst, in_memory(one))
-        # What is filed stays until it is durable below, which takes a turn here.
+        # What is flushed stays until it is durable below, which takes a turn here.
         assert worst <= BOUND + crowd * LARGE
         assert worst > SEGMENT or crowd == 1, "with an entry each, the log's share is full first"
         one.turn()

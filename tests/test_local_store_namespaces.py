@@ -53,7 +53,7 @@ def filed_and_not(one: Life, namespace: str = "new") -> None:
     fill(one, namespace)
     for number in range(COUNT):
         one.put(hint_key(key_of(number, namespace)), f"{number}")
-    one.filed()
+    one.flushed()
     fill(one, namespace, "secret-value newer")
 
 
@@ -89,7 +89,7 @@ def test_one_that_was_made_is_there_after_a_stop_and_after_a_crash(
         one.create("new", **KINDS[kind])
         fill(one)
         crashed = one.crash(tmp_path / "crashed")
-        one.filed()
+        one.flushed()
         assert bool(files_with(one.path / "rocks", WORDS)) == (kind == "open")
     for path in (crashed, one.path):
         with own(path) as again:
@@ -196,7 +196,7 @@ def test_what_is_under_way_when_one_is_dropped_does_not_come_back(tmp_path: Path
         assert one.acknowledged == 5
         crashed = one.crash(tmp_path / "crashed")
         one.wait(lambda: not one.parts.namespaces.removals)
-        one.filed()
+        one.flushed()
         for name in ("new", "next"):
             one.create(name)
             assert of(one, name) == {}
@@ -287,7 +287,7 @@ def test_a_kill_between_any_two_steps_leaves_the_old_namespaces_or_the_new_ones(
         one.turn()
         fill(one, "sealed")
         fill(one, "open")
-        one.filed()
+        one.flushed()
         fill(one, "sealed", "secret-value newer")
         before, wanted = one.parts.catalog, dict(one.wanted)
         kills.along(one, step)
@@ -350,7 +350,7 @@ def test_other_settings_of_sealing_hold_for_what_comes_and_open_what_is_there(
         one.create("new")
         for number, changes in enumerate(ALTERATIONS):
             fill(one, value=f"{number}")
-            one.filed()
+            one.flushed()
             one.change(one.parts.catalog.altering("new", settings(**changes), 1))
             assert one.contents() == one.wanted
             part = one.parts.vault.seal.namespaces[b"new"]
@@ -521,7 +521,7 @@ def test_a_lost_list_of_namespaces_is_told(
     with own(tmp_path) as one:
         one.create("new")
         fill(one)
-        one.filed()
+        one.flushed()
     (tmp_path / "catalog.json").unlink()
     with own(tmp_path) as one:
         assert "has keys of 'new', whose entries are not served" in caplog.text

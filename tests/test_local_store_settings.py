@@ -38,12 +38,12 @@ def key_of(number: int, namespace: str) -> bytes:
 
 
 def fill(one: Life) -> None:
-    """Records and hints of all namespaces: filed, unfiled, overwritten and deleted ones."""
+    """Records and hints of all namespaces: flushed, unflushed, overwritten and deleted ones."""
     for namespace in NAMESPACES:
         for number in range(COUNT):
             one.put(key_of(number, namespace), f'"secret-value {number}"')
             one.put(hint_key(key_of(number, namespace)), f"{number}")
-    one.filed()
+    one.flushed()
     for namespace in NAMESPACES:
         for number in range(50, COUNT + 50):
             one.put(key_of(number, namespace), f'"secret-value {number} newer"')
@@ -83,7 +83,7 @@ def test_other_settings_change_nothing_that_is_seen(
             with life(path, with_default(**changes)) as again:
                 assert again.contents() == one.wanted
         with life(path, with_default(**after)) as again:
-            again.filed()
+            again.flushed()
             assert again.contents() == one.wanted
 
 
@@ -125,7 +125,7 @@ def test_a_removed_namespace_comes_back_with_all_it_had(tmp_path: Path, removed:
         fill(one)
     others = {name: wish for name, wish in NAMESPACES.items() if name != removed}
     with life(tmp_path, others) as without:
-        without.filed()
+        without.flushed()
         stored = without.stored()
         assert not any(removed.encode() + b"\0secret-name" in key for key in stored)
         assert of(without.contents(), *others) == of(one.wanted, *others)
@@ -144,7 +144,7 @@ def test_what_a_removed_namespace_has_in_the_journal_is_not_written_in_the_open(
     # Another namespace makes all pairs be looked at.
     for others in ({"default": settings()}, {"default": settings(encryption="off")}):
         with life(tmp_path, others) as without:
-            without.filed()
+            without.flushed()
         assert files_with(tmp_path, WORDS) == []
     with life(tmp_path, sealed) as back:
         assert back.contents() == one.wanted
@@ -168,7 +168,7 @@ def format_of(one: Life) -> int:
 def test_a_directory_of_the_format_without_a_journal_is_taken_over(tmp_path: Path) -> None:
     with life(tmp_path) as one:
         fill(one)
-        one.filed()
+        one.flushed()
         note = {"format": 2, "open": ["open"]}
         one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
     for _ in range(2):
@@ -182,7 +182,7 @@ def test_a_directory_of_the_format_without_a_journal_may_change_its_settings(
 ) -> None:
     with life(tmp_path) as one:
         fill(one)
-        one.filed()
+        one.flushed()
         note = {"format": 2, "open": ["open"]}
         one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
     with life(tmp_path, {name: settings() for name in NAMESPACES}) as again:
@@ -198,7 +198,7 @@ def test_a_directory_whose_journal_lay_among_the_pairs_is_taken_over(
     """That of format 3; also where its settings change with that."""
     with life(tmp_path) as one:
         fill(one)
-        one.filed()
+        one.flushed()
         for entry in range(1, 4):
             changes = [newer(one, number, entry) for number in range(20 * entry, 20 * entry + 30)]
             text = one.parts._entries.seal(entry, changes)

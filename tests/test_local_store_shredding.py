@@ -75,7 +75,7 @@ def test_what_is_acknowledged_after_a_shredding_ahead_of_the_clock_stays(
     with life(tmp_path / "n1") as one:
         server = Server(one)
         server.put("a", b'"before"')
-        one.custody.shred("default", one.clock.wall_ms() + AHEAD_MS)
+        one.key_admin.shred("default", one.clock.wall_ms() + AHEAD_MS)
         assert server.values("a") == []
         ahead_s = one.clock.passed_s - clock_s
         one.clock.wall_ms = lambda: NOW_MS + int((one.clock.passed_s - ahead_s) * 1000)  # type: ignore[method-assign]
@@ -90,7 +90,7 @@ def test_what_is_acknowledged_after_a_shredding_ahead_of_the_clock_stays(
             server = Server(again, 2)
             assert server.values("a") == server.values("b") == [b'"after"']
             assert isinstance(server.put("c"), Answer)
-            again.filed()
+            again.flushed()
             again.scrubbed()
             assert server.values("a") == server.values("b") == server.values("c") == [b'"after"']
 
@@ -98,7 +98,7 @@ def test_what_is_acknowledged_after_a_shredding_ahead_of_the_clock_stays(
 def test_a_restart_does_not_make_the_moment_forgotten(tmp_path: Path) -> None:
     with life(tmp_path) as one:
         server = Server(one)
-        one.custody.shred("default", one.clock.wall_ms() + AHEAD_MS)
+        one.key_admin.shred("default", one.clock.wall_ms() + AHEAD_MS)
     with life(tmp_path) as again:
         server = Server(again, 2)
         assert isinstance(server.put("a"), Answer)
@@ -111,7 +111,7 @@ def test_a_record_from_before_is_refused_and_one_from_after_is_taken_in(tmp_path
     with life(tmp_path) as one:
         server = Server(one)
         moment_ms = one.clock.wall_ms() + AHEAD_MS
-        one.custody.shred("default", moment_ms)
+        one.key_admin.shred("default", moment_ms)
         refused = server.take_in("a", written_at(moment_ms))
         assert isinstance(refused, Failure)
         assert refused.outcome == "none"

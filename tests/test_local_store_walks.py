@@ -55,13 +55,13 @@ class Walk:
         assert self.one.contents(self.chance.choice([3, 17, MANY])) == self.one.wanted
 
     def rotate(self) -> None:
-        self.one.custody.rotate(None)
+        self.one.key_admin.rotate(None)
 
     def shred(self) -> None:
         encrypted = self.one.parts.vault.encrypted
         if encrypted:
             shredded = self.chance.choice(encrypted)
-            self.one.custody.shred(shredded, None)
+            self.one.key_admin.shred(shredded, None)
             self.one.wanted = {
                 key: data
                 for key, data in self.one.wanted.items()
@@ -96,7 +96,7 @@ class Walk:
 
     def end(self) -> None:
         self.one.scrubbed()
-        self.one.filed()
+        self.one.flushed()
         self.look()
         self.one.stop()
 

@@ -350,9 +350,9 @@ class Embedded:
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""
         now = self._runtime.now()
-        lesson = self._store.vault.lesson(now)
-        if lesson is not None:
-            self._store.vault.learned(lesson, lesson.learn(), now)
+        job = self._store.vault.job(now)
+        if job is not None:
+            self._store.vault.learned(job, job.learn(), now)
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Any] = [None]

@@ -30,11 +30,11 @@ from kvorum.model.errors import ConfigError, DiskFull, KvorumError, StorageError
 from kvorum.model.sizes import format_size
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.seal import NOTE, RECORD
+from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import NOTE as FORMAT_NOTE
 from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_MIN, Budget, promised
@@ -65,7 +65,7 @@ class Parts(NamedTuple):
     volatile: dict[str, VolatileStore]
     rows: RowCache
     vault: Vault
-    former_lives: FormerLives
+    shred_horizon: ShredHorizon
     quarantine: Quarantine
 
 
@@ -162,7 +162,7 @@ class LocalNamespaces:
         """By the name of each namespace that was ever dropped or shredded here: up to when what was
         written to it is gone (ms).
         """
-        since_ms = self._parts.former_lives.since_ms
+        since_ms = self._parts.shred_horizon.since_ms
         return {name.decode(): moment_ms for name, moment_ms in sorted(since_ms.items())}
 
     # Changes
@@ -219,7 +219,7 @@ class LocalNamespaces:
         """
         removals = dict(self.removals)
         for name in difference(self.catalog, new).dropped:
-            since_ms = self._parts.former_lives.since_ms.get(name.encode(), 0)
+            since_ms = self._parts.shred_horizon.since_ms.get(name.encode(), 0)
             # Each removal has a moment of its own, by which the scrubber knows it again.
             moment_ms = max(before_ms, since_ms + 1)
             removals[name] = Removal(
@@ -386,7 +386,7 @@ class LocalNamespaces:
         if removal.lies_open:
             parts.vault.remove(name, removal.before_ms)
         parts.vault.drop(name)
-        parts.former_lives.end(name, removal.before_ms, self._ended, (name, removal))
+        parts.shred_horizon.end(name, removal.before_ms, self._ended, (name, removal))
 
     def _ended(self, which: tuple[str, Removal], error: StorageError | None) -> None:
         name, removal = which
@@ -439,7 +439,7 @@ class LocalNamespaces:
             while pairs := rocks.scan(cursor, stop, _PAGE):
                 for stored_key, sealed in pairs:
                     if seal.is_removed(stored_key, sealed):
-                        rocks.file(stored_key, None)
+                        rocks.write(stored_key, None)
                         self._parts.quarantine.release(stored_key)
                 cursor = pairs[-1][0] + b"\0"
 

@@ -1,12 +1,12 @@
 """The local store: all that one node keeps, put together on its data directory.
 
     RoutedStore          namespaces that live in memory only, apart from the others
-      JournaledStore     what is written is durable at once, and filed later
+      JournaledStore     what is written is durable at once, and flushed later
         SealedStore      row cache; compression and encryption; what is damaged
           RocksStore     log, memtables, sorted files
 
 JournaledStore and RocksStore have a log each. The first is what a write waits for; when it is
-filed behind the second one, the first lets go of it.
+flushed behind the second one, the first lets go of it.
 
 It is made in two steps. Opening takes the directory and the engine's files. `unlock` finds the
 keys and brings what is stored into its present form, which can take a while. From then on there
@@ -37,14 +37,14 @@ from kvorum.model.topology import Topology
 from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.runtime.ports import Runtime
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
-from kvorum.sealing.custody import Custody
-from kvorum.sealing.former_life import FormerLives
+from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.resealing import Resealing
 from kvorum.sealing.row_cache import RowCache, evictions
 from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.sealed_store import SealedStore
+from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
 from kvorum.storage.catalog_file import CatalogFile
@@ -123,7 +123,7 @@ class LocalStore:
         self._rows = RowCache(self._budget.row_cache_bytes, evictions(namespaces))
         self._volatile = volatile_stores(namespaces, runtime)
         self._quarantine: Quarantine
-        self._former_lives: FormerLives
+        self._shred_horizon: ShredHorizon
         self._log: LogFiles
         self._entries: SealedEntries
         self._sealed: SealedStore
@@ -146,7 +146,7 @@ class LocalStore:
         files: Files,
         pause_s: Callable[[int], float],
         recount: Callable[[], object],
-    ) -> tuple[Custody, Scrub]:
+    ) -> tuple[KeyAdmin, Scrub]:
         """Begin to look after what is stored, with pauses that follow the foreground.
 
         `recount()`: records have vanished that were counted.
@@ -160,19 +160,19 @@ class LocalStore:
             self._quarantine.add,
             self._on_failed,
         )
-        custody = Custody(
+        key_admin = KeyAdmin(
             self.vault,
             self._forget,
             scrub,
             self._quarantine,
-            self._former_lives,
+            self._shred_horizon,
             self._runtime,
             recount,
             self._on_failed,
         )
         self.namespaces.tend(scrub)
         scrub.start()
-        return custody, scrub
+        return key_admin, scrub
 
     def checkpoints(self, hand_over: Callable[..., object]) -> Checkpoints:
         """`hand_over(callback, *args)` has the loop call back, whichever thread asks for it."""
@@ -244,7 +244,7 @@ class LocalStore:
     @property
     def shredded_since(self) -> Mapping[bytes, int]:
         """By namespace the moment up to which what was written there was shredded (ms)."""
-        return self._former_lives.since_ms
+        return self._shred_horizon.since_ms
 
     def _forget(self, namespace: str) -> None:
         """What was written to `namespace` is not to be seen any more."""
@@ -296,7 +296,7 @@ class LocalStore:
             # Damage is met within reads; what follows from it comes after them.
             lambda stored_key: self._runtime.call_soon(self._damaged, stored_key),
         )
-        self._former_lives = FormerLives(self.rocks)
+        self._shred_horizon = ShredHorizon(self.rocks)
         self._sealed = SealedStore(
             self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
         )
@@ -308,7 +308,7 @@ class LocalStore:
             self._runtime,
             SegmentLimits.within(self._budget, self.directory.path),
             self._on_failed,
-            self._former_lives,
+            self._shred_horizon,
         )
         self._above.callback(self._journaled.close)
         routed = RoutedStore(self._journaled, self._volatile)
@@ -321,7 +321,7 @@ class LocalStore:
             self._volatile,
             self._rows,
             self.vault,
-            self._former_lives,
+            self._shred_horizon,
             self._quarantine,
         )
         self.namespaces = LocalNamespaces(
@@ -358,7 +358,7 @@ class LocalStore:
     def _file_former_entries(self) -> str | None:
         gaps: list[str] = []
         self.rocks.damaged_files.on_gap = lambda: gaps.append("a file that holds it is damaged")
-        wrong = file_former_entries(self.rocks, self._sealed, self._entries, self._former_lives)
+        wrong = file_former_entries(self.rocks, self._sealed, self._entries, self._shred_horizon)
         self.rocks.damaged_files.on_gap = _unheard
         return wrong or (gaps[0] if gaps else None)
 

@@ -44,7 +44,7 @@ from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
-from kvorum.sealing.custody import Custody
+from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.vault import Vault
 from kvorum.service.administration import Administration, NodeParts
@@ -56,7 +56,7 @@ from kvorum.storage.file_work import FileWork
 from kvorum.storage.syncer import AdaptiveSyncer, SwitchedSyncer, Syncers, ThreadSyncer
 
 _LOG: Final = logging.getLogger(__name__)
-_LESSON_EVERY_S: Final = 1.0
+_TRAINING_EVERY_S: Final = 1.0
 _CLOCKS_EVERY_S: Final = 1.0
 
 
@@ -148,7 +148,7 @@ class Node:
         source = None if self._cluster_file is None else str(self._cluster_file)
         self._namespaces = Namespaces(view, local_store.namespaces, runtime, source)
 
-        meet = Acquaintances(directory)
+        meet = PeerIdentities(directory)
         descriptors = self._descriptors
         limits = LinksLimits(greeting_max=descriptors.greeting)
         network = PeerNetwork(topology, local, directory, runtime, meet, limits)
@@ -167,7 +167,7 @@ class Node:
             tell=_LOG.warning,
         )
         self._parts.callback(self._close, local_store, replicator)
-        custody = self._tended(local_store, replicator, loop)
+        key_admin = self._maintenance(local_store, replicator, loop)
 
         self._parts.push_async_callback(network.close)
         await network.start(replicator)
@@ -185,7 +185,7 @@ class Node:
             runtime,
             actor_names,
             caches=local_store.caches,
-            storage=lambda: {**custody.status(), "damaged_files": damaged_files.found},
+            storage=lambda: {**key_admin.status(), "damaged_files": damaged_files.found},
             connections=listener.status,
         )
         snapshots = self._snapshots(local_store, runtime)
@@ -195,14 +195,14 @@ class Node:
             introspection=overview,
             repairs=replicator.repairs,
             snapshots=snapshots,
-            custody=custody,
+            key_admin=key_admin,
             namespaces=self._namespaces,
         )
         self._parts.push_async_callback(listener.close)
         http = self._http(service, Administration(service, parts))
         await listener.listen(http, *parse_address(spec.http))
         replicator.start()
-        teaching = loop.create_task(self._teach(local_store.vault, runtime))
+        teaching = loop.create_task(self._train(local_store.vault, runtime))
         self._parts.push_async_callback(_ended, teaching)
         watching = loop.create_task(self._watch_clocks(replicator, runtime))
         self._parts.push_async_callback(_ended, watching)
@@ -226,30 +226,30 @@ class Node:
         if error is not None:
             raise error
 
-    def _tended(
+    def _maintenance(
         self, store: LocalStore, replicator: Replicator, loop: asyncio.AbstractEventLoop
-    ) -> Custody:
+    ) -> KeyAdmin:
         """From now on the store is looked after, and tells `replicator` of what it finds."""
         store.on_damaged = replicator.on_damaged
         store.rocks.damaged_files.on_gap = replicator.recount_soon
         files = FileWork(store.rocks, loop.call_soon_threadsafe)
         self._parts.callback(files.close)
-        custody, scrub = store.tend(files, replicator.pace.pause_s, replicator.recount)
+        key_admin, scrub = store.tend(files, replicator.pace.pause_s, replicator.recount)
         self._parts.callback(scrub.stop)
-        return custody
+        return key_admin
 
-    async def _teach(self, vault: Vault, runtime: LoopRuntime) -> None:
+    async def _train(self, vault: Vault, runtime: LoopRuntime) -> None:
         """Train compression dictionaries when they are due. Without one, records are longer."""
         while True:
-            await asyncio.sleep(_LESSON_EVERY_S)
-            lesson = vault.lesson(runtime.now())
-            if lesson is None:
+            await asyncio.sleep(_TRAINING_EVERY_S)
+            job = vault.job(runtime.now())
+            if job is None:
                 continue
-            learned = await asyncio.to_thread(lesson.learn)
+            learned = await asyncio.to_thread(job.learn)
             try:
-                vault.learned(lesson, learned, runtime.now())
+                vault.learned(job, learned, runtime.now())
             except StorageError as error:
-                _LOG.warning("a dictionary of %s is not used: %s", lesson.namespace, error)
+                _LOG.warning("a dictionary of %s is not used: %s", job.namespace, error)
 
     def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
         directory, keyring = store.directory, store.vault.keyring
@@ -305,7 +305,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-class Acquaintances:
+class PeerIdentities:
     """Notes who the peers are, and tells the replicator of one that has lost its data."""
 
     def __init__(self, directory: DataDirectory) -> None:

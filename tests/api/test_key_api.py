@@ -22,7 +22,7 @@ async def test_what_is_asked_for_is_begun(
     web: Web, path: str, body: bytes, asked: tuple[Any, ...]
 ) -> None:
     assert (await web.ask("POST", path, body)).status == 202
-    assert web.custody.asked == [asked]
+    assert web.key_admin.asked == [asked]
 
 
 async def test_what_there_is_can_be_looked_at(web: Web) -> None:
@@ -45,7 +45,7 @@ async def test_what_there_is_can_be_looked_at(web: Web) -> None:
 )
 async def test_what_makes_no_sense_is_refused(web: Web, path: str, body: bytes) -> None:
     assert (await web.ask("POST", path, body)).status == 400
-    assert web.custody.asked == []
+    assert web.key_admin.asked == []
 
 
 async def test_a_namespace_that_is_not_there(web: Web) -> None:

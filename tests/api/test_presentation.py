@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kvorum.api import presentation
 from kvorum.api.presentation import Presenter
-from kvorum.model.record import BINARY, EMPTY, JSON, Event, Record, bury, delete, merge, write
+from kvorum.model.record import BINARY, EMPTY, JSON, Event, Record, delete, expire, merge, write
 from kvorum.service.version_string import VersionStrings, subject_of
 
 SECRET = bytes(32)
@@ -17,7 +17,7 @@ steps = st.lists(
     st.tuples(
         st.integers(0, len(SUBJECTS) - 1),
         st.integers(1, 2),
-        st.sampled_from(["write", "blind", "delete", "merge", "bury"]),
+        st.sampled_from(["write", "blind", "delete", "merge", "expire"]),
     ),
     min_size=20,
     max_size=40,
@@ -49,8 +49,8 @@ class Copies:
                 record = delete(record, record.context, dot)
             case "merge":
                 record = merge(record, self._records[subject, 3 - actor])
-            case "bury":
-                record = bury(record, 6000)
+            case "expire":
+                record = expire(record, 6000)
         self._records[subject, actor] = record
         return record
 

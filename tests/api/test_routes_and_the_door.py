@@ -163,7 +163,7 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
     assert key == ("k" if action in OF_A_KEY else None)
     assert not web.node.requests
     assert not web.node.ingested
-    assert not web.custody.asked
+    assert not web.key_admin.asked
     assert not web.snapshots.asked
     assert not web.namespaces.asked
     assert web.node.repair == {"id": "a1"}

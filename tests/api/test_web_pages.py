@@ -75,7 +75,7 @@ async def test_a_page_of_another_site_changes_nothing(
         await client.close()
     assert web.node.requests == []
     assert web.node.repair == {}
-    assert web.custody.asked == []
+    assert web.key_admin.asked == []
 
 
 @pytest.mark.parametrize("page", FOREIGN)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_custody import FakeCustody
+from fake_key_admin import FakeCustody
 from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
 from fake_snapshots import FakeSnapshots
@@ -113,7 +113,7 @@ def routes_of(node: FakeNode) -> Routes:
         introspection=node,
         repairs=node,
         snapshots=FakeSnapshots(),
-        custody=FakeCustody(),
+        key_admin=FakeCustody(),
         namespaces=FakeNamespaces(),
     )
     return api_routes(service, Administration(service, parts))
@@ -126,7 +126,7 @@ class Web:
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
         self.node = FakeNode()
-        self.custody = FakeCustody()
+        self.key_admin = FakeCustody()
         self.namespaces = FakeNamespaces()
         self.snapshots = FakeSnapshots()
         self.routes: Routes
@@ -152,7 +152,7 @@ class Web:
             introspection=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
-            custody=self.custody,
+            key_admin=self.key_admin,
             namespaces=self.namespaces,
         )
         self.routes = api_routes(door, Administration(door, parts), api)

@@ -142,5 +142,5 @@ def test_a_scan_of_a_store_names_what_is_damaged_behind_all_else(node: BackedUp)
         assert set(found) == {f"key {i}" for i in range(100)} - {"key 7"}
         (one,) = caught.value.details["unreadable"]
         assert (one["token"], one["nodes"]) == (place[1:9].hex(), ["n1"])
-    node.store._store.store.put(place, sound, lambda _arg, _error: None, None)  # not filed yet
+    node.store._store.store.put(place, sound, lambda _arg, _error: None, None)  # not flushed yet
     assert len(list(node.store.scan())) == 100

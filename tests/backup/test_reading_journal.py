@@ -1,4 +1,4 @@
-"""What a restore reads of a snapshot of data format 3, whose node had not filed all that was
+"""What a restore reads of a snapshot of data format 3, whose node had not flushed all that was
 written; and that a later one has all of it.
 """
 
@@ -48,7 +48,7 @@ def record_of(key: bytes, number: int, actor: int = 7) -> bytes:
 
 class Writer:
     """Writes as a node of data format 3 did, below the replicator, so that keys may share a place:
-    each commit is an entry among the pairs, which goes when what it holds has been filed.
+    each commit is an entry among the pairs, which goes when what it holds has been flushed.
     """
 
     def __init__(self, node: BackedUp, actor: int) -> None:
@@ -79,20 +79,20 @@ class Writer:
         self._gathered = []
         self._runtime.turn()
 
-    def filing(self) -> Iterator[None]:
+    def flush(self) -> Iterator[None]:
         """What has been committed, step by step."""
         entries = self.entries()
         for key, value in self._unfiled.items():
-            self._parts._sealed.file(key, value)
+            self._parts._sealed.write(key, value)
             yield
         for key in entries:
-            self._parts.rocks.file(key, None)
+            self._parts.rocks.write(key, None)
             yield
         self._unfiled = {}
 
     def file(self) -> None:
         self.commit()
-        for _ in self.filing():
+        for _ in self.flush():
             pass
         self._runtime.turn()
 
@@ -122,7 +122,7 @@ def _acknowledged(_arg: object, error: StorageError | None) -> None:
 
 
 def fill(writer: Writer, seed: int) -> None:
-    """Each key is filed or not, or both, or deleted after it was filed, or never written."""
+    """Each key is flushed or not, or both, or deleted after it was flushed, or never written."""
     chance = random.Random(seed)
     for key in KEYS:
         if chance.random() < 0.6:
@@ -189,7 +189,7 @@ def test_it_reads_what_could_be_seen_while_a_segment_was_filed(node: BackedUp) -
         writer.put(key_of(place, "a"))
     writer.commit()
     names: list[str] = []
-    for step, _ in enumerate(writer.filing()):
+    for step, _ in enumerate(writer.flush()):
         if step % 50 == 0:
             names.append(f"step{step}")
             node.create(names[-1])

@@ -20,7 +20,7 @@ from kvorum import connect
 from kvorum.bench.driver import Limits, drive
 from kvorum.bench.workload import Operation
 from kvorum.client.url import host_port
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 from kvorum.model.address import Address
 from kvorum.model.errors import KvorumError
 

@@ -36,7 +36,7 @@ class History:
     sent: int = 0
     acknowledged: int = 0
     clock: Clock = ()
-    in_doubt: set[int] = field(default_factory=set)
+    unverified: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
 
 
@@ -45,13 +45,13 @@ class Ledger:
         self._value_bytes = value_bytes
         self._histories: dict[str, History] = {}
         self.acknowledged = 0
-        self.in_doubt = 0
+        self.unverified = 0
         self.refused = 0
 
     def __str__(self) -> str:
         return (
             f"{len(self._histories)} keys, {self.acknowledged} writes acknowledged, "
-            f"{self.in_doubt} in doubt, {self.refused} refused"
+            f"{self.unverified} in doubt, {self.refused} refused"
         )
 
     @property
@@ -71,33 +71,33 @@ class Ledger:
         self.acknowledged += 1
 
     def doubt(self, key: str, number: int) -> None:
-        self._histories[key].in_doubt.add(number)
-        self.in_doubt += 1
+        self._histories[key].unverified.add(number)
+        self.unverified += 1
 
     def refuse(self, key: str, number: int) -> None:
         self._histories[key].refused.add(number)
         self.refused += 1
 
-    def objections(self, key: str, entry: Entry | None) -> list[str]:
+    def vetoes(self, key: str, entry: Entry | None) -> list[str]:
         """What speaks against the store if a read of `key` comes to `entry`."""
         history = self._histories.setdefault(key, History())
         texts = [] if entry is None else [entry.value, *(s.value for s in entry.siblings)]
         numbers = {number for text in texts if (number := self._number(key, text))}
         found = f"{key}: acknowledged {history.acknowledged}, found {sorted(numbers)}"
-        objections = []
+        vetoes = []
         if any(not self._number(key, text) for text in texts):
-            objections.append(f"{found}: and a value that nobody wrote there")
+            vetoes.append(f"{found}: and a value that nobody wrote there")
         if numbers & history.refused:
-            objections.append(f"{found}: one that was refused")
+            vetoes.append(f"{found}: one that was refused")
         if not self._is_kept(history, numbers, entry):
-            objections.append(f"{found} of {history}: lost")
-        return objections
+            vetoes.append(f"{found} of {history}: lost")
+        return vetoes
 
     def _is_kept(self, history: History, numbers: set[int], entry: Entry | None) -> bool:
         last = history.acknowledged
         if not last or last in numbers:
             return True
-        doubtful = numbers & history.in_doubt
+        doubtful = numbers & history.unverified
         if any(number > last for number in doubtful):
             return True
         return bool(doubtful) and entry is not None and _is_later(entry.clock, history.clock)

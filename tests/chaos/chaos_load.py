@@ -95,8 +95,8 @@ class Load:
             raise
         except KvorumError:
             return
-        objections = self.ledger.objections(key, entry)
-        assert not objections, "\n".join(objections)
+        vetoes = self.ledger.vetoes(key, entry)
+        assert not vetoes, "\n".join(vetoes)
 
     async def _set(self, client: aio.AsyncClient, key: str) -> None:
         ledger = self.ledger

@@ -25,9 +25,9 @@ from kvorum.client import key_requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.requests import Request
 from kvorum.client.url import parse_url
-from kvorum.local.layout import Layout
-from kvorum.local.ports import free_port, local_topology
-from kvorum.local.process import serve_command
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import free_port, local_topology
+from kvorum.devcluster.process import serve_command
 from kvorum.model.errors import UnavailableError
 from kvorum.model.topology import NodeSpec, Topology
 

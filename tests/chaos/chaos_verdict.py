@@ -26,8 +26,8 @@ def verify_through(nodes: Sequence[ServedNode], ledger: Ledger, r: int) -> None:
             answers.append(read(client, ledger.keys, r))
     print(ledger)
     first = answers[0]
-    objections = [text for key in ledger.keys for text in ledger.objections(key, first[key])]
-    assert not objections, "\n".join(objections)
+    vetoes = [text for key in ledger.keys for text in ledger.vetoes(key, first[key])]
+    assert not vetoes, "\n".join(vetoes)
     for node, entries in zip(nodes, answers, strict=True):
         differing = [key for key in ledger.keys if _seen(entries[key]) != _seen(first[key])]
         assert not differing, f"{node.spec.name} answers otherwise than the first: {differing}"

@@ -14,7 +14,7 @@ from chaos_nodes import ServedCluster, ServedNode
 from chaos_waiting import eventually
 
 from kvorum import connect
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 
 pytestmark = pytest.mark.chaos
 
@@ -54,12 +54,12 @@ def await_state(node: ServedNode, state: str) -> None:
     )
 
 
-def await_swept(nodes: list[ServedNode], buried: int) -> None:
-    """Each of `nodes` has buried so many versions, as it does ten seconds after their end."""
+def await_swept(nodes: list[ServedNode], expired: int) -> None:
+    """Each of `nodes` has expired so many versions, as it does ten seconds after their end."""
     for node in nodes:
         eventually(
-            lambda node=node: status(node)["counters"]["versions_buried"] >= buried,  # type: ignore[misc]
-            f"{node.spec.name} to bury {buried} versions",
+            lambda node=node: status(node)["counters"]["versions_expired"] >= expired,  # type: ignore[misc]
+            f"{node.spec.name} to expire {expired} versions",
         )
 
 
@@ -98,7 +98,7 @@ def test_a_wrong_clock_takes_nothing_away_and_gives_no_lifetimes(clocked: Clocke
             assert abs(seen["clock_ahead_ms"] - ahead_ms) < 60_000
             assert status(node)["clock"]["state"] == "trusted"
             assert f"clock of {name} is" in node.log
-        assert status(wrong)["counters"]["versions_buried"] == 0
+        assert status(wrong)["counters"]["versions_expired"] == 0
         assert "This node's clock is wrong" in wrong.log
     clocked.set_ahead(wrong, 0)
     await_state(wrong, "trusted")

@@ -14,7 +14,7 @@ from chaos_waiting import eventually
 
 from kvorum import connect
 from kvorum.cli.errors import ExitCode
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.address import parse_address
 
 pytestmark = pytest.mark.chaos

@@ -23,7 +23,7 @@ from kvorum import connect
 from kvorum.cli.errors import ExitCode
 from kvorum.client.entry import Entry
 from kvorum.client.synchronous import Client
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.errors import DiskFull, UnavailableError
 from kvorum.storage.log_file import BLOCK
 from kvorum.storage.log_recovery import Recovered

@@ -20,7 +20,7 @@ from rocksdict import Options, Rdict
 from kvorum import connect
 from kvorum.cli import main
 from kvorum.client import key_requests
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.seal import key_id_of
 

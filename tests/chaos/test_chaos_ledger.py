@@ -27,7 +27,7 @@ class Story:
         self.ledger.acknowledge("key", self._send(), Entry("key", b"", clock=clock))
         return self
 
-    def in_doubt(self) -> Story:
+    def unverified(self) -> Story:
         self.ledger.doubt("key", self._send())
         return self
 
@@ -39,10 +39,10 @@ class Story:
         """To a read that finds these writes; the first is the value, all are the siblings."""
         values = [json.dumps(self.values[number - 1]).encode() for number in numbers]
         if not values:
-            return bool(self.ledger.objections("key", None))
+            return bool(self.ledger.vetoes("key", None))
         siblings = tuple(Sibling(value) for value in values) if len(values) > 1 else ()
         entry = Entry("key", values[0], clock=clock, siblings=siblings)
-        return bool(self.ledger.objections("key", entry))
+        return bool(self.ledger.vetoes("key", entry))
 
     def _send(self) -> int:
         number, value = self.ledger.send("key")
@@ -58,7 +58,7 @@ def test_the_last_acknowledged_write_must_be_there() -> None:
 
 
 def test_a_write_in_doubt_may_be_there_or_not() -> None:
-    story = Story().acknowledged().in_doubt()
+    story = Story().acknowledged().unverified()
     assert not story.objects_to(1)
     assert not story.objects_to(2)
     assert not story.objects_to(2, 1)
@@ -66,7 +66,7 @@ def test_a_write_in_doubt_may_be_there_or_not() -> None:
 
 
 def test_an_older_one_in_doubt_may_only_replace_it_by_happening_later() -> None:
-    story = Story().in_doubt().acknowledged(BEFORE)
+    story = Story().unverified().acknowledged(BEFORE)
     assert story.objects_to(1, clock=BEFORE)
     assert story.objects_to(1, clock=BESIDE)
     assert not story.objects_to(1, clock=AFTER)
@@ -74,7 +74,7 @@ def test_an_older_one_in_doubt_may_only_replace_it_by_happening_later() -> None:
 
 
 def test_a_key_without_acknowledged_writes_may_be_absent() -> None:
-    assert not Story().in_doubt().objects_to()
+    assert not Story().unverified().objects_to()
 
 
 def test_a_refused_write_must_never_be_there() -> None:
@@ -88,4 +88,4 @@ def test_a_refused_write_must_never_be_there() -> None:
 def test_what_nobody_wrote_must_never_be_there(value: str) -> None:
     story = Story().acknowledged()
     entry = Entry("key", json.dumps(value).encode(), clock=BEFORE)
-    assert any("nobody wrote" in text for text in story.ledger.objections("key", entry))
+    assert any("nobody wrote" in text for text in story.ledger.vetoes("key", entry))

@@ -18,7 +18,7 @@ from chaos_verdict import verify
 from chaos_waiting import eventually
 
 from kvorum import Client, connect
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.errors import NotFound
 
 SIBLINGS_OF_EACH = 8
@@ -98,7 +98,7 @@ def test_roads_are_slow_and_then_a_disk_is_lost(proxied: Proxied) -> None:
             proxy.slow_down("n1", other.spec.name, 0.1, 0.1)
             proxy.slow_down(other.spec.name, "n1", 0.1, 0.1)
         load.await_acknowledged(100)
-        assert load.ledger.in_doubt == load.ledger.refused == 0
+        assert load.ledger.unverified == load.ledger.refused == 0
         n1.kill()
         for other in others:
             proxy.sever("n1", other.spec.name)  # and lose what was on the way

@@ -14,7 +14,7 @@ from rocksdict import Options, Rdict
 
 import kvorum as client_library
 from kvorum.cli import main
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 from kvorum.model.keys import TOKEN_HASHES, token_range
 from kvorum.model.topology_toml import parse_topology
 

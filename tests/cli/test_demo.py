@@ -22,8 +22,8 @@ from kvorum.demo.audience import Audience
 from kvorum.demo.ledger import Ledger
 from kvorum.demo.report import Report
 from kvorum.demo.traffic import Traffic
-from kvorum.local.layout import Layout
-from kvorum.local.ports import local_topology
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import local_topology
 from kvorum.model.errors import NotFound
 from kvorum.runtime.loop import run
 

@@ -14,8 +14,8 @@ from program import Program, eventually, kvorum
 from running_cluster import command
 
 from kvorum import connect
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.errors import NamespaceNotFound
-from kvorum.local.ports import free_port, local_topology
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.model.topology_toml import dump_topology
 

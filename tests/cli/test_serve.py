@@ -23,7 +23,7 @@ from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
 from kvorum.cli.servers.logs import configure_logging
 from kvorum.cli.signals import stop_signals, unless
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.local_store import LocalStore
 from kvorum.model.errors import StorageError
 from kvorum.model.topology import Topology

@@ -9,7 +9,7 @@ from pathlib import Path
 from program import eventually, kvorum
 
 from kvorum.client.synchronous import connect
-from kvorum.local.ports import free_port
+from kvorum.devcluster.ports import free_port
 
 KEYS = [f"k{i}" for i in range(30)]
 CLIENTS = 40

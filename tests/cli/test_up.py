@@ -27,8 +27,8 @@ from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode
 from kvorum.cli.servers import up_table
 from kvorum.cli.servers.topology_file import load_topology
-from kvorum.local.layout import Layout
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.sealing import keyring_file
 from kvorum.sealing.master_key import FileSource
 

@@ -18,7 +18,7 @@ from kvorum.model.errors import KvorumError, Outcome, ProtocolError
 
 
 def problem(status: int, **members: Any) -> KvorumError:
-    return answers.error(Answer(status, json.dumps(members).encode(), in_doubt="unknown"))
+    return answers.error(Answer(status, json.dumps(members).encode(), unverified="unknown"))
 
 
 @pytest.mark.parametrize("kind", errors.BY_CODE.values(), ids=lambda kind: kind.code)
@@ -61,7 +61,7 @@ def test_only_a_server_that_says_so_has_changed_nothing() -> None:
 
 def test_a_read_changes_nothing_whatever_the_server_says() -> None:
     body = b'{"code": "timeout", "outcome": "unknown"}'
-    assert answers.error(Answer(504, body, in_doubt="none")).outcome == "none"
+    assert answers.error(Answer(504, body, unverified="none")).outcome == "none"
 
 
 def test_members_that_would_clash_with_the_error_itself_are_dropped() -> None:
@@ -85,7 +85,7 @@ BODIES = st.binary() | ANY_JSON
 
 @given(BODIES)
 def test_no_body_is_more_than_a_protocol_error(body: bytes) -> None:
-    answer = Answer(200, body, in_doubt="unknown")
+    answer = Answer(200, body, unverified="unknown")
     readers: list[Callable[[], Any]] = [
         lambda: answers.found("k", answer),
         lambda: answers.written("k", JsonText(b"1"), answer),
@@ -128,7 +128,7 @@ def test_an_entry_with_siblings() -> None:
 
 @pytest.mark.parametrize("entries", [[], [{"status": 200}], [{"status": 404}, {"status": 404}]])
 def test_a_list_must_have_an_outcome_for_each_item(entries: list[Any]) -> None:
-    answer = Answer(200, msgspec.json.encode({"entries": entries}), in_doubt="unknown")
+    answer = Answer(200, msgspec.json.encode({"entries": entries}), unverified="unknown")
     try:
         [result] = answers.found_many(["k"], answer)
     except ProtocolError as error:

@@ -1,7 +1,7 @@
 """The two things that a journaled store writes to, for tests that crash between any two writes.
 
     log     entries and marks     | durable | any prefix of these survives |
-    below   what is filed         | durable | any prefix of these survives |
+    below   what is flushed         | durable | any prefix of these survives |
             ^ each is cut for itself
 
 A test says when something becomes durable. `Disk.moments` is their common history: how much each
@@ -28,7 +28,7 @@ class Moment(NamedTuple):
     logged: int
     """So much of what was appended is durable."""
     written: int
-    filed: int
+    flushed: int
     """So much of what was written below is durable."""
 
 
@@ -133,7 +133,7 @@ class LogDouble:
 
 
 class StoreDouble:
-    """The FilingStore port, in memory."""
+    """The FlushTarget port, in memory."""
 
     def __init__(
         self, before: Mapping[bytes, bytes] | None = None, noted: Noted = lambda: None
@@ -158,11 +158,11 @@ class StoreDouble:
         return self.get(key)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        self.file(key, value)
+        self.write(key, value)
         self.sync(done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self.file(key, None)
+        self.write(key, None)
         self.sync(done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -173,7 +173,7 @@ class StoreDouble:
     ) -> list[KeyRange]:
         return []
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         if self.failed is not None:
             return
         _change(self.content, key, value)
@@ -237,7 +237,7 @@ class Disk:
         found: dict[Cut, int] = {}
         for number, moment in enumerate(self.moments):
             for appended in range(moment.logged, moment.appended + 1):
-                for written in range(moment.filed, moment.written + 1):
+                for written in range(moment.flushed, moment.written + 1):
                     found[Cut(appended, written)] = number
         return found
 
@@ -246,7 +246,7 @@ class Disk:
         return [
             Cut(appended, written)
             for appended in range(moment.logged, moment.appended + 1)
-            for written in range(moment.filed, moment.written + 1)
+            for written in range(moment.flushed, moment.written + 1)
         ]
 
     def _note(self) -> None:

@@ -2,7 +2,7 @@
 
     journal_crash_points.py DIRECTORY WHEN
 
-Syncs are then those of entries, of what is filed of the segment before, and of marks that let go
+Syncs are then those of entries, of what is flushed of the segment before, and of marks that let go
 of its entries. It prints the number of points, and in a second line the numbers of the entries
 that are needed where the workload was not cut short.
 """

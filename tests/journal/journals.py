@@ -14,10 +14,10 @@ from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
-from kvorum.storage.store import FilingStore, Store
+from kvorum.sealing.shred_horizon import ShredHorizon
+from kvorum.storage.store import FlushTarget, Store
 
 CLUSTER: Final = "test"
 
@@ -60,8 +60,8 @@ class Journal:
         *,
         limits: SegmentLimits = TINY,
         seal: Seal | None = None,
-        below: FilingStore | None = None,
-        former_lives: FormerLives | None = None,
+        below: FlushTarget | None = None,
+        shred_horizon: ShredHorizon | None = None,
     ) -> None:
         """Without a `seal` all lies open. `below`: what stands on the disk's store, if not just a
         sealed store.
@@ -83,7 +83,7 @@ class Journal:
             self.pump,
             limits,
             self.failures.append,
-            former_lives,
+            shred_horizon,
         )
         self.wrong = self.store.replay()
 
@@ -127,7 +127,7 @@ class Journal:
         raise AssertionError(f"still not so after {most} ticks")
 
     def empty_all(self) -> None:
-        """Have all filed, and see that nothing is left of the journal."""
+        """Have all flushed, and see that nothing is left of the journal."""
         emptied = self.empty()
         self.tick_until(lambda: bool(emptied.args))
         assert emptied.errors == [None]

@@ -95,7 +95,7 @@ def test_what_was_written_before_is_in_it(subject: Subject, tmp_path: Path, sett
 
 @pytest.mark.parametrize("when", ["before", "while it waits", "until it was seen"])
 def test_on_a_full_disk_there_is_none(subject: Subject, tmp_path: Path, when: str) -> None:
-    """Where nothing is filed: it does not wait for ever, and takes no part for the whole."""
+    """Where nothing is flushed: it does not wait for ever, and takes no part for the whole."""
     below = subject.journal.below
     below.full = when != "while it waits"
     made = subject.make(tmp_path)

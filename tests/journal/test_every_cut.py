@@ -4,7 +4,7 @@ writes, and in it all that were acknowledged. So does the life after the next.
 The two are all that a journaled store leaves, and a crash cuts each for itself: of both any prefix
 may survive that has in it what was durable. What each was given is recorded, and every pair of
 such prefixes is brought back to life; of long histories, some of them. Segments are so small that
-the cuts fall before, into and behind closings, filings and releases.
+the cuts fall before, into and behind closings, flushes and releases.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ def test_every_cut_of_a_long_history(vault_directory: Path, sealed: bool, seed: 
     rng = random.Random(seed)
     seal = seal_of(vault_directory) if sealed else None
     disk = check_every_cut(random_steps(rng, 800), random_steps(rng, 200), seal, rng)
-    filed = [number for number, later in pairwise([0, *disk.log.released]) if later > number]
-    assert len(filed) > 10, "segments have been closed and filed"
+    flushed = [number for number, later in pairwise([0, *disk.log.released]) if later > number]
+    assert len(flushed) > 10, "segments have been closed and flushed"
     assert {key[:1] for key, _ in disk.below.writes} == {b"d", b"h", b"m", b"r"}
     cuts = disk.cuts()
-    lags = {moment.written - moment.filed for moment in disk.moments}
+    lags = {moment.written - moment.flushed for moment in disk.moments}
     assert max(lags) > 5, "the store below was behind"
     assert len(cuts) > len(disk.log.appended) + len(disk.below.writes)
 

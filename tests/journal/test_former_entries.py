@@ -1,4 +1,4 @@
-"""Entries of data format 3, pairs of the engine, are filed in the place of what is there."""
+"""Entries of data format 3, pairs of the engine, are flushed in the place of what is there."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vaults import NOW_MS, not_damaged, rows
 from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
 from kvorum.journal.former_entries import END, START, file_former_entries, number_of
 from kvorum.journal.memtable import Change
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
-from kvorum.storage.store import FilingStore
+from kvorum.sealing.shred_horizon import ShredHorizon
+from kvorum.storage.store import FlushTarget
 
 A, B, C, D = RECORDS[:4]
 HINT = HINTS[0]
@@ -37,11 +37,11 @@ def entry_key(number: int) -> bytes:
 
 class Stack(NamedTuple):
     store: StoreDouble
-    below: FilingStore
+    below: FlushTarget
     entries: Entries
 
     def file(self) -> str | None:
-        lives = FormerLives(self.store)
+        lives = ShredHorizon(self.store)
         return file_former_entries(self.store, self.below, self.entries, lives)
 
     @property
@@ -58,12 +58,12 @@ def stack_on(content: Mapping[bytes, bytes], seal: Seal | None) -> Stack:
 
 
 def former(seal: Seal | None, written: Iterable[list[Change]] = WRITTEN, first: int = 7) -> Stack:
-    """A store of that format: some pairs are filed, and these entries are left."""
+    """A store of that format: some pairs are flushed, and these entries are left."""
     stack = stack_on({}, seal)
     for key, value in FILED.items():
-        stack.below.file(key, value)
+        stack.below.write(key, value)
     for number, changes in enumerate(written, first):
-        stack.store.file(entry_key(number), stack.entries.seal(number, changes))
+        stack.store.write(entry_key(number), stack.entries.seal(number, changes))
     return stack_on(stack.store.content, seal)
 
 
@@ -145,7 +145,7 @@ def test_those_that_were_filed_before_are_not_missed(seal: Seal | None) -> None:
 
 def test_what_former_lives_have_left_is_left_out(seal: Seal | None) -> None:
     stack = former(seal)
-    FormerLives(stack.store).end("default", NOW_MS)
+    ShredHorizon(stack.store).end("default", NOW_MS)
     stack.file()
     assert stack.below.get(A) is None
     assert stack.below.get(C) == value_for(C, 1), "it is in another namespace"

@@ -83,7 +83,7 @@ class Subject(NamedTuple):
                 timer.go_off()
 
     def empty(self) -> Pairs:
-        """Have all filed; what there is below then."""
+        """Have all flushed; what there is below then."""
         emptied = Answers()
         self.store.empty(emptied.done, None)
         beside = Answers()
@@ -248,7 +248,7 @@ def test_it_is_a_dict(subject: Subject, operations: list[tuple[Any, ...]]) -> No
 
 
 def test_what_it_holds_is_taken_up_by_the_next_life(tmp_path: Path, vault_directory: Path) -> None:
-    """Closed at any point of filing; then all of it is filed."""
+    """Closed at any point of flush; then all of it is flushed."""
     model: dict[bytes, bytes] = {}
     for lived in range(7):
         pump, answers = Pump(), Answers()

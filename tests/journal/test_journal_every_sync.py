@@ -1,4 +1,4 @@
-"""A crash at every sync while the journal is written, filed and let go of: all that was
+"""A crash at every sync while the journal is written, flushed and let go of: all that was
 acknowledged is there. See `journal_crash_points.py`."""
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ def test_a_crash_at_every_sync_of_the_journal(tmp_path: Path, when: str) -> None
     assert int(points) >= OPERATIONS
     numbers = [int(number) for number in left.split()]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) < OPERATIONS // 2, "segments have been filed, and let go of"
+    assert len(numbers) < OPERATIONS // 2, "segments have been flushed, and let go of"

@@ -1,4 +1,4 @@
-"""A journaled store is an ordered map, whatever is being gathered, filed or replayed meanwhile."""
+"""A journaled store is an ordered map, whatever is gathered, flushed or replayed meanwhile."""
 
 from __future__ import annotations
 

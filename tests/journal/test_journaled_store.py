@@ -1,4 +1,4 @@
-"""What a journaled store does, step by step: commits, filing, emptying, forgetting, failing."""
+"""What a journaled store does, step by step: commits, flush, emptying, forgetting, failing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from kvorum.journal.journaled_store import BATCH_BYTES_MAX
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.record import Event, Record, Version, encode
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
+from kvorum.sealing.shred_horizon import ShredHorizon
 
 KEY = RECORDS[0]
 BY_ENTRIES = SegmentLimits(memory_bytes=1 << 40, entry_bytes=2000, age_s=1e9)
@@ -51,14 +51,14 @@ def numbered(*numbers: int, size: int = 8) -> list[tuple[bytes, bytes]]:
 def fill(journal: Journal, first: int, size: int = 100) -> int:
     """One commit a write, until a segment is closed; the number of the next write."""
     number = first
-    while not filed(journal):
+    while not flushed(journal):
         put_numbered(journal, number, size=size)
         journal.settle()
         number += 1
     return number
 
 
-def filed(journal: Journal) -> list[bytes]:
+def flushed(journal: Journal) -> list[bytes]:
     """The keys of records that were given to the store below, of journals without a seal."""
     return [key for key, _ in journal.below.writes if key[:1] == b"d"]
 
@@ -166,11 +166,11 @@ def test_closing_hands_over_what_was_only_put_and_files_nothing_any_more() -> No
     journal.tick()
     put_numbered(journal, number)
     journal.store.close()
-    before = len(filed(journal))
+    before = len(flushed(journal))
     journal.settle()
     assert journal.answers.args == list(range(number + 1))
     assert not journal.tick()
-    assert len(filed(journal)) == before
+    assert len(flushed(journal)) == before
     again = Journal(journal.disk.left())
     assert again.contents() == numbered(*range(number), size=100) + numbered(number)
 
@@ -239,7 +239,7 @@ def test_what_a_store_below_lost_when_it_failed_is_still_seen(ticks: int) -> Non
         assert journal.store.get(key) == value
 
 
-# Filing
+# Flush
 
 
 def kept_bytes(journal: Journal) -> int:
@@ -248,7 +248,7 @@ def kept_bytes(journal: Journal) -> int:
 
 
 def test_filing_beside_new_writes_is_done_before_the_next_segment_is_full() -> None:
-    """So each write bears its share: one value filed, and half as much."""
+    """So each write bears its share: one value flushed, and half as much."""
     journal = Journal(limits=BY_ENTRIES)
     number = fill(journal, 0)
     most = 0
@@ -261,7 +261,7 @@ def test_filing_beside_new_writes_is_done_before_the_next_segment_is_full() -> N
     # All of a segment is there until the next has two thirds.
     assert most <= BY_ENTRIES.entry_bytes * 1.8
     assert journal.contents() == numbered(*range(number + 300), size=100)
-    assert len(filed(journal)) > 300 + number - 30
+    assert len(flushed(journal)) > 300 + number - 30
 
 
 def test_two_segments_of_entries_are_kept_at_most_whatever_their_sizes() -> None:
@@ -271,7 +271,7 @@ def test_two_segments_of_entries_are_kept_at_most_whatever_their_sizes() -> None
         put_numbered(journal, number, size=largest if number % 30 > 25 else 30)
         journal.settle()
         assert kept_bytes(journal) <= 2 * (BY_ENTRIES.entry_bytes + largest)
-    assert len(filed(journal)) > 300
+    assert len(flushed(journal)) > 300
 
 
 def test_a_record_that_is_replaced_soon_is_filed_once() -> None:
@@ -289,7 +289,7 @@ def test_an_old_segment_is_filed_by_ticks_where_no_writes_come() -> None:
     journal.settle()
     while journal.pump.time < 9.9:
         assert journal.tick()
-    assert filed(journal) == []
+    assert flushed(journal) == []
     journal.tick_until(lambda: not journal.numbers)
     assert journal.contents() == contents(journal.below) == numbered(*range(300))
     journal.tick()
@@ -305,7 +305,7 @@ def test_a_segment_is_as_old_as_its_first_write() -> None:
         journal.pump.time += 1.0
         journal.tick()
         journal.settle()
-    assert filed(journal)
+    assert flushed(journal)
 
 
 def test_the_next_write_after_a_pause_starts_a_segment_of_its_own_age() -> None:
@@ -328,7 +328,7 @@ def test_a_tick_that_finds_a_full_segment_and_gathered_writes_files_all_of_them(
     journal = Journal(limits=BY_ENTRIES)
     number = fill(journal, 0)
     put_numbered(journal, *range(number, number + 50), size=100)
-    journal.pump.drain()  # A whole segment at once; the filing of the one before goes on.
+    journal.pump.drain()  # A whole segment at once; the flush of the one before goes on.
     put_numbered(journal, number + 50, size=100)
     journal.tick()
     journal.tick()
@@ -379,14 +379,14 @@ def test_each_segment_is_let_go_of_up_to_its_own_last_entry() -> None:
         journal.settle()
         for released in journal.log.released[-1:]:
             kept = journal.log.left(EVERYTHING)
-            unfiled = {key_of(n) for n in range(number + 1)} - set(filed(journal))
+            unflushed = {key_of(n) for n in range(number + 1)} - set(flushed(journal))
             held = {
                 key
                 for entry in kept
                 if entry.text and entry.number > released
                 for key, _ in OpenEntries().open(entry.number, entry.text)
             }
-            assert unfiled <= held
+            assert unflushed <= held
     assert len(journal.log.released) > 5
     assert journal.log.released == sorted(set(journal.log.released))
 
@@ -442,7 +442,7 @@ def test_while_the_disk_is_full_nothing_is_filed() -> None:
     for _ in range(20):
         assert journal.tick(), "it has to notice when there is room"
         journal.settle()
-    assert filed(journal) == []
+    assert flushed(journal) == []
     assert len(journal.numbers) == 41
     assert emptied.args == []
     assert journal.contents() == numbered(*range(140), size=100)
@@ -460,13 +460,13 @@ def test_a_disk_that_fills_up_stops_filing_where_it_is() -> None:
     journal.settle()
     journal.tick()
     journal.tick()
-    assert 0 < len(filed(journal)) < 500
+    assert 0 < len(flushed(journal)) < 500
     journal.below.full = True
-    before = len(filed(journal))
+    before = len(flushed(journal))
     for _ in range(5):
         journal.tick()
         journal.settle()
-    assert len(filed(journal)) == before
+    assert len(flushed(journal)) == before
     assert journal.contents() == numbered(*range(500))
     journal.below.full = False
     journal.tick_until(lambda: bool(emptied.args))
@@ -572,7 +572,7 @@ def test_an_empty_journal_is_emptied_at_once() -> None:
 
 def test_emptying_may_be_asked_for_again_at_any_time() -> None:
     journal = Journal(limits=BY_ENTRIES)
-    number = fill(journal, 0)  # and the next is being filed
+    number = fill(journal, 0)  # and the next is being flushed
     answers = Answers()
     for ask in range(4):
         journal.store.empty(answers.done, ask)
@@ -629,7 +629,7 @@ def test_entries_that_open_to_nothing_go_when_they_are_old() -> None:
 
 
 @pytest.mark.parametrize("which", ["log", "below"])
-@pytest.mark.parametrize("when", ["before", "at once", "filed"])
+@pytest.mark.parametrize("when", ["before", "at once", "flushed"])
 def test_emptying_is_answered_with_the_failure_of_the_disk(when: str, which: str) -> None:
     journal = Journal(limits=NO_LIMITS)
     put_numbered(journal, *range(10))
@@ -639,7 +639,7 @@ def test_emptying_is_answered_with_the_failure_of_the_disk(when: str, which: str
     if when == "before":
         failing.fail(error)
     emptied = journal.empty()
-    if when == "filed":
+    if when == "flushed":
         journal.tick()
         journal.tick()
         assert journal.below.writes
@@ -697,12 +697,12 @@ def test_what_is_forgotten_while_it_is_filed_is_neither_seen_nor_filed(ticks: in
         journal.settle()
     put_numbered(journal, 999)  # in the next segment
     journal.store.forget("default")
-    filed_before = sum(b"default" in key for key in filed(journal))
+    filed_before = sum(b"default" in key for key in flushed(journal))
     seen = [key for key, _ in journal.contents() if b"default" in key]
     assert seen == [key for key, _ in contents(journal.below) if b"default" in key]
     journal.tick_until(lambda: bool(emptied.args))
-    assert sum(b"default" in key for key in filed(journal)) == filed_before
-    assert sum(b"open" in key for key in filed(journal)) == 200
+    assert sum(b"default" in key for key in flushed(journal)) == filed_before
+    assert sum(b"open" in key for key in flushed(journal)) == 200
 
 
 # Former lives
@@ -716,18 +716,18 @@ def record_at(key: bytes, *timestamps: int) -> bytes:
 
 
 @pytest.fixture
-def shredded() -> tuple[Disk, FormerLives]:
+def shredded() -> tuple[Disk, ShredHorizon]:
     """The namespace "default" is a new one since 1000 ms."""
     disk = Disk()
-    lives = FormerLives(disk.below)
+    lives = ShredHorizon(disk.below)
     lives.end("default", 1000)
     disk.below.persist()
     return disk, lives
 
 
-def test_what_former_lives_have_left_is_not_stored(shredded: tuple[Disk, FormerLives]) -> None:
+def test_what_former_lives_have_left_is_not_stored(shredded: tuple[Disk, ShredHorizon]) -> None:
     disk, lives = shredded
-    journal = Journal(disk, former_lives=lives)
+    journal = Journal(disk, shred_horizon=lives)
     old, mixed, new = key_of(1), key_of(2), key_of(3)
     open_key = key_of(1, "open")
     journal.put(old, record_at(old, 10, 1000))
@@ -742,16 +742,16 @@ def test_what_former_lives_have_left_is_not_stored(shredded: tuple[Disk, FormerL
     }
     assert dict(journal.contents()) == wanted
     journal.settle()
-    assert dict(Journal(disk.left(), former_lives=lives).contents()) == wanted
+    assert dict(Journal(disk.left(), shred_horizon=lives).contents()) == wanted
     journal.empty_all()
     assert dict(contents(disk.below)) == wanted
 
 
 def test_an_old_record_takes_the_place_of_one_that_is_there_by_deleting_it(
-    shredded: tuple[Disk, FormerLives],
+    shredded: tuple[Disk, ShredHorizon],
 ) -> None:
     disk, lives = shredded
-    journal = Journal(disk, former_lives=lives)
+    journal = Journal(disk, shred_horizon=lives)
     key = key_of(1)
     journal.put(key, record_at(key, 2000))
     journal.put(key, record_at(key, 10))
@@ -765,9 +765,9 @@ def test_what_former_lives_have_left_in_the_log_is_not_taken_up() -> None:
     journal.put(new, record_at(new, 2000))
     journal.put(hint, b"hint")
     journal.settle()
-    FormerLives(journal.below).end("default", 1000)
+    ShredHorizon(journal.below).end("default", 1000)
     disk = journal.disk.left()
-    again = Journal(disk, former_lives=FormerLives(disk.below))
+    again = Journal(disk, shred_horizon=ShredHorizon(disk.below))
     assert again.contents() == [(new, record_at(new, 2000)), (hint, b"hint")]
     again.empty_all()
     assert contents(disk.below) == [(new, record_at(new, 2000)), (hint, b"hint")]
@@ -779,8 +779,8 @@ def test_what_was_gathered_when_its_namespace_was_shredded_is_gone_after_a_crash
     """The entry that it goes to is sealed with the new key."""
     disk = Disk()
     vault = vault_of(tmp_path, disk.below)
-    lives = FormerLives(disk.below)
-    journal = Journal(disk, seal=vault.seal, former_lives=lives)
+    lives = ShredHorizon(disk.below)
+    journal = Journal(disk, seal=vault.seal, shred_horizon=lives)
     key = key_of(1)
     journal.put(key, record_at(key, 10), 1)
     lives.end("default", 1000)
@@ -789,7 +789,7 @@ def test_what_was_gathered_when_its_namespace_was_shredded_is_gone_after_a_crash
     journal.settle()
     assert (journal.answers.args, journal.answers.errors) == ([1], [None])
     after = disk.left()
-    again = Journal(after, seal=vault.seal, former_lives=FormerLives(after.below))
+    again = Journal(after, seal=vault.seal, shred_horizon=ShredHorizon(after.below))
     assert again.contents() == []
 
 
@@ -819,8 +819,8 @@ class Flipping(SealedStore):
 
     flip: bytes = b""
 
-    def file(self, key: bytes, value: bytes | None) -> None:
-        super().file(key, damaged(value) if key == self.flip and value else value)
+    def write(self, key: bytes, value: bytes | None) -> None:
+        super().write(key, damaged(value) if key == self.flip and value else value)
 
 
 @pytest.fixture
@@ -892,8 +892,8 @@ def test_a_record_damaged_in_memory_keeps_its_entry_whatever_is_written_beside(s
     """Writes that were gathered when the damage is met are still to come."""
     journal, below = flipping(seal, BY_ENTRIES)
     put_numbered(journal, *range(30), size=100)
-    journal.settle()  # a segment is closed, and not filed yet
-    assert filed(journal) == []
+    journal.settle()  # a segment is closed, and not flushed yet
+    assert flushed(journal) == []
     below.flip = key_of(20)
     put_numbered(journal, *range(30, 60), size=100)
     journal.tick()
@@ -922,7 +922,7 @@ def test_a_store_that_failed_takes_no_notes_either(seal: Seal) -> None:
 class Raising(StoreDouble):
     """A store below that has a bug."""
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         raise RuntimeError("a bug")
 
 

@@ -23,7 +23,7 @@ from kvorum.wire.messages import (
     Ping,
     Read,
     Same,
-    Standing,
+    SyncState,
     ViewUpdate,
     Wrote,
 )
@@ -35,7 +35,7 @@ REQUESTS: list[Message] = [
     Fetch(2, OTHER_KEY, b""),
     Forward(3, Put("default", "k", 1, b"1")),
 ]
-HARMLESS: list[Message] = [Ping(1, 0), Standing(False), Same(4), Wrote(5)]
+HARMLESS: list[Message] = [Ping(1, 0), SyncState(False), Same(4), Wrote(5)]
 
 
 def linked(mine: Topology, theirs: Topology, **views: Any) -> tuple[InMemory, Node, Node]:

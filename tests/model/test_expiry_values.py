@@ -1,4 +1,4 @@
-"""Lifetimes, and the merging of records of which each replica has buried something else."""
+"""Lifetimes, and the merging of records of which each replica has expired something else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvorum.model.errors import RequestError
 from kvorum.model.expiry import EXPIRES_MS_MAX, NEVER, check_expires, check_ttl, expiry
-from kvorum.model.record import EMPTY, JSON, Event, Record, bury, encode, merge, write
+from kvorum.model.record import EMPTY, JSON, Event, Record, encode, expire, merge, write
 from kvorum.model.topology import TTL_S_MAX
 
 NOW = 1_700_000_000_000
@@ -53,7 +53,7 @@ def test_of_two_that_have_buried_different_versions_neither_is_left() -> None:
 
 Steps = st.lists(
     st.tuples(
-        st.sampled_from(["write", "blind", "bury", "send"]),
+        st.sampled_from(["write", "blind", "expire", "send"]),
         st.integers(0, 2),
         st.integers(0, 2),
         st.sampled_from([0, 10, 20, 30]),
@@ -72,8 +72,8 @@ def test_replicas_that_bury_when_they_like_agree_in_the_end(
     held = [EMPTY] * 3
     counters = [0, 0, 0]
     for action, node, other, expires in steps:
-        if action == "bury":
-            held[node] = bury(held[node], expires)
+        if action == "expire":
+            held[node] = expire(held[node], expires)
         elif action == "send":
             held[other] = merge(held[other], held[node])
         else:
@@ -85,8 +85,8 @@ def test_replicas_that_bury_when_they_like_agree_in_the_end(
         for node in order:
             for other in range(3):
                 held[other] = merge(held[node], held[other])
-    buried = [bury(record, 30) for record in held]
-    assert len({encode(b"k", record) for record in buried}) == 1
+    expired = [expire(record, 30) for record in held]
+    assert len({encode(b"k", record) for record in expired}) == 1
     for node in order:  # and nothing more changes, whoever sends what to whom
         for other in range(3):
-            assert merge(buried[node], held[other]) == buried[other]
+            assert merge(expired[node], held[other]) == expired[other]

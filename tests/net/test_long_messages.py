@@ -17,9 +17,9 @@ from kvorum.wire.messages import (
     Forwarded,
     Handoff,
     Have,
+    KeyDiff,
     Message,
     Page,
-    Unlike,
     Write,
     Wrote,
     decode_batch,
@@ -51,7 +51,7 @@ def longest(op: int) -> list[Message]:
         Handoff(op, b"key", LONG, 1),
         Have(op, LONG),
         Page(op, [(b"key", LONG), (b"next", b"")], True),
-        Unlike(op, b"end", [bytes(1024)] * 4096, []),
+        KeyDiff(op, b"end", [bytes(1024)] * 4096, []),
         Forwarded(op, Answer(Record((), (value,)), False)),
     ]
 

@@ -18,7 +18,7 @@ from kvorum.links.reconnect import DialLimits
 from kvorum.links.waiting import WaitingLimits
 from kvorum.model.errors import ConfigError
 from kvorum.runtime.loop import run
-from kvorum.wire.messages import Message, Standing, Write, Wrote
+from kvorum.wire.messages import Message, SyncState, Write, Wrote
 
 
 def test_messages_and_replies_keep_their_order(play: Play) -> None:
@@ -328,7 +328,7 @@ def test_a_handlers_bug_is_reported_and_costs_its_link_only(
     class Buggy(Inbox):
         def on_message(self, node: int, message: Message) -> None:
             super().on_message(node, message)
-            if message == Standing(True):
+            if message == SyncState(True):
                 raise OSError("a bug")
 
     async def scenario() -> None:
@@ -342,7 +342,7 @@ def test_a_handlers_bug_is_reported_and_costs_its_link_only(
             a.send(1, ops([1]))
             c.send(1, ops([2]))
             await until(lambda: len(buggy.received) == 2)
-            a.send(1, [Standing(True), Wrote(3)])
+            a.send(1, [SyncState(True), Wrote(3)])
             await until(lambda: ("lost", 1) in a.inbox.heard)
             [context] = unhandled
             assert isinstance(context["exception"], OSError)
@@ -351,7 +351,7 @@ def test_a_handlers_bug_is_reported_and_costs_its_link_only(
             await until(lambda: buggy.count("up", 0) == 2)
             c.send(1, ops([4]))
             await until(lambda: len(buggy.messages_from(2)) == 2)
-            assert buggy.messages_from(0) == [Wrote(1), Standing(True)]
+            assert buggy.messages_from(0) == [Wrote(1), SyncState(True)]
             assert buggy.count("lost", 0) == 1
             assert buggy.count("lost", 2) == 0
 

@@ -288,7 +288,7 @@ BUGS: Final = (
     # Expiry
     Bug(
         "expired-is-shown",
-        "a read shows whatever has not been buried yet",
+        "a read shows whatever has not been expired yet",
         "replication/read.py",
         "return visible(record, self._operations.clocks)",
         "return record",
@@ -303,7 +303,7 @@ BUGS: Final = (
         150,
     ),
     Bug(
-        "swept-but-not-buried",
+        "swept-but-not-expired",
         "the sweep walks the store and leaves all as it is",
         "repair/sweep.py",
         "bury_expired(self._replica, records)",
@@ -311,11 +311,11 @@ BUGS: Final = (
         20,
     ),
     Bug(
-        "wrong-clock-buries",
+        "wrong-clock-expires",
         "the sweep goes by the node's own clock, whatever the others' show",
         "replica/expiry.py",
         "        due_ms = self._clocks.now_ms() - SKEW_MS\n"
-        "        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None",
+        "        return due_ms if self._soonest <= due_ms and self._clocks.may_expire else None",
         "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
         "        return due_ms if self._soonest <= due_ms else None",
         700,
@@ -448,7 +448,7 @@ BUGS: Final = (
     ),
     Bug(
         "absent-sees-the-expired",
-        "If-None-Match takes for something what has expired and is not buried yet",
+        "If-None-Match takes for something what has expired and is not expired yet",
         "replication/change.py",
         "expect == ABSENT and live.versions:",
         "expect == ABSENT and base.versions:",
@@ -460,9 +460,9 @@ BUGS: Final = (
         "forward-sent-twice",
         "a write is sent to its coordinator twice, and coordinated twice",
         "replication/forward.py",
-        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n",
-        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n"
-        "        self._operations.transport.send(self._leader, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n"
+        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n",
         20,
     ),
     Bug(
@@ -568,8 +568,8 @@ BUGS: Final = (
         "never-behind",
         "nodes tell those that missed writes that they missed none",
         "handoff/hints.py",
-        "Standing(behind, ",
-        "Standing(False, ",
+        "SyncState(behind, ",
+        "SyncState(False, ",
         5000,
         missed="only a needless sibling shows it, if a blind write meets the moment",
     ),
@@ -833,8 +833,8 @@ BUGS: Final = (
         "a write whose coordinator cannot read its own record is made as if it had none",
         "replication/coordination.py",
         "        except CorruptRecord:\n"
-        "            if self._replica.doubts.is_shared(key) and not self."
-        "_replica.doubts.cover(key):\n                raise\n",
+        "            if self._replica.unverified.is_shared(key) and not self."
+        "_replica.unverified.cover(key):\n                raise\n",
         "        except StorageError:\n",
         5000,
         missed="the coordinator's own record must be misread between a read and a write",
@@ -860,7 +860,7 @@ BUGS: Final = (
         "replaced-is-whole",
         "a replica speaks for a key as soon as something has replaced its damaged record",
         "replica/local_replica.py",
-        "        if self.doubts.cover(key):\n            raise CorruptRecord(",
+        "        if self.unverified.cover(key):\n            raise CorruptRecord(",
         "        if False:\n            raise CorruptRecord(",
         5000,
         missed="a read must meet it within the second, and no other that knows",
@@ -878,8 +878,8 @@ BUGS: Final = (
     Bug(
         "doubt-forgotten-at-start",
         "a node that restarts does not know what it had lost",
-        "replica/doubts.py",
-        "            self.tokens[span_of(note)] = Doubt(self._last, since_ms)\n",
+        "replica/unverified_tokens.py",
+        "            self.tokens[span_of(note)] = UnverifiedSpan(self._last, since_ms)\n",
         "            del note, since_ms\n",
         5000,
         missed="the node must restart in doubt, and be read before it is compared",
@@ -907,39 +907,39 @@ BUGS: Final = (
         "entries-go-first",
         "entries of the journal are let go before what they hold is durable elsewhere",
         "journal/journaled_store.py",
-        "            self._below.sync(self._filed, filing.segment)",
-        "            self._filed(filing.segment, None)",
+        "            self._below.sync(self._flushed, flush.segment)",
+        "            self._flushed(flush.segment, None)",
         1000,
     ),
     Bug(
         "segment-closed-twice",
-        "a segment is closed while the one before it is being filed, which is forgotten",
+        "a segment is closed while the one before it is being flushed, which is forgotten",
         "journal/journaled_store.py",
-        "if self._filing is None:  # else it was full with that",
+        "if self._flush is None:  # else it was full with that",
         "if True:",
         1000,
     ),
     Bug(
         "youngest-segment-let-go",
-        "with a segment that has been filed the log lets go of the one after it",
+        "with a segment that has been flushed the log lets go of the one after it",
         "journal/journaled_store.py",
         "self._log.release(segment.last, _ignore, None)",
         "self._log.release(self._log.last, _ignore, None)",
         100,
     ),
     Bug(
-        "last-key-not-filed",
-        "a segment counts as filed before its last key is",
+        "last-key-not-flushed",
+        "a segment counts as flushed before its last key is",
         "journal/segment.py",
         "        for key in list(self.segment.memtable.changes):\n",
         "        for key in list(self.segment.memtable.changes)[:-1]:\n",
         1000,
     ),
     Bug(
-        "filed-before-it-is-durable",
-        "a segment is filed though its last entry is still on its way to the disk",
+        "flushed-before-it-is-durable",
+        "a segment is flushed though its last entry is still on its way to the disk",
         "journal/journaled_store.py",
-        "        if self._durable_to < filing.segment.last:\n",
+        "        if self._durable_to < flush.segment.last:\n",
         "        if self._durable_to < 0:\n",
         500,
         missed="what survives then was written, though not acknowledged, and any of that may",
@@ -972,8 +972,8 @@ BUGS: Final = (
         20,
     ),
     Bug(
-        "filed-segment-unread",
-        "what is being filed is not looked at by reads",
+        "flushed-segment-unread",
+        "what is being flushed is not looked at by reads",
         "journal/journaled_store.py",
         "        for segment in self._older:\n"
         "            changes = segment.memtable.changes\n"

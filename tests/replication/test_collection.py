@@ -10,8 +10,8 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import Record, decode, digest
 from kvorum.model.request import Answer, Delete, Get, Put, Result
-from kvorum.replica import graveyard
-from kvorum.wire.messages import Forget, Forgettable, Handoff, Message
+from kvorum.replica import tombstones
+from kvorum.wire.messages import Forget, Handoff, Message, TombstoneProposal
 
 COLLECTED_S = 170.0
 """Longer than a round, the grace and the asking take together."""
@@ -239,7 +239,7 @@ def test_a_later_tombstone_is_not_hurt_by_orders_for_an_earlier_one() -> None:
 
 
 def test_more_than_can_be_remembered_are_found_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graveyard, "TOMBS_MAX", 3)
+    monkeypatch.setattr(tombstones, "TOMBSTONES_MAX", 3)
     stage = cluster()
     for i in range(30):
         stage.ask(0, Put("default", f"k{i}", 1, b'"v"'))
@@ -268,7 +268,7 @@ def test_a_peer_cannot_have_a_value_forgotten() -> None:
     assert held(stage, 0) is not None
 
 
-@pytest.mark.parametrize("kind", [Forget, lambda entries: Forgettable(1, entries)])
+@pytest.mark.parametrize("kind", [Forget, lambda entries: TombstoneProposal(1, entries)])
 def test_orders_out_of_bounds_are_refused(kind: type[Forget]) -> None:
     replicator = cluster().nodes[0]
     assert replicator is not None

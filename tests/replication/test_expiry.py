@@ -8,7 +8,7 @@ from test_anti_entropy import CountingStage, place
 
 from kvorum.cluster.clocks import SKEW_MS, Clocks
 from kvorum.model.placement_rule import PlacementRule
-from kvorum.model.record import EMPTY, JSON, Event, Record, bury, decode, encode, write
+from kvorum.model.record import EMPTY, JSON, Event, Record, decode, encode, expire, write
 from kvorum.model.request import (
     ABSENT,
     EXACT,
@@ -82,7 +82,7 @@ def test_it_is_seen_until_it_expires_and_by_nobody_from_then_on() -> None:
     assert [shown(stage, node) for node in range(4)] == [[]] * 4
     (listing,) = stage.scan(0, b"", 10)
     assert listing.entries == []
-    assert held(stage, 0) or held(stage, 1), "hidden, not yet buried"
+    assert held(stage, 0) or held(stage, 1), "hidden, not yet expired"
 
 
 def test_conditions_see_no_more_than_reads() -> None:
@@ -259,7 +259,7 @@ def test_every_replica_buries_it_and_then_it_is_collected() -> None:
     answer(stage, put(ttl=5))
     stage.wait(5 + SWEPT_S)
     records = {disk.get(KEY) for disk in stage.disks} - {None}
-    assert len(records) <= 1, "buried records are equal"
+    assert len(records) <= 1, "expired records are equal"
     stage.wait(COLLECTED_S)
     assert [disk.get(KEY) for disk in stage.disks] == [None] * 4
 
@@ -313,7 +313,7 @@ def expired_here_and_buried_there(stage: CountingStage) -> list[bytes]:
     for key in keys:
         first = stage.placement.owners(stage.placement.partition(key[1:9]), PlacementRule(3))[0]
         data = stage.content(first)[key]
-        stage.plant(first, key, encode(key, bury(decode(key, data), now_ms(stage))))
+        stage.plant(first, key, encode(key, expire(decode(key, data), now_ms(stage))))
     return keys
 
 

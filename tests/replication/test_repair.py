@@ -12,7 +12,7 @@ from kvorum.model.errors import NamespaceNotFound, NotFound, Overloaded, Protoco
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.request import Unreadable
 from kvorum.repair.repair import RUNS_MAX
-from kvorum.wire.messages import Mend, Message
+from kvorum.wire.messages import Message, RepairPartition
 
 
 def begin(stage: Stage, node: int = 0, **what: Any) -> dict[str, Any]:
@@ -255,11 +255,11 @@ def test_few_runs_go_on_at_once_and_few_are_remembered() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Mend(1, "2", 0, b"", b""),
-        Mend(1, "3", 256, b"", b""),
-        Mend(1, "3", -1, b"", b""),
-        Mend(1, "3", 0, b"d" + bytes(8), b"e"),
-        Mend(1, "3", 0, b"", b"e"),
+        RepairPartition(1, "2", 0, b"", b""),
+        RepairPartition(1, "3", 256, b"", b""),
+        RepairPartition(1, "3", -1, b"", b""),
+        RepairPartition(1, "3", 0, b"d" + bytes(8), b"e"),
+        RepairPartition(1, "3", 0, b"", b"e"),
     ],
     ids=repr,
 )

@@ -214,7 +214,7 @@ def test_a_copy_that_is_in_doubt_does_not_count() -> None:
     for node in (0, 1):
         replicator = stage.nodes[node]
         assert replicator is not None
-        replicator.owner.replica.doubts.begin(place)
+        replicator.owner.replica.unverified.begin(place)
     keys, unreadable = listed(stage, 2, 7)
     assert keys == ALL - {"k3"}
     assert [one.key for one in unreadable] == ["k3"]

@@ -21,13 +21,13 @@ from vaults import (
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.sealing.compression import learn
-from kvorum.sealing.custody import Custody
-from kvorum.sealing.former_life import FormerLives
+from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.seal import key_id_of, namespace_of
 from kvorum.sealing.sealed_store import SealedStore
-from kvorum.sealing.vault import Lesson
+from kvorum.sealing.shred_horizon import ShredHorizon
+from kvorum.sealing.vault import TrainingJob
 
 RECORDS = 300
 
@@ -69,12 +69,12 @@ class Stage:
         self.scrub = Scrub(
             inner, self.engine, self.vault, runtime, _no_pause, self.quarantine.add, _must_not_fail
         )
-        self.custody = Custody(
+        self.key_admin = KeyAdmin(
             self.vault,
             lambda _namespace: self.rows.clear(),
             self.scrub,
             self.quarantine,
-            FormerLives(inner),
+            ShredHorizon(inner),
             runtime,
             lambda: None,
             _must_not_fail,
@@ -137,7 +137,7 @@ def contents(stage: Stage) -> list[tuple[bytes, bytes]]:
 def test_after_a_rotation_no_pair_is_under_the_old_key_and_the_key_is_gone(stage: Stage) -> None:
     before = contents(stage)
     old = stage.vault.keyring.active("default")
-    document = stage.custody.rotate("default")
+    document = stage.key_admin.rotate("default")
     new = document["rotated"]["default"]
     stage.run()
     assert stage.key_ids("default") == {new}
@@ -147,7 +147,7 @@ def test_after_a_rotation_no_pair_is_under_the_old_key_and_the_key_is_gone(stage
 
 
 def test_all_encrypted_namespaces_are_rotated_where_none_is_named(stage: Stage) -> None:
-    assert set(stage.custody.rotate(None)["rotated"]) == {"default", "plain"}
+    assert set(stage.key_admin.rotate(None)["rotated"]) == {"default", "plain"}
     stage.run()
     assert {key.state for key in stage.vault.keyring.describe()} == {"active"}
     assert len(contents(stage)) == 2 * RECORDS
@@ -155,7 +155,7 @@ def test_all_encrypted_namespaces_are_rotated_where_none_is_named(stage: Stage) 
 
 def test_a_rotation_goes_on_after_a_restart_from_where_it_was(stage: Stage, tmp_path: Path) -> None:
     old = stage.vault.keyring.active("default").id
-    stage.custody.rotate("default")
+    stage.key_admin.rotate("default")
     stage.runtime.turn()
     second = restarted(stage, tmp_path)
     assert second.scrub.running
@@ -178,7 +178,7 @@ def test_a_pass_begins_at_once_where_a_crash_came_right_after_the_keyring_was_ch
 
 
 def test_what_is_written_while_a_pass_goes_on_keeps_its_newest_value(stage: Stage) -> None:
-    stage.custody.rotate("default")
+    stage.key_admin.rotate("default")
     key = record_key(299 << 50, "plain", b"name299")
     other = record_key(0, "default", b"name0")
     stage.runtime.turn()
@@ -195,26 +195,26 @@ def test_a_damaged_pair_is_found_kept_and_not_served(stage: Stage, tmp_path: Pat
     for key in keys.values():
         flip(stage, stage.vault.seal.stored_key(key))
     stage.rows.clear()
-    stage.custody.scrub()
+    stage.key_admin.scrub()
     stage.run()
-    assert stage.custody.status()["quarantine"]["damaged"] == 2
+    assert stage.key_admin.status()["quarantine"]["damaged"] == 2
     assert len(stage.healed) == 2
     second = restarted(stage, tmp_path)
-    assert second.custody.status()["quarantine"]["damaged"] == 2
+    assert second.key_admin.status()["quarantine"]["damaged"] == 2
     for key in keys.values():
         with pytest.raises(CorruptRecord):
             second.store.get(key)
         assert key not in [found for found, _ in contents(second)]
         second.put(key, record_of(key, b"sound", 2))
         assert second.store.get(key) == record_of(key, b"sound", 2)
-    assert second.custody.status()["quarantine"]["damaged"] == 0
-    assert restarted(second, tmp_path).custody.status()["quarantine"]["damaged"] == 0
+    assert second.key_admin.status()["quarantine"]["damaged"] == 0
+    assert restarted(second, tmp_path).key_admin.status()["quarantine"]["damaged"] == 0
 
 
 def test_a_damaged_pair_does_not_hold_up_the_rotation(stage: Stage) -> None:
     old = stage.vault.keyring.active("default").id
     flip(stage, stage.vault.seal.stored_key(record_key(0, "default", b"name0")))
-    stage.custody.rotate("default")
+    stage.key_admin.rotate("default")
     stage.run()
     assert stage.vault.keyring.by_id(old) is None
 
@@ -222,7 +222,7 @@ def test_a_damaged_pair_does_not_hold_up_the_rotation(stage: Stage) -> None:
 def test_a_damaged_hint_is_removed_and_told_of(stage: Stage) -> None:
     note = stage.vault.seal.stored_key(note_key("n2", record_key(0, "default", b"name0")))
     flip(stage, note)
-    stage.custody.scrub()
+    stage.key_admin.scrub()
     stage.run()
     assert stage.inner.get(note) is None
     assert stage.healed == [note]
@@ -232,7 +232,7 @@ def test_shredded_records_are_gone_at_once_and_then_from_the_disk(
     stage: Stage, tmp_path: Path
 ) -> None:
     key = record_key(0, "default", b"name0")
-    stage.custody.shred("default", NOW_MS + 1000)
+    stage.key_admin.shred("default", NOW_MS + 1000)
     assert stage.store.get(key) is None
     assert {namespace_of(found) for found, _ in contents(stage)} == {b"plain", b"open"}
     second = restarted(stage, tmp_path)
@@ -244,26 +244,26 @@ def test_shredded_records_are_gone_at_once_and_then_from_the_disk(
 
 
 def test_it_counts_what_namespaces_hold_before_and_after_sealing(stage: Stage) -> None:
-    stage.custody.scrub()
+    stage.key_admin.scrub()
     stage.run()
-    status = stage.custody.status()["scrub"]["whole"]
+    status = stage.key_admin.status()["scrub"]["whole"]
     assert status["pairs"] == 2 * RECORDS
     assert status["volumes"]["open"]["pairs"] == 2 * RECORDS / 3
     assert status["volumes"]["open"]["logical_bytes"] > 0
     key = stage.vault.keyring.active("plain")
-    shares = {k["id"]: k["share"] for k in stage.custody.keys()["keys"]}
+    shares = {k["id"]: k["share"] for k in stage.key_admin.keys()["keys"]}
     assert shares[key.id] == pytest.approx(1 / 3)
 
 
 def test_an_older_dictionary_goes_when_no_record_needs_it(stage: Stage, tmp_path: Path) -> None:
     before = contents(stage)
     older = learned(stage, b"made")
-    stage.custody.scrub()
+    stage.key_admin.scrub()
     stage.run()
     assert stage.vault.dictionaries.ids("default") == [older]
     newer = learned(stage, b"value")
     assert stage.vault.dictionaries.ids("default") == [older, newer]
-    stage.custody.scrub()
+    stage.key_admin.scrub()
     stage.run()
     assert stage.vault.dictionaries.ids("default") == [newer]
     assert contents(stage) == before
@@ -275,7 +275,9 @@ def learned(stage: Stage, word: bytes) -> int:
     samples = [b"name%d %b %b" % (n, word, chance.randbytes(4).hex().encode()) for n in range(5000)]
     dictionary = learn(samples, 4096, 3)
     stage.vault.learned(
-        Lesson("default", [], 1, None, stage.vault.seal.namespaces[b"default"]), dictionary, 0.0
+        TrainingJob("default", [], 1, None, stage.vault.seal.namespaces[b"default"]),
+        dictionary,
+        0.0,
     )
     current = stage.vault.dictionaries.current("default")
     assert current is not None

@@ -14,7 +14,7 @@ from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.vault import Vault
 from kvorum.storage.memory import MemoryStore
-from kvorum.storage.store import FilingStore, Store
+from kvorum.storage.store import FlushTarget, Store
 
 NOW_MS: Final = 1_795_000_000_000
 
@@ -71,7 +71,7 @@ class Damages:
         self.keys.append(stored_key)
 
 
-def sealed_store(directory: Path, inner: FilingStore) -> tuple[SealedStore, Damages]:
+def sealed_store(directory: Path, inner: FlushTarget) -> tuple[SealedStore, Damages]:
     damages = Damages()
     return SealedStore(inner, vault_of(directory, inner).seal, damages, rows()), damages
 

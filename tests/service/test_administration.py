@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_custody import FakeCustody
+from fake_key_admin import FakeCustody
 from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
 from fake_snapshots import FakeSnapshots
@@ -31,14 +31,14 @@ class Unheard(Reply[Any]):
 class Stage:
     def __init__(self, policy: Policy = OPEN) -> None:
         self.node = FakeNode()
-        self.snapshots, self.custody = FakeSnapshots(), FakeCustody()
+        self.snapshots, self.key_admin = FakeSnapshots(), FakeCustody()
         self.namespaces = FakeNamespaces()
         self.service = Service(self.node, SECRET, actor_name, policy=policy)
         parts = NodeParts(
             introspection=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
-            custody=self.custody,
+            key_admin=self.key_admin,
             namespaces=self.namespaces,
         )
         self.administration = Administration(self.service, parts)
@@ -109,7 +109,7 @@ def test_what_is_not_allowed_is_not_done(action: Action, call: Call, document: A
     with pytest.raises(AccessDenied):
         call(stage.administration)
     assert not stage.snapshots.asked
-    assert not stage.custody.asked
+    assert not stage.key_admin.asked
     assert not stage.node.repair
     assert not stage.namespaces.asked
 

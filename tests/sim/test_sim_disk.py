@@ -205,14 +205,14 @@ def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
 
 def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> None:
     bench = Bench()
-    bench.store.file(b"a", b"1")
-    bench.store.file(b"b", b"2")
-    bench.store.file(b"b", None)
+    bench.store.write(b"a", b"1")
+    bench.store.write(b"b", b"2")
+    bench.store.write(b"b", None)
     assert bench.store.scan(b"", b"z", 9) == [(b"a", b"1")]
     bench.scheduler.run_for(1.0)
     assert bench.disk.content == {}
     bench.store.sync(bench.on_done, "synced")
-    bench.store.file(b"c", b"3")
+    bench.store.write(b"c", b"3")
     bench.scheduler.run_for(1.0)
     assert bench.disk.content.items() >= {(b"a", b"1")}
     assert bench.done == [("synced", None)]
@@ -226,7 +226,7 @@ def test_a_crash_leaves_any_prefix_of_what_was_filed() -> None:
     for seed in range(60):
         bench = Bench(seed)
         for key in (b"a", b"b", b"c"):
-            bench.store.file(key, b"")
+            bench.store.write(key, b"")
         bench.store.crash()
         found.add(tuple(sorted(bench.disk.content)))
     assert found == {(), (b"a",), (b"a", b"b"), (b"a", b"b", b"c")}

@@ -178,7 +178,7 @@ def test_each_kind_of_fault_strikes_and_heals(kind: str) -> None:
 @pytest.mark.parametrize("kind", DISK_FAULT_KINDS)
 def test_each_fault_of_disks_strikes_and_heals(kind: str) -> None:
     modest = replace(BASIC, mix=replace(BASIC.mix, choosy=0.0), fault_rates={kind: 60.0})
-    filed_soon = SegmentLimits(500, 500, 0.01)  # for damage is done to what is filed
+    filed_soon = SegmentLimits(500, 500, 0.01)  # for damage is done to what is flushed
     report = simulate(replace(modest, recovery_s_mean=0.02, segments=filed_soon))
     assert report.faults[kind] > 0
     assert {other for other, times in report.faults.items() if times} == {kind}
@@ -373,7 +373,7 @@ def never_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
         (shows_what_has_expired, {"nothing_outlived"}),
         (expires_too_soon, {"nothing_mistimed"}),
         (ignores_preconditions, {"nothing_unexpected"}),
-        (never_sweeps, {"nothing_unburied"}),
+        (never_sweeps, {"nothing_unexpired"}),
     ],
 )
 def test_a_planted_fault_is_found(

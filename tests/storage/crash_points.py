@@ -1,5 +1,5 @@
 """A program that crashes at every sync of a workload, one after the other: of the journal's log,
-which each write waits for, and of the engine's, which filing ends with.
+which each write waits for, and of the engine's, which flush ends with.
 
     crash_points.py DIRECTORY WHEN
 

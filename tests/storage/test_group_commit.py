@@ -170,21 +170,21 @@ def test_of_two_sealed_writes_of_a_key_the_later_is_seen(small: Bench) -> None:
 
 
 def test_what_is_filed_is_written_and_waits_for_nobodys_sync(bench: Bench) -> None:
-    bench.store.file(b"a", b"1")
-    bench.store.file(b"b", b"2")
-    bench.store.file(b"a", None)
+    bench.store.write(b"a", b"1")
+    bench.store.write(b"b", b"2")
+    bench.store.write(b"a", None)
     bench.pump.drain()
     assert bench.engine.calls == ["write"]
     assert bench.syncer.started == 0
     assert bench.store.scan(b"", b"z", 9) == [(b"b", b"2")]
-    bench.store.file(b"c", b"3")
+    bench.store.write(b"c", b"3")
     bench.pump.drain()
     assert bench.engine.calls == ["write", "write"]
     assert bench.syncer.started == 0
 
 
 def test_a_sync_waits_for_what_was_filed_before_it(bench: Bench) -> None:
-    bench.store.file(b"a", b"1")
+    bench.store.write(b"a", b"1")
     bench.pump.drain()
     bench.store.sync(bench.answers.done, "synced")
     bench.pump.drain()
@@ -197,7 +197,7 @@ def test_a_sync_waits_for_what_was_filed_before_it(bench: Bench) -> None:
 def test_what_is_filed_during_a_sync_is_written_behind_it(bench: Bench) -> None:
     bench.put(1)
     bench.pump.drain()
-    bench.store.file(b"a", b"1")
+    bench.store.write(b"a", b"1")
     bench.store.sync(bench.answers.done, "synced")
     bench.put(2)
     assert bench.store.get(b"a") == b"1"
@@ -210,7 +210,7 @@ def test_what_is_filed_during_a_sync_is_written_behind_it(bench: Bench) -> None:
 
 def test_filed_batches_that_are_full_follow_one_another(small: Bench) -> None:
     for number in range(20):
-        small.store.file(b"k%03d" % number, b"value")
+        small.store.write(b"k%03d" % number, b"value")
     small.pump.drain()
     assert len(small.engine.calls) >= 20 // 3
     assert small.syncer.started == 0
@@ -221,7 +221,7 @@ def test_filed_batches_that_are_full_follow_one_another(small: Bench) -> None:
 def test_close_writes_what_was_filed(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "rocks", batch_bytes_max=25)
     for number in range(9):
-        bench.store.file(b"k%03d" % number, b"value")
+        bench.store.write(b"k%03d" % number, b"value")
     bench.store.close()
     engine = open_engine(tmp_path / "rocks", EngineSettings())
     assert engine.get(b"k008") == b"value"
@@ -230,11 +230,11 @@ def test_close_writes_what_was_filed(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_is_told_though_nobody_waits(bench: Bench) -> None:
     bench.engine.broken = Exception("no space left on device")
-    bench.store.file(b"a", b"1")
+    bench.store.write(b"a", b"1")
     bench.pump.drain()
     assert len(bench.failures) == 1
     assert bench.store.failed is bench.failures[0]
-    bench.store.file(b"b", b"1")
+    bench.store.write(b"b", b"1")
     bench.store.sync(bench.answers.done, 1)
     bench.pump.drain()
     assert bench.engine.calls == ["write"]

@@ -21,7 +21,7 @@ from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.memory import MemoryStore
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore
-from kvorum.storage.store import FilingStore, Store
+from kvorum.storage.store import FlushTarget, Store
 from kvorum.storage.syncer import InlineSyncer, NoSyncer, Syncer, ThreadSyncer
 from kvorum.storage.volatile import VolatileStore
 
@@ -270,7 +270,7 @@ def test_on_a_real_event_loop(
 
 
 @pytest.fixture(params=["memory", "thread", "inline", "os"])
-def filing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FilingStore, Pump]]:
+def flush(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FlushTarget, Pump]]:
     pump = Pump()
     if request.param == "memory":
         yield MemoryStore(pump), pump
@@ -291,11 +291,11 @@ def filing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Fil
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_filed_writes_have_their_place_among_the_others(
-    filing: tuple[FilingStore, Pump], steps: list[tuple[str, bytes]]
+    flush: tuple[FlushTarget, Pump], steps: list[tuple[str, bytes]]
 ) -> None:
-    store, pump = filing
+    store, pump = flush
     for key, _ in store.scan(FIRST, LAST, 100):
-        store.file(key, None)
+        store.write(key, None)
     wanted: dict[bytes, bytes] = {}
     answers, asked = Answers(), 0
     for number, (step, key) in enumerate(steps):
@@ -306,9 +306,9 @@ def test_filed_writes_have_their_place_among_the_others(
             case "delete":
                 store.delete(key, answers.done, asked)
             case "file":
-                store.file(key, value)
+                store.write(key, value)
             case "unfile":
-                store.file(key, None)
+                store.write(key, None)
             case "sync":
                 store.sync(answers.done, asked)
             case "turn":

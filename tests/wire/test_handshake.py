@@ -23,8 +23,8 @@ from kvorum.wire.handshake import (
     decode_greeting,
     encode_greeting,
     no_common_version,
-    objection,
     reject,
+    veto,
 )
 
 OURS = Hello("c", "murmur3", 0, 256, 3, "f00d", "beef", "n1", 0, "1" * 32, 1)
@@ -75,8 +75,8 @@ def test_a_malformed_hello_is_refused(change: dict[str, object]) -> None:
 
 
 def test_two_members_have_no_objection() -> None:
-    assert objection(OURS, THEIRS) is None
-    assert objection(THEIRS, OURS) is None
+    assert veto(OURS, THEIRS) is None
+    assert veto(THEIRS, OURS) is None
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_two_members_have_no_objection() -> None:
 )
 def test_objections_are_mutual(change: dict[str, object], reason: str) -> None:
     theirs = msgspec.structs.replace(THEIRS, **change)
-    said = objection(OURS, theirs)
+    said = veto(OURS, theirs)
     assert said is not None
     assert said.startswith(reason)
-    assert objection(theirs, OURS) is not None
+    assert veto(theirs, OURS) is not None
 
 
 def test_what_is_to_be_done_fits_what_differs() -> None:
@@ -104,14 +104,14 @@ def test_what_is_to_be_done_fits_what_differs() -> None:
     assert "same version of kvorum" in version
     assert "cluster file" not in version
     for change in ({"cluster": "d"}, {"partitions": 512}, {"fingerprint": "beef"}):
-        assert "cluster file" in (objection(OURS, msgspec.structs.replace(THEIRS, **change)) or "")
+        assert "cluster file" in (veto(OURS, msgspec.structs.replace(THEIRS, **change)) or "")
 
 
 @pytest.mark.parametrize("fingerprint", ["f00d", "beef"])
 @pytest.mark.parametrize("epoch", [2, 4])
 def test_who_is_at_another_epoch_may_have_other_nodes(epoch: int, fingerprint: str) -> None:
     theirs = msgspec.structs.replace(THEIRS, epoch=epoch, fingerprint=fingerprint, members="0")
-    assert objection(OURS, theirs) is None
+    assert veto(OURS, theirs) is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_older_nodes_are_known_by_what_they_say_first() -> None:
 
 def test_ids_that_differ_in_the_part_that_names_actors_are_distinct() -> None:
     theirs = msgspec.structs.replace(THEIRS, node_id="1" * 10 + "2" * 22)
-    assert objection(OURS, theirs) is None
+    assert veto(OURS, theirs) is None
 
 
 def test_a_reject_fits_a_handshake_frame() -> None:

@@ -15,7 +15,7 @@ is put together around them as text, never through an encoder.
 
 What is read is mostly read again, and not changed in between. So the description of a record
 with one version is kept for the keys read last, as long as its context stays the same: with a
-context versions can only be buried, in the order in which they expire, so the last one is given.
+context versions can only be expired, in the order in which they expire, so the last one is given.
 """
 
 from __future__ import annotations

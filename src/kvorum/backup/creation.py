@@ -10,7 +10,7 @@
                                            size and inode is the same file, and files never change
     6  all is synced, then the manifest    from here on it is a snapshot
 
-Whatever was acknowledged before the call is in: `checkpoint` has what only the journal holds filed
+All that was acknowledged before the call is in: `checkpoint` has the journal flushed
 first (`journal/checkpoint.py`), and then has all that the engine has.
 
 It runs in a thread of its own. `checkpoint` is all of the store that it touches.

@@ -6,8 +6,8 @@ same for all nodes of a cluster, and so the records of several snapshots can be 
 are read, although every node files them under names of its own (`sealing/seal.py`).
 
 A snapshot of data format 3 has entries of the journal, which hold what is newer than what is
-filed (`journal/former_entries.py`). They are read first, and take the place of the same keys'
-records. Later ones have none: what the journal holds is filed before the checkpoint.
+flushed (`journal/former_entries.py`). They are read first, and take the place of the same keys'
+records. Later ones have none: what the journal holds is flushed before the checkpoint.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ class SnapshotReader:
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
         """(place, plain storage key, record) of all whose place is after `after`."""
-        return heapq.merge(self._filed(after), self._newer(after), key=itemgetter(0))
+        return heapq.merge(self._flushed(after), self._newer(after), key=itemgetter(0))
 
-    def _filed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
+    def _flushed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
         for stored_key, sealed in _pairs(self._engine, max(_FIRST, after), _END):
             place = _place(stored_key)
             if place <= after:

@@ -31,12 +31,12 @@ _NO_VALUE: Final = msgspec.Raw()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; `in_doubt` is what is known of the request's effect if it says nothing."""
+    """An HTTP answer; `unverified` is what is known of the request's effect if it says nothing."""
 
     status: int
     body: bytes
     retry_after: float | None = None
-    in_doubt: Outcome = "none"
+    unverified: Outcome = "none"
 
     @property
     def ok(self) -> bool:
@@ -155,12 +155,12 @@ def error(answer: Answer) -> KvorumError:
         problem = {"detail": f"HTTP {answer.status}: {_excerpt(answer.body)}"}
     if answer.retry_after is not None:
         problem.setdefault("retry_after", answer.retry_after)
-    return _error(problem, answer.status, answer.in_doubt)
+    return _error(problem, answer.status, answer.unverified)
 
 
-def _error(problem: dict[str, Any], status: int, in_doubt: Outcome) -> KvorumError:
+def _error(problem: dict[str, Any], status: int, unverified: Outcome) -> KvorumError:
     message = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
-    outcome = "none" if in_doubt == "none" else _stated_outcome(problem, status)
+    outcome = "none" if unverified == "none" else _stated_outcome(problem, status)
     details = {k: v for k, v in problem.items() if k not in _OWN_FIELDS | _RESERVED}
     code = problem.get("code")
     if isinstance(code, str) and code in errors.BY_CODE:
@@ -190,7 +190,7 @@ def _class_of_status(status: int) -> type[KvorumError]:
 def _item_error(item: _Item, answer: Answer) -> KvorumError:
     if item.error is None:
         return _senseless(answer, f"an item of status {item.status} with neither entry nor error")
-    return _error(item.error, item.status, answer.in_doubt)
+    return _error(item.error, item.status, answer.unverified)
 
 
 def _entry(
@@ -254,7 +254,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], answer: Answer) -> _T:
 def _senseless(answer: Answer, got: str) -> ProtocolError:
     return ProtocolError(
         f"wanted an answer of the kvorum HTTP API, got {got}; is this a kvorum server?",
-        outcome=answer.in_doubt,
+        outcome=answer.unverified,
     )
 
 

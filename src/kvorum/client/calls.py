@@ -121,25 +121,25 @@ class Calls:
 
     async def _attempt(self, server: Server, request: Request, until: float) -> Answer:
         """What `server` answers, whatever that is. Raises an error if it does not."""
-        in_doubt: Outcome = "none"
+        unverified: Outcome = "none"
         try:
             connection = await server.pool.acquire(until)
             try:
                 asked_at = self.now()
                 if asked_at >= until:
                     raise TimeoutExpired(f"the time was up before {server.name} was asked")
-                in_doubt = "none" if request.safe else "unknown"
+                unverified = "none" if request.safe else "unknown"
                 timeout_ms = max(1, int((until - asked_at) * 1000 * SERVER_SHARE))
                 data = request.to_bytes(server.name, timeout_ms)
                 async with asyncio.timeout_at(until):
-                    answer = await connection.exchange(data, in_doubt)
+                    answer = await connection.exchange(data, unverified)
             finally:
                 server.pool.release(connection)
         except TimeoutError as error:
             server.suspect(self.now())
             waited = self.now() - asked_at
             raise TimeoutExpired(
-                f"no answer from {server.name} in {waited:.3g} s", outcome=in_doubt
+                f"no answer from {server.name} in {waited:.3g} s", outcome=unverified
             ) from error
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())

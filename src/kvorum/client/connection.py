@@ -30,13 +30,13 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_has_spoken",
         "_head_bytes",
-        "_in_doubt",
         "_in_head",
         "_keep_alive",
         "_parser",
         "_refusal",
         "_retry_after",
         "_transport",
+        "_unverified",
         "idle_since",
         "lost",
         "server",
@@ -58,14 +58,14 @@ class Connection(asyncio.Protocol):
         """It can take a request now."""
         return self._transport is not None and self._answer is None and self._keep_alive
 
-    async def exchange(self, request: bytes, in_doubt: Outcome) -> Answer:
-        """The answer to `request`. `in_doubt` is the outcome to report if none comes.
+    async def exchange(self, request: bytes, unverified: Outcome) -> Answer:
+        """The answer to `request`. `unverified` is the outcome to report if none comes.
 
         Raises ConnectionFailed or ProtocolError.
         """
         if self._transport is None or not self.usable:
             raise ConnectionFailed(f"the connection to {self.server} is closed")
-        self._begin(in_doubt)
+        self._begin(unverified)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -80,9 +80,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
 
-    def _begin(self, in_doubt: Outcome) -> None:
+    def _begin(self, unverified: Outcome) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._in_doubt: Outcome = in_doubt
+        self._unverified: Outcome = unverified
         self._in_head = True
         self._head_bytes = 0
         self._body: list[bytes] = []
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._fail(
             ConnectionFailed(
                 f"{self.server} closed the connection before its answer was complete{reason}{hint}",
-                outcome=self._in_doubt,
+                outcome=self._unverified,
             )
         )
         if not self.lost.done():
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
                     self._parser.get_status_code(),
                     b"".join(self._body),
                     self._retry_after,
-                    self._in_doubt,
+                    self._unverified,
                 )
             )
 
@@ -168,16 +168,16 @@ class Connection(asyncio.Protocol):
         self._refusal = AnswerTooLarge(
             f"wanted an answer of at most {BODY_BYTES_MAX} bytes from {self.server}, "
             f"got {size}; ask for fewer entries at once",
-            outcome=self._in_doubt,
+            outcome=self._unverified,
         )
         raise self._refusal
 
     def _refuse(self, reason: str) -> NoReturn:
-        self._refusal = ProtocolError(f"{reason} from {self.server}", outcome=self._in_doubt)
+        self._refusal = ProtocolError(f"{reason} from {self.server}", outcome=self._unverified)
         raise self._refusal
 
     def _not_http(self, error: Exception) -> ProtocolError:
         return ProtocolError(
             f"wanted an HTTP answer from {self.server}, got {error}; is this a kvorum server?",
-            outcome=self._in_doubt,
+            outcome=self._unverified,
         )

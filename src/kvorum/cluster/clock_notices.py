@@ -46,7 +46,7 @@ class ClockNotices:
         }
         if state in ("wrong", "disputed"):
             found["this node's clock"] = (
-                f"This node's clock is {state}: until it agrees with the others' this node buries "
+                f"This node's clock is {state}: until it agrees with the others' this node expires "
                 "nothing that has expired and gives no lifetimes. If it is right: "
                 "kvorum clock accept."
             )

@@ -19,7 +19,7 @@ two, and must not make the third one doubt itself.
 
 What may be done by a clock:
 
-    bury        destroy what has expired, which destroys it for all: trusted or accepted. It can
+    expire        destroy what has expired, which destroys it for all: trusted or accepted. It can
                 wait, and does while no majority can be compared with
     mint        give a lifetime its end, which all go by: not if wrong or disputed. A node that
                 has just started first compares with another one, for as long as it would wait
@@ -104,7 +104,7 @@ class Clocks:
         return self._state
 
     @property
-    def may_bury(self) -> bool:
+    def may_expire(self) -> bool:
         return self.state in ("trusted", "accepted")
 
     @property

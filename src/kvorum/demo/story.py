@@ -29,10 +29,10 @@ from kvorum.demo.ledger import Ledger
 from kvorum.demo.report import Report
 from kvorum.demo.requests import Item, ManyEntries, OneEntry
 from kvorum.demo.traffic import Traffic
-from kvorum.local.cluster import LocalCluster
-from kvorum.local.events import Event, Ready, Said
-from kvorum.local.layout import Layout
-from kvorum.local.ports import free_port, local_topology
+from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.events import Event, Ready, Said
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.errors import TimeoutExpired
 from kvorum.model.topology import Topology
 from kvorum.runtime.together import together

@@ -36,7 +36,7 @@ from kvorum.model.record import decode, digest
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import Done, ignore
-from kvorum.wire.messages import Standing
+from kvorum.wire.messages import SyncState
 
 HINTS_MAX: Final = 1_000_000
 HINT_AGE_MAX_MS: Final = 3 * 3600 * 1000
@@ -199,7 +199,7 @@ class Hints:
             self._unmark(node)
             self.announce(node)
 
-    def on_standing(self, node: int, recovering: bool) -> None:
+    def on_sync_state(self, node: int, recovering: bool) -> None:
         """What `node` says of itself."""
         self._debts[node].whole = not recovering
         self._unmark(node)
@@ -241,7 +241,7 @@ class Hints:
         behind = debt.behind or self._replica.recovering
         lost = debt.lost if debt.met or debt.lost else None
         self._operations.transport.send(
-            node, Standing(behind, lost, self._replica.recovering, self._replica.authorship.actor)
+            node, SyncState(behind, lost, self._replica.recovering, self._replica.authorship.actor)
         )
         if debt.pending:
             self._replay.begin(node)

@@ -1,4 +1,4 @@
-"""Checkpoints of all that was written before: what only the journal holds is filed first."""
+"""Checkpoints of all that was written before: what only the journal holds is flushed first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Files(Protocol):
 
     @property
     def full(self) -> bool:
-        """True while there is no room, in which nothing is filed."""
+        """True while there is no room, in which nothing is flushed."""
 
     def checkpoint(self, path: Path) -> None:
         """Make the directory `path`: the files as they are now. Blocks. Raises StorageError or

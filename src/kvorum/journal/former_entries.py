@@ -2,7 +2,7 @@
 
     b"j"  number (8)   ->   the entry
 
-They are filed at the first start with a log of its own for the journal, before that is played
+They are flushed at the first start with a log of its own for the journal, before that is played
 back, and deleted behind what they held, in one log: so a crash repeats it or does not. In
 snapshots of that format they are still read (`backup/reading.py`).
 """
@@ -14,9 +14,9 @@ from typing import Final
 from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
 from kvorum.model.errors import CorruptRecord
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import is_record
-from kvorum.storage.store import FilingStore
+from kvorum.sealing.shred_horizon import ShredHorizon
+from kvorum.storage.store import FlushTarget
 
 START: Final = b"j"
 END: Final = b"k"
@@ -29,9 +29,9 @@ def number_of(key: bytes) -> int:
 
 
 def file_former_entries(
-    store: FilingStore, below: FilingStore, entries: Entries, former_lives: FormerLives
+    store: FlushTarget, below: FlushTarget, entries: Entries, shred_horizon: ShredHorizon
 ) -> str | None:
-    """Have the entries in `store` filed in `below`, which stands on it, in place of what is there.
+    """Flush the entries in `store` to `below`, which stands on it, in place of what is there.
 
     Returns what is wrong with them, if anything: then acknowledged writes may be missing.
     """
@@ -49,14 +49,14 @@ def file_former_entries(
             except CorruptRecord as error:
                 wrong = error.message
             else:
-                _file(changes, below, former_lives)
-            store.file(key, None)
+                _flush_some(changes, below, shred_horizon)
+            store.write(key, None)
         cursor = page[-1][0] + b"\0"
     return wrong
 
 
-def _file(changes: list[Change], below: FilingStore, former_lives: FormerLives) -> None:
+def _flush_some(changes: list[Change], below: FlushTarget, shred_horizon: ShredHorizon) -> None:
     for key, value in changes:
         if value is not None and is_record(key):
-            value = former_lives.without(key, value) or None
-        below.file(key, value)
+            value = shred_horizon.without(key, value) or None
+        below.write(key, value)

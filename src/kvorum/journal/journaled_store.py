@@ -6,7 +6,7 @@
                                         to the store below, sealed one by one
 
 To compress, seal and file a record is dear, and a record that is replaced soon need never be
-filed. All that a write has to wait for is that it is durable, and for that the writes of a
+flushed. All that a write has to wait for is that it is durable, and for that the writes of a
 commit are sealed as one. This is the log and the memtable of an LSM tree (P. O'Neil et al.,
 1996), one floor above the engine's own, which see sealed records only. So there are two logs,
 and a write is let go of by this one when it is durable in the other. All that comes from above
@@ -17,7 +17,7 @@ this turn. What comes while one is under way shares the next, which begins a tur
 one has been answered: by then the answers are on their way, and what they make clients and peers
 send is coming in. To wait longer for company was measured, and cost more than it saved.
 
-While the disk is full nothing is filed: it would take room, and free none.
+While the disk is full nothing is flushed: it would take room, and free none.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from typing import Any, Final
 
 from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
-from kvorum.journal.segment import Filing, Segment, SegmentLimits
+from kvorum.journal.segment import Flush, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
 from kvorum.model.record import is_sound
 from kvorum.runtime.ports import Cancellable, Runtime
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.seal import RECORD, namespace_of
+from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.storage.answering import answer
 from kvorum.storage.log import Log
-from kvorum.storage.store import Cold, Done, FilingStore, KeyRange
+from kvorum.storage.store import Cold, Done, FlushTarget, KeyRange
 
 BATCH_BYTES_MAX: Final = 1 << 20
 
@@ -68,14 +68,14 @@ class JournaledStore:
         "_durable_to",
         "_emptying",
         "_entries",
-        "_filing",
-        "_former_lives",
+        "_flush",
         "_limits",
         "_log",
         "_older",
         "_on_failed",
         "_refusal",
         "_runtime",
+        "_shred_horizon",
         "_shredded_since",
         "_ticking",
         "_under_way",
@@ -83,15 +83,15 @@ class JournaledStore:
 
     def __init__(
         self,
-        below: FilingStore,
+        below: FlushTarget,
         log: Log,
         entries: Entries,
         runtime: Runtime,
         limits: SegmentLimits,
         on_failed: Callable[[StorageError], object],
-        former_lives: FormerLives | None = None,
+        shred_horizon: ShredHorizon | None = None,
     ) -> None:
-        """`on_failed`: what is in memory turned out to be damaged. What `former_lives` says was
+        """`on_failed`: what is in memory turned out to be damaged. What `shred_horizon` says was
         shredded is not stored.
 
         `replay` comes before anything else.
@@ -101,15 +101,15 @@ class JournaledStore:
         self._entries = entries
         self._runtime = runtime
         self._limits = limits
-        self._former_lives = former_lives
+        self._shred_horizon = shred_horizon
         # Looked at with each write, and hardly ever anything but empty.
-        self._shredded_since = {} if former_lives is None else former_lives.since_ms
+        self._shredded_since = {} if shred_horizon is None else shred_horizon.since_ms
         self._on_failed = on_failed
 
         self._active = Segment()
-        self._filing: Filing | None = None
+        self._flush: Flush | None = None
         self._older: list[Segment] = []
-        """Closed, and not yet durable below; the youngest first, which `_filing` may be about."""
+        """Closed, and not yet durable below; the youngest first, which `_flush` may be about."""
         self._batch = _Batch()
         self._under_way = 0
         self._durable_to = 0
@@ -177,7 +177,7 @@ class JournaledStore:
         if not is_sound(key, value):
             raise CorruptRecord("wanted a sound record to store, got one that fails its check")
         if self._shredded_since:
-            value = self._without_former_lives(key, value)
+            value = self._without_shredded(key, value)
         self._gather(key, value or None, done, arg)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
@@ -203,7 +203,7 @@ class JournaledStore:
 
     # Its owner's
 
-    def is_unfiled(self, key: bytes) -> bool:
+    def is_unflushed(self, key: bytes) -> bool:
         """True if the journal says what `key` is, whatever the store below says of it."""
         return any(key in segment.memtable.changes for segment in self._segments())
 
@@ -226,7 +226,7 @@ class JournaledStore:
         self._limits = limits
 
     def empty(self, done: Done, arg: Any) -> None:
-        """Have all filed that has been written up to now; `done(arg, error)` once that is durable
+        """Have all flushed that has been written up to now; `done(arg, error)` once that is durable
         and no trace of its entries is left.
         """
         if self._closed:
@@ -239,7 +239,7 @@ class JournaledStore:
         self._tick_anew()
 
     def close(self) -> None:
-        """Hand over to the log what has been gathered. Nothing is filed any more."""
+        """Hand over to the log what has been gathered. Nothing is flushed any more."""
         self._closed = True
         if self._ticking is not None:
             self._ticking.cancel()
@@ -274,7 +274,7 @@ class JournaledStore:
         self._under_way += 1
         number = batch.number = self._log.append(entry, self._durable, batch)
         self._active.add(number, self._limits.in_log(entry), self._runtime.now())
-        if self._filing is None and self._active.fullness(self._limits) >= 1:
+        if self._flush is None and self._active.fullness(self._limits) >= 1:
             self._close_segment()
         self._keep_ticking()
 
@@ -291,17 +291,17 @@ class JournaledStore:
             self._runtime.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Take a few steps of filing, as many as the new writes ask for, and begin a commit."""
-        if self._filing is not None:
-            self._file(self._filing.due(self._active.fullness(self._limits)))
+        """Take a few steps of flush, as many as the new writes ask for, and begin a commit."""
+        if self._flush is not None:
+            self._flush_some(self._flush.due(self._active.fullness(self._limits)))
         if not self._under_way:
             self._commit()
 
-    def _without_former_lives(self, key: bytes, value: bytes) -> bytes:
-        assert self._former_lives is not None
-        return self._former_lives.without(key, value)
+    def _without_shredded(self, key: bytes, value: bytes) -> bytes:
+        assert self._shred_horizon is not None
+        return self._shred_horizon.without(key, value)
 
-    # Filing
+    # Flush
 
     def _keep_ticking(self) -> None:
         if self._ticking is None and not self._closed:
@@ -316,28 +316,28 @@ class JournaledStore:
         self._keep_ticking()
 
     def _is_urgent(self) -> bool:
-        """True if somebody waits for filing, and it can go on."""
-        segment = self._active if self._filing is None else self._filing.segment
+        """True if somebody waits for flush, and it can go on."""
+        segment = self._active if self._flush is None else self._flush.segment
         is_durable = segment.last <= self._durable_to
-        return is_durable and self._is_wanted_filed(segment) and not self._below.full
+        return is_durable and self._is_wanted_flushed(segment) and not self._below.full
 
-    def _is_wanted_filed(self, segment: Segment) -> bool:
+    def _is_wanted_flushed(self, segment: Segment) -> bool:
         return bool(self._emptying) and 0 < segment.first <= self._emptying[-1][0]
 
     def _tick(self) -> None:
-        """Go on with filing where no new writes come; and with what is due for it."""
+        """Go on with flush where no new writes come; and with what is due for it."""
         self._ticking = None
         if self._closed:
             return
         if self.failed is not None:
             self._give_up_emptying(self.failed)
             return
-        self._file(_TICK_KEYS)
-        if self._filing is None and self._is_due():
+        self._flush_some(_TICK_KEYS)
+        if self._flush is None and self._is_due():
             self._commit()
-            if self._filing is None:  # else it was full with that
+            if self._flush is None:  # else it was full with that
                 self._close_segment()
-        if self._filing is not None or not self._active.is_empty:
+        if self._flush is not None or not self._active.is_empty:
             self._keep_ticking()
 
     def _is_due(self) -> bool:
@@ -345,30 +345,30 @@ class JournaledStore:
         if segment.is_empty:
             return False
         old = self._runtime.now() - segment.since >= self._limits.age_s
-        return old or self._is_wanted_filed(segment) or segment.fullness(self._limits) >= 1
+        return old or self._is_wanted_flushed(segment) or segment.fullness(self._limits) >= 1
 
     def _close_segment(self) -> None:
-        """Nothing is being filed, and nothing gathered."""
-        self._filing = Filing(self._active, self._below)
+        """Nothing is being flushed, and nothing gathered."""
+        self._flush = Flush(self._active, self._below)
         self._older.insert(0, self._active)
         self._active = Segment()
 
-    def _file(self, keys: int) -> None:
-        filing = self._filing
-        if filing is None or self._closed or self._below.full:
+    def _flush_some(self, keys: int) -> None:
+        flush = self._flush
+        if flush is None or self._closed or self._below.full:
             return
-        if self._durable_to < filing.segment.last:
-            return  # A crash may leave what is filed without the entries that have it.
+        if self._durable_to < flush.segment.last:
+            return  # A crash may leave what is flushed without the entries that have it.
         try:
-            filing.advance(keys)
+            flush.advance(keys)
         except CorruptRecord as error:
             self._fail(error)
             return
-        if filing.done:
-            self._filing = None
-            self._below.sync(self._filed, filing.segment)
+        if flush.done:
+            self._flush = None
+            self._below.sync(self._flushed, flush.segment)
 
-    def _filed(self, segment: Segment, error: StorageError | None) -> None:
+    def _flushed(self, segment: Segment, error: StorageError | None) -> None:
         """It is durable below, unless that has failed: then only this memtable may have it."""
         if self._closed:
             return  # The next life takes it up again.
@@ -380,7 +380,7 @@ class JournaledStore:
         self._settle()
 
     def _settle(self) -> None:
-        """Let go of what is wanted gone and has been filed."""
+        """Let go of what is wanted gone and has been flushed."""
         held = (segment.first for segment in self._segments() if not segment.is_empty)
         oldest = next(held, self._log.last + 1)
         while self._emptying and self._emptying[0][0] < oldest:
@@ -429,7 +429,7 @@ class JournaledStore:
         segment = self._active
         for key, value in changes:
             if value is not None and self._shredded_since and key[0] == RECORD:
-                value = self._without_former_lives(key, value) or None
+                value = self._without_shredded(key, value) or None
             segment.memtable.put(key, value)
         segment.add(number, entry_bytes, self._runtime.now())
 

@@ -1,4 +1,4 @@
-"""A memtable: the latest of each key that has been written, in memory, until it is filed.
+"""A memtable: the latest of each key that has been written, in memory, until it is flushed.
 
     changes   a map of plain keys to values; None is a deletion
     index     the same keys in order, for scans

@@ -1,13 +1,13 @@
 """A segment: a memtable, and the entries of the journal that bring it back after a crash.
 
 Writes go to the youngest segment. When it is large or old enough it is closed, and once its
-entries are durable it is filed: each key's last value goes to the store below. When all that is
+entries are durable it is flushed: each key's last value goes to the store below. When all that is
 durable there the memtable goes, and the log lets go of the entries. So a crash leaves all
-entries that are not known to be filed. Played back over whatever was, they give the segment
-again: a key has the last value that an entry names for it, and what has been filed since, from a
+entries that are not known to be flushed. Played back over whatever was, they give the segment
+again: a key has the last value that an entry names for it, and what has been flushed since, from a
 later segment, is named by entries that are still there.
 
-Filing goes along with new writes, as fast as they fill the next segment, whatever their sizes:
+Flush goes along with new writes, as fast as they fill the next segment, whatever their sizes:
 so it is done before that one is closed, and there are two of them at most.
 """
 
@@ -25,10 +25,10 @@ from kvorum.journal.memtable import Memtable
 from kvorum.storage.budget import Budget
 from kvorum.storage.log_file import BLOCK
 from kvorum.storage.space import SMALL_PART, total_bytes
-from kvorum.storage.store import FilingStore
+from kvorum.storage.store import FlushTarget
 
 _HURRY: Final = 1.5
-"""By so much filing is faster than what comes in: it is done when two thirds have come."""
+"""By so much flush is faster than what comes in: it is done when two thirds have come."""
 
 
 class SegmentLimits(msgspec.Struct, frozen=True):
@@ -84,22 +84,22 @@ class Segment:
         )
 
 
-class Filing:
+class Flush:
     """Of one closed segment."""
 
     __slots__ = ("_below", "_fullness", "_steps", "done", "segment")
 
-    def __init__(self, segment: Segment, below: FilingStore) -> None:
+    def __init__(self, segment: Segment, below: FlushTarget) -> None:
         self.segment = segment
         self.done = False
         self._below = below
         self._fullness = 0.0
-        self._steps = self._file_all()
+        self._steps = self._flush_all()
 
     def due(self, fullness: float) -> int:
         """The keys to file now that the next segment has become so full.
 
-        What could not be filed while the disk was full is not asked for again, all in one turn.
+        What could not be flushed while the disk was full is not asked for again, all in one turn.
         """
         gained = max(0.0, fullness - self._fullness)
         self._fullness += gained
@@ -110,13 +110,13 @@ class Filing:
         for _ in islice(self._steps, keys):
             pass
 
-    def _file_all(self) -> Iterator[None]:
+    def _flush_all(self) -> Iterator[None]:
         """Once it has raised it goes no further, and is never done: entries are not let go of
-        that hold what could not be filed.
+        that hold what could not be flushed.
         """
         for key in list(self.segment.memtable.changes):
             changes = self.segment.memtable.changes
             if key in changes:  # It may have been forgotten since.
-                self._below.file(key, changes[key])
+                self._below.write(key, changes[key])
             yield
         self.done = True

@@ -19,15 +19,15 @@ from kvorum.wire.messages import (
     Compare,
     Fetch,
     Forget,
-    Forgettable,
     Forward,
     Handoff,
     Inventory,
-    Mend,
     Message,
     Read,
+    RepairPartition,
     Scan,
     Survey,
+    TombstoneProposal,
     Write,
 )
 
@@ -101,11 +101,11 @@ def _of_compare(message: Compare, changed: ChangedPartitions) -> list[int]:
     return [index >> (bits[message.level] - bits[0]) for index in message.indices]
 
 
-def _of_mend(message: Mend, _changed: ChangedPartitions) -> list[int]:
+def _of_repair(message: RepairPartition, _changed: ChangedPartitions) -> list[int]:
     return [message.partition]
 
 
-def _of_entries(message: Forgettable | Forget, changed: ChangedPartitions) -> list[int]:
+def _of_entries(message: TombstoneProposal | Forget, changed: ChangedPartitions) -> list[int]:
     return [changed.partitioning.of(key) for key, _ in message.entries]
 
 
@@ -122,8 +122,8 @@ _PARTITIONS: Final[dict[type, Callable[[Any, ChangedPartitions], Iterable[int]]]
     Scan: _of_range,
     Inventory: _of_range,
     Compare: _of_compare,
-    Mend: _of_mend,
-    Forgettable: _of_entries,
+    RepairPartition: _of_repair,
+    TombstoneProposal: _of_entries,
     Forget: _of_entries,
     Survey: _all,
 }

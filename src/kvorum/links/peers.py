@@ -47,9 +47,9 @@ from kvorum.wire.handshake import (
     Hello,
     Verdict,
     Welcome,
-    objection,
     reject,
     same_actors,
+    veto,
 )
 from kvorum.wire.messages import Behind, Message, ViewUpdate
 
@@ -301,7 +301,7 @@ class Peers:
             self._greeting.add(link)
 
     def link_greeted(self, link: Link, hello: Hello) -> Verdict:
-        reason = objection(self.hello, hello) or self._objection(link, hello)
+        reason = veto(self.hello, hello) or self._veto(link, hello)
         if reason is not None:
             self.traffic.links_refused += 1
             return reject(reason)
@@ -316,7 +316,7 @@ class Peers:
             self._on_identity(peer.node, peer.node_id, peer.name)
         return Welcome()
 
-    def _objection(self, link: Link, hello: Hello) -> str | None:
+    def _veto(self, link: Link, hello: Hello) -> str | None:
         """What speaks against `hello` in the light of what is known of the other nodes."""
         peer = self._by_name.get(hello.node)
         if peer is None:

@@ -37,12 +37,12 @@ from kvorum.model.topology import WEIGHT_MIN, NodeSpec
 _HALVINGS: Final = 64
 
 
-class Vessel:
+class Domain:
     """A node or a domain. Of the copies of a partition it holds `low` to `high`."""
 
     __slots__ = ("high", "low", "parts", "weight")
 
-    def __init__(self, weight: float, parts: list[Vessel]) -> None:
+    def __init__(self, weight: float, parts: list[Domain]) -> None:
         self.weight = weight
         self.parts = parts
         self.low = 0
@@ -58,13 +58,13 @@ class Vessel:
 
 
 class Tier:
-    """All hosts, all racks or all dcs: which of them each node is in, and their vessels."""
+    """All hosts, all racks or all dcs: which of them each node is in, and what each may hold."""
 
-    __slots__ = ("of_node", "vessels")
+    __slots__ = ("domains", "of_node")
 
-    def __init__(self, of_node: list[int], vessels: list[Vessel]) -> None:
+    def __init__(self, of_node: list[int], domains: list[Domain]) -> None:
         self.of_node = of_node
-        self.vessels = vessels
+        self.domains = domains
 
     def count(self, domain: int, nodes: list[int]) -> int:
         """How many of `nodes` are in `domain`."""
@@ -78,7 +78,7 @@ class FaultDomains:
 
     def __init__(self, specs: Sequence[NodeSpec], copies: int) -> None:
         self.copies = copies
-        self._nodes = [Vessel(spec.weight, []) for spec in specs]
+        self._nodes = [Domain(spec.weight, []) for spec in specs]
         self._tiers = _tiers(specs, self._nodes)
         # The last of these leaves the bounds for all copies behind.
         self._steps = [[_fill(tier, k) for tier in self._tiers] for k in range(1, copies + 1)]
@@ -99,44 +99,44 @@ class FaultDomains:
         for tier in self._tiers:
             loser, gainer = tier.of_node[old], tier.of_node[new]
             if loser != gainer and (
-                tier.count(loser, nodes) <= tier.vessels[loser].low
-                or tier.count(gainer, nodes) >= tier.vessels[gainer].high
+                tier.count(loser, nodes) <= tier.domains[loser].low
+                or tier.count(gainer, nodes) >= tier.domains[gainer].high
             ):
                 return False
         return True
 
     def fair_shares(self) -> list[float]:
         """For each node the part of all partitions that it should own; `copies` in sum."""
-        shares: dict[Vessel, float] = {}
-        _pour(self.copies, self._tiers[-1].vessels, shares)
+        shares: dict[Domain, float] = {}
+        _pour(self.copies, self._tiers[-1].domains, shares)
         return [shares[node] for node in self._nodes]
 
 
-def _tiers(specs: Sequence[NodeSpec], nodes: list[Vessel]) -> list[Tier]:
+def _tiers(specs: Sequence[NodeSpec], nodes: list[Domain]) -> list[Tier]:
     hosts = _grouped([(spec.dc, spec.rack, spec.host) for spec in specs], nodes)
     racks = _grouped([(spec.dc, spec.rack) for spec in specs], _by_node(hosts))
     dcs = _grouped([(spec.dc,) for spec in specs], _by_node(racks))
     return [hosts, racks, dcs]
 
 
-def _by_node(tier: Tier) -> list[Vessel]:
-    return [tier.vessels[domain] for domain in tier.of_node]
+def _by_node(tier: Tier) -> list[Domain]:
+    return [tier.domains[domain] for domain in tier.of_node]
 
 
-def _grouped(domains: Sequence[Hashable], below: list[Vessel]) -> Tier:
-    """The tier in which node i, inside the vessel `below[i]`, is in the domain `domains[i]`."""
-    parts: dict[Hashable, dict[Vessel, None]] = defaultdict(dict)
-    for domain, vessel in zip(domains, below, strict=True):
-        parts[domain][vessel] = None
-    numbers = {domain: number for number, domain in enumerate(parts)}
-    vessels = [Vessel(0, list(inside)) for inside in parts.values()]
-    return Tier([numbers[domain] for domain in domains], vessels)
+def _grouped(names: Sequence[Hashable], below: list[Domain]) -> Tier:
+    """The tier in which node i, inside the domain `below[i]`, is in the domain `names[i]`."""
+    parts: dict[Hashable, dict[Domain, None]] = defaultdict(dict)
+    for name, domain in zip(names, below, strict=True):
+        parts[name][domain] = None
+    numbers = {name: number for number, name in enumerate(parts)}
+    domains = [Domain(0, list(inside)) for inside in parts.values()]
+    return Tier([numbers[name] for name in names], domains)
 
 
 def _fill(tier: Tier, copies: int) -> int:
-    """Bound the tier's vessels for `copies`, given the bounds below; returns the level."""
-    floors = [sum(part.low for part in vessel.parts) for vessel in tier.vessels]
-    brims = [sum(part.high for part in vessel.parts) for vessel in tier.vessels]
+    """Bound the tier's domains for `copies`, given the bounds below; returns the level."""
+    floors = [sum(part.low for part in domain.parts) for domain in tier.domains]
+    brims = [sum(part.high for part in domain.parts) for domain in tier.domains]
 
     def filled_to(level: int) -> list[int]:
         return [min(max(level, floor), brim) for floor, brim in zip(floors, brims, strict=True)]
@@ -144,25 +144,25 @@ def _fill(tier: Tier, copies: int) -> int:
     level = 0
     while sum(filled_to(level + 1)) < copies:
         level += 1
-    bounds = zip(tier.vessels, filled_to(level), filled_to(level + 1), strict=True)
-    for vessel, low, high in bounds:
-        vessel.low, vessel.high = low, high
+    bounds = zip(tier.domains, filled_to(level), filled_to(level + 1), strict=True)
+    for domain, low, high in bounds:
+        domain.low, domain.high = low, high
     return level
 
 
-def _pour(amount: float, vessels: list[Vessel], shares: dict[Vessel, float]) -> None:
-    """Divide `amount` among `vessels` in proportion to weight, within all their bounds."""
-    level = _level_of(amount, lambda at: fsum(vessel.share_at(at) for vessel in vessels))
-    for vessel in vessels:
-        share = vessel.share_at(level)
-        if vessel.parts:
-            _pour(share, vessel.parts, shares)
+def _pour(amount: float, domains: list[Domain], shares: dict[Domain, float]) -> None:
+    """Divide `amount` among `domains` in proportion to weight, within all their bounds."""
+    level = _level_of(amount, lambda at: fsum(domain.share_at(at) for domain in domains))
+    for domain in domains:
+        share = domain.share_at(level)
+        if domain.parts:
+            _pour(share, domain.parts, shares)
         else:
-            shares[vessel] = share
+            shares[domain] = share
 
 
 def _level_of(amount: float, taken_at: Callable[[float], float]) -> float:
-    # At the upper end the lightest node there can be is full, so every vessel is.
+    # At the upper end the lightest node there can be is full, so every domain is.
     low, high = 0.0, 1 / WEIGHT_MIN
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -14,7 +14,7 @@ Tracking for Eventually Consistent Stores", 2014):
     the context is the entry-wise maximum
 
 so merge is commutative, associative and idempotent. A version may carry the time at which it
-expires. From then on no reader sees it, and each replica buries it in its own time: the version
+expires. From then on no reader sees it, and each replica expires it in its own time: the version
 goes, the context stays, which is what a delete leaves. A delete is an event that leaves no
 version: its dot stays in the context (the tombstone), and a record without versions is a
 deleted key. Example, crash of n1 after its write:
@@ -149,7 +149,7 @@ def merge(a: Record, b: Record) -> Record:
 
     A context is joined only together with the effects of the writes it lists, so the record
     whose context dominates already has everything, and is returned as it is. Of two that know
-    the same, one may have buried what the other has not, and both may: what is left is what
+    the same, one may have expired what the other has not, and both may: what is left is what
     neither has.
     """
     if a.context == b.context:
@@ -192,7 +192,7 @@ def delete(record: Record, seen: Context, dot: Event) -> Record:
     return Record(join((record.context, seen, (dot,))), tuple(_kept(record, seen)))
 
 
-def bury(record: Record, now_ms: int) -> Record:
+def expire(record: Record, now_ms: int) -> Record:
     """`record` without the versions that have expired at `now_ms`."""
     for version in record.versions:
         if 0 < version.expires <= now_ms:

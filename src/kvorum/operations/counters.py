@@ -22,7 +22,7 @@ class Counters:
         "stand_in_writes",
         "timeouts",
         "tombstones_collected",
-        "versions_buried",
+        "versions_expired",
         "writes",
     )
 
@@ -45,7 +45,7 @@ class Counters:
     stand_in_writes: int
     timeouts: int
     tombstones_collected: int
-    versions_buried: int
+    versions_expired: int
     writes: int
 
     def as_dict(self) -> dict[str, int]:

@@ -30,10 +30,10 @@ from kvorum.wire.messages import (
     Compare,
     Differing,
     Inventory,
-    Mended,
-    Objections,
+    KeyDiff,
+    PartitionRepaired,
     Shortfall,
-    Unlike,
+    TombstoneVeto,
 )
 
 _BEAT_S: Final = 1.0
@@ -101,7 +101,9 @@ class AntiEntropy:
         self.handlers: dict[type, Callable[[int, Any], None]] = {
             Compare: counterpart.on_compare,
             Inventory: counterpart.on_inventory,
-            **dict.fromkeys((Differing, Unlike, Mended, Objections, Shortfall), self._on_reply),
+            **dict.fromkeys(
+                (Differing, KeyDiff, PartitionRepaired, TombstoneVeto, Shortfall), self._on_reply
+            ),
         }
 
     def start(self) -> None:
@@ -206,7 +208,9 @@ class AntiEntropy:
     # Replies
 
     def _on_reply(
-        self, node: int, message: Differing | Unlike | Mended | Objections | Shortfall
+        self,
+        node: int,
+        message: Differing | KeyDiff | PartitionRepaired | TombstoneVeto | Shortfall,
     ) -> None:
         operation = self._operations.table.get(message.op)
         if isinstance(operation, Question):

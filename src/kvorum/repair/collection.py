@@ -48,11 +48,11 @@ from kvorum.operations.question import Question
 from kvorum.repair.inventory import ENTRIES_MAX, check_entries
 from kvorum.repair.rounds import Rounds
 from kvorum.repair.walk import Walk
-from kvorum.replica.graveyard import Tomb, is_tombstone
 from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.tombstones import Tomb, is_tombstone
 from kvorum.replica.trees import END, START
 from kvorum.storage.store import ignore
-from kvorum.wire.messages import Entries, Forget, Forgettable, Message, Objections, Refused
+from kvorum.wire.messages import Entries, Forget, Message, Refused, TombstoneProposal, TombstoneVeto
 
 _BEAT_S: Final = 2.0
 _LOOKED_AT_MAX: Final = 1024
@@ -96,7 +96,7 @@ class Collection:
         self._walk: Walk | None = None
         self._stopped = False
         self.handlers: dict[type, Callable[[int, Any], None]] = {
-            Forgettable: self._on_forgettable,
+            TombstoneProposal: self._on_tombstone_proposal,
             Forget: self._on_forget,
         }
 
@@ -111,7 +111,7 @@ class Collection:
     def meet(self, records: list[tuple[bytes, bytes]], _upto: bytes) -> None:
         """Records that were there already: what a walk comes across."""
         for key, data in records:
-            self._replica.graveyard.see(key, data)
+            self._replica.tombstones.see(key, data)
 
     # The first owner's side
 
@@ -125,16 +125,16 @@ class Collection:
         self._operations.runtime.call_later(_BEAT_S, self._beat)
 
     def _look_for_more(self) -> None:
-        graveyard = self._replica.graveyard
+        tombstones = self._replica.tombstones
         walking = self._walk is not None and not self._walk.ended
-        if graveyard.overflowed and not graveyard.tombs and not walking:
-            graveyard.overflowed = False
+        if tombstones.overflowed and not tombstones.tombs and not walking:
+            tombstones.overflowed = False
             self._walk = Walk(self._replica, self._operations, self.meet)
             self._walk.start()
 
     def _due(self) -> Entries:
         """Tombstones that may be asked about, of the next few in turn."""
-        tombs, now = self._replica.graveyard.tombs, self._operations.runtime.now()
+        tombs, now = self._replica.tombstones.tombs, self._operations.runtime.now()
         due: Entries = []
         for key in list(islice(tombs, _LOOKED_AT_MAX)):
             tomb = tombs[key]
@@ -163,14 +163,14 @@ class Collection:
     def _propose(self, entries: Entries) -> None:
         if entries:
             self._proposal = _Proposal(self._replica, self._operations, entries, self._on_heard)
-            self._proposal.start(self._others, self._objections(entries))
+            self._proposal.start(self._others, self._vetoes(entries))
 
     def _on_heard(self, proposal: _Proposal) -> None:
         """Every node has answered, or will not."""
         self._proposal = None
         if self._stopped or proposal.failed:
             return
-        tombs, now = self._replica.graveyard.tombs, self._operations.runtime.now()
+        tombs, now = self._replica.tombstones.tombs, self._operations.runtime.now()
         for key in proposal.objected:
             if key in tombs:
                 tombs[key].since, tombs[key].agreed_at = now, None
@@ -182,10 +182,10 @@ class Collection:
 
     # Every node's side
 
-    def _on_forgettable(self, node: int, message: Forgettable) -> None:
+    def _on_tombstone_proposal(self, node: int, message: TombstoneProposal) -> None:
         check_entries(message.entries, START, END)
-        objections = self._objections(message.entries)
-        answer = _Answer(self._operations, node, message.op, objections)
+        vetoes = self._vetoes(message.entries)
+        answer = _Answer(self._operations, node, message.op, vetoes)
         self._replica.store.delete(_BARRIER, answer.send, None)
 
     def _on_forget(self, _node: int, message: Forget) -> None:
@@ -201,7 +201,7 @@ class Collection:
                 continue  # it is one that has missed the order
             if _is_tomb(key, held, mark):
                 self._operations.counters.tombstones_collected += 1
-                self._replica.graveyard.tombs.pop(key, None)
+                self._replica.tombstones.tombs.pop(key, None)
                 self._replica.drop(key, held, ignore, None)
 
     def _stands(self, key: bytes, mark: bytes) -> bool:
@@ -211,7 +211,7 @@ class Collection:
         """
         return _is_tomb(key, self._replica.store.get(key) or b"", mark)
 
-    def _objections(self, entries: Entries) -> list[bytes]:
+    def _vetoes(self, entries: Entries) -> list[bytes]:
         """The keys whose tombstones this node still needs."""
         busy = {operation.key for operation in self._operations.table.values() if operation.key}
         return [key for key, mark in entries if key in busy or self._needs(key, mark)]
@@ -219,7 +219,7 @@ class Collection:
     def _needs(self, key: bytes, mark: bytes) -> bool:
         """Also where it cannot be told: nobody knows what a damaged record was."""
         try:
-            if self._hints.holds(key) or self._replica.doubts.cover(key):
+            if self._hints.holds(key) or self._replica.unverified.cover(key):
                 return True
             if (
                 self._view.local not in self._view.owners_of(key)
@@ -256,21 +256,21 @@ class _Proposal:
         self._heard = heard
         self._left = 0
 
-    def start(self, others: list[int], own_objections: list[bytes]) -> None:
+    def start(self, others: list[int], own_vetoes: list[bytes]) -> None:
         self._left = len(others) + 1
-        self.objected.update(own_objections)
+        self.objected.update(own_vetoes)
         self._replica.store.delete(_BARRIER, self._on_durable, None)
         for node in others:
             question = Question(self._operations, node, self._on_answer)
-            question.ask(Forgettable(question.op, self.entries))
+            question.ask(TombstoneProposal(question.op, self.entries))
 
     def _on_durable(self, _arg: object, error: StorageError | None) -> None:
         self._settle(failed=error is not None)
 
     def _on_answer(self, reply: Message | None) -> None:
-        if isinstance(reply, Objections):
+        if isinstance(reply, TombstoneVeto):
             self.objected.update(reply.keys)
-        self._settle(failed=not isinstance(reply, Objections))
+        self._settle(failed=not isinstance(reply, TombstoneVeto))
 
     def _settle(self, *, failed: bool) -> None:
         self.failed = self.failed or failed
@@ -282,17 +282,17 @@ class _Proposal:
 class _Answer:
     """What this node says to a proposal, once all that it rests on is durable."""
 
-    __slots__ = ("_node", "_objections", "_op", "_operations")
+    __slots__ = ("_node", "_op", "_operations", "_vetoes")
 
-    def __init__(self, operations: Operations, node: int, op: int, objections: list[bytes]) -> None:
+    def __init__(self, operations: Operations, node: int, op: int, vetoes: list[bytes]) -> None:
         self._operations = operations
         self._node = node
         self._op = op
-        self._objections = objections
+        self._vetoes = vetoes
 
     def send(self, _arg: object, error: StorageError | None) -> None:
         if error is None:
-            self._operations.transport.send(self._node, Objections(self._op, self._objections))
+            self._operations.transport.send(self._node, TombstoneVeto(self._op, self._vetoes))
         else:
             self._operations.transport.send(
                 self._node, Refused(self._op, error.code, error.message)

@@ -32,7 +32,7 @@ from kvorum.repair.counterpart import COMPARED_MAX
 from kvorum.repair.inventory import Stock, check_entries
 from kvorum.repair.reconciliation import Reconciliation
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.wire.messages import Compare, Differing, Inventory, Message, Unlike
+from kvorum.wire.messages import Compare, Differing, Inventory, KeyDiff, Message
 
 _GAP_MAX: Final = 8
 """Equal leaves between two differing ones that are listed along."""
@@ -265,7 +265,7 @@ class Exchange:
     ) -> None:
         if self.ended:
             return
-        if not isinstance(reply, Unlike):
+        if not isinstance(reply, KeyDiff):
             self._end(failed=True)
             return
         if not listed.start < reply.end <= listed.end:

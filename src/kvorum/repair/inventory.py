@@ -4,7 +4,7 @@ An inventory lists keys and digests, not records. A damaged record is not listed
 other side's sound one comes in its place. Whoever takes one has read all records of the range
 anyway, and checks the Merkle leaves by them: so a leaf that went wrong, for whatever reason,
 makes two replicas compare a handful of keys once, and not for ever. What has expired in the
-range is buried first: else replicas would differ only because one has been swept before.
+range is expired first: else replicas would differ only because one has been swept before.
 
     asker     [start .............. end)  its keys there, at most ENTRIES_MAX
     replica   [start ....... upto)        its own, at most as many: compared that far
@@ -19,10 +19,10 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import is_record_key
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import digest, is_sound
-from kvorum.replica.burial import bury_expired
+from kvorum.replica.expiration import bury_expired
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.replica.pages import read_page
-from kvorum.wire.messages import Entries, Inventory, Unlike
+from kvorum.wire.messages import Entries, Inventory, KeyDiff
 
 ENTRIES_MAX: Final = 512
 
@@ -52,14 +52,14 @@ class Stock:
                 replica.counters.corrupt_records += 1
         return entries, upto
 
-    def against(self, inventory: Inventory, rule: PlacementRule) -> Unlike:
+    def against(self, inventory: Inventory, rule: PlacementRule) -> KeyDiff:
         """How this node's records under `rule` differ from `inventory`. Raises StorageError."""
         own, upto = self.take(rule, inventory.start, inventory.end)
         theirs = {key: mark for key, mark in inventory.entries if key < upto}
         mine = dict(own)
         lacking = [key for key in theirs if key not in mine]
         other = [(key, mark) for key, mark in own if theirs.get(key) != mark]
-        return Unlike(inventory.op, upto, lacking, other)
+        return KeyDiff(inventory.op, upto, lacking, other)
 
 
 def check_entries(entries: Entries, start: bytes, end: bytes) -> None:

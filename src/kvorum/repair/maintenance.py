@@ -104,7 +104,7 @@ class Maintenance:
 
     def waiting(self) -> dict[str, Any]:
         """What this node does not answer for, and whom it waits for: see `waiting.py`."""
-        return waiting(self._view, self._replica.doubts, self.recovery)
+        return waiting(self._view, self._replica.unverified, self.recovery)
 
     # When the store is not what it was
 

@@ -81,7 +81,7 @@ class Recovery:
         """True if this node has lost what it acknowledged, and has not got it back."""
         return self._lost
 
-    def on_standing(self, node: int, lost: bool | None) -> None:
+    def on_sync_state(self, node: int, lost: bool | None) -> None:
         """What `node` says of this one: whether it knew another node of this name."""
         if not self._replica.recovering or lost is None:
             return
@@ -113,7 +113,7 @@ class Recovery:
             self._operations.runtime.call_later(_AGAIN_S, self._inquire)
         elif self._replica.recovering:
             for want in self._wants(shorts):
-                self._replica.doubts.wait(want.span, want.nodes)
+                self._replica.unverified.wait(want.span, want.nodes)
             self._end()
 
     def _wants(self, shorts: Mapping[int, Short]) -> Iterator[Want]:

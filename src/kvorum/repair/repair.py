@@ -2,7 +2,7 @@
 
 A run goes through its partitions one after another. A partition is repaired by one of its
 owners, this node if it is one, else the first owner that can be reached, on behalf of this
-node (`Mend`):
+node (`RepairPartition`):
 
     the owner compares with each other one    now it has all that any of them has
     and with all but the last once more       now they all have
@@ -42,7 +42,7 @@ from kvorum.repair.settlement import Compared, Settlement, Target, leaves
 from kvorum.repair.waiting import ADVICE
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import KeyRange
-from kvorum.wire.messages import Mend, Mended, Message, Refused
+from kvorum.wire.messages import Message, PartitionRepaired, Refused, RepairPartition
 
 _BEAT_S: Final = 1.0
 _GATHER_S: Final = 0.1
@@ -50,7 +50,7 @@ _SETTLING_MAX: Final = 16
 """Partitions whose doubts are being settled at once."""
 RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
-_MEND_TIMEOUT_MS: Final = 600_000
+_REPAIR_TIMEOUT_MS: Final = 600_000
 
 
 class Repairs:
@@ -91,7 +91,9 @@ class Repairs:
         self._settle_due = False
         self._told = False
         self._stopped = False
-        self.handlers: dict[type, Callable[[int, Any], None]] = {Mend: self.on_mend}
+        self.handlers: dict[type, Callable[[int, Any], None]] = {
+            RepairPartition: self.on_repair_partition
+        }
 
     def start(self) -> None:
         self._operations.runtime.call_later(_BEAT_S, self._beat)
@@ -172,7 +174,7 @@ class Repairs:
         From now on the trees say that it is missing. Until it has been compared with all other
         owners it is in doubt, and this is tried again and again.
         """
-        self._replica.doubts.begin_again(key)
+        self._replica.unverified.begin_again(key)
         if not self._replica.trees.built:
             return  # Trees that are being built leave out what is damaged.
         token = key[1:9]
@@ -185,7 +187,7 @@ class Repairs:
                 return  # Nothing can be read there now.
         self._settle_soon()
 
-    # Doubts
+    # UnverifiedTokens
 
     def _beat(self) -> None:
         if self._stopped:
@@ -203,9 +205,9 @@ class Repairs:
         """Compare what is in doubt, a partition's doubts together, so that they may end."""
         self._settle_due = False
         now = self._operations.runtime.now()
-        if self._stopped or not self._replica.trees.built or not self._replica.doubts.tokens:
+        if self._stopped or not self._replica.trees.built or not self._replica.unverified.tokens:
             return
-        for partition, spans in self._doubts_by_partition().items():
+        for partition, spans in self._unverified_by_partition().items():
             if len(self._settling) >= _SETTLING_MAX:
                 return
             if partition not in self._settling and self._not_before.get(partition, 0.0) <= now:
@@ -221,29 +223,29 @@ class Repairs:
                 )
                 settlement.start()
 
-    def _doubts_by_partition(self) -> dict[int, list[TokenSpan]]:
+    def _unverified_by_partition(self) -> dict[int, list[TokenSpan]]:
         found: dict[int, list[TokenSpan]] = {}
-        for span in self._replica.doubts.tokens:
+        for span in self._replica.unverified.tokens:
             found.setdefault(self._view.placement.partition(span.first), []).append(span)
         return found
 
     def _compare(self, target: Target, done: Compared) -> None:
-        """As `_mend_here`; but it is only this owner that has to have it all."""
+        """As `_repair_here`; but it is only this owner that has to have it all."""
         peers = self._anti_entropy.rounds.peers(target.rule, target.partition)
         task = Task(target.rule, [target.partition], target.span, whole=False)
-        mending = _Mending(self._anti_entropy, task, deque(peers), done)
-        self._operations.runtime.call_soon(mending.go_on)
+        repair = _PartitionRepair(self._anti_entropy, task, deque(peers), done)
+        self._operations.runtime.call_soon(repair.go_on)
 
     def _on_settled(self, partition: int, pause_s: float) -> None:
         self._settling.discard(partition)
         self._not_before[partition] = self._operations.runtime.now() + pause_s
-        self._tell_of_doubts()
+        self._tell_of_unverified()
         self._settle()
 
-    def _tell_of_doubts(self) -> None:
+    def _tell_of_unverified(self) -> None:
         """Say once that some of what is in doubt waits for people, and once that nothing does."""
         stuck = next(
-            (pair for pair in self._replica.doubts.tokens.items() if pair[1].waits_for), None
+            (pair for pair in self._replica.unverified.tokens.items() if pair[1].waits_for), None
         )
         if stuck is not None and not self._told:
             span, doubt = stuck
@@ -262,7 +264,7 @@ class Repairs:
         """Have a partition repaired; `done(repaired, complete)`."""
         owners = self._view.placement.owners(target.partition, target.rule)
         if self._view.local in owners:
-            self._mend_here(target, done)
+            self._repair_here(target, done)
             return
         up = [node for node in owners if self._operations.is_up(node)]
         if not up:
@@ -270,14 +272,14 @@ class Repairs:
             return
 
         def on_reply(reply: Message | None) -> None:
-            if isinstance(reply, Mended):
+            if isinstance(reply, PartitionRepaired):
                 done(reply.repaired, reply.complete)
             else:
                 done(0, False)
 
         question = Question(self._operations, up[0], on_reply)
-        message = Mend(question.op, target.rule.id, target.partition, *target.ends)
-        question.ask(message, _MEND_TIMEOUT_MS)
+        message = RepairPartition(question.op, target.rule.id, target.partition, *target.ends)
+        question.ask(message, _REPAIR_TIMEOUT_MS)
 
     def survey(self, target: Target, done: Callable[[Damage, bool], object]) -> None:
         """Have all owners of a target asked what is damaged there."""
@@ -294,7 +296,7 @@ class Repairs:
         names = self._view.names(sorted(nodes))
         return Unreadable(target.partition, names, key, start[1:9].hex(), last)
 
-    def on_mend(self, node: int, message: Mend) -> None:
+    def on_repair_partition(self, node: int, message: RepairPartition) -> None:
         rule, partition = PlacementRule.parse(message.rule), message.partition
         if (
             rule is None
@@ -314,11 +316,11 @@ class Repairs:
             return
 
         def on_done(repaired: int, complete: bool) -> None:
-            self._operations.transport.send(node, Mended(message.op, repaired, complete))
+            self._operations.transport.send(node, PartitionRepaired(message.op, repaired, complete))
 
-        self._mend_here(target, on_done)
+        self._repair_here(target, on_done)
 
-    def _span(self, partition: int, message: Mend) -> Span | None:
+    def _span(self, partition: int, message: RepairPartition) -> Span | None:
         if not message.start and not message.end:
             return None
         start, end = partition_range(partition, self._view.topology.partition_bits)
@@ -326,16 +328,16 @@ class Repairs:
             raise ProtocolError(f"wanted keys of partition {partition}, got {message.start[:9]!r}")
         return Span(message.start, message.end)
 
-    def _mend_here(self, target: Target, done: Compared) -> None:
+    def _repair_here(self, target: Target, done: Compared) -> None:
         peers = self._anti_entropy.rounds.peers(target.rule, target.partition)
         bits = self._view.topology.partition_bits
         whole = target.span in (None, Span(*partition_range(target.partition, bits)))
         task = Task(target.rule, [target.partition], target.span, whole)
-        mending = _Mending(self._anti_entropy, task, deque(peers + peers[:-1]), done)
-        self._operations.runtime.call_soon(mending.go_on)
+        repair = _PartitionRepair(self._anti_entropy, task, deque(peers + peers[:-1]), done)
+        self._operations.runtime.call_soon(repair.go_on)
 
 
-class _Mending:
+class _PartitionRepair:
     """One partition, compared by this owner with the others, one after another."""
 
     __slots__ = ("_anti_entropy", "_complete", "_done", "_peers", "_repaired", "_task")
@@ -397,7 +399,7 @@ class Run:
         self._damaged: dict[KeyRange, Unreadable] = {}
 
     def start(self) -> None:
-        self._repairs.mend(self._targets[0], self._on_mended)
+        self._repairs.mend(self._targets[0], self._on_repaired)
 
     @property
     def ended(self) -> bool:
@@ -417,7 +419,7 @@ class Run:
             "damaged": list(self._damaged.values()),
         }
 
-    def _on_mended(self, repaired: int, complete: bool) -> None:
+    def _on_repaired(self, repaired: int, complete: bool) -> None:
         self._repaired += repaired
         self._repairs.survey(
             self._targets[0], lambda damage, asked: self._on_surveyed(damage, complete and asked)
@@ -432,4 +434,4 @@ class Run:
             found = self._repairs.unreadable(target, keys, self._key)
             self._damaged.setdefault(keys, found)
         if self._targets:
-            self._repairs.mend(self._targets[0], self._on_mended)
+            self._repairs.mend(self._targets[0], self._on_repaired)

@@ -93,7 +93,7 @@ class Settlement:
         self._replica = replica
         self._operations = operations
         self._partition = partition
-        self._numbers = {span: replica.doubts.tokens[span].number for span in spans}
+        self._numbers = {span: replica.unverified.tokens[span].number for span in spans}
         self._compare = compare
         self._done = done
         whole = TokenSpan(
@@ -137,7 +137,7 @@ class Settlement:
         self._done(self._partition, _WAITING_S if waiting else _AGAIN_S)
 
     def _settle(self, span: TokenSpan, number: int, wants: list[Want]) -> None:
-        doubts = self._replica.doubts
+        doubts = self._replica.unverified
         for want in wants:
             doubts.wait(want.span, want.nodes)
         if all(want.span != span for want in wants):

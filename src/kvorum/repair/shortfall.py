@@ -3,8 +3,9 @@
     unread      something is stored there that does not open, so it is not listed either
     unverified  it has lost what it had there, and has not compared with all others since
 
-A replica that has lost records (`recovery.py`, `doubts.py`) takes from every other owner all that
-it shows, also from one that has lost some itself. Let K be a write that W owners acknowledged.
+A replica that has lost records (`recovery.py`, `unverified_tokens.py`) takes from every other owner
+all that it shows, also from one that has lost some itself. Let K be a write that W owners
+acknowledged.
 
     one of them still has it    every owner that has lost it gets it there, before it speaks for
                                 the key; those that wait do so for that one, not for each other
@@ -69,7 +70,7 @@ def on_survey(replica: LocalReplica, operations: Operations, node: int, message:
     except StorageError as error:
         operations.transport.send(node, Refused(message.op, error.code, error.message))
         return
-    unverified = [ALL_TOKENS] if replica.recovering else list(replica.doubts.tokens)
+    unverified = [ALL_TOKENS] if replica.recovering else list(replica.unverified.tokens)
     operations.transport.send(node, Shortfall(message.op, list(unread), list(unverified)))
 
 

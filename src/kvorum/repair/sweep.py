@@ -1,4 +1,4 @@
-"""The sweep: a walk over this node's records that buries what has expired (`expiry.py`).
+"""The sweep: a walk over this node's records that expires what has expired (`expiry.py`).
 
     at start       the walk that builds the trees also learns what expires, and when
     once due       something has expired, and the last sweep ended an interval ago (`upkeep.py`),
@@ -6,7 +6,7 @@
                    background work; what is left tells when the next has something to do
     otherwise      nothing: a node without lifetimes never sweeps
 
-What is left of a record without versions is a tombstone, and the graveyard sees it put.
+What is left of a record without versions is a tombstone, and the tombstones sees it put.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from kvorum.operations.operations import Operations
 from kvorum.repair.walk import Walk
-from kvorum.replica.burial import bury_expired
+from kvorum.replica.expiration import bury_expired
 from kvorum.replica.expiry import Pairs
 from kvorum.replica.local_replica import LocalReplica
 
@@ -75,10 +75,10 @@ class Sweep:
         self._operations.runtime.call_later(self._interval_s / _BEATS, self._beat)
 
     def _meet(self, records: Pairs, upto: bytes) -> None:
-        before = self._operations.counters.versions_buried
+        before = self._operations.counters.versions_expired
         self._replica.expiries.meet(bury_expired(self._replica, records), upto)
         # The walk pauses for what it has read; what was written counts as well.
-        self._operations.pace.pause_s(self._operations.counters.versions_buried - before)
+        self._operations.pace.pause_s(self._operations.counters.versions_expired - before)
         if self._walk is not None and self._walk.ended:
             self._walk = None
             now = self._operations.runtime.now()

@@ -1,7 +1,8 @@
 """What a node waits for before it answers again for all that it holds, as people are told.
 
 recovering   it has yet to compare with some nodes (`recovery.py`)
-in doubt     damage took records from it; it has yet to compare their tokens (`doubts.py`),
+unverified   damage took records from it; it has yet to compare their tokens
+             (`unverified_tokens.py`),
              or nobody can say what was there, and some nodes have damaged bytes of it
 """
 
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
 from kvorum.repair.recovery import Recovery
-from kvorum.replica.doubts import Doubt, Doubts
+from kvorum.replica.unverified_tokens import UnverifiedSpan, UnverifiedTokens
 
 _LISTED_MAX: Final = 20
 ADVICE: Final = (
@@ -21,11 +22,13 @@ ADVICE: Final = (
 )
 
 
-def waiting(view: ClusterView, doubts_of: Doubts, recovery: Recovery) -> dict[str, Any]:
+def waiting(
+    view: ClusterView, unverified_of: UnverifiedTokens, recovery: Recovery
+) -> dict[str, Any]:
     """`tokens`: spans of them in doubt. `unreadable`: those of them that nobody can give, of
     which the longest waiting are listed.
     """
-    doubts = doubts_of.tokens
+    doubts = unverified_of.tokens
     stuck = [(span, doubt) for span, doubt in doubts.items() if doubt.waits_for]
     return {
         "to_compare": view.names(recovery.waits_for()),
@@ -46,5 +49,5 @@ def waiting(view: ClusterView, doubts_of: Doubts, recovery: Recovery) -> dict[st
     }
 
 
-def _oldest(doubts: Iterable[Doubt]) -> int | None:
+def _oldest(doubts: Iterable[UnverifiedSpan]) -> int | None:
     return min((doubt.since_ms for doubt in doubts), default=None)

@@ -1,35 +1,35 @@
-"""Expiry on a node: versions that have expired are hidden at once, and buried in time.
+"""Expiry on a node: versions that have expired are hidden at once, and expired in time.
 
     hidden   whoever answers a client (a read, a scan, a precondition, a delete that asks what
              is there) leaves out what has expired by its own wall clock, whether or not a
              replica still has it. So an answer never depends on what background work has done.
-    buried   a replica takes the version out of its record and keeps the context: what is left
+    expired   a replica takes the version out of its record and keeps the context: what is left
              is what a delete leaves, and goes the way of all tombstones (`collection.py`).
              Only the sweep and inventories do this, and not before SKEW_MS have passed.
 
-Why replicas that bury at different times agree in the end, and nothing comes back:
+Why replicas that expire at different times agree in the end, and nothing comes back:
 
-    equal contexts   merge keeps the versions that both have, so the record that has buried
+    equal contexts   merge keeps the versions that both have, so the record that has expired
                      more wins on every path: read repair, hints, anti-entropy, a late write.
                      Each step goes from a record to one with the same context and fewer
                      versions, so two replicas cannot hand a record to and fro.
-    other contexts   what one side has buried, its context covers, so a merge drops it from
+    other contexts   what one side has expired, its context covers, so a merge drops it from
                      the other. Where one context dominates, its record is taken as it is, and
-                     may bring a buried version back: it has expired, nobody is shown it, and
-                     it is buried again.
-    equal bytes      a record without versions is its context, so owners that have buried hold
+                     may bring a expired version back: it has expired, nobody is shown it, and
+                     it is expired again.
+    equal bytes      a record without versions is its context, so owners that have expired hold
                      the same digest whenever they did it, and it can be collected.
-    no exchange      whoever lists its records for a comparison first buries what is due in the
+    no exchange      whoever lists its records for a comparison first expires what is due in the
                      range, so a replica that has swept costs one that has not a list of keys,
                      and not the records.
 
 Clocks differ. A node whose clock is ahead hides a version that others still show; so do two
 reads through different nodes differ for as long as their clocks do. It must not destroy it for
-the others: what is buried here is buried everywhere. Hence the delay: a clock may be SKEW_MS
+the others: what is expired here is expired everywhere. Hence the delay: a clock may be SKEW_MS
 ahead of the slowest before it takes anything away that another node would still show. A clock
-that is further away from the others' buries nothing; if they agree on another time, what has
+that is further away from the others' expires nothing; if they agree on another time, what has
 expired is judged by that (`cluster/clocks.py`).
-Writes never bury either: they replace what their version covers, expired or not.
+Writes never expire either: they replace what their version covers, expired or not.
 
 Looking for what has expired costs a walk over the store. `Expiries` knows whether there is
 anything to look for: the soonest expiry it has heard of. An encoded record ends with the
@@ -45,7 +45,7 @@ from typing import Final
 import msgspec
 
 from kvorum.cluster.clocks import SKEW_MS, Clocks
-from kvorum.model.record import Record, body_of, bury
+from kvorum.model.record import Record, body_of, expire
 from kvorum.replica.trees import END
 
 UINT64: Final = b"\xcf"
@@ -60,7 +60,7 @@ def visible(record: Record, clocks: Clocks) -> Record:
     """`record` without what has expired. The time is asked for only where something may have."""
     for version in record.versions:
         if version.expires:
-            return bury(record, clocks.now_ms())
+            return expire(record, clocks.now_ms())
     return record
 
 
@@ -129,8 +129,8 @@ class Expiries:
             self._soonest, self._met = self._met, _NONE
 
     def deadline(self) -> int | None:
-        """What expires until this moment may be buried; None if nothing does, or may be by our
+        """What expires until this moment may be expired; None if nothing does, or may be by our
         clock.
         """
         due_ms = self._clocks.now_ms() - SKEW_MS
-        return due_ms if self._soonest <= due_ms and self._clocks.may_bury else None
+        return due_ms if self._soonest <= due_ms and self._clocks.may_expire else None

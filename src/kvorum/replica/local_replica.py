@@ -3,8 +3,8 @@
     store       encoded records by storage key; all below it is the store's affair
     trees       hashes of the records, by which owners compare (`trees.py`)
     expiries    when versions expire (`expiry.py`)
-    graveyard   tombstones that this node has to see collected (`graveyard.py`)
-    doubts      tokens for which this replica cannot speak (`doubts.py`)
+    tombstones   tombstones that this node has to see collected (`tombstones.py`)
+    doubts      tokens for which this replica cannot speak (`unverified_tokens.py`)
     feed        who else wants to hear of each change (`change_feed.py`)
 
 One place stores records: `put` and `drop` see the old bytes and the new, so all of these are
@@ -43,10 +43,10 @@ from kvorum.model.record import (
 from kvorum.operations.counters import Counters
 from kvorum.replica.authorship import Authorship
 from kvorum.replica.change_feed import ChangeFeed
-from kvorum.replica.doubts import Doubts
 from kvorum.replica.expiry import UINT64, Expiries
-from kvorum.replica.graveyard import LAST_BYTE, Graveyard, is_tombstone
+from kvorum.replica.tombstones import LAST_BYTE, Tombstones, is_tombstone
 from kvorum.replica.trees import Trees
+from kvorum.replica.unverified_tokens import UnverifiedTokens
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import COLD, Done, Store, ignore
 
@@ -63,13 +63,13 @@ class LocalReplica:
         "_view",
         "authorship",
         "counters",
-        "doubts",
         "expiries",
         "feed",
-        "graveyard",
         "recovering",
         "store",
+        "tombstones",
         "trees",
+        "unverified",
     )
 
     def __init__(
@@ -94,9 +94,11 @@ class LocalReplica:
         self.store = store
         self.recovering = False
         self.trees = Trees(view.catalog, view.topology.partition_bits)
-        self.graveyard = Graveyard(runtime, self._tends)
+        self.tombstones = Tombstones(runtime, self._tends)
         self.expiries = Expiries(clocks)
-        self.doubts = Doubts(store, view.is_shared, view.span_of_partition, runtime.wall_ms)
+        self.unverified = UnverifiedTokens(
+            store, view.is_shared, view.span_of_partition, runtime.wall_ms
+        )
         self.feed = ChangeFeed(view.placement.partition)
 
     def _tends(self, key: bytes) -> bool:
@@ -217,9 +219,9 @@ class LocalReplica:
             raise CorruptRecord(f"wanted a record of {shown(key)}, got bytes that fail its check")
         return data
 
-    def check_doubt(self, key: bytes) -> None:
+    def check_verified(self, key: bytes) -> None:
         """Raises CorruptRecord while this replica cannot speak for `key`."""
-        if self.doubts.cover(key):
+        if self.unverified.cover(key):
             raise CorruptRecord(
                 f"wanted a replica that can speak for {shown(key)}, got one whose record was "
                 "damaged and that has not compared with all other owners since"
@@ -269,7 +271,7 @@ class LocalReplica:
             return
         self.trees.replace(key, held, data)
         if data[-1] == LAST_BYTE:
-            self.graveyard.see(key, data)
+            self.tombstones.see(key, data)
         if data[-9:-8] == UINT64:
             self.expiries.see(data)
         if self.feed.listeners:
@@ -307,7 +309,7 @@ class LocalReplica:
             return self.store.get(key) or b""
         except CorruptRecord:
             self.counters.corrupt_records += 1
-            self.doubts.begin(key)
+            self.unverified.begin(key)
             return b""
 
     def _decoded(self, key: bytes, held: bytes) -> Record:
@@ -315,7 +317,7 @@ class LocalReplica:
         try:
             return self.decoded(key, held)
         except CorruptRecord:
-            self.doubts.begin(key)
+            self.unverified.begin(key)
             return EMPTY
 
 

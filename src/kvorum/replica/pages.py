@@ -39,8 +39,8 @@ def read_page(replica: LocalReplica, start: bytes, end: bytes, limit: int) -> Re
     if more:
         end = pairs[-1][0] + b"\0"
     unreadable = replica.store.unreadable(start, end)
-    if replica.doubts.tokens:
-        unreadable = unreadable + replica.doubts.ranges(start, end)
+    if replica.unverified.tokens:
+        unreadable = unreadable + replica.unverified.ranges(start, end)
     return RecordPage(pairs, more, unreadable)
 
 

@@ -39,10 +39,10 @@ from kvorum.model.record import (
     Context,
     Record,
     Version,
-    bury,
     covers,
     delete,
     dominates,
+    expire,
     meet,
     write,
 )
@@ -89,13 +89,13 @@ class Changes:
         """
         settings = place.settings
         now_ms = self._clocks.now_ms() if _is_timed(request, settings, base) else 0
-        live = bury(base, now_ms) if now_ms else base
+        live = expire(base, now_ms) if now_ms else base
         _check(request, base, live, reach)
         if isinstance(request, Put):
             expires = self._expiry(request, settings, now_ms)
             self._replica.check_room(place.key)
             record = self._put(request, place.key, base, expires)
-            shown = bury(record, now_ms) if now_ms else record
+            shown = expire(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
         if isinstance(request, Touch):
             self._replica.check_room(place.key)
@@ -104,7 +104,7 @@ class Changes:
                 raise _unseen(request)
             subject = _subject(request, live)
             record = self._touch(request, place.key, base, subject, expires)
-            return record, Answer(bury(record, now_ms))
+            return record, Answer(expire(record, now_ms))
         if reach != DAMAGED and _covers_seen(request, base):
             _subject(request, live)
         record = self._delete(request, place.key, base)
@@ -210,7 +210,7 @@ def _check(request: Change, base: Record, live: Record, reach: int) -> None:
     where the base lacks what the request has seen, so that nobody can say.
 
     An exact version is that of the record with all that has expired in it: expiry is no event,
-    and whether a replica has buried something must not show.
+    and whether a replica has expired something must not show.
     """
     expect = request.expect
     if expect == ANY:

@@ -114,7 +114,7 @@ class Coordination:
 
     # What peers say of this node's standing
 
-    def on_standing(self, node: int, behind: bool) -> None:
+    def on_sync_state(self, node: int, behind: bool) -> None:
         """`node` says whether this node has missed writes."""
         if behind:
             self._settle(self._settled - {node})
@@ -131,7 +131,7 @@ class Coordination:
         replica, settings = self._replica, place.settings
         if (
             own == UNREAD
-            and not (replica.doubts.tokens or replica.recovering or replica.store.full)
+            and not (replica.unverified.tokens or replica.recovering or replica.store.full)
             and (
                 isinstance(request, Delete) or not (settings.ttl or request.ttl or request.expires)
             )
@@ -141,7 +141,7 @@ class Coordination:
 
     def _whole_sight(self, request: Change, place: Place, own: OwnRecord) -> Sight:
         replica, settings = self._replica, place.settings
-        if own == UNREAD and replica.doubts.cover(place.key):
+        if own == UNREAD and replica.unverified.cover(place.key):
             own = UNVERIFIED
         # Asking the clock costs more than finding out that nobody needs it.
         has_time = (
@@ -237,15 +237,15 @@ class Coordination:
             return None
 
     def _has_lost(self, key: bytes) -> bool:
-        """True if this replica may lack what it had of `key`: see `doubts.py`."""
+        """True if this replica may lack what it had of `key`: see `unverified_tokens.py`."""
         try:
             self._replica.read_bytes(key)
         except CorruptRecord:
-            self._replica.doubts.begin(key)
+            self._replica.unverified.begin(key)
             return True
         except StorageError:
             pass  # met again before anything is written
-        return self._replica.doubts.cover(key)
+        return self._replica.unverified.cover(key)
 
     def _build_on(self, key: bytes, read: Record) -> tuple[bytes | None, Record]:
         """What this replica holds of `key`, encoded, and that together with what was `read`.
@@ -255,7 +255,7 @@ class Coordination:
         try:
             data, own = self._replica.read(key)
         except CorruptRecord:
-            if self._replica.doubts.is_shared(key) and not self._replica.doubts.cover(key):
+            if self._replica.unverified.is_shared(key) and not self._replica.unverified.cover(key):
                 raise
             return None, read
         return data, merge(own, read)

@@ -21,7 +21,7 @@ _DETOURS: Final = (DiskFull.code, ClockWrong.code)
 class ForwardOperation:
     """Waits for the answer of the node that a request was forwarded to."""
 
-    __slots__ = ("_detour", "_leader", "_op", "_operations", "_reply", "_view", "ended")
+    __slots__ = ("_coordinator", "_detour", "_op", "_operations", "_reply", "_view", "ended")
 
     key = b""
 
@@ -37,7 +37,7 @@ class ForwardOperation:
         self.ended = False
         self._view = view
         self._operations = operations
-        self._leader = leader
+        self._coordinator = leader
         self._reply = reply
         self._detour = detour
         self._op = operations.next_op()
@@ -45,7 +45,7 @@ class ForwardOperation:
     def start(self, request: Change, timeout_ms: int) -> None:
         self._operations.counters.forwards += 1
         self._operations.table[self._op] = self
-        self._operations.transport.send(self._leader, Forward(self._op, request))
+        self._operations.transport.send(self._coordinator, Forward(self._op, request))
         self._operations.deadlines.watch(self, timeout_ms)
 
     def on_reply(self, _node: int, message: Reply) -> None:
@@ -66,7 +66,7 @@ class ForwardOperation:
 
     def _nothing_done(self) -> Failure:
         """The leader is at another epoch than this node, and so may be the owners it knows."""
-        name = self._view.name(self._leader)
+        name = self._view.name(self._coordinator)
         return Failure.of(
             ConnectionFailed(
                 f"Nothing was written: {name}, the coordinator of the key, has other nodes in its "
@@ -75,7 +75,7 @@ class ForwardOperation:
         )
 
     def on_peer_lost(self, node: int) -> None:
-        if node == self._leader:
+        if node == self._coordinator:
             self._fail(ConnectionFailed, "the link broke")
 
     def on_deadline(self) -> None:
@@ -83,7 +83,7 @@ class ForwardOperation:
         self._fail(TimeoutExpired, "the deadline passed")
 
     def _fail(self, kind: type[KvorumError], why: str) -> None:
-        name = self._view.name(self._leader)
+        name = self._view.name(self._coordinator)
         error = kind(
             f"wanted an answer from the key's coordinator {name}, but {why}; "
             "the write may still take effect: read it before you repeat it",

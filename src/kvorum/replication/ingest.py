@@ -62,7 +62,7 @@ class Ingest:
         # Node to the latest of its own writes that it has vouched for.
         self._vouched: dict[int, Event] = {}
 
-    def on_standing(self, node: int, actor: int) -> None:
+    def on_sync_state(self, node: int, actor: int) -> None:
         """`node` says under which actor it writes."""
         self._actors[node] = actor
 

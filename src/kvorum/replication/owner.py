@@ -27,7 +27,7 @@ from kvorum.wire.messages import (
     Read,
     Refused,
     Scan,
-    Standing,
+    SyncState,
     Vouch,
     Write,
     Wrote,
@@ -72,7 +72,7 @@ class Owner:
             Read: server.on_read,
             Fetch: server.on_fetch,
             Scan: server.on_scan,
-            Standing: self._on_standing,
+            SyncState: self._on_sync_state,
             Vouch: self._on_vouch,
             **self.maintenance.handlers,
         }
@@ -98,11 +98,11 @@ class Owner:
         self.hints.announce(node)
         self.maintenance.anti_entropy.on_peer_up(node)
 
-    def _on_standing(self, node: int, message: Standing) -> None:
-        self.coordination.on_standing(node, message.behind)
-        self.hints.on_standing(node, message.recovering)
-        self.maintenance.recovery.on_standing(node, message.lost)
-        self.ingest.on_standing(node, message.actor)
+    def _on_sync_state(self, node: int, message: SyncState) -> None:
+        self.coordination.on_sync_state(node, message.behind)
+        self.hints.on_sync_state(node, message.recovering)
+        self.maintenance.recovery.on_sync_state(node, message.lost)
+        self.ingest.on_sync_state(node, message.actor)
 
     def _on_vouch(self, node: int, message: Vouch) -> None:
         """Has this node made these writes, which a record from outside lists?"""

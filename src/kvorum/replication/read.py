@@ -12,7 +12,7 @@ are asked too, but only for owners that cannot be reached: they may hold what wa
 them. They are never repaired; what they hold reaches the owners as hints.
 
 What has expired is hidden from a client (`GetOperation`) and from nobody else: repair hands
-on what replicas hold, and leaves it to each of them to bury it (`expiry.py`).
+on what replicas hold, and leaves it to each of them to expire it (`expiry.py`).
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class ReadOperation:
     def _take_own(self, replica: LocalReplica, found: bytes | None) -> None:
         """What this replica holds. Raises CorruptRecord if it is damaged or in doubt."""
         key = self._place.key
-        if replica.doubts.tokens:
-            replica.check_doubt(key)
+        if replica.unverified.tokens:
+            replica.check_verified(key)
         self._record = replica.decoded(key, found)
         self._data = found or b""
         self._same.append(self._view.local)
@@ -174,7 +174,7 @@ class ReadOperation:
     def _answer_myself(self, replica: LocalReplica) -> None:
         """This node is no owner, and came to stand in for one while the read was under way."""
         try:
-            replica.check_doubt(self._place.key)
+            replica.check_verified(self._place.key)
             data = replica.read_bytes(self._place.key)
         except StorageError as error:
             self._on_refused(self._view.local, error.code)

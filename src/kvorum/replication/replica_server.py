@@ -16,9 +16,9 @@ from kvorum.model.errors import (
 from kvorum.model.keys import is_range_start, is_record_key, namespace_of
 from kvorum.model.record import digest, is_sound
 from kvorum.operations.operations import Operations
-from kvorum.replica.graveyard import is_tombstone
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.replica.pages import read_page
+from kvorum.replica.tombstones import is_tombstone
 from kvorum.storage.store import COLD, ignore
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import (
@@ -77,7 +77,7 @@ class ReplicaServer:
             return
         self._replica.merge_in(key, record, self._on_durable, (node, message.op))
         if message.anew:
-            self._replica.doubts.renew(key)
+            self._replica.unverified.renew(key)
 
     def on_handoff(self, node: int, message: Handoff) -> None:
         """Merge the record in, in the place of an owner that is away, and note who is owed it."""
@@ -140,8 +140,8 @@ class ReplicaServer:
             self._refuse(node, message.op, error)
 
     def _answer(self, node: int, message: Read, found: bytes | None) -> None:
-        if self._replica.doubts.tokens:
-            self._replica.check_doubt(message.key)
+        if self._replica.unverified.tokens:
+            self._replica.check_verified(message.key)
         self._give(node, message, self._replica.sound(message.key, found))
 
     def _give(self, node: int, message: Read | Fetch, data: bytes) -> None:

@@ -1,8 +1,8 @@
 """Vouching: for which keys of a range enough replicas can speak.
 
 A replica cannot speak for what is damaged on its disk, and not for what is in doubt
-(`doubts.py`). Nobody knows the keys of either, but the ranges in which they lie. Elsewhere it
-speaks, also where it has nothing.
+(`unverified_tokens.py`). Nobody knows the keys of either, but the ranges in which they lie.
+Elsewhere it speaks, also where it has nothing.
 """
 
 from __future__ import annotations

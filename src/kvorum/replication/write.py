@@ -111,7 +111,7 @@ class WriteOperation:
             else:
                 self._miss(node)
         if anew:
-            self._replica.doubts.renew(key)
+            self._replica.unverified.renew(key)
         operations.deadlines.watch(self, timeout_ms)
 
     @property

@@ -108,7 +108,7 @@ class Dictionaries:
         """Forget a dictionary. Only when no record needs it, durably: its id may come again."""
         serial = self._serial(namespace, id)
         try:
-            self._file(namespace, serial).unlink(missing_ok=True)
+            self._flush_some(namespace, serial).unlink(missing_ok=True)
             sync_directory(self._path)
         except OSError as error:
             raise StorageError(f"cannot remove {_title(namespace, id)}: {error}") from error
@@ -119,7 +119,7 @@ class Dictionaries:
         """Remove those of which `is_lost(sealed data)`: the key that opens them is destroyed."""
         for id_, serial in list(self._serials.get(namespace, {}).items()):
             title = _title(namespace, id_)
-            if is_lost(_sealed_part(self._file(namespace, serial), title)):
+            if is_lost(_sealed_part(self._flush_some(namespace, serial), title)):
                 self.remove(namespace, id_)
 
     def remove_all(self, namespace: str) -> None:
@@ -149,7 +149,7 @@ class Dictionaries:
         if other != serial:
             raise StorageError(
                 f"wanted one file for {_title(namespace, _id(serial))}, got "
-                f"{self._file(namespace, other)} and {self._file(namespace, serial)}; "
+                f"{self._flush_some(namespace, other)} and {self._flush_some(namespace, serial)}; "
                 "restore the directory as it was"
             )
 
@@ -173,19 +173,22 @@ class Dictionaries:
             raise _lost("missing", _title(namespace, id_), f"none of that id in {self._path}")
         return serial
 
-    def _file(self, namespace: str, serial: int) -> Path:
+    def _flush_some(self, namespace: str, serial: int) -> Path:
         return self._path / f"{namespace}-{serial}.dict"
 
     def _store(self, namespace: str, serial: int, data: bytes) -> None:
         sealed = self._seal(data, _context(namespace, serial))
         try:
-            replace(self._file(namespace, serial), _FORMAT + xxhash.xxh3_64_digest(sealed) + sealed)
+            replace(
+                self._flush_some(namespace, serial),
+                _FORMAT + xxhash.xxh3_64_digest(sealed) + sealed,
+            )
         except OSError as error:
             raise StorageError(f"cannot write {_title(namespace, _id(serial))}: {error}") from error
 
     def _load(self, namespace: str, id_: int) -> Dictionary:
         serial = self._serial(namespace, id_)
-        sealed = _sealed_part(self._file(namespace, serial), _title(namespace, id_))
+        sealed = _sealed_part(self._flush_some(namespace, serial), _title(namespace, id_))
         try:
             data = self._open_sealed(sealed, _context(namespace, serial))
         except StorageError as error:

@@ -108,7 +108,7 @@ class Engine(Protocol):
     """What outlasts what, around the store. Each calls `settled` once, later."""
 
     def empty(self, settled: Settled, /) -> None:
-        """Have what is only in the journal filed in the store."""
+        """Have what is only in the journal flushed in the store."""
 
     def flush(self, settled: Settled, /) -> None:
         """Write to the files what is only in the log."""

@@ -30,7 +30,7 @@ from kvorum.sealing.seal import (
     is_record,
     visible_bytes,
 )
-from kvorum.storage.store import COLD, Cold, Done, FilingStore, KeyRange
+from kvorum.storage.store import COLD, Cold, Done, FlushTarget, KeyRange
 
 _PAST_ANY_NAME: Final = b"\xff" * 9
 _GROUP_MAX: Final = 1 << 20
@@ -51,7 +51,7 @@ class SealedStore:
 
     def __init__(
         self,
-        inner: FilingStore,
+        inner: FlushTarget,
         seal: Seal,
         on_damaged: OnDamaged,
         rows: RowCache | None = None,
@@ -139,7 +139,7 @@ class SealedStore:
         if self._damages:
             self._release(stored_key)
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         try:
             if value is None:
                 stored_key, sealed = self._dropped(key), None
@@ -147,7 +147,7 @@ class SealedStore:
                 stored_key, sealed = self._sealed(key, value)
         except KeyError:
             return  # Its namespace was dropped: what comes late is not kept.
-        self._inner.file(stored_key, sealed)
+        self._inner.write(stored_key, sealed)
         if self._damages:
             self._release(stored_key)
 

@@ -49,7 +49,7 @@ class StoredFormat(msgspec.Struct, frozen=True):
     open: tuple[str, ...] = ()
 
 
-class Lesson:
+class TrainingJob:
     """A dictionary to be trained. `learn` takes a few tenths of a second, and any thread."""
 
     __slots__ = ("_current", "_level", "_samples", "namespace", "part")
@@ -221,7 +221,7 @@ class Vault:
 
     # Dictionaries
 
-    def lesson(self, now: float) -> Lesson | None:
+    def job(self, now: float) -> TrainingJob | None:
         """The next dictionary that is due for training, if any."""
         for namespace, settings in self._settings.items():
             part = self.seal.namespaces[namespace.encode()]
@@ -229,17 +229,19 @@ class Vault:
                 continue
             current = self.dictionaries.current(namespace)
             data = None if current is None else current.data
-            return Lesson(namespace, part.sampler.take(), settings.compression_level, data, part)
+            return TrainingJob(
+                namespace, part.sampler.take(), settings.compression_level, data, part
+            )
         return None
 
-    def learned(self, lesson: Lesson, dictionary: bytes | None, now: float) -> None:
-        """What came of `lesson`. Waits for the disk.
+    def learned(self, job: TrainingJob, dictionary: bytes | None, now: float) -> None:
+        """What came of `job`. Waits for the disk.
 
         Nothing, if the namespace was dropped or shredded meanwhile. Raises StorageError if the
         dictionary cannot be kept: then all stays as it was.
         """
-        namespace = lesson.namespace
-        if self.seal.namespaces.get(namespace.encode()) is not lesson.part:
+        namespace = job.namespace
+        if self.seal.namespaces.get(namespace.encode()) is not job.part:
             return
         try:
             if dictionary is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
-from kvorum.service.ports import Custody, Introspection, Namespaces, Repairs, Snapshots
+from kvorum.service.ports import Introspection, KeyAdmin, Namespaces, Repairs, Snapshots
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 from kvorum.service.service import Service
@@ -26,7 +26,7 @@ class NodeParts:
     introspection: Introspection
     repairs: Repairs
     snapshots: Snapshots
-    custody: Custody
+    key_admin: KeyAdmin
     namespaces: Namespaces
 
 
@@ -35,8 +35,8 @@ class Administration:
 
     __slots__ = (
         "_check",
-        "_custody",
         "_introspection",
+        "_key_admin",
         "_namespaces",
         "_repairs",
         "_service",
@@ -50,7 +50,7 @@ class Administration:
         self._introspection = parts.introspection
         self._repairs = parts.repairs
         self._snapshots = parts.snapshots
-        self._custody = parts.custody
+        self._key_admin = parts.key_admin
         self._namespaces = parts.namespaces
 
     # What the node tells of itself
@@ -184,23 +184,23 @@ class Administration:
 
     def keys(self, principal: Principal) -> Any:
         self._check(principal, Action.SEE_KEYS)
-        return self._custody.keys()
+        return self._key_admin.keys()
 
     def rotate_keys(self, principal: Principal, namespace: str | None) -> Any:
         """New keys, for all namespaces if none is named."""
         self._check(principal, Action.ROTATE_KEYS, namespace)
-        return self._custody.rotate(namespace)
+        return self._key_admin.rotate(namespace)
 
     def shred(self, principal: Principal, namespace: str, before_ms: int | None) -> Any:
         """Destroy the keys of `namespace`."""
         self._check(principal, Action.SHRED_NAMESPACE, namespace)
-        return self._custody.shred(namespace, before_ms)
+        return self._key_admin.shred(namespace, before_ms)
 
     def scrub_status(self, principal: Principal) -> Any:
         self._check(principal, Action.SEE_SCRUB)
-        return self._custody.status()
+        return self._key_admin.status()
 
     def scrub(self, principal: Principal) -> Any:
         """Begin the walk over stored records now."""
         self._check(principal, Action.SCRUB)
-        return self._custody.scrub()
+        return self._key_admin.scrub()

@@ -109,7 +109,7 @@ class Namespaces(Protocol):
         """`done(error)` once it is for good. Raises a KvorumError; then nothing was changed."""
 
 
-class Custody(Protocol):
+class KeyAdmin(Protocol):
     """The keys and stored records of a node, as documents."""
 
     def keys(self) -> Any: ...

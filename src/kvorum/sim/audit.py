@@ -2,7 +2,7 @@
 
     scrub     whatever is damaged is found
     settle    time for links to return and for owed writes to arrive
-    sweep     where values expire: time for all of them to, and to be buried
+    sweep     where values expire: time for all of them to, and to be expired
     read      every key from all its owners
     compare   the owners' records byte for byte
     resolve   where siblings are many: on the version of all of them, and delete what is left
@@ -22,7 +22,7 @@ from kvorum.sim.checkers import (
     names,
     nothing_damaged,
     nothing_kept,
-    nothing_unburied,
+    nothing_unexpired,
     replicas_equal,
 )
 from kvorum.sim.client import Basis, Client, Wish
@@ -37,7 +37,7 @@ _LASTING_S: Final = 3600
 _SETTLE_S: Final = 10.0
 _REPAIR_S: Final = 3.0
 _SWEPT_S: Final = 15.0
-"""The longest lifetime, what a burial waits for clocks, and a few sweeps."""
+"""The longest lifetime, what a expiration waits for clocks, and a few sweeps."""
 
 
 class Audit:
@@ -88,10 +88,10 @@ class Audit:
         self._compare()
 
     def _sweep(self) -> None:
-        """What was read and compared before had in part expired, and in part been buried."""
+        """What was read and compared before had in part expired, and in part been expired."""
         self._world.scheduler.run_for(_SWEPT_S + self._world.skew_s)
         for namespace in self._world.topology.namespaces:
-            self.violations += nothing_unburied(self._of_each(namespace, self._world.expired))
+            self.violations += nothing_unexpired(self._of_each(namespace, self._world.expired))
         self._compare()
 
     def _resolve(self) -> None:

@@ -12,7 +12,7 @@
     nothing_outlived no answer shows a value that had expired by every clock
     nothing_mistimed an acknowledged put or touch gave the lifetime it was asked for, and a read
                      that has met the last touch of a value shows no other expiry
-    nothing_unburied after the sweep no owner holds a version that has expired
+    nothing_unexpired after the sweep no owner holds a version that has expired
     nothing_kept     no node holds the value of a put that was said to have changed nothing
     nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
@@ -251,10 +251,10 @@ def _began(operation: Operation) -> float:
     return operation.invoked
 
 
-def nothing_unburied(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
+def nothing_unexpired(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
     """`expired`: per key how many expired versions each owner's store holds after its sweep."""
     return [
-        Violation("nothing_unburied", f"n{node} holds {count} expired versions of {key}")
+        Violation("nothing_unexpired", f"n{node} holds {count} expired versions of {key}")
         for key, by_node in expired.items()
         for node, count in by_node.items()
         if count

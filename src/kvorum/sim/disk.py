@@ -147,7 +147,7 @@ class DiskStore:
             self._delete(key)
             self._append(key, None, done, arg)
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         if self.failed is not None:
             return
         if value is None:
@@ -291,7 +291,7 @@ class DiskStore:
 
 
 def _nobody(_arg: Any, _error: StorageError | None) -> None:
-    """Waits for a write that is filed."""
+    """Waits for a write that is flushed."""
 
 
 def _ignore(_key: bytes) -> None:

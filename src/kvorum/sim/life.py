@@ -55,8 +55,8 @@ class Life:
 
     def held(self, key: bytes) -> bytes | None:
         """What is there that is sound."""
-        kept = self.journal.is_unfiled(key) or self.routed.is_volatile(key)
+        kept = self.journal.is_unflushed(key) or self.routed.is_volatile(key)
         return self.routed.get(key) if kept else self.store.held(key)
 
     def is_damaged(self, key: bytes) -> bool:
-        return self.store.is_damaged(key) and not self.journal.is_unfiled(key)
+        return self.store.is_damaged(key) and not self.journal.is_unflushed(key)

@@ -130,7 +130,7 @@ class Parameters:
     siblings: SiblingBounds = SIBLING_BOUNDS
     """How many a coordinated write may leave."""
     segments: SegmentLimits = field(default_factory=lambda: SegmentLimits(4096, 4096, 0.5))
-    """When what is written is filed."""
+    """When what is written is flushed."""
 
     @property
     def namespaces(self) -> dict[str, NamespaceSettings]:

@@ -26,7 +26,7 @@ from kvorum.sim.workload import Workload
 from kvorum.sim.world import World
 
 _SLACK_S: Final = 0.001
-_ACQUAINTED_S: Final = 0.1
+_GREETED_S: Final = 0.1
 """Before they have heard of another's clock nodes give no lifetimes."""
 _ARRIVED_AFTER: Final = 20
 """Mean latencies after which whatever was sent has arrived, if nothing holds it up."""
@@ -83,7 +83,7 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
 def _live(world: World, workload: Workload, faults: Faults, audit: Audit) -> None:
     for node in range(len(world.lives)):
         world.start(node)
-    world.scheduler.run_for(_ACQUAINTED_S)
+    world.scheduler.run_for(_GREETED_S)
     workload.start()
     faults.start()
     world.scheduler.run_while(lambda: workload.busy)

@@ -24,7 +24,7 @@ from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
-from kvorum.model.record import bury, decode, encode
+from kvorum.model.record import decode, encode, expire
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -48,7 +48,7 @@ _SWEEPS = 2
 _FAR_MS = 1 << 53
 
 
-class Acquaintances:
+class PeerIdentities:
     """Notes on a node's disk who its peers are, and tells its replicator of one that comes with
     another disk; as the real node does.
     """
@@ -139,7 +139,7 @@ class World:
         log = DiskLog(disk, runtime, self._disk_rng)
         journal = self._journaled(store, log, runtime)
         routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
-        plug, meet = self.wires.attach(node, runtime), Acquaintances(disk)
+        plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
             ClusterView(self.topology, node, placement=self._placement),
@@ -344,7 +344,7 @@ class World:
     def stored(self, namespace: str, key: str) -> dict[int, bytes | None]:
         """What the owners of `key` that are up hold of it.
 
-        What expires does not count, for some bury it before others; nor does a tombstone: while
+        What expires does not count, for some expire it before others; nor does a tombstone: while
         it is collected, some have it and some do not.
         """
         storage_key, owners = self._place(namespace, key)
@@ -369,15 +369,15 @@ class World:
         return found
 
     def expired(self, namespace: str, key: str) -> dict[int, int]:
-        """How many versions of `key` each owner that is up should have buried by now."""
+        """How many versions of `key` each owner that is up should have expired by now."""
         storage_key, owners = self._place(namespace, key)
         found = {}
         for node in owners:
             life = self.lives[node]
             data = None if life is None else life.held(storage_key)
-            if life is not None and data is not None and life.replicator.clocks.may_bury:
+            if life is not None and data is not None and life.replicator.clocks.may_expire:
                 record = decode(storage_key, data)
-                left = bury(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
+                left = expire(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
                 found[node] = len(record.versions) - len(left.versions)
         return found
 
@@ -425,7 +425,7 @@ def _must_not_fail(error: StorageError) -> None:
 
 
 def _lasting(key: bytes, data: bytes) -> bytes | None:
-    lasting = bury(decode(key, data), _FAR_MS)
+    lasting = expire(decode(key, data), _FAR_MS)
     return encode(key, lasting) if lasting.versions else None
 
 

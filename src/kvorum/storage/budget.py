@@ -9,7 +9,7 @@ of interpreter, libraries and connections):
                       dearest, at about 200 bytes of bookkeeping each, so the smallest share
     memtables         3/8  three of 1/8 each: one is written, one is flushed, one absorbs writes
                       while the flush lasts
-    journal           1/8  what is written and not yet filed, plain, in two segments
+    journal           1/8  what is written and not yet flushed, plain, in two segments
     block cache       all that is left: blocks, bloom filters and indexes of the sorted files
 
 Memtables and blocks share one allowance of 6/8. The engine charges each memtable to the block

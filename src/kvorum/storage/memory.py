@@ -33,14 +33,14 @@ class MemoryStore:
         return self.get(key)
 
     def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        self.file(key, value)
+        self.write(key, value)
         self._runtime.call_soon(done, arg, None)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self.file(key, None)
+        self.write(key, None)
         self._runtime.call_soon(done, arg, None)
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         if value is None:
             if self._map.pop(key, None) is not None:
                 del self._keys[bisect_left(self._keys, key)]

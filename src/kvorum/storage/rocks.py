@@ -228,7 +228,7 @@ class RocksStore:
     ) -> list[KeyRange]:
         return self.damaged_files.unreadable(start, end)
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         if self._refusal is None:
             size = len(key) if value is None else len(key) + len(value)
             self._batch_for(size).changes[key] = value

@@ -81,10 +81,10 @@ class Store(Protocol):
         """
 
 
-class FilingStore(Store, Protocol):
+class FlushTarget(Store, Protocol):
     """A store for what is durable elsewhere until it is here."""
 
-    def file(self, key: bytes, value: bytes | None) -> None:
+    def write(self, key: bytes, value: bytes | None) -> None:
         """A write that nobody waits for, None for a deletion. It has its place in the order of
         writes, and becomes durable with the next one that somebody waits for, or by `sync`.
         """

@@ -155,7 +155,7 @@ def same_actors(node_id: str, other: str) -> bool:
     return node_id[:ACTOR_HEX_DIGITS] == other[:ACTOR_HEX_DIGITS]
 
 
-def objection(ours: Hello, theirs: Hello) -> str | None:
+def veto(ours: Hello, theirs: Hello) -> str | None:
     """Why a node that says `ours` must not talk to one that says `theirs`; None if it may."""
     for what, want, got in (
         ("cluster", ours.cluster, theirs.cluster),

@@ -12,15 +12,15 @@ reaches a handler. `op` is the sender's number for the operation and comes back 
     Forward     Forwarded                          coordinate this client request
     Scan        Page | Refused                     a page of one range of the key space
     Vouch       Wrote | Refused                    have you made these writes?
-    Standing    (none)                             whether the sender holds writes you missed
+    SyncState    (none)                             whether the sender holds writes you missed
     GossipDigest   GossipDelta                     what the sender knows of the members
     GossipDelta    GossipDelta, if some are wanted news of members
     Ping           Pong                            are you there?
     PingRequest    PingReport, if it was reached   ping that node for me
     Compare        Differing | Refused             which of these ranges' hashes are not yours?
-    Inventory      Unlike | Refused                the keys of one range, to be held against yours
-    Mend           Mended | Refused                compare and repair a partition with its owners
-    Forgettable    Objections | Refused            which of these tombstones are still needed?
+    Inventory      KeyDiff | Refused                the keys of one range, to be held against yours
+    RepairPartition    PartitionRepaired | Refused  compare and repair a partition with its owners
+    TombstoneProposal  TombstoneVeto | Refused      which of these tombstones are still needed?
     Forget         (none)                          drop these tombstones
     ViewUpdate     (none)                          what of the cluster's epochs the receiver lacks
 
@@ -119,7 +119,7 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
     unreadable: list[tuple[bytes, bytes]] = []
 
 
-class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
+class SyncState(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
     """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name; None
     while the sender has not been introduced, and so cannot say. `recovering`: the sender's own
     copies are incomplete. `actor`: under which the sender writes, 0 if it does not say.
@@ -224,7 +224,7 @@ class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
     entries: Entries
 
 
-class Unlike(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
+class KeyDiff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
     """How the replica's records differ, from the start of the inventory to before `end`.
 
     `lacking`: listed keys that it does not hold soundly. `other`: what it holds that was not
@@ -237,7 +237,7 @@ class Unlike(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
     other: Entries
 
 
-class Mend(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
+class RepairPartition(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
     """`start`, `end`: compare all keys of that range, without trust in trees; empty: use them."""
 
     op: int
@@ -247,7 +247,7 @@ class Mend(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
     end: bytes
 
 
-class Mended(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
+class PartitionRepaired(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
     """`complete`: every owner was compared with."""
 
     op: int
@@ -255,12 +255,12 @@ class Mended(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
     complete: bool
 
 
-class Forgettable(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=24):
+class TombstoneProposal(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=24):
     op: int
     entries: Entries
 
 
-class Objections(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=25):
+class TombstoneVeto(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=25):
     op: int
     keys: list[bytes]
 
@@ -322,7 +322,7 @@ Message = (
     | Forwarded
     | Scan
     | Page
-    | Standing
+    | SyncState
     | Vouch
     | GossipDigest
     | GossipDelta
@@ -333,11 +333,11 @@ Message = (
     | Compare
     | Differing
     | Inventory
-    | Unlike
-    | Mend
-    | Mended
-    | Forgettable
-    | Objections
+    | KeyDiff
+    | RepairPartition
+    | PartitionRepaired
+    | TombstoneProposal
+    | TombstoneVeto
     | Forget
     | Fetch
     | Survey
@@ -355,9 +355,9 @@ Reply = (
     | Forwarded
     | Page
     | Differing
-    | Unlike
-    | Mended
-    | Objections
+    | KeyDiff
+    | PartitionRepaired
+    | TombstoneVeto
     | Shortfall
 )
 """What names the operation that it is for."""

@@ -49,7 +49,7 @@ _ADVICE: Final = {
     "storage_failed": "Look into the server's log; other nodes can go on serving.",
     "corrupt_record": "Ask another node; this one compares with the others and repairs itself.",
     "unknown_write": "Restart the node that the detail names: it goes on under a new identity.",
-    "config": "Mend what the detail names in the settings or files of the node.",
+    "config": "RepairPartition what the detail names in the settings or files of the node.",
     "error": "Look into the server's log; if the outcome is unknown, read before you repeat.",
     "internal_error": "Report it with the server's log; read before you repeat a write.",
     # HTTP

@@ -104,7 +104,7 @@ def serve(
     from kvorum.cli.servers.logs import configure_logging
     from kvorum.cli.servers.reload import Reload
     from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.local.ports import check_ports
+    from kvorum.devcluster.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.node import Node
     from kvorum.runtime.descriptors import raise_descriptor_limit

@@ -18,8 +18,8 @@ from kvorum.cli.servers.memory import memory_option
 
 if TYPE_CHECKING:
     from kvorum.cli.servers.up_view import View
-    from kvorum.local.cluster import LocalCluster
-    from kvorum.local.layout import Layout
+    from kvorum.devcluster.cluster import LocalCluster
+    from kvorum.devcluster.layout import Layout
     from kvorum.model.topology import NamespaceSettings, Topology
 
 # Spelled out here, so that `kvorum --help` need not load what knows them.
@@ -79,13 +79,13 @@ def up(
     kvorum up -n 3 --data-dir data --port 7400
     kvorum up --data-dir data
     """
-    from kvorum.local.cluster import LocalCluster
-    from kvorum.local.layout import Layout
+    from kvorum.devcluster.cluster import LocalCluster
+    from kvorum.devcluster.layout import Layout
     from kvorum.runtime.loop import run
 
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
-    topology = _filed(layout, given) if layout.exists else _asked_for(layout, given)
+    topology = _flushed(layout, given) if layout.exists else _asked_for(layout, given)
     _check_can_start(topology, layout, memory, master_key)
     if not layout.exists:
         topology = layout.create(topology)
@@ -105,7 +105,7 @@ def _check_can_start(
     topology: Topology, layout: Layout, memory: str, master_key: str | None
 ) -> None:
     """Raises ConfigError for what every node would refuse to start with, while nothing is made."""
-    from kvorum.local.ports import check_ports
+    from kvorum.devcluster.ports import check_ports
     from kvorum.model.sizes import parse_size
     from kvorum.storage.budget import Budget, promised
 
@@ -117,7 +117,7 @@ def _check_can_start(
 
 def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
     """A new cluster, not filed yet."""
-    from kvorum.local.ports import local_topology
+    from kvorum.devcluster.ports import local_topology
 
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
@@ -135,7 +135,7 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
     )
 
 
-def _filed(layout: Layout, asked: dict[str, int]) -> Topology:
+def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
     from kvorum.cli.servers.topology_file import load_topology
     from kvorum.model.errors import ConfigError

@@ -22,7 +22,7 @@ from kvorum.cli.servers.up_view import Teller
 from kvorum.cli.table_folding import GAP, column_widths, folded
 from kvorum.client.asynchronous import AsyncClient, connect
 from kvorum.client.url import SCHEME
-from kvorum.local.events import Died, Event, Ready, Starting, Stopped
+from kvorum.devcluster.events import Died, Event, Ready, Starting, Stopped
 from kvorum.model.errors import KvorumError
 from kvorum.model.topology import NodeSpec, Topology
 

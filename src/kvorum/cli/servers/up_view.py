@@ -13,7 +13,7 @@ from typing import Protocol
 import click
 import msgspec
 
-from kvorum.local.events import ClusterReady, Died, Event, Ready, Said, Starting, Stopped
+from kvorum.devcluster.events import ClusterReady, Died, Event, Ready, Said, Starting, Stopped
 
 
 class View(Protocol):

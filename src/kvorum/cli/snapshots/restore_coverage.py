@@ -11,7 +11,7 @@ from kvorum.backup.coverage import Coverage, Part, coverage
 from kvorum.cli.snapshots.restore_sources import Source
 from kvorum.model.errors import ConfigError, PreconditionFailed
 from kvorum.model.topology_toml import parse_topology
-from kvorum.replica import doubts
+from kvorum.replica import unverified_tokens
 from kvorum.sealing import quarantine
 from kvorum.storage import recovery_note
 
@@ -83,7 +83,10 @@ def _part(source: Source) -> Part:
             f"{error.message}; use the kvorum that made it"
         ) from error
     damaged = {key[2:10] for key in reader.notes(quarantine.START, quarantine.END)}
-    doubted = [doubts.span_of(key) for key in reader.notes(doubts.START, doubts.END)]
+    doubted = [
+        unverified_tokens.span_of(key)
+        for key in reader.notes(unverified_tokens.START, unverified_tokens.END)
+    ]
     alone = len(topology.nodes) == 1
     whole = (
         (alone or reader.note(recovery_note.NOTE) == recovery_note.WHOLE)

@@ -25,7 +25,7 @@ def clock() -> None:
 def accept(target: Target, node: str, output: str) -> None:
     """Have node NODE take its clock for right, until that jumps or the node is started again.
 
-    A node whose clock is away from the others' gives no lifetimes and buries nothing that has
+    A node whose clock is away from the others' gives no lifetimes and expires nothing that has
     expired. Set the clock that is wrong, rather. This is for where that cannot be done soon, and
     nodes that are too few to be a majority do not know which one it is.
 

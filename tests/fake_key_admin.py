@@ -1,4 +1,4 @@
-"""A node's custody as the service sees it: it notes what it was asked for."""
+"""A node's key_admin as the service sees it: it notes what it was asked for."""
 
 from __future__ import annotations
 

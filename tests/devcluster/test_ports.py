@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from kvorum.local.ports import NODES_MAX, PORT_LAST, check_ports, free_port, local_topology
+from kvorum.devcluster.ports import NODES_MAX, PORT_LAST, check_ports, free_port, local_topology
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import NamespaceSettings, NodeSpec
 

@@ -1,4 +1,4 @@
-"""The graveyard: the tombstones that this node has to see collected.
+"""The tombstones: the tombstones that this node has to see collected.
 
 Those of keys whose first owner it is; found as they are written, and once by the walk over
 the store at start. It is bounded: what does not fit is found by another walk later.
@@ -15,7 +15,7 @@ from kvorum.runtime.ports import Runtime
 
 LAST_BYTE: Final = 0x90
 """What a tombstone ends with: no versions, in MessagePack. A value may end so, too."""
-TOMBS_MAX: Final = 100_000
+TOMBSTONES_MAX: Final = 100_000
 
 
 class Tomb:
@@ -31,7 +31,7 @@ class Tomb:
         self.agreed_at: float | None = None
 
 
-class Graveyard:
+class Tombstones:
     __slots__ = ("_runtime", "_tends", "overflowed", "tombs")
 
     def __init__(self, runtime: Runtime, tends: Callable[[bytes], bool]) -> None:
@@ -49,7 +49,7 @@ class Graveyard:
         known = self.tombs.get(key)
         if known is not None and known.digest == mark:
             return
-        if known is None and len(self.tombs) >= TOMBS_MAX:
+        if known is None and len(self.tombs) >= TOMBSTONES_MAX:
             self.overflowed = True
         else:
             self.tombs[key] = Tomb(mark, self._runtime.now())

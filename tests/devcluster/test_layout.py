@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kvorum.cli.servers.topology_file import load_topology
-from kvorum.local.layout import Layout
-from kvorum.local.ports import local_topology
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import local_topology
 from kvorum.model.errors import ConfigError
 
 TOPOLOGY = local_topology(3, 8000)

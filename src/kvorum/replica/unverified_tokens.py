@@ -1,4 +1,4 @@
-"""Doubt: a replica that has lost a record to damage does not speak for that key at once again.
+"""Unverified tokens: where damage took records from this replica, so that it may answer no read.
 
 Its acknowledgement said that it would show what it held. What takes the place of a damaged
 record, a write or another owner's copy, may be older or know less. If the replica answered
@@ -35,7 +35,7 @@ from kvorum.model.keys import token_range
 from kvorum.model.spans import TOKEN_BYTES, TokenSpan, of_token
 from kvorum.storage.store import KeyRange, Store
 
-DOUBTS_MAX: Final = 10_000
+UNVERIFIED_MAX: Final = 10_000
 """So many are remembered one by one. Beyond that it is a whole partition that is in doubt."""
 
 START: Final = b"u"
@@ -50,7 +50,7 @@ def _ignore(_arg: object, _error: StorageError | None) -> None:
     """The store reports its failure to the node."""
 
 
-class Doubt:
+class UnverifiedSpan:
     """One span of tokens. `number` changes when something is lost there again; `waits_for` are
     the nodes that have something unread there, once it is known that nobody else can give it.
     """
@@ -63,7 +63,7 @@ class Doubt:
         self.waits_for: tuple[int, ...] = ()
 
 
-class Doubts:
+class UnverifiedTokens:
     __slots__ = (
         "_is_shared",
         "_last",
@@ -91,10 +91,10 @@ class Doubts:
         self._wall_ms = wall_ms
         self._last = 0
         # Looked at with each read, and hardly ever anything but empty.
-        self.tokens: dict[TokenSpan, Doubt] = {}
+        self.tokens: dict[TokenSpan, UnverifiedSpan] = {}
         for note, since in store.scan(START, END, _NOTES_MAX):
             since_ms = int.from_bytes(since) if since else wall_ms()
-            self.tokens[span_of(note)] = Doubt(self._last, since_ms)
+            self.tokens[span_of(note)] = UnverifiedSpan(self._last, since_ms)
         self._renewed = {note[1:] for note, _ in store.scan(_RENEWED, _RENEWED_END, _NOTES_MAX)}
         self._wide = [span for span in self.tokens if span.first != span.last]
 
@@ -118,7 +118,7 @@ class Doubts:
         )
         return [(first, last) for first, last in each if first < end and start < last]
 
-    def _covering(self, token: bytes) -> Doubt | None:
+    def _covering(self, token: bytes) -> UnverifiedSpan | None:
         doubt = self.tokens.get(of_token(token))
         if doubt is None:
             wide = next((span for span in self._wide if span.has(token)), None)
@@ -143,7 +143,7 @@ class Doubts:
             self._last += 1
             doubt.number = self._last
         elif self._is_shared(token):
-            full = len(self.tokens) >= DOUBTS_MAX
+            full = len(self.tokens) >= UNVERIFIED_MAX
             self.begin_span(self._partition_of(token) if full else of_token(token))
 
     def begin_span(self, span: TokenSpan) -> None:
@@ -151,7 +151,7 @@ class Doubts:
         if span in self.tokens:
             return
         self._last += 1
-        doubt = self.tokens[span] = Doubt(self._last, self._wall_ms())
+        doubt = self.tokens[span] = UnverifiedSpan(self._last, self._wall_ms())
         if span.first != span.last:
             self._wide.append(span)
         self._store.put(_note(span), doubt.since_ms.to_bytes(8), _ignore, None)

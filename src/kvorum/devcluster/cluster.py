@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from kvorum.local.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
-from kvorum.local.layout import Layout
-from kvorum.local.process import NodeProcess, serve_command
+from kvorum.devcluster.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.process import NodeProcess, serve_command
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import Topology
 from kvorum.runtime.together import together

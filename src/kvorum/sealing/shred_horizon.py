@@ -29,7 +29,7 @@ _END: Final = b"y"
 _PAGE: Final = 1000
 
 
-class FormerLives:
+class ShredHorizon:
     __slots__ = ("_store", "since_ms")
 
     def __init__(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Custody: what people may ask about a node's keys and stored records, and have done to them.
+"""KeyAdmin: what people may ask about a node's keys and stored records, and have done to them.
 
     rotate   new records get a new data key at once; the scrubber seals the others again, and
              the old key goes when nothing needs it
@@ -19,23 +19,23 @@ import msgspec
 from kvorum.model.catalog import no_such_namespace
 from kvorum.model.errors import RequestError, StorageError
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.former_life import FormerLives
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.scrub import Scrub
+from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 
 _CLOCKS_APART_MS: Final = 60_000
 
 
-class Custody:
+class KeyAdmin:
     __slots__ = (
         "_forget",
-        "_former_lives",
         "_on_failed",
         "_on_shredded",
         "_quarantine",
         "_runtime",
         "_scrub",
+        "_shred_horizon",
         "_vault",
     )
 
@@ -45,7 +45,7 @@ class Custody:
         forget: Callable[[str], object],
         scrub: Scrub,
         quarantine: Quarantine,
-        former_lives: FormerLives,
+        shred_horizon: ShredHorizon,
         runtime: Runtime,
         on_shredded: Callable[[], object],
         on_failed: Callable[[StorageError], object],
@@ -57,7 +57,7 @@ class Custody:
         self._forget = forget
         self._scrub = scrub
         self._quarantine = quarantine
-        self._former_lives = former_lives
+        self._shred_horizon = shred_horizon
         self._runtime = runtime
         self._on_shredded = on_shredded
         self._on_failed = on_failed
@@ -84,7 +84,7 @@ class Custody:
                 f"wanted a moment that has passed, {now_ms} ms or before, got {before_ms}; "
                 "set the clocks of the nodes"
             )
-        self._former_lives.end(namespace, before_ms)
+        self._shred_horizon.end(namespace, before_ms)
         self._changed(lambda: self._vault.shred(namespace, now_ms))
         self._forget(namespace)
         self._on_shredded()
