@@ -350,9 +350,9 @@ class Embedded:
     def _learn(self) -> None:
         """Train a compression dictionary if one is due: once, and seldom again."""
         now = self._runtime.now()
-        job = self._store.vault.job(now)
+        job = self._store.vault.training_job(now)
         if job is not None:
-            self._store.vault.learned(job, job.learn(), now)
+            self._store.vault.trained(job, job.run(), now)
 
     def _page(self, namespace: str, cursor: bytes) -> Listing:
         answers: list[Any] = [None]
@@ -487,7 +487,7 @@ class Embedded:
             self._turn_until(errors)
             removals = self._store.namespaces.removals
             if name in removals and not self._store.rocks.full:
-                self._store.namespaces.remove_now([name], errors.append)
+                self._store.namespaces.removing.delete_now([name], errors.append)
                 self._turn_until(errors)
 
     def _turn_until(self, errors: list[StorageError | None]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from kvorum.cluster.view import ClusterView
-from kvorum.local_namespaces import LocalNamespaces
+from kvorum.local_namespaces.local_namespaces import LocalNamespaces
 from kvorum.model.catalog import Catalog, check_alteration, difference
 from kvorum.model.errors import ConfigError, PreconditionFailed, RequestError, StorageError
 from kvorum.model.topology import NamespaceSettings, Topology, naming
@@ -145,7 +145,7 @@ class Namespaces:
                 "set the clocks of the nodes"
             )
         self._go_over_to(new, before_ms)
-        self._local.settled(name, done)
+        self._local.removing.settled(name, done)
 
     def _settings(
         self, name: str, old: NamespaceSettings | None, fields: Mapping[str, object]

@@ -242,12 +242,12 @@ class Node:
         """Train compression dictionaries when they are due. Without one, records are longer."""
         while True:
             await asyncio.sleep(_TRAINING_EVERY_S)
-            job = vault.job(runtime.now())
+            job = vault.training_job(runtime.now())
             if job is None:
                 continue
-            learned = await asyncio.to_thread(job.learn)
+            learned = await asyncio.to_thread(job.run)
             try:
-                vault.learned(job, learned, runtime.now())
+                vault.trained(job, learned, runtime.now())
             except StorageError as error:
                 _LOG.warning("a dictionary of %s is not used: %s", job.namespace, error)
 

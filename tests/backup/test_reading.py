@@ -93,7 +93,7 @@ def test_what_was_sealed_with_an_older_key_and_a_dictionary_is_read(node: Backed
     dictionary = learn(samples, 4096, 3)
     assert dictionary is not None
     vault.dictionaries.add("default", dictionary)
-    vault._learn_of("default")
+    vault._load("default")
     node.store.set("with a dictionary", {"session": 1, "user": "user 7"})
     vault.rotate("default", 1)
     node.store.set("with a new key", 1)

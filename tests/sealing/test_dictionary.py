@@ -236,7 +236,7 @@ def test_sealing_again_uses_the_key_of_today(path: Path) -> None:
     dictionaries.add("shop", b"two")
     dictionaries = Dictionaries(path, seal_today, open_sealed_by_any(b"old", b"new"))
     key[0] = b"new"
-    dictionaries.seal_again("shop")
+    dictionaries.reseal("shop")
     again = Dictionaries(path, seal_today, open_today)
     assert [again.get("shop", id_).data for id_ in again.ids("shop")] == [b"one", b"two"]
 

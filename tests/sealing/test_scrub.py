@@ -274,7 +274,7 @@ def learned(stage: Stage, word: bytes) -> int:
     chance = random.Random(1)
     samples = [b"name%d %b %b" % (n, word, chance.randbytes(4).hex().encode()) for n in range(5000)]
     dictionary = learn(samples, 4096, 3)
-    stage.vault.learned(
+    stage.vault.trained(
         TrainingJob("default", [], 1, None, stage.vault.seal.namespaces[b"default"]),
         dictionary,
         0.0,

@@ -176,11 +176,11 @@ def test_a_dictionary_is_learned_and_what_it_packed_opens_in_later_lives(
 
     for at, key in enumerate(keys):
         above.put(key, record_of(key, session(at)), ignore, None)
-    job = vault.job(0.0)
+    job = vault.training_job(0.0)
     assert job is not None
     assert job.namespace == "default"
-    vault.learned(job, job.learn(), 1.0)
-    assert vault.job(2.0) is None, "not again so soon"
+    vault.trained(job, job.run(), 1.0)
+    assert vault.training_job(2.0) is None, "not again so soon"
     assert vault.dictionaries.ids("default") == [1]
     for at, key in enumerate(keys[:100]):
         above.put(key, record_of(key, session(at), 2), ignore, None)
