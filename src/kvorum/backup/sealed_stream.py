@@ -100,7 +100,7 @@ class _Writer(io.RawIOBase):
 
 @contextmanager
 def sealed_writer(out: IO[bytes], master: MasterKey) -> Iterator[IO[bytes]]:
-    """A writer whose text goes encrypted to `out`. If the block raises, the result does not open."""
+    """A writer of text that goes encrypted to `out`. If the block raises, that does not open."""
     writer = _Writer(out, master)
     yield writer  # type: ignore[misc]
     writer.finish()

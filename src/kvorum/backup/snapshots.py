@@ -34,8 +34,8 @@ class JobError(msgspec.Struct, frozen=True):
 
 
 class JobState(msgspec.Struct, frozen=True):
-    """How far a job is: `bytes_done` were read of `bytes_total`. It has ended with a `snapshot` (but
-    for a deletion) or an `error`.
+    """How far a job is: `bytes_done` were read of `bytes_total`. Once it has ended there is an
+    `error`, or a `snapshot` unless it was deleted.
     """
 
     name: str

@@ -42,24 +42,22 @@ def starting_catalog(
     if stored.own:
         names = ", ".join(sorted({*changes.created, *changes.altered, *changes.dropped}))
         raise ConfigError(
-            "The namespaces of this data directory were changed while no cluster file was used, and "
-            f"differ from those of the cluster file: {names}. Start the node without the file, or "
-            "declare the same namespaces in it."
+            "The namespaces of this data directory were changed without a cluster file, and differ "
+            f"from those of the given one: {names}. Start the node without the file, or declare "
+            "the same namespaces in it."
         )
     for name in changes.dropped:
         _LOG.warning(
-            "The namespace %r is not in the cluster file any more. Its entries stay on the disk, and "
-            "are served again if the file has it again. To have them destroyed, take it out of the "
-            "file while the node runs, and send SIGHUP.",
+            "The namespace %r is not in the cluster file any more. Its entries stay on the disk "
+            "and are served again if the file has it again. To have them destroyed, take it out of "
+            "the file while the node runs, and send SIGHUP.",
             name,
         )
     return msgspec.structs.replace(stored, version=stored.version + 1, namespaces=declared)
 
 
 def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
-    """True if acknowledgements wait for the disk: if any namespace asks for it, as all of them share
-    a log.
-    """
+    """True if acknowledgements wait for the disk. All namespaces share a log: if any asks for it."""
     return {settings.durability for settings in namespaces.values()} - {"none"} != {"os"}
 
 
@@ -75,8 +73,8 @@ class LocalCatalog:
         on_disk: StoredCatalog | None,
         on_failed: Callable[[StorageError], object],
     ) -> None:
-        """`stored`: what the node starts with; `on_disk`: what the last run has left. `on_failed` is
-        told if a write fails.
+        """`stored`: what the node starts with; `on_disk`: what the last run has left. `on_failed`
+        is told if a write fails.
         """
         self.stored = stored
         self._directory = directory

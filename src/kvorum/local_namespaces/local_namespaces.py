@@ -86,9 +86,7 @@ class LocalNamespaces:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """The shred horizon (ms since 1970) of each namespace that was ever dropped or shredded here,
-        by name.
-        """
+        """The shred horizon (ms since 1970) of each namespace that was ever dropped or shredded."""
         since_ms = self._parts.shred_horizon.since_ms
         return {name.decode(): moment_ms for name, moment_ms in sorted(since_ms.items())}
 
@@ -180,8 +178,8 @@ class LocalNamespaces:
 
     @property
     def failed(self) -> StorageError | None:
-        """Why a change could not be committed or carried out; None if all were. What was committed is
-        carried out by the next start.
+        """Why a change could not be committed or carried out; None if all were. The next start
+        carries out what was committed.
         """
         return self._failed
 
@@ -226,7 +224,7 @@ class LocalNamespaces:
         self.removing.begin(name, removal)
 
     def _refit(self, new: Catalog) -> None:
-        """Resize caches to what is left by now, and wait for the disk if any namespace asks for it."""
+        """Resize the caches, and wait for the disk if any namespace asks for it."""
         parts = self._parts
         budget = Budget.split(self._memory, promised(new.namespaces.values()))
         parts.rows.resize(budget.row_cache_bytes)

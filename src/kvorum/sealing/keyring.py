@@ -49,7 +49,7 @@ class KeyStatus(msgspec.Struct, frozen=True):
 
 
 class _OpenKeys:
-    """All keys of a state, unwrapped. Replaced as a whole, so that readers never see half a change."""
+    """All keys of a state, unwrapped. Replaced as a whole: readers never see half a change."""
 
     __slots__ = ("active", "by_id", "index", "shredded")
 

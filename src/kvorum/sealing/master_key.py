@@ -58,7 +58,7 @@ class MasterKey:
 
     @classmethod
     def parse(cls, text: bytes) -> MasterKey:
-        """The key in `text`: hex digits or base64. Raises ConfigError, which never shows the text."""
+        """The key in `text`, hex digits or base64. Raises ConfigError, which never shows it."""
         line = text.strip()
         decoded = _decoded(line)
         if len(decoded) != KEY_BYTES:
@@ -315,7 +315,7 @@ def parse_source(spec: str) -> MasterKeySource:
 
 
 def load_first(source: MasterKeySource) -> MasterKey:
-    """The key for a new data directory: a key file that does not exist is made. Raises ConfigError."""
+    """The key for a new directory: a key file that does not exist is made. Raises ConfigError."""
     if isinstance(source, FileSource):
         source.create_if_missing()
     return source.load()

@@ -71,7 +71,7 @@ class Quarantine:
         """How many were replaced or deleted since the start."""
 
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
-        """List the pair at `stored_key`, which does not open. A hint that does not open is deleted."""
+        """List the pair at `stored_key`, which does not open. If it is a hint it is deleted."""
         if stored_key in self.damages:
             return
         if len(self.damages) >= DAMAGES_MAX:
