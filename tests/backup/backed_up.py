@@ -44,7 +44,7 @@ class BackedUp:
         assert emptied == [None]
 
     def place(self, key: str) -> bytes:
-        return self.store._replicator._view.place("default", key).key
+        return self.store._engine._replicator._view.place("default", key).key
 
     def record(self, key: str) -> bytes:
         """What is stored of `key`, in plain."""

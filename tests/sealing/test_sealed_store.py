@@ -221,7 +221,7 @@ def test_what_could_not_be_opened_is_not_sealed(
     monkeypatch.setattr("kvorum.sealing.seal.PLAIN_BYTES_MAX", 1000)
     key = record_key(1, namespace, b"large")
     store, _ = sealed_store(tmp_path, MemoryStore(InlineRuntime()))
-    with pytest.raises(CorruptRecord, match="not sealed"):
+    with pytest.raises(CorruptRecord, match="too long to be stored"):
         store.put(key, record_of(key, b"a" * 1001), ignore, None)
     assert store.get(key) is None
 

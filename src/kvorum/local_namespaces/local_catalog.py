@@ -57,7 +57,7 @@ def starting_catalog(
 
 
 def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
-    """True if acknowledgements wait for the disk. All namespaces share a log: if any asks for it."""
+    """True if acknowledgements wait for the disk. As they share a log: if any asks for it."""
     return {settings.durability for settings in namespaces.values()} - {"none"} != {"os"}
 
 

@@ -192,8 +192,9 @@ class FileSource:
         mode = stat.S_IMODE(found.st_mode)
         if mode & ~0o600:
             raise ConfigError(
-                f"The master key file {self._path} has mode {mode:04o}, so others may read it. Run "
-                f"'chmod 600 {shlex.quote(str(self._path))}', and change the key if they may have."
+                f"The master key file {self._path} has mode {mode:04o}, and others must have no "
+                f"access to it. Run 'chmod 600 {shlex.quote(str(self._path))}', and change the key "
+                "if they may have read it."
             )
 
     def __repr__(self) -> str:
