@@ -1,4 +1,4 @@
-"""A document that a master key vouches for: its bytes on disk, and what passes for it."""
+"""Documents with a MAC by the master key: their bytes on disk, and which ones are accepted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from kvorum.model.errors import ConfigError
-from kvorum.sealing import keyring_file
 from kvorum.sealing.authenticated_document import AuthenticatedDocument, Kind
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.keyring_state import KeyringState
 from kvorum.sealing.master_key import MasterKey
 
@@ -43,8 +43,8 @@ class Later(Note, frozen=True, forbid_unknown_fields=True):
 
 
 def test_a_keyring_is_the_bytes_that_it_always_was() -> None:
-    assert keyring_file.encode(KeyringState.empty("c"), MASTER) == KEYRING
-    assert keyring_file.decode(KEYRING).verified(MASTER) == KeyringState.empty("c")
+    assert KeyringFile.sealed(KeyringState.empty("c"), MASTER).encoded() == KEYRING
+    assert KeyringFile.decode(KEYRING).verified(MASTER) == KeyringState.empty("c")
 
 
 def test_what_was_sealed_is_proven() -> None:
@@ -58,7 +58,7 @@ def test_one_kind_does_not_pass_for_another() -> None:
     with pytest.raises(ConfigError, match="does not match its MAC"):
         SameShape.decode(data).proven(MASTER)
     with pytest.raises(ConfigError, match="damaged or changed"):
-        keyring_file.decode(data)
+        KeyringFile.decode(data)
 
 
 def test_another_body_or_master_key_is_refused() -> None:

@@ -31,7 +31,7 @@ def session(number: int) -> bytes:
 
 
 @functools.cache
-def learned() -> bytes:
+def trained() -> bytes:
     dictionary = learn([session(number) for number in range(3000)], 16 << 10, 3)
     assert dictionary is not None
     return dictionary
@@ -43,7 +43,7 @@ def codec(level: int, dictionary: bytes | None = None) -> Codec:
 
 
 def both() -> list[Codec]:
-    return [codec(3), codec(3, learned())]
+    return [codec(3), codec(3, trained())]
 
 
 VALUES = st.one_of(
@@ -55,7 +55,7 @@ VALUES = st.one_of(
 
 @given(VALUES, st.integers(LEVEL_MIN, LEVEL_MAX), st.booleans())
 def test_what_was_compressed_comes_back(data: bytes, level: int, with_dictionary: bool) -> None:
-    one = codec(level, learned() if with_dictionary else None)
+    one = codec(level, trained() if with_dictionary else None)
     assert one.decompress(one.compress(data), len(data)) == data
 
 
@@ -190,6 +190,6 @@ def test_what_is_no_dictionary_is_refused(dictionary: bytes) -> None:
         Codec(3, dictionary)
 
 
-def test_too_little_teaches_nothing() -> None:
+def test_too_few_samples_make_no_dictionary() -> None:
     assert learn([], 16 << 10, 3) is None
     assert learn([b""] * 3000, 16 << 10, 3) is None

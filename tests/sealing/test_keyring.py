@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kvorum.model.errors import ConfigError, NamespaceNotFound, StorageError
-from kvorum.sealing import keyring_file
 from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState
 from kvorum.sealing.master_key import FileSource, MasterKey, parse_source
 
@@ -257,7 +257,7 @@ def test_a_swap_is_refused_even_under_a_sound_mac(path: Path, swap: str) -> None
         older, newer = default["data"]
         older["wrapped"], newer["wrapped"] = newer["wrapped"], older["wrapped"]
     state = msgspec.convert(document["state"], KeyringState)
-    path.write_bytes(keyring_file.encode(state, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(state, MasterKey(KEY)).encoded())
     with pytest.raises(ConfigError, match="damaged, moved"):
         reopen(path)
 
@@ -266,7 +266,7 @@ def test_keys_of_another_cluster_do_not_pass_for_ours(path: Path) -> None:
     create(path)
     state = msgspec.convert(msgspec.json.decode(path.read_bytes())["state"], KeyringState)
     moved = msgspec.structs.replace(state, cluster="other")
-    path.write_bytes(keyring_file.encode(moved, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(moved, MasterKey(KEY)).encoded())
     with pytest.raises(ConfigError, match="damaged, moved"):
         Keyring.open(path, "other", Given(KEY), (), 0)
 
@@ -367,7 +367,7 @@ def test_ids_run_out_with_a_message(path: Path) -> None:
     create(path)
     state = msgspec.convert(msgspec.json.decode(path.read_bytes())["state"], KeyringState)
     full = msgspec.structs.replace(state, last_id=KEY_ID_MAX - 1)
-    path.write_bytes(keyring_file.encode(full, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(full, MasterKey(KEY)).encoded())
     keyring = reopen(path)
     assert keyring.rotate("default", 0).id == KEY_ID_MAX
     with pytest.raises(ConfigError, match="all 65535 ids"):

@@ -364,7 +364,6 @@ def test_an_unknown_source_is_refused_and_not_repeated(spec: str) -> None:
 def test_a_source_says_where_the_key_comes_from(spec: str, description: str) -> None:
     source = parse_source(spec)
     assert source.describe() == description
-    assert description in repr(source)
 
 
 # Core dumps

@@ -51,7 +51,7 @@ def stored(dictionary: bytes | None, bodies: list[bytes]) -> int:
     return sum(min(len(body), len(codec.compress(body))) for body in bodies)
 
 
-def test_a_dictionary_learned_from_sessions_halves_other_sessions() -> None:
+def test_a_dictionary_trained_with_sessions_halves_other_sessions() -> None:
     dictionary = train(sessions(1, SAMPLES_MIN), 3, None)
     assert dictionary is not None
     assert len(dictionary) <= DICTIONARY_BYTES

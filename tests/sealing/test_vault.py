@@ -96,7 +96,7 @@ def test_encryption_turned_on_and_off_reseals_that_namespace(
     vault, count = life("off")
     assert count == 0
     assert sealed(store, vault).get(keys[0]) == record_of(keys[0], b"1")
-    assert store.get(keys[0]) is not None, "it lies open"
+    assert store.get(keys[0]) is not None, "it is not encrypted"
     vault, count = life("on")
     assert count == 5
     assert store.get(keys[0]) is None
@@ -164,7 +164,7 @@ def test_another_master_key_is_refused_by_its_id(
         Vault.open(tmp_path, store, "test", NAMESPACES, EnvironmentSource("OTHER_KEY"), NOW_MS)
 
 
-def test_a_dictionary_is_learned_and_what_it_packed_opens_in_later_lives(
+def test_a_dictionary_is_trained_and_what_it_compressed_opens_after_restarts(
     tmp_path: Path, store: CompactingMemory
 ) -> None:
     vault = vault_of(tmp_path, store)

@@ -1,4 +1,4 @@
-"""Vaults over stores in memory, for tests: two namespaces sealed differently, one lying open."""
+"""Vaults over stores in memory, for tests: two namespaces encrypted with different settings, one not encrypted."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from kvorum.backup.digests import digest_of
 from kvorum.backup.manifest import Content, Origin, SnapshotFile
 from kvorum.backup.progress import Progress
 from kvorum.model.errors import ConfigError, PreconditionFailed, StorageError
-from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.master_key import MasterKey
 from kvorum.storage.durable_file import sync_directory
 
@@ -89,7 +89,8 @@ def _copy(node: Node, path: Path) -> MasterKey:
         before = _small_files(node.data_dir)
         node.checkpoint(path / layout.ROCKS)
         master = node.master()
-        if before == _small_files(node.data_dir) and _wrapped_by(before) == master.id:
+        wrapped_by = KeyringFile.decode(before[layout.KEYS]).master_key
+        if before == _small_files(node.data_dir) and wrapped_by == master.id:
             _write_all(path, before)
             return master
         shutil.rmtree(path / layout.ROCKS)
@@ -112,10 +113,6 @@ def _small_files(data_dir: Path) -> dict[str, bytes]:
     with suppress(FileNotFoundError):
         files[layout.CATALOG] = (data_dir / layout.CATALOG).read_bytes()
     return files
-
-
-def _wrapped_by(files: dict[str, bytes]) -> str:
-    return keyring_file.decode(files[layout.KEYS]).master_key
 
 
 def _write_all(path: Path, files: dict[str, bytes]) -> None:

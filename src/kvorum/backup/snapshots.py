@@ -16,6 +16,7 @@ import msgspec
 from kvorum.backup import creation, layout
 from kvorum.backup.catalog import Summary, summaries, summary_of
 from kvorum.backup.creation import Node
+from kvorum.backup.manifest import Content
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify
@@ -97,8 +98,7 @@ class Snapshots:
 
         def create(progress: Progress) -> Summary:
             content = creation.create(self._node, name, now_ms, progress)
-            path = self._path(name)
-            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
+            return _summary(layout.snapshot_path(self._node.data_dir, name), content)
 
         return self._begin(_Job("create", name), create)
 
@@ -107,8 +107,7 @@ class Snapshots:
         path = layout.existing(self._node.data_dir, name)
 
         def check(progress: Progress) -> Summary:
-            content = verify(path, self._node.master(), progress)
-            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
+            return _summary(path, verify(path, self._node.master(), progress))
 
         return self._begin(_Job("verify", name), check)
 
@@ -165,8 +164,9 @@ class Snapshots:
         error = msgspec.structs.replace(state.error, message=message)
         return msgspec.structs.replace(state, error=error)
 
-    def _path(self, name: str) -> Path:
-        return layout.snapshot_path(self._node.data_dir, name)
+
+def _summary(path: Path, content: Content) -> Summary:
+    return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
 
 def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> Summary | None:

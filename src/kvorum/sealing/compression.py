@@ -42,7 +42,6 @@ from kvorum.model.errors import CorruptRecord, StorageError
 LEVEL_MIN: Final = 1
 LEVEL_MAX: Final = 9
 """Higher levels take seconds for the largest values, and the event loop waits for them."""
-LEVEL_DEFAULT: Final = 3
 
 MIN_BYTES: Final = 128
 """Without a dictionary, shorter JSON hardly gets smaller, or gets larger."""

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, KeyState, no_keys
 from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
 
@@ -34,9 +35,6 @@ class DataKey:
         self.id: Final = key_id
         self.namespace: Final = namespace
         self.cipher: Final = AESGCMSIV(key)
-
-    def __repr__(self) -> str:
-        return f"DataKey({self.id}, {self.namespace!r})"
 
 
 class KeyStatus(msgspec.Struct, frozen=True):
@@ -214,15 +212,12 @@ class Keyring:
     def _store(self, state: KeyringState, master: MasterKey) -> None:
         keys = _OpenKeys(state, master)
         try:
-            keyring_file.write(self._path, keyring_file.encode(state, master))
+            keyring_file.write(self._path, KeyringFile.sealed(state, master).encoded())
         except OSError as error:
             raise StorageError(
                 f"The keyring {self._path} cannot be written: {error}. Look after the disk."
             ) from error
         self._state, self._master, self._keys = state, master, keys
-
-    def __repr__(self) -> str:
-        return f"Keyring({str(self._path)!r}, master key {self._master.id})"
 
 
 def _load(source: MasterKeySource, needed: str) -> MasterKey:

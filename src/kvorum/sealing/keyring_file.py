@@ -56,16 +56,6 @@ class KeyringFile(AuthenticatedDocument, frozen=True, forbid_unknown_fields=True
             raise self.damaged(str(error)) from error
 
 
-def encode(state: KeyringState, master: MasterKey) -> bytes:
-    """The bytes of the file."""
-    return KeyringFile.sealed(state, master).encoded()
-
-
-def decode(data: bytes) -> KeyringFile:
-    """The document. Raises ConfigError if `data` is damaged or of a later format."""
-    return KeyringFile.decode(data)
-
-
 def read(path: Path) -> KeyringFile:
     """The file at `path`. Raises ConfigError if it is missing, damaged or of a later format, and
     OSError.

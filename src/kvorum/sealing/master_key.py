@@ -197,9 +197,6 @@ class FileSource:
                 "if they may have read it."
             )
 
-    def __repr__(self) -> str:
-        return f"FileSource({self.describe()})"
-
 
 class EnvironmentSource:
     """An environment variable of this process."""
@@ -218,9 +215,6 @@ class EnvironmentSource:
 
     def describe(self) -> str:
         return f"environment variable {self._variable}"
-
-    def __repr__(self) -> str:
-        return f"EnvironmentSource({self.describe()})"
 
 
 class CommandSource:
@@ -252,9 +246,6 @@ class CommandSource:
         return ConfigError(
             f"The {self.describe()} gave no master key: {reason}. Run it as this user to see why."
         )
-
-    def __repr__(self) -> str:
-        return f"CommandSource({self.describe()})"
 
 
 def _split(command_line: str) -> list[str]:

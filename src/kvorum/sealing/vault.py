@@ -98,8 +98,7 @@ class Vault:
             dictionaries_path, self._seal_dictionary, self._open_dictionary
         )
         self.seal = Seal(keyring)
-        known = {status.namespace for status in keyring.describe()} | set(settings)
-        for namespace in known:
+        for namespace in {*keyring.namespaces, *settings}:
             self.dictionaries.remove_lost(namespace, self._is_shredded)
             self._load(namespace)
 
@@ -149,10 +148,10 @@ class Vault:
 
     def retire(self, key_id: int) -> None:
         """Delete a retiring key that no record uses."""
-        for key in self.keyring.describe():
-            if key.id == key_id:
-                # After a rotation, a crash may have prevented it.
-                self.dictionaries.reseal(key.namespace)
+        key = self.keyring.by_id(key_id)
+        if key is not None:
+            # After a rotation, a crash may have prevented it.
+            self.dictionaries.reseal(key.namespace)
         self.keyring.retire(key_id)
 
     # Namespaces that come and go
@@ -271,7 +270,7 @@ class Vault:
         name = namespace.encode()
         part = self.seal.namespaces.get(name)
         if part is None:
-            has_keys = any(key.namespace == namespace for key in self.keyring.describe())
+            has_keys = namespace in self.keyring.namespaces
             index_key = self.keyring.index_key(namespace) if has_keys else None
             part = self.seal.namespaces[name] = NamespaceSeal(self._cluster, namespace, index_key)
         level = self._level(namespace)
@@ -284,15 +283,13 @@ class Vault:
     def _renew_manner(self, namespace: str) -> None:
         settings = self._settings.get(namespace)
         part = self.seal.namespaces[namespace.encode()]
-        if settings is None:
-            # It is not in the catalog. Pairs that are left of it stay encrypted.
-            part.use(Manner(self.keyring.active(namespace), None))
-            return
-        key = self.keyring.active(namespace) if settings.encryption == "on" else None
-        dictionary = self.dictionaries.current(namespace) if settings.dictionary else None
-        if settings.compression == "off":
+        # Pairs that are left of a namespace that is not in the catalog stay encrypted.
+        encrypted = settings is None or settings.encryption == "on"
+        key = self.keyring.active(namespace) if encrypted else None
+        if settings is None or settings.compression == "off":
             part.use(Manner(key, None))
             return
+        dictionary = self.dictionaries.current(namespace) if settings.dictionary else None
         dictionary_id = dictionary.id if dictionary else 0
         part.use(Manner(key, part.codec(dictionary_id), dictionary_id))
         if settings.dictionary and part.sampler is None:
