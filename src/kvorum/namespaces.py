@@ -17,12 +17,11 @@ import msgspec
 
 from kvorum.cluster.view import ClusterView
 from kvorum.local_namespaces.local_namespaces import LocalNamespaces
-from kvorum.model.catalog import Catalog, check_alteration, difference
+from kvorum.model.catalog import Catalog, check_alteration, difference, passed_moment
 from kvorum.model.errors import ConfigError, PreconditionFailed, RequestError, StorageError
 from kvorum.model.topology import NamespaceSettings, Topology, naming
 from kvorum.model.topology_toml import namespace_settings
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.shred_horizon import passed_moment
 
 
 class Namespaces:

@@ -8,6 +8,7 @@ import msgspec
 
 from kvorum.backup import layout, manifest
 from kvorum.backup.manifest import Content
+from kvorum.backup.reading import known_damage
 from kvorum.model.errors import ConfigError
 
 
@@ -47,6 +48,11 @@ def summary_of(path: Path, content: Content) -> Summary:
         content.size,
         _shared_bytes(path, content),
     )
+
+
+def examined(path: Path, content: Content) -> Summary:
+    """The summary of the snapshot in `path`, with its known damage. Raises StorageError."""
+    return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
 
 def _claimed(data_dir: Path, name: str) -> Summary:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from kvorum.backup import creation, layout
-from kvorum.backup.catalog import Summary, summaries, summary_of
+from kvorum.backup.catalog import Summary, examined, summaries
 from kvorum.backup.creation import Node
-from kvorum.backup.manifest import Content
 from kvorum.backup.progress import Progress
-from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
@@ -98,7 +95,7 @@ class Snapshots:
 
         def create(progress: Progress) -> Summary:
             content = creation.create(self._node, name, now_ms, progress)
-            return _summary(layout.snapshot_path(self._node.data_dir, name), content)
+            return examined(layout.snapshot_path(self._node.data_dir, name), content)
 
         return self._begin(_Job("create", name), create)
 
@@ -107,7 +104,7 @@ class Snapshots:
         path = layout.existing(self._node.data_dir, name)
 
         def check(progress: Progress) -> Summary:
-            return _summary(path, verify(path, self._node.master(), progress))
+            return examined(path, verify(path, self._node.master(), progress))
 
         return self._begin(_Job("verify", name), check)
 
@@ -163,10 +160,6 @@ class Snapshots:
         message = state.error.message.replace(f"{self._node.data_dir}/", "")
         error = msgspec.structs.replace(state.error, message=message)
         return msgspec.structs.replace(state, error=error)
-
-
-def _summary(path: Path, content: Content) -> Summary:
-    return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
 
 def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> Summary | None:

@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from kvorum.model.catalog import no_such_namespace
+from kvorum.model.catalog import no_such_namespace, passed_moment
 from kvorum.model.errors import RequestError, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.scrub import Scrub
-from kvorum.sealing.shred_horizon import ShredHorizon, passed_moment
+from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kvorum.model.errors import RequestError, StorageError
+from kvorum.model.errors import StorageError
 from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
 from kvorum.storage.store import Done, Store
@@ -25,21 +25,6 @@ from kvorum.storage.store import Done, Store
 _START: Final = b"x"
 _END: Final = b"y"
 _PAGE: Final = 1000
-_CLOCKS_APART_MS: Final = 60_000
-
-
-def passed_moment(before_ms: int | None, now_ms: int) -> int:
-    """`before_ms`, or now if it is None. Raises RequestError if it lies in the future by more than
-    the clocks of a cluster may differ.
-    """
-    if before_ms is None:
-        return now_ms
-    if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
-        raise RequestError(
-            f"The time {before_ms} ms has not passed yet: it is {now_ms} ms by this node's clock. "
-            "Set the clocks of the nodes."
-        )
-    return before_ms
 
 
 class ShredHorizon:
