@@ -343,7 +343,7 @@ def test_what_all_nodes_say_is_shown_once(tmp_path: Path, port: int) -> None:
     with kvorum(*words, f"file:{other}") as program:
         assert program.ended() == ExitCode.CONFIG
         said = list(program.lines())
-    assert len([line for line in said if "which sealed this directory" in line]) == 1
+    assert len([line for line in said if "was sealed with master key" in line]) == 1
     assert len(program.errors) == 1
 
 

@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from kvorum.model.errors import ConfigError, NamespaceNotFound
+from kvorum.model.errors import ConfigError, NamespaceNotFound, RequestError
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, Topology, check_namespace
 
 FIXED: Final = ("replicas", "encryption")
 """Settings that a namespace keeps for as long as it exists, in this version."""
 
 _NAMED_MAX: Final = 10
+_CLOCKS_APART_MS: Final = 60_000
 
 
 class Difference(NamedTuple):
@@ -107,6 +108,20 @@ def difference(old: Catalog, new: Catalog) -> Difference:
         tuple(sorted(name for name in before.keys() & after.keys() if before[name] != after[name])),
         tuple(sorted(before.keys() - after.keys())),
     )
+
+
+def passed_moment(before_ms: int | None, now_ms: int) -> int:
+    """The time (ms) up to which a drop or shred is to destroy writes: `before_ms`, or now if it is
+    None. Raises RequestError if it lies in the future by more than clocks may differ.
+    """
+    if before_ms is None:
+        return now_ms
+    if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
+        raise RequestError(
+            f"The time {before_ms} ms has not passed yet: it is {now_ms} ms by this node's clock. "
+            "Set the clocks of the nodes."
+        )
+    return before_ms
 
 
 def check_alteration(name: str, old: NamespaceSettings, new: NamespaceSettings) -> None:
