@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.cli.bulk.items import Item, Place, Reject
 from kvorum.cli.entries import csv_lines, csv_rows, entry_lines
 from kvorum.cli.entries.csv_lines import CsvShape, read_csv
-from kvorum.cli.entries.entry_lines import BOM, Item, Place, Reject, read_json_lines
+from kvorum.cli.entries.entry_lines import BOM, read_json_lines
 from kvorum.model.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=["Cs"]))

@@ -13,6 +13,7 @@ from program import DEADLINE_S, eventually
 from running_cluster import Cluster, command, origins, running
 
 import kvorum as client_library
+from kvorum.cli.bulk.position import PositionFile
 from kvorum.cli.errors import ExitCode
 from kvorum.storage import identity
 
@@ -114,26 +115,36 @@ def test_some_snapshots_may_do_and_others_are_restored_if_asked(
 
 
 def test_a_restore_goes_on_where_it_was(
+    made: tuple[Cluster, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _ = made
+    position = tmp_path / "position"
+    words = ["snapshot", "restore", "one", *origins(source), "--position", position]
+    with running(tmp_path / "first", 1) as first, monkeypatch.context() as patch:
+        patch.setattr(PositionFile, "remove", lambda _: None)  # as if it were killed at its end
+        first.run(*words)
+    with running(tmp_path / "other", 1) as cluster:
+        # As if it had ended half-way through the tokens.
+        saved = json.loads(position.read_text())
+        saved["task"]["cluster"] = [cluster.run("status")["cluster"], cluster.server]
+        saved["done"] |= {"place": [1 << 63, 7], "stored": 7}
+        position.write_text(json.dumps(saved))
+        document = cluster.run(*words, "--resume")
+        restored = cluster.entries()
+        assert 0 < len(restored) < len(ENTRIES)
+        assert document["records"] == 7 + len(restored)
+        assert not position.exists()
+
+
+def test_a_restore_that_has_stored_nothing_leaves_no_position(
     made: tuple[Cluster, dict[str, Any]], tmp_path: Path
 ) -> None:
     source, _ = made
     position = tmp_path / "position"
     words = ["snapshot", "restore", "one", *origins(source), "--position", position]
     with running(tmp_path / "other", 1) as cluster:
-        # It is cut short by a request that is never answered in time.
-        failed = command(*words, "--server", cluster.server, "-w", "2", "-o", "json")
+        failed = command(*words, "--server", cluster.server, "-w", "2")
         assert failed.exit_code == ExitCode.USAGE
-        assert "--resume" in failed.stderr
-        saved = json.loads(position.read_text())
-        assert saved["stored"] == 0
-
-        # As if it had ended half-way through the tokens.
-        half = "ZIAAAAAAAAAA"  # base64 of b"d\\x80" and seven zeros
-        position.write_text(json.dumps({**saved, "done": half, "stored": 7}))
-        document = cluster.run(*words, "--resume")
-        restored = cluster.entries()
-        assert 0 < len(restored) < len(ENTRIES)
-        assert document["records"] == 7 + len(restored)
         assert not position.exists()
 
 
@@ -145,10 +156,15 @@ def test_resuming_another_restore_is_refused(
     words = ["snapshot", "restore", "one", *origins(source), "--position", position, "--resume"]
     with running(tmp_path / "other", 1) as cluster:
         words += ["--server", cluster.server]
-        assert "got none" in command(*words).stderr
-        task = {"snapshots": ["other"], "cluster": [], "namespace": None, "renew": False}
-        position.write_text(json.dumps({"task": task, "done": "", "stored": 0}))
-        assert "of others" in command(*words).stderr
+        assert f"no position file {position}" in command(*words).stderr
+        position.write_text("{}")
+        assert "is not the position of a restore" in command(*words).stderr
+        options = ["no --namespace", "no --renew"]
+        status = cluster.run("status")
+        where = [status["cluster"], cluster.server]
+        task = {"what": "a restore", "unit": "records", "options": options, "cluster": where}
+        position.write_text(json.dumps({"task": task, "source": "another", "done": {}}))
+        assert "from another source" in command(*words).stderr
         assert cluster.entries() == {}
 
 

@@ -24,12 +24,12 @@ from kvorum.cli.errors import ExitCode
 ENTRIES: Final = {f"key {i}": {"number": i, "text": "ä" * (i % 50)} for i in range(6000)}
 NOTES_AT_ONCE: Final = """
 from kvorum.cli import main
-from kvorum.cli.snapshots import restore_run
-restore_run.SAVE_EVERY_S = 0.0
+from kvorum.cli.bulk import watch
+watch.SAVE_EVERY_S = 0.0
 """
 ONE_BY_ONE: Final = """
-from kvorum.cli.entries import entry_import, record_store
-entry_import.IN_FLIGHT = record_store.IN_FLIGHT = 1
+from kvorum.cli.bulk import pipeline
+pipeline.IN_FLIGHT = 1
 """
 """So all that was sent before the dam is full is stored and noted, but for the last list."""
 
@@ -65,7 +65,7 @@ class Restore:
     def noted(self) -> int | None:
         """How many records are stored, by the note; None if there is none."""
         try:
-            stored: int = json.loads(self._position.read_text())["stored"]
+            stored: int = json.loads(self._position.read_text())["done"]["stored"]
         except FileNotFoundError:
             return None
         return stored

@@ -18,9 +18,10 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
+from kvorum.cli.bulk.items import START, Item, Place, Reject
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.entries.csv_rows import Row, read_rows
-from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, START, Item, Lines, Place, Reject
+from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Lines
 from kvorum.model.errors import ConfigError
 
 DEFAULT_KEY_COLUMN: Final = "key"

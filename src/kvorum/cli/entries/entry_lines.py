@@ -16,11 +16,12 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
 import msgspec
 
 from kvorum.api.entry_body import Lifespan, refuse_repeated_names
+from kvorum.cli.bulk.items import START, Item, Place, Reject, Timed, Value
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.client.requests import DEFAULT_LIFETIME, Lifetime
 from kvorum.client.values import decode_value
@@ -29,46 +30,6 @@ from kvorum.model.errors import InvalidValue, RequestError
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 BOM: Final = b"\xef\xbb\xbf"
 _EXCERPT_BYTES: Final = 40
-
-
-Value = msgspec.Raw | bytes
-"""As the client takes it: JSON text, or bytes."""
-
-
-class Timed(NamedTuple):
-    value: Value
-    lifetime: Lifetime = DEFAULT_LIFETIME
-
-
-class Place(NamedTuple):
-    """Where reading starts: behind `line` lines, which end at byte `offset`."""
-
-    offset: int = 0
-    line: int = 0
-
-
-START: Final = Place()
-
-
-class Item(NamedTuple):
-    """An entry to store, which begins in `line`; reading goes on at `end`. `siblings`, if there are
-    any, include `value`, latest first.
-    """
-
-    line: int
-    end: Place
-    key: str
-    value: Value
-    siblings: tuple[Timed, ...] = ()
-    lifetime: Lifetime = DEFAULT_LIFETIME
-
-
-class Reject(NamedTuple):
-    """What is no entry, from `line` to `end`."""
-
-    line: int
-    end: Place
-    reason: str
 
 
 Lines = Iterator[Item | Reject]

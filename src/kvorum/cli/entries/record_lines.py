@@ -15,9 +15,9 @@ from typing import IO, Final, Literal
 import msgspec
 
 from kvorum.api.entry_body import refuse_repeated_names
+from kvorum.cli.bulk.items import Place, RecordItem, Reject
 from kvorum.cli.entries.complaints import plain_words
-from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Place, Reject
-from kvorum.cli.entries.record_store import Placed
+from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX
 from kvorum.client.record_requests import PortableRecord
 from kvorum.model.errors import ConfigError, RequestError
 from kvorum.model.portable_record import from_portable
@@ -53,7 +53,7 @@ def line(record: PortableRecord) -> bytes:
     return _encode(_Line(record.key, record.record)) + b"\n"
 
 
-def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Placed | Reject]:
+def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[RecordItem | Reject]:
     """The records of `stream`, which is at its start, that end behind `after`.
 
     The mark of each is the Place behind it. Raises ConfigError if it is no such file.
@@ -72,7 +72,7 @@ def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Pla
             yield _record(data, namespace, Place(end, number))
 
 
-def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject:
+def _record(data: bytes, namespace: str | None, place: Place) -> RecordItem | Reject:
     try:
         found = _decode(data)
         refuse_repeated_names(data)
@@ -81,7 +81,7 @@ def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject
         return Reject(place.line, place, plain_words(error, data))
     except RequestError as error:
         return Reject(place.line, place, error.message)
-    return Placed(place, PortableRecord(found.key, found.record, namespace))
+    return RecordItem(place, PortableRecord(found.key, found.record, namespace))
 
 
 def _read_header(stream: IO[bytes]) -> int:
