@@ -17,7 +17,7 @@ import msgspec
 from kvorum import __version__
 from kvorum.client.lifetime import Ttl, checked_lifetime
 from kvorum.client.values import JsonText
-from kvorum.model.errors import InvalidVersion
+from kvorum.model.errors import InvalidVersion, RequestError
 from kvorum.model.keys import encode_key
 from kvorum.model.topology import QuorumKind
 
@@ -176,15 +176,21 @@ def delete(
     return Request("DELETE", path, named + query, fields=condition, about=about)
 
 
-def exactly_at(version: str) -> Pairs:
-    """The condition that the entry is at `version` and no other. Raises InvalidVersion."""
-    if _TAG.fullmatch(version) is None:
-        raise InvalidVersion(f"wanted a version that a read returned, got {version[:80]!r}")
-    return (("if-match", f'"{version}"'),)
+def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
+    """That the entry is at `if_version` and no other, or that the key holds no value.
 
-
-ABSENT: Final[Pairs] = (("if-none-match", "*"),)
-"""The condition that the key holds no value."""
+    Raises RequestError if both are given, InvalidVersion.
+    """
+    if if_version is None:
+        return (("if-none-match", "*"),) if if_absent else ()
+    if if_absent:
+        raise RequestError("Both if_version and if_absent are given. Give one of them.")
+    if _TAG.fullmatch(if_version) is None:
+        raise InvalidVersion(
+            f"{if_version[:80]!r} is not the version of an entry. Give if_version= the version that "
+            "a read or a write returned."
+        )
+    return (("if-match", f'"{if_version}"'),)
 
 
 def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = None) -> Request:
