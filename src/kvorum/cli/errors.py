@@ -60,6 +60,9 @@ _ADVICE: Final = {
     "not_found": "check the key and --namespace, or store it with 'kvorum set'",
     "invalid_version": "give the version that 'kvorum get --all' shows, unchanged",
     "precondition_failed": "look at the entry with 'kvorum get --all', and decide anew",
+    "too_many_siblings": "look at them with 'kvorum get --all', and resolve them with "
+    "'kvorum set --version'",
+    "quorum_not_met": "retry later, or with a smaller -r or -w if weaker guarantees will do",
 }
 """By code: in place of a server's advice, where that is for those who speak HTTP."""
 

@@ -47,7 +47,8 @@ class Request:
     path: str
     query: Pairs = ()
     body: bytes = b""
-    fields: Pairs = ()
+    condition: Pairs = ()
+    """The header fields that say what the entry has to be like."""
     safe: bool = False
     """It changes nothing, so it may be repeated whatever became of it."""
     timed: bool = True
@@ -61,7 +62,7 @@ class Request:
             query = (*query, ("timeout_ms", str(min(timeout_ms, TIMEOUT_MS_MAX))))
         target = f"{self.path}?{urlencode(query, quote_via=quote)}" if query else self.path
         head = f"{self.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {_AGENT}\r\n"
-        for name, value in self.fields:
+        for name, value in self.condition:
             head += f"{name}: {value}\r\n"
         if self.body:
             head += f"content-type: application/json\r\ncontent-length: {len(self.body)}\r\n"
@@ -173,7 +174,10 @@ def delete(
     query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     about = Subject(namespace, key, blind=version is None)
     path, named = _place("entry", key)
-    return Request("DELETE", path, named + query, fields=condition, about=about)
+    return Request("DELETE", path, named + query, condition=condition, about=about)
+
+
+ABSENT: Final[Pairs] = (("if-none-match", "*"),)
 
 
 def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
@@ -182,13 +186,13 @@ def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
     Raises RequestError if both are given, InvalidVersion.
     """
     if if_version is None:
-        return (("if-none-match", "*"),) if if_absent else ()
+        return ABSENT if if_absent else ()
     if if_absent:
         raise RequestError("Both if_version and if_absent are given. Give one of them.")
     if _TAG.fullmatch(if_version) is None:
         raise InvalidVersion(
-            f"{if_version[:80]!r} is not the version of an entry. Give if_version= the version that "
-            "a read or a write returned."
+            f"{if_version[:80]!r} is no version of an entry. Give if_version= as a read or a write "
+            "returned it."
         )
     return (("if-match", f'"{if_version}"'),)
 

@@ -65,8 +65,8 @@ def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Rec
         end += len(data)
         if len(data) > RECORD_LINE_BYTES_MAX:
             raise ConfigError(
-                f"wanted lines of at most {RECORD_LINE_BYTES_MAX} bytes, got a longer one, line "
-                f"{number}; check that the file is whole"
+                f"Line {number} is longer than the {RECORD_LINE_BYTES_MAX} bytes that a record may "
+                "have. Check that the file is whole."
             )
         if end > after.offset:
             yield _record(data, namespace, Place(end, number))
@@ -91,12 +91,12 @@ def _read_header(stream: IO[bytes]) -> int:
         header = msgspec.json.decode(data, type=_Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "wanted a file that 'kvorum export --versions' wrote, got another; leave out "
-            "--keep-versions, or name the right file"
+            "The file is not one that 'kvorum export --versions' wrote. Leave out --keep-versions, "
+            "or name the right file."
         ) from error
     if header.format > FORMAT:
         raise ConfigError(
-            f"wanted records of format {FORMAT} at most, got format {header.format}; use the "
-            "later kvorum that wrote them"
+            f"The file has records of format {header.format}, and this kvorum reads format "
+            f"{FORMAT}. Use the later kvorum that wrote it."
         )
     return len(data)

@@ -80,7 +80,7 @@ def _part(source: Source) -> Part:
     except ConfigError as error:
         raise ConfigError(
             f"The snapshot of {origin.node} does not say which nodes its cluster had: "
-            f"{error.message}; use the kvorum that made it"
+            f"{error.message.rstrip('.')}. Use the kvorum that made it."
         ) from error
     damaged = {key[2:10] for key in reader.notes(quarantine.START, quarantine.END)}
     doubted = [
