@@ -41,6 +41,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """True for a status of 2xx."""
         return 200 <= self.status < 300
 
 

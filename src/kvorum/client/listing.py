@@ -37,6 +37,7 @@ def check_readable(unreadable: Sequence[Unreadable]) -> None:
 
 
 def documents(unreadable: Sequence[Unreadable]) -> list[dict[str, Any]]:
+    """As JSON has them."""
     found: list[dict[str, Any]] = msgspec.to_builtins(unreadable)
     return found
 

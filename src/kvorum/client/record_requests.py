@@ -24,6 +24,8 @@ class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RecordPage(msgspec.Struct, frozen=True):
+    """A page of records; `cursor` is where the next one begins, None after the last."""
+
     records: list[PortableRecord]
     cursor: str | None = None
     unreadable: list[Unreadable] = []
@@ -53,6 +55,7 @@ def put_many(records: Sequence[PortableRecord], w: int | None) -> Request:
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    """One page of records, as they are."""
     query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/records", query, safe=True, timed=False)
 
@@ -71,4 +74,5 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
 
 
 def found(document: dict[str, Any]) -> RecordPage:
+    """The page of records in an answer. Raises ProtocolError."""
     return read(document, RecordPage, "records")

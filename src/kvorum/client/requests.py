@@ -43,6 +43,8 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """One call of the HTTP API, before it is known which server is asked."""
+
     method: str
     path: str
     query: Pairs = ()
@@ -57,6 +59,7 @@ class Request:
     """None if any server does as well as another."""
 
     def to_bytes(self, host: str, timeout_ms: int) -> bytes:
+        """As it is sent to the server `host`, which may take `timeout_ms` to answer it."""
         query = self.query
         if self.timed:
             query = (*query, ("timeout_ms", str(min(timeout_ms, TIMEOUT_MS_MAX))))
@@ -115,6 +118,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def get(
     key: str, namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
+    """Read one entry. Raises InvalidKey."""
     query = query_of(namespace=namespace, r=r, quorum=quorum)
     about = Subject(namespace, key)
     path, named = _place("entry", key)
@@ -128,6 +132,7 @@ def put(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Store one entry; `item` is made by `put_item`."""
     query = query_of(w=w, quorum=quorum)
     return Request("POST", "/entry", query, item, condition, about=about)
 
@@ -156,6 +161,7 @@ def touch(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Give an entry another lifetime. Raises InvalidKey, RequestError."""
     query = query_of(namespace=namespace, w=w, quorum=quorum)
     body = _encode(_TouchBody(_metadata(version, None, lifetime)))
     about = Subject(namespace, key, blind=version is None)
@@ -171,6 +177,7 @@ def delete(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Delete one entry. Raises InvalidKey."""
     query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     about = Subject(namespace, key, blind=version is None)
     path, named = _place("entry", key)
@@ -198,6 +205,7 @@ def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
 
 
 def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = None) -> Request:
+    """Store many entries; the `items` are made by `put_item`."""
     body = b'{"entries":[' + b",".join(items) + b"]}"
     return Request("POST", "/entries", query_of(w=w, quorum=quorum), body)
 
@@ -205,40 +213,48 @@ def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = 
 def get_many(
     keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
+    """Read the entries of many keys."""
     body = _encode(_KeysBody(keys, namespace))
     return Request("POST", "/entries/get", query_of(r=r, quorum=quorum), body, safe=True)
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    """One page of a listing."""
     query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/entries", query, safe=True, timed=False)
 
 
 def status() -> Request:
+    """The cluster as a node sees it."""
     return Request("GET", "/status", safe=True, timed=False)
 
 
 def accept_clock() -> Request:
+    """Take the clock of a node for right."""
     return Request("POST", "/clock/accept", safe=True, timed=False)
 
 
 def ring() -> Request:
+    """Who owns what."""
     return Request("GET", "/ring", safe=True, timed=False)
 
 
 def begin_repair(
     namespace: str | None, partition: int | None, key: str | None, *, full: bool
 ) -> Request:
+    """Have replicas compared and made equal."""
     body = _encode(_RepairBody(namespace, partition, key, full))
     # Replicas that are compared twice are as equal as before.
     return Request("POST", "/repair", body=body, safe=True, timed=False)
 
 
 def repair_progress(number: str) -> Request:
+    """How far a repair is."""
     return Request("GET", f"/repair/{number}", safe=True, timed=False)
 
 
 def locate(key: str, namespace: str | None) -> Request:
+    """Where a key lives. Raises InvalidKey."""
     path, named = _place("locate", key)
     return Request("GET", path, named + query_of(namespace=namespace), safe=True, timed=False)
 

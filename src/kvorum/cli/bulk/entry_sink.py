@@ -32,13 +32,16 @@ class EntrySink:
         self._wall_ms = wall_ms
 
     def size(self, item: Item) -> int:
+        """About how many bytes it takes."""
         siblings = sum(len(bytes(one.value)) for one in item.siblings)
         return len(item.key) + max(len(bytes(item.value)), siblings)
 
     def key(self, item: Item) -> Hashable:
+        """The entry it is: two writes of one must not overtake each other."""
         return item.namespace, item.key
 
     async def store(self, items: list[Item]) -> Outcome[Item]:
+        """Raises RequestError if no item is to blame."""
         outcome = Outcome[Item]()
         now_ms = self._wall_ms()
         alive = [item for item in (_at(item, now_ms) for item in items) if item is not None]

@@ -46,6 +46,9 @@ class Placed(Protocol):
 
 _Item = TypeVar("_Item", bound=Placed)
 
+Source = Iterator[_Item | Reject]
+"""What is to be stored, in order, and what cannot be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -96,9 +99,11 @@ class Sink(Protocol[_Item]):
 class Watcher(Protocol):
     """Who is told how the work goes."""
 
-    def on_reject(self, line: Reject) -> None: ...
+    def on_reject(self, line: Reject) -> None:
+        """A line cannot be stored; told in the order of the source."""
 
-    def on_progress(self, done: Progress) -> None: ...
+    def on_progress(self, done: Progress) -> None:
+        """More is done than before."""
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +139,7 @@ class Pipeline(Generic[_Item]):
         self._keys: set[Hashable] = set()
         self._free = asyncio.Semaphore(IN_FLIGHT)
 
-    async def run(self, source: Iterator[_Item | Reject]) -> None:
+    async def run(self, source: Source[_Item]) -> None:
         """Store all of `source`.
 
         Raises TooManyRejected, what the cluster still says when patience has ended, or what no
@@ -142,7 +147,7 @@ class Pipeline(Generic[_Item]):
         """
         await together([self._read(source)])
 
-    async def _read(self, source: Iterator[_Item | Reject]) -> None:
+    async def _read(self, source: Source[_Item]) -> None:
         async with asyncio.TaskGroup() as tasks:
             batch = _Batch[_Item]()
             for item in source:

@@ -58,6 +58,7 @@ class PositionFile:
         self._option = option
 
     def exists(self) -> bool:
+        """True if something has been saved."""
         return self.path.exists()
 
     def begin(self, *, resume: bool) -> Progress:

@@ -17,12 +17,14 @@ class RecordSink:
         self._w = w
 
     def size(self, item: RecordItem) -> int:
+        """How many bytes it takes."""
         return len(item.record.record)
 
     def key(self, item: RecordItem) -> None:
-        return None
+        """None: records merge in any order."""
 
     async def store(self, items: list[RecordItem]) -> Outcome[RecordItem]:
+        """Raises what the cluster refuses a record with, if that is no matter of patience."""
         outcome = Outcome[RecordItem]()
         request = requests.put_many([item.record for item in items], self._w)
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from kvorum.cli.bulk.items import Reject
-from kvorum.cli.bulk.pipeline import Limits, Pipeline, Placed, Progress, Sink
+from kvorum.cli.bulk.pipeline import Limits, Pipeline, Placed, Progress, Sink, Source
 from kvorum.cli.bulk.watch import Watch
 from kvorum.cli.errors import Interrupted
 from kvorum.cli.signals import stop_signals, unless
@@ -19,7 +18,7 @@ _Item = TypeVar("_Item", bound=Placed)
 def store_all(
     client: AsyncClient,
     sink: Sink[_Item],
-    source: Iterator[_Item | Reject],
+    source: Source[_Item],
     limits: Limits,
     watch: Watch,
 ) -> Progress:

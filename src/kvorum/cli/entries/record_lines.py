@@ -50,6 +50,7 @@ def begins(start: bytes) -> bool:
 
 
 def line(record: PortableRecord) -> bytes:
+    """The line of a file that holds `record`."""
     return _encode(_Line(record.key, record.record)) + b"\n"
 
 

@@ -69,6 +69,7 @@ def described(found: Coverage) -> str:
 
 
 def document(found: Coverage) -> dict[str, Any]:
+    """As JSON has it."""
     return {"missing": None if found.complete else msgspec.to_builtins(found)}
 
 

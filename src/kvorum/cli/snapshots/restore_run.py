@@ -56,6 +56,7 @@ class Job(NamedTuple):
 
     @property
     def namespaces(self) -> list[str]:
+        """The names of those that are restored."""
         if self.target.namespace is not None:
             return [self.target.namespace]
         return sorted(set().union(*(reader.namespaces for reader in self.readers)))

@@ -40,6 +40,7 @@ class ShownProgress(Progress):
         self._show = show
 
     def advance(self, size: int) -> None:
+        """`size` more bytes are done."""
         super().advance(size)
         self._show(self._node, self.done, self.total)
 
