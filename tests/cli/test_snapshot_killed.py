@@ -97,6 +97,19 @@ class Restore:
                 assert process.wait(DEADLINE_S) == -signal.SIGKILL
         assert len(cluster.entries()) < len(ENTRIES)
 
+    def terminated(self, cluster: Cluster, sent: int) -> str:
+        """What it says to SIGTERM when the server has had so many bytes."""
+        with dammed(cluster.server) as dam:
+            words = [*map(str, self._words), "--server", dam.server]
+            program = [sys.executable, "-c", ONE_BY_ONE + "from kvorum.cli import main\nmain()"]
+            with subprocess.Popen([*program, *words], stderr=subprocess.PIPE, text=True) as process:
+                dam.raise_to(sent)
+                eventually(lambda: dam.passed == sent and dam.is_full, "what is sent")
+                process.terminate()
+                said = process.communicate(timeout=DEADLINE_S)[1]
+                assert process.returncode == ExitCode.INTERRUPTED
+        return said
+
 
 @pytest.fixture
 def restore(source: Cluster, tmp_path: Path) -> Restore:
@@ -112,6 +125,13 @@ def test_it_goes_on_where_it_was(
     restore.killed(empty, sent, *options)
     assert restore.noted == len(empty.entries()) > 0
     assert restore.run(empty, "--resume", *options) == len(ENTRIES)
+    assert empty.entries() == ENTRIES
+
+
+def test_it_is_stopped_by_a_signal_and_says_how_to_go_on(restore: Restore, empty: Cluster) -> None:
+    said = restore.terminated(empty, BEHIND_SOME_LISTS)
+    assert f"{restore.noted} records are done, and --resume goes on behind them" in said
+    assert restore.run(empty, "--resume") == len(ENTRIES)
     assert empty.entries() == ENTRIES
 
 

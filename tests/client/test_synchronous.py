@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import signal
 import subprocess
 import sys
 import threading
@@ -57,6 +58,24 @@ def test_closing_ends_the_calls_of_other_threads(store: StoreDouble) -> None:
         with pytest.raises(ConnectionFailed) as caught:
             call.result(timeout=10)
     assert caught.value.outcome == "unknown"
+
+
+def test_a_call_that_is_interrupted_ends_and_the_client_goes_on(store: StoreDouble) -> None:
+    store.script(keep_silent())
+    with kvorum.connect(store.url) as client:
+        main = threading.get_ident()
+
+        def interrupt() -> None:
+            while not store.requests:
+                time.sleep(0.001)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        with ThreadPoolExecutor(1) as other:
+            other.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                client.set("k", 1, timeout=30)
+        client.set("k", 2)
+        assert client.get("k") == 2
 
 
 def test_items_may_be_made_by_calls_of_the_client_itself(store: StoreDouble) -> None:

@@ -52,7 +52,10 @@ def connect(url: str = DEFAULT_URL) -> AsyncClient:
 
 
 class AsyncClient:
-    """Every method takes `timeout`, the seconds the whole call may last, and `namespace`."""
+    """A client of a cluster, in one event loop.
+
+    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target

@@ -15,7 +15,7 @@ _SHOWN: Final = 3
 
 
 class Page(NamedTuple):
-    """`cursor`: where the next page begins; None after the last one. `unreadable`: what is left
+    """A page of a listing. `cursor`: where the next page begins; None after the last one. `unreadable`: what is left
     out because too few replicas can speak for it.
     """
 

@@ -16,7 +16,7 @@ from kvorum.model.request import Unreadable
 
 
 class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`record` is base64 in JSON; see `model/portable_record.py` for what is in it."""
+    """A record with its versions. `record` is base64 in JSON; see `model/portable_record.py` for what is in it."""
 
     key: str
     record: bytes
@@ -64,7 +64,7 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
     """What became of each record: None if it is stored."""
     outcomes = read(document, _Outcomes, "records").records
     if len(outcomes) != wanted:
-        raise ProtocolError(f"wanted {wanted} outcomes of records, got {len(outcomes)}")
+        raise ProtocolError(f"The answer has {len(outcomes)} outcomes for {wanted} records.")
     return [
         None
         if outcome.error is None

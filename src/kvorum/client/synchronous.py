@@ -78,7 +78,10 @@ def _read(items: Iterable[Any]) -> Iterable[Any]:
 
 
 class Client:
-    """Every method takes `timeout`, the seconds the whole call may last, and `namespace`."""
+    """A client of a cluster, which threads may share.
+
+    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
+    """
 
     def __init__(self, target: Target) -> None:
         self._async = AsyncClient(target)

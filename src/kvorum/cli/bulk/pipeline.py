@@ -52,7 +52,7 @@ Source = Iterator[_Item | Reject]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`patience_s`: the seconds to go on without any success. `max_rejected`: None for no bound."""
+    """When to give up. `patience_s`: the seconds to go on without any success. `max_rejected`: None for no bound."""
 
     patience_s: float = 60.0
     max_rejected: int | None = None

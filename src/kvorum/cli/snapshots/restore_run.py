@@ -41,7 +41,7 @@ _TOKEN: Final = slice(1, 9)
 
 
 class Job(NamedTuple):
-    """`target.namespace`: restore only this one. `snapshots`: the MAC of each manifest."""
+    """A restore. `target.namespace`: only of this one. `snapshots`: the MAC of each manifest."""
 
     target: Target
     name: str
