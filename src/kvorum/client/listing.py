@@ -15,8 +15,8 @@ _SHOWN: Final = 3
 
 
 class Page(NamedTuple):
-    """A page of a listing. `cursor`: where the next page begins; None after the last one. `unreadable`: what is left
-    out because too few replicas can speak for it.
+    """A page of a listing. `cursor`: where the next one begins, None after the last. `unreadable`:
+    what is left out because too few replicas can vouch for it.
     """
 
     entries: list[Entry]

@@ -16,7 +16,9 @@ from kvorum.model.request import Unreadable
 
 
 class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record with its versions. `record` is base64 in JSON; see `model/portable_record.py` for what is in it."""
+    """A record with its versions. `record` is what `model/portable_record.py` makes, and base64 in
+    JSON.
+    """
 
     key: str
     record: bytes

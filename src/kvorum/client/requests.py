@@ -73,7 +73,9 @@ class Request:
 
 
 class Lifetime(NamedTuple):
-    """`ttl`, 0 for ever; or `expires_at`, the moment (ms). None: the namespace's."""
+    """How long an entry lives: `ttl`, 0 for ever; or until `expires_at` (ms). Without either it
+    lives as long as its namespace says.
+    """
 
     ttl: Ttl | None = None
     expires_at: int | None = None

@@ -52,7 +52,9 @@ Source = Iterator[_Item | Reject]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to give up. `patience_s`: the seconds to go on without any success. `max_rejected`: None for no bound."""
+    """When to give up: after `patience_s` seconds without any success, and when more than
+    `max_rejected` lines were rejected, if that is not None.
+    """
 
     patience_s: float = 60.0
     max_rejected: int | None = None

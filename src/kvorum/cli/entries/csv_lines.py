@@ -44,7 +44,7 @@ class CsvShape(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """`width`: of the columns, also those at the end that have no name."""
+    """The first row of a file. `width`: of the columns, also those at the end that have no name."""
 
     names: list[str]
     width: int

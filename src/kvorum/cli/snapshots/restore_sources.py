@@ -22,7 +22,7 @@ from kvorum.sealing.master_key import MasterKeySource
 
 
 class Source(NamedTuple):
-    """A snapshot that is open. `mac`: of its manifest, which tells this snapshot from all others."""
+    """A snapshot that is open. `mac`: of its manifest, which tells it from all others."""
 
     reader: SnapshotReader
     content: Content
