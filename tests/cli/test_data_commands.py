@@ -190,6 +190,15 @@ def test_a_missing_key(kvorum: Kvorum) -> None:
         assert json.loads(as_json.stderr)["error"]["code"] == "not_found"
 
 
+def test_advice_for_programs_is_in_the_terms_of_the_command_too(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    store.script(answer(problem(404, "not_found", advice="Use POST /entry.")))
+    error = json.loads(kvorum("get", "k", "-o", "json").stderr)["error"]
+    assert "--namespace" in error["advice"]
+    assert "POST" not in error["advice"]
+
+
 @pytest.mark.parametrize(
     ("reply", "says"),
     [

@@ -96,6 +96,8 @@ def exit_code(error: KvorumError) -> ExitCode:
 
 def print_failure(error: KvorumError, as_json: bool) -> None:
     stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
+    if "advice" in error.details and error.code in _ADVICE:
+        stated["advice"] = _ADVICE[error.code]
     step = _next_step(error)
     text = f"{error.message.removesuffix('.')}{step}" if step else error.message
     _print({**error.details, **stated}, text, as_json)

@@ -237,4 +237,6 @@ def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice:
 
     failed = failures(outcomes)
     if failed:
-        raise kind(f"{len(failed)} of {len(outcomes)} nodes failed: {reasons(failed)}{advice}")
+        raise kind(
+            f"{len(failed)} of {len(outcomes)} nodes failed: {reasons(failed).rstrip('.')}.{advice}"
+        )
