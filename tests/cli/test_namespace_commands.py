@@ -278,8 +278,8 @@ def test_one_that_fails_midway_is_named_and_a_repeat_ends_it() -> None:
     nodes: Any = Nodes()
     nodes.failing["n2"] = UnavailableError("it is away", outcome="unknown")
     steps: list[tuple[Callable[[], Any], str]] = [
-        (lambda: namespace_changes.create(nodes, "new", {"ttl": 5}), "is as wanted"),
-        (lambda: namespace_changes.alter(nodes, "new", {"ttl": 6}), "is as wanted"),
+        (lambda: namespace_changes.create(nodes, "new", {"ttl": 5}), "is as asked for"),
+        (lambda: namespace_changes.alter(nodes, "new", {"ttl": 6}), "is as asked for"),
         (lambda: namespace_changes.drop(nodes, "new"), "was dropped"),
     ]
     for act, done in steps:
