@@ -11,6 +11,7 @@ from net_rig import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
 
 from kvorum.links.machine import LinkLimits
 from kvorum.links.peers import LinksLimits
+from kvorum.wire.batches import decode_batch
 from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_BYTES_MAX,
@@ -30,7 +31,7 @@ from kvorum.wire.handshake import (
     decode_greeting,
     encode_greeting,
 )
-from kvorum.wire.messages import Message, Write, Wrote, decode_batch
+from kvorum.wire.messages import Message, Write, Wrote
 from kvorum.wire.pieces import PIECE_MARK, WHOLE_BYTES_MAX
 
 

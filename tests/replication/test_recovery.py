@@ -13,16 +13,8 @@ from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Failure, Get, Result
 from kvorum.replica.pages import PAGE_BYTES_MAX
 from kvorum.storage.recovery_note import NOTE
-from kvorum.wire.messages import (
-    Inventory,
-    Message,
-    Refused,
-    Scan,
-    Shortfall,
-    Survey,
-    Write,
-    encode_batch,
-)
+from kvorum.wire.batches import encode_batch
+from kvorum.wire.messages import Inventory, Message, Refused, Scan, Shortfall, Survey, Write
 
 N1, N2, N3 = range(3)
 OLD, NEW = b'"old"', b'"new"'

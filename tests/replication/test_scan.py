@@ -13,7 +13,8 @@ from kvorum.model.keys import partition_of
 from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Unreadable
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.vouching import Vouching
-from kvorum.wire.messages import Page, Scan, decode_batch
+from kvorum.wire.batches import decode_batch
+from kvorum.wire.messages import Page, Scan
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
 

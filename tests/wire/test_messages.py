@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kvorum.model.errors import ProtocolError
 from kvorum.model.record import BINARY, JSON, Event, Record, Version
 from kvorum.model.request import EXACT, Answer, Delete, Failure, Put
+from kvorum.wire.batches import decode_batch, encode_batch, pack
 from kvorum.wire.messages import (
     Behind,
     Coming,
@@ -41,9 +42,6 @@ from kvorum.wire.messages import (
     ViewUpdate,
     Write,
     Wrote,
-    decode_batch,
-    encode_batch,
-    pack,
 )
 
 numbers = st.integers(0, (1 << 64) - 1)

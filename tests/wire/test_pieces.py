@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvorum.model.errors import ProtocolError
 from kvorum.wire import pieces
+from kvorum.wire.batches import decode_batch, encode_batch, pack
 from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_EPOCH,
@@ -17,7 +18,7 @@ from kvorum.wire.frames import (
     FrameDecoder,
     encode_frame,
 )
-from kvorum.wire.messages import Write, Wrote, decode_batch, encode_batch, pack
+from kvorum.wire.messages import Write, Wrote
 from kvorum.wire.pieces import (
     NO_MORE_PIECES,
     PIECE_BYTES,

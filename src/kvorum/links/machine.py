@@ -27,9 +27,10 @@ from typing import Final
 from kvorum.links.backlog import Backlog
 from kvorum.links.handshake import Credentials, Handshake, Outcome, Phase, Role
 from kvorum.links.traffic import Traffic
+from kvorum.wire.batches import decode_batch, encode_batch, pack
 from kvorum.wire.frames import FRAME_BYTES_MAX, FrameDecoder, encode_frame
 from kvorum.wire.handshake import DIALER_FRAMES, LISTENER_FRAMES, Hello, Verdict
-from kvorum.wire.messages import Message, ViewUpdate, decode_batch, encode_batch, pack
+from kvorum.wire.messages import Message, ViewUpdate
 from kvorum.wire.pieces import PIECE_MARK, Assembly
 
 

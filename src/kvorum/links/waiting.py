@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvorum.wire.messages import Message, encode_batch
+from kvorum.wire.batches import encode_batch
+from kvorum.wire.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,16 @@
-"""The messages nodes send each other, and their bytes.
+"""The messages that nodes send each other.
 
-A batch is one MessagePack array of messages; each message is an array whose first item is
-its tag. msgspec checks types and arity while it decodes, at C speed, so nothing malformed
-reaches a handler. `op` is the sender's number for the operation and comes back in the reply.
-
-    request     reply                              what
-    Write       Wrote | Refused                    merge a record into the replica, durably
-    Handoff     Wrote | Refused                    the same, in the place of an owner that is away
-    Read        Same | Have | Refused              digest of the asker's record in, record out
-                Coming, Have                       where the record is long: first how long it is
-    Forward     Forwarded                          coordinate this client request
-    Scan        Page | Refused                     a page of one range of the key space
-    Vouch       Wrote | Refused                    have you made these writes?
-    SyncState    (none)                             whether the sender holds writes you missed
-    GossipDigest   GossipDelta                     what the sender knows of the members
-    GossipDelta    GossipDelta, if some are wanted news of members
-    Ping           Pong                            are you there?
-    PingRequest    PingReport, if it was reached   ping that node for me
-    Compare        Differing | Refused             which of these ranges' hashes are not yours?
-    Inventory      KeyDiff | Refused                the keys of one range, to be held against yours
-    RepairPartition    PartitionRepaired | Refused  compare and repair a partition with its owners
-    TombstoneProposal  TombstoneVeto | Refused      which of these tombstones are still needed?
-    Forget         (none)                          drop these tombstones
-    ViewUpdate     (none)                          what of the cluster's epochs the receiver lacks
-
-Every request may be answered with Behind, where the two nodes' epochs differ in what it is about.
+A message is a MessagePack array whose first item is its tag. A request carries `op`, the sender's
+number for the operation, which comes back in the reply; a message without `op` has no reply of its
+own. msgspec checks types and arity while it decodes, at C speed, so nothing malformed reaches a
+handler. `docs/protocols.md` lists all messages: who sends them to whom, what answers them, and what
+happens if no answer comes. `batches.py` is how several of them travel together.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 import msgspec
 
-from kvorum.model.errors import ProtocolError
 from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
 
@@ -361,57 +338,3 @@ Reply = (
     | Shortfall
 )
 """What names the operation that it is for."""
-
-_BATCH_HEAD_BYTES: Final = 5
-"""At most: the mark and the length of a MessagePack array."""
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Message])
-
-
-def encode_batch(messages: list[Message]) -> bytes:
-    return _encoder.encode(messages)
-
-
-class Packed(NamedTuple):
-    """What a list of messages becomes where it is too long for one batch.
-
-    `batches`: payloads, each with the number of its messages. `wholes`: batches of one message
-    that is too long by itself (`pieces.py`).
-    """
-
-    batches: list[tuple[bytes, int]]
-    wholes: list[bytes]
-
-
-def pack(messages: list[Message], bytes_max: int) -> Packed:
-    """All of `messages`, in batches of at most `bytes_max` bytes where they fit. Keeps order
-    among the short ones, and among the long ones.
-    """
-    packed = Packed([], [])
-    gathered: list[msgspec.Raw] = []
-    room = bytes_max - _BATCH_HEAD_BYTES
-    size = 0
-    for message in messages:
-        encoded = _encoder.encode(message)
-        if len(encoded) > room:
-            packed.wholes.append(_encoder.encode([msgspec.Raw(encoded)]))
-            continue
-        if size + len(encoded) > room:
-            packed.batches.append((_encoder.encode(gathered), len(gathered)))
-            gathered, size = [], 0
-        gathered.append(msgspec.Raw(encoded))
-        size += len(encoded)
-    if gathered:
-        packed.batches.append((_encoder.encode(gathered), len(gathered)))
-    return packed
-
-
-def decode_batch(data: bytes | bytearray) -> list[Message]:
-    """Raises ProtocolError if `data` is anything but one batch."""
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(
-            f"wanted a batch of messages, got {len(data)} bytes: {error}"
-        ) from error
