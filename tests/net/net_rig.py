@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 from kvorum.links.reconnect import DialLimits
 from kvorum.model.address import Address
 from kvorum.model.topology import NodeSpec, Topology

@@ -7,8 +7,8 @@ import logging
 import pytest
 from net_rig import QUICK, Cluster, Inbox, Node, Play, hello_of, ops, until
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits
 from kvorum.model.record import JSON, Event, Record, Version
 from kvorum.model.request import Answer
 from kvorum.wire.batches import decode_batch, encode_batch

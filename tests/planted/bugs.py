@@ -843,7 +843,7 @@ BUGS: Final = (
         "damage-not-repaired",
         "nobody is told of a damaged record",
         "repair/maintenance.py",
-        "            self.repairs.around(stored_key)\n",
+        "            self._verifier.on_damaged(stored_key)\n",
         "            pass\n",
         5000,
         missed="a read finds most damage and repairs it; only what nobody reads is left",
@@ -868,7 +868,7 @@ BUGS: Final = (
     Bug(
         "doubt-ends-with-any-comparison",
         "a doubt ends though an owner could not be compared",
-        "repair/settlement.py",
+        "repair/verification.py",
         "        if not complete:\n            self._done(self._partition, _AGAIN_S)\n"
         "        elif self._targets:",
         "        if self._targets:",

@@ -51,8 +51,7 @@ class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             # Written so that NaN is out of range too.
             if not low <= value <= high:
                 raise ConfigError(
-                    f"membership: {field}: wanted {low} to {high}, got {value!r}; "
-                    "choose one in that range",
+                    f"membership: {field}: {value!r} is not between {low} and {high}.",
                     wanted=f"{low} to {high}",
                     got=value,
                 )

@@ -214,11 +214,15 @@ class ClusterView:
     def too_few(
         self, what: str, needed: int, got: list[int], owners: tuple[int, ...]
     ) -> QuorumError:
-        """The error for an operation that cannot reach its quorum; nothing was changed."""
+        """The error for an operation that cannot reach its quorum; nothing was changed.
+
+        `what`: the operation, as a verb. `got`: the nodes that are up, or have answered.
+        """
+        names = self.names(owners)
         return QuorumError(
-            f"wanted {needed} replicas to {what}, got {len(got)} of {len(owners)}; "
-            "retry when more are up, or ask with a lower quorum",
+            f"Too few replicas to {what}: {needed} needed, {len(got)} of {len(owners)} available "
+            f"({', '.join(names)}). Retry when more are up, or ask with a lower quorum.",
             needed=needed,
             got=len(got),
-            replicas=self.names(owners),
+            replicas=names,
         )

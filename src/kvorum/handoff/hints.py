@@ -153,8 +153,9 @@ class Hints:
             return
         if self._handoff_bytes + size > HANDOFF_BYTES_MAX:
             raise Overloaded(
-                f"wanted to hold {size} bytes for an owner that is away, got "
-                f"{self._handoff_bytes} bytes held already; bring the owners back",
+                f"Node {self._view.local_name} holds {self._handoff_bytes} bytes for owners that "
+                f"are away, and has no room for {size} more. Bring the owners back, or retry "
+                "later.",
                 retry_after=1,
             )
         if not self._notes.has(node, key):

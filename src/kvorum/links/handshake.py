@@ -110,7 +110,7 @@ class Handshake:
         step = self._STEPS.get((self._role, self.phase, type(greeting)))
         if step is None:
             raise ProtocolError(
-                f"a {type(greeting).__name__} came where {self.phase.value} was next"
+                f"A {type(greeting).__name__} came where {self.phase.value} was next."
             )
         return step(self, greeting, payload)
 

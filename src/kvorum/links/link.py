@@ -329,7 +329,7 @@ class Link:
         self._open()
 
     def _on_reject(self, rejected: Reject) -> None:
-        self.fail(f"it refused this node: {rejected.reason!r}")
+        self.fail(f"It refused this node: {rejected.reason!r}")
 
     def _on_crossed(self, _crossed: Crossed) -> None:
         self.give_way()

@@ -41,8 +41,11 @@ def parse_address(text: str) -> Address:
         host = _ipv6(parts["v6"]) if parts["v6"] else _ipv4_or_name(parts["host"])
         if host:
             return Address(host, int(parts["port"]))
-    wanted = f"host:port, or [IPv6 address]:port, with a port of 1 to {PORT_MAX}"
-    raise ConfigError(f"wanted {wanted}, got {text!r}", wanted=wanted, got=text)
+    raise ConfigError(
+        f"{text!r} is no address. Write host:port, or [IPv6 address]:port, with a port from 1 to "
+        f"{PORT_MAX}.",
+        got=text,
+    )
 
 
 def is_host(text: str) -> bool:

@@ -24,7 +24,7 @@ def check_ttl(ttl: int | None) -> None:
     """`ttl`: seconds, NEVER, or None for the namespace's default. Raises RequestError."""
     if ttl is not None and not 0 <= ttl <= TTL_S_MAX:
         raise RequestError(
-            f"wanted a ttl from 1 to {TTL_S_MAX} seconds, got {_shown(ttl)}",
+            f"A ttl is 1 to {TTL_S_MAX} seconds, and {_shown(ttl)} was given.",
             wanted=f"1..{TTL_S_MAX}",
             got=_shown(ttl),
         )
@@ -34,7 +34,7 @@ def check_expires(expires: int) -> None:
     """Whether it can be a moment at all; `expiry` says whether it is one to come."""
     if not 0 < expires <= EXPIRES_MS_MAX:
         raise RequestError(
-            f"wanted expiresAt in milliseconds since 1970, got {_shown(expires)}",
+            f"expiresAt is a moment in milliseconds since 1970, and {_shown(expires)} was given.",
             got=_shown(expires),
         )
 
@@ -53,8 +53,8 @@ def expiry(ttl: int | None, expires: int, default_s: int, now_ms: int) -> int:
     if expires:
         if not now_ms < expires <= now_ms + TTL_S_MAX * 1000:
             raise RequestError(
-                f"wanted expiresAt after now, {now_ms}, and within {TTL_S_MAX} seconds, "
-                f"got {expires}",
+                f"expiresAt {expires} is not within {TTL_S_MAX} seconds after now, which is "
+                f"{now_ms}.",
                 got=expires,
             )
         return expires

@@ -49,15 +49,15 @@ def encode_key(key: str) -> bytes:
         data = key.encode()
     except UnicodeEncodeError as error:
         raise InvalidKey(
-            f"wanted a key of UTF-8 text, got one whose character {error.start + 1} is none: it is "
-            "a byte that is no UTF-8, or half of a surrogate pair"
+            f"The key is no UTF-8 text: its character {error.start + 1} is a byte that is no "
+            "UTF-8, or half of a surrogate pair."
         ) from error
     except AttributeError as error:
         got = type(key).__name__
-        raise InvalidKey(f"wanted a key that is a str, got {got}", wanted="str", got=got) from error
+        raise InvalidKey(f"A key is a str, not {got}.", wanted="str", got=got) from error
     if not 0 < len(data) <= KEY_BYTES_MAX:
         raise InvalidKey(
-            f"wanted a key of 1 to {KEY_BYTES_MAX} bytes of UTF-8, got {len(data)} bytes",
+            f"A key has 1 to {KEY_BYTES_MAX} bytes of UTF-8, and this one has {len(data)}.",
             wanted=f"1..{KEY_BYTES_MAX} bytes",
             got=len(data),
         )

@@ -67,8 +67,8 @@ class Leaderless:
                 return _leave_to(owner, replica_set)
             if sight.local not in replica_set.fallbacks:
                 raise RequestError(
-                    "wanted an owner of the key as its coordinator, got another node; "
-                    "the nodes' cluster files differ"
+                    "A write was forwarded to a node that does not own its key. The cluster files "
+                    "of the nodes differ: give all of them the same one."
                 )
         return self.plan_here(request, replica_set, sight)
 
@@ -79,7 +79,8 @@ class Leaderless:
         needed = request.w or settings.write
         if needed > settings.replicas:
             raise RequestError(
-                f"wanted w from 1 to {settings.replicas}, the namespace's replicas, got {needed}",
+                f"w is {needed}, and namespace {request.namespace!r} has {settings.replicas} "
+                f"replicas. Choose 1 to {settings.replicas}.",
                 wanted=f"1..{settings.replicas}",
                 got=needed,
             )

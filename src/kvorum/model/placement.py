@@ -98,8 +98,8 @@ class Placement:
             nodes = len(self._nodes)
             if not 1 <= replicas <= nodes:
                 raise ConfigError(
-                    f"wanted 1 to {nodes} replicas, got {replicas}: a node holds one at most; "
-                    "ask for fewer, or add nodes"
+                    f"{nodes} nodes cannot hold {replicas} replicas: each holds one at most, and "
+                    "one is the least. Choose another number, or add nodes."
                 )
             domains = FaultDomains(self._nodes, replicas)
             assigned = assign(

@@ -27,8 +27,8 @@ def from_portable(key: str, data: bytes) -> Record:
         record = decode(storage_key, data)
     except CorruptRecord as error:
         raise InvalidValue(
-            f"wanted a sound record of key {key[:80]!r}, got {len(data)} bytes that are damaged "
-            "or belong to another key"
+            f"The record of key {key[:80]!r} is damaged, or belongs to another key. Send records "
+            "as they were exported."
         ) from error
     if not is_well_formed(record):
         raise InvalidValue(

@@ -259,13 +259,13 @@ def decode(storage_key: bytes, data: bytes) -> Record:
     """The record in `data`. Raises CorruptRecord if it is damaged or belongs to another key."""
     body = data[_CHECK_BYTES:]
     if xxhash.xxh3_64_digest(storage_key + body) != data[:_CHECK_BYTES]:
-        msg = f"wanted a record of {shown(storage_key)}, got {len(data)} bytes that fail its check"
-        raise CorruptRecord(msg)
+        raise CorruptRecord(f"The record of {shown(storage_key)} fails its check.")
     try:
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
-        msg = f"record of {shown(storage_key)} passes its check but not its schema: {error}"
-        raise CorruptRecord(msg) from error
+        raise CorruptRecord(
+            f"The record of {shown(storage_key)} passes its check, and is none: {error}."
+        ) from error
 
 
 def shown(storage_key: bytes) -> str:

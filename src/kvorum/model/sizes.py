@@ -23,8 +23,8 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ConfigError(
-            f"wanted a size such as 512MB or 1GiB, got {text!r}; "
-            "write a number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"
+            f"{text!r} is no size. Write a number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, "
+            "TiB, such as 512MB or 1GiB."
         )
     number, unit = match[1], (match[2] or "").lower()
     base = 1024 if unit.endswith("i") else 1000

@@ -67,7 +67,6 @@ MEMORY_BYTES_MAX: Final = 1 << 40
 SECRET_BYTES_MIN: Final = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_NAME_RULE: Final = "1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first"
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,7 +176,9 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             if node.name == name:
                 return node.number
         names = ", ".join(node.name for node in self.nodes)
-        raise _refusal(f"a node of cluster {self.cluster!r}", name, f"its nodes are {names}")
+        raise ConfigError(
+            f"Cluster {self.cluster!r} has no node named {name!r}; its nodes are {names}."
+        )
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal for members that agree, and for no others."""
@@ -218,10 +219,6 @@ def _derived_secret(cluster: str) -> bytes:
 # What makes a topology valid
 
 
-def _refusal(wanted: str, got: object, advice: str) -> ConfigError:
-    return ConfigError(f"wanted {wanted}, got {got!r}; {advice}", wanted=wanted, got=got)
-
-
 @contextmanager
 def naming(where: str) -> Iterator[None]:
     """Put `where` in front of the message of any ConfigError raised inside."""
@@ -234,17 +231,23 @@ def naming(where: str) -> Iterator[None]:
 def _check_range(value: float, low: float, high: float) -> None:
     # Written so that NaN is out of range too.
     if not low <= value <= high:
-        raise _refusal(f"{low} to {high}", value, "choose one in that range")
+        raise ConfigError(f"{value!r} is not between {low} and {high}.")
 
 
 def _check_choice(value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise _refusal(f"one of {', '.join(choices)}", value, "choose one of them")
+        raise ConfigError(f"{value!r} is not one of {', '.join(choices)}.")
 
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise _refusal(_NAME_RULE, name, "rename it")
+        raise _bad_name(name)
+
+
+def _bad_name(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name!r} is no name. A name is 1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first."
+    )
 
 
 def _check_cluster(topology: Topology) -> None:
@@ -259,36 +262,41 @@ def _check_cluster(topology: Topology) -> None:
     with naming("token_seed"):
         _check_range(topology.token_seed, 0, SEED_MAX)
         if topology.token_hash == "md5" and topology.token_seed:
-            advice = "leave it out, or use murmur3"
-            raise _refusal("0, for md5 takes no seed", topology.token_seed, advice)
+            raise ConfigError("md5 takes no seed. Leave it out, or use murmur3.")
     with naming("secret"):
         if 0 < len(topology.secret) < SECRET_BYTES_MIN:
-            wanted, got = f"at least {SECRET_BYTES_MIN} bytes", len(topology.secret)
-            raise _refusal(wanted, got, "write a longer, random one")
+            raise ConfigError(
+                f"{len(topology.secret)} bytes are too few. Write a random one of at least "
+                f"{SECRET_BYTES_MIN} bytes."
+            )
     with naming("secret_file"):
         if topology.secret_file is not None and not (topology.secret_file and topology.secret):
-            wanted = "a file and, as the secret, what it holds"
-            raise _refusal(wanted, topology.secret_file, "read it first, or leave it out")
+            raise ConfigError(
+                f"The secret in the file {topology.secret_file!r} is not given beside its name."
+            )
 
 
 def _check_partitions(partitions: int) -> None:
     _check_range(partitions, 1, PARTITIONS_MAX)
     if partitions.bit_count() != 1:
         above = 1 << partitions.bit_length()
-        advice = f"the nearest are {above // 2} and {above}"
-        raise _refusal("a power of two", partitions, advice)
+        raise ConfigError(
+            f"{partitions} is no power of two; the nearest are {above // 2} and {above}."
+        )
 
 
 def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
     if not 1 <= len(nodes) <= NODES_MAX:
-        advice = "list each node in a [[nodes]] table of its own"
-        raise _refusal(f"1 to {NODES_MAX} nodes", len(nodes), advice)
+        raise ConfigError(
+            f"A cluster has 1 to {NODES_MAX} nodes, and this one has {len(nodes)}. List each node "
+            "in a [[nodes]] table of its own."
+        )
     names: set[str] = set()
     for node in nodes:
         with naming(f"node {node.name!r}"):
             _check_node(node)
             if node.name in names:
-                raise _refusal("one node of a name", node.name, "rename one of them")
+                raise ConfigError("Two nodes have this name. Rename one of them.")
             names.add(node.name)
     _check_numbers(nodes)
     _check_addresses(nodes)
@@ -336,11 +344,12 @@ def _check_addresses(nodes: tuple[NodeSpec, ...]) -> None:
             with naming(owner):
                 address = parse_address(text)
                 if address.is_wildcard and not alone:
-                    advice = "name one interface"
-                    raise _refusal("an address that other nodes can reach", text, advice)
+                    raise ConfigError(f"Other nodes cannot reach {text!r}. Name one interface.")
                 if address in owners:
-                    advice = f"it is also {owners[address]}: change one"
-                    raise _refusal("an address used once", text, advice)
+                    raise ConfigError(
+                        f"The address {text!r} is also that of {owners[address]}. Change one of "
+                        "them."
+                    )
                 owners[address] = owner
 
 
@@ -348,11 +357,13 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
     """Raises ConfigError, which names the field, if a cluster of so many nodes cannot have it."""
     with naming(f"namespace {name!r}"):
         if not is_namespace_name(name):
-            raise _refusal(_NAME_RULE, name, "rename it")
+            raise _bad_name(name)
         with naming("replicas"):
             if settings.replicas > nodes:
-                advice = "lower it, or add nodes: a node holds one replica at most"
-                raise _refusal(f"at most the {nodes} nodes there are", settings.replicas, advice)
+                raise ConfigError(
+                    f"{settings.replicas} replicas are more than the {nodes} nodes there are, and "
+                    "a node holds one at most. Lower it, or add nodes."
+                )
             _check_range(settings.replicas, 1, nodes)
         with naming("read"):
             _check_range(settings.read, 1, settings.replicas)
@@ -382,7 +393,7 @@ def _check_storage(settings: NamespaceSettings) -> None:
         if settings.durability == "none":
             _check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
         elif settings.max_memory:
-            advice = 'leave it out, or set durability = "none"'
-            raise _refusal(
-                "0, for only entries kept in memory are bounded by it", settings.max_memory, advice
+            raise ConfigError(
+                "It bounds only entries kept in memory. Leave it out, or choose the durability "
+                "'none'."
             )

@@ -14,9 +14,9 @@ from kvorum.model.errors import ConfigError
 from kvorum.net.socket_link import SocketLink
 
 _ADVICE = {
-    errno.EADDRINUSE: "the port is taken; stop the process that holds it or choose another",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address; correct it",
-    errno.EACCES: "this user may not listen there; choose a port above 1023",
+    errno.EADDRINUSE: "the port is taken. Stop the process that holds it, or choose another.",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address. Correct it.",
+    errno.EACCES: "this user may not listen there. Choose a port above 1023.",
 }
 
 
@@ -40,7 +40,8 @@ class Listener:
         except OSError as error:
             advice = _ADVICE.get(error.errno or 0, str(error))
             raise ConfigError(
-                f"wanted to listen for peers on {address.host} port {address.port}: {advice}",
+                f"This node cannot listen for other nodes on {address.host} port {address.port}: "
+                f"{advice}",
                 address=f"{address.host}:{address.port}",
             ) from error
 

@@ -7,8 +7,10 @@ import logging
 import secrets
 from typing import Final
 
+from kvorum.links.driver import Identity
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
-from kvorum.links.peers import Identity, LinksLimits, OnIdentity, Peers
+from kvorum.links.peers import OnIdentity, Peers
 from kvorum.links.transport import Receiver
 from kvorum.model.address import parse_address
 from kvorum.model.topology import Topology

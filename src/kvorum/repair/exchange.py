@@ -224,7 +224,10 @@ class Exchange:
             return
         differing = set(reply.indices)
         if not differing.issubset(ranges.indices):
-            self._blame(f"wanted some of the ranges {ranges.indices[:8]}, got {reply.indices[:8]}")
+            self._blame(
+                f"The answer names {reply.indices[:8]}, not all of which were asked about "
+                f"({ranges.indices[:8]})."
+            )
         if ranges.level == 0:
             for partition in ranges.indices:
                 if partition in differing:
@@ -269,9 +272,12 @@ class Exchange:
             self._end(failed=True)
             return
         if not listed.start < reply.end <= listed.end:
-            self._blame(f"wanted to get on from {listed.start[:9]!r}, got to {reply.end[:9]!r}")
+            self._blame(
+                f"The answer ends at {reply.end[:9]!r}, outside of what was asked about from "
+                f"{listed.start[:9]!r} on."
+            )
         if not own.keys() >= set(reply.lacking):
-            self._blame("wanted some of the keys listed as lacking, got others")
+            self._blame("The answer names keys as lacking that were not listed.")
         try:
             check_entries(reply.other, listed.start, reply.end)
         except ProtocolError as error:

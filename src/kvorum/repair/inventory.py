@@ -65,14 +65,16 @@ class Stock:
 def check_entries(entries: Entries, start: bytes, end: bytes) -> None:
     """Raises ProtocolError unless they are few, in order, and in start <= key < end."""
     if len(entries) > ENTRIES_MAX:
-        raise ProtocolError(f"wanted at most {ENTRIES_MAX} entries, got {len(entries)}")
+        raise ProtocolError(
+            f"A message lists {len(entries)} entries, and {ENTRIES_MAX} are the most."
+        )
     previous = b""
     for key, mark in entries:
         if not (is_record_key(key) and previous < key and start <= key < end):
             raise ProtocolError(
-                f"wanted storage keys in order from {start[:9]!r}, got {key[:9]!r} "
-                f"after {previous[:9]!r}"
+                f"The storage key {key[:9]!r} after {previous[:9]!r} is out of order or range; the "
+                f"range begins at {start[:9]!r}."
             )
         if len(mark) != 8:
-            raise ProtocolError(f"wanted digests of 8 bytes, got {len(mark)}")
+            raise ProtocolError(f"A digest has 8 bytes, and one of {len(mark)} came.")
         previous = key

@@ -121,8 +121,8 @@ class LocalReplica:
         """
         if self.store.failed is not None:
             raise StorageError(
-                "wanted to coordinate a write, but this node's store has failed; "
-                "ask another node, and restart this one once its disk is sound"
+                f"The store of node {self._view.local_name} has failed, so it coordinates no "
+                "writes. Ask another node, and restart this one once its disk is sound."
             )
         now_ms = self._runtime.wall_ms()
         if self._shredded_since:
@@ -139,8 +139,8 @@ class LocalReplica:
         """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
         if self.store.pressed and not self._view.is_volatile(key):
             raise Overloaded(
-                f"wanted to write, but node {self._view.local_name} files slower "
-                "than it is written to; retry later",
+                f"Node {self._view.local_name} is overloaded: flush and compaction lag behind "
+                "writes. Retry later.",
                 retry_after=1,
             )
 
@@ -167,15 +167,14 @@ class LocalReplica:
             raise ClockWrong(
                 f"Node {name} gives no lifetimes now: its clock is {self._clocks.state}, compared "
                 "with the other nodes'. Retry through another node; set the clock, or where it "
-                f"is right accept it with 'kvorum clock accept {name}'",
+                f"is right accept it with 'kvorum clock accept {name}'.",
                 retry_after=1,
             )
 
     def _disk_full(self) -> DiskFull:
         return DiskFull(
-            f"wanted to store a value, but the disk of node {self._view.local_name} "
-            "is full; delete entries or make room on it (its log says whether bytes or inodes are "
-            "missing), and it takes values again"
+            f"The disk of node {self._view.local_name} is full. Delete entries or make room on it "
+            "(its log says whether bytes or inodes are missing), and it takes values again."
         )
 
     # Reading
@@ -216,15 +215,15 @@ class LocalReplica:
             return b""
         if not is_sound(key, data):
             self.counters.corrupt_records += 1
-            raise CorruptRecord(f"wanted a record of {shown(key)}, got bytes that fail its check")
+            raise CorruptRecord(f"The record of {shown(key)} fails its check.")
         return data
 
     def check_verified(self, key: bytes) -> None:
         """Raises CorruptRecord while this replica cannot speak for `key`."""
         if self.unverified.cover(key):
             raise CorruptRecord(
-                f"wanted a replica that can speak for {shown(key)}, got one whose record was "
-                "damaged and that has not compared with all other owners since"
+                f"The record of {shown(key)} was damaged on this replica, which has not compared "
+                "it with all other owners since."
             )
 
     # Writing
@@ -323,8 +322,8 @@ class LocalReplica:
 
 def _shredded(key: bytes) -> StorageError:
     return StorageError(
-        f"The record of {shown(key)} is from before its namespace was shredded and is not stored; "
-        "shred the namespace on the node that sent it, too"
+        f"The record of {shown(key)} is from before its namespace was shredded and is not stored. "
+        "Shred the namespace on the node that sent it, too."
     )
 
 

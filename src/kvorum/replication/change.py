@@ -178,8 +178,8 @@ def _covers_seen(request: Change, base: Record) -> bool:
 
 def _unseen(request: Change) -> UnavailableError:
     return UnavailableError(
-        f"None of the replicas that could be read has the version given for {request.key!r}; "
-        "retry when more of the key's owners are up, or read the key again"
+        f"None of the replicas that could be read has the version given for {request.key!r}. "
+        "Retry when more of the key's owners are up, or read the key again."
     )
 
 
@@ -199,8 +199,9 @@ def _subject(request: Change, live: Record) -> list[Version]:
     found = [v for v in live.live_versions() if seen is None or covers(seen, v.dot)]
     if not found:
         raise NotFound(
-            "wanted a live version, got none"
-            + ("" if seen is None else " that the given valueVersion covers")
+            f"No such key: {request.key!r}."
+            if seen is None
+            else f"The key {request.key!r} has no live version that the given one covers."
         )
     return found
 
@@ -216,12 +217,12 @@ def _check(request: Change, base: Record, live: Record, reach: int) -> None:
     if expect == ANY:
         return
     if expect == ABSENT and live.versions:
-        raise PreconditionFailed("wanted no live version (If-None-Match: *), got one")
+        raise PreconditionFailed(f"The key {request.key!r} exists already.")
     if expect == PRESENT and not live.versions:
-        raise PreconditionFailed("wanted a live version (If-Match: *), got none")
+        raise PreconditionFailed(f"No such key: {request.key!r}.")
     if expect == EXACT and request.seen is not None and request.seen != base.context:
         if reach != ALL and dominates(request.seen, base.context):
             raise _unseen(request)
         raise PreconditionFailed(
-            "wanted the version given in If-Match, got another one; read the key again"
+            f"The key {request.key!r} has another version than the given one. Read the key again."
         )

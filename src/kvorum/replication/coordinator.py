@@ -53,7 +53,7 @@ class Coordinator:
         """Carry out `request`; `reply` is called exactly once, after this has returned."""
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise _overloaded()
+                raise overloaded()
             place = self._view.place(request.namespace, request.key, request.quorum)
             if isinstance(request, Get):
                 self._get(request, place, reply)
@@ -67,7 +67,7 @@ class Coordinator:
         """A request that another node has forwarded to this one, as an owner of its key."""
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise _overloaded()
+                raise overloaded()
             place = self._view.place(request.namespace, request.key, request.quorum)
             plan = self._mode.plan_forwarded(request, place.replicas, self._sight(request, place))
             self._follow(request, place, plan, reply)
@@ -95,7 +95,8 @@ class Coordinator:
         needed = request.r or settings.read
         if needed > settings.replicas:
             raise RequestError(
-                f"wanted r from 1 to {settings.replicas}, the namespace's replicas, got {needed}",
+                f"r is {needed}, and namespace {request.namespace!r} has {settings.replicas} "
+                f"replicas. Choose 1 to {settings.replicas}.",
                 wanted=f"1..{settings.replicas}",
                 got=needed,
             )
@@ -133,8 +134,9 @@ class Coordinator:
         operation.start(request, timeout_ms)
 
 
-def _overloaded() -> Overloaded:
+def overloaded() -> Overloaded:
+    """The error for a request beyond OPERATIONS_MAX."""
     return Overloaded(
-        f"wanted fewer than {OPERATIONS_MAX} operations under way, got that many; retry later",
+        f"This node has {OPERATIONS_MAX} operations under way, as many as it takes. Retry later.",
         retry_after=1,
     )

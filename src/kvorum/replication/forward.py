@@ -85,8 +85,8 @@ class ForwardOperation:
     def _fail(self, kind: type[KvorumError], why: str) -> None:
         name = self._view.name(self._coordinator)
         error = kind(
-            f"wanted an answer from the key's coordinator {name}, but {why}; "
-            "the write may still take effect: read it before you repeat it",
+            f"Node {name}, the coordinator of the key, has not answered: {why}. "
+            "The write may still take effect: read the key before you repeat it.",
             outcome="unknown",
         )
         self._take(Failure.of(error))

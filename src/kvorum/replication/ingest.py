@@ -26,7 +26,6 @@ from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
     InvalidValue,
     KvorumError,
-    Overloaded,
     RequestError,
     UnavailableError,
 )
@@ -36,7 +35,7 @@ from kvorum.model.write_plan import NOTHING, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question, Then
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replication.coordinator import OPERATIONS_MAX
+from kvorum.replication.coordinator import OPERATIONS_MAX, overloaded
 from kvorum.replication.write import WriteOperation
 from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
@@ -73,21 +72,21 @@ class Ingest:
         """
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise Overloaded("wanted room for another operation, got none", retry_after=1)
+                raise overloaded()
             place = self._view.place(namespace, key, "strict")
             needed = w or place.settings.write
             if needed > place.settings.replicas:
                 raise RequestError(
-                    f"wanted w from 1 to {place.settings.replicas}, the namespace's replicas, "
-                    f"got {needed}"
+                    f"w is {needed}, and namespace {namespace!r} has {place.settings.replicas} "
+                    f"replicas. Choose 1 to {place.settings.replicas}."
                 )
             up = [node for node in place.replicas.natural if self._operations.is_up(node)]
             if len(up) < needed:
                 raise self._view.too_few("store it", needed, up, place.replicas.natural)
             if self._replica.unshredded(place.key, record) is not record:
                 raise RequestError(
-                    f"The record was written before namespace {namespace!r} was shredded, and is "
-                    "not taken back; import it with new versions"
+                    f"The record of {key!r} was written before namespace {namespace!r} was "
+                    "shredded, and is not taken back. Import it with new versions."
                 )
             data = encode(place.key, record)
             if len(data) > RECORD_BYTES_MAX:
@@ -182,7 +181,7 @@ class _Vouching:
         else:
             self._failure = self._failure or UnavailableError(
                 f"The record of {self._key!r} lists writes of node {self._ingest.name(node)}, "
-                "which does not say whether it made them; nothing was stored. Retry when it is up."
+                "which does not say whether it made them. Nothing was stored. Retry when it is up."
             )
         if self._left:
             return
@@ -203,7 +202,7 @@ class IngestOperation(WriteOperation):
 
     __slots__ = ()
 
-    _advice = "repeat it, which does no harm"
+    _advice = "Repeat it, which does no harm."
 
     def _keep_here(self) -> int | None:
         return None  # only owners count
@@ -214,6 +213,6 @@ class IngestOperation(WriteOperation):
 
 def _not_made(key: str, name: str) -> InvalidValue:
     return InvalidValue(
-        f"The record of {key!r} lists a write of node {name} that {name} has not made; nothing was "
+        f"The record of {key!r} lists a write of node {name} that {name} has not made. Nothing was "
         "stored. Send records as they were exported from this cluster or another one."
     )

@@ -228,8 +228,8 @@ class ReadOperation:
             self._operations.counters.timeouts += 1
             got = self._answered()
             error = TimeoutExpired(
-                f"wanted {self._needed} replicas to read from, got {len(got)} before the deadline; "
-                "retry, or ask with a longer timeout or a lower quorum",
+                f"{len(got)} of {self._needed} replicas needed to read the key answered before the "
+                "deadline. Retry, or ask with a longer timeout or a lower quorum.",
                 needed=self._needed,
                 got=len(got),
                 replicas=self._view.names(self._place.replicas.natural),

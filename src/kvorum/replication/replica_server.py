@@ -85,11 +85,11 @@ class ReplicaServer:
         _check_record_key(key)
         if message.owner not in self._view.owners_of(key) or message.owner == self._view.local:
             raise ProtocolError(
-                f"wanted an owner of the key that is away, got node {message.owner}; "
-                "the nodes' cluster files differ"
+                f"Node {message.owner}, in whose place a record is to be kept, is no other owner "
+                "of its key. The cluster files of the nodes differ: give all of them the same one."
             )
         if not is_sound(key, message.record):
-            self._refuse(node, message.op, StorageError("the record is damaged"))
+            self._refuse(node, message.op, StorageError("The record was damaged on its way."))
         elif self._replica.is_warm(key, self._take_over, (node, message)):
             self._take_over((node, message))
 
@@ -170,7 +170,7 @@ class ReplicaServer:
 
     def on_scan(self, node: int, message: Scan) -> None:
         if not is_range_start(message.start):
-            raise ProtocolError(f"wanted a range of records, got {message.start[:9]!r}...")
+            raise ProtocolError(f"No range of records begins at {message.start[:9]!r}.")
         if self._replica.recovering and message.limit:
             self._refuse(node, message.op, _recovering())
             return
@@ -187,7 +187,7 @@ class ReplicaServer:
 
 
 def _recovering() -> UnavailableError:
-    return UnavailableError("wanted a complete replica, got one that recovers from an empty disk")
+    return UnavailableError("This replica is recovering from an empty disk.")
 
 
 def _unknown_namespace(key: bytes) -> NamespaceNotFound:
@@ -201,4 +201,4 @@ def _check_record_key(key: bytes) -> None:
 
 
 def _not_a_record(key: bytes) -> ProtocolError:
-    return ProtocolError(f"wanted the storage key of a record, got {key[:9]!r}...")
+    return ProtocolError(f"{key[:9]!r} does not begin the storage key of a record.")

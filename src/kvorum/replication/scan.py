@@ -100,7 +100,7 @@ class ScanOperation:
         self._limit = limit
         if after:
             if not is_range_start(after):
-                raise RequestError("wanted a cursor that an earlier page gave, got another text")
+                raise RequestError("The cursor is none that an earlier page gave.")
             self._partition = self._view.placement.partition(after[1:9])
             self._cursor = after + b"\0"
         self._operations.deadlines.watch(self, self._settings.timeout_ms)
@@ -265,7 +265,8 @@ class ScanOperation:
             return
         got = len(self._pages)
         error = TimeoutExpired(
-            f"wanted {self._settings.read} replicas to scan, got {got} before the deadline; retry",
+            f"{got} of {self._settings.read} replicas needed to scan namespace {self._namespace!r} "
+            "answered before the deadline. Retry.",
             needed=self._settings.read,
             got=got,
         )

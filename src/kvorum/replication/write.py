@@ -54,7 +54,7 @@ class WriteOperation:
         "ended",
     )
 
-    _advice = "it may still take effect: read it before you repeat it"
+    _advice = "It may still take effect: read the key before you repeat it."
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class WriteOperation:
             self._tally.give_up(owner)
             self._owe(owner)
         if not self._replied:
-            self._answer_with(Failure.of(self._unknown(TimeoutExpired, "before the deadline")))
+            self._answer_with(Failure.of(self._unknown(TimeoutExpired, " before the deadline")))
         self._end()
 
     # Owners that are away
@@ -240,8 +240,7 @@ class WriteOperation:
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
         needed, got = self._tally.progress()
         return kind(
-            f"wanted {needed} replicas to store it, got {got} {when}".rstrip()
-            + f"; {self._advice}",
+            f"{got} of {needed} replicas needed have stored the write{when}. {self._advice}",
             outcome="unknown",
             needed=needed,
             got=got,

@@ -27,9 +27,10 @@ from typing import Final
 
 from xxhash import xxh3_64_hexdigest
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits, Peers
+from kvorum.links.peers import Peers
 from kvorum.links.reconnect import DialLimits
 from kvorum.sim.network import Network
 from kvorum.sim.scheduler import NodeRuntime

@@ -60,5 +60,5 @@ def decode_batch(data: bytes | bytearray) -> list[Message]:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(
-            f"wanted a batch of messages, got {len(data)} bytes: {error}"
+            f"A payload of {len(data)} bytes is no batch of messages: {error}."
         ) from error

@@ -94,7 +94,7 @@ class FrameDecoder:
         while have - start >= HEADER_BYTES:
             length, epoch, head_check, check = _HEADER.unpack_from(data, start)
             if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:
-                raise ProtocolError("wanted a frame header, got one that fails its check")
+                raise ProtocolError("The header of a frame fails its check.")
             if (epoch == HANDSHAKE_EPOCH) != bool(self._handshake_frames) or (
                 length > self._bytes_max
             ):
@@ -106,10 +106,7 @@ class FrameDecoder:
                 break
             payload = data[body:end]
             if xxh3_64_digest(payload, epoch) != check:
-                raise ProtocolError(
-                    f"wanted a payload with check {check.hex()}, got {length} bytes "
-                    f"with check {xxh3_64_digest(payload, epoch).hex()}"
-                )
+                raise ProtocolError(f"A payload of {length} bytes fails its check.")
             frames.append((epoch, payload))
             if self._handshake_frames:
                 self._count_handshake_frame()
@@ -122,8 +119,8 @@ class FrameDecoder:
         got = data[: len(self._preface)]
         if not self._preface.startswith(got):
             raise ProtocolError(
-                "wanted the preface of a kvorum peer; is this a client that speaks another "
-                "protocol?"
+                "The connection does not begin like one of a kvorum node. Is this a client that "
+                "speaks another protocol?"
             )
         self._preface = self._preface[len(got) :]
         return data[len(got) :]
@@ -135,7 +132,9 @@ class FrameDecoder:
 
     def _unwanted(self, epoch: int, length: int) -> ProtocolError:
         if self._handshake_frames and epoch != HANDSHAKE_EPOCH:
-            return ProtocolError(f"wanted a frame of the handshake, got one of epoch {epoch}")
+            return ProtocolError(f"A frame of epoch {epoch} came during the handshake.")
         if not self._handshake_frames and epoch == HANDSHAKE_EPOCH:
-            return ProtocolError("wanted a frame with an epoch, got one of the handshake")
-        return ProtocolError(f"wanted a payload of at most {self._bytes_max} bytes, got {length}")
+            return ProtocolError("A frame of the handshake came after its end.")
+        return ProtocolError(
+            f"A frame announces a payload of {length} bytes, and {self._bytes_max} are the most."
+        )

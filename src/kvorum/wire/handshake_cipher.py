@@ -93,9 +93,9 @@ class HandshakeCipher:
         """
         theirs = decode_greeting(challenge)
         if isinstance(theirs, Reject):
-            raise ProtocolError(f"it refused this node: {theirs.reason!r}")
+            raise ProtocolError(f"It refused this node: {theirs.reason!r}")
         if not isinstance(theirs, Challenge):
-            raise ProtocolError(f"a {type(theirs).__name__} came where a Challenge was next")
+            raise ProtocolError(f"A {type(theirs).__name__} came where a Challenge was next.")
         protocol = self._spoken.agreed(theirs.versions)
         if protocol is None:
             raise ProtocolError(no_common_version(self._spoken, theirs.versions))
@@ -121,8 +121,8 @@ class HandshakeCipher:
             opened = self._open_with.decrypt(count, frame, self._seen.digest())
         except (InvalidTag, ValueError) as error:  # a ValueError: too short to have a tag
             raise ProtocolError(
-                "it does not know this node's cluster secret; if it is a node of this cluster, "
-                "give both the same secret, and if not, find out who tries to get in"
+                "It does not know this node's cluster secret. If it is a node of this cluster, "
+                "give both the same secret; if not, find out who tries to get in."
             ) from error
         self._opened += 1
         self._see(frame)

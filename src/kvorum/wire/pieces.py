@@ -73,7 +73,7 @@ class Assembly:
     def add(self, piece: bytes) -> bytearray | None:
         """The whole, if `piece` completes one. Raises ProtocolError if it cannot be the next."""
         if len(piece) < _HEAD_BYTES:
-            raise ProtocolError(f"a piece of a message came without its head: {piece.hex()}")
+            raise ProtocolError(f"A piece of a message has no complete head: {piece.hex()}.")
         _mark, length, start = _HEAD.unpack_from(piece)
         if start == 0:
             self._begin(length)
@@ -81,13 +81,12 @@ class Assembly:
         held = self._held
         if length != self._announced or start != len(held):
             raise ProtocolError(
-                f"a piece for byte {start} of {length} came where byte {len(held)} of "
-                f"{self._announced} was next"
+                f"A piece for byte {start} of {length} came where byte {len(held)} of "
+                f"{self._announced} was next."
             )
         if size > length - start or (size == 0 and length):
             raise ProtocolError(
-                f"a piece for byte {start} of {length} came with {size} bytes, "
-                f"where 1 to {length - start} were left"
+                f"A piece for byte {start} of {length} has {size} bytes; {length - start} are left."
             )
         held += memoryview(piece)[_HEAD_BYTES:]
         if not length or len(held) < length:
@@ -99,8 +98,8 @@ class Assembly:
     def _begin(self, length: int) -> None:
         if length > self._bytes_max:
             raise ProtocolError(
-                f"a message of {length} bytes was announced, and the longest may have "
-                f"{self._bytes_max}"
+                f"A message of {length} bytes is announced, and the longest may have "
+                f"{self._bytes_max}."
             )
         self._announced = length
         self._held = bytearray()

@@ -1,71 +1,34 @@
-"""A settlement: the doubts of one partition, compared with its other owners so that they may end.
+"""The verification of one partition: its unverified tokens, compared with the other owners.
 
-    compare   the leaves from the first token in doubt to the last, with one owner after another
-    ask       each of them of what it is short (`shortfall.py`): only afterwards, so that what it
-              could not list is among it
-    end       each doubt that nobody else stands in the way of, and in which nothing was lost
-              meanwhile; of the others it is noted whom they wait for
+    compare   the leaves from the first unverified token to the last, with one owner after another
+    ask       each of them for which tokens it cannot answer (`shortfall.py`): only afterwards, so
+              that this includes what it could not list
+    verify    each span of tokens that some other owner can answer for, and in which nothing was
+              lost meanwhile; of the others it is noted which nodes they wait for
 
-Whatever could not be compared, fetched or stored leaves all of them as they are.
+Where anything could not be compared, fetched or stored, all of them stay unverified.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from kvorum.cluster.view import ClusterView
-from kvorum.model.merkle import Forest
-from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.spans import TokenSpan
 from kvorum.operations.operations import Operations
-from kvorum.repair.exchange import Span
 from kvorum.repair.shortfall import Inquiry, Short, Want, wanted
+from kvorum.repair.target import Compared, Target, leaves
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replica.trees import START
 
 _AGAIN_S: Final = 1.0
 _WAITING_S: Final = 10.0
-"""From one look at what nobody can give to the next."""
-
-Compared = Callable[[int, bool], object]
+"""Before tokens are compared again for which no owner can answer."""
 
 
-class Target(NamedTuple):
-    """One partition under a placement rule. `span`: compare its keys there, not the trees."""
-
-    rule: PlacementRule
-    partition: int
-    span: Span | None = None
-
-    @property
-    def ends(self) -> tuple[bytes, bytes]:
-        return (b"", b"") if self.span is None else (self.span.start, self.span.end)
-
-
-def leaves(
-    view: ClusterView, replica: LocalReplica, partition: int, span: TokenSpan
-) -> list[Target]:
-    """The leaves with these tokens, of the forests that this node has a part in."""
-    return [
-        Target(rule, partition, _leaves_of(forest, span))
-        for rule in view.rules
-        if view.local in view.placement.owners(partition, rule)
-        and (forest := replica.trees.forest(rule)) is not None
-    ]
-
-
-def _leaves_of(forest: Forest, span: TokenSpan) -> Span:
-    start, _ = forest.leaf_range(START + span.first)
-    _, end = forest.leaf_range(START + span.last)
-    return Span(start, end)
-
-
-class Settlement:
-    """`compare(target, then)` compares with all other owners, `then(repaired, complete)`;
-    `done(partition, pause_s)`: after which pause it is worth while to try again.
-    """
+class Verification:
+    """Compares the unverified tokens of one partition, once."""
 
     __slots__ = (
         "_compare",
@@ -89,6 +52,10 @@ class Settlement:
         compare: Callable[[Target, Compared], object],
         done: Callable[[int, float], object],
     ) -> None:
+        """`spans`: the unverified tokens, all of `partition`. `compare(target, then)` compares with
+        all other owners. `done(partition, pause_s)` is called once; `pause_s`: after how many
+        seconds it is worth while to try again.
+        """
         self._view = view
         self._replica = replica
         self._operations = operations
@@ -133,12 +100,12 @@ class Settlement:
                 for want in wanted(self._view, shorts, rule, self._partition, [span])
             ]
             waiting = waiting or bool(wants)
-            self._settle(span, number, wants)
+            self._verify(span, number, wants)
         self._done(self._partition, _WAITING_S if waiting else _AGAIN_S)
 
-    def _settle(self, span: TokenSpan, number: int, wants: list[Want]) -> None:
-        doubts = self._replica.unverified
+    def _verify(self, span: TokenSpan, number: int, wants: list[Want]) -> None:
+        unverified = self._replica.unverified
         for want in wants:
-            doubts.wait(want.span, want.nodes)
+            unverified.wait(want.span, want.nodes)
         if all(want.span != span for want in wants):
-            doubts.end(span, number)
+            unverified.end(span, number)
