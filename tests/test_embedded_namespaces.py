@@ -154,7 +154,7 @@ def test_what_is_made_has_its_settings_and_keeps_them(tmp_path: Path) -> None:
         ("a b", {}, "1 to 64"),
         ("", {}, "1 to 64"),
         ("a", {"replicas": 2}, "at most the 1 nodes"),
-        ("a", {"ttl": "60"}, "ttl: wanted a whole number"),
+        ("a", {"ttl": "60"}, "ttl: it must be a whole number"),
         ("a", {"ttl": -1}, "ttl"),
         ("a", {"colour": "red"}, "colour"),
         ("a", {"durability": "none"}, "max_memory"),

@@ -25,14 +25,14 @@ def test_what_says_when_it_expires() -> None:
 
 @pytest.mark.parametrize("ttl", [-1, TTL_S_MAX + 1, 10**40, -(10**50)])
 def test_a_ttl_out_of_range_is_refused(ttl: int) -> None:
-    with pytest.raises(RequestError, match=f"from 1 to {TTL_S_MAX} seconds"):
+    with pytest.raises(RequestError, match=f"1 to {TTL_S_MAX} seconds"):
         check_ttl(ttl)
 
 
 @pytest.mark.parametrize("moment", [NOW, NOW - 1, NOW + TTL_S_MAX * 1000 + 1])
 def test_a_moment_that_is_past_or_too_far_is_refused(moment: int) -> None:
     check_expires(moment)
-    with pytest.raises(RequestError, match="wanted expiresAt after now"):
+    with pytest.raises(RequestError, match=r"is not within .* seconds after now"):
         expiry(None, moment, 0, NOW)
 
 

@@ -277,5 +277,5 @@ def test_owners_can_be_asked_for_any_number_of_replicas() -> None:
 
 @pytest.mark.parametrize("replicas", [0, -1, 6])
 def test_a_number_of_replicas_that_cannot_be_is_refused(replicas: int) -> None:
-    with pytest.raises(ConfigError, match=f"wanted 1 to 5 replicas, got {replicas}"):
+    with pytest.raises(ConfigError, match=f"5 nodes cannot hold {replicas} replicas"):
         Placement(even_cluster(5, 3)).owners(0, PlacementRule(replicas))
