@@ -26,7 +26,6 @@ from kvorum.wire.pieces import (
     WHOLE_BYTES_MAX,
     Assembly,
     encode_piece,
-    encode_pieces,
 )
 
 HEAD_BYTES = len(NO_MORE_PIECES)
@@ -37,6 +36,11 @@ SHORT_PIECE = 7
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few bytes make many of them."""
     monkeypatch.setattr(pieces, "PIECE_BYTES", SHORT_PIECE)
+
+
+def encode_pieces(whole: bytes) -> list[bytes]:
+    """As a link sends them one after another."""
+    return [encode_piece(whole, at) for at in range(0, len(whole), pieces.PIECE_BYTES)]
 
 
 def piece(length: int, start: int, data: bytes) -> bytes:
@@ -68,7 +72,7 @@ class Dumb:
 
 wholes = st.binary(min_size=1, max_size=60)
 lies = st.builds(piece, st.integers(0, 30), st.integers(0, 30), st.binary(max_size=10))
-honest = wholes.map(lambda whole: list(encode_pieces(whole)))
+honest = wholes.map(encode_pieces)
 cut_short = st.builds(lambda all_, n: all_[:n], honest, st.integers(0, 9))
 streams = st.lists(st.one_of(honest, honest, cut_short, lies.map(lambda lie: [lie])), max_size=6)
 
@@ -127,7 +131,7 @@ def after_handshake() -> FrameDecoder:
 
 @given(wholes, st.data())
 def test_a_message_that_is_cut_off_is_never_whole(whole: bytes, data: st.DataObject) -> None:
-    parts = list(encode_pieces(whole))
+    parts = encode_pieces(whole)
     kept = data.draw(st.integers(0, len(parts) - 1))
     assembly = Assembly()
     assert [assembly.add(part) for part in parts[:kept]] == [None] * kept
@@ -172,7 +176,7 @@ def test_a_piece_fits_a_frame_and_any_message_fits_pieces(monkeypatch: pytest.Mo
     monkeypatch.setattr(pieces, "PIECE_BYTES", PIECE_BYTES)
     record = bytes(range(256)) * (3 * FRAME_BYTES_MAX // 256)
     [whole] = pack([Write(1, b"key", record)], FRAME_BYTES_MAX).wholes
-    parts = list(encode_pieces(whole))
+    parts = encode_pieces(whole)
     assert max(map(len, parts)) <= FRAME_BYTES_MAX
     assembly = Assembly()
     *none, got = [assembly.add(part) for part in parts]

@@ -104,7 +104,7 @@ class Clocks:
         return self._state
 
     @property
-    def may_expire(self) -> bool:
+    def may_remove(self) -> bool:
         return self.state in ("trusted", "accepted")
 
     @property

@@ -38,11 +38,6 @@ class Balance(NamedTuple):
         """How many times its fair part the heaviest node owns."""
         return max(n / fair for n, fair in zip(self.owned, self.fair_owned, strict=True))
 
-    @property
-    def heaviest_led(self) -> float:
-        """How many times its fair part the heaviest node is first owner of."""
-        return max(n / fair for n, fair in zip(self.led, self.fair_led, strict=True))
-
 
 class Placement:
     """Which nodes own which partition of a topology."""

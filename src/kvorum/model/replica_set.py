@@ -22,7 +22,7 @@ class Quorum(msgspec.Struct, frozen=True):
 
 
 class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes by number. `by_dc`: the natural ones of each data center, where that matters.
+    """The nodes, by number, that matter for the records of one partition.
 
     What follows from the others is worked out once, since every request asks for it. `preference`:
     who may be asked, the natural ones and after them the fallbacks. `owners`: who is written to,
@@ -34,7 +34,6 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[int, ...] = ()
     leaving: tuple[int, ...] = ()
     fallbacks: tuple[int, ...] = ()
-    by_dc: dict[str, tuple[int, ...]] = {}
     preference: tuple[int, ...] = ()
     owners: tuple[int, ...] = ()
     is_changing: bool = False

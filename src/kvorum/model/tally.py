@@ -6,7 +6,6 @@
     won         each quorum has `needed` owners that are served: they acknowledged it, or a
                 stand-in did
     lost        so many owners of some quorum were given up that it can no longer be met
-    pending     neither, yet
 
 An owner is counted once: as served by the first acknowledgement for it, its own or a stand-in's; or
 as failed when it is given up. Whatever is said of it later changes nothing: a duplicated
@@ -103,17 +102,6 @@ class Tally:
         """True if `node` is to store the record, as an owner or in the place of one."""
         details = self._details
         return node in self._owners or (details is not None and node in details.owner_of)
-
-    def has(self, node: int) -> bool:
-        """True if nothing that `node` says can change anything any more."""
-        details = self._details
-        if details is None:
-            return node in self.acked or node not in self._owners
-        return details.owner_of.get(node, node) not in details.open
-
-    @property
-    def pending(self) -> bool:
-        return not (self.won or self.lost)
 
     @property
     def complete(self) -> bool:

@@ -1,7 +1,7 @@
 """The counterpart: the side of a comparison that is asked.
 
-It keeps nothing between two messages. What arrives is checked as from a liar: ranges must
-exist, be few, and lie in partitions that both nodes own.
+It keeps nothing between two messages. What arrives is checked, whoever sends it: ranges must exist,
+be few, and lie in partitions that both nodes own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ COMPARED_MAX: Final = 512
 
 
 class Counterpart:
+    """Answers the comparisons of other owners."""
+
     __slots__ = ("_operations", "_replica", "_stock", "_view")
 
     def __init__(
@@ -34,6 +36,7 @@ class Counterpart:
         self._stock = stock
 
     def on_compare(self, node: int, message: Compare) -> None:
+        """Answer which of the ranges have other hashes here. Raises ProtocolError."""
         rule, forest = self._forest(message.rule)
         self._check_ranges(node, message, rule, forest)
         if not self._ready():
@@ -50,6 +53,7 @@ class Counterpart:
         self._operations.transport.send(node, Differing(message.op, differing))
 
     def on_inventory(self, node: int, message: Inventory) -> None:
+        """Answer how the records of a range differ from those here. Raises ProtocolError."""
         rule, _ = self._forest(message.rule)
         self._check_span(node, message, rule)
         check_entries(message.entries, message.start, message.end)
@@ -57,11 +61,11 @@ class Counterpart:
             self._refuse(node, message.op)
             return
         try:
-            unlike = self._stock.against(message, rule)
+            diff = self._stock.against(message, rule)
         except StorageError:
             self._refuse(node, message.op)
         else:
-            self._operations.transport.send(node, unlike)
+            self._operations.transport.send(node, diff)
 
     def _ready(self) -> bool:
         return self._replica.trees.built and self._replica.store.failed is None

@@ -111,26 +111,30 @@ class Maintenance:
         self._verifier.stop()
 
     def waiting(self) -> dict[str, Any]:
-        """What this node does not answer for, and whom it waits for: see `waiting.py`."""
+        """What this node does not answer for, and which nodes it waits for: see `waiting.py`."""
         return waiting(self._view, self._replica.unverified, self.recovery)
 
-    # When the store is not what it was
+    # When records of the store are damaged or gone
 
     def on_damaged(self, stored_key: bytes) -> None:
-        """What is at `stored_key` does not open; of its key only what is visible is sure."""
+        """The record or note at `stored_key` cannot be read. Of its key only the first nine bytes,
+        the token, are sure; of a hint all of it is.
+        """
         if stored_key[:1] == b"h":
             self._hints.on_damaged(stored_key)
         else:
             self._verifier.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
-        """Records cannot be read that the trees hold; there may be more to come."""
+        """Records that the hash trees count cannot be read, and more may follow: build the trees
+        anew in a moment.
+        """
         if not self._recount_due:
             self._recount_due = True
             self._operations.runtime.call_later(_RECOUNT_AFTER_S, self.recount)
 
     def recount(self) -> None:
-        """Count all records again: many are gone that the trees still hold."""
+        """Build the hash trees anew: many records are gone that they still count."""
         self._recount_due = False
         if self._stopped:
             return
@@ -146,7 +150,7 @@ class Maintenance:
             self.recount()
 
     def _on_records(self, records: list[tuple[bytes, bytes]], upto: bytes) -> None:
-        """Records that the walk at start has come across."""
+        """The walk at start has come across `records`, all that there are before `upto`."""
         self._replica.trees.count(records, upto)
         self._collection.meet(records, upto)
         self._sweep.learn(records, upto)

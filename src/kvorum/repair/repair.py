@@ -55,9 +55,11 @@ class Repairs:
     def begin(
         self, namespace: str | None, partition: int | None, key: str | None, *, full: bool
     ) -> dict[str, Any]:
-        """Start a run over what is named; over everything if nothing is.
+        """Start a run over the namespace, partition or key that is named; over everything if none
+        is.
 
-        Raises NamespaceNotFound, RequestError or Overloaded.
+        `full`: compare every key, not only hash trees. Returns the run's progress. Raises
+        NamespaceNotFound, InvalidKey, RequestError or Overloaded.
         """
         targets = self._targets(namespace, partition, key, full=full)
         under_way = [run for run in self._runs.values() if not run.ended]
@@ -82,6 +84,7 @@ class Repairs:
         return run.progress()
 
     def progress(self, number: str) -> dict[str, Any]:
+        """How far the run with that number is. Raises NotFound."""
         run = self._runs.get(number)
         if run is None:
             known = ", ".join(self._runs) or "none"
@@ -89,6 +92,7 @@ class Repairs:
         return run.progress()
 
     def overview(self) -> dict[str, Any]:
+        """The progress of all runs that are remembered, and the ledger of rounds."""
         return {
             "runs": [run.progress() for run in self._runs.values()],
             "partitions": self._rounds.status(),
@@ -125,14 +129,14 @@ class Repairs:
         self._partition_repairs.repair(target, done)
 
     def survey(self, target: Target, done: Callable[[Damage, bool], object]) -> None:
-        """Have all owners of a target asked what is damaged there."""
+        """Have all owners of `target` asked what is damaged there."""
         owners = self._view.placement.owners(target.partition, target.rule)
         whole = partition_range(target.partition, self._view.topology.partition_bits)
         keys = target.span or whole
         DamageSurvey(self._view, self._replica, self._operations, keys, done).start(owners)
 
     def unreadable(self, target: Target, keys: KeyRange, key: str | None) -> Unreadable:
-        """What is damaged in `keys` on all owners, in words; `key` if it is about that one."""
+        """What no owner of `target` can read in `keys`, as it is told to people."""
         start, end = keys
         nodes = self._view.placement.owners(target.partition, target.rule)
         last = None if keys == token_range(start[1:]) else end[1:9].hex()
@@ -141,7 +145,7 @@ class Repairs:
 
 
 class Run:
-    """Targets, one after another."""
+    """One run: its targets are repaired and surveyed, one after another."""
 
     __slots__ = (
         "_damaged",

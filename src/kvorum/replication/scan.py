@@ -217,7 +217,7 @@ class ScanOperation:
         return bool(others)
 
     def _name(self, storage_key: bytes, vouching: Vouching) -> None:
-        """Say that what is at `storage_key` cannot be read."""
+        """Add `storage_key` to what cannot be read."""
         namespace, key = split_storage_key(storage_key)
         if namespace == self._namespace:
             self._named.add(storage_key[:9])

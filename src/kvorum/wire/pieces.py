@@ -18,7 +18,6 @@ for what has been announced.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 from kvorum.model.errors import ProtocolError
@@ -39,11 +38,6 @@ def encode_piece(whole: bytes, start: int) -> bytes:
     """The piece that begins at `start`; at the end of the whole it is shorter than others."""
     head = _HEAD.pack(PIECE_MARK, len(whole), start)
     return head + whole[start : start + PIECE_BYTES]
-
-
-def encode_pieces(whole: bytes) -> Iterator[bytes]:
-    for start in range(0, len(whole), PIECE_BYTES):
-        yield encode_piece(whole, start)
 
 
 def begins_whole(piece: bytes) -> bool:
