@@ -1,4 +1,4 @@
-"""Membership: what a node does, by the clock and on messages, to know which others live.
+"""Membership: how a node finds out which other nodes are up, by gossip and by probes.
 
     each interval       beat; send a digest to the partners of this round
     twice as often      ping each member that is not up, so that one that is back is heard at once
@@ -35,7 +35,7 @@ _CALL: Final = 0
 """The number of a ping that belongs to no probe: those are numbered from a random start."""
 _ROUND_JITTER: Final = 0.1
 _PAUSE_INTERVALS: Final = 1.0
-"""If our own timer is later than this, it is us who were away, not everybody else."""
+"""If our own timer is later than this, this node was away, not all others."""
 
 
 class MemberView(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,8 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each event of membership has happened since the start."""
+
     refused: int
     """Messages and entries that cannot be true."""
     suspicions: int
@@ -67,6 +69,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Membership:
+    """The members of the cluster as this node sees them, kept current."""
+
     __slots__ = (
         "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
         "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
@@ -82,6 +86,9 @@ class Membership:
         on_change: Callable[[int], object],
         settings: MembershipSettings = DEFAULTS,
     ) -> None:
+        """`nodes`: the numbers of all, in ascending order. `on_change(node)`: the node has become
+        available, or is so no longer.
+        """
         self._runtime = runtime
         self._transport = transport
         self._on_change = on_change
@@ -134,6 +141,7 @@ class Membership:
         return self._roster.members[node].state == "up"
 
     def view(self) -> list[MemberView]:
+        """All members, this node among them."""
         now, wall_ms = self._runtime.now(), self._runtime.wall_ms()
         return [
             self._view_of(member, dissenters, now, wall_ms)
@@ -181,8 +189,8 @@ class Membership:
             self._transport.send(node, digest)
 
     def _call(self) -> None:
-        """Ping those that are not up. One that has come back may not know it: it may hold us up
-        all the time, or have chosen others to gossip with.
+        """Ping the members that are not up. One that has come back need not contact this node by
+        itself: it may have held this node up all the time, or have chosen others to gossip with.
         """
         self._call_timer = self._runtime.call_later(self._call_s, self._call)
         for node in self._unavailable():
@@ -203,13 +211,13 @@ class Membership:
             if member.state != "up":
                 member.age(now)
             elif self._is_quiet(member, now):
-                suspicions += self._doubt(member, now)
+                suspicions += self._check_quiet(member, now)
         if suspicions:
-            # Others doubt them, too, by now; what they hear at once lets them conclude sooner.
+            # Others miss them, too, by now; an accusation lets them conclude sooner.
             self._gossip()
 
-    def _doubt(self, member: Member, now: float) -> bool:
-        """Probe `member`, and suspect it in the end; whether that was now."""
+    def _check_quiet(self, member: Member, now: float) -> bool:
+        """Probe `member`, and suspect it if its probe has failed. Returns True if it did so now."""
         phi = member.arrivals.phi(now)
         failed = self._probes.failed(member.node)
         if failed and (failed.seconded or phi > self._settings.phi_threshold):

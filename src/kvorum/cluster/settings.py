@@ -10,6 +10,8 @@ from kvorum.model.errors import ConfigError
 
 
 class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of membership, in seconds. Raises ConfigError, which names the field."""
+
     interval_s: float = 1.0
     """A node's heart beats, and it gossips, once in this time (give or take a tenth)."""
     fanout: int = 3

@@ -221,8 +221,8 @@ class Hints:
         self._unmark(node)
 
     def _unmark(self, node: int) -> None:
-        """Erase the mark of `node` once it lacks nothing. That it has lost a disk is remembered until
-        it says itself that it has recovered: it may crash, and have to be told again.
+        """Erase the mark of `node` once it lacks nothing. That it has lost a disk is remembered
+        until it says itself that it has recovered: it may crash, and have to be told again.
         """
         debt = self._debts[node]
         if debt.marked or (debt.lost and not debt.whole):
@@ -268,7 +268,9 @@ class Hints:
             self.announce(node)
 
     def on_peer_up(self, node: int) -> None:
-        """A link to `node` is open. If it is another node than before, `mark_lost` has been called."""
+        """A link to `node` is open. If it is another node than before, `mark_lost` has
+        been called.
+        """
         self._debts[node].met = True
         self.announce(node)
 
@@ -302,9 +304,9 @@ class Hints:
             self._let_go(key, held)
 
     def _let_go(self, key: bytes, held: bytes) -> None:
-        """Delete a record that was stored in the place of an owner, unless another owner still lacks
-        it, or it lists a dot of this actor: the actor's next dot of the key would cover those it has
-        forgotten.
+        """Delete a record that was stored in the place of an owner, unless another owner still
+        lacks it, or it lists a dot of this actor: the actor's next dot of the key would cover those
+        it has forgotten.
         """
         if self.holds(key):
             return
@@ -316,8 +318,8 @@ class Hints:
     # Start
 
     def _recover(self) -> None:
-        """Read the hints that the store has; those for nodes that are gone go to the key's owners of
-        today.
+        """Read the hints that the store has; those for nodes that are gone go to the key's owners
+        of today.
         """
         orphans = []
         for note in self._notes.all():

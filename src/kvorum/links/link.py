@@ -47,7 +47,7 @@ class Wire(Protocol):
 
 
 class LinkOwner(Protocol):
-    """What links are given, and whom they report to: one link_made and one link_lost each."""
+    """What links are given, and what they report to: one link_made and one link_lost each."""
 
     @property
     def runtime(self) -> Runtime: ...
@@ -81,9 +81,11 @@ class LinkOwner(Protocol):
 
 
 class Link:
-    """`dialed`: by this node. `gave_way`: closed because another link to its node is kept.
-    `left`: closed by the other side. `epoch`: the latest that the other side has shown.
-    `trusted_epoch`: messages made in it mean the same on both sides; 0 while none is.
+    """One connection to another node, from the handshake to its end.
+
+    `dialed`: by this node. `gave_way`: closed because another link to its node is kept. `left`:
+    closed by the other side. `epoch`: the latest that the other side has shown. `trusted_epoch`:
+    messages made in it mean the same on both sides; 0 while none does.
     """
 
     __slots__ = (
@@ -155,7 +157,7 @@ class Link:
     # Messages out
 
     def send(self, message: Message) -> None:
-        """For a link that has opened. The message is lost if the link is, without a word."""
+        """Send `message` over a link that has opened. It is lost if the link is, without notice."""
         outbox = self._outbox
         if not outbox:
             self._owner.runtime.call_soon(self._flush)
@@ -284,7 +286,7 @@ class Link:
         self.fail(self._its_end(None))
 
     def lost(self, error: Exception | None) -> None:
-        """The wire is gone, or could not be had. Nothing if that was known."""
+        """The connection has ended, or could not be made. Does nothing if that was known."""
         machine = self._machine
         if machine.state is State.LOST:
             return
@@ -376,7 +378,7 @@ class Link:
             self._wire.abort()
 
     def _end(self, reason: str) -> bool:
-        """True if the end has not begun before."""
+        """Begin the end. False if it had begun before."""
         if self._reason or self._machine.state is State.LOST:
             return False
         self._reason = reason
@@ -385,6 +387,7 @@ class Link:
         return True
 
     def give_way(self) -> None:
+        """Close at once, because another link to the node is kept."""
         self.gave_way = True
         self.fail("another link to the node is kept")
 

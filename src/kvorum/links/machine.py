@@ -35,6 +35,8 @@ from kvorum.wire.pieces import PIECE_MARK, Assembly
 
 
 class State(IntEnum):
+    """The states of a link, in the order in which it goes through them."""
+
     GREETING = 0
     OPEN = 1
     CLOSING = 2
@@ -43,7 +45,9 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """`unsent_bytes_max`: of what is written and not taken by the other side."""
+    """The bounds on one link. `unsent_bytes_max`: of what is written and not taken by the other
+    side.
+    """
 
     handshake_s: float = 3.0
     tick_s: float = 1.0
@@ -77,7 +81,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The other side has sent what this one lacks."""
+    """The other side has sent what this one lacks to come to a later epoch."""
 
     update: ViewUpdate
 
@@ -95,7 +99,7 @@ _EMPTY: Final = encode_batch([])
 
 
 class LinkMachine:
-    """`heard`: something has come in, since the last tick if the link is open."""
+    """One side of a link. `heard`: something has come in, since the last tick if it is open."""
 
     __slots__ = (
         "_assembly",
@@ -213,6 +217,7 @@ class LinkMachine:
 
     @property
     def dead(self) -> bool:
+        """True if nothing has been heard for too long."""
         return self._silent_ticks >= self._terms.limits.silent_ticks_max
 
     # Out

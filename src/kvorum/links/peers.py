@@ -1,9 +1,9 @@
 """The peers of a node: `Transport` over links, whatever carries their bytes.
 
-Two nodes keep one link between them, for requests and replies of both. Order is kept on a
-link only, and a message on its way is lost with it; if a second link could take over in
-silence, messages might overtake each other or vanish without an `on_peer_lost`. So each
-side holds one place per peer, for the link that is open or on its way to be:
+Two nodes keep one link between them, for requests and replies of both. Order is kept on a link
+only, and a message on its way is lost with it; if a second link could take over unnoticed, messages
+might overtake each other or vanish without an `on_peer_lost`. So each side has one place for each
+other node, for the link that is open or on its way to be:
 
     a dialed link connects      takes the place if it is free, else gives way
     a Hello on an accepted one  takes the place if it is free. If a dialed link is greeting
@@ -11,9 +11,9 @@ side holds one place per peer, for the link that is open or on its way to be:
                                 the smaller number stays. An open link is never displaced:
                                 where the other side knows it to be dead, this side soon will.
 
-Links are made when the first message wants one, and made again, with growing pauses, for as
-long as this node runs. Messages wait meanwhile, within bounds; an attempt that fails drops
-them and says `on_peer_lost`, so that whoever waits for a reply need not sit out its deadline.
+Links are made when there is a first message for a node, and made again, with growing pauses, for as
+long as this node runs. Messages wait meanwhile, within bounds; an attempt that fails drops them and
+calls `on_peer_lost`, so that an operation that waits for a reply need not sit out its deadline.
 
 Anyone can connect to a node. Until its handshake is complete a connection costs this node one
 socket and at most one short frame, for `LinkLimits.handshake_s`; there are at most `greeting_max`
@@ -49,7 +49,7 @@ OnIdentity = Callable[[int, str, str], object]
 
 
 class Peers:
-    """`Transport` and `LinkOwner`. `local` is this node's number."""
+    """The links of one node to all others: a `Transport`, and the `LinkOwner` of its links."""
 
     def __init__(
         self,
@@ -61,7 +61,9 @@ class Peers:
         limits: LinksLimits | None = None,
         views: Views | None = None,
     ) -> None:
-        """`views`: None where the members are those of `topology` for as long as the node runs."""
+        """`local`: this node's number. `views`: None where the members are those of `topology` for
+        as long as the node runs.
+        """
         self._limits = limits or LinksLimits()
         self._local = local
         self._driver = driver
@@ -86,7 +88,7 @@ class Peers:
             node: partial(self._hold, peer) for node, peer in self._peers.items()
         }
         self._greeting: set[Link] = set()
-        """Those that were accepted and have not opened."""
+        """The links that were accepted and have not opened."""
         self._closing = False
         self._notices = Notices(driver.log)
         self.links: set[Link] = set()
@@ -106,7 +108,7 @@ class Peers:
         return self._peers[node].reachable
 
     def _hold(self, peer: Peer, message: Message) -> None:
-        """What sends to `peer` while it has no link."""
+        """The way to send to `peer` while it has no link."""
         if self._closing or not peer.waiting.add(message):
             self.traffic.messages_dropped += 1
             return
@@ -120,11 +122,11 @@ class Peers:
     # For the driver
 
     def accept(self) -> Link:
-        """The link of a connection that somebody else has made."""
+        """The link of a connection that came in."""
         return Link(self, UNKNOWN, self._driver.nonce())
 
     def stop(self) -> None:
-        """Make no more links, and tell the receiver nothing more of them."""
+        """Make no more links, and tell the receiver nothing more."""
         self._closing = True
         for peer in self._peers.values():
             peer.reconnect.rest()

@@ -1,5 +1,7 @@
-"""The listener: takes in connections from other nodes. No more wait to be accepted than may be in
-their handshake (`links/peers.py`), so that not many more are open at a time.
+"""The listener: accepts connections from other nodes.
+
+Its backlog is no longer than the number of connections that may be in their handshake
+(`links/peers.py`), so that not many more are open at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _ADVICE = {
 
 
 class Listener:
-    """`accept` makes the link of each connection that comes in."""
+    """Accepts connections; `accept` makes the link of each."""
 
     __slots__ = ("_accept", "_backlog", "_server")
 
@@ -31,7 +33,7 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, address: Address) -> None:
-        """Raises ConfigError if nobody can listen there."""
+        """Listen at `address`. Raises ConfigError if that fails."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -46,6 +48,6 @@ class Listener:
             ) from error
 
     def stop(self) -> None:
-        """Take in no more connections. The ones there are stay."""
+        """Accept no more connections. Those that are open stay."""
         if self._server is not None:
             self._server.close()

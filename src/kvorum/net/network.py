@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class PeerNetwork:
-    """Drives `peers`, which is the node's `Transport`. `local` is this node's number."""
+    """The sockets and timers under `peers`, which is the node's `Transport`."""
 
     def __init__(
         self,
