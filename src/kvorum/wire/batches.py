@@ -17,11 +17,12 @@ _decoder = msgspec.msgpack.Decoder(list[Message])
 
 
 def encode_batch(messages: list[Message]) -> bytes:
+    """`messages` as one payload, whatever its length."""
     return _encoder.encode(messages)
 
 
 class Packed(NamedTuple):
-    """What a list of messages becomes where it is too long for one batch.
+    """A list of messages that is too long for one batch, cut.
 
     `batches`: payloads, each with the number of its messages. `wholes`: batches of one message
     that is too long by itself (`pieces.py`).
@@ -55,7 +56,9 @@ def pack(messages: list[Message], bytes_max: int) -> Packed:
 
 
 def decode_batch(data: bytes | bytearray) -> list[Message]:
-    """Raises ProtocolError if `data` is anything but one batch."""
+    """The messages of the payload `data`. Raises ProtocolError if that is anything but
+    one batch.
+    """
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """Frames: how payloads travel on a byte stream between two nodes. Bytes in, payloads out; no I/O.
 
     stream     preface, then frames
-    preface    8 bytes, so that whatever else connects is known by its first byte
+    preface    8 bytes, so that another protocol is known by its first byte
     frame      0   4   length of the payload (big-endian)
                4   8   topology epoch of the sender; 0 in handshake frames
                12  4   XXH32 of bytes 0 to 12
@@ -31,8 +31,8 @@ PREFACE: Final = b"\x8bkvorum\n"
 HANDSHAKE_EPOCH: Final = 0
 HANDSHAKE_BYTES_MAX: Final = 4 << 10
 FRAME_BYTES_MAX: Final = 2 << 20
-"""Limits of one payload, checked before any of it is kept. A write of the longest value fits a
-frame; whatever is sent later waits until a frame before it has passed.
+"""The longest payloads, checked before any of one is kept. A write of the longest value fits a
+frame; what is sent later waits until the frames before it have passed.
 """
 
 _HEAD = struct.Struct("!IQ")
@@ -42,18 +42,19 @@ HEADER_BYTES: Final = _HEADER.size
 
 
 def encode_frame(epoch: int, payload: bytes) -> bytes:
+    """The frame of `payload`, which was made in `epoch`."""
     head = _HEAD.pack(len(payload), epoch)
     return b"".join((head, xxh32_digest(head), xxh3_64_digest(payload, epoch), payload))
 
 
 def split_frame(frame: bytes) -> tuple[int, bytes]:
-    """The epoch and the payload of one whole frame that was made here: nothing is checked."""
+    """The epoch and the payload of one whole frame of this process: nothing is checked."""
     _length, epoch = _HEAD.unpack_from(frame)
     return epoch, frame[HEADER_BYTES:]
 
 
 class FrameDecoder:
-    """Cuts one side's byte stream into payloads. Useless after it has raised.
+    """Cuts the byte stream of one side into payloads. Useless after it has raised.
 
     Whole frames in one read, the common case, are sliced out of it directly. Only a frame
     that is not complete yet is kept, and looked at again once all of it is there.

@@ -105,15 +105,17 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
-    pass
+    """The link is open."""
 
 
 class Reject(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
+    """The speaker refuses the link, and why."""
+
     reason: str
 
 
 class Crossed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    pass
+    """Both nodes have dialed, and the listener keeps the other link."""
 
 
 Verdict = Welcome | Reject | Crossed
@@ -124,11 +126,12 @@ _decoder: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
+    """`greeting` as bytes, not sealed."""
     return _encoder.encode(greeting)
 
 
 def decode_greeting(data: bytes) -> Greeting:
-    """Raises ProtocolError if `data` is anything but one greeting."""
+    """The greeting in `data`. Raises ProtocolError if that is anything but one greeting."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

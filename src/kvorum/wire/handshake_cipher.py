@@ -48,7 +48,7 @@ _COUNT_BYTES: Final = 12
 
 
 class HandshakeCipher:
-    """One side's. Useless after it has raised."""
+    """Seals and opens the greetings of one side. Useless after it has raised."""
 
     __slots__ = (
         "_dialed",
@@ -106,6 +106,7 @@ class HandshakeCipher:
         self.protocol = protocol
 
     def seal(self, greeting: Greeting) -> bytes:
+        """The frame that carries `greeting`; to be sent in the order of the calls."""
         count = self._sealed.to_bytes(_COUNT_BYTES)
         frame = self._seal_with.encrypt(count, encode_greeting(greeting), self._seen.digest())
         self._sealed += 1
@@ -113,8 +114,8 @@ class HandshakeCipher:
         return frame
 
     def open(self, frame: bytes) -> Greeting:
-        """Raises ProtocolError if the other side does not know the secret, or `frame` is not what
-        it said last on this link.
+        """The greeting in `frame`. Raises ProtocolError if the other side does not know the secret,
+        or `frame` is not what it said next on this link.
         """
         count = self._opened.to_bytes(_COUNT_BYTES)
         try:

@@ -24,11 +24,13 @@ from kvorum.model.errors import ProtocolError
 
 PIECE_MARK: Final = b"\xc1"
 WHOLE_BYTES_MAX: Final = 1 << 30
-"""No message is longer. The siblings that clients can make in a cluster that is cut come to
-a small part of it.
+"""No message is longer. The siblings that clients can make in a partitioned cluster are a small
+part of it.
 """
 PIECE_BYTES: Final = 256 << 10
-"""Of the whole in each piece but the last: as long as this takes, a short message waits."""
+"""So many bytes of the message are in each piece but the last. A short message waits as long as
+they take.
+"""
 
 _HEAD = struct.Struct("!cQQ")
 _HEAD_BYTES: Final = _HEAD.size
@@ -47,11 +49,11 @@ def begins_whole(piece: bytes) -> bool:
 
 
 NO_MORE_PIECES: Final = encode_piece(b"", 0)
-"""What is incomplete is given up."""
+"""The piece that gives up a message of which not all pieces were sent."""
 
 
 class Assembly:
-    """Puts one side's pieces together. Useless after it has raised."""
+    """Puts the pieces of one side together. Useless after it has raised."""
 
     __slots__ = ("_announced", "_bytes_max", "_held")
 
@@ -62,6 +64,7 @@ class Assembly:
 
     @property
     def held_bytes(self) -> int:
+        """How many bytes of an incomplete message are kept."""
         return len(self._held)
 
     def add(self, piece: bytes) -> bytearray | None:
