@@ -87,7 +87,7 @@ def test_conditions(tmp_path: Path) -> None:
             store.set("k", 3, if_version=first.version)
         with pytest.raises(PreconditionFailed):
             store.delete("k", if_version=first.version)
-        with pytest.raises(RequestError, match="not both"):
+        with pytest.raises(RequestError, match="got both"):
             store.set("k", 3, version=first.version, if_version=first.version)
         assert store.get("k") == 2
         assert store.delete("k", if_version=second.version).value == 2

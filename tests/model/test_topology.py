@@ -265,7 +265,7 @@ def test_what_is_wrong_is_named_with_its_field(fields: dict[str, Any], said: str
         (
             "x",
             {"replicas": 4},
-            "namespace 'x': replicas: 4 replicas are more than the 3 nodes there are",
+            "namespace 'x': replicas: 4 replicas need as many nodes, and the cluster has 3",
         ),
         ("x", {"replicas": 0}, "namespace 'x': replicas: 0 is not between 1 and 3"),
         ("x", {"read": 0}, "namespace 'x': read: 0 is not between 1 and 3"),

@@ -210,7 +210,7 @@ def test_a_named_secret_that_was_not_read_is_not_derived_instead(secret: bytes |
         (TWO_NODES + "weight = inf", "node 'n2': weight: inf is not between 0.001 and 1000"),
         (
             TWO_NODES + "[namespaces.x]\nreplicas = 3",
-            "namespace 'x': replicas: 3 replicas are more than the 2 nodes",
+            "namespace 'x': replicas: 3 replicas need as many nodes",
         ),
         (
             TWO_NODES + "[namespaces.x]\nreplicas = 0",

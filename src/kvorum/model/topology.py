@@ -361,8 +361,8 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
         with naming("replicas"):
             if settings.replicas > nodes:
                 raise ConfigError(
-                    f"{settings.replicas} replicas are more than the {nodes} nodes there are, and "
-                    "a node holds one at most. Lower it, or add nodes."
+                    f"{settings.replicas} replicas need as many nodes, and the cluster has {nodes}. "
+                    "Lower it, or add nodes."
                 )
             _check_range(settings.replicas, 1, nodes)
         with naming("read"):
