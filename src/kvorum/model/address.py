@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """Raises ConfigError if `text` is no address."""
+    """The address that `text` is written for. Raises ConfigError if it is none."""
     parts = _PARTS.fullmatch(text)
     if parts is not None and int(parts["port"]) <= PORT_MAX:
         host = _ipv6(parts["v6"]) if parts["v6"] else _ipv4_or_name(parts["host"])
@@ -49,7 +49,7 @@ def parse_address(text: str) -> Address:
 
 
 def is_host(text: str) -> bool:
-    """True for the name of a host, or its address without brackets."""
+    """True if `text` is the name of a host, or its address without brackets."""
     return (_ipv6(text) or _ipv4_or_name(text)) is not None
 
 

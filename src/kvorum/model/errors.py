@@ -17,10 +17,10 @@
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
     │   ├── CorruptRecord            a checksum did not match
-    │   ├── UnknownWrite             a record lists a write of the node that it never made
+    │   ├── UnknownWrite             a record lists a write of this node that it has not made
     │   └── DiskFull                 no room for new data; reads and deletes go on
     ├── ConfigError                  a file, option or directory is wrong
-    └── ProtocolError                a peer or server spoke out of turn
+    └── ProtocolError                a node or server broke the protocol
 
 `outcome` says what is known of the request's effect, because "it failed" and "I do not
 know" call for different actions by the caller:
@@ -37,7 +37,9 @@ Outcome = Literal["none", "unknown"]
 
 
 class KvorumError(Exception):
-    """Base of all kvorum errors. `code` is stable and machine-readable."""
+    """Base of all kvorum errors. `code` is stable and machine-readable, `message` a sentence for
+    people.
+    """
 
     code = "error"
 
@@ -80,7 +82,7 @@ class NotFound(RequestError):
 
     @property
     def hints(self) -> int:
-        """How many did."""
+        """How many such nodes were counted."""
         return int(self.details.get("hints", 0))
 
 

@@ -21,7 +21,9 @@ EXPIRES_MS_MAX: Final = (1 << 53) - 1
 
 
 def check_ttl(ttl: int | None) -> None:
-    """`ttl`: seconds, NEVER, or None for the namespace's default. Raises RequestError."""
+    """Raises RequestError if `ttl` is no time to live: seconds, NEVER, or None for the namespace's
+    default.
+    """
     if ttl is not None and not 0 <= ttl <= TTL_S_MAX:
         raise RequestError(
             f"A ttl is 1 to {TTL_S_MAX} seconds, and {_shown(ttl)} was given.",
@@ -31,7 +33,7 @@ def check_ttl(ttl: int | None) -> None:
 
 
 def check_expires(expires: int) -> None:
-    """Whether it can be a moment at all; `expiry` says whether it is one to come."""
+    """Raises RequestError if `expires` (ms) can be no moment at all; `expiry` checks the rest."""
     if not 0 < expires <= EXPIRES_MS_MAX:
         raise RequestError(
             f"expiresAt is a moment in milliseconds since 1970, and {_shown(expires)} was given.",
@@ -40,15 +42,15 @@ def check_expires(expires: int) -> None:
 
 
 def is_given(ttl: int | None, expires: int, default_s: int) -> bool:
-    """True if a version written with these is to expire; as in `expiry`."""
+    """True if a version written with these arguments of `expiry` expires."""
     return bool(expires or (default_s if ttl is None else ttl))
 
 
 def expiry(ttl: int | None, expires: int, default_s: int, now_ms: int) -> int:
-    """When a version written at `now_ms` expires; NEVER if it does not. Raises RequestError.
+    """The moment (ms) at which a version written at `now_ms` expires; NEVER if it does not.
 
-    `expires`, unless it is NEVER, says so itself; else `ttl` does, or where that is None the
-    namespace's `default_s`.
+    It is `expires`, unless that is NEVER; else it follows from `ttl`, or where that is None from
+    the namespace's `default_s`. Raises RequestError.
     """
     if expires:
         if not now_ms < expires <= now_ms + TTL_S_MAX * 1000:

@@ -1,19 +1,19 @@
 """Leaderless replication: any owner of a key may coordinate a write of it (G. DeCandia et al.,
 "Dynamo", 2007).
 
-Who coordinates: a write that carries a version, any owner, so this node if it is one. Blind writes
-of a key all go to one, its first healthy owner, so that sequential writers make no siblings. An
-owner whose disk is full, or whose clock is wrong where it is to give a lifetime, leaves it to
+The coordinator: for a write that carries a version, any owner, so this node if it is one. Blind
+writes of a key all go to one, its first healthy owner, so that sequential writers make no siblings.
+An owner whose disk is full, or whose clock is wrong where it is to give a lifetime, leaves it to
 another; only if all owners are away does a fallback coordinate.
 
 What has to be read first: a blind write replaces what its coordinator has seen. The first owner,
 while every node that may be asked has told it that it missed nothing, has seen all earlier ones;
-anyone else first reads a quorum's versions. So does an owner while the owners change: it has not
+any other node first reads a quorum's versions. So does an owner while the owners change: it has not
 compared with those to come. Deletes, touches and preconditions speak about what is there, so they
-always need a quorum's word. Where a coordinator may lack what it acknowledged, its next dot would
-cover that all the same: so it reads as many others as are sure to have one that stored it.
+always need a quorum's versions. Where a coordinator may lack what it acknowledged, its next dot
+would cover that all the same: so it reads as many others as are sure to have one that stored it.
 
-Who has nothing of a key in a namespace kept in memory may have evicted it, so that says nothing.
+That a node has nothing of a key in a namespace kept in memory says nothing: it may have evicted it.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ class Placement:
             self._assignment(settings.rule)
 
     def partition(self, token: bytes) -> int:
+        """The partition of a token, or of its first 8 bytes."""
         return int.from_bytes(token[:8]) >> self._shift
 
     def owners(self, partition: int, rule: PlacementRule) -> Owners:
@@ -64,8 +65,8 @@ class Placement:
         return (self._assigned.get(rule.copies) or self._assignment(rule))[partition]
 
     def preference(self, partition: int, rule: PlacementRule) -> Owners:
-        """The owners of `partition`, and after them all other nodes as the walk meets them: who
-        stands in for an owner that is away is whoever comes next.
+        """The owners of `partition`, and after them all other nodes as the walk meets them, in
+        which order they stand in for owners that are away.
         """
         owners = self.owners(partition, rule)
         return (*owners, *(node for node in self.walk(partition) if node not in owners))

@@ -1,4 +1,4 @@
-"""TOML tables as structs, and what does not fit in the words of whoever wrote the file.
+"""TOML tables as structs, with errors in the terms of TOML.
 
 msgspec speaks of its own types: "Expected `int | null`, got `str` - at `$.read`" is here
 

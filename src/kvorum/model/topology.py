@@ -87,7 +87,9 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """N, and the R and W of requests that name none. A `ttl` of 0 is none; so is `max_memory`."""
+    """The settings of one namespace: N, and the R and W of requests that name none, and more. A
+    `ttl` of 0 is none; so is a `max_memory` of 0.
+    """
 
     replicas: int
     read: int
@@ -116,6 +118,10 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """The nodes of a cluster and all that they must agree on. Raises ConfigError if it is
+    invalid.
+    """
+
     cluster: str
     nodes: tuple[NodeSpec, ...]
     epoch: int = 1
@@ -148,11 +154,12 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def partition_bits(self) -> int:
+        """How many bits of a token choose its partition."""
         return self.partitions.bit_length() - 1
 
     @property
     def secret_is_derived(self) -> bool:
-        """True if whoever knows the cluster's name knows its secret."""
+        """True if the secret follows from the cluster's name, so that it keeps nobody out."""
         return self.secret == _derived_secret(self.cluster)
 
     @property
@@ -361,8 +368,8 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
         with naming("replicas"):
             if settings.replicas > nodes:
                 raise ConfigError(
-                    f"{settings.replicas} replicas need as many nodes, and the cluster has {nodes}. "
-                    "Lower it, or add nodes."
+                    f"{settings.replicas} replicas need as many nodes, and the cluster has "
+                    f"{nodes}. Lower it, or add nodes."
                 )
             _check_range(settings.replicas, 1, nodes)
         with naming("read"):

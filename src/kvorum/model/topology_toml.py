@@ -168,7 +168,7 @@ def _parse_toml(text: str) -> dict[str, Any]:
 
 
 def dump_topology(topology: Topology) -> str:
-    """TOML that parses back to `topology`, given its secret."""
+    """The TOML that is parsed to `topology` again, given its secret."""
     top = tuple(f for f in _TopologyTable.__struct_fields__ if f not in ("nodes", "namespaces"))
     lines = _assignments(topology, top)
     for node in topology.nodes:
