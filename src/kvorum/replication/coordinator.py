@@ -1,12 +1,12 @@
-"""The coordinator: where a client's request goes.
+"""The coordinator: carries out a client's request here, or sends it to a node that can.
 
     Get             asks R replicas from here, whether this node is one of them or not
     a Change        is coordinated by an owner of the key. A write that carries a version
                     may be coordinated by any owner. Blind writes of a key all go to one,
                     its first healthy owner, so that sequential writers make no siblings.
 
-What an owner does then says `coordination.py`. A node without a copy of the data sends all changes
-to others, and reads from others.
+`coordination.py` is what an owner does then. A node without a copy of the data sends all changes to
+others, and reads from others.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Coordinator:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def coordinate(self, request: Change, reply: OnResult) -> None:
-        """A request that another node has forwarded to this one, as an owner of its key."""
+        """Carry out a request that another node has forwarded to this one, as an owner of its key;
+        `reply` is called exactly once, after this has returned.
+        """
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
                 raise overloaded()
@@ -75,7 +77,7 @@ class Coordinator:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def _bare_sight(self, _request: Change, place: Place) -> Sight:
-        """What a node without a replica sees."""
+        """The sight of a node without a replica."""
         nodes = len(self._view.topology.nodes)
         return Sight(self._view.local, self._operations.is_up, frozenset(), nodes, place.settings)
 
@@ -105,20 +107,20 @@ class Coordinator:
 
     def _forward(
         self,
-        leader: int,
+        coordinator: int,
         request: Change,
         place: Place,
         reply: OnResult,
         unable: tuple[int, ...] = (),
     ) -> None:
-        """Have `leader` coordinate; if it is unable to, which it says before it does anything,
-        an owner that is not in `unable` either.
+        """Have `coordinator` carry the request out; if it says, before it does anything, that it is
+        unable to, another owner that is not in `unable`.
         """
         timeout_ms = request.timeout_ms or place.settings.timeout_ms
         deadline = self._operations.runtime.now() + timeout_ms / 1000
 
         def detour(failure: Failure) -> None:
-            tried = (*unable, leader)
+            tried = (*unable, coordinator)
             other = self._mode.another(place.replicas, self._sight(request, place), tried)
             left_ms = int((deadline - self._operations.runtime.now()) * 1000)
             if other is None or left_ms <= 0:
@@ -130,7 +132,7 @@ class Coordinator:
             else:
                 self._forward(other, rest, place, reply, tried)
 
-        operation = ForwardOperation(self._view, self._operations, leader, reply, detour)
+        operation = ForwardOperation(self._view, self._operations, coordinator, reply, detour)
         operation.start(request, timeout_ms)
 
 

@@ -1,17 +1,18 @@
-"""Ingesting: records that were made elsewhere, merged into their owners as they are.
+"""Ingesting: records that were made elsewhere are merged into their owners as they are.
 
-A restore or an import brings records with their versions. Nothing is minted here, so any node
-may lead: it sends the record to all N owners, each merges it into what it has (`replica.py`),
-and W durable acknowledgements end it well. Merging is idempotent: whoever is in doubt about the
-outcome may repeat it.
+A restore or an import brings records with their versions. No dot is made here, so any node may
+coordinate: it sends the record to all N owners, each merges it into what it has, and W durable
+acknowledgements make it a success. Merging is idempotent: an import whose outcome is unknown may be
+repeated.
 
 A record from outside may list writes of today's nodes. A node's next write is dropped wherever a
 context has it already, so a record that lists writes which their node has not made would swallow
-those to come. Each node that has said under which actor it writes is asked whether it made what
-the record lists of it, unless it has vouched for as much before; what it has not made is refused.
+those to come. Each node that has said under which actor it writes is asked whether it made the
+writes that the record lists of it, unless it has confirmed as many before; a record with a write
+that its node has not made is refused.
 
-An owner that is away is owed a hint, where this node is an owner too and so keeps hints; else
-anti-entropy brings it the record. Nobody stands in: only owners count, whatever the namespace says.
+For an owner that is away a hint is added, if this node is an owner too; else anti-entropy brings it
+the record. No node stands in: only owners count, whatever the namespace says.
 """
 
 from __future__ import annotations
@@ -58,17 +59,17 @@ class Ingest:
         self._hints = hints
         # Node to the actor under which it writes, of those that have said so.
         self._actors: dict[int, int] = {}
-        # Node to the latest of its own writes that it has vouched for.
+        # Node to the latest of its own writes that it has confirmed.
         self._vouched: dict[int, Event] = {}
 
     def on_sync_state(self, node: int, actor: int) -> None:
-        """`node` says under which actor it writes."""
+        """`node` writes under `actor`."""
         self._actors[node] = actor
 
     def submit(self, namespace: str, key: str, record: Record, w: int, reply: OnResult) -> None:
-        """Merge `record` into its owners; `reply` comes once, after this has returned.
+        """Merge `record` into its owners; `reply` is called once, after this has returned.
 
-        `w`: 0 is the namespace's.
+        `w`: how many have to acknowledge; 0 for the namespace's write quorum.
         """
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
@@ -120,7 +121,9 @@ class Ingest:
             raise _not_made(key, self._view.local_name)
 
     def _unvouched(self, record: Record) -> dict[int, Event]:
-        """By node, the latest write of it that the record lists, if it is yet to vouch for it."""
+        """By node, the latest of its writes that the record lists, if it has not confirmed that
+        yet.
+        """
         found = {}
         for node, actor in self._actors.items():
             for event in record.context:
@@ -146,7 +149,9 @@ class Ingest:
 
 
 class _Vouching:
-    """Nodes are asked whether they made what a record lists of them; then it is stored."""
+    """Asks nodes whether they made the writes that a record lists of them; then the record is
+    stored.
+    """
 
     __slots__ = ("_data", "_failure", "_ingest", "_key", "_left", "_operation", "_reply", "_wanted")
 
@@ -198,7 +203,7 @@ def _plan(local: int, place: Place, needed: int) -> WritePlan:
 
 
 class IngestOperation(WriteOperation):
-    """A replicated write of a record that does not follow on what is held: owners merge it."""
+    """The write of a record that was not made from the owners' records: they merge it."""
 
     __slots__ = ()
 

@@ -37,7 +37,7 @@ from kvorum.wire.messages import (
 
 
 class ReplicaServer:
-    """What this node does with the messages of coordinators."""
+    """Answers the messages of coordinators from this node's replica."""
 
     __slots__ = ("_hints", "_operations", "_replica", "_view")
 
@@ -50,7 +50,7 @@ class ReplicaServer:
         self._hints = hints
 
     def on_write(self, node: int, message: Write) -> None:
-        """Merge the record in; say so once it is durable here."""
+        """Merge the record in, and acknowledge it once it is durable here."""
         _check_record_key(message.key)
         if self._replica.is_warm(message.key, self._write, (node, message)):
             self._write((node, message))
@@ -67,7 +67,7 @@ class ReplicaServer:
             try:
                 held = self._replica.store.get(key) or b""
             except StorageError:
-                pass  # merge_in meets it again, and knows what to do
+                pass  # merge_in meets it again, and handles it
             else:
                 if message.base == digest(held) and (held or self._view.knows(key)):
                     self._replica.put(key, held, record, self._on_durable, (node, message.op))
@@ -80,7 +80,9 @@ class ReplicaServer:
             self._replica.unverified.renew(key)
 
     def on_handoff(self, node: int, message: Handoff) -> None:
-        """Merge the record in, in the place of an owner that is away, and note who is owed it."""
+        """Merge the record in, in the place of an owner that is away, and add a hint for that
+        owner.
+        """
         key = message.key
         _check_record_key(key)
         if message.owner not in self._view.owners_of(key) or message.owner == self._view.local:
@@ -104,8 +106,8 @@ class ReplicaServer:
         except (DiskFull, Overloaded) as error:
             self._refuse(node, message.op, error)
             return
-        # One log, in order: once the record is durable the note is too. And not the other way
-        # round: where the record cannot be merged in, there is nothing to vouch for.
+        # One log, in order: once the record is durable the hint is too. And not the other way
+        # round: where the record cannot be merged in, there is nothing to acknowledge.
         self._replica.merge_in(key, message.record, self._on_durable, (node, message.op))
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
@@ -154,7 +156,7 @@ class ReplicaServer:
         transport.send(node, Have(message.op, data))
 
     def on_fetch(self, node: int, message: Fetch) -> None:
-        """As `on_read`, for a comparison: what is held, whoever may vouch for it."""
+        """As `on_read`, for anti-entropy: the record is sent also if its token is unverified."""
         _check_record_key(message.key)
         if self._replica.is_warm(message.key, self._hand_out, (node, message)):
             self._hand_out((node, message))
