@@ -55,6 +55,7 @@ class Member:
 
     @property
     def is_available(self) -> bool:
+        """True if requests may be sent to it."""
         return self.state == "up"
 
     def is_silent(self, now: float) -> bool:

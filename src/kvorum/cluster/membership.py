@@ -112,6 +112,7 @@ class Membership:
         """By type of message; each takes the sender and the message."""
 
     def start(self) -> None:
+        """Begin to gossip and to probe."""
         self._checked = self._runtime.now()
         for member in self._roster.members.values():
             member.arrivals.expect(self._checked + self._settings.first_contact_s)
@@ -124,6 +125,7 @@ class Membership:
         self._call_timer = self._runtime.call_later(self._call_s, self._call)
 
     def stop(self) -> None:
+        """Do nothing more."""
         for timer in (self._round_timer, self._check_timer, self._call_timer):
             if timer is not None:
                 timer.cancel()
@@ -152,6 +154,7 @@ class Membership:
 
     @property
     def counters(self) -> Counters:
+        """The counts as they are now."""
         members = self._roster.members.values()
         return Counters(
             refused=self._roster.refused,
@@ -251,17 +254,17 @@ class Membership:
     def _on_digest(self, node: int, digest: GossipDigest) -> None:
         now = self._runtime.now()
         # First, so that the answer to an accusation of us is already the life above it.
-        doubtful = self._roster.accusations(node, digest, now)
+        accused = self._roster.accusations(node, digest, now)
         wall_ms = self._runtime.wall_ms()
         answer = msgspec.structs.replace(
             self._roster.answer(digest, wall_ms), asked_at=digest.sent_at, wall_ms=max(wall_ms, 0)
         )
         self._transport.send(node, answer)
-        for accused in doubtful:
+        for suspect in accused:
             # A reason to ask, never a verdict; and none against a node that we just heard.
-            if self._is_quiet(self._roster.members[accused], now):
-                self._send(self._probes.begin(accused, now))
-                self._probes.second(accused)
+            if self._is_quiet(self._roster.members[suspect], now):
+                self._send(self._probes.begin(suspect, now))
+                self._probes.second(suspect)
 
     def _on_delta(self, node: int, delta: GossipDelta) -> None:
         if delta.asked_at is not None and 0 <= delta.wall_ms <= WALL_MS_MAX:

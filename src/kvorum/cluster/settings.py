@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.model.errors import ConfigError
+from kvorum.model.field_checks import check_range
+from kvorum.model.topology import naming
 
 
 class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,13 +51,8 @@ class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         for field, (low, high) in _RANGES.items():
             value: Any = getattr(self, field)
-            # Written so that NaN is out of range too.
-            if not low <= value <= high:
-                raise ConfigError(
-                    f"membership: {field}: {value!r} is not between {low} and {high}.",
-                    wanted=f"{low} to {high}",
-                    got=value,
-                )
+            with naming(f"membership: {field}"):
+                check_range(value, low, high)
 
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {

@@ -88,6 +88,7 @@ class ClusterView:
 
     @property
     def epoch(self) -> int:
+        """The epoch of the topology."""
         return self.topology.epoch
 
     # Changes
@@ -209,9 +210,11 @@ class ClusterView:
 
     @property
     def local_name(self) -> str:
+        """The name of this node."""
         return self.name(self.local)
 
     def names(self, nodes: Iterable[int]) -> list[str]:
+        """The names of `nodes`, in that order."""
         return [self.name(node) for node in nodes]
 
     def too_few(

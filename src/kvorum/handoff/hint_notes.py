@@ -44,19 +44,23 @@ class HintNotes:
         self._names = {spec.number: spec.name.encode() for spec in view.topology.nodes}
         self._nodes = {name: node for node, name in self._names.items()}
 
-    # Who lacks a key
+    # Which node lacks a key
 
     def has(self, node: int, key: bytes) -> bool:
+        """True if there is a note that `node` lacks `key`."""
         return self._replica.store.get(self._prefix(node) + key) is not None
 
     def put(self, node: int, key: bytes, made_ms: int, done: Done, arg: Any) -> None:
+        """Note that `node` lacks `key`; `done(arg, error)` once that is durable."""
         note = _NOTE.pack(made_ms, self._view.topology.epoch)
         self._replica.store.put(self._prefix(node) + key, note, done, arg)
 
     def erase(self, node: int, key: bytes) -> None:
+        """Erase the note that `node` lacks `key`."""
         self.erase_stored(self._prefix(node) + key)
 
     def erase_stored(self, stored_key: bytes) -> None:
+        """Erase the note that is stored at `stored_key`."""
         self._replica.store.delete(stored_key, ignore, None)
 
     def page(self, node: int, cursor: bytes, limit: int) -> list[bytes]:
@@ -80,18 +84,22 @@ class HintNotes:
         """The node that a note is about; None if the topology no longer has it."""
         return self._nodes.get(stored_key[1 : stored_key.index(0)])
 
-    # Who has missed more
+    # Which node has missed more
 
     def is_marked(self, node: int) -> bool:
+        """True if `node` is noted to have missed more."""
         return self._replica.store.get(self._mark(node)) is not None
 
     def mark(self, node: int) -> None:
+        """Note that `node` has missed more."""
         self._replica.store.put(self._mark(node), b"", ignore, None)
 
     def mark_lost(self, node: int, done: Done, arg: Any) -> None:
+        """Note that `node` has lost its disk; `done(arg, error)` once that is durable."""
         self._replica.store.put(self._mark(node), _LOST, done, arg)
 
     def unmark(self, node: int) -> None:
+        """Erase the note that `node` has missed more."""
         self._replica.store.delete(self._mark(node), ignore, None)
 
     def marks(self) -> Iterator[tuple[int, bool]]:

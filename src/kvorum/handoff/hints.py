@@ -109,7 +109,7 @@ class Hints:
             for node in view.partners():
                 self._debts[node].unsure = True
 
-    # What is owed
+    # The hints
 
     def owed(self, node: int) -> int:
         """How many keys `node` is known to lack the newest record of."""
@@ -127,7 +127,7 @@ class Hints:
         }
 
     def holds(self, key: bytes) -> bool:
-        """True if some node is owed the record at storage key `key`."""
+        """True if there is a hint for the record at storage key `key`."""
         return any(
             debt.pending and self._notes.has(node, key) for node, debt in self._debts.items()
         )

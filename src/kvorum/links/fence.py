@@ -70,6 +70,7 @@ class ChangedPartitions:
         return bool(self.among)
 
     def any_of(self, partitions: Iterable[int]) -> bool:
+        """True if one of `partitions` has changed."""
         return any(partition in self.among for partition in partitions)
 
 
@@ -87,7 +88,7 @@ def _of_forward(message: Forward, changed: ChangedPartitions) -> list[int]:
     try:
         return [changed.partitioning.of_key(message.request.key)]
     except InvalidKey:
-        return []  # whoever carries it out refuses it
+        return []  # it is refused when it is carried out
 
 
 def _of_range(message: Scan | Inventory, changed: ChangedPartitions) -> range:
@@ -97,7 +98,7 @@ def _of_range(message: Scan | Inventory, changed: ChangedPartitions) -> range:
 def _of_compare(message: Compare, changed: ChangedPartitions) -> list[int]:
     bits = levels(changed.partitioning.partition_bits)
     if not 0 <= message.level < len(bits):
-        return []  # whoever carries it out refuses it
+        return []  # it is refused when it is carried out
     return [index >> (bits[message.level] - bits[0]) for index in message.indices]
 
 

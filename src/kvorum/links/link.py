@@ -21,6 +21,7 @@ from kvorum.links.handshake import Role, TurnedAway
 from kvorum.links.log import Log
 from kvorum.links.machine import LinkLimits, LinkMachine, Received, State, Terms, Updated
 from kvorum.links.transport import Receiver
+from kvorum.links.wire import Wire
 from kvorum.model.errors import ProtocolError
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.wire.handshake import Crossed, Hello, Reject, Verdict, Welcome
@@ -29,21 +30,6 @@ from kvorum.wire.messages import Message, ViewUpdate
 _OPEN: Final = State.OPEN
 UNKNOWN: Final = -1
 """The node at the other end of an accepted link that has not said Hello."""
-
-
-class Wire(Protocol):
-    """The connection that a link speaks over; asyncio's transports fit it."""
-
-    def write(self, data: bytes, /) -> None: ...
-
-    def close(self) -> None:
-        """Send what was written, then end."""
-
-    def abort(self) -> None:
-        """End at once."""
-
-    def get_write_buffer_size(self) -> int:
-        """How many bytes were written and not taken yet."""
 
 
 class LinkOwner(Protocol):

@@ -69,7 +69,7 @@ class StaticView:
         self._all = ChangedPartitions(partitioning, range(topology.partitions))
 
     def on_epoch(self, node: int, epoch: int) -> None:
-        """Nothing follows: whoever wrote the other file brings this node its own."""
+        """Nothing follows: an operator brings this node the other file."""
 
     def lacking(self, epoch: int) -> bytes | None:
         return None

@@ -48,6 +48,7 @@ class Leaderless:
     __slots__ = ()
 
     def plan(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> WritePlan | TooFew:
+        """Leave the request to its coordinator, or plan it if that is this node."""
         coordinator = self._coordinator(request, replica_set, sight)
         if coordinator is None:
             return TooFew("coordinate the write", 1, ())
@@ -75,6 +76,7 @@ class Leaderless:
     def plan_here(
         self, request: Change, replica_set: ReplicaSet, sight: Sight
     ) -> WritePlan | TooFew:
+        """Write to all owners, and first read as many as this node needs to know enough."""
         settings, is_up = sight.settings, sight.is_up
         needed = request.w or settings.write
         if needed > settings.replicas:

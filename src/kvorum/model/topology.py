@@ -29,6 +29,7 @@ import msgspec
 
 from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
+from kvorum.model.field_checks import bad_name, check_choice, check_name, check_range
 from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
 from kvorum.model.placement_rule import PlacementRule
 
@@ -65,8 +66,6 @@ COMPRESSION_LEVEL_MAX: Final = 9
 MEMORY_BYTES_MIN: Final = 1 << 20
 MEMORY_BYTES_MAX: Final = 1 << 40
 SECRET_BYTES_MIN: Final = 16
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,39 +234,17 @@ def naming(where: str) -> Iterator[None]:
         raise ConfigError(f"{where}: {error.message}", **error.details) from error
 
 
-def _check_range(value: float, low: float, high: float) -> None:
-    # Written so that NaN is out of range too.
-    if not low <= value <= high:
-        raise ConfigError(f"{value!r} is not between {low} and {high}.")
-
-
-def _check_choice(value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{value!r} is not one of {', '.join(choices)}.")
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise _bad_name(name)
-
-
-def _bad_name(name: str) -> ConfigError:
-    return ConfigError(
-        f"{name!r} is no name. A name is 1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first."
-    )
-
-
 def _check_cluster(topology: Topology) -> None:
     with naming("cluster"):
-        _check_name(topology.cluster)
+        check_name(topology.cluster)
     with naming("epoch"):
-        _check_range(topology.epoch, 1, EPOCH_MAX)
+        check_range(topology.epoch, 1, EPOCH_MAX)
     with naming("partitions"):
         _check_partitions(topology.partitions)
     with naming("token_hash"):
-        _check_choice(topology.token_hash, tuple(TOKEN_HASHES))
+        check_choice(topology.token_hash, tuple(TOKEN_HASHES))
     with naming("token_seed"):
-        _check_range(topology.token_seed, 0, SEED_MAX)
+        check_range(topology.token_seed, 0, SEED_MAX)
         if topology.token_hash == "md5" and topology.token_seed:
             raise ConfigError("md5 takes no seed. Leave it out, or use murmur3.")
     with naming("secret"):
@@ -284,7 +261,7 @@ def _check_cluster(topology: Topology) -> None:
 
 
 def _check_partitions(partitions: int) -> None:
-    _check_range(partitions, 1, PARTITIONS_MAX)
+    check_range(partitions, 1, PARTITIONS_MAX)
     if partitions.bit_count() != 1:
         above = 1 << partitions.bit_length()
         raise ConfigError(
@@ -312,9 +289,9 @@ def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
 def _check_node(node: NodeSpec) -> None:
     for field in ("name", "dc", "rack", "host"):
         with naming(field):
-            _check_name(getattr(node, field))
+            check_name(getattr(node, field))
     with naming("weight"):
-        _check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
+        check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
 
 
 def _check_numbers(nodes: tuple[NodeSpec, ...]) -> None:
@@ -324,7 +301,7 @@ def _check_numbers(nodes: tuple[NodeSpec, ...]) -> None:
         if node.number == UNNUMBERED:
             continue
         with naming(f"node {node.name!r}: number"):
-            _check_range(node.number, 0, NUMBER_MAX)
+            check_range(node.number, 0, NUMBER_MAX)
             if node.number in owners:
                 raise ConfigError(
                     f"Node {owners[node.number]!r} has the number {node.number} already; give "
@@ -364,41 +341,41 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
     """Raises ConfigError, which names the field, if a cluster of so many nodes cannot have it."""
     with naming(f"namespace {name!r}"):
         if not is_namespace_name(name):
-            raise _bad_name(name)
+            raise bad_name(name)
         with naming("replicas"):
             if settings.replicas > nodes:
                 raise ConfigError(
                     f"{settings.replicas} replicas need as many nodes, and the cluster has "
                     f"{nodes}. Lower it, or add nodes."
                 )
-            _check_range(settings.replicas, 1, nodes)
+            check_range(settings.replicas, 1, nodes)
         with naming("read"):
-            _check_range(settings.read, 1, settings.replicas)
+            check_range(settings.read, 1, settings.replicas)
         with naming("write"):
-            _check_range(settings.write, 1, settings.replicas)
+            check_range(settings.write, 1, settings.replicas)
         with naming("durability"):
-            _check_choice(settings.durability, get_args(Durability))
+            check_choice(settings.durability, get_args(Durability))
         with naming("quorum"):
-            _check_choice(settings.quorum, get_args(QuorumKind))
+            check_choice(settings.quorum, get_args(QuorumKind))
         with naming("timeout_ms"):
-            _check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
+            check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
         with naming("ttl"):
-            _check_range(settings.ttl, 0, TTL_S_MAX)
+            check_range(settings.ttl, 0, TTL_S_MAX)
         _check_storage(settings)
 
 
 def _check_storage(settings: NamespaceSettings) -> None:
     with naming("encryption"):
-        _check_choice(settings.encryption, get_args(Encryption))
+        check_choice(settings.encryption, get_args(Encryption))
     with naming("compression"):
-        _check_choice(settings.compression, get_args(Compression))
+        check_choice(settings.compression, get_args(Compression))
     with naming("compression_level"):
-        _check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
+        check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
     with naming("eviction"):
-        _check_choice(settings.eviction, get_args(Eviction))
+        check_choice(settings.eviction, get_args(Eviction))
     with naming("max_memory"):
         if settings.durability == "none":
-            _check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
+            check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
         elif settings.max_memory:
             raise ConfigError(
                 "It bounds only entries kept in memory. Leave it out, or choose the durability "

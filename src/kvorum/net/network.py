@@ -68,7 +68,7 @@ class PeerNetwork:
             self._link_gone.clear()
             await self._link_gone.wait()
 
-    # Driver
+    # As the driver of `Peers`
 
     def nonce(self) -> bytes:
         return secrets.token_bytes(NONCE_BYTES)

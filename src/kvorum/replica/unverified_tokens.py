@@ -200,5 +200,6 @@ def _note(span: TokenSpan) -> bytes:
 
 
 def span_of(note: bytes) -> TokenSpan:
+    """The tokens that the note with this storage key is about."""
     first, last = note[1 : 1 + TOKEN_BYTES], note[1 + TOKEN_BYTES :]
     return TokenSpan(first, last or first)

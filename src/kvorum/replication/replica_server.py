@@ -118,6 +118,9 @@ class ReplicaServer:
             self._operations.transport.send(node, Wrote(op))
 
     def on_read(self, node: int, message: Read) -> None:
+        """Send the record, or say that it has the digest that was given, or why it cannot
+        be read.
+        """
         key = message.key
         if not is_record_key(key):
             raise _not_a_record(key)
@@ -171,6 +174,7 @@ class ReplicaServer:
             self._give(node, message, data)
 
     def on_scan(self, node: int, message: Scan) -> None:
+        """Send the next records of a range."""
         if not is_range_start(message.start):
             raise ProtocolError(f"No range of records begins at {message.start[:9]!r}.")
         if self._replica.recovering and message.limit:

@@ -258,7 +258,7 @@ class Replicator:
         return self.owner.hints.owed(node)
 
     def hints(self, node: int) -> dict[str, Any]:
-        """What is owed to `node`, since when, and how fast it goes there."""
+        """The hints for `node`: how many, since when, and how fast they are replayed."""
         return self.owner.hints.status(node)
 
     @property

@@ -15,7 +15,7 @@ outsider sees a version number and random bytes.
     reflection    each direction has a key of its own
     splicing      `seen` binds a frame to all before it: to both nonces, and so to the identities
 
-As in the pattern NNpsk0 of the Noise framework, less its ephemeral keys: whoever records a
+As in the pattern NNpsk0 of the Noise framework, less its ephemeral keys: an attacker that records a
 handshake and learns the secret later can read the names in it. It seals the handshake only, not
 what follows.
 """

@@ -3,8 +3,8 @@
 A message is a MessagePack array whose first item is its tag. A request carries `op`, the sender's
 number for the operation, which comes back in the reply; a message without `op` has no reply of its
 own. msgspec checks types and arity while it decodes, at C speed, so nothing malformed reaches a
-handler. `docs/protocols.md` lists all messages: who sends them to whom, what answers them, and what
-happens if no answer comes. `batches.py` is how several of them travel together.
+handler. `docs/protocols.md` lists all messages: their senders and receivers, what answers them, and
+what happens if no answer comes. `batches.py` is how several of them travel together.
 """
 
 from __future__ import annotations
