@@ -80,7 +80,7 @@ def test_a_jump_of_ones_own_clock_shows_before_anything_more_is_heard() -> None:
         assert (node.clocks.may_remove, node.clocks.may_mint) == (True, True)
 
 
-def test_a_round_trip_leaves_half_of_itself_in_doubt() -> None:
+def test_a_round_trip_leaves_half_of_itself_uncertain() -> None:
     node = Node(2)
     asked_at = node.runtime.now()
     node.wait(1.0)

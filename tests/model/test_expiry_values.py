@@ -42,7 +42,7 @@ def test_what_can_be_no_moment_is_refused(moment: int) -> None:
         check_expires(moment)
 
 
-def test_of_two_that_have_buried_different_versions_neither_is_left() -> None:
+def test_of_two_that_have_removed_different_versions_neither_is_left() -> None:
     """As two siblings do that met their other half where that was still, or no longer, alive."""
     first, second = Event(1, 1, 0), Event(2, 1, 0)
     both = write(write(EMPTY, (), first, JSON, b"1", 100), (), second, JSON, b"2", 100)
@@ -63,7 +63,7 @@ Steps = st.lists(
 
 
 @given(Steps, st.permutations(range(3)))
-def test_replicas_that_bury_when_they_like_agree_in_the_end(
+def test_replicas_that_remove_when_they_like_agree_in_the_end(
     steps: list[tuple[str, int, int, int]], order: list[int]
 ) -> None:
     """Whoever has sent to everybody twice over has told all; what lives is what never expires or

@@ -206,7 +206,7 @@ def test_it_is_not_whole_while_one_record_cannot_be_sent(stage: LossyStage) -> N
     assert values(get(stage, N3, "k")) == [OLD]
 
 
-def test_a_doubt_does_not_end_before_all_could_be_compared(stage: LossyStage) -> None:
+def test_tokens_are_not_verified_before_all_could_be_compared(stage: LossyStage) -> None:
     fill(stage, ["k"])
     stage.lost.add(Inventory)
     damage(stage, N1, "k")

@@ -209,7 +209,7 @@ def test_an_older_copy_is_not_given_out_for_a_newer_one() -> None:
     assert [one.key for one in unreadable] == ["k0"]
 
 
-def test_a_copy_that_is_in_doubt_does_not_count() -> None:
+def test_a_copy_that_is_unverified_does_not_count() -> None:
     stage = filled()
     place = place_of(stage, "k3")
     for node in (0, 1):

@@ -26,7 +26,7 @@ from typing import Final
 from kvorum.cluster.view import ClusterView
 from kvorum.model.spans import ALL_TOKENS
 from kvorum.operations.operations import Operations
-from kvorum.repair.shortfall import Inquiry, Short, Want, wanted
+from kvorum.repair.shortfall import Short, ShortfallSurvey, Want, wanted
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.recovery_note import LOST, NOTE, WHOLE
 from kvorum.storage.store import ignore
@@ -40,13 +40,13 @@ class Recovery:
     __slots__ = (
         "_began",
         "_compared",
-        "_inquiring",
         "_lost",
         "_on_end",
         "_operations",
         "_partners",
         "_replica",
         "_stopped",
+        "_surveying",
         "_tell",
         "_view",
         "_vouched",
@@ -71,7 +71,7 @@ class Recovery:
         self._began = operations.runtime.now()
         self._vouched: set[int] = set()
         self._compared: set[int] = set()
-        self._inquiring = False
+        self._surveying = False
         self._stopped = False
         note = replica.store.get(NOTE)
         self._lost = note == LOST
@@ -102,19 +102,19 @@ class Recovery:
         """What `node` and this one both own is equal, but for writes since `began`."""
         if self._replica.recovering and began >= self._began:
             self._compared.add(node)
-            self._inquire()
+            self._survey()
 
-    def _inquire(self) -> None:
+    def _survey(self) -> None:
         """Once all that the others list has been copied, ask them what they cannot list."""
         done = self._stopped or not self._replica.recovering
-        if not done and not self._inquiring and self._compared >= self._partners:
-            self._inquiring = True
-            Inquiry(self._operations, self._partners, self._on_inquired).ask()
+        if not done and not self._surveying and self._compared >= self._partners:
+            self._surveying = True
+            ShortfallSurvey(self._operations, self._partners, self._on_surveyed).ask()
 
-    def _on_inquired(self, shorts: Mapping[int, Short] | None) -> None:
-        self._inquiring = False
+    def _on_surveyed(self, shorts: Mapping[int, Short] | None) -> None:
+        self._surveying = False
         if shorts is None:
-            self._operations.runtime.call_later(_AGAIN_S, self._inquire)
+            self._operations.runtime.call_later(_AGAIN_S, self._survey)
         elif self._replica.recovering:
             for want in self._wants(shorts):
                 self._replica.unverified.wait(want.span, want.nodes)

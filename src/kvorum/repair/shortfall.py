@@ -97,7 +97,7 @@ def wanted(
     ]
 
 
-class Inquiry:
+class ShortfallSurvey:
     """Asks several nodes for which tokens they cannot answer; `then` gets None unless all of them
     have said.
     """

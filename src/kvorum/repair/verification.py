@@ -18,7 +18,7 @@ from typing import Final
 from kvorum.cluster.view import ClusterView
 from kvorum.model.spans import TokenSpan
 from kvorum.operations.operations import Operations
-from kvorum.repair.shortfall import Inquiry, Short, Want, wanted
+from kvorum.repair.shortfall import Short, ShortfallSurvey, Want, wanted
 from kvorum.repair.target import Compared, Target, leaves
 from kvorum.replica.local_replica import LocalReplica
 
@@ -78,7 +78,7 @@ class Verification:
         elif self._targets:
             self._compare(self._targets.popleft(), self._go_on)
         else:
-            Inquiry(self._operations, self._others(), self._on_inquired).ask()
+            ShortfallSurvey(self._operations, self._others(), self._on_surveyed).ask()
 
     def _others(self) -> set[int]:
         owners = {
@@ -88,7 +88,7 @@ class Verification:
         }
         return owners - {self._view.local}
 
-    def _on_inquired(self, shorts: Mapping[int, Short] | None) -> None:
+    def _on_surveyed(self, shorts: Mapping[int, Short] | None) -> None:
         if shorts is None:
             self._done(self._partition, _AGAIN_S)
             return
