@@ -852,8 +852,8 @@ BUGS: Final = (
         "damage-stops-hints",
         "a hint whose record cannot be read ends the replay of all",
         "handoff/hint_replay.py",
-        "        except StorageError:\n            # It stays owed",
-        "        except KeyError:\n            # It stays owed",
+        "        except StorageError:\n            # The hint stays",
+        "        except KeyError:\n            # The hint stays",
         50,
     ),
     Bug(
