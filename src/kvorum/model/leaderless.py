@@ -23,7 +23,7 @@ from typing import Final
 from kvorum.model.errors import RequestError
 from kvorum.model.expiry import is_given
 from kvorum.model.replica_set import ReplicaSet
-from kvorum.model.request import ANY, Change, Delete, Put
+from kvorum.model.request import ANY, Change, Delete, Put, beyond_replicas
 from kvorum.model.write_plan import (
     ALONE,
     ASK_OWNERS,
@@ -80,12 +80,7 @@ class Leaderless:
         settings, is_up = sight.settings, sight.is_up
         needed = request.w or settings.write
         if needed > settings.replicas:
-            raise RequestError(
-                f"w is {needed}, and namespace {request.namespace!r} has {settings.replicas} "
-                f"replicas. Choose 1 to {settings.replicas}.",
-                wanted=f"1..{settings.replicas}",
-                got=needed,
-            )
+            raise beyond_replicas("w", needed, request.namespace, settings.replicas)
         up = [node for node in replica_set.preference if is_up(node)]
         if len(up) < needed:
             return TooFew("store it", needed, tuple(up))

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from kvorum.model.errors import KvorumError, Outcome, from_code
+from kvorum.model.errors import KvorumError, Outcome, RequestError, from_code
 from kvorum.model.record import Context, Record
 
 ANY: Final = 0
@@ -115,6 +115,16 @@ class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 
 
 Result = Answer | Failure
+
+
+def beyond_replicas(what: str, needed: int, namespace: str, replicas: int) -> RequestError:
+    """The error for a quorum (`what`: r or w) that asks for more replicas than a namespace has."""
+    return RequestError(
+        f"{what} is {needed}, and namespace {namespace!r} has {replicas} replicas. Choose 1 to "
+        f"{replicas}.",
+        wanted=f"1..{replicas}",
+        got=needed,
+    )
 
 
 def tell_hinted(error: KvorumError, hinted: int) -> None:

@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from kvorum.cluster.view import ClusterView, Place
-from kvorum.model.errors import KvorumError, Overloaded, RequestError
+from kvorum.model.errors import KvorumError, Overloaded
 from kvorum.model.leaderless import LEADERLESS
-from kvorum.model.request import Change, Failure, Get, Request
+from kvorum.model.request import Change, Failure, Get, Request, beyond_replicas
 from kvorum.model.write_plan import ReplicationMode, Sight, TooFew, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
@@ -96,12 +96,7 @@ class Coordinator:
         settings = place.settings
         needed = request.r or settings.read
         if needed > settings.replicas:
-            raise RequestError(
-                f"r is {needed}, and namespace {request.namespace!r} has {settings.replicas} "
-                f"replicas. Choose 1 to {settings.replicas}.",
-                wanted=f"1..{settings.replicas}",
-                got=needed,
-            )
+            raise beyond_replicas("r", needed, request.namespace, settings.replicas)
         operation = GetOperation(self._view, self._replica, self._operations, place, needed, reply)
         operation.start(request.timeout_ms or settings.timeout_ms)
 

@@ -31,7 +31,7 @@ from kvorum.model.errors import (
     UnavailableError,
 )
 from kvorum.model.record import RECORD_BYTES_MAX, Event, Record, encode
-from kvorum.model.request import Answer, Failure, Result
+from kvorum.model.request import Answer, Failure, Result, beyond_replicas
 from kvorum.model.write_plan import NOTHING, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question, Then
@@ -77,10 +77,7 @@ class Ingest:
             place = self._view.place(namespace, key, "strict")
             needed = w or place.settings.write
             if needed > place.settings.replicas:
-                raise RequestError(
-                    f"w is {needed}, and namespace {namespace!r} has {place.settings.replicas} "
-                    f"replicas. Choose 1 to {place.settings.replicas}."
-                )
+                raise beyond_replicas("w", needed, namespace, place.settings.replicas)
             up = [node for node in place.replicas.natural if self._operations.is_up(node)]
             if len(up) < needed:
                 raise self._view.too_few("store it", needed, up, place.replicas.natural)
