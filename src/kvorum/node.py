@@ -29,7 +29,7 @@ from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable

@@ -306,7 +306,7 @@ BUGS: Final = (
         "swept-but-not-expired",
         "the sweep walks the store and leaves all as it is",
         "repair/sweep.py",
-        "bury_expired(self._replica, records)",
+        "remove_expired(self._replica, records)",
         "records",
         20,
     ),
@@ -315,7 +315,7 @@ BUGS: Final = (
         "the sweep goes by the node's own clock, whatever the others' show",
         "replica/expiry.py",
         "        due_ms = self._clocks.now_ms() - SKEW_MS\n"
-        "        return due_ms if self._soonest <= due_ms and self._clocks.may_expire else None",
+        "        return due_ms if self._soonest <= due_ms and self._clocks.may_remove else None",
         "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
         "        return due_ms if self._soonest <= due_ms else None",
         700,
@@ -587,12 +587,12 @@ BUGS: Final = (
         "tombstones-collected-by-age",
         "the first owner of a deleted key forgets it after a while, whoever may lack the delete",
         "repair/collection.py",
-        "            if tomb.agreed_at is None:\n"
-        "                if self._is_agreed(key, tomb):\n"
-        "                    tomb.agreed_at = now\n",
-        "            if now - tomb.since >= 0.5:\n"
-        "                self._forget([(key, tomb.digest)])\n"
-        "            elif tomb.agreed_at is None:\n"
+        "            if tombstone.agreed_at is None:\n"
+        "                if self._is_agreed(key, tombstone):\n"
+        "                    tombstone.agreed_at = now\n",
+        "            if now - tombstone.since >= 0.5:\n"
+        "                self._forget([(key, tombstone.digest)])\n"
+        "            elif tombstone.agreed_at is None:\n"
         "                continue\n",
         150,
         missed="the delete has to be missed by a replica that no round reaches in time",
@@ -843,7 +843,7 @@ BUGS: Final = (
         "damage-not-repaired",
         "nobody is told of a damaged record",
         "repair/maintenance.py",
-        "            self.repairs.around(stored_key)\n",
+        "            self._verifier.on_damaged(stored_key)\n",
         "            pass\n",
         5000,
         missed="a read finds most damage and repairs it; only what nobody reads is left",
@@ -852,8 +852,8 @@ BUGS: Final = (
         "damage-stops-hints",
         "a hint whose record cannot be read ends the replay of all",
         "handoff/hint_replay.py",
-        "        except StorageError:\n            # It stays owed",
-        "        except KeyError:\n            # It stays owed",
+        "        except StorageError:\n            # The hint stays",
+        "        except KeyError:\n            # The hint stays",
         50,
     ),
     Bug(
@@ -868,7 +868,7 @@ BUGS: Final = (
     Bug(
         "doubt-ends-with-any-comparison",
         "a doubt ends though an owner could not be compared",
-        "repair/settlement.py",
+        "repair/verification.py",
         "        if not complete:\n            self._done(self._partition, _AGAIN_S)\n"
         "        elif self._targets:",
         "        if self._targets:",

@@ -1,8 +1,8 @@
 """A catalog: the namespaces of a cluster and their settings, as one value with a version.
 
 It is versioned apart from the topology, because namespaces are made, altered and dropped while
-nodes run. Nodes need not agree on it to talk with each other: who does not know a namespace
-refuses what is asked of it there, and nothing else.
+nodes run. Nodes need not agree on it to talk with each other: a node that does not know a namespace
+refuses requests to that, and no others.
 
 What may be altered is what moves no data between nodes or stores: see `check_alteration`.
 """
@@ -90,6 +90,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def no_such_namespace(name: str, there: Iterable[str]) -> NamespaceNotFound:
+    """The error for a namespace that does not exist; `there`: the names of those that do."""
     names = sorted(there)
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     named = ", ".join(repr(one) for one in names[:_NAMED_MAX])
@@ -101,7 +102,7 @@ def no_such_namespace(name: str, there: Iterable[str]) -> NamespaceNotFound:
 
 
 def difference(old: Catalog, new: Catalog) -> Difference:
-    """What has to be done to come from `old` to `new`."""
+    """The namespaces by which `new` differs from `old`."""
     before, after = old.namespaces, new.namespaces
     return Difference(
         tuple(sorted(after.keys() - before.keys())),
