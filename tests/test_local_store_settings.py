@@ -170,7 +170,7 @@ def test_a_directory_of_the_format_without_a_journal_is_taken_over(tmp_path: Pat
         fill(one)
         one.flushed()
         note = {"format": 2, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
+        one.parts.rocks.write(NOTE, json.dumps(note).encode())
     for _ in range(2):
         with life(tmp_path) as again:
             assert format_of(again) == FORMAT == 4
@@ -184,7 +184,7 @@ def test_a_directory_of_the_format_without_a_journal_may_change_its_settings(
         fill(one)
         one.flushed()
         note = {"format": 2, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
+        one.parts.rocks.write(NOTE, json.dumps(note).encode())
     with life(tmp_path, {name: settings() for name in NAMESPACES}) as again:
         assert format_of(again) == 4
         assert again.contents() == one.wanted
@@ -202,9 +202,9 @@ def test_a_directory_whose_journal_lay_among_the_pairs_is_taken_over(
         for entry in range(1, 4):
             changes = [newer(one, number, entry) for number in range(20 * entry, 20 * entry + 30)]
             text = one.parts._entries.seal(entry, changes)
-            one.parts.rocks.put(START + entry.to_bytes(8), text, one._done, None)
+            one.parts.rocks.write(START + entry.to_bytes(8), text)
         note = {"format": 3, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
+        one.parts.rocks.write(NOTE, json.dumps(note).encode())
     shutil.rmtree(tmp_path / "journal")
     node = tmp_path / "node.json"
     node.write_bytes(encode(msgspec.structs.replace(decode(node.read_bytes()), journaled=False)))
@@ -232,8 +232,8 @@ def test_a_directory_of_the_first_format_is_sealed(tmp_path: Path) -> None:
             key = key_of(number, ("default", "plain")[number % 2])
             wanted |= {key: record_of(key, '"secret-value"', NOW_MS), hint_key(key): bytes(16)}
         for key, data in wanted.items():
-            first.parts.rocks.put(key, data, first._done, None)
-        first.parts.rocks.delete(NOTE, first._done, None)
+            first.parts.rocks.write(key, data)
+        first.parts.rocks.write(NOTE, None)
     (tmp_path / "keys.json").unlink()
     assert files_with(tmp_path, WORDS)
     with life(tmp_path) as one:

@@ -43,6 +43,7 @@ from kvorum.storage.directory import DataDirectory
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore
+from kvorum.storage.store import ignore
 from kvorum.storage.volatile import VolatileStore
 
 NAMESPACES_MAX: Final = 1000
@@ -323,7 +324,8 @@ class LocalNamespaces:
     def _note_format(self) -> None:
         """A start does not take what was made or dropped for settings that have changed."""
         note = msgspec.json.encode(self._parts.vault.wanted_format)
-        self._parts.rocks.put(FORMAT_NOTE, note, _ignore, None)
+        self._parts.rocks.write(FORMAT_NOTE, note)
+        self._parts.rocks.sync(ignore, None)
 
     # Removals
 
@@ -468,7 +470,3 @@ class LocalNamespaces:
 
 def _lies_open(settings: NamespaceSettings) -> bool:
     return settings.encryption == "off" and settings.durability != "none"
-
-
-def _ignore(_arg: Any, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""

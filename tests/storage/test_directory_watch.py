@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.directory_watch import DirectoryLost
@@ -153,7 +153,7 @@ class EngineLife(Life):
         )
 
     def put(self) -> Exception | None:
-        self.store.put(b"key", b"value", self.answers.done, None)
+        put(self.store, b"key", b"value", self.answers.done, None)
         self.pump.drain()
         return self.answers.errors[-1]
 

@@ -20,10 +20,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.errors import CorruptRecord
 from kvorum.model.spans import TOKEN_BYTES
 from kvorum.sealing.seal import is_record, visible_bytes
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget
 
 DAMAGES_MAX: Final = 10_000
 """So many are remembered. Where more do not open the disk is worn out, not a record."""
@@ -47,12 +47,14 @@ class Quarantine:
 
     def __init__(
         self,
-        store: Store,
+        store: FlushTarget,
         partition_of: Callable[[bytes], int],
         wall_ms: Callable[[], int],
         on_new: Callable[[bytes], object],
     ) -> None:
-        """`store` is the one below the seal. `partition_of` is given a token."""
+        """`store` is the one below the seal: notes may be lost, as a damage is found again.
+        `partition_of` is given a token.
+        """
         self._store = store
         self._partition_of = partition_of
         self._wall_ms = wall_ms
@@ -86,14 +88,14 @@ class Quarantine:
             return
         damage = Damage(self._wall_ms(), error.message[:_WHY_CHARACTERS])
         self.damages[stored_key] = damage
-        self._store.put(START + stored_key, msgspec.json.encode(damage), _ignore, None)
+        self._store.write(START + stored_key, msgspec.json.encode(damage))
         partition = self._partition(stored_key)
         _LOG.warning("a damaged record in partition %d: %s", partition, damage.why)
         self._on_new(stored_key)
 
     def _forget(self, note: bytes) -> None:
         """A hint that does not open says nothing: it goes, and whoever it was for is told of."""
-        self._store.delete(note, _ignore, None)
+        self._store.write(note, None)
         _LOG.warning("a damaged hint in partition %d was removed", self._partition(note))
         self._on_new(note)
 
@@ -101,7 +103,7 @@ class Quarantine:
         """What was damaged there has been replaced or deleted."""
         if self.damages.pop(stored_key, None) is not None:
             self.released += 1
-            self._store.delete(START + stored_key, _ignore, None)
+            self._store.write(START + stored_key, None)
 
     def status(self) -> dict[str, Any]:
         partitions = Counter(map(self._partition, self.damages))
@@ -128,7 +130,3 @@ class Quarantine:
 def _token(stored_key: bytes) -> bytes:
     end = visible_bytes(stored_key)
     return stored_key[end - TOKEN_BYTES : end]
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node; a damage is found again."""

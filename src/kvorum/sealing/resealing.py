@@ -23,7 +23,7 @@ from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
 from kvorum.model.record import is_sound
 from kvorum.sealing.seal import RECORD
 from kvorum.sealing.vault import FORMAT, NOTE, StoredFormat, Vault
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget, ReadableStore
 
 _PAGE: Final = 256
 _RANGES: Final = ((b"d", b"e"), (b"h", b"i"))
@@ -32,12 +32,12 @@ _PLAIN_NOTE_BYTES_MAX: Final = 16
 Done = Callable[[StorageError | None], object]
 
 
-class CompactingStore(Store, Protocol):
+class CompactingStore(FlushTarget, Protocol):
     def compact(self) -> None:
         """Rewrite all files, so that what has been replaced is gone from them. Blocks."""
 
 
-def stored_format(store: Store) -> StoredFormat | None:
+def stored_format(store: ReadableStore) -> StoredFormat | None:
     """What the store says of itself; None if nothing. Raises ConfigError if it is a later one."""
     note = store.get(NOTE)
     if note is None:
@@ -64,7 +64,6 @@ class Resealing:
         "_cursor",
         "_done",
         "_empty_journal",
-        "_outstanding",
         "_ranges",
         "_store",
         "_stored",
@@ -86,7 +85,6 @@ class Resealing:
         self._ranges = list(_RANGES)
         self._stored: StoredFormat | None = None
         self._cursor = b""
-        self._outstanding = 0
         self.resealed = 0
 
     def start(self) -> None:
@@ -110,10 +108,9 @@ class Resealing:
             if not pairs:
                 continue
             self._cursor = pairs[-1][0] + b"\0"
-            self._outstanding = 1
             for stored_key, value in pairs:
                 self._reseal(stored_key, value)
-            self._settle(None, None)
+            self._store.sync(self._settled, None)
             return
         self._empty_journal(self._emptied)
 
@@ -126,11 +123,9 @@ class Resealing:
         if new_key == stored_key and sealed[:1] == value[:1]:
             return
         self.resealed += 1
-        self._outstanding += 1
-        self._store.put(new_key, sealed, self._settle, None)
+        self._store.write(new_key, sealed)
         if new_key != stored_key:
-            self._outstanding += 1
-            self._store.delete(stored_key, self._settle, None)
+            self._store.write(stored_key, None)
 
     def _plain(self, stored_key: bytes, value: bytes) -> tuple[bytes, bytes]:
         if stored_key[0] == RECORD:
@@ -139,14 +134,10 @@ class Resealing:
             lies_plain = len(value) <= _PLAIN_NOTE_BYTES_MAX
         return (stored_key, value) if lies_plain else self._vault.seal.open(stored_key, value)
 
-    def _settle(self, _arg: object, error: StorageError | None) -> None:
+    def _settled(self, _arg: object, error: StorageError | None) -> None:
         if error is not None:
-            if self._outstanding > 0:
-                self._outstanding = -1
-                self._done(error)
-            return
-        self._outstanding -= 1
-        if self._outstanding == 0:
+            self._done(error)
+        else:
             self._page()
 
     def _emptied(self, error: StorageError | None) -> None:
@@ -159,7 +150,8 @@ class Resealing:
 
     def _note(self) -> None:
         note = msgspec.json.encode(self._vault.wanted_format)
-        self._store.put(NOTE, note, self._noted, None)
+        self._store.write(NOTE, note)
+        self._store.sync(self._noted, None)
 
     def _noted(self, _arg: object, error: StorageError | None) -> None:
         self._done(error)

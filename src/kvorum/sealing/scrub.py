@@ -39,7 +39,7 @@ from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.seal import NOTE, RECORD, dictionary_of, key_id_of, namespace_of
 from kvorum.sealing.vault import Vault
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget
 
 INTERVAL_S: Final = 24 * 3600.0
 FIRST_AFTER_S: Final = 300.0
@@ -141,7 +141,7 @@ class Scrub:
 
     def __init__(
         self,
-        store: Store,
+        store: FlushTarget,
         engine: Engine,
         vault: Vault,
         runtime: Runtime,
@@ -195,7 +195,7 @@ class Scrub:
             volumes={},
         )
         self._bookmark = Bookmark(began, self._whole)
-        self._note(_ignore)
+        self._note()
         if not self._settling:
             self._go_on()
 
@@ -294,7 +294,7 @@ class Scrub:
             return
         self._pages += 1
         if self._pages % _NOTED_EVERY_PAGES == 0:
-            self._note(_ignore)
+            self._note()
         rewritten = current.resealed + current.dropped - before
         pause_s = self._pause_s(1 + rewritten + len(pairs) // _OPENED_LIKE_ONE)
         if pause_s:
@@ -323,7 +323,7 @@ class Scrub:
             stored_key, sealed
         ):
             current.dropped += 1
-            self._store.delete(stored_key, _ignore, None)
+            self._store.write(stored_key, None)
             self.on_deleted(stored_key)
             return
         try:
@@ -352,7 +352,7 @@ class Scrub:
         if new_key != stored_key:
             return sealed  # Encryption was turned on or off: done at start, see resealing.py.
         current.resealed += 1
-        self._store.put(stored_key, resealed, _ignore, None)
+        self._store.write(stored_key, resealed)
         return resealed
 
     # Its end
@@ -361,7 +361,8 @@ class Scrub:
         """Every pair is as it should be, once all that was put is in the engine's files."""
         assert self._bookmark is not None
         self._settling = True
-        self._note(self._on_log)
+        self._note()
+        self._store.sync(self._on_log, None)
 
     def _on_log(self, _arg: object, error: StorageError | None) -> None:
         """All that the pass has put is in the log."""
@@ -400,7 +401,8 @@ class Scrub:
             self.on_removed(name, before_ms)
         current.ended_ms = self._runtime.wall_ms()
         self._bookmark.whole = current
-        self._note(self._noted)
+        self._note()
+        self._store.sync(self._noted, None)
 
     def _retire_unused(self, current: Pass) -> None:
         for key in self._vault.keyring.describe():
@@ -412,8 +414,8 @@ class Scrub:
         if error is None and not self._stopped and not self.running:
             self._schedule(self._interval_s)
 
-    def _note(self, done: Callable[[object, StorageError | None], None]) -> None:
-        self._store.put(_BOOKMARK, msgspec.json.encode(self._bookmark), done, None)
+    def _note(self) -> None:
+        self._store.write(_BOOKMARK, msgspec.json.encode(self._bookmark))
 
 
 def _bookmark(note: bytes | None) -> Bookmark | None:
@@ -449,10 +451,6 @@ def _shown(one: Pass | None) -> dict[str, Any] | None:
     for private in ("cursor", "shredded", "removing", "older", "used"):
         del document[private]
     return document
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""
 
 
 def _unheard(*_what: object) -> None:

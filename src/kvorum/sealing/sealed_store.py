@@ -1,4 +1,4 @@
-"""SealedStore: the Store port on another store that may see no plain text.
+"""SealedStore: the FlushTarget port on another one that may see no plain text.
 
     replication  ──plain──>  row cache, seal  ──sealed──>  RocksStore, disk
 
@@ -126,18 +126,6 @@ class SealedStore:
         if is_record(key):
             self._rows.put(key, data)
         return data
-
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        stored_key, sealed = self._sealed(key, value)
-        self._inner.put(stored_key, sealed, done, arg)
-        if self._damages:
-            self._release(stored_key)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        stored_key = self._dropped(key)
-        self._inner.delete(stored_key, done, arg)
-        if self._damages:
-            self._release(stored_key)
 
     def write(self, key: bytes, value: bytes | None) -> None:
         try:

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kvorum.model.errors import StorageError
 from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import Done, FlushTarget, ignore
 
 _START: Final = b"x"
 _END: Final = b"y"
@@ -32,7 +31,7 @@ _PAGE: Final = 1000
 class ShredHorizon:
     __slots__ = ("_store", "since_ms")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FlushTarget) -> None:
         """`store` is the one below the seal."""
         self._store = store
         self.since_ms: dict[bytes, int] = {}
@@ -41,7 +40,7 @@ class ShredHorizon:
             self.since_ms |= {note[1:]: int.from_bytes(moment) for note, moment in notes}
             start = notes[-1][0] + b"\0"
 
-    def end(self, namespace: str, now_ms: int, done: Done | None = None, arg: Any = None) -> None:
+    def end(self, namespace: str, now_ms: int, done: Done = ignore, arg: Any = None) -> None:
         """What was written to `namespace` up to `now_ms` belongs to a former life of it.
 
         `done(arg, error)` once that is sure to be remembered.
@@ -49,7 +48,8 @@ class ShredHorizon:
         name = namespace.encode()
         moment_ms = max(now_ms, self.since_ms.get(name, 0))
         self.since_ms[name] = moment_ms
-        self._store.put(_START + name, moment_ms.to_bytes(8), done or _ignore, arg)
+        self._store.write(_START + name, moment_ms.to_bytes(8))
+        self._store.sync(done, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
         """The record `data` of `key` as of its namespace's present life; empty if all is older.
@@ -64,7 +64,3 @@ class ShredHorizon:
         if left is record:
             return data
         return encode(key, left) if left.context else b""
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""

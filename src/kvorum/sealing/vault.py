@@ -31,7 +31,7 @@ from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import FileSource, MasterKeySource
 from kvorum.sealing.seal import Manner, NamespaceSeal, Seal
 from kvorum.sealing.training import Drift, Sampler, train
-from kvorum.storage.store import Store
+from kvorum.storage.store import ReadableStore
 
 NOTE: Final = b"f"
 FORMAT: Final = 4
@@ -100,7 +100,7 @@ class Vault:
     def open(
         cls,
         directory: Path,
-        store: Store,
+        store: ReadableStore,
         cluster: str,
         settings: Mapping[str, NamespaceSettings],
         source: MasterKeySource | None,

@@ -33,6 +33,7 @@ compact; they never take the interpreter's lock. `docs/storage.md` tells the who
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -106,8 +107,8 @@ def open_engine(
     except Exception as error:
         if any(sign in str(error) for sign in _LOCKED):
             raise ConfigError(
-                f"wanted {path} for this store alone, but another store has it open; "
-                "stop that one or choose another data directory"
+                f"{path} is in use: another store has it open. Stop that one, or choose another "
+                "data directory."
             ) from error
         if not _is_of_the_log(error, path, options, forget):
             raise _refusal(path, error) from error
@@ -154,10 +155,19 @@ def _opened(
 
 def _refusal(path: Path, error: Exception) -> StorageError:
     return StorageError(
-        f"the engine cannot open its files in {path}: {error}; if the disk is full, make room; if "
-        "a file is damaged or missing, restore it, or give the node its data again: from the "
-        "other nodes with 'kvorum rebuild', else from a snapshot"
+        f"The storage engine cannot open its files in {path}: {error}. If the disk is full, make "
+        "room; if a file is damaged or missing, restore it, or give the node its data again: from "
+        "the other nodes with 'kvorum rebuild', else from a snapshot."
     )
+
+
+def abandon(engine: Rdict) -> None:
+    """Leave `engine` as it is, since its path leads to another's files: neither close nor collect
+    it, as either would write files and remove some, by their path. So it is never freed while this
+    process lives, which cannot open that path again.
+    """
+    engine.cancel_all_background(True)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
 
 
 def bytes_in_memory(engine: Rdict) -> int:
