@@ -15,18 +15,16 @@ is `store`, the Store port, which is all that replication gets to see of this.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from kvorum.journal.checkpoint import Checkpoints
 from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
-from kvorum.journal.former_entries import file_former_entries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.local_namespaces import LocalNamespaces, Parts, starting_catalog, waits_for_disk
@@ -58,8 +56,6 @@ from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
 from kvorum.storage.syncer import Syncers
-
-_LOG: Final = logging.getLogger(__name__)
 
 OnFailed = Callable[[StorageError], object]
 Resealed = Callable[[StorageError | None], object]
@@ -125,8 +121,6 @@ class LocalStore:
         self._quarantine: Quarantine
         self._shred_horizon: ShredHorizon
         self._log: LogFiles
-        self._entries: SealedEntries
-        self._sealed: SealedStore
         self._journaled: JournaledStore
         self._replayed = False
 
@@ -263,8 +257,6 @@ class LocalStore:
             holding.master_key,
             self._runtime.wall_ms(),
         )
-        if self._on_disk is None:
-            self._tell_of_strangers()
         self._build()
         self.namespaces.begin()
         resealing = Resealing(
@@ -274,18 +266,6 @@ class LocalStore:
             lambda error: self._resealed(done, error),
         )
         resealing.start()
-
-    def _tell_of_strangers(self) -> None:
-        """No list of namespaces was there, as in a directory of an earlier version."""
-        known = self._stored.namespaces
-        strangers = [name for name in sorted(self.vault.keyring.namespaces) if name not in known]
-        if strangers:
-            _LOG.warning(
-                "%s has no list of namespaces. It has keys of %s, whose entries are not served. "
-                "Make them with 'kvorum namespace create', or declare them in the cluster file.",
-                self.directory.path,
-                ", ".join(map(repr, strangers)),
-            )
 
     def _build(self) -> None:
         bits = self._topology.partition_bits
@@ -297,14 +277,12 @@ class LocalStore:
             lambda stored_key: self._runtime.call_soon(self._damaged, stored_key),
         )
         self._shred_horizon = ShredHorizon(self.rocks)
-        self._sealed = SealedStore(
-            self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
-        )
-        self._entries = SealedEntries(self.vault.seal, self._topology.cluster)
         self._journaled = JournaledStore(
-            self._sealed,
+            SealedStore(
+                self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
+            ),
             self._log,
-            self._entries,
+            SealedEntries(self.vault.seal, self._topology.cluster),
             self._runtime,
             SegmentLimits.within(self._budget, self.directory.path),
             self._on_failed,
@@ -345,8 +323,7 @@ class LocalStore:
     def _replay(self) -> None:
         """Take up the journal. Raises StorageError."""
         self._replayed = True
-        wrong = self._file_former_entries()
-        wrong = self._journaled.replay() or self._log.wrong or wrong
+        wrong = self._journaled.replay() or self._log.wrong
         self.namespaces.replayed()
         if self._log.newest < self.directory.newest:
             wrong = wrong or "the newest entries are missing, and it was stopped in order"
@@ -354,13 +331,6 @@ class LocalStore:
             wrong = "the journal's files are missing"
         if wrong is not None:
             self.directory.forget(wrong)
-
-    def _file_former_entries(self) -> str | None:
-        gaps: list[str] = []
-        self.rocks.damaged_files.on_gap = lambda: gaps.append("a file that holds it is damaged")
-        wrong = file_former_entries(self.rocks, self._sealed, self._entries, self._shred_horizon)
-        self.rocks.damaged_files.on_gap = _unheard
-        return wrong or (gaps[0] if gaps else None)
 
     def _resealed(self, done: Unlocked, error: StorageError | None) -> None:
         """All is in its present form, but for the journal."""

@@ -54,7 +54,7 @@ def test_scans_leave_nothing_behind_that_keeps_the_files_locked(tmp_path: Path) 
 
 def test_a_second_store_on_the_same_files_is_refused(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    with pytest.raises(ConfigError, match="another store has it open. Stop that one"):
+    with pytest.raises(ConfigError, match=r"another store has it open\. Stop that one"):
         opened(tmp_path)
     store.close()
 
@@ -72,7 +72,7 @@ def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.count("\n") == 1
     assert str(tmp_path) in ended.stdout
-    assert "another store has it open. Stop that one" in ended.stdout
+    assert r"another store has it open\. Stop that one" in ended.stdout
     store.close()
 
 

@@ -1,15 +1,12 @@
 """Resealing at start: every stored pair is brought into the form that the settings ask for.
 
-It runs where the store's note of its format (`vault.py`) is missing or says something else:
-after an upgrade from the first format, in which records lay in the store as they were, and
-when a namespace's encryption is turned on or off. The node serves nothing meanwhile. A crash
-is no harm: what is done is recognized, and both forms of a record open to the same one.
+It runs where the store's note of its format (`vault.py`) is missing, or says that a namespace's
+encryption has been turned on or off since. The node serves nothing meanwhile. A crash is no harm:
+what is done is recognized, and both forms of a record open to the same one.
 
-After that the journal is emptied, whose entries are newer than all that is stored otherwise.
-
-A record of the first format is told by its own check, which binds it to the key it lies under,
-and a note by being shorter than anything sealed. What an old form leaves behind in the engine's
-files is gone only when they are compacted; so the whole store is, at the end.
+After that the journal is emptied, whose entries are newer than all that is stored otherwise. What
+an old form leaves behind in the engine's files is gone only when they are compacted; so the whole
+store is, at the end.
 """
 
 from __future__ import annotations
@@ -20,14 +17,11 @@ from typing import Final, Protocol
 import msgspec
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
-from kvorum.model.record import is_sound
-from kvorum.sealing.seal import RECORD
 from kvorum.sealing.vault import FORMAT, NOTE, StoredFormat, Vault
-from kvorum.storage.store import FlushTarget, ReadableStore
+from kvorum.storage.store import FlushTarget
 
 _PAGE: Final = 256
 _RANGES: Final = ((b"d", b"e"), (b"h", b"i"))
-_PLAIN_NOTE_BYTES_MAX: Final = 16
 
 Done = Callable[[StorageError | None], object]
 
@@ -37,19 +31,20 @@ class CompactingStore(FlushTarget, Protocol):
         """Rewrite all files, so that what has been replaced is gone from them. Blocks."""
 
 
-def stored_format(store: ReadableStore) -> StoredFormat | None:
-    """What the store says of itself; None if nothing. Raises ConfigError if it is a later one."""
-    note = store.get(NOTE)
+def stored_format(note: bytes | None) -> StoredFormat | None:
+    """What a store's note says of it; None without a note. Raises ConfigError if it is another
+    format than the present one.
+    """
     if note is None:
         return None
     try:
         found = msgspec.json.decode(note, type=StoredFormat)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"wanted the format of the data, got a damaged note: {error}") from error
-    if found.format > FORMAT:
+        raise ConfigError(f"The note of the data's format is damaged: {error}.") from error
+    if found.format != FORMAT:
         raise ConfigError(
-            f"wanted data of format {FORMAT} at most, got format {found.format}; start it with "
-            "the later kvorum that wrote it"
+            f"The data has format {found.format}, and this kvorum uses format {FORMAT} only. Use "
+            "the kvorum that wrote it."
         )
     return found
 
@@ -89,12 +84,9 @@ class Resealing:
 
     def start(self) -> None:
         """Nothing else may use the store until `done`."""
-        stored = self._stored = stored_format(self._store)
-        wanted = self._vault.wanted_format
-        if stored == wanted:
+        stored = self._stored = stored_format(self._store.get(NOTE))
+        if stored == self._vault.wanted_format:
             self._done(None)
-        elif stored is not None and stored.open == wanted.open:
-            self._note()  # of an earlier version, whose pairs look the same
         else:
             self._page()
 
@@ -116,7 +108,7 @@ class Resealing:
 
     def _reseal(self, stored_key: bytes, value: bytes) -> None:
         try:
-            key, data = self._plain(stored_key, value)
+            key, data = self._vault.seal.open(stored_key, value)
             new_key, sealed = self._vault.seal.seal(key, data)
         except (CorruptRecord, KeyError):
             return  # Damaged, or of a namespace that is gone: left for those whose job that is.
@@ -126,13 +118,6 @@ class Resealing:
         self._store.write(new_key, sealed)
         if new_key != stored_key:
             self._store.write(stored_key, None)
-
-    def _plain(self, stored_key: bytes, value: bytes) -> tuple[bytes, bytes]:
-        if stored_key[0] == RECORD:
-            lies_plain = is_sound(stored_key, value)
-        else:
-            lies_plain = len(value) <= _PLAIN_NOTE_BYTES_MAX
-        return (stored_key, value) if lies_plain else self._vault.seal.open(stored_key, value)
 
     def _settled(self, _arg: object, error: StorageError | None) -> None:
         if error is not None:

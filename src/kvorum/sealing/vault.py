@@ -7,9 +7,8 @@
 It knows, for each namespace, the manner of sealing that its settings ask for, and finds out
 when a dictionary is worth training (`training.py`); its owner lends the thread for that.
 
-A directory without the note `b"f"` is either new, or of the first format, whose records lie in
-the store as they are; or the note was not durable yet. A namespace whose encryption has been
-turned on or off since is in the same state: its records are found under the wrong keys. In all
+A directory without the note `b"f"` is new, or the note was not durable yet. Where it says that a
+namespace's encryption has been turned on or off since, records are found under the wrong keys. In
 these cases `resealing.py` brings every record into its present form before anything is served.
 """
 
@@ -35,7 +34,7 @@ from kvorum.storage.store import ReadableStore
 
 NOTE: Final = b"f"
 FORMAT: Final = 4
-"""3 has the journal's entries among the pairs; 2 has no journal; 1 has no seals."""
+"""There is no other: no earlier one was ever released."""
 
 _NONCE_BYTES: Final = 12
 _LIES_OPEN: Final = b"\0\0"

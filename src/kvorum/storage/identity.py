@@ -31,10 +31,6 @@ from kvorum.model.actor import INCARNATION_BITS, INCARNATION_MAX
 from kvorum.model.errors import ConfigError
 
 FORMAT: Final = 4
-_FORMAT_FIRST: Final = 1
-"""Of a directory whose records are not sealed. The states of the formats before this one lack
-some of what has a default here.
-"""
 _NODE_ID_BITS: Final = 128
 _ACTOR_ID_BITS: Final = 64 - INCARNATION_BITS
 
@@ -163,28 +159,27 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def encode(identity: Identity) -> bytes:
+    """The file."""
     state = msgspec.json.encode(identity)
-    check = _check(FORMAT, state)
-    return msgspec.json.encode(_File(FORMAT, check, msgspec.Raw(state))) + b"\n"
+    return msgspec.json.encode(_File(FORMAT, _check(state), msgspec.Raw(state))) + b"\n"
 
 
-def _check(file_format: int, state: bytes) -> str:
-    prefix = b"" if file_format == _FORMAT_FIRST else str(file_format).encode()
-    return xxhash.xxh3_64_hexdigest(prefix + state)
+def _check(state: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(str(FORMAT).encode() + state)
 
 
 def decode(data: bytes) -> Identity:
-    """Raises ConfigError if `data` is damaged or of a later format."""
+    """What the file says. Raises ConfigError if it is damaged or of another format."""
     try:
         file = msgspec.json.decode(data, type=_File)
-        if file.format > FORMAT:
+        if file.format != FORMAT:
             raise ConfigError(
-                f"wanted a format of at most {FORMAT}, got {file.format}; "
-                "start it with the later kvorum that wrote it"
+                f"The data directory has format {file.format}; this kvorum uses format {FORMAT} "
+                "only. Start it with the kvorum that wrote it, or choose another one."
             )
         state = bytes(file.state)
-        if file.format < _FORMAT_FIRST or _check(file.format, state) != file.check:
-            raise _damaged("its check or format is wrong")
+        if _check(state) != file.check:
+            raise _damaged("its check is wrong")
         return msgspec.json.decode(state, type=Identity)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(str(error)) from error

@@ -11,8 +11,8 @@ A write or sync that failed is never repeated: after a failed sync the system ma
 dropped the dirty pages, and a second sync would report a success that is none. The store
 refuses all writes from then on and calls `on_failed` once; the node must stop.
 
-Before the first write of a turn, after each `LOOK_EVERY_BYTES` of them, and every `LOOK_EVERY_S` the
-store looks around (`_look`):
+Before the first write of a turn, after each `LOOK_EVERY_BYTES` of them, and every `LOOK_EVERY_S`
+the store looks around (`_look`):
 
     directory   whether its files still are where they were. If not, it fails; and where its path
                 leads to other files, it is never closed: see `directory_watch.py`

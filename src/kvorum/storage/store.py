@@ -98,12 +98,12 @@ class FlushTarget(ReadableStore, Protocol):
     """A store for what is durable elsewhere until it is here, and for notes that may be lost."""
 
     def write(self, key: bytes, value: bytes | None) -> None:
-        """Store `value` at `key`, or delete what is there, for None. It becomes durable in the order
-        of the writes, in the end by `sync`. A failure is seen in `failed`, and told by `sync`.
+        """Store `value` at `key`; None deletes what is there. Writes become durable in their order,
+        at the latest by `sync`. A failure is seen in `failed`, and told by `sync`.
         """
 
     def sync(self, done: Done, arg: Any) -> None:
-        """`done(arg, None)` once all earlier writes are durable; with an error if they cannot be."""
+        """`done(arg, error)` once all earlier writes are durable, or cannot be."""
 
     def unreadable(
         self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
