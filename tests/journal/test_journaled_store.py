@@ -24,7 +24,7 @@ from kvorum.journal.emptied_first import EmptiedFirst
 from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import BATCH_BYTES_MAX
 from kvorum.journal.segment import SegmentLimits
-from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.errors import StorageError
 from kvorum.model.record import Event, Record, Version, encode
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
@@ -715,62 +715,22 @@ def record_at(key: bytes, *timestamps: int) -> bytes:
     return encode(key, Record(tuple(events), versions))
 
 
-@pytest.fixture
-def shredded() -> tuple[Disk, ShredHorizon]:
-    """The namespace "default" is a new one since 1000 ms."""
-    disk = Disk()
-    lives = ShredHorizon(disk.below)
-    lives.end("default", 1000)
-    disk.below.persist()
-    return disk, lives
-
-
-def test_what_former_lives_have_left_is_not_stored(shredded: tuple[Disk, ShredHorizon]) -> None:
-    disk, lives = shredded
-    journal = Journal(disk, shred_horizon=lives)
-    old, mixed, new = key_of(1), key_of(2), key_of(3)
-    open_key = key_of(1, "open")
-    journal.put(old, record_at(old, 10, 1000))
-    journal.put(mixed, record_at(mixed, 10, 1001))
-    journal.put(new, record_at(new, 1001, 2000))
-    journal.put(open_key, record_at(open_key, 10))
-    kept = Record((Event(0, 1, 10), Event(1, 1, 1001)), (Version(Event(1, 1, 1001), 1, b'"1001"'),))
-    wanted = {
-        mixed: encode(mixed, kept),
-        new: record_at(new, 1001, 2000),
-        open_key: record_at(open_key, 10),
-    }
-    assert dict(journal.contents()) == wanted
-    journal.settle()
-    assert dict(Journal(disk.left(), shred_horizon=lives).contents()) == wanted
-    journal.empty_all()
-    assert dict(contents(disk.below)) == wanted
-
-
-def test_an_old_record_takes_the_place_of_one_that_is_there_by_deleting_it(
-    shredded: tuple[Disk, ShredHorizon],
-) -> None:
-    disk, lives = shredded
-    journal = Journal(disk, shred_horizon=lives)
-    key = key_of(1)
-    journal.put(key, record_at(key, 2000))
-    journal.put(key, record_at(key, 10))
-    assert journal.store.get(key) is None
-
-
 def test_what_former_lives_have_left_in_the_log_is_not_taken_up() -> None:
     journal = Journal()
-    old, new, hint = key_of(1), key_of(2), HINTS[0]
-    journal.put(old, record_at(old, 10))
-    journal.put(new, record_at(new, 2000))
+    old, new, mixed, hint = key_of(1), key_of(2), key_of(3), HINTS[0]
+    journal.put(old, record_at(old, 10, 1000))
+    journal.put(new, record_at(new, 1001, 2000))
+    journal.put(mixed, record_at(mixed, 10, 1001))
     journal.put(hint, b"hint")
     journal.settle()
     ShredHorizon(journal.below).end("default", 1000)
     disk = journal.disk.left()
     again = Journal(disk, shred_horizon=ShredHorizon(disk.below))
-    assert again.contents() == [(new, record_at(new, 2000)), (hint, b"hint")]
+    kept = Record((Event(0, 1, 10), Event(1, 1, 1001)), (Version(Event(1, 1, 1001), 1, b'"1001"'),))
+    wanted = {new: record_at(new, 1001, 2000), mixed: encode(mixed, kept), hint: b"hint"}
+    assert dict(again.contents()) == wanted
     again.empty_all()
-    assert contents(disk.below) == [(new, record_at(new, 2000)), (hint, b"hint")]
+    assert dict(contents(disk.below)) == wanted
 
 
 def test_what_was_gathered_when_its_namespace_was_shredded_is_gone_after_a_crash(
@@ -798,20 +758,6 @@ def test_what_was_gathered_when_its_namespace_was_shredded_is_gone_after_a_crash
 
 def damaged(value: bytes) -> bytes:
     return value[:-1] + bytes([value[-1] ^ 1])
-
-
-def test_a_record_that_fails_its_check_is_refused_and_changes_nothing() -> None:
-    journal = Journal()
-    journal.put(KEY, value_for(KEY, 1), 1)
-    with pytest.raises(CorruptRecord):
-        journal.put(KEY, damaged(value_for(KEY, 2)), 2)
-    with pytest.raises(CorruptRecord):
-        journal.put(KEY, value_for(RECORDS[1], 2), 3)
-    assert journal.store.get(KEY) == value_for(KEY, 1)
-    journal.settle()
-    assert journal.answers.args == [1]
-    assert journal.store.failed is None
-    assert Journal(journal.disk.left()).contents() == [(KEY, value_for(KEY, 1))]
 
 
 class Flipping(SealedStore):

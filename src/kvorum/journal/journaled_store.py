@@ -30,7 +30,6 @@ from kvorum.journal.memtable import Change
 from kvorum.journal.segment import Flush, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
-from kvorum.model.record import is_sound
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.sealing.shred_horizon import ShredHorizon
@@ -76,7 +75,6 @@ class JournaledStore:
         "_refusal",
         "_runtime",
         "_shred_horizon",
-        "_shredded_since",
         "_ticking",
         "_under_way",
     )
@@ -92,9 +90,7 @@ class JournaledStore:
         shred_horizon: ShredHorizon | None = None,
     ) -> None:
         """`on_failed`: what is in memory turned out to be damaged. What `shred_horizon` says was
-        shredded is not stored.
-
-        `replay` comes before anything else.
+        shredded is not taken up by `replay`, which comes before anything else.
         """
         self._below = below
         self._log = log
@@ -102,8 +98,6 @@ class JournaledStore:
         self._runtime = runtime
         self._limits = limits
         self._shred_horizon = shred_horizon
-        # Looked at with each write, and hardly ever anything but empty.
-        self._shredded_since = {} if shred_horizon is None else shred_horizon.since_ms
         self._on_failed = on_failed
 
         self._active = Segment()
@@ -170,18 +164,25 @@ class JournaledStore:
                 return changes[key]
         return self._below.find(key, then, arg)
 
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if key[0] != RECORD:
-            self._gather(key, value, done, arg)
+    def put(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
+        """None deletes what is at `key`."""
+        if self._refusal is not None:
+            self._runtime.call_soon(done, arg, self._refusal)
             return
-        if not is_sound(key, value):
-            raise CorruptRecord("wanted a sound record to store, got one that fails its check")
-        if self._shredded_since:
-            value = self._without_shredded(key, value)
-        self._gather(key, value or None, done, arg)
+        batch = self._batch
+        if not batch.waiting:
+            if not self._under_way:
+                self._runtime.call_soon(self._go_on)
+        elif batch.size_bytes >= BATCH_BYTES_MAX:
+            self._commit()
+            batch = self._batch
+        batch.changes.append((key, value))
+        batch.waiting.append((done, arg))
+        batch.size_bytes += len(key) if value is None else len(key) + len(value)
+        self._active.memtable.put(key, value)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self._gather(key, None, done, arg)
+        self.put(key, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
@@ -248,22 +249,6 @@ class JournaledStore:
 
     # Commits
 
-    def _gather(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
-        if self._refusal is not None:
-            self._runtime.call_soon(done, arg, self._refusal)
-            return
-        batch = self._batch
-        if not batch.waiting:
-            if not self._under_way:
-                self._runtime.call_soon(self._go_on)
-        elif batch.size_bytes >= BATCH_BYTES_MAX:
-            self._commit()
-            batch = self._batch
-        batch.changes.append((key, value))
-        batch.waiting.append((done, arg))
-        batch.size_bytes += len(key) if value is None else len(key) + len(value)
-        self._active.memtable.put(key, value)
-
     def _commit(self) -> None:
         """Append what has been gathered to the log, as one entry."""
         batch = self._batch
@@ -296,10 +281,6 @@ class JournaledStore:
             self._flush_some(self._flush.due(self._active.fullness(self._limits)))
         if not self._under_way:
             self._commit()
-
-    def _without_shredded(self, key: bytes, value: bytes) -> bytes:
-        assert self._shred_horizon is not None
-        return self._shred_horizon.without(key, value)
 
     # Flush
 
@@ -428,8 +409,8 @@ class JournaledStore:
     def _take_up(self, number: int, entry_bytes: int, changes: list[Change]) -> None:
         segment = self._active
         for key, value in changes:
-            if value is not None and self._shredded_since and key[0] == RECORD:
-                value = self._without_shredded(key, value) or None
+            if value is not None and key[0] == RECORD and self._shred_horizon is not None:
+                value = self._shred_horizon.without(key, value) or None
             segment.memtable.put(key, value)
         segment.add(number, entry_bytes, self._runtime.now())
 
