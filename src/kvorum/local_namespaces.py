@@ -27,13 +27,13 @@ from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.catalog import Catalog, difference
 from kvorum.model.errors import ConfigError, DiskFull, KvorumError, StorageError, UnavailableError
+from kvorum.model.prefixes import HINT, HINTS_END, RECORD, RECORDS_END
 from kvorum.model.sizes import format_size
 from kvorum.model.topology import NamespaceSettings, Topology
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.quarantine import Quarantine
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.scrub import Scrub
-from kvorum.sealing.seal import NOTE, RECORD
 from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import NOTE as FORMAT_NOTE
 from kvorum.sealing.vault import Vault
@@ -436,9 +436,8 @@ class LocalNamespaces:
     def _delete_open(self) -> None:
         """Delete all stored pairs of dropped namespaces that lie open."""
         rocks, seal = self._parts.rocks, self._parts.vault.seal
-        for start, end in ((RECORD, RECORD + 1), (NOTE, NOTE + 1)):
-            cursor, stop = bytes([start]), bytes([end])
-            while pairs := rocks.scan(cursor, stop, _PAGE):
+        for cursor, end in ((RECORD, RECORDS_END), (HINT, HINTS_END)):
+            while pairs := rocks.scan(cursor, end, _PAGE):
                 for stored_key, sealed in pairs:
                     if seal.is_removed(stored_key, sealed):
                         rocks.write(stored_key, None)

@@ -55,7 +55,7 @@ def test_a_write_looks_its_key_up_once_on_each_node() -> None:
     for value in (b"1", b"2"):
         disks = [CountingDisk(disk) for disk in stage.disks]
         for node, disk in enumerate(disks):
-            replica_of(stage, node).store = disk  # type: ignore[assignment]
+            replica_of(stage, node).store = disk
         put(stage, value)
         assert [disk.lookups[place.key] for disk in disks] == [1, 1, 1]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rocksdict import AccessType, Options, Rdict, ReadOptions
 
@@ -22,15 +22,13 @@ from kvorum.backup import layout
 from kvorum.backup.manifest import Content
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import split_storage_key
+from kvorum.model.prefixes import RECORD, RECORDS_END
 from kvorum.model.record import Record, decode, merge
 from kvorum.sealing import quarantine, vault
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.resealing import stored_format
 from kvorum.sealing.seal import ENCRYPTED, visible_bytes
-
-_FIRST: Final = b"d"
-_END: Final = b"e"
 
 
 class FoundRecord(NamedTuple):
@@ -86,7 +84,7 @@ class SnapshotReader:
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
         """(place, plain storage key, record) of all whose place is after `after`."""
-        for stored_key, sealed in _pairs(self._engine, max(_FIRST, after), _END):
+        for stored_key, sealed in _pairs(self._engine, max(RECORD, after), RECORDS_END):
             place = _place(stored_key)
             if place <= after:
                 continue

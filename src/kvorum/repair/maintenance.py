@@ -17,6 +17,7 @@ from typing import Any, Final
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hints import Hints
 from kvorum.model.catalog import Catalog, difference
+from kvorum.model.prefixes import HINT
 from kvorum.operations.operations import Operations
 from kvorum.repair.anti_entropy import AntiEntropy
 from kvorum.repair.collection import Collection
@@ -110,7 +111,7 @@ class Maintenance:
 
     def on_damaged(self, stored_key: bytes) -> None:
         """What is at `stored_key` does not open; of its key only what is visible is sure."""
-        if stored_key[:1] == b"h":
+        if stored_key[:1] == HINT:
             self._hints.on_damaged(stored_key)
         else:
             self.repairs.around(stored_key)

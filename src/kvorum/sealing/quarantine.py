@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kvorum.model import prefixes
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.spans import TOKEN_BYTES
 from kvorum.sealing.seal import is_record, visible_bytes
@@ -30,8 +31,8 @@ DAMAGES_MAX: Final = 10_000
 
 _LISTED_MAX: Final = 20
 _WHY_CHARACTERS: Final = 200
-START: Final = b"q"
-END: Final = b"r"
+START: Final = prefixes.QUARANTINE
+END: Final = prefixes.end_of(START)
 _LOG: Final = logging.getLogger(__name__)
 
 

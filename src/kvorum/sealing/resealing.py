@@ -17,11 +17,12 @@ from typing import Final, Protocol
 import msgspec
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
+from kvorum.model.prefixes import HINT, HINTS_END, RECORD, RECORDS_END
 from kvorum.sealing.vault import FORMAT, NOTE, StoredFormat, Vault
 from kvorum.storage.store import FlushTarget
 
 _PAGE: Final = 256
-_RANGES: Final = ((b"d", b"e"), (b"h", b"i"))
+_RANGES: Final = ((RECORD, RECORDS_END), (HINT, HINTS_END))
 
 Done = Callable[[StorageError | None], object]
 

@@ -36,8 +36,9 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.prefixes import HINT, HINTS_END, RECORD, RECORDS_END, SCRUB
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.seal import NOTE, RECORD, dictionary_of, key_id_of, namespace_of
+from kvorum.sealing.seal import dictionary_of, key_id_of, namespace_of
 from kvorum.sealing.vault import Vault
 from kvorum.storage.store import FlushTarget
 
@@ -54,11 +55,6 @@ _REST: Final = 19
 _OPENED_LIKE_ONE: Final = 16
 """Opening so many pairs costs about as much as handing one over to another node."""
 
-_START: Final = bytes([RECORD])
-_NOTES_START: Final = bytes([NOTE])
-_RECORDS_END: Final = bytes([RECORD + 1])
-_NOTES_END: Final = bytes([NOTE + 1])
-_BOOKMARK: Final = b"s"
 
 OnDamaged = Callable[[bytes, CorruptRecord], object]
 Settled = Callable[[StorageError | None], object]
@@ -76,7 +72,7 @@ class Pass(msgspec.Struct):
     """One pass: where it is, and what it has come across. `ended_ms`: 0 while it goes on."""
 
     began_ms: int
-    cursor: bytes = _START
+    cursor: bytes = RECORD
     ended_ms: int = 0
     retiring: tuple[int, ...] = ()
     """The keys that were retiring when it began: those it can free."""
@@ -163,7 +159,7 @@ class Scrub:
         self._pause_s = pause_s
         self._on_damaged = on_damaged
         self._interval_s = interval_s
-        self._bookmark = _bookmark(store.get(_BOOKMARK))
+        self._bookmark = _bookmark(store.get(SCRUB))
         # When, and with what fraction done, this life of the node took the pass up.
         self._resumed = (0.0, 0.0)
         self._pages = 0
@@ -289,7 +285,7 @@ class Scrub:
         for stored_key, sealed in pairs:
             self._meet(current, stored_key, sealed)
         current.cursor = cursor
-        if cursor >= _NOTES_END:
+        if cursor >= HINTS_END:
             self._walked()
             return
         self._pages += 1
@@ -303,14 +299,14 @@ class Scrub:
 
     def _next(self, cursor: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """The next pairs, and where to go on; they are fetched a few at a time."""
-        end = _RECORDS_END if cursor < _RECORDS_END else _NOTES_END
+        end = RECORDS_END if cursor < RECORDS_END else HINTS_END
         pairs: list[tuple[bytes, bytes]] = []
         size, step = 0, _FIRST_PAIRS
         while len(pairs) < PAGE_PAIRS and size < PAGE_BYTES:
             found = self._store.scan(cursor, end, step)
             pairs += found
             if len(found) < step:
-                return pairs, _NOTES_START if end == _RECORDS_END else _NOTES_END
+                return pairs, HINT if end == RECORDS_END else HINTS_END
             size += sum(len(key) + len(data) for key, data in found)
             cursor = pairs[-1][0] + b"\0"
             step = min(PAGE_PAIRS - len(pairs), max(1, (PAGE_BYTES - size) * len(pairs) // size))
@@ -383,7 +379,7 @@ class Scrub:
         if self._stopped or self._store.failed is not None:
             return
         current = self._bookmark.current
-        if current.cursor < _NOTES_END:  # It was begun again.
+        if current.cursor < HINTS_END:  # It was begun again.
             self._go_on()
             return
         if error is not None:
@@ -415,7 +411,7 @@ class Scrub:
             self._schedule(self._interval_s)
 
     def _note(self) -> None:
-        self._store.write(_BOOKMARK, msgspec.json.encode(self._bookmark))
+        self._store.write(SCRUB, msgspec.json.encode(self._bookmark))
 
 
 def _bookmark(note: bytes | None) -> Bookmark | None:
@@ -438,7 +434,7 @@ def _unused(one: Pass) -> list[tuple[str, int]]:
 
 def fraction_of(cursor: bytes) -> float:
     """How much of the token space lies before `cursor`. Hints come after all records."""
-    if cursor[0] != RECORD:
+    if not cursor.startswith(RECORD):
         return 1.0
     return int.from_bytes(cursor[1:9].ljust(8, b"\0")) / (1 << 64)
 

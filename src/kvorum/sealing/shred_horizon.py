@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kvorum.model import prefixes
 from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
 from kvorum.storage.store import Done, FlushTarget, ignore
 
-_START: Final = b"x"
-_END: Final = b"y"
+_START: Final = prefixes.SHRED_HORIZON
+_END: Final = prefixes.end_of(_START)
 _PAGE: Final = 1000
 
 

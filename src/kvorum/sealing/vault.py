@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 
+from kvorum.model import prefixes
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.compression import Codec
@@ -32,7 +33,7 @@ from kvorum.sealing.seal import Manner, NamespaceSeal, Seal
 from kvorum.sealing.training import Drift, Sampler, train
 from kvorum.storage.store import ReadableStore
 
-NOTE: Final = b"f"
+NOTE: Final = prefixes.FORMAT
 FORMAT: Final = 4
 """There is no other: no earlier one was ever released."""
 

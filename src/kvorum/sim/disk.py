@@ -28,13 +28,10 @@ from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
+from kvorum.model.prefixes import RECORD
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done, KeyRange
-
-RECORD: Final = b"d"
-"""What the keys of records begin with; those of notes do not."""
-
 
 _NOTHING: Final = b""
 """No pair has this key: to delete it changes nothing."""

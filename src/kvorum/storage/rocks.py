@@ -34,6 +34,7 @@ from typing import Any, Final, Self, cast
 from rocksdict import Cache, Checkpoint, Rdict
 
 from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
+from kvorum.model.prefixes import RECORD
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
@@ -284,7 +285,7 @@ class RocksStore:
 
     def compact_part(self, part: int, parts: int) -> None:
         """`compact` for one of `parts` parts of the token space; the last has all the rest."""
-        bounds = [b"d" + (n * (1 << 64) // parts).to_bytes(8) for n in range(1, parts)]
+        bounds = [RECORD + (n * (1 << 64) // parts).to_bytes(8) for n in range(1, parts)]
         start = None if part == 0 else bounds[part - 1]
         end = None if part == parts - 1 else bounds[part]
         try:
