@@ -398,9 +398,8 @@ def facts_of(topology: Topology, local: int) -> Facts:
 def unreadable(path: Path, error: CorruptRecord) -> StorageError:
     """What to say where a note that the node needs to run is damaged."""
     return StorageError(
-        f"wanted to start on the data in {path}, got notes of the store's own that cannot be read: "
-        f"{error.message}; give the node its data again: from the other nodes with "
-        "'kvorum rebuild', else from a snapshot"
+        f"Notes of the store's own cannot be read in {path}: {error.message} Give the node its "
+        "data again: from the other nodes with 'kvorum rebuild', else from a snapshot."
     )
 
 

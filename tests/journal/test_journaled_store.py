@@ -923,7 +923,7 @@ def test_an_entry_that_does_not_open_is_told_and_the_rest_is_taken_up(seal: Seal
         journal.settle()
     again = Journal(spoilt(journal.disk, 100), limits=NO_LIMITS, seal=seal)
     assert again.wrong is not None
-    assert "an entry of the journal that opens" in again.wrong
+    assert "An entry of the journal is damaged" in again.wrong
     rest = [number for number in range(200) if number != 99]
     assert again.contents() == numbered(*rest)
     again.empty_all()

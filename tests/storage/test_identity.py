@@ -87,7 +87,7 @@ def test_no_actor_ever_uses_a_counter_twice(story: list[int]) -> None:
 
 
 def test_incarnations_end() -> None:
-    with pytest.raises(ConfigError, match="used up; start it on an empty data directory"):
+    with pytest.raises(ConfigError, match=r"used up .* Start it on an empty data directory"):
         life(incarnation=INCARNATION_MAX).next_life()
     assert life(incarnation=INCARNATION_MAX, clean=True).next_life().incarnation == INCARNATION_MAX
 
@@ -108,7 +108,7 @@ def test_each_fact_is_fixed(field: str) -> None:
     assert details == {"field": field, "wanted": other, "got": getattr(FACTS, field)}
     for part in (field, repr(other), repr(getattr(FACTS, field))):
         assert part in str(raised.value)
-    advice = "kvorum up" if field in ("cluster", "node") else f"set {field} back"
+    advice = "kvorum up" if field in ("cluster", "node") else f"Set {field} back"
     assert advice in str(raised.value)
     assert "\n" not in str(raised.value)
 

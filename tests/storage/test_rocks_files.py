@@ -72,7 +72,7 @@ def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.count("\n") == 1
     assert str(tmp_path) in ended.stdout
-    assert r"another store has it open\. Stop that one" in ended.stdout
+    assert "another store has it open. Stop that one" in ended.stdout
     store.close()
 
 

@@ -5,7 +5,7 @@
                                     '─> some keys of the last segment           of the puts
                                         to the store below, sealed one by one
 
-To compress, seal and file a record is dear, and a record that is replaced soon need never be
+To compress, seal and flush a record is dear, and a record that is replaced soon need never be
 flushed. All that a write has to wait for is that it is durable, and for that the writes of a
 commit are sealed as one. This is the log and the memtable of an LSM tree (P. O'Neil et al.,
 1996), one floor above the engine's own, which see sealed records only. So there are two logs,
@@ -378,8 +378,8 @@ class JournaledStore:
 
     def _fail(self, error: CorruptRecord) -> None:
         self._refusal = StorageError(
-            f"a record was damaged in this node's memory ({error.message}); the store takes no "
-            "more writes: restart the node, whose disk has it whole, and check its memory",
+            f"A record was damaged in this node's memory: {error.message} The store takes no more "
+            "writes. Restart the node, whose disk has it whole, and check its memory.",
             outcome="unknown",
         )
         self._runtime.call_soon(self._on_failed, self._refusal)
@@ -416,7 +416,7 @@ class JournaledStore:
 
 
 def _closed() -> StorageError:
-    return StorageError("wanted the journal empty, but the store is closed")
+    return StorageError("The store is closed, and its journal cannot be emptied.")
 
 
 def _ignore(_arg: None, _error: StorageError | None) -> None:

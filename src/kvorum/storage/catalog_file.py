@@ -88,8 +88,8 @@ class CatalogFile:
             return None
         except OSError as error:
             raise ConfigError(
-                f"{self.path}: wanted the node's namespaces, got: {error.strerror}; make it a file "
-                "that this user may read"
+                f"The list of the node's namespaces, {self.path}, cannot be read: "
+                f"{error.strerror}. Make it a file that this user may read."
             ) from error
         with naming(str(self.path)):
             stored = decode(data)
@@ -108,8 +108,8 @@ class CatalogFile:
             durable_file.replace(self.path, encode(stored))
         except OSError as error:
             raise StorageError(
-                f"cannot write {self.path}: {error.strerror or error}; make room on the disk, and "
-                "see that this user may write there",
+                f"{self.path} cannot be written: {error.strerror or error}. Make room on the disk, "
+                "and see that this user may write there.",
                 outcome="unknown",
             ) from error
 
@@ -120,19 +120,19 @@ def encode(stored: StoredCatalog) -> bytes:
 
 
 def decode(data: bytes) -> StoredCatalog:
-    """Raises ConfigError if `data` is damaged or of a later format."""
+    """What the file says. Raises ConfigError if it is damaged or of another format."""
     if len(data) > FILE_BYTES_MAX:
         raise _damaged(f"it has more than {FILE_BYTES_MAX} bytes")
     try:
         file = msgspec.json.decode(data, type=_File)
-        if file.format > FORMAT:
+        if file.format != FORMAT:
             raise ConfigError(
-                f"wanted a format of at most {FORMAT}, got {file.format}; "
-                "start it with the later kvorum that wrote it"
+                f"The list of the node's namespaces has format {file.format}, and this kvorum uses "
+                f"format {FORMAT} only. Start it with the kvorum that wrote it."
             )
         state = bytes(file.state)
-        if file.format < FORMAT or _check(state) != file.check:
-            raise _damaged("its check or format is wrong")
+        if _check(state) != file.check:
+            raise _damaged("its check is wrong")
         return msgspec.json.decode(state, type=StoredCatalog)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(str(error)) from error

@@ -95,8 +95,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.structs.replace(self, clean=False)
         if self.incarnation == INCARNATION_MAX:
             raise ConfigError(
-                f"wanted another incarnation of node {self.facts.node!r}, got all "
-                f"{INCARNATION_MAX} used up; start it on an empty data directory"
+                f"Node {self.facts.node!r} has used up its {INCARNATION_MAX} incarnations. Start "
+                "it on an empty data directory."
             )
         return msgspec.structs.replace(self, incarnation=self.incarnation + 1, counter=0)
 
@@ -112,15 +112,17 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of the journal's newest entry.
         """
         if counter < self.counter:
-            raise ValueError(f"wanted a counter of at least {self.counter}, got {counter}")
+            raise ValueError(
+                f"The counter {counter} is before {self.counter}, where this life began."
+            )
         return msgspec.structs.replace(self, counter=counter, newest=newest, clean=True)
 
     def knowing(self, node_id: str, name: str) -> Identity:
         """The state with another entry in its address book. A full book loses its oldest."""
         if re.search(_NODE_ID, node_id) is None or not 0 < len(name) <= NAME_LENGTH_MAX:
             raise ValueError(
-                f"wanted a node id of 32 hex digits and a name of 1 to {NAME_LENGTH_MAX} "
-                f"characters, got {node_id[:64]!r} and {name[:64]!r}"
+                f"The node id {node_id[:64]!r} is not 32 hex digits, or the name {name[:64]!r} not "
+                f"1 to {NAME_LENGTH_MAX} characters."
             )
         names = {**self.names, node_id: name}
         if len(names) > NAMES_MAX:
@@ -132,15 +134,15 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in Facts.__struct_fields__:
             stored, asked = getattr(self.facts, field), getattr(wanted, field)
             if stored != asked:
-                advice = f"set {field} back or start on an empty data directory"
+                advice = f"Set {field} back, or start on an empty data directory."
                 if field in _NAMES:
                     advice = (
-                        "start it as the member of a cluster that it is ('kvorum up', or 'kvorum "
-                        "serve' with --cluster and --node), or choose another data directory"
+                        "Start it as the member of a cluster that it is ('kvorum up', or 'kvorum "
+                        "serve' with --cluster and --node), or choose another data directory."
                     )
                 raise ConfigError(
-                    f"wanted {field} {asked!r}, but this data was created with {stored!r}; "
-                    f"{advice}",
+                    f"This data was created with {field} {stored!r}, and is asked for with "
+                    f"{asked!r}. {advice}",
                     field=field,
                     wanted=asked,
                     got=stored,
@@ -187,6 +189,6 @@ def decode(data: bytes) -> Identity:
 
 def _damaged(why: str) -> ConfigError:
     return ConfigError(
-        f"wanted the node's identity, got a damaged file ({why}); restore it, or start on an "
-        "empty data directory and let the node be repaired from the others"
+        f"The file of the node's identity is damaged ({why}). Restore it, or start on an empty "
+        "data directory and let the node be repaired from the others."
     )

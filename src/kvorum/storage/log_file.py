@@ -230,7 +230,7 @@ def _write_buffer(descriptor: int, data: memoryview, at: int) -> None:
         # A write that was cut short goes on at a block again.
         written = os.pwrite(descriptor, data, at) // BLOCK * BLOCK
         if not written:
-            raise OSError(errno.EIO, "wanted to write a block, less was taken")
+            raise OSError(errno.EIO, "less than a block was written")
         at += written
         data = data[written:]
 
@@ -269,8 +269,8 @@ def read_salt(descriptor: int, path: Path) -> int | None:
     magic, version, salt = _FILE.unpack(header)
     if magic != _FILE_MAGIC or version != FORMAT:
         raise StorageError(
-            f"wanted a file of the log in format {FORMAT}, got {version} in {path}: start the "
-            "version of kvorum that wrote it"
+            f"The journal's file {path} has format {version}, and this kvorum uses format {FORMAT} "
+            "only. Start it with the kvorum that wrote it."
         )
     return int(salt)
 
@@ -297,8 +297,8 @@ def read_text(descriptor: int, salt: int, found: Found) -> bytes:
     sound.update(text)
     if len(text) != found.length or check != sound.digest():
         raise CorruptRecord(
-            f"wanted entry {found.number} of the log as it was a moment ago, got one that fails "
-            "its check: check the disk and the memory of this machine"
+            f"Entry {found.number} of the journal was sound a moment ago and fails its check now. "
+            "Check the disk and the memory of this machine."
         )
     return text
 

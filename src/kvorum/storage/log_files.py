@@ -168,9 +168,9 @@ class LogFiles:
         except OSError as error:
             syncer.close()
             raise StorageError(
-                f"wanted to open the log in {directory}, got: {error}; check its rights and the "
+                f"The journal in {directory} cannot be opened: {error}. Check its rights and the "
                 f"file system at {mount_point(directory.absolute())} (room, the kernel's log), "
-                "then start the node again"
+                "then start the node again."
             ) from error
         except BaseException:
             syncer.close()
@@ -241,14 +241,14 @@ class LogFiles:
                 sync_file(stored.path)
         except OSError as error:
             self._fail(self._failure("sync its files", error))
-            raise StorageError("the log cannot sync its files", outcome="unknown") from error
+            raise StorageError("The journal cannot sync its files.", outcome="unknown") from error
 
     def close(self) -> None:
         """Block until every entry is durable and its `done` has run; then free the files."""
         if self._closed:
             return
         self._closed = True
-        self._refusal = self._refusal or StorageError("wanted to write, but the log is closed")
+        self._refusal = self._refusal or StorageError("The journal is closed and takes no writes.")
         while self._queue:
             if self.failed is not None:
                 self._refuse()
@@ -400,8 +400,8 @@ class LogFiles:
             return error  # which says it all
         mounted = mount_point(self._directory.absolute())
         return StorageError(
-            f"the log in {self._directory} could not {what}: {error}; it takes no more, as it "
-            f"cannot tell what is on the disk: check the file system at {mounted} (room, the "
-            "kernel's log), then restart the node, which goes on with all it has acknowledged",
+            f"The journal in {self._directory} could not {what}: {error}. It takes no more writes, "
+            f"as it cannot tell what is on the disk. Check the file system at {mounted} (room, the "
+            "kernel's log), then restart the node, which goes on with all it has acknowledged.",
             outcome="unknown",
         )
