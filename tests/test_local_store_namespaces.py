@@ -454,7 +454,7 @@ def test_a_store_begun_without_waiting_has_synced_all_when_it_begins_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("kvorum.storage.log_files.sync_file", synced.append)
+    monkeypatch.setattr("kvorum.storage.log_rotation.sync_file", synced.append)
     declared = {"default": settings(durability="os")}
     with own(tmp_path, namespaces=declared, syncers=_counted) as one:
         fill(one, "default")

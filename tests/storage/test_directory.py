@@ -115,7 +115,7 @@ def test_a_second_process_is_told_who_holds_it_and_what_to_do(path: Path) -> Non
     with open_in_a_process(path) as process:
         output, _ = process.communicate(timeout=20)
     assert output.count("\n") == 1
-    for part in (str(path), f"process {os.getpid()} uses it", "stop that one"):
+    for part in (str(path), f"in use by process {os.getpid()}", "Stop that one"):
         assert part in output
     assert (path / "node.json").read_bytes() == before
     directory.release()

@@ -13,7 +13,8 @@ from pump import Answers, Pump, put
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.directory_watch import DirectoryLost
 from kvorum.storage.identity import Facts
-from kvorum.storage.log_files import FILE_BYTES, LogFiles
+from kvorum.storage.log_files import LogFiles
+from kvorum.storage.log_rotation import FILE_BYTES
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer
 

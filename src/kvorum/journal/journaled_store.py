@@ -25,11 +25,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kvorum.journal.emptying import Emptying
 from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
+from kvorum.journal.merged_reads import merged_page, unreadable
 from kvorum.journal.segment import Flush, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
-from kvorum.model.keys import token_range
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.sealing.shred_horizon import ShredHorizon
@@ -41,7 +42,6 @@ BATCH_BYTES_MAX: Final = 1 << 20
 
 _TICK_S: Final = 0.05
 _TICK_KEYS: Final = 128
-_OF_A_TOKEN_MAX: Final = 1000
 
 
 class _Batch:
@@ -109,7 +109,7 @@ class JournaledStore:
         self._durable_to = 0
         """The number of the newest entry that is durable."""
         self._ticking: Cancellable | None = None
-        self._emptying: list[tuple[int, Done, Any]] = []
+        self._emptying = Emptying(runtime, log)
         self._refusal: StorageError | None = None
         self._closed = False
 
@@ -187,20 +187,14 @@ class JournaledStore:
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
         while start < end and len(pairs) < limit:
-            found, start = self._scan_page(start, end, limit - len(pairs))
+            found, start = merged_page(
+                self._below, self._segments(), start, end, limit - len(pairs)
+            )
             pairs += found
         return pairs[:limit]
 
     def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
-        found = self._below.unreadable(start, end)
-        replaced = {
-            key
-            for first, last in found
-            if (first, last) == token_range(first[1:])
-            for segment in self._segments()
-            for key, _ in segment.memtable.page(first, last, _OF_A_TOKEN_MAX)
-        }
-        return self._below.unreadable(start, end, replaced) if replaced else found
+        return unreadable(self._below, self._segments(), start, end)
 
     # Its owner's
 
@@ -235,7 +229,7 @@ class JournaledStore:
             return
         self._commit()
         self._log.part()
-        self._emptying.append((self._log.last, done, arg))
+        self._emptying.ask(done, arg)
         self._settle()
         self._tick_anew()
 
@@ -245,7 +239,7 @@ class JournaledStore:
         if self._ticking is not None:
             self._ticking.cancel()
         self._commit()
-        self._give_up_emptying(_closed())
+        self._emptying.give_up(_closed())
 
     # Commits
 
@@ -267,7 +261,7 @@ class JournaledStore:
         self._under_way -= 1
         if error is None:
             self._durable_to = batch.number
-            if self._emptying:
+            if self._emptying.is_asked:
                 self._tick_anew()
         try:
             answer(self._runtime, iter(batch.waiting), error)
@@ -300,10 +294,7 @@ class JournaledStore:
         """True if somebody waits for flush, and it can go on."""
         segment = self._active if self._flush is None else self._flush.segment
         is_durable = segment.last <= self._durable_to
-        return is_durable and self._is_wanted_flushed(segment) and not self._below.full
-
-    def _is_wanted_flushed(self, segment: Segment) -> bool:
-        return bool(self._emptying) and 0 < segment.first <= self._emptying[-1][0]
+        return is_durable and self._emptying.wants(segment) and not self._below.full
 
     def _tick(self) -> None:
         """Go on with flush where no new writes come; and with what is due for it."""
@@ -311,7 +302,7 @@ class JournaledStore:
         if self._closed:
             return
         if self.failed is not None:
-            self._give_up_emptying(self.failed)
+            self._emptying.give_up(self.failed)
             return
         self._flush_some(_TICK_KEYS)
         if self._flush is None and self._is_due():
@@ -326,7 +317,7 @@ class JournaledStore:
         if segment.is_empty:
             return False
         old = self._runtime.now() - segment.since >= self._limits.age_s
-        return old or self._is_wanted_flushed(segment) or segment.fullness(self._limits) >= 1
+        return old or self._emptying.wants(segment) or segment.fullness(self._limits) >= 1
 
     def _close_segment(self) -> None:
         """Nothing is being flushed, and nothing gathered."""
@@ -354,7 +345,7 @@ class JournaledStore:
         if self._closed:
             return  # The next life takes it up again.
         if error is not None:  # as well; the node knows
-            self._give_up_emptying(error)
+            self._emptying.give_up(error)
             return
         self._older.remove(segment)
         self._log.release(segment.last, _ignore, None)
@@ -363,14 +354,7 @@ class JournaledStore:
     def _settle(self) -> None:
         """Let go of what is wanted gone and has been flushed."""
         held = (segment.first for segment in self._segments() if not segment.is_empty)
-        oldest = next(held, self._log.last + 1)
-        while self._emptying and self._emptying[0][0] < oldest:
-            number, done, arg = self._emptying.pop(0)
-            self._log.release(number, done, arg)
-
-    def _give_up_emptying(self, error: StorageError) -> None:
-        waiting, self._emptying = self._emptying, []
-        answer(self._runtime, ((done, arg) for _, done, arg in waiting), error)
+        self._emptying.settle(next(held, self._log.last + 1))
 
     def refuse(self, error: StorageError) -> None:
         """Take no write from now on: the node could not carry out what it has decided."""
@@ -389,22 +373,6 @@ class JournaledStore:
     def _segments(self) -> list[Segment]:
         """Oldest first."""
         return [*reversed(self._older), self._active]
-
-    def _scan_page(
-        self, start: bytes, end: bytes, wanted: int
-    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Pairs from `start` on, and the bound up to which these are all; one step of a merge."""
-        pairs = self._below.scan(start, end, wanted)
-        if len(pairs) == wanted:
-            end = pairs[-1][0] + b"\0"
-        merged: dict[bytes, bytes | None] = dict(pairs)
-        for segment in self._segments():
-            changes = segment.memtable.page(start, end, wanted)
-            if len(changes) == wanted:
-                end = changes[-1][0] + b"\0"
-            merged.update(changes)
-        found = sorted(key for key in merged if key < end)
-        return [(key, value) for key in found if (value := merged[key]) is not None], end
 
     def _take_up(self, number: int, entry_bytes: int, changes: list[Change]) -> None:
         segment = self._active

@@ -55,7 +55,7 @@ from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.storage.budget import MEMORY_DEFAULT, MEMTABLES_MAX, Budget
 from kvorum.storage.engine_threads import check_not_forked, note_start
 from kvorum.storage.pressure import DELAY_FILES, STOP_FILES
-from kvorum.storage.space import SMALL_PART, total_bytes
+from kvorum.storage.space import SMALL_PART, mount_point, total_bytes
 
 MEMTABLE_BYTES_MIN: Final = 1 << 20
 LOGS_BYTES_MAX: Final = 256 << 20
@@ -158,6 +158,17 @@ def _refusal(path: Path, error: Exception) -> StorageError:
         f"The storage engine cannot open its files in {path}: {error}. If the disk is full, make "
         "room; if a file is damaged or missing, restore it, or give the node its data again: from "
         "the other nodes with 'kvorum rebuild', else from a snapshot."
+    )
+
+
+def failure(engine: Rdict, what: str, error: Exception) -> StorageError:
+    """What to say when the engine could not do `what`, and no write can follow."""
+    mounted = mount_point(Path(engine.path()).absolute())
+    return StorageError(
+        f"The storage engine could not {what}: {error}. The store takes no more writes, as it "
+        f"cannot tell what is on the disk. Check the file system at {mounted} (room, the "
+        "kernel's log), then restart the node, which goes on with all it has acknowledged.",
+        outcome="unknown",
     )
 
 

@@ -39,10 +39,17 @@ from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
 from kvorum.storage.directory_watch import DirectoryWatch
-from kvorum.storage.engine import EngineSettings, Forget, abandon, bytes_in_memory, open_engine
+from kvorum.storage.engine import (
+    EngineSettings,
+    Forget,
+    abandon,
+    bytes_in_memory,
+    failure,
+    open_engine,
+)
 from kvorum.storage.pressure import Pressure
 from kvorum.storage.reader import Reader
-from kvorum.storage.space import Space, mount_point
+from kvorum.storage.space import Space
 from kvorum.storage.store import COLD, Cold, Done, KeyRange, ignore
 from kvorum.storage.syncer import Syncer
 
@@ -191,7 +198,7 @@ class RocksStore:
             else:
                 self._engine.put(key, value)
         except Exception as error:  # noqa: BLE001
-            self._fail(self._failure("write to its log", error))
+            self._fail(failure(self._engine, "write to its log", error))
 
     def sync(self, done: Done, arg: Any) -> None:
         if self._refusal is not None:
@@ -270,18 +277,15 @@ class RocksStore:
 
     def compact(self) -> None:
         """Rewrite all files, so that what was replaced or deleted is gone from them. Blocks."""
-        try:
-            self._engine.flush()
-            self._engine.compact_range(None, None)
-        except Exception as error:
-            raise self._failure("compact its files", error) from error
+        self.flush()
+        self.compact_part(0, 1)
 
     def flush(self) -> None:
         """Write to the files what is only in the log. Blocks."""
         try:
             self._engine.flush()
         except Exception as error:
-            raise self._failure("write its files", error) from error
+            raise failure(self._engine, "write its files", error) from error
 
     def compact_part(self, part: int, parts: int) -> None:
         """`compact` for one of `parts` parts of the token space; the last has all the rest."""
@@ -291,7 +295,7 @@ class RocksStore:
         try:
             self._engine.compact_range(start, end)
         except Exception as error:
-            raise self._failure("compact its files", error) from error
+            raise failure(self._engine, "compact its files", error) from error
 
     # Syncs
 
@@ -393,13 +397,4 @@ class RocksStore:
         try:
             self._engine.flush_wal(True)
         except Exception as error:
-            raise self._failure("sync its log", error) from error
-
-    def _failure(self, what: str, error: Exception) -> StorageError:
-        mounted = mount_point(Path(self._engine.path()).absolute())
-        return StorageError(
-            f"The storage engine could not {what}: {error}. The store takes no more writes, as it "
-            f"cannot tell what is on the disk. Check the file system at {mounted} (room, the "
-            "kernel's log), then restart the node, which goes on with all it has acknowledged.",
-            outcome="unknown",
-        )
+            raise failure(self._engine, "sync its log", error) from error
