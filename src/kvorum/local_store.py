@@ -27,6 +27,7 @@ from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
+from kvorum.journal.take_up import TakeUp
 from kvorum.local_namespaces import LocalNamespaces, Parts, starting_catalog, waits_for_disk
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
@@ -51,14 +52,12 @@ from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
-from kvorum.storage.recovery_note import note_loss
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
 from kvorum.storage.syncer import Syncers
 
 OnFailed = Callable[[StorageError], object]
-Resealed = Callable[[StorageError | None], object]
 Unlocked = Callable[[KvorumError | None], object]
 
 
@@ -122,7 +121,6 @@ class LocalStore:
         self._shred_horizon: ShredHorizon
         self._log: LogFiles
         self._journaled: JournaledStore
-        self._replayed = False
 
     def unlock(self, done: Unlocked) -> None:
         """Find the keys, and make `store`; `done(error)` once it may be used.
@@ -259,11 +257,12 @@ class LocalStore:
         )
         self._build()
         self.namespaces.begin()
+        take_up = TakeUp(self._journaled, self._log, self.directory, self.namespaces.replayed)
         resealing = Resealing(
             self.rocks,
             self.vault,
-            self._empty_journal,
-            lambda error: self._resealed(done, error),
+            take_up.empty,
+            lambda error: self._resealed(take_up, done, error),
         )
         resealing.start()
 
@@ -312,69 +311,14 @@ class LocalStore:
             self._on_failed,
         )
 
-    def _empty_journal(self, done: Resealed) -> None:
-        try:
-            self._replay()
-        except StorageError as error:
-            done(error)
-        else:
-            self._journaled.empty(_tell, done)
-
-    def _replay(self) -> None:
-        """Take up the journal. Raises StorageError."""
-        self._replayed = True
-        wrong = self._journaled.replay() or self._log.wrong
-        self.namespaces.replayed()
-        if self._log.newest < self.directory.newest:
-            wrong = wrong or "the newest entries are missing, and it was stopped in order"
-        if self._log.is_new and self.directory.journaled:
-            wrong = "the journal's files are missing"
-        if wrong is not None:
-            self.directory.forget(wrong)
-
-    def _resealed(self, done: Unlocked, error: StorageError | None) -> None:
+    def _resealed(self, take_up: TakeUp, done: Unlocked, error: StorageError | None) -> None:
         """All is in its present form, but for the journal."""
         if error is not None:
             done(error)
-            return
-        try:
-            if not self._replayed:
-                self._replay()
-        except StorageError as failure:
-            done(failure)
-            return
-        if (self._journaled.overflows or self.directory.forgot) and not self.rocks.full:
-            # Lives that ended before they could file have left more than one should take over;
-            # or what is missing would be missed at the next start again.
-            self._journaled.empty(self._taken_up, done)
         else:
-            self._taken_up(done, None)
+            take_up.finish(lambda failure: self._taken_up(done, failure))
 
     def _taken_up(self, done: Unlocked, error: StorageError | None) -> None:
-        if error is not None:
-            done(error)
-        elif self.directory.forgot:
-            # It has to be noted where the replicator will find it.
-            note_loss(self._journaled, self._loss_noted, done)
-        elif not self.directory.journaled:
-            self._log.release(0, self._journal_begun, done)
-        else:
-            self.namespaces.finish(done)
-
-    def _loss_noted(self, done: Unlocked, error: StorageError | None) -> None:
-        try:
-            if error is None:
-                self.directory.noted_loss()
-        except StorageError as failure:
-            error = failure
-        self._taken_up(done, error)
-
-    def _journal_begun(self, done: Unlocked, error: StorageError | None) -> None:
-        try:
-            if error is None:
-                self.directory.began_journal()
-        except StorageError as failure:
-            error = failure
         if error is not None:
             done(error)
         else:
@@ -401,10 +345,6 @@ def unreadable(path: Path, error: CorruptRecord) -> StorageError:
         f"Notes of the store's own cannot be read in {path}: {error.message} Give the node its "
         "data again: from the other nodes with 'kvorum rebuild', else from a snapshot."
     )
-
-
-def _tell(done: Resealed, error: StorageError | None) -> None:
-    done(error)
 
 
 def _unheard(*_found: bytes) -> None:
