@@ -141,17 +141,17 @@ def learned(one: Life, word: bytes) -> int:
 # Shredding
 
 
-def all_unfiled(one: Life) -> None:
+def all_unflushed(one: Life) -> None:
     fill(one)
 
 
-def all_filed_and_overwritten(one: Life) -> None:
+def all_flushed_and_overwritten(one: Life) -> None:
     fill(one)
     one.flushed()
     fill(one, "newer")
 
 
-def half_filed(one: Life) -> None:
+def half_flushed(one: Life) -> None:
     fill(one)
     before = one.stored()
     one.wait(lambda: one.stored() != before)
@@ -173,9 +173,9 @@ def none_but_gathered(one: Life) -> None:
 
 
 SITUATIONS: Final = (
-    all_unfiled,
-    all_filed_and_overwritten,
-    half_filed,
+    all_unflushed,
+    all_flushed_and_overwritten,
+    half_flushed,
     some_gathered,
     none_but_gathered,
 )

@@ -247,7 +247,7 @@ def kept_bytes(journal: Journal) -> int:
     return sum(len(entry.text) for entry in journal.log.appended if entry.number in needed)
 
 
-def test_filing_beside_new_writes_is_done_before_the_next_segment_is_full() -> None:
+def test_flushing_beside_new_writes_is_done_before_the_next_segment_is_full() -> None:
     """So each write bears its share: one value flushed, and half as much."""
     journal = Journal(limits=BY_ENTRIES)
     number = fill(journal, 0)
@@ -274,7 +274,7 @@ def test_two_segments_of_entries_are_kept_at_most_whatever_their_sizes() -> None
     assert len(flushed(journal)) > 300
 
 
-def test_a_record_that_is_replaced_soon_is_filed_once() -> None:
+def test_a_record_that_is_replaced_soon_is_flushed_once() -> None:
     journal = Journal(limits=NO_LIMITS)
     for number in range(50):
         journal.put(KEY, value_for(KEY, number))
@@ -283,7 +283,7 @@ def test_a_record_that_is_replaced_soon_is_filed_once() -> None:
     assert journal.below.writes == [(KEY, value_for(KEY, 49))]
 
 
-def test_an_old_segment_is_filed_by_ticks_where_no_writes_come() -> None:
+def test_an_old_segment_is_flushed_by_ticks_where_no_writes_come() -> None:
     journal = Journal(limits=SegmentLimits(1 << 40, 1 << 40, age_s=10.0))
     put_numbered(journal, *range(300))
     journal.settle()
@@ -391,7 +391,7 @@ def test_each_segment_is_let_go_of_up_to_its_own_last_entry() -> None:
     assert journal.log.released == sorted(set(journal.log.released))
 
 
-def test_nothing_is_filed_before_its_entry_is_durable() -> None:
+def test_nothing_is_flushed_before_its_entry_is_durable() -> None:
     """Else a crash could leave a write, and not what was written before it."""
     journal = Journal(limits=BY_ENTRIES)
     put_numbered(journal, *range(50), size=100)
@@ -429,7 +429,7 @@ def test_no_timer_turns_in_circles_while_the_disk_works() -> None:
     journal.tick_until(lambda: bool(emptied.args))
 
 
-def test_while_the_disk_is_full_nothing_is_filed() -> None:
+def test_while_the_disk_is_full_nothing_is_flushed() -> None:
     journal = Journal(limits=BY_ENTRIES)
     journal.below.full = True
     put_numbered(journal, *range(100), size=100)
@@ -453,7 +453,7 @@ def test_while_the_disk_is_full_nothing_is_filed() -> None:
     assert contents(journal.below) == numbered(*range(140), size=100)
 
 
-def test_a_disk_that_fills_up_stops_filing_where_it_is() -> None:
+def test_a_disk_that_fills_up_stops_flushing_where_it_is() -> None:
     journal = Journal(limits=NO_LIMITS)
     put_numbered(journal, *range(500))
     emptied = journal.empty()
@@ -476,7 +476,7 @@ def test_a_disk_that_fills_up_stops_filing_where_it_is() -> None:
 # Emptying
 
 
-def test_emptying_is_done_when_all_is_filed_durably_and_no_trace_of_an_entry_is_left() -> None:
+def test_emptying_is_done_when_all_is_flushed_durably_and_no_trace_of_an_entry_is_left() -> None:
     journal = Journal(limits=NO_LIMITS)
     put_numbered(journal, *range(300))
     journal.put(HINTS[0], b"hint", 300)
@@ -503,7 +503,7 @@ def test_emptying_is_done_when_all_is_filed_durably_and_no_trace_of_an_entry_is_
     ]  # fmt: skip
 
 
-def test_traces_of_what_was_filed_long_ago_are_gone_as_well() -> None:
+def test_traces_of_what_was_flushed_long_ago_are_gone_as_well() -> None:
     journal = Journal(limits=BY_ENTRIES)
     for number in range(100):
         put_numbered(journal, number, size=100)
@@ -685,7 +685,7 @@ def test_work_on_files_finds_the_journal_emptied() -> None:
 
 
 @pytest.mark.parametrize("ticks", range(4))
-def test_what_is_forgotten_while_it_is_filed_is_neither_seen_nor_filed(ticks: int) -> None:
+def test_what_is_forgotten_while_it_is_flushed_is_neither_seen_nor_flushed(ticks: int) -> None:
     journal = Journal(limits=NO_LIMITS)
     for number in range(200):
         for namespace in ("default", "open"):
@@ -697,11 +697,11 @@ def test_what_is_forgotten_while_it_is_filed_is_neither_seen_nor_filed(ticks: in
         journal.settle()
     put_numbered(journal, 999)  # in the next segment
     journal.store.forget("default")
-    filed_before = sum(b"default" in key for key in flushed(journal))
+    flushed_before = sum(b"default" in key for key in flushed(journal))
     seen = [key for key, _ in journal.contents() if b"default" in key]
     assert seen == [key for key, _ in contents(journal.below) if b"default" in key]
     journal.tick_until(lambda: bool(emptied.args))
-    assert sum(b"default" in key for key in flushed(journal)) == filed_before
+    assert sum(b"default" in key for key in flushed(journal)) == flushed_before
     assert sum(b"open" in key for key in flushed(journal)) == 200
 
 
@@ -818,7 +818,7 @@ def test_a_record_damaged_in_memory_fails_the_store_and_is_whole_on_the_disk(
     assert len(journal.failures) == 1
 
 
-def test_damage_found_while_filing_beside_new_writes_fails_the_store(seal: Seal) -> None:
+def test_damage_found_while_flushing_beside_new_writes_fails_the_store(seal: Seal) -> None:
     journal, below = flipping(seal, BY_ENTRIES)
     below.flip = key_of(3)
     number = 0
@@ -872,7 +872,7 @@ class Raising(StoreDouble):
         raise RuntimeError("a bug")
 
 
-def test_an_error_while_filing_hides_nothing_and_lets_go_of_no_entry() -> None:
+def test_an_error_while_flushing_hides_nothing_and_lets_go_of_no_entry() -> None:
     journal = Journal(limits=NO_LIMITS, below=Raising())
     put_numbered(journal, *range(10))
     journal.settle()
@@ -944,7 +944,7 @@ def test_entries_that_were_let_go_of_are_not_taken_up() -> None:
     assert again.contents() == numbered(*range(last, 100), size=100)
 
 
-def test_what_was_taken_up_is_filed_where_no_writes_come() -> None:
+def test_what_was_taken_up_is_flushed_where_no_writes_come() -> None:
     journal = Journal(limits=NO_LIMITS)
     for number in range(10):
         put_numbered(journal, number)
@@ -970,7 +970,7 @@ def test_a_segment_that_was_taken_up_full_is_closed_with_the_first_write() -> No
     assert again.contents() == numbered(*range(number), size=100)
 
 
-def test_entries_may_be_replayed_over_what_was_filed_of_them() -> None:
+def test_entries_may_be_replayed_over_what_was_flushed_of_them() -> None:
     """An entry says what to put, never what to add."""
     entries = OpenEntries()
     key = key_of(1)
@@ -978,6 +978,6 @@ def test_entries_may_be_replayed_over_what_was_filed_of_them() -> None:
         Appended(4, entries.seal(4, [(key, value_for(key, 1))]), 4),
         Appended(5, entries.seal(5, [(key, value_for(key, 2))]), 4),
     ]
-    for filed_before in (1, 2):
-        disk = Disk(left, {key: value_for(key, filed_before)})
+    for flushed_before in (1, 2):
+        disk = Disk(left, {key: value_for(key, flushed_before)})
         assert Journal(disk).contents() == [(key, value_for(key, 2))]

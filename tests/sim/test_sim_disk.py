@@ -205,7 +205,7 @@ def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
     assert disk.begin_life().actor != first.actor
 
 
-def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> None:
+def test_what_is_flushed_is_durable_with_the_next_that_somebody_waits_for() -> None:
     bench = Bench()
     bench.store.write(b"a", b"1")
     bench.store.write(b"b", b"2")
@@ -223,7 +223,7 @@ def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> Non
     assert bench.disk.content == {b"a": b"1", b"c": b"3", b"d": b"4"}
 
 
-def test_a_crash_leaves_any_prefix_of_what_was_filed() -> None:
+def test_a_crash_leaves_any_prefix_of_what_was_flushed() -> None:
     found = set()
     for seed in range(60):
         bench = Bench(seed)
