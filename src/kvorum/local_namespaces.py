@@ -109,6 +109,8 @@ def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
 
 
 class LocalNamespaces:
+    """What a local store has for each namespace, and how that changes."""
+
     __slots__ = (
         "_directory",
         "_failed",

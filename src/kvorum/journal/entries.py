@@ -52,6 +52,8 @@ _CHECK_BYTES: Final = 8
 
 
 class Entries(Protocol):
+    """What turns the writes of a commit into an entry of the journal, and back."""
+
     def seal(self, number: int, writes: list[Change]) -> bytes:
         """The entry of `writes`, to be appended under `number`. It is not empty."""
 
@@ -75,6 +77,8 @@ class OpenEntries:
 
 
 class SealedEntries:
+    """Entries of sections, each sealed as its namespace is."""
+
     def __init__(self, seal: Seal, cluster: str) -> None:
         self._seal = seal
         self._aad = cluster.encode() + b"\0"

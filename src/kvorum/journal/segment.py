@@ -53,6 +53,8 @@ class SegmentLimits(msgspec.Struct, frozen=True):
 
 
 class Segment:
+    """A memtable and the numbers of its entries."""
+
     __slots__ = ("entry_bytes", "first", "last", "memtable", "since")
 
     def __init__(self) -> None:

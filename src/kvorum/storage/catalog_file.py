@@ -115,6 +115,7 @@ class CatalogFile:
 
 
 def encode(stored: StoredCatalog) -> bytes:
+    """The file."""
     state = msgspec.json.encode(stored)
     return msgspec.json.encode(_File(FORMAT, _check(state), msgspec.Raw(state))) + b"\n"
 

@@ -46,6 +46,8 @@ _START_BYTES: Final = 1 << 20
 
 
 class DataDirectory:
+    """A data directory that this process holds, from `open` to `close` or `release`."""
+
     __slots__ = ("_identity", "_lock", "path", "space", "watch")
 
     def __init__(self, path: Path, lock: int, identity: Identity, space: Space) -> None:

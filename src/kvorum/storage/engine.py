@@ -80,6 +80,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def within(cls, budget: Budget, open_files: int) -> EngineSettings:
+        """The settings of an engine that keeps to `budget`."""
         return cls(budget.memtable_bytes, budget.cache_bytes, open_files)
 
 

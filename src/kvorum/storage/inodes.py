@@ -48,6 +48,8 @@ def count_inodes(directory: Path) -> Count:
 
 
 class Inodes:
+    """The inodes of a file system, and a reserve of them in files."""
+
     __slots__ = ("_count", "_directory", "_held", "_reserve", "full", "margin", "reserve")
 
     def __init__(self, directory: Path, count: Callable[[Path], Count] = count_inodes) -> None:

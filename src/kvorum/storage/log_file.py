@@ -51,6 +51,7 @@ _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 def entry_blocks(salt: int, number: int, needed: int, text: bytes) -> bytes:
+    """An entry as it is written: header, check and text, in whole blocks."""
     header = _ENTRY.pack(_ENTRY_MAGIC, len(text), number, needed)
     check = xxhash.xxh3_64(header, seed=salt)
     check.update(text)
@@ -133,6 +134,8 @@ class BufferedFile:
 
 
 class Buffered:
+    """Files written through the page cache."""
+
     __slots__ = ()
 
     def open(self, path: Path, salt: int, end: int) -> LogFile:
@@ -253,6 +256,7 @@ class Found(NamedTuple):
 
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
+    """The descriptor of `path`, open for reading. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield descriptor

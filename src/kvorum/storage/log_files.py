@@ -38,6 +38,8 @@ class _Entry(NamedTuple):
 
 
 class LogFiles:
+    """The log of one directory; `open` makes it."""
+
     __slots__ = (
         "_closed",
         "_directory",

@@ -29,6 +29,8 @@ _ROUTED: Final = ("get", "find", "put", "delete", "scan")
 
 
 class RoutedStore:
+    """A Store made of a durable one and one for each namespace kept in memory."""
+
     def __init__(self, durable: Store, volatile: Mapping[str, VolatileStore]) -> None:
         self._durable = durable
         self._volatile = {name.encode(): store for name, store in volatile.items()}

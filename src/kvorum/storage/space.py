@@ -49,6 +49,7 @@ def free_bytes(directory: Path) -> int:
 
 
 def total_bytes(directory: Path) -> int:
+    """The size of the file system that `directory` is on."""
     stat = os.statvfs(directory)
     return stat.f_blocks * stat.f_frsize
 
@@ -59,6 +60,8 @@ def mount_point(path: Path) -> Path:
 
 
 class Space:
+    """The room on the disk of a data directory, and a reserve of it in a file."""
+
     __slots__ = (
         "_directory",
         "_free_bytes",

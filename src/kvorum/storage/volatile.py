@@ -34,6 +34,8 @@ _FIRST: Final = RECORD[0] << 16
 
 
 class VolatileStore:
+    """A Store in bounded memory, for one namespace."""
+
     __slots__ = (
         "_bytes",
         "_bytes_max",
@@ -126,6 +128,7 @@ class VolatileStore:
             self._evicted += 1
 
     def status(self) -> CacheStatus:
+        """How much it holds, and how often a key was found there."""
         return CacheStatus(len(self._rows), self._bytes, self._hits, self._misses, self._evicted)
 
     def _make_room(self, key: bytes, value: bytes) -> None:
