@@ -77,7 +77,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def actor(self) -> int:
-        """The name under which this life writes: the top bits of the node id, and the incarnation."""
+        """The name under which this life writes: bits of the node id, and the incarnation."""
         prefix = int(self.node_id, 16) >> (_NODE_ID_BITS - _ACTOR_ID_BITS)
         return prefix << INCARNATION_BITS | self.incarnation
 
