@@ -15,6 +15,7 @@ is `store`, the Store port, which is all that replication gets to see of this.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,6 +57,8 @@ from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
 from kvorum.storage.syncer import Syncers
+
+_LOG: Final = logging.getLogger(__name__)
 
 OnFailed = Callable[[StorageError], object]
 Unlocked = Callable[[KvorumError | None], object]
@@ -255,6 +258,8 @@ class LocalStore:
             holding.master_key,
             self._runtime.wall_ms(),
         )
+        if self._on_disk is None:
+            self._tell_of_strangers()
         self._build()
         self.namespaces.begin()
         take_up = TakeUp(self._journaled, self._log, self.directory, self.namespaces.replayed)
@@ -265,6 +270,18 @@ class LocalStore:
             lambda error: self._resealed(take_up, done, error),
         )
         resealing.start()
+
+    def _tell_of_strangers(self) -> None:
+        """There is no list of namespaces: the directory is new, or has lost it."""
+        known = self._stored.namespaces
+        strangers = [name for name in sorted(self.vault.keyring.namespaces) if name not in known]
+        if strangers:
+            _LOG.warning(
+                "%s has no list of namespaces. It has keys of %s, whose entries are not served. "
+                "Make them with 'kvorum namespace create', or declare them in the cluster file.",
+                self.directory.path,
+                ", ".join(map(repr, strangers)),
+            )
 
     def _build(self) -> None:
         bits = self._topology.partition_bits

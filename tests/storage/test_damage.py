@@ -219,7 +219,7 @@ def test_a_node_that_forgot_is_another_actor_and_knows_it_until_that_is_noted(
     assert directory.forgot
     assert directory.crashed
     assert (directory.actor != actor, directory.counter) == (True, 0)
-    assert f"the data in {tmp_path} is incomplete" in caplog.text
+    assert f"The data in {tmp_path} is incomplete" in caplog.text
     directory.release()
 
     directory = DataDirectory.open(tmp_path, FACTS)

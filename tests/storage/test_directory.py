@@ -157,7 +157,7 @@ def test_a_damaged_identity_is_refused_and_kept(
     DataDirectory.open(path, FACTS).close(1, 0)
     damaged = damage((path / "node.json").read_bytes())
     (path / "node.json").write_bytes(damaged)
-    with pytest.raises(ConfigError, match=r"node\.json: .*damaged.*restore it"):
+    with pytest.raises(ConfigError, match=r"node\.json: .*damaged.*Restore it"):
         DataDirectory.open(path, FACTS)
     assert (path / "node.json").read_bytes() == damaged
 
@@ -272,7 +272,7 @@ def test_a_known_name_is_not_written_again(path: Path, monkeypatch: pytest.Monke
 
 def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="make it a directory"):
+    with pytest.raises(ConfigError, match="Make it a directory"):
         DataDirectory.open(tmp_path / "file", FACTS)
 
 
@@ -288,7 +288,7 @@ def test_the_directory_above_those_of_nodes_is_refused_and_left_as_it_was(path: 
     for name in ("n1", "n2"):
         DataDirectory.open(path / name, FACTS).close(1, 0)
     before = sorted(path.rglob("*"))
-    with pytest.raises(ConfigError, match=r"those of n1, n2; .* 'kvorum up"):
+    with pytest.raises(ConfigError, match=r"those of n1, n2\. .* 'kvorum up"):
         DataDirectory.open(path, FACTS)
     assert sorted(path.rglob("*")) == before
     # A node's own may hold others, such as one that was put aside.

@@ -481,7 +481,7 @@ def test_a_directory_that_cannot_be_opened_says_what_to_do(tmp_path: Path) -> No
 
     closed: list[bool] = []
     pump = Pump()
-    with pytest.raises(StorageError, match="check its rights"):
+    with pytest.raises(StorageError, match="Check its rights"):
         LogFiles.open(tmp_path / "no" / "log", pump, Closing(pump.call_soon), never)
     assert closed == [True]
 
