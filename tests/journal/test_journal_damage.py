@@ -16,7 +16,7 @@ from kvorum.storage.recovery_note import NOTE
 from kvorum.storage.syncer import InlineSyncer
 
 KEYS = [f"key-{number}" for number in range(30)]
-TOLD = "writes that this node had acknowledged may be lost"
+TOLD = "acknowledged writes may be lost"
 
 
 def value_of(key: str) -> str:
