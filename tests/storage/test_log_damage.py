@@ -169,7 +169,7 @@ def test_an_entry_that_changes_after_it_was_found_is_not_given(log: Path) -> Non
     entries = life.log.entries()
     assert next(entries)[0] == 1
     flip(2 * BLOCK + 100)(log / "1.log")
-    with pytest.raises(CorruptRecord, match="entry 2"):
+    with pytest.raises(CorruptRecord, match="Entry 2"):
         next(entries)
     life.close()
 
