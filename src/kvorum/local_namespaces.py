@@ -27,18 +27,17 @@ from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.model.catalog import Catalog, difference
 from kvorum.model.errors import ConfigError, DiskFull, KvorumError, StorageError, UnavailableError
-from kvorum.model.prefixes import HINT, HINTS_END, RECORD, RECORDS_END
-from kvorum.model.sizes import format_size
-from kvorum.model.topology import NamespaceSettings, Topology
+from kvorum.model.topology import NamespaceSettings
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.quarantine import Quarantine
+from kvorum.sealing.removal import delete_removed
 from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import NOTE as FORMAT_NOTE
 from kvorum.sealing.vault import Vault
-from kvorum.storage.budget import MEMORY_MIN, Budget, promised
-from kvorum.storage.catalog_file import CatalogFile, Removal, StoredCatalog
+from kvorum.storage.budget import Budget, promised
+from kvorum.storage.catalog_file import CatalogFile, Removal, StoredCatalog, waits_for_disk
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.rocks import RocksStore
@@ -50,7 +49,6 @@ NAMESPACES_MAX: Final = 1000
 _LOG: Final = logging.getLogger(__name__)
 _CHANGE_BYTES: Final = 1 << 20
 """Room for the files that a change replaces."""
-_PAGE: Final = 256
 
 Settled = Callable[[StorageError | None], object]
 Done = Callable[[KvorumError | None], object]
@@ -68,44 +66,6 @@ class Parts(NamedTuple):
     vault: Vault
     shred_horizon: ShredHorizon
     quarantine: Quarantine
-
-
-def starting_catalog(
-    stored: StoredCatalog | None, topology: Topology, *, own: bool
-) -> StoredCatalog:
-    """What a node begins this life with. `own`: the directory's own catalog rules, which begins
-    with what the topology declares; else the topology does.
-
-    Raises ConfigError where the topology would take back what was changed in the directory.
-    """
-    declared = dict(topology.namespaces)
-    if stored is None:
-        return StoredCatalog(version=1, namespaces=declared, own=own)
-    if own:
-        return msgspec.structs.replace(stored, own=True)
-    if stored.namespaces == declared:
-        return msgspec.structs.replace(stored, own=False)
-    changes = difference(stored.catalog, Catalog(namespaces=declared))
-    if stored.own:
-        names = ", ".join(sorted({*changes.created, *changes.altered, *changes.dropped}))
-        raise ConfigError(
-            "The namespaces of this data directory are changed with 'kvorum namespace', and differ "
-            f"from those of the cluster file: {names}. Start it as before ('kvorum up', or "
-            "'kvorum serve' without --cluster), or declare the same namespaces in the file."
-        )
-    for name in changes.dropped:
-        _LOG.warning(
-            "The namespace %r is not in the cluster file any more. What is stored of it stays, and "
-            "is there again when the file has it again. To have it destroyed, take it out of the "
-            "file while the node runs, and send SIGHUP.",
-            name,
-        )
-    return msgspec.structs.replace(stored, version=stored.version + 1, namespaces=declared)
-
-
-def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
-    """True if acks wait for the disk. All namespaces share a log: if any of them asks for it."""
-    return {settings.durability for settings in namespaces.values()} - {"none"} != {"os"}
 
 
 class LocalNamespaces:
@@ -177,42 +137,18 @@ class LocalNamespaces:
         parts = self._parts
         if len(new.namespaces) > NAMESPACES_MAX:
             raise ConfigError(f"A node has at most {NAMESPACES_MAX} namespaces. Drop some first.")
-        self._check_memory(promised(new.namespaces.values()))
+        Budget.check_promised(self._memory, promised(new.namespaces.values()))
         created = new.namespaces.keys() - self.catalog.namespaces.keys()
         for name in sorted(created):
-            self._check_created(name, new.namespaces[name])
+            if name in self.removals:
+                raise UnavailableError(
+                    f"A namespace {name!r} was dropped, and its entries are still being deleted "
+                    "from the disk. Create it when 'kvorum namespace list' no longer shows it.",
+                    retry_after=1,
+                )
+            parts.vault.check_created(name, new.namespaces[name])
         if created and parts.rocks.full:
             raise DiskFull("The disk is full. Make room on it, then create the namespace.")
-
-    def _check_memory(self, wanted: int) -> None:
-        try:
-            Budget.split(self._memory, wanted)
-        except ConfigError as error:
-            raise ConfigError(
-                f"Namespaces kept in memory may take {format_size(wanted)} in all, and "
-                f"{format_size(MEMORY_MIN)} are needed beside; this node has "
-                f"{format_size(self._memory)}. Lower max_memory, or start the node with more "
-                "--memory."
-            ) from error
-
-    def _check_created(self, name: str, settings: NamespaceSettings) -> None:
-        keyring = self._parts.vault.keyring
-        if name in self.removals:
-            raise UnavailableError(
-                f"A namespace {name!r} was dropped, and its entries are still being deleted from "
-                "the disk. Create it when 'kvorum namespace list' no longer shows it.",
-                retry_after=1,
-            )
-        if name in keyring.namespaces and settings.encryption == "off":
-            raise ConfigError(
-                f"The data directory has encrypted entries of an earlier namespace {name!r}. "
-                "Choose another name, or leave encryption on."
-            )
-        if name not in keyring.namespaces and not keyring.has_room:
-            raise ConfigError(
-                "The data directory has used up all ids of data keys. Start the node on an empty "
-                "one and let it be filled by the others."
-            )
 
     def commit(self, new: Catalog, before_ms: int) -> None:
         """Have `new` decided, durably; `change` carries it out. Of what is dropped, all that was
@@ -264,8 +200,9 @@ class LocalNamespaces:
 
     def _fail(self, error: StorageError) -> None:
         """The node must stop. Until it does it takes no more writes: it might not keep them."""
+        why = error.message.removesuffix(".")
         self._failed = StorageError(
-            f"{error.message}. The namespaces of this node could not be changed as decided, and it "
+            f"{why}. The namespaces of this node could not be changed as decided, and it "
             "takes no more writes. Set that right, and start it again.",
             outcome="unknown",
         )
@@ -418,15 +355,16 @@ class LocalNamespaces:
 
     def _emptied(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
         names, done = work
+        parts = self._parts
         if error is not None:
             done(error)
             return
         try:
-            self._delete_open()
+            delete_removed(parts.rocks, parts.vault.seal, parts.quarantine.release)
         except StorageError as failure:
             done(failure)
         else:
-            self._parts.rocks.sync(self._deleted, (names, done))
+            parts.rocks.sync(self._deleted, (names, done))
 
     def _deleted(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
         names, done = work
@@ -434,17 +372,6 @@ class LocalNamespaces:
             if error is None and name in self.removals:
                 error = self._forget_removal(name, self.removals[name].before_ms)
         done(error)
-
-    def _delete_open(self) -> None:
-        """Delete all stored pairs of dropped namespaces that lie open."""
-        rocks, seal = self._parts.rocks, self._parts.vault.seal
-        for cursor, end in ((RECORD, RECORDS_END), (HINT, HINTS_END)):
-            while pairs := rocks.scan(cursor, end, _PAGE):
-                for stored_key, sealed in pairs:
-                    if seal.is_removed(stored_key, sealed):
-                        rocks.write(stored_key, None)
-                        self._parts.quarantine.release(stored_key)
-                cursor = pairs[-1][0] + b"\0"
 
     # The file
 

@@ -29,7 +29,7 @@ from kvorum.journal.entries import SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
 from kvorum.journal.take_up import TakeUp
-from kvorum.local_namespaces import LocalNamespaces, Parts, starting_catalog, waits_for_disk
+from kvorum.local_namespaces import LocalNamespaces, Parts
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
@@ -47,7 +47,7 @@ from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 from kvorum.storage.budget import MEMORY_DEFAULT, Budget, promised
-from kvorum.storage.catalog_file import CatalogFile
+from kvorum.storage.catalog_file import CatalogFile, starting_catalog, waits_for_disk
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
@@ -358,9 +358,10 @@ def facts_of(topology: Topology, local: int) -> Facts:
 
 def unreadable(path: Path, error: CorruptRecord) -> StorageError:
     """What to say where a note that the node needs to run is damaged."""
+    why = error.message.removesuffix(".")
     return StorageError(
-        f"Notes of the store's own cannot be read in {path}: {error.message} Give the node its "
-        "data again: from the other nodes with 'kvorum rebuild', else from a snapshot."
+        f"Notes of the store's own cannot be read in {path}: {why}. Give the node its data again: "
+        "from the other nodes with 'kvorum rebuild', else from a snapshot."
     )
 
 

@@ -361,9 +361,10 @@ class JournaledStore:
         self._refusal = self._refusal or error
 
     def _fail(self, error: CorruptRecord) -> None:
+        why = error.message.removesuffix(".")
         self._refusal = StorageError(
-            f"A record was damaged in this node's memory: {error.message} The store takes no more "
-            "writes. Restart the node, whose disk has it whole, and check its memory.",
+            f"A record was damaged in this node's memory: {why}. The store takes no more writes. "
+            "Restart the node, whose disk has it whole, and check its memory.",
             outcome="unknown",
         )
         self._runtime.call_soon(self._on_failed, self._refusal)

@@ -149,6 +149,20 @@ class Vault:
 
     # Namespaces that come and go
 
+    def check_created(self, namespace: str, settings: NamespaceSettings) -> None:
+        """Raises ConfigError if `create` could not give `namespace` what these settings ask for."""
+        keyring = self.keyring
+        if namespace in keyring.namespaces and settings.encryption == "off":
+            raise ConfigError(
+                f"The data directory has encrypted entries of an earlier namespace {namespace!r}. "
+                "Choose another name, or leave encryption on."
+            )
+        if namespace not in keyring.namespaces and not keyring.has_room:
+            raise ConfigError(
+                "The data directory has used up all ids of data keys. Start the node on an empty "
+                "one and let it be filled by the others."
+            )
+
     def create(self, namespace: str, settings: NamespaceSettings, now_ms: int) -> None:
         """Seal what is written to `namespace` from now on. Waits for the disk."""
         self.keyring.renew(namespace, now_ms)

@@ -63,6 +63,18 @@ class Budget(msgspec.Struct, frozen=True):
         eighth = share // _EIGHTHS
         return cls(eighth, eighth, eighth, share - 2 * eighth)
 
+    @classmethod
+    def check_promised(cls, total: int, promised: int) -> None:
+        """Raises ConfigError if `promised` of `total` bytes would leave too little for the rest."""
+        try:
+            cls.split(total, promised)
+        except ConfigError as error:
+            raise ConfigError(
+                f"Namespaces kept in memory may take {format_size(promised)} in all, and "
+                f"{format_size(MEMORY_MIN)} are needed beside; this node has "
+                f"{format_size(total)}. Lower max_memory, or start the node with more --memory."
+            ) from error
+
 
 def promised(namespaces: Iterable[NamespaceSettings]) -> int:
     """What entries kept in memory may take on one node, whatever else happens."""

@@ -13,6 +13,8 @@ The file is read as strictly as one that people write: what is in it must be val
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,15 +22,18 @@ import msgspec
 import xxhash
 from msgspec import Meta
 
-from kvorum.model.catalog import Catalog
+from kvorum.model.catalog import Catalog, difference
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.model.topology import (
     DEFAULT_NAMESPACE,
     NamespaceSettings,
+    Topology,
     check_namespace,
     naming,
 )
 from kvorum.storage import durable_file
+
+_LOG: Final = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 FILE_BYTES_MAX: Final = 8 << 20
@@ -68,6 +73,44 @@ class _File(msgspec.Struct, frozen=True):
 
 
 CATALOG: Final = "catalog.json"
+
+
+def starting_catalog(
+    stored: StoredCatalog | None, topology: Topology, *, own: bool
+) -> StoredCatalog:
+    """What a node begins this life with. `own`: the directory's own catalog rules, which begins
+    with what the topology declares; else the topology does.
+
+    Raises ConfigError where the topology would take back what was changed in the directory.
+    """
+    declared = dict(topology.namespaces)
+    if stored is None:
+        return StoredCatalog(version=1, namespaces=declared, own=own)
+    if own:
+        return msgspec.structs.replace(stored, own=True)
+    if stored.namespaces == declared:
+        return msgspec.structs.replace(stored, own=False)
+    changes = difference(stored.catalog, Catalog(namespaces=declared))
+    if stored.own:
+        names = ", ".join(sorted({*changes.created, *changes.altered, *changes.dropped}))
+        raise ConfigError(
+            "The namespaces of this data directory are changed with 'kvorum namespace', and differ "
+            f"from those of the cluster file: {names}. Start it as before ('kvorum up', or "
+            "'kvorum serve' without --cluster), or declare the same namespaces in the file."
+        )
+    for name in changes.dropped:
+        _LOG.warning(
+            "The namespace %r is not in the cluster file any more. What is stored of it stays, and "
+            "is there again when the file has it again. To have it destroyed, take it out of the "
+            "file while the node runs, and send SIGHUP.",
+            name,
+        )
+    return msgspec.structs.replace(stored, version=stored.version + 1, namespaces=declared)
+
+
+def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
+    """True if acks wait for the disk. All namespaces share a log: if any of them asks for it."""
+    return {settings.durability for settings in namespaces.values()} - {"none"} != {"os"}
 
 
 class CatalogFile:

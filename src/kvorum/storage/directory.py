@@ -150,7 +150,7 @@ class DataDirectory:
             "answers for none until it has compared its data with the other nodes', and a node "
             "that is alone goes on with what is left.",
             self.path,
-            why,
+            why.removesuffix("."),
         )
 
     def founded(self) -> None:
