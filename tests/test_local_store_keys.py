@@ -265,20 +265,3 @@ def test_what_is_written_after_a_shredding_stays(
             assert again.contents() == one.wanted
             again.flushed()
             assert again.contents() == one.wanted
-
-
-def test_what_a_peer_still_has_does_not_come_back(tmp_path: Path) -> None:
-    with life(tmp_path) as one:
-        one.tend()
-        fill(one)
-        handed_over = {key: data for key, data in one.wanted.items() if key[:1] == b"d"}
-        one.clock.passed_s += TICK_S
-        one.key_admin.shred("default", None)
-        left = without(one.wanted, "default")
-        for key, data in handed_over.items():
-            one.parts.store.put(key, data, one._done, None)
-        assert one.contents() == left
-    with life(tmp_path) as again:
-        assert again.contents() == left
-        again.flushed()
-        assert again.contents() == left
