@@ -136,7 +136,7 @@ def test_an_empty_path_is_not_the_working_directory(
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with kvorum.open(tmp_path), pytest.raises(ConfigError, match="stop that one") as refused:
+    with kvorum.open(tmp_path), pytest.raises(ConfigError, match="Stop that one") as refused:
         kvorum.open(tmp_path)
     # The traceback shows one error, for it says all that its cause did.
     assert refused.value.__cause__ is None

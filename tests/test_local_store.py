@@ -86,7 +86,7 @@ def test_a_crash_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         assert again.contents() == wanted
 
 
-def test_a_crash_while_a_segment_is_filed_loses_nothing(tmp_path: Path) -> None:
+def test_a_crash_while_a_segment_is_flushed_loses_nothing(tmp_path: Path) -> None:
     with life(tmp_path / "n1") as one:
         wanted = fill(one)
         copies: list[Path] = []
@@ -124,7 +124,7 @@ def test_writes_after_a_crash_are_newer_than_what_was_taken_up(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("size", [10, 5000])
-def test_segments_that_are_full_are_filed_while_writes_go_on(tmp_path: Path, size: int) -> None:
+def test_segments_that_are_full_are_flushed_while_writes_go_on(tmp_path: Path, size: int) -> None:
     with life(tmp_path / "n1") as one:
         count = 0
         oldest = None

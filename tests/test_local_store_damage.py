@@ -181,17 +181,17 @@ def look(one: Life) -> None:
     one.turn()
 
 
-def filed_pairs(one: Life) -> Pairs:
+def flushed_pairs(one: Life) -> Pairs:
     return {key: data for key, data in one.stored().items() if key[:1] in b"dh"}
 
 
-def test_while_the_disk_is_full_nothing_is_filed_and_all_is_readable(
+def test_while_the_disk_is_full_nothing_is_flushed_and_all_is_readable(
     tmp_path: Path, disk: Disk
 ) -> None:
     with life(tmp_path) as one:
         write_entry(one, 1)
         one.flushed()
-        before = filed_pairs(one)
+        before = flushed_pairs(one)
         disk.left = 1 << 20
         look(one)
         assert one.parts.store.full
@@ -199,7 +199,7 @@ def test_while_the_disk_is_full_nothing_is_filed_and_all_is_readable(
             write_entry(one, entry)
         for _ in range(300):
             one.tick()
-        assert filed_pairs(one) == before
+        assert flushed_pairs(one) == before
         assert len(one.entries()) == ENTRIES - 2
         assert one.contents() == one.wanted
         disk.left = 1 << 34
@@ -208,18 +208,18 @@ def test_while_the_disk_is_full_nothing_is_filed_and_all_is_readable(
         assert one.contents() == one.wanted
 
 
-def test_a_disk_that_is_full_while_a_segment_is_filed_holds_that_up(
+def test_a_disk_that_is_full_while_a_segment_is_flushed_holds_that_up(
     tmp_path: Path, disk: Disk
 ) -> None:
     with life(tmp_path) as one:
         fill(one)
-        one.wait(lambda: bool(filed_pairs(one)))
+        one.wait(lambda: bool(flushed_pairs(one)))
         disk.left = 1 << 20
         look(one)
-        before = filed_pairs(one)
+        before = flushed_pairs(one)
         for _ in range(100):
             one.tick()
-        assert filed_pairs(one) == before
+        assert flushed_pairs(one) == before
         assert one.contents() == one.wanted
         disk.left = 1 << 34
         look(one)

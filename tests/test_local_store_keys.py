@@ -141,17 +141,17 @@ def learned(one: Life, word: bytes) -> int:
 # Shredding
 
 
-def all_unfiled(one: Life) -> None:
+def all_unflushed(one: Life) -> None:
     fill(one)
 
 
-def all_filed_and_overwritten(one: Life) -> None:
+def all_flushed_and_overwritten(one: Life) -> None:
     fill(one)
     one.flushed()
     fill(one, "newer")
 
 
-def half_filed(one: Life) -> None:
+def half_flushed(one: Life) -> None:
     fill(one)
     before = one.stored()
     one.wait(lambda: one.stored() != before)
@@ -173,9 +173,9 @@ def none_but_gathered(one: Life) -> None:
 
 
 SITUATIONS: Final = (
-    all_unfiled,
-    all_filed_and_overwritten,
-    half_filed,
+    all_unflushed,
+    all_flushed_and_overwritten,
+    half_flushed,
     some_gathered,
     none_but_gathered,
 )
@@ -265,20 +265,3 @@ def test_what_is_written_after_a_shredding_stays(
             assert again.contents() == one.wanted
             again.flushed()
             assert again.contents() == one.wanted
-
-
-def test_what_a_peer_still_has_does_not_come_back(tmp_path: Path) -> None:
-    with life(tmp_path) as one:
-        one.tend()
-        fill(one)
-        handed_over = {key: data for key, data in one.wanted.items() if key[:1] == b"d"}
-        one.clock.passed_s += TICK_S
-        one.key_admin.shred("default", None)
-        left = without(one.wanted, "default")
-        for key, data in handed_over.items():
-            one.parts.store.put(key, data, one._done, None)
-        assert one.contents() == left
-    with life(tmp_path) as again:
-        assert again.contents() == left
-        again.flushed()
-        assert again.contents() == left

@@ -48,7 +48,7 @@ def fill(one: Life, namespace: str = "new", value: str = "secret-value") -> None
     one.turn()
 
 
-def filed_and_not(one: Life, namespace: str = "new") -> None:
+def flushed_and_not(one: Life, namespace: str = "new") -> None:
     """Records and hints of it in the engine's files, in its log, and in the journal."""
     fill(one, namespace)
     for number in range(COUNT):
@@ -128,7 +128,7 @@ def test_nothing_of_one_that_was_dropped_is_left(tmp_path: Path, kind: str) -> N
         if kind == "kept":
             fill(one)
         else:
-            filed_and_not(one)
+            flushed_and_not(one)
         one.drop("new")
         assert one.contents() == one.wanted
         assert "new" not in one.parts.caches()
@@ -144,7 +144,7 @@ def test_nothing_of_one_that_was_dropped_is_left(tmp_path: Path, kind: str) -> N
 def test_an_encrypted_one_can_be_made_again_as_soon_as_its_keys_are_gone(tmp_path: Path) -> None:
     with own(tmp_path / "n1") as one:
         one.create("new")
-        filed_and_not(one)
+        flushed_and_not(one)
         one.drop("new")
         one.turn()
         one.tick()
@@ -166,7 +166,7 @@ def test_the_name_of_one_that_lies_open_is_taken_until_its_records_are_deleted(
 ) -> None:
     with own(tmp_path) as one:
         one.create("new", **LIES_OPEN)
-        filed_and_not(one)
+        flushed_and_not(one)
         one.drop("new")
         one.turn()
         with pytest.raises(UnavailableError, match="still being deleted"):
@@ -214,7 +214,7 @@ def test_one_that_was_dropped_and_is_in_the_cluster_file_at_the_next_start_is_em
     declared = {**NAMESPACES, "new": settings(**KINDS[kind])}
     with life(tmp_path / "n1", declared) as one:
         one.tend()
-        filed_and_not(one)
+        flushed_and_not(one)
         one.drop("new")
         crashed = one.crash(tmp_path / "crashed")
     for path in (crashed, one.path):
@@ -320,7 +320,7 @@ def test_a_kill_while_a_dropped_one_is_made_anew_leaves_it_empty_or_not_there(
 
     with own(tmp_path / "n1") as one:
         one.create("new")
-        filed_and_not(one)
+        flushed_and_not(one)
         old = of(one)
         kills.along(one, drop_and_make)
     states = set()
@@ -454,7 +454,7 @@ def test_a_store_begun_without_waiting_has_synced_all_when_it_begins_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("kvorum.storage.log_files.sync_file", synced.append)
+    monkeypatch.setattr("kvorum.storage.log_rotation.sync_file", synced.append)
     declared = {"default": settings(durability="os")}
     with own(tmp_path, namespaces=declared, syncers=_counted) as one:
         fill(one, "default")

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pytest
 from store_lives import (
     NAMESPACES,
-    NOW_MS,
     Life,
     Pairs,
     files_with,
     hint_key,
     life,
     record_key,
-    record_of,
     settings,
 )
 
-from kvorum.journal.former_entries import END, START
-from kvorum.journal.memtable import Change
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.seal import namespace_of
-from kvorum.sealing.vault import FORMAT, NOTE
-from kvorum.storage.identity import decode, encode
 
 COUNT: Final = 100
 WORDS: Final = (b"secret-name", b"secret-value")
@@ -153,95 +144,3 @@ def test_what_a_removed_namespace_has_in_the_journal_is_not_written_in_the_open(
 def of(pairs: Pairs, *namespaces: str) -> Pairs:
     names = [name.encode() for name in namespaces]
     return {key: data for key, data in pairs.items() if namespace_of(key) in names}
-
-
-# Formats
-
-
-def format_of(one: Life) -> int:
-    note = one.parts.rocks.get(NOTE)
-    assert note is not None
-    found: int = json.loads(note)["format"]
-    return found
-
-
-def test_a_directory_of_the_format_without_a_journal_is_taken_over(tmp_path: Path) -> None:
-    with life(tmp_path) as one:
-        fill(one)
-        one.flushed()
-        note = {"format": 2, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
-    for _ in range(2):
-        with life(tmp_path) as again:
-            assert format_of(again) == FORMAT == 4
-            assert again.contents() == one.wanted
-
-
-def test_a_directory_of_the_format_without_a_journal_may_change_its_settings(
-    tmp_path: Path,
-) -> None:
-    with life(tmp_path) as one:
-        fill(one)
-        one.flushed()
-        note = {"format": 2, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
-    with life(tmp_path, {name: settings() for name in NAMESPACES}) as again:
-        assert format_of(again) == 4
-        assert again.contents() == one.wanted
-    assert_sealed(tmp_path, {name: settings() for name in NAMESPACES})
-
-
-@pytest.mark.parametrize("namespaces", [NAMESPACES, {name: settings() for name in NAMESPACES}])
-def test_a_directory_whose_journal_lay_among_the_pairs_is_taken_over(
-    tmp_path: Path, namespaces: dict[str, NamespaceSettings]
-) -> None:
-    """That of format 3; also where its settings change with that."""
-    with life(tmp_path) as one:
-        fill(one)
-        one.flushed()
-        for entry in range(1, 4):
-            changes = [newer(one, number, entry) for number in range(20 * entry, 20 * entry + 30)]
-            text = one.parts._entries.seal(entry, changes)
-            one.parts.rocks.put(START + entry.to_bytes(8), text, one._done, None)
-        note = {"format": 3, "open": ["open"]}
-        one.parts.rocks.put(NOTE, json.dumps(note).encode(), one._done, None)
-    shutil.rmtree(tmp_path / "journal")
-    node = tmp_path / "node.json"
-    node.write_bytes(encode(msgspec.structs.replace(decode(node.read_bytes()), journaled=False)))
-    for _ in range(2):
-        with life(tmp_path, namespaces) as again:
-            assert format_of(again) == 4
-            assert again.contents() == one.wanted
-            assert again.parts.rocks.scan(START, END, 10) == []
-            assert not again.parts.directory.forgot
-
-
-def newer(one: Life, number: int, entry: int) -> Change:
-    key = key_of(number, ("default", "plain", "open")[number % 3])
-    if number % 5 == 0:
-        one.wanted.pop(key, None)
-        return key, None
-    one.wanted[key] = record_of(key, f'"secret-value {entry}"', NOW_MS + entry)
-    return key, one.wanted[key]
-
-
-def test_a_directory_of_the_first_format_is_sealed(tmp_path: Path) -> None:
-    wanted: Pairs = {}
-    with life(tmp_path) as first:
-        for number in range(COUNT):
-            key = key_of(number, ("default", "plain")[number % 2])
-            wanted |= {key: record_of(key, '"secret-value"', NOW_MS), hint_key(key): bytes(16)}
-        for key, data in wanted.items():
-            first.parts.rocks.put(key, data, first._done, None)
-        first.parts.rocks.delete(NOTE, first._done, None)
-    (tmp_path / "keys.json").unlink()
-    assert files_with(tmp_path, WORDS)
-    with life(tmp_path) as one:
-        assert format_of(one) == 4
-        assert one.contents() == wanted
-        key = key_of(COUNT, "default")
-        one.wanted = wanted
-        one.put(key, '"secret-value"')
-    with life(tmp_path) as again:
-        assert again.contents() == one.wanted
-    assert files_with(tmp_path, WORDS) == []

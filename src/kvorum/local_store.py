@@ -26,9 +26,9 @@ import msgspec
 from kvorum.journal.checkpoint import Checkpoints
 from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
-from kvorum.journal.former_entries import file_former_entries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
+from kvorum.journal.take_up import TakeUp
 from kvorum.local_namespaces.local_catalog import starting_catalog, waits_for_disk
 from kvorum.local_namespaces.local_namespaces import LocalNamespaces
 from kvorum.local_namespaces.parts import Parts
@@ -55,7 +55,6 @@ from kvorum.storage.engine import EngineSettings
 from kvorum.storage.engine_threads import check_not_forked
 from kvorum.storage.identity import Facts
 from kvorum.storage.log_files import LogFiles
-from kvorum.storage.recovery_note import note_loss
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Store
@@ -64,7 +63,6 @@ from kvorum.storage.syncer import Syncers
 _LOG: Final = logging.getLogger(__name__)
 
 OnFailed = Callable[[StorageError], object]
-Resealed = Callable[[StorageError | None], object]
 Unlocked = Callable[[KvorumError | None], object]
 
 
@@ -127,10 +125,7 @@ class LocalStore:
         self._quarantine: Quarantine
         self._shred_horizon: ShredHorizon
         self._log: LogFiles
-        self._entries: SealedEntries
-        self._sealed: SealedStore
         self._journaled: JournaledStore
-        self._replayed = False
 
     def unlock(self, done: Unlocked) -> None:
         """Find the keys, and make `store`; `done(error)` once it may be used.
@@ -269,16 +264,17 @@ class LocalStore:
             self._tell_of_strangers()
         self._build()
         self.namespaces.begin()
+        take_up = TakeUp(self._journaled, self._log, self.directory, self.namespaces.replayed)
         resealing = Resealing(
             self.rocks,
             self.vault,
-            self._empty_journal,
-            lambda error: self._resealed(done, error),
+            take_up.empty,
+            lambda error: self._resealed(take_up, done, error),
         )
         resealing.start()
 
     def _tell_of_strangers(self) -> None:
-        """No list of namespaces was there, as in a directory of an earlier version."""
+        """There is no list of namespaces: the directory is new, or has lost it."""
         known = self._stored.namespaces
         strangers = [name for name in sorted(self.vault.keyring.namespaces) if name not in known]
         if strangers:
@@ -299,14 +295,12 @@ class LocalStore:
             lambda stored_key: self._runtime.call_soon(self._damaged, stored_key),
         )
         self._shred_horizon = ShredHorizon(self.rocks)
-        self._sealed = SealedStore(
-            self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
-        )
-        self._entries = SealedEntries(self.vault.seal, self._topology.cluster)
         self._journaled = JournaledStore(
-            self._sealed,
+            SealedStore(
+                self.rocks, self.vault.seal, self._quarantine.add, self._rows, self._quarantine
+            ),
             self._log,
-            self._entries,
+            SealedEntries(self.vault.seal, self._topology.cluster),
             self._runtime,
             SegmentLimits.within(self._budget, self.directory.path),
             self._on_failed,
@@ -336,77 +330,14 @@ class LocalStore:
             self._on_failed,
         )
 
-    def _empty_journal(self, done: Resealed) -> None:
-        try:
-            self._replay()
-        except StorageError as error:
-            done(error)
-        else:
-            self._journaled.empty(_tell, done)
-
-    def _replay(self) -> None:
-        """Take up the journal. Raises StorageError."""
-        self._replayed = True
-        wrong = self._file_former_entries()
-        wrong = self._journaled.replay() or self._log.wrong or wrong
-        self.namespaces.replayed()
-        if self._log.newest < self.directory.newest:
-            wrong = wrong or "the newest entries are missing, and it was stopped in order"
-        if self._log.is_new and self.directory.journaled:
-            wrong = "the journal's files are missing"
-        if wrong is not None:
-            self.directory.forget(wrong)
-
-    def _file_former_entries(self) -> str | None:
-        gaps: list[str] = []
-        self.rocks.damaged_files.on_gap = lambda: gaps.append("a file that holds it is damaged")
-        wrong = file_former_entries(self.rocks, self._sealed, self._entries, self._shred_horizon)
-        self.rocks.damaged_files.on_gap = _unheard
-        return wrong or (gaps[0] if gaps else None)
-
-    def _resealed(self, done: Unlocked, error: StorageError | None) -> None:
+    def _resealed(self, take_up: TakeUp, done: Unlocked, error: StorageError | None) -> None:
         """All is in its present form, but for the journal."""
         if error is not None:
             done(error)
-            return
-        try:
-            if not self._replayed:
-                self._replay()
-        except StorageError as failure:
-            done(failure)
-            return
-        if (self._journaled.overflows or self.directory.forgot) and not self.rocks.full:
-            # Lives that ended before they could file have left more than one should take over;
-            # or what is missing would be missed at the next start again.
-            self._journaled.empty(self._taken_up, done)
         else:
-            self._taken_up(done, None)
+            take_up.finish(lambda failure: self._taken_up(done, failure))
 
     def _taken_up(self, done: Unlocked, error: StorageError | None) -> None:
-        if error is not None:
-            done(error)
-        elif self.directory.forgot:
-            # It has to be noted where the replicator will find it.
-            note_loss(self._journaled, self._loss_noted, done)
-        elif not self.directory.journaled:
-            self._log.release(0, self._journal_begun, done)
-        else:
-            self.namespaces.finish(done)
-
-    def _loss_noted(self, done: Unlocked, error: StorageError | None) -> None:
-        try:
-            if error is None:
-                self.directory.noted_loss()
-        except StorageError as failure:
-            error = failure
-        self._taken_up(done, error)
-
-    def _journal_begun(self, done: Unlocked, error: StorageError | None) -> None:
-        try:
-            if error is None:
-                self.directory.began_journal()
-        except StorageError as failure:
-            error = failure
         if error is not None:
             done(error)
         else:
@@ -429,15 +360,11 @@ def facts_of(topology: Topology, local: int) -> Facts:
 
 def unreadable(path: Path, error: CorruptRecord) -> StorageError:
     """What to say where a note that the node needs to run is damaged."""
+    why = error.message.removesuffix(".")
     return StorageError(
-        f"wanted to start on the data in {path}, got notes of the store's own that cannot be read: "
-        f"{error.message}; give the node its data again: from the other nodes with "
-        "'kvorum rebuild', else from a snapshot"
+        f"Notes of the store's own cannot be read in {path}: {why}. Give the node its data again: "
+        "from the other nodes with 'kvorum rebuild', else from a snapshot."
     )
-
-
-def _tell(done: Resealed, error: StorageError | None) -> None:
-    done(error)
 
 
 def _unheard(*_found: bytes) -> None:

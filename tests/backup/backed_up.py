@@ -55,7 +55,7 @@ class BackedUp:
         parts, place = self.store._engine.store, self.place(key)
         self._empty_journal()
         parts._rows.clear()
-        parts.rocks.put(parts.vault.seal.stored_key(place), b"no record", _ignore, None)
+        parts.rocks.write(parts.vault.seal.stored_key(place), b"no record")
         self.store._engine.runtime.turn()
         return place
 

@@ -302,7 +302,7 @@ def test_each_node_has_a_master_key_of_its_own_by_default(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--memory", "1MB"), "wanted at least 32 MB of memory"),
+        (("--memory", "1MB"), "a node takes at least 32 MB"),
         (("--memory", "much"), "'much' is no size"),
         (("--master-key", "env:KVORUM_NO_SUCH_KEY"), "KVORUM_NO_SUCH_KEY"),
         (("--master-key", "file:/nonexist/x"), "no such directory"),

@@ -157,14 +157,6 @@ class StoreDouble:
     def find(self, key: bytes, _then: Callable[[Any], object], _arg: Any) -> bytes | None:
         return self.get(key)
 
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        self.write(key, value)
-        self.sync(done, arg)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self.write(key, None)
-        self.sync(done, arg)
-
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         return sorted(pair for pair in self.content.items() if start <= pair[0] < end)[:limit]
 

@@ -17,7 +17,7 @@ from kvorum.model.errors import StorageError
 from kvorum.sealing.seal import Seal
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.shred_horizon import ShredHorizon
-from kvorum.storage.store import FlushTarget, Store
+from kvorum.storage.store import FlushTarget, ReadableStore
 
 CLUSTER: Final = "test"
 
@@ -45,7 +45,7 @@ def value_for(key: bytes, number: int, size: int = 8) -> bytes:
     return record_of(key, text.ljust(size), number + 1) if key[:1] == b"d" else text.ljust(16)
 
 
-def contents(store: Store) -> Pairs:
+def contents(store: ReadableStore) -> Pairs:
     """All that a client can see."""
     ranges = ((b"d", b"e"), (b"h", b"i"), (b"m", b"n"), (b"r", b"s"))
     return [pair for start, end in ranges for pair in store.scan(start, end, 10_000)]

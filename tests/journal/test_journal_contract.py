@@ -167,7 +167,7 @@ def test_a_write_made_in_a_done_callback_is_one_like_any_other(subject: Subject)
     assert len(contents(store)) == 21
 
 
-def test_a_scan_reaches_past_keys_that_are_deleted_but_not_filed(subject: Subject) -> None:
+def test_a_scan_reaches_past_keys_that_are_deleted_but_not_flushed(subject: Subject) -> None:
     store = subject.store
     answers = Answers()
     for key in RECORDS:

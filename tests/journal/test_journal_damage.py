@@ -16,7 +16,7 @@ from kvorum.storage.recovery_note import NOTE
 from kvorum.storage.syncer import InlineSyncer
 
 KEYS = [f"key-{number}" for number in range(30)]
-TOLD = "writes that this node had acknowledged may be lost"
+TOLD = "acknowledged writes may be lost"
 
 
 def value_of(key: str) -> str:
@@ -135,7 +135,7 @@ def test_a_start_notes_the_loss_and_goes_on_with_the_rest(
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
-def test_it_is_told_no_more_when_what_is_left_is_filed(
+def test_it_is_told_no_more_when_what_is_left_is_flushed(
     path: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil
 ) -> None:
     lost = spoil(path)

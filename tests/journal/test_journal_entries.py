@@ -94,7 +94,7 @@ def test_an_entry_opens_under_its_own_number_in_its_own_cluster(
     entry = entries.seal(NUMBER, written_to(namespace))
     assert entries.open(NUMBER, entry) == written_to(namespace)
     for elsewhere in (6, 8, 7 << 8):
-        with pytest.raises(CorruptRecord, match="an entry of the journal that opens"):
+        with pytest.raises(CorruptRecord, match="An entry of the journal is damaged"):
             entries.open(elsewhere, entry)
     with pytest.raises(CorruptRecord):
         entries_of(vault, "another").open(NUMBER, entry)

@@ -158,16 +158,18 @@ BUGS: Final = (
         "replica/local_replica.py",
         "        self.store.put(key, data, done, arg)\n",
         "        self.store.put(key, data, ignore, None)\n"
-        "        self.runtime.call_soon(done, arg, None)\n",
+        "        self._runtime.call_soon(done, arg, None)\n",
         50,
     ),
     Bug(
         "known-is-taken-for-durable",
         "a record that is here already is acknowledged at once, though it may not be synced yet",
         "replica/local_replica.py",
-        "        self.put(key, held, data, done, arg)\n",
+        "            self.expiries.see_all(merged)\n"
+        "        self._put_sound(key, held, data, done, arg)\n",
+        "            self.expiries.see_all(merged)\n"
         "        if data == held:\n"
-        "            self.runtime.call_soon(done, arg, None)\n"
+        "            self._runtime.call_soon(done, arg, None)\n"
         "        else:\n"
         "            self.put(key, held, data, done, arg)\n",
         5000,
@@ -212,8 +214,8 @@ BUGS: Final = (
         "replica-acks-before-sync",
         "a replica acknowledges a write that a crash can still take from it",
         "replication/replica_server.py",
-        "        self._replica.merge_in(key, record, self._on_durable, (node, message.op))",
-        "        self._replica.merge_in(key, record, lambda _arg, _error: None, None)\n"
+        "        self._replica.merge_into(key, held, record, self._on_durable, (node, message.op))",
+        "        self._replica.merge_into(key, held, record, lambda _arg, _error: None, None)\n"
         "        self._on_durable((node, message.op), None)",
         1000,
     ),
@@ -956,9 +958,10 @@ BUGS: Final = (
         "notes-overtake-the-journal",
         "a note is durable before the writes that it says something of",
         "journal/journaled_store.py",
-        "        if key[0] != RECORD:\n            self._gather",
-        '        if key[0] not in b"dh":\n            self._below.put(key, value, done, arg)\n'
-        "            return\n        if key[0] != RECORD:\n            self._gather",
+        "            return\n        batch = self._batch\n",
+        '            return\n        if key[0] not in b"dh":\n'
+        "            self._below.write(key, value)\n            self._below.sync(done, arg)\n"
+        "            return\n        batch = self._batch\n",
         5000,
         missed="what such a note says is true a moment later, or said again",
     ),
@@ -986,17 +989,17 @@ BUGS: Final = (
     Bug(
         "scan-forgets-the-youngest",
         "a scan does not see what has been written last",
-        "journal/journaled_store.py",
-        "in self._segments():\n            changes =",
-        "in self._segments()[:-1]:\n            changes =",
+        "journal/merged_reads.py",
+        "    for segment in segments:\n        changes =",
+        "    for segment in segments[:-1]:\n        changes =",
         100,
     ),
     Bug(
         "stopped-with-writes-in-hand",
         "a node that stops in order does not hand over what it has gathered",
         "journal/journaled_store.py",
-        "            self._ticking.cancel()\n        self._commit()\n        self._give",
-        "            self._ticking.cancel()\n        self._give",
+        "            self._ticking.cancel()\n        self._commit()\n        self._emptying",
+        "            self._ticking.cancel()\n        self._emptying",
         5000,
         missed="it is acknowledged to nobody",
     ),

@@ -81,7 +81,7 @@ class Stage:
         )
 
     def put(self, key: bytes, data: bytes) -> None:
-        self.store.put(key, data, _done, None)
+        self.store.write(key, data)
 
     def key_ids(self, namespace: str) -> set[int]:
         pairs = self.inner.scan(b"d", b"i", 10_000)
@@ -288,4 +288,4 @@ def flip(stage: Stage, stored_key: bytes) -> None:
     sealed = stage.inner.get(stored_key)
     assert sealed is not None
     damaged = sealed[:-3] + bytes([sealed[-3] ^ 1]) + sealed[-2:]
-    stage.inner.put(stored_key, damaged, _done, None)
+    stage.inner.write(stored_key, damaged)

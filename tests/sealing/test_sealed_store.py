@@ -85,10 +85,10 @@ def test_it_is_the_map_that_was_put(directory: Path, steps: list[tuple], cached:
         match step:
             case ("put", key, value):
                 model[key] = value_for(key, value)
-                store.put(key, model[key], ignore, None)
+                store.write(key, model[key])
             case ("delete", key):
                 model.pop(key, None)
-                store.delete(key, ignore, None)
+                store.write(key, None)
             case ("get", key):
                 assert store.get(key) == model.get(key)
                 assert store.find(key, unheard, None) == model.get(key)
@@ -109,8 +109,8 @@ def test_below_there_is_no_plain_text_but_of_unencrypted_namespaces(tmp_path: Pa
     store, _ = sealed_store(tmp_path, inner)
     for namespace in NAMESPACES:
         key = record_key(5, namespace, b"customer-4711")
-        store.put(key, record_of(key, b'"' + b"iban" * 20 + b'"'), ignore, None)
-        store.put(note_key("n2", key), bytes(16), ignore, None)
+        store.write(key, record_of(key, b'"' + b"iban" * 20 + b'"'))
+        store.write(note_key("n2", key), bytes(16))
     pairs = inner.scan(*ALL, 100)
     assert len(pairs) == 6
     unencrypted = [pair for pair in pairs if b"customer-4711" in pair[0]]
@@ -126,7 +126,7 @@ def test_the_same_record_of_two_keys_looks_different(tmp_path: Path) -> None:
     store, _ = sealed_store(tmp_path, inner)
     for name in (b"a", b"b"):
         note = note_key("n1", record_key(5, "plain", name))
-        store.put(note, bytes(16), ignore, None)
+        store.write(note, bytes(16))
     (key_a, a), (key_b, b) = inner.scan(*ALL, 10)
     assert key_a != key_b
     assert a[3:] != b[3:]
@@ -137,12 +137,12 @@ def test_a_record_with_any_flipped_bit_is_damaged_and_told(tmp_path: Path, names
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)
     key = record_key(9, namespace, b"k")
-    store.put(key, record_of(key, b"[" + b"1, " * 60 + b"1]"), ignore, None)
+    store.write(key, record_of(key, b"[" + b"1, " * 60 + b"1]"))
     ((stored_key, sealed),) = inner.scan(*ALL, 10)
     for at in range(len(sealed)):
         damaged = bytearray(sealed)
         damaged[at] ^= 1 << at % 8
-        inner.put(stored_key, bytes(damaged), ignore, None)
+        inner.write(stored_key, bytes(damaged))
         fresh, damages = sealed_store(tmp_path, inner)  # its cache is empty
         with pytest.raises(CorruptRecord):
             fresh.get(key)
@@ -164,7 +164,7 @@ def test_what_is_cold_below_is_cold_above(tmp_path: Path) -> None:
     inner = ColdStore(InlineRuntime())
     store, damages = sealed_store(tmp_path, inner)
     key, heard = record_key(9, "default", b"k"), list[str]()
-    store.put(key, record_of(key, b"1"), ignore, None)
+    store.write(key, record_of(key, b"1"))
     assert store.find(key, heard.append, "cached") == record_of(key, b"1")
     fresh, _ = sealed_store(tmp_path, inner)
     assert fresh.find(key, heard.append, "fetched") is COLD
@@ -179,9 +179,9 @@ def test_a_record_cut_short_is_damaged(tmp_path: Path, cut: int) -> None:
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)
     key = record_key(9, "default", b"k")
-    store.put(key, record_of(key, b"1"), ignore, None)
+    store.write(key, record_of(key, b"1"))
     ((stored_key, sealed),) = inner.scan(*ALL, 10)
-    inner.put(stored_key, sealed[:cut], ignore, None)
+    inner.write(stored_key, sealed[:cut])
     fresh, _ = sealed_store(tmp_path, inner)
     with pytest.raises(CorruptRecord):
         fresh.get(key)
@@ -191,9 +191,9 @@ def test_a_record_moved_to_another_key_does_not_open(tmp_path: Path) -> None:
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)
     mine, other = record_key(9, "default", b"mine"), record_key(9, "default", b"other")
-    store.put(mine, record_of(mine, b'"mine"'), ignore, None)
+    store.write(mine, record_of(mine, b'"mine"'))
     ((_, sealed),) = inner.scan(*ALL, 10)
-    inner.put(store.seal.stored_key(other), sealed, ignore, None)
+    inner.write(store.seal.stored_key(other), sealed)
     fresh, _ = sealed_store(tmp_path, inner)
     with pytest.raises(CorruptRecord):
         fresh.get(other)
@@ -207,7 +207,7 @@ def test_what_merges_to_a_large_record_opens_again(tmp_path: Path, namespace: st
     runtime = InlineRuntime()
     inner = MemoryStore(runtime)
     store, _ = sealed_store(tmp_path, inner)
-    store.put(key, value, ignore, None)
+    store.write(key, value)
     runtime.turn()
     again, damages = sealed_store(tmp_path, inner)
     assert again.get(key) == value
@@ -222,7 +222,7 @@ def test_what_could_not_be_opened_is_not_sealed(
     key = record_key(1, namespace, b"large")
     store, _ = sealed_store(tmp_path, MemoryStore(InlineRuntime()))
     with pytest.raises(CorruptRecord, match="too long to be stored"):
-        store.put(key, record_of(key, b"a" * 1001), ignore, None)
+        store.write(key, record_of(key, b"a" * 1001))
     assert store.get(key) is None
 
 
@@ -233,7 +233,7 @@ def test_a_damaged_record_is_not_sealed(tmp_path: Path) -> None:
     data = bytearray(record_of(key, b"1"))
     data[-1] ^= 1
     with pytest.raises(CorruptRecord):
-        store.put(key, bytes(data), ignore, None)
+        store.write(key, bytes(data))
     assert inner.scan(*ALL, 10) == []
     assert store.get(key) is None
 
@@ -242,11 +242,11 @@ def test_a_damaged_record_is_replaced_by_a_sound_one(tmp_path: Path) -> None:
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)
     key = record_key(9, "default", b"k")
-    store.put(key, record_of(key, b"1"), ignore, None)
+    store.write(key, record_of(key, b"1"))
     ((stored_key, sealed),) = inner.scan(*ALL, 10)
-    inner.put(stored_key, sealed[:-1] + bytes([sealed[-1] ^ 1]), ignore, None)
+    inner.write(stored_key, sealed[:-1] + bytes([sealed[-1] ^ 1]))
     fresh, _ = sealed_store(tmp_path, inner)
-    fresh.put(key, record_of(key, b"2", 2), ignore, None)
+    fresh.write(key, record_of(key, b"2", 2))
     again, damages = sealed_store(tmp_path, inner)
     assert again.get(key) == record_of(key, b"2", 2)
     assert damages.keys == []

@@ -14,7 +14,7 @@ from kvorum.sealing.row_cache import RowCache
 from kvorum.sealing.sealed_store import SealedStore
 from kvorum.sealing.vault import Vault
 from kvorum.storage.memory import MemoryStore
-from kvorum.storage.store import FlushTarget, Store
+from kvorum.storage.store import FlushTarget, ReadableStore
 
 NOW_MS: Final = 1_795_000_000_000
 
@@ -38,7 +38,7 @@ class CompactingMemory(MemoryStore):
 
 
 def vault_of(
-    directory: Path, store: Store, namespaces: dict[str, NamespaceSettings] = NAMESPACES
+    directory: Path, store: ReadableStore, namespaces: dict[str, NamespaceSettings] = NAMESPACES
 ) -> Vault:
     return Vault.open(directory, store, "test", namespaces, None, NOW_MS)
 

@@ -26,10 +26,12 @@ class Bench:
         self.done: list[tuple[Any, StorageError | None]] = []
 
     def put(self, key: bytes, value: bytes, arg: Any = None) -> None:
-        self.store.put(key, value, self.on_done, arg)
+        self.store.write(key, value)
+        self.store.sync(self.on_done, arg)
 
     def delete(self, key: bytes, arg: Any = None) -> None:
-        self.store.delete(key, self.on_done, arg)
+        self.store.write(key, None)
+        self.store.sync(self.on_done, arg)
 
     def on_done(self, arg: Any, error: StorageError | None) -> None:
         self.done.append((arg, error))
@@ -53,9 +55,9 @@ def test_one_sync_covers_what_gathered_while_the_one_before_ran() -> None:
     def on_done(arg: int, _error: StorageError | None) -> None:
         times[arg] = bench.scheduler.now
 
-    bench.store.put(b"a", b"", on_done, 0)
-    bench.runtime.call_later(1e-9, bench.store.put, b"b", b"", on_done, 1)
-    bench.runtime.call_later(1e-9, bench.store.put, b"c", b"", on_done, 2)
+    bench.store.sync(on_done, 0)
+    bench.runtime.call_later(1e-9, bench.store.sync, on_done, 1)
+    bench.runtime.call_later(1e-9, bench.store.sync, on_done, 2)
     bench.scheduler.run_for(1.0)
     assert times[0] < times[1] == times[2]
 
@@ -203,7 +205,7 @@ def test_after_a_clean_stop_it_goes_on_where_it_was_with_all_writes() -> None:
     assert disk.begin_life().actor != first.actor
 
 
-def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> None:
+def test_what_is_flushed_is_durable_with_the_next_that_somebody_waits_for() -> None:
     bench = Bench()
     bench.store.write(b"a", b"1")
     bench.store.write(b"b", b"2")
@@ -221,7 +223,7 @@ def test_what_is_filed_is_durable_with_the_next_that_somebody_waits_for() -> Non
     assert bench.disk.content == {b"a": b"1", b"c": b"3", b"d": b"4"}
 
 
-def test_a_crash_leaves_any_prefix_of_what_was_filed() -> None:
+def test_a_crash_leaves_any_prefix_of_what_was_flushed() -> None:
     found = set()
     for seed in range(60):
         bench = Bench(seed)

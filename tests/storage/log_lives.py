@@ -12,7 +12,7 @@ import pytest
 from pump import Pump
 
 import kvorum.storage.log_file
-import kvorum.storage.log_files
+import kvorum.storage.log_rotation
 from kvorum.model.errors import StorageError
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import AdaptiveSyncer, InlineSyncer, NoSyncer, Syncer, ThreadSyncer
@@ -31,7 +31,7 @@ SYNCERS: dict[str, Callable[[Pump], Syncer]] = {
 @contextmanager
 def small_files() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kvorum.storage.log_files, "FILE_BYTES", FILE_BLOCKS * BLOCK)
+        patch.setattr(kvorum.storage.log_rotation, "FILE_BYTES", FILE_BLOCKS * BLOCK)
         patch.setattr(kvorum.storage.log_file, "_BUFFER_BYTES", 2 * BLOCK)
         yield
 

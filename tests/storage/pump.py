@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from kvorum.runtime.ports import Cancellable
+from kvorum.storage.store import Done, FlushTarget
 
 DEADLINE_S = 20.0
 
@@ -77,6 +78,12 @@ class Pump:
         while not condition():
             if not self.turn():
                 self._from_threads.get(timeout=DEADLINE_S)()
+
+
+def put(store: FlushTarget, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
+    """Write a pair, and wait for it alone."""
+    store.write(key, value)
+    store.sync(done, arg)
 
 
 class Answers:

@@ -21,7 +21,7 @@ from kvorum.storage.budget import (
 @given(st.integers(MEMORY_MIN, MEMORY_MAX), st.integers(0, 1 << 36))
 def test_the_parts_are_the_whole(total: int, kept: int) -> None:
     if total - kept < MEMORY_MIN:
-        with pytest.raises(ConfigError, match="--memory"):
+        with pytest.raises(ConfigError, match="Choose a size in that range"):
             Budget.split(total, kept)
         return
     budget = Budget.split(total, kept)

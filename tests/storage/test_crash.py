@@ -97,6 +97,6 @@ def test_a_write_the_disk_refuses_fails_the_store_and_keeps_what_was_acknowledge
         output, _ = writer.communicate(timeout=DEADLINE_S)
         assert writer.returncode == 0
     *acks, failure = output.splitlines()
-    assert failure.startswith("failed the engine could not write to its log: IO error")
+    assert failure.startswith("failed The storage engine could not write to its log: IO error")
     assert [int(ack) for ack in acks] == list(range(len(acks)))
     assert survivors(tmp_path) >= len(acks) > 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import DEADLINE_S, Answers, Pump
+from pump import DEADLINE_S, Answers, Pump, put
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.storage.directory import DataDirectory
@@ -53,7 +53,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pump, answers = Pump(), Answers()
     store = RocksStore.open(path, pump, InlineSyncer(pump.call_soon), never)
     for number in range(WRITES):
-        store.put(key_of(number), value_of(number), answers.done, None)
+        put(store, key_of(number), value_of(number), answers.done, None)
         pump.drain()
         if number == SYNCED - 1:
             (log,) = path.glob("*.log")
@@ -190,7 +190,7 @@ class Home:
         store = RocksStore.open(self.rocks, pump, InlineSyncer(pump.call_soon), never)
         directory.founded()
         for number in range(200):
-            store.put(key_of(number), value_of(number), answers.done, None)
+            put(store, key_of(number), value_of(number), answers.done, None)
             pump.drain()
         directory.release()
         shutil.copytree(self.rocks, path / "copy")
@@ -219,7 +219,7 @@ def test_a_node_that_forgot_is_another_actor_and_knows_it_until_that_is_noted(
     assert directory.forgot
     assert directory.crashed
     assert (directory.actor != actor, directory.counter) == (True, 0)
-    assert f"the data in {tmp_path} is incomplete" in caplog.text
+    assert f"The data in {tmp_path} is incomplete" in caplog.text
     directory.release()
 
     directory = DataDirectory.open(tmp_path, FACTS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine
@@ -109,5 +109,5 @@ def test_a_scan_that_begins_within_the_damage_tells_nothing_new(
 def test_what_is_written_anew_is_read(store: RocksStore) -> None:
     lost = (pairs().keys() - scanned(store, b"d", b"i", 1000).keys()).pop()
     answers = Answers()
-    store.put(lost, b"new", answers.done, None)
+    put(store, lost, b"new", answers.done, None)
     assert store.get(lost) == b"new"

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.directory_watch import DirectoryLost
 from kvorum.storage.identity import Facts
-from kvorum.storage.log_files import FILE_BYTES, LogFiles
+from kvorum.storage.log_files import LogFiles
+from kvorum.storage.log_rotation import FILE_BYTES
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer
 
@@ -153,7 +154,7 @@ class EngineLife(Life):
         )
 
     def put(self) -> Exception | None:
-        self.store.put(b"key", b"value", self.answers.done, None)
+        put(self.store, b"key", b"value", self.answers.done, None)
         self.pump.drain()
         return self.answers.errors[-1]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,13 +87,13 @@ def test_no_actor_ever_uses_a_counter_twice(story: list[int]) -> None:
 
 
 def test_incarnations_end() -> None:
-    with pytest.raises(ConfigError, match="used up; start it on an empty data directory"):
+    with pytest.raises(ConfigError, match=r"used up .* Start it on an empty data directory"):
         life(incarnation=INCARNATION_MAX).next_life()
     assert life(incarnation=INCARNATION_MAX, clean=True).next_life().incarnation == INCARNATION_MAX
 
 
 def test_a_counter_never_goes_back() -> None:
-    with pytest.raises(ValueError, match="at least 7, got 6"):
+    with pytest.raises(ValueError, match="counter 6 is before 7"):
         life(counter=7).stopped_at(6, 0)
 
 
@@ -109,7 +108,7 @@ def test_each_fact_is_fixed(field: str) -> None:
     assert details == {"field": field, "wanted": other, "got": getattr(FACTS, field)}
     for part in (field, repr(other), repr(getattr(FACTS, field))):
         assert part in str(raised.value)
-    advice = "kvorum up" if field in ("cluster", "node") else f"set {field} back"
+    advice = "kvorum up" if field in ("cluster", "node") else f"Set {field} back"
     assert advice in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -134,7 +133,7 @@ def test_a_full_address_book_loses_its_oldest_entry() -> None:
     ],
 )
 def test_an_address_book_takes_only_what_it_could_read_again(node_id: str, name: str) -> None:
-    with pytest.raises(ValueError, match="wanted a node id of 32 hex digits and a name"):
+    with pytest.raises(ValueError, match="is not 32 hex digits, or the name"):
         life().knowing(node_id, name)
 
 
@@ -160,36 +159,8 @@ def test_a_cut_file_is_noticed(identity: Identity, data: st.DataObject) -> None:
         decode(whole[: data.draw(st.integers(0, len(whole) - 2))])
 
 
-def test_a_format_that_never_was_is_damage() -> None:
-    with pytest.raises(ConfigError, match="damaged"):
-        decode(encode(life()).replace(b'"format":4', b'"format":0'))
-
-
-@pytest.mark.parametrize(("number", "lacking"), [(3, ["newest"]), (2, ["newest", "journaled"])])
-def test_a_file_of_an_earlier_format_is_read(number: int, lacking: list[str]) -> None:
-    identity = msgspec.structs.replace(life(), founded=True)
-    fields = msgspec.json.decode(msgspec.json.encode(identity))
-    for name in lacking:
-        del fields[name]
-    state = msgspec.json.encode(fields)
-    check = xxhash.xxh3_64_hexdigest(b"%d%b" % (number, state)).encode()
-    file = b'{"format":%d,"check":"%b","state":%b}\n' % (number, check, state)
-    assert decode(file) == identity
-
-
-def test_a_file_of_the_first_format_is_read() -> None:
-    identity = life()
-    fields = msgspec.json.decode(msgspec.json.encode(identity))
-    del fields["founded"], fields["journaled"], fields["newest"], fields["forgot"]
-    state = msgspec.json.encode(fields)
-    check = xxhash.xxh3_64_hexdigest(state)
-    file = b'{"format":1,"check":"%b","state":%b}\n' % (check.encode(), state)
-    assert decode(file) == identity
-    with pytest.raises(ConfigError, match="damaged"):
-        decode(file.replace(b'"format":1', b'"format":2'))
-
-
-def test_a_later_format_is_refused() -> None:
-    later = encode(life()).replace(b'"format":4', b'"format":5')
-    with pytest.raises(ConfigError, match="at most 4, got 5; start it with the later kvorum"):
-        decode(later)
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_another_format_is_refused(number: int) -> None:
+    other = encode(life()).replace(b'"format":4', b'"format":%d' % number)
+    with pytest.raises(ConfigError, match=f"format {number}; this kvorum uses format 4 only"):
+        decode(other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.storage.inodes import NEEDED, RESERVE_FILES, Count, Inodes, count_inodes
 from kvorum.storage.rocks import RocksStore
@@ -129,11 +129,11 @@ def test_a_store_without_inodes_is_full_and_takes_small_writes(tmp_path: Path) -
     )
     assert not store.full
     disk.left = MARGIN
-    store.put(b"a", b"1", answers.done, None)
+    put(store, b"a", b"1", answers.done, None)
     pump.drain()
     assert store.full
     assert disk.reserved == 0
-    store.delete(b"a", answers.done, None)
+    put(store, b"a", None, answers.done, None)
     pump.drain()
     assert answers.errors == [None, None]
     disk.left = TOTAL

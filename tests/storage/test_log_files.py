@@ -22,7 +22,7 @@ from log_lives import (
 from pump import Pump
 
 from kvorum.model.errors import StorageError
-from kvorum.storage import log_file, log_files
+from kvorum.storage import log_file, log_rotation
 from kvorum.storage.log_file import Direct
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.space import Space
@@ -48,7 +48,7 @@ def reopened(life: Life, syncer: str = "inline") -> Life:
 
 
 def is_direct(log: LogFiles) -> bool:
-    return isinstance(log._manner, Direct)
+    return isinstance(log._rotation._manner, Direct)
 
 
 def test_a_new_log_is_empty(tmp_path: Path, syncer: str) -> None:
@@ -273,7 +273,7 @@ class Scarce:
                 raise OSError(self.reason, os.strerror(self.reason))
             return make(path, size)
 
-        monkeypatch.setattr(log_files, "create", create)
+        monkeypatch.setattr(log_rotation, "create", create)
 
 
 @pytest.fixture
@@ -481,7 +481,7 @@ def test_a_directory_that_cannot_be_opened_says_what_to_do(tmp_path: Path) -> No
 
     closed: list[bool] = []
     pump = Pump()
-    with pytest.raises(StorageError, match="check its rights"):
+    with pytest.raises(StorageError, match="Check its rights"):
         LogFiles.open(tmp_path / "no" / "log", pump, Closing(pump.call_soon), never)
     assert closed == [True]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pump import Pump
+from pump import Pump, put
 from rocksdict import Rdict
 
 from kvorum.model.errors import StorageError
@@ -53,7 +53,7 @@ def test_a_store_says_so_with_the_next_commit_and_takes_it_back_by_itself(tmp_pa
         add_file(engine, number)
     assert not store.pressed
     done: list[object] = []
-    store.put(b"key", b"value", lambda _arg, error: done.append(error), None)
+    put(store, b"key", b"value", lambda _arg, error: done.append(error), None)
     pump.run_until(lambda: bool(done))
     assert done == [None], "what has been taken in is stored nevertheless"
     assert store.pressed

@@ -101,13 +101,6 @@ def opened(path: Path, pump: Pump) -> RocksStore:
     return store
 
 
-def put(store: RocksStore, pump: Pump, key: bytes, value: bytes) -> None:
-    done: list[object] = []
-    store.put(key, value, lambda _arg, error: done.append(error), None)
-    pump.run_until(lambda: bool(done))
-    assert done == [None]
-
-
 def unexpected(_arg: object) -> None:
     raise AssertionError("it was at hand")
 
@@ -115,7 +108,7 @@ def unexpected(_arg: object) -> None:
 def test_what_is_in_memory_is_at_hand_and_what_is_on_disk_only_is_not(tmp_path: Path) -> None:
     pump, heard = Pump(), list[object]()
     store = opened(tmp_path, pump)
-    store.put(b"key", b"gathering", lambda *_: None, None)
+    store.write(b"key", b"gathering")
     assert store.find(b"key", unexpected, None) == b"gathering"
     pump.drain()
     assert store.find(b"key", unexpected, None) == b"gathering"
@@ -134,11 +127,11 @@ def test_what_is_in_memory_is_at_hand_and_what_is_on_disk_only_is_not(tmp_path: 
 def test_what_was_found_does_not_outlive_a_write(tmp_path: Path) -> None:
     pump = Pump()
     store = opened(tmp_path, pump)
-    put(store, pump, b"key", b"old")
+    store.write(b"key", b"old")
     assert store.find(b"key", unexpected, None) == b"old"
-    put(store, pump, b"key", b"new")
+    store.write(b"key", b"new")
     assert store.find(b"key", unexpected, None) == b"new"
-    store.delete(b"key", lambda *_: None, None)
+    store.write(b"key", None)
     assert store.find(b"key", unexpected, None) is None
     store.close()
 
@@ -146,7 +139,7 @@ def test_what_was_found_does_not_outlive_a_write(tmp_path: Path) -> None:
 def test_without_a_thread_everything_is_read_at_once(tmp_path: Path) -> None:
     pump = Pump()
     store = opened(tmp_path, pump)
-    put(store, pump, b"key", b"value")
+    store.write(b"key", b"value")
     store.flush()
     store.close()
     store = RocksStore.open(tmp_path, pump, InlineSyncer(pump.call_soon), never)

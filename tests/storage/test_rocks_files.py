@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine
@@ -27,13 +27,13 @@ def opened(path: Path) -> RocksStore:
 def filled(path: Path, count: int) -> RocksStore:
     store, answers = opened(path), Answers()
     for number in range(count):
-        store.put(b"%06d" % number, b"%d" % number * 20, answers.done, None)
+        put(store, b"%06d" % number, b"%d" % number * 20, answers.done, None)
     return store
 
 
 def test_what_was_closed_is_there_when_opened_again(tmp_path: Path) -> None:
     store, answers = filled(tmp_path, 10), Answers()
-    store.delete(b"000003", answers.done, None)
+    put(store, b"000003", None, answers.done, None)
     store.close()
     store.close()  # does no harm
     store = opened(tmp_path)
@@ -54,7 +54,7 @@ def test_scans_leave_nothing_behind_that_keeps_the_files_locked(tmp_path: Path) 
 
 def test_a_second_store_on_the_same_files_is_refused(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    with pytest.raises(ConfigError, match="another store has it open; stop that one"):
+    with pytest.raises(ConfigError, match=r"another store has it open\. Stop that one"):
         opened(tmp_path)
     store.close()
 
@@ -72,7 +72,7 @@ def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.count("\n") == 1
     assert str(tmp_path) in ended.stdout
-    assert "another store has it open; stop that one" in ended.stdout
+    assert "another store has it open. Stop that one" in ended.stdout
     store.close()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pump import Answers, Pump
+from pump import Answers, Pump, put
 
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.identity import Facts
@@ -135,15 +135,15 @@ def test_a_store_looks_with_each_commit_and_now_and_then(tmp_path: Path) -> None
     store = RocksStore.open(
         tmp_path / "rocks", pump, InlineSyncer(pump.call_soon), never, space=disk.watched()
     )
-    store.put(b"a", b"1" * 1000, answers.done, None)
+    put(store, b"a", b"1" * 1000, answers.done, None)
     pump.drain()
     assert not store.full
     disk.left = 2 * PART
-    store.put(b"b", b"2", answers.done, None)
+    put(store, b"b", b"2", answers.done, None)
     pump.drain()
     assert store.full
     assert store.get(b"b") == b"2"
-    store.delete(b"a", answers.done, None)
+    put(store, b"a", None, answers.done, None)
     pump.drain()
     assert answers.errors == [None] * 3
     disk.left = TOTAL

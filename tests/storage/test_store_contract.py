@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pump import DEADLINE_S, Answers, Pump
+from pump import Answers, Pump
 
 from kvorum.model.errors import StorageError
-from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.engine import EngineSettings, open_engine
 from kvorum.storage.memory import MemoryStore
@@ -37,9 +33,7 @@ def never(error: StorageError) -> None:
 
 
 def rocks(path: Path, runtime: Runtime, syncer: Syncer) -> RocksStore:
-    # Batches this small are sealed all the time.
-    engine = open_engine(path, EngineSettings())
-    return RocksStore(engine, runtime, syncer, never, batch_bytes_max=32)
+    return RocksStore(open_engine(path, EngineSettings()), runtime, syncer, never)
 
 
 SYNCERS: dict[str, Callable[[Pump], Syncer]] = {
@@ -54,22 +48,15 @@ class Subject(NamedTuple):
     pump: Pump
 
 
-@pytest.fixture(params=["memory", "volatile", "routed", "thread", "inline", "os"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+@pytest.fixture(params=["memory", "volatile", "routed"])
+def subject(request: pytest.FixtureRequest) -> Subject:
     pump = Pump()
     if request.param == "memory":
-        yield Subject(MemoryStore(pump), pump)
-        return
+        return Subject(MemoryStore(pump), pump)
+    kept = VolatileStore(pump, 1 << 20, "lru")
     if request.param == "volatile":
-        yield Subject(VolatileStore(pump, 1 << 20, "lru"), pump)
-        return
-    if request.param == "routed":
-        kept = VolatileStore(pump, 1 << 20, "lru")
-        yield Subject(RoutedStore(MemoryStore(pump), {"sessions": kept}), pump)
-        return
-    store = rocks(tmp_path / "rocks", pump, SYNCERS[request.param](pump))
-    yield Subject(store, pump)
-    store.close()
+        return Subject(kept, pump)
+    return Subject(RoutedStore(MemoryStore(pump), {"sessions": kept}), pump)
 
 
 def test_a_write_is_seen_before_it_is_durable(subject: Subject) -> None:
@@ -220,55 +207,6 @@ def test_it_is_a_dict(subject: Subject, operations: list[tuple[Any, ...]]) -> No
     assert not any(answers.errors)
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.parametrize("kind", ["memory", "thread", "inline", "os"])
-def test_on_a_real_event_loop(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], kind: str, tmp_path: Path
-) -> None:
-    """Writers that each wait for their own last write, as clients do."""
-    writers, rounds = 16, 25
-
-    async def main() -> list[Any]:
-        loop = asyncio.get_running_loop()
-        runtime = LoopRuntime(loop)
-        with ExitStack() as stack:
-            if kind == "memory":
-                store: Store = MemoryStore(runtime)
-            else:
-                syncers: dict[str, Callable[[], Syncer]] = {
-                    "thread": lambda: ThreadSyncer(runtime, loop.call_soon_threadsafe),
-                    "inline": lambda: InlineSyncer(runtime.call_soon),
-                    "os": lambda: NoSyncer(runtime.call_soon),
-                }
-                store = opened = rocks(tmp_path / "rocks", runtime, syncers[kind]())
-                stack.callback(opened.close)
-            ended = []
-            all_ended = asyncio.Event()
-
-            def go_on(arg: tuple[int, int], error: StorageError | None) -> None:
-                writer, number = arg
-                assert error is None
-                ended.append(arg)
-                if number < rounds - 1:
-                    put(writer, number + 1)
-                elif len(ended) == writers * rounds:
-                    all_ended.set()
-
-            def put(writer: int, number: int) -> None:
-                store.put(b"%d.%d" % (writer, number), b"v", go_on, (writer, number))
-
-            for writer in range(writers):
-                put(writer, 0)
-            async with asyncio.timeout(DEADLINE_S):
-                await all_ended.wait()
-            assert len(store.scan(FIRST, LAST, 1000)) == writers * rounds
-            return ended
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        ended = runner.run(main())
-    assert len(set(ended)) == len(ended) == writers * rounds
-
-
 @pytest.fixture(params=["memory", "thread", "inline", "os"])
 def flush(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FlushTarget, Pump]]:
     pump = Pump()
@@ -280,46 +218,50 @@ def flush(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Flus
     store.close()
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(("put", "delete", "file", "unfile", "sync", "turn")),
-            st.sampled_from([b"a", b"b", b"c", b"d" * 30]),
-        ),
-        max_size=60,
-    )
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), KEYS, st.binary(max_size=12)),
+        st.tuples(st.just("delete"), KEYS),
+        st.tuples(st.just("scan"), KEYS, KEYS, st.integers(0, 8)),
+        st.tuples(st.just("sync")),
+        st.tuples(st.just("turn")),
+    ),
+    max_size=60,
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-def test_filed_writes_have_their_place_among_the_others(
-    flush: tuple[FlushTarget, Pump], steps: list[tuple[str, bytes]]
+
+
+@given(steps=STEPS)
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_flush_target_is_a_dict(
+    flush: tuple[FlushTarget, Pump], steps: list[tuple[Any, ...]]
 ) -> None:
     store, pump = flush
     for key, _ in store.scan(FIRST, LAST, 100):
         store.write(key, None)
-    wanted: dict[bytes, bytes] = {}
+    model: dict[bytes, bytes] = {}
     answers, asked = Answers(), 0
-    for number, (step, key) in enumerate(steps):
-        value = b"%d" % number
+    for step, *args in steps:
         match step:
-            case "put":
-                store.put(key, value, answers.done, asked)
+            case "write":
+                model[args[0]] = args[1]
+                store.write(*args)
             case "delete":
-                store.delete(key, answers.done, asked)
-            case "file":
-                store.write(key, value)
-            case "unfile":
-                store.write(key, None)
+                model.pop(args[0], None)
+                store.write(args[0], None)
+            case "scan":
+                start, end, limit = args
+                wanted = sorted(pair for pair in model.items() if start <= pair[0] < end)
+                assert store.scan(start, end, limit) == wanted[:limit]
             case "sync":
                 store.sync(answers.done, asked)
+                asked += 1
             case "turn":
                 pump.turn()
-        if step in ("put", "file"):
-            wanted[key] = value
-        elif step in ("delete", "unfile"):
-            wanted.pop(key, None)
-        asked += step in ("put", "delete", "sync")
-        assert store.get(key) == wanted.get(key)
-        assert store.scan(FIRST, LAST, 100) == sorted(wanted.items())
+        for key in args[:1]:
+            assert store.get(key) == store.find(key, unheard, None) == model.get(key)
     pump.run_until(lambda: len(answers.args) == asked)
     assert answers.args == list(range(asked))
-    assert store.scan(FIRST, LAST, 100) == sorted(wanted.items())
+    assert not any(answers.errors)
+    assert store.scan(FIRST, LAST, 100) == sorted(model.items())

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import uvloop
+from pump import put
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.loop import LoopRuntime
@@ -55,16 +56,16 @@ def main(path: Path, kind: str) -> None:
     def durable(number: int, error: StorageError | None) -> None:
         if error is None:
             say(str(number))
-            put()
+            go_on()
 
-    def put() -> None:
+    def go_on() -> None:
         nonlocal written
         number = written
         written += 1
-        store.put(key_of(number), value_of(number), durable, number)
+        put(store, key_of(number), value_of(number), durable, number)
 
     for _ in range(OUTSTANDING):
-        put()
+        go_on()
     loop.run_forever()
     store.close()
     loop.close()

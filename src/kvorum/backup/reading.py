@@ -1,13 +1,10 @@
 """Reading the records of a snapshot, without changing its files.
 
-The engine is opened read-only, and replays its log into memory. Records are decrypted, and come in
-the order of the first eight bytes of their tokens. That order is the same on all nodes of a
-cluster, so the records of several snapshots can be merged as they are read, although every node
-stores them under pseudonyms of its own (`sealing/seal.py`).
-
-A snapshot of data format 3 has entries of the journal, which hold what is newer than what is
-flushed (`journal/former_entries.py`). They are read first, and take the place of the same keys'
-records. Later ones have none: what the journal holds is flushed before the checkpoint.
+The engine is opened read-only: what its log holds is replayed into memory. Records come out
+plain, in the order of tokens, those of one token's first eight bytes together. That order is the
+same for all nodes of a cluster, and so the records of several snapshots can be merged as they
+are read, although every node stores them under names of its own (`sealing/seal.py`). What the
+journal held is among them: it was flushed before the checkpoint.
 """
 
 from __future__ import annotations
@@ -17,25 +14,21 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rocksdict import AccessType, Options, Rdict, ReadOptions
 
 from kvorum.backup import layout
 from kvorum.backup.manifest import Content
-from kvorum.journal.entries import Entries, SealedEntries
-from kvorum.journal.former_entries import END, START, number_of
-from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import split_storage_key
+from kvorum.model.prefixes import RECORD, RECORDS_END
 from kvorum.model.record import Record, decode, merge
-from kvorum.sealing import quarantine
+from kvorum.sealing import quarantine, vault
 from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.seal import ENCRYPTED, is_named, is_record, visible_bytes
-from kvorum.sealing.vault import Vault
-
-_FIRST: Final = b"d"
-_END: Final = b"e"
+from kvorum.sealing.resealing import stored_format
+from kvorum.sealing.seal import ENCRYPTED, visible_bytes
 
 
 class FoundRecord(NamedTuple):
@@ -54,12 +47,14 @@ class SnapshotReader:
         """Raises ConfigError or StorageError."""
         cluster = content.origin.cluster
         self._keyring = Keyring.open(path / layout.KEYS, cluster, source, (), 0)
-        self._seal = Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
+        self._seal = vault.Vault(self._keyring, path / layout.DICTIONARIES, cluster, {}).seal
         self._engine = _opened(path / layout.ROCKS)
         self._unread: set[bytes] = set()
-        self._unread_entries = 0
-        self._journaled_notes: dict[bytes, bytes | None] = {}
-        self._journal = self._read_journal(SealedEntries(self._seal, cluster))
+        try:
+            stored_format(self.note(vault.NOTE))
+        except KvorumError:
+            self.close()
+            raise
 
     @property
     def namespaces(self) -> set[str]:
@@ -68,18 +63,13 @@ class SnapshotReader:
 
     @property
     def damaged(self) -> int:
-        """How many records have not opened so far, and entries of the journal."""
-        return len(self._unread) + self._unread_entries
+        """How many records have not opened so far."""
+        return len(self._unread)
 
     @property
     def unread(self) -> set[bytes]:
         """The tokens of the records that have not opened so far, 8 bytes each."""
         return {_place(stored_key)[1:] for stored_key in self._unread}
-
-    @property
-    def has_gaps(self) -> bool:
-        """True if an entry of the journal does not open: nobody knows what was in it."""
-        return self._unread_entries > 0
 
     def close(self) -> None:
         """Close the files."""
@@ -91,18 +81,11 @@ class SnapshotReader:
 
     def notes(self, start: bytes, end: bytes) -> dict[bytes, bytes]:
         """All notes with start <= key < end. Raises StorageError."""
-        found: dict[bytes, bytes | None] = dict(_pairs(self._engine, start, end))
-        found |= {key: note for key, note in self._journaled_notes.items() if start <= key < end}
-        return {key: note for key, note in found.items() if note is not None}
+        return dict(_pairs(self._engine, start, end))
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
-        """(place, plain storage key, record) of all records whose place is after `after`. A place
-        is the part of a stored key that all nodes share.
-        """
-        return heapq.merge(self._flushed(after), self._newer(after), key=itemgetter(0))
-
-    def _flushed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
-        for stored_key, sealed in _pairs(self._engine, max(_FIRST, after), _END):
+        """(place, plain storage key, record) of all whose place is after `after`."""
+        for stored_key, sealed in _pairs(self._engine, max(RECORD, after), RECORDS_END):
             place = _place(stored_key)
             if place <= after:
                 continue
@@ -113,25 +96,7 @@ class SnapshotReader:
                 if not self._is_shredded(sealed):
                     self._unread.add(stored_key)
                 continue
-            if key not in self._journal:
-                yield place, key, record
-
-    def _newer(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
-        for key in sorted(self._journal):
-            data = self._journal[key]
-            if data is not None and _place(key) > after:
-                yield _place(key), key, decode(key, data)
-
-    def _read_journal(self, entries: Entries) -> dict[bytes, bytes | None]:
-        """The last that it says of each record; None where that was deleted."""
-        changes: dict[bytes, bytes | None] = {}
-        for key, entry in _pairs(self._engine, START, END):
-            try:
-                changes.update(entries.open(number_of(key), entry))
-            except CorruptRecord:
-                self._unread_entries += 1
-        self._journaled_notes = {key: data for key, data in changes.items() if not is_named(key)}
-        return {key: data for key, data in changes.items() if is_record(key)}
+            yield place, key, record
 
     def _is_shredded(self, sealed: bytes) -> bool:
         """True if its data key was shredded."""

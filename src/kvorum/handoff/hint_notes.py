@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from kvorum.cluster.view import ClusterView
+from kvorum.model.prefixes import HINT, HINTS_END, MARK, end_of
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import Done, ignore
 
@@ -72,8 +73,8 @@ class HintNotes:
 
     def all(self) -> Iterator[FoundNote]:
         """All notes that a node lacks a key."""
-        start = b"h"
-        while notes := self._replica.store.scan(start, b"i", _PAGE):
+        start = HINT
+        while notes := self._replica.store.scan(start, HINTS_END, _PAGE):
             start = notes[-1][0] + b"\0"
             for stored_key, made in notes:
                 name, _, key = stored_key[1:].partition(b"\0")
@@ -104,13 +105,13 @@ class HintNotes:
 
     def marks(self) -> Iterator[tuple[int, bool]]:
         """(node, whether its disk was lost) of all nodes that are marked."""
-        for mark, kind in self._replica.store.scan(b"m", b"n", len(self._names) + 1):
+        for mark, kind in self._replica.store.scan(MARK, end_of(MARK), len(self._names) + 1):
             node = self._nodes.get(mark[1:])
             if node is not None:
                 yield node, kind == _LOST
 
     def _prefix(self, node: int) -> bytes:
-        return b"h" + self._names[node] + b"\0"
+        return HINT + self._names[node] + b"\0"
 
     def _mark(self, node: int) -> bytes:
-        return b"m" + self._names[node]
+        return MARK + self._names[node]

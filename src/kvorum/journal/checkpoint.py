@@ -55,7 +55,8 @@ class Checkpoints:
             except TimeoutError:
                 continue
         raise DiskFull(
-            f"wanted room to file what belongs to a checkpoint in {path}, got a full disk; free it"
+            f"There is no room to flush what belongs to a checkpoint in {path}: the disk is full. "
+            "Make room on it."
         )
 
 

@@ -32,12 +32,15 @@ class EmptiedFirst:
         self._files = files
 
     def empty(self, settled: Settled) -> None:
+        """`settled(error)` once the journal has been emptied."""
         self._journal.empty(_tell, settled)
 
     def flush(self, settled: Settled) -> None:
+        """As of `files`, with what the journal held."""
         self._journal.empty(_begin, (self._files.flush, settled))
 
     def compact(self, settled: Settled) -> None:
+        """As of `files`, with what the journal held."""
         self._journal.empty(_begin, (self._files.compact, settled))
 
 

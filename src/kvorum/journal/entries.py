@@ -52,6 +52,8 @@ _CHECK_BYTES: Final = 8
 
 
 class Entries(Protocol):
+    """What turns the writes of a commit into an entry of the journal, and back."""
+
     def seal(self, number: int, writes: list[Change]) -> bytes:
         """The entry of `writes`, to be appended under `number`. It is not empty."""
 
@@ -68,13 +70,15 @@ class OpenEntries:
     def open(self, _number: int, entry: bytes) -> list[Change]:
         try:
             if not entry.startswith(_OPEN):
-                raise ValueError("wanted an open section")
+                raise ValueError("It is no open section.")
             return _unpacked(entry[len(_OPEN) :])
         except (ValueError, struct.error) as error:
             raise _damaged("it makes no sense") from error
 
 
 class SealedEntries:
+    """Entries of sections, each sealed as its namespace is."""
+
     def __init__(self, seal: Seal, cluster: str) -> None:
         self._seal = seal
         self._aad = cluster.encode() + b"\0"
@@ -177,7 +181,7 @@ def _unpacked(text: bytes) -> list[Change]:
             at += value_bytes - 1
         changes.append((key, value))
     if at != len(text):
-        raise ValueError("wanted whole writes")
+        raise ValueError("The last write is cut short.")
     return changes
 
 
@@ -190,14 +194,14 @@ def _split(entry: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = 3 if entry[at] & ENCRYPTED else 1
         header = entry[at : at + size]
         if header[0] & ~ENCRYPTED != FORMAT:
-            raise ValueError(f"wanted a section of format {FORMAT:#x}, got {header[0]:#x}")
+            raise ValueError(f"A section has format {header[0]:#x}, and there is only {FORMAT:#x}.")
         at += size
         text_at = at + _LENGTH_BYTES
         at = text_at + int.from_bytes(entry[at:text_at])
         if at > len(entry):
-            raise ValueError("wanted a whole section")
+            raise ValueError("The last section is cut short.")
         yield header, entry[text_at:at]
 
 
 def _damaged(why: str) -> CorruptRecord:
-    return CorruptRecord(f"wanted an entry of the journal that opens, got a damaged one: {why}")
+    return CorruptRecord(f"An entry of the journal is damaged: {why}.")

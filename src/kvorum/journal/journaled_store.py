@@ -5,7 +5,7 @@
                                     '─> some keys of the last segment           of the puts
                                         to the store below, sealed one by one
 
-To compress, seal and file a record is dear, and a record that is replaced soon need never be
+To compress, seal and flush a record is dear, and a record that is replaced soon need never be
 flushed. All that a write has to wait for is that it is durable, and for that the writes of a
 commit are sealed as one. This is the log and the memtable of an LSM tree (P. O'Neil et al.,
 1996), one floor above the engine's own, which see sealed records only. So there are two logs,
@@ -25,12 +25,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kvorum.journal.emptying import Emptying
 from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
+from kvorum.journal.merged_reads import merged_page, unreadable
 from kvorum.journal.segment import Flush, Segment, SegmentLimits
 from kvorum.model.errors import CorruptRecord, StorageError
-from kvorum.model.keys import token_range
-from kvorum.model.record import is_sound
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.seal import RECORD, namespace_of
 from kvorum.sealing.shred_horizon import ShredHorizon
@@ -42,7 +42,6 @@ BATCH_BYTES_MAX: Final = 1 << 20
 
 _TICK_S: Final = 0.05
 _TICK_KEYS: Final = 128
-_OF_A_TOKEN_MAX: Final = 1000
 
 
 class _Batch:
@@ -76,7 +75,6 @@ class JournaledStore:
         "_refusal",
         "_runtime",
         "_shred_horizon",
-        "_shredded_since",
         "_ticking",
         "_under_way",
     )
@@ -92,9 +90,7 @@ class JournaledStore:
         shred_horizon: ShredHorizon | None = None,
     ) -> None:
         """`on_failed`: what is in memory turned out to be damaged. What `shred_horizon` says was
-        shredded is not stored.
-
-        `replay` comes before anything else.
+        shredded is not taken up by `replay`, which comes before anything else.
         """
         self._below = below
         self._log = log
@@ -102,8 +98,6 @@ class JournaledStore:
         self._runtime = runtime
         self._limits = limits
         self._shred_horizon = shred_horizon
-        # Looked at with each write, and hardly ever anything but empty.
-        self._shredded_since = {} if shred_horizon is None else shred_horizon.since_ms
         self._on_failed = on_failed
 
         self._active = Segment()
@@ -115,7 +109,7 @@ class JournaledStore:
         self._durable_to = 0
         """The number of the newest entry that is durable."""
         self._ticking: Cancellable | None = None
-        self._emptying: list[tuple[int, Done, Any]] = []
+        self._emptying = Emptying(runtime, log)
         self._refusal: StorageError | None = None
         self._closed = False
 
@@ -170,36 +164,37 @@ class JournaledStore:
                 return changes[key]
         return self._below.find(key, then, arg)
 
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if key[0] != RECORD:
-            self._gather(key, value, done, arg)
+    def put(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
+        """None deletes what is at `key`."""
+        if self._refusal is not None:
+            self._runtime.call_soon(done, arg, self._refusal)
             return
-        if not is_sound(key, value):
-            raise CorruptRecord("wanted a sound record to store, got one that fails its check")
-        if self._shredded_since:
-            value = self._without_shredded(key, value)
-        self._gather(key, value or None, done, arg)
+        batch = self._batch
+        if not batch.waiting:
+            if not self._under_way:
+                self._runtime.call_soon(self._go_on)
+        elif batch.size_bytes >= BATCH_BYTES_MAX:
+            self._commit()
+            batch = self._batch
+        batch.changes.append((key, value))
+        batch.waiting.append((done, arg))
+        batch.size_bytes += len(key) if value is None else len(key) + len(value)
+        self._active.memtable.put(key, value)
 
     def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self._gather(key, None, done, arg)
+        self.put(key, None, done, arg)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
         while start < end and len(pairs) < limit:
-            found, start = self._scan_page(start, end, limit - len(pairs))
+            found, start = merged_page(
+                self._below, self._segments(), start, end, limit - len(pairs)
+            )
             pairs += found
         return pairs[:limit]
 
     def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
-        found = self._below.unreadable(start, end)
-        replaced = {
-            key
-            for first, last in found
-            if (first, last) == token_range(first[1:])
-            for segment in self._segments()
-            for key, _ in segment.memtable.page(first, last, _OF_A_TOKEN_MAX)
-        }
-        return self._below.unreadable(start, end, replaced) if replaced else found
+        return unreadable(self._below, self._segments(), start, end)
 
     # Its owner's
 
@@ -234,7 +229,7 @@ class JournaledStore:
             return
         self._commit()
         self._log.part()
-        self._emptying.append((self._log.last, done, arg))
+        self._emptying.ask(done, arg)
         self._settle()
         self._tick_anew()
 
@@ -244,25 +239,9 @@ class JournaledStore:
         if self._ticking is not None:
             self._ticking.cancel()
         self._commit()
-        self._give_up_emptying(_closed())
+        self._emptying.give_up(_closed())
 
     # Commits
-
-    def _gather(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
-        if self._refusal is not None:
-            self._runtime.call_soon(done, arg, self._refusal)
-            return
-        batch = self._batch
-        if not batch.waiting:
-            if not self._under_way:
-                self._runtime.call_soon(self._go_on)
-        elif batch.size_bytes >= BATCH_BYTES_MAX:
-            self._commit()
-            batch = self._batch
-        batch.changes.append((key, value))
-        batch.waiting.append((done, arg))
-        batch.size_bytes += len(key) if value is None else len(key) + len(value)
-        self._active.memtable.put(key, value)
 
     def _commit(self) -> None:
         """Append what has been gathered to the log, as one entry."""
@@ -282,7 +261,7 @@ class JournaledStore:
         self._under_way -= 1
         if error is None:
             self._durable_to = batch.number
-            if self._emptying:
+            if self._emptying.is_asked:
                 self._tick_anew()
         try:
             answer(self._runtime, iter(batch.waiting), error)
@@ -296,10 +275,6 @@ class JournaledStore:
             self._flush_some(self._flush.due(self._active.fullness(self._limits)))
         if not self._under_way:
             self._commit()
-
-    def _without_shredded(self, key: bytes, value: bytes) -> bytes:
-        assert self._shred_horizon is not None
-        return self._shred_horizon.without(key, value)
 
     # Flush
 
@@ -319,10 +294,7 @@ class JournaledStore:
         """True if somebody waits for flush, and it can go on."""
         segment = self._active if self._flush is None else self._flush.segment
         is_durable = segment.last <= self._durable_to
-        return is_durable and self._is_wanted_flushed(segment) and not self._below.full
-
-    def _is_wanted_flushed(self, segment: Segment) -> bool:
-        return bool(self._emptying) and 0 < segment.first <= self._emptying[-1][0]
+        return is_durable and self._emptying.wants(segment) and not self._below.full
 
     def _tick(self) -> None:
         """Go on with flush where no new writes come; and with what is due for it."""
@@ -330,7 +302,7 @@ class JournaledStore:
         if self._closed:
             return
         if self.failed is not None:
-            self._give_up_emptying(self.failed)
+            self._emptying.give_up(self.failed)
             return
         self._flush_some(_TICK_KEYS)
         if self._flush is None and self._is_due():
@@ -345,7 +317,7 @@ class JournaledStore:
         if segment.is_empty:
             return False
         old = self._runtime.now() - segment.since >= self._limits.age_s
-        return old or self._is_wanted_flushed(segment) or segment.fullness(self._limits) >= 1
+        return old or self._emptying.wants(segment) or segment.fullness(self._limits) >= 1
 
     def _close_segment(self) -> None:
         """Nothing is being flushed, and nothing gathered."""
@@ -373,7 +345,7 @@ class JournaledStore:
         if self._closed:
             return  # The next life takes it up again.
         if error is not None:  # as well; the node knows
-            self._give_up_emptying(error)
+            self._emptying.give_up(error)
             return
         self._older.remove(segment)
         self._log.release(segment.last, _ignore, None)
@@ -382,23 +354,17 @@ class JournaledStore:
     def _settle(self) -> None:
         """Let go of what is wanted gone and has been flushed."""
         held = (segment.first for segment in self._segments() if not segment.is_empty)
-        oldest = next(held, self._log.last + 1)
-        while self._emptying and self._emptying[0][0] < oldest:
-            number, done, arg = self._emptying.pop(0)
-            self._log.release(number, done, arg)
-
-    def _give_up_emptying(self, error: StorageError) -> None:
-        waiting, self._emptying = self._emptying, []
-        answer(self._runtime, ((done, arg) for _, done, arg in waiting), error)
+        self._emptying.settle(next(held, self._log.last + 1))
 
     def refuse(self, error: StorageError) -> None:
         """Take no write from now on: the node could not carry out what it has decided."""
         self._refusal = self._refusal or error
 
     def _fail(self, error: CorruptRecord) -> None:
+        why = error.message.removesuffix(".")
         self._refusal = StorageError(
-            f"a record was damaged in this node's memory ({error.message}); the store takes no "
-            "more writes: restart the node, whose disk has it whole, and check its memory",
+            f"A record was damaged in this node's memory: {why}. The store takes no more writes. "
+            "Restart the node, whose disk has it whole, and check its memory.",
             outcome="unknown",
         )
         self._runtime.call_soon(self._on_failed, self._refusal)
@@ -409,33 +375,17 @@ class JournaledStore:
         """Oldest first."""
         return [*reversed(self._older), self._active]
 
-    def _scan_page(
-        self, start: bytes, end: bytes, wanted: int
-    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Pairs from `start` on, and the bound up to which these are all; one step of a merge."""
-        pairs = self._below.scan(start, end, wanted)
-        if len(pairs) == wanted:
-            end = pairs[-1][0] + b"\0"
-        merged: dict[bytes, bytes | None] = dict(pairs)
-        for segment in self._segments():
-            changes = segment.memtable.page(start, end, wanted)
-            if len(changes) == wanted:
-                end = changes[-1][0] + b"\0"
-            merged.update(changes)
-        found = sorted(key for key in merged if key < end)
-        return [(key, value) for key in found if (value := merged[key]) is not None], end
-
     def _take_up(self, number: int, entry_bytes: int, changes: list[Change]) -> None:
         segment = self._active
         for key, value in changes:
-            if value is not None and self._shredded_since and key[0] == RECORD:
-                value = self._without_shredded(key, value) or None
+            if value is not None and key[0] == RECORD and self._shred_horizon is not None:
+                value = self._shred_horizon.without(key, value) or None
             segment.memtable.put(key, value)
         segment.add(number, entry_bytes, self._runtime.now())
 
 
 def _closed() -> StorageError:
-    return StorageError("wanted the journal empty, but the store is closed")
+    return StorageError("The store is closed, and its journal cannot be emptied.")
 
 
 def _ignore(_arg: None, _error: StorageError | None) -> None:

@@ -40,17 +40,19 @@ class Memtable:
         self._unsorted: set[bytes] = set()
 
     def put(self, key: bytes, value: bytes | None) -> None:
+        """Take a change in, in the place of an earlier one of its key; None is a deletion."""
         changes = self.changes
-        if key in changes:
-            old = changes[key]
-            if old is not None:
-                self.size_bytes -= len(old)
-        else:
+        before = len(changes)
+        old = changes.setdefault(key, value)
+        if len(changes) != before:
             self._fresh.append(key)
             self.size_bytes += len(key) + ROW_OVERHEAD_BYTES
+        else:
+            changes[key] = value
+            if old is not None:
+                self.size_bytes -= len(old)
         if value is not None:
             self.size_bytes += len(value)
-        changes[key] = value
 
     def page(self, start: bytes, end: bytes, limit: int) -> list[Change]:
         """The first `limit` changes with start <= key < end, in the order of keys."""

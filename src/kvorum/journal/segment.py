@@ -53,6 +53,8 @@ class SegmentLimits(msgspec.Struct, frozen=True):
 
 
 class Segment:
+    """A memtable and the numbers of its entries."""
+
     __slots__ = ("entry_bytes", "first", "last", "memtable", "since")
 
     def __init__(self) -> None:
@@ -97,7 +99,7 @@ class Flush:
         self._steps = self._flush_all()
 
     def due(self, fullness: float) -> int:
-        """The keys to file now that the next segment has become so full.
+        """How many keys to flush now that the next segment has become so full.
 
         What could not be flushed while the disk was full is not asked for again, all in one turn.
         """
@@ -106,7 +108,7 @@ class Flush:
         return ceil(_HURRY * gained * len(self.segment.memtable.changes))
 
     def advance(self, keys: int) -> None:
-        """File so many. Raises CorruptRecord if a record was damaged in memory."""
+        """Flush so many keys. Raises CorruptRecord if a record was damaged in memory."""
         for _ in islice(self._steps, keys):
             pass
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from kvorum.model.errors import InvalidKey
 from kvorum.model.keys import TOKEN_HASHES, encode_key, partition_of, partition_range
 from kvorum.model.merkle import levels
+from kvorum.model.prefixes import RECORDS_END
 from kvorum.wire.messages import (
     Compare,
     Fetch,
@@ -31,8 +32,6 @@ from kvorum.wire.messages import (
     Write,
 )
 
-_END: Final = b"e"
-
 
 @dataclass(frozen=True, slots=True)
 class Partitioning:
@@ -48,8 +47,8 @@ class Partitioning:
 
     def between(self, start: bytes, end: bytes) -> range:
         """The partitions that have storage keys in start <= key < end."""
-        last = self.of(end) if end < _END else (1 << self.partition_bits) - 1
-        if end < _END and end <= partition_range(last, self.partition_bits)[0]:
+        last = self.of(end) if end < RECORDS_END else (1 << self.partition_bits) - 1
+        if end < RECORDS_END and end <= partition_range(last, self.partition_bits)[0]:
             last -= 1
         return range(self.of(start), last + 1)
 

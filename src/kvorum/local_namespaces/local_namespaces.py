@@ -12,7 +12,7 @@ crash.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from kvorum.sealing.vault import NOTE as FORMAT_NOTE
 from kvorum.storage.budget import MEMORY_MIN, Budget, promised
 from kvorum.storage.catalog_file import Removal, StoredCatalog
 from kvorum.storage.directory import DataDirectory
+from kvorum.storage.store import ignore
 from kvorum.storage.volatile import VolatileStore
 
 NAMESPACES_MAX: Final = 1000
@@ -237,7 +238,8 @@ class LocalNamespaces:
     def _note_format(self) -> None:
         """Note the new format, so that the next start need not reseal anything."""
         note = msgspec.json.encode(self._parts.vault.present_format)
-        self._parts.rocks.put(FORMAT_NOTE, note, _ignore, None)
+        self._parts.rocks.write(FORMAT_NOTE, note)
+        self._parts.rocks.sync(ignore, None)
 
     # At a start
 
@@ -292,7 +294,3 @@ class LocalNamespaces:
 
 def _lies_open(settings: NamespaceSettings) -> bool:
     return settings.encryption == "off" and settings.durability != "none"
-
-
-def _ignore(_arg: Any, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""

@@ -22,7 +22,7 @@ from kvorum.local_namespaces.local_catalog import LocalCatalog
 from kvorum.local_namespaces.parts import Parts
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.seal import NOTE, RECORD
+from kvorum.sealing.removal import delete_removed
 from kvorum.storage.catalog_file import Removal
 
 Settled = Callable[[StorageError | None], object]
@@ -99,15 +99,16 @@ class Removals:
 
     def _emptied(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
         names, done = work
+        parts = self._parts
         if error is not None:
             done(error)
             return
         try:
-            self._delete_unencrypted()
+            delete_removed(parts.rocks, parts.vault.seal, parts.quarantine.release)
         except StorageError as failure:
             done(failure)
         else:
-            self._parts.rocks.sync(self._deleted, (names, done))
+            parts.rocks.sync(self._deleted, (names, done))
 
     def _deleted(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
         names, done = work
@@ -115,15 +116,3 @@ class Removals:
             if error is None and name in self._catalog.removals:
                 error = self.end(name, self._catalog.removals[name].before_ms)
         done(error)
-
-    def _delete_unencrypted(self) -> None:
-        """Delete all unencrypted pairs of dropped namespaces."""
-        rocks, seal = self._parts.rocks, self._parts.vault.seal
-        for kind in (RECORD, NOTE):
-            cursor, end = bytes([kind]), bytes([kind + 1])
-            while pairs := rocks.scan(cursor, end, _PAGE):
-                for stored_key, sealed in pairs:
-                    if seal.is_removed(stored_key, sealed):
-                        rocks.write(stored_key, None)
-                        self._parts.quarantine.release(stored_key)
-                cursor = pairs[-1][0] + b"\0"

@@ -5,7 +5,7 @@ token         128-bit hash of the key: its place on the ring
 partition     the token's top bits
 storage key   under which a node's store has the record:
 
-    0    1   b"d" (records; other first bytes are free for a node's own notes)
+    0    1   b"d" (for the others see `prefixes.py`)
     1    8   the token's first 8 bytes, so one partition is one contiguous range
     9    n   namespace
     9+n  1   0x00
@@ -22,6 +22,7 @@ from typing import Final
 import mmh3
 
 from kvorum.model.errors import InvalidKey
+from kvorum.model.prefixes import RECORD, RECORDS_END
 
 KEY_BYTES_MAX: Final = 1024
 TOKEN_BITS: Final = 128
@@ -67,17 +68,17 @@ def encode_key(key: str) -> bytes:
 
 def storage_key(token: bytes, namespace: str, key: bytes) -> bytes:
     """The storage key of a client's key, encoded, in `namespace`."""
-    return b"d" + token[:8] + namespace.encode() + b"\0" + key
+    return RECORD + token[:8] + namespace.encode() + b"\0" + key
 
 
 def is_range_start(data: bytes) -> bool:
     """True if a range of records can start at the storage key `data`."""
-    return data[:1] == b"d" and len(data) >= 9
+    return data[:1] == RECORD and len(data) >= 9
 
 
 def is_record_key(data: bytes) -> bool:
     """True if `data` can be the storage key of a record."""
-    return data[:1] == b"d" and data.find(0, 9) > 9
+    return data[:1] == RECORD and data.find(0, 9) > 9
 
 
 def split_storage_key(data: bytes) -> tuple[str, str]:
@@ -104,7 +105,7 @@ def token_range(token: bytes) -> tuple[bytes, bytes]:
 def partition_range(partition: int, partition_bits: int) -> tuple[bytes, bytes]:
     """The storage keys [start, end) of a partition."""
     shift = 64 - partition_bits
-    start = b"d" + (partition << shift).to_bytes(8, "big")
+    start = RECORD + (partition << shift).to_bytes(8, "big")
     following = (partition + 1) << shift
-    end = b"e" if following >> 64 else b"d" + following.to_bytes(8, "big")
+    end = RECORDS_END if following >> 64 else RECORD + following.to_bytes(8, "big")
     return start, end

@@ -28,6 +28,7 @@ from typing import Final
 import xxhash
 
 from kvorum.model.keys import partition_range
+from kvorum.model.prefixes import RECORDS_END
 
 LEAF_BITS: Final = 18
 """262,144 leaves, 2 MB: four records a leaf at a million records."""
@@ -35,7 +36,6 @@ HASH_BYTES: Final = 8
 _LEAVES_OF_PARTITION_BITS_MIN: Final = 4
 _LEAVES_OF_PARTITION_BITS_MAX: Final = 10
 _FAN_OUT_BITS: Final = 5
-_END: Final = b"e"
 
 
 def levels(partition_bits: int) -> tuple[int, ...]:
@@ -120,7 +120,7 @@ class Forest:
 
     def _leaf_of(self, key: bytes) -> int:
         """The leaf of a storage key; one past the last for the end of the key space."""
-        return int.from_bytes(key[1:9]) >> self._shift if key < _END else 1 << self._bits
+        return int.from_bytes(key[1:9]) >> self._shift if key < RECORDS_END else 1 << self._bits
 
     def _leaf_from(self, start: bytes) -> int:
         """The first leaf that does not begin before the storage key `start`."""

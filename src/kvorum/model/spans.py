@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from kvorum.model.errors import ProtocolError
+from kvorum.model.prefixes import RECORD, RECORDS_END
 
 TOKEN_BYTES: Final = 8
-RECORDS: Final = (b"d", b"e")
+RECORDS: Final = (RECORD, RECORDS_END)
 """Between these are the storage keys of all records."""
 
 

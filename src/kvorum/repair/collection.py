@@ -42,6 +42,7 @@ from typing import Any, Final
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hints import Hints
 from kvorum.model.errors import StorageError
+from kvorum.model.prefixes import BARRIER
 from kvorum.model.record import digest
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question
@@ -57,8 +58,6 @@ from kvorum.wire.messages import Entries, Forget, Message, Refused, TombstonePro
 _BEAT_S: Final = 2.0
 _LOOKED_AT_MAX: Final = 1024
 """Tombstones in one beat."""
-_BARRIER: Final = b"b"
-"""No entry: what is deleted here is durable only after all that was written before."""
 
 
 class Collection:
@@ -189,7 +188,7 @@ class Collection:
         check_entries(message.entries, START, END)
         vetoes = self._vetoes(message.entries)
         answer = _Answer(self._operations, node, message.op, vetoes)
-        self._replica.store.delete(_BARRIER, answer.send, None)
+        self._replica.store.delete(BARRIER, answer.send, None)
 
     def _on_forget(self, _node: int, message: Forget) -> None:
         check_entries(message.entries, START, END)
@@ -266,7 +265,7 @@ class _Proposal:
     def start(self, others: list[int], own_vetoes: list[bytes]) -> None:
         self._left = len(others) + 1
         self.vetoed.update(own_vetoes)
-        self._replica.store.delete(_BARRIER, self._on_durable, None)
+        self._replica.store.delete(BARRIER, self._on_durable, None)
         for node in others:
             question = Question(self._operations, node, self._on_answer)
             question.ask(TombstoneProposal(question.op, self.entries))

@@ -18,6 +18,7 @@ from typing import Any, Final
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hints import Hints
 from kvorum.model.catalog import Catalog, difference
+from kvorum.model.prefixes import HINT
 from kvorum.operations.operations import Operations
 from kvorum.repair.anti_entropy import AntiEntropy
 from kvorum.repair.collection import Collection
@@ -120,7 +121,7 @@ class Maintenance:
         """The record or note at `stored_key` cannot be read. Of its key only the first nine bytes,
         the token, are sure; of a hint all of it is.
         """
-        if stored_key[:1] == b"h":
+        if stored_key[:1] == HINT:
             self._hints.on_damaged(stored_key)
         else:
             self._verifier.on_damaged(stored_key)

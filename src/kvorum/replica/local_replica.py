@@ -8,7 +8,12 @@
     feed        subscribers that are told of each change (`change_feed.py`)
 
 One place stores records: `put` and `drop` see the old bytes and the new, so all of these are
-current. A node without a local replica coordinates nothing and stores nothing; it asks others.
+current. Here, too, is the one check of a record before it is acknowledged: in `put`, or where
+`merge_in` decodes it. Nothing has changed by then, so what fails it is refused, and neither trees
+nor store know of it; from here to the log its bytes are handed on as they are. When they are
+flushed they are checked once more, against damage in memory meanwhile.
+
+A node without a local replica coordinates nothing and stores nothing; it asks others.
 """
 
 from __future__ import annotations
@@ -48,7 +53,7 @@ from kvorum.replica.tombstones import LAST_BYTE, Tombstones, is_tombstone
 from kvorum.replica.trees import Trees
 from kvorum.replica.unverified_tokens import UnverifiedTokens
 from kvorum.runtime.ports import Runtime
-from kvorum.storage.store import COLD, Done, Store, ignore
+from kvorum.storage.store import COLD, Cold, Done, Store, ignore
 
 NOTHING_SHREDDED: Final[Mapping[bytes, int]] = MappingProxyType({})
 
@@ -206,6 +211,13 @@ class LocalReplica:
         except StorageError:
             return True  # The read that follows meets the error again, and handles it.
 
+    def find_held(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold:
+        """As `held`; COLD if it has to be fetched, and `then(arg)` once that is done."""
+        try:
+            return self.store.find(key, then, arg) or b""
+        except CorruptRecord:
+            return self._lost(key)
+
     def decoded(self, key: bytes, data: bytes | None) -> Record:
         """The record in `data`, which is stored at `key`. Raises CorruptRecord if it is damaged."""
         if not data:
@@ -222,7 +234,7 @@ class LocalReplica:
             return b""
         if not is_sound(key, data):
             self.counters.corrupt_records += 1
-            raise CorruptRecord(f"The record of {shown(key)} fails its check.")
+            raise _unsound(key)
         return data
 
     def check_verified(self, key: bytes) -> None:
@@ -243,10 +255,18 @@ class LocalReplica:
         refused.
         """
         try:
+            held = self.held(key)
+        except StorageError as error:
+            self._runtime.call_soon(done, arg, error)
+        else:
+            self.merge_into(key, held, data, done, arg)
+
+    def merge_into(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
+        """As `merge_in`, for whoever knows what is `held` here."""
+        try:
             incoming = decode(key, data)
             if self.authorship.disowns(incoming):
                 raise self._unknown_write(key)
-            held = self._held(key)
             merged = merge(incoming, self._decoded(key, held))
         except StorageError as error:
             self._runtime.call_soon(done, arg, error)
@@ -255,16 +275,22 @@ class LocalReplica:
             data = encode(key, merged)
         if len(merged.versions) > 1:
             self.expiries.see_all(merged)
-        self.put(key, held, data, done, arg)
+        self._put_sound(key, held, data, done, arg)
 
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
         """Store the encoded record `data` in the place of `held`, which is what is stored now;
         `done(arg, error)` once it is durable.
 
-        While the disk is full only tombstones are stored: they free space, and are short. What was
-        shredded here is not stored, and `done` gets an error: its sender must not take it for
-        stored.
+        A record that fails its check is refused. While the disk is full only tombstones are stored:
+        they free space, and are short. What was shredded here is not stored, and `done` gets an
+        error: its sender must not take it for stored. What is refused has changed nothing.
         """
+        if is_sound(key, data):
+            self._put_sound(key, held, data, done, arg)
+        else:
+            self._runtime.call_soon(done, arg, _unsound(key))
+
+    def _put_sound(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
         if self._shredded_since and (rest := self._rest(key, data)) != data:
             self._runtime.call_soon(done, arg, _shredded(key))
             if not rest:
@@ -286,6 +312,9 @@ class LocalReplica:
         self.store.put(key, data, done, arg)
 
     def _rest(self, key: bytes, data: bytes) -> bytes:
+        """`data` without what was shredded here; b"" if nothing is left."""
+        if namespace_of(key) not in self._shredded_since:
+            return data
         record = decode(key, data)
         rest = self.unshredded(key, record)
         if rest is record:
@@ -307,17 +336,19 @@ class LocalReplica:
             "the other nodes'."
         )
 
-    def _held(self, key: bytes) -> bytes:
-        """What is stored; b"" if the engine finds the file damaged that it lies in.
-
-        Raises StorageError where that cannot be told.
+    def held(self, key: bytes) -> bytes:
+        """What is stored, encoded; b"" where nothing is, and where it is damaged, so that a sound
+        record replaces it. Raises StorageError where that cannot be told.
         """
         try:
             return self.store.get(key) or b""
         except CorruptRecord:
-            self.counters.corrupt_records += 1
-            self.unverified.begin(key)
-            return b""
+            return self._lost(key)
+
+    def _lost(self, key: bytes) -> bytes:
+        self.counters.corrupt_records += 1
+        self.unverified.begin(key)
+        return b""
 
     def _decoded(self, key: bytes, held: bytes) -> Record:
         """What is held; EMPTY where it is damaged, so that a sound record replaces it."""
@@ -326,6 +357,10 @@ class LocalReplica:
         except CorruptRecord:
             self.unverified.begin(key)
             return EMPTY
+
+
+def _unsound(key: bytes) -> CorruptRecord:
+    return CorruptRecord(f"The record of {shown(key)} fails its check.")
 
 
 def _shredded(key: bytes) -> StorageError:

@@ -22,9 +22,10 @@ from kvorum.model.catalog import Catalog
 from kvorum.model.keys import namespace_of
 from kvorum.model.merkle import Forest
 from kvorum.model.placement_rule import PlacementRule
+from kvorum.model.prefixes import RECORD, RECORDS_END
 
-START: Final = b"d"
-END: Final = b"e"
+START: Final = RECORD
+END: Final = RECORDS_END
 
 
 class Trees:

@@ -34,16 +34,15 @@ from typing import Final
 
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import token_range
+from kvorum.model.prefixes import RENEWED, UNVERIFIED, end_of
 from kvorum.model.spans import TOKEN_BYTES, TokenSpan, of_token
 from kvorum.storage.store import KeyRange, Store
 
 UNVERIFIED_MAX: Final = 10_000
 """So many are remembered one by one. Beyond that a whole partition becomes unverified."""
 
-START: Final = b"u"
-END: Final = b"v"
-_RENEWED: Final = b"v"
-_RENEWED_END: Final = b"w"
+START: Final = UNVERIFIED
+END: Final = end_of(UNVERIFIED)
 _HASH_BYTES: Final = 8
 _NOTES_MAX: Final = 1 << 20
 
@@ -101,7 +100,7 @@ class UnverifiedTokens:
         for note, since in store.scan(START, END, _NOTES_MAX):
             since_ms = int.from_bytes(since) if since else wall_ms()
             self.tokens[span_of(note)] = UnverifiedSpan(self._last, since_ms)
-        self._renewed = {note[1:] for note, _ in store.scan(_RENEWED, _RENEWED_END, _NOTES_MAX)}
+        self._renewed = {note[1:] for note, _ in store.scan(RENEWED, end_of(RENEWED), _NOTES_MAX)}
         self._wide = [span for span in self.tokens if span.first != span.last]
 
     def cover(self, key: bytes) -> bool:
@@ -119,7 +118,7 @@ class UnverifiedTokens:
         if self.cover(key):
             mark = _mark(key)
             self._renewed.add(mark)
-            self._store.put(_RENEWED + mark, b"", _ignore, None)
+            self._store.put(RENEWED + mark, b"", _ignore, None)
 
     def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
         """The ranges of storage keys in start <= key < end whose tokens are unverified."""
@@ -188,7 +187,7 @@ class UnverifiedTokens:
     def _forget_renewed(self, span: TokenSpan) -> None:
         for mark in [mark for mark in self._renewed if span.has(mark[:TOKEN_BYTES])]:
             self._renewed.remove(mark)
-            self._store.delete(_RENEWED + mark, _ignore, None)
+            self._store.delete(RENEWED + mark, _ignore, None)
 
 
 def _mark(key: bytes) -> bytes:

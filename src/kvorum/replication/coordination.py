@@ -72,6 +72,7 @@ from kvorum.replication.change import (
 )
 from kvorum.replication.inquiry import Confirmation, Inquiry
 from kvorum.replication.write import WriteOperation
+from kvorum.storage.store import COLD
 
 OnResult = Callable[[Result], object]
 
@@ -179,8 +180,16 @@ class Coordination:
         Raises Overloaded before anything is done, while flush and compaction lag behind writes.
         """
         self._replica.check_pressure(place.key)
-        if self._replica.is_warm(place.key, self._on_warm, (request, place, reply)):
-            self._go_on(request, place, plan, reply)
+        replica, own = self._replica, None
+        try:
+            found = replica.store.find(place.key, self._on_warm, (request, place, reply))
+            if found is COLD:
+                return
+            if plan.read_first == NOTHING:
+                own = found or b"", replica.decoded(place.key, found)
+        except StorageError:
+            pass  # It cannot be read soundly.
+        self._go_on(request, place, plan, reply, own)
 
     def begin_here(self, request: Change, place: Place, reply: OnResult) -> None:
         """As `begin`, for a request that was planned for another node. Errors go to `reply`."""
@@ -193,7 +202,9 @@ class Coordination:
         """This node's record of the key, which was on the disk only, is in memory now."""
         request, place, reply = waiting
         try:
-            self._go_on(request, place, self._plan_here(request, place, UNREAD), reply)
+            plan = self._plan_here(request, place, UNREAD)
+            own = self._own(place) if plan.read_first == NOTHING else None
+            self._go_on(request, place, plan, reply, own)
         except KvorumError as error:
             reply(Failure.of(error))
 
@@ -204,11 +215,20 @@ class Coordination:
             raise self._view.too_few(plan.what, plan.needed, [*plan.up], place.replicas.natural)
         return plan
 
-    def _go_on(self, request: Change, place: Place, plan: WritePlan, reply: OnResult) -> None:
+    def _go_on(
+        self,
+        request: Change,
+        place: Place,
+        plan: WritePlan,
+        reply: OnResult,
+        own: tuple[bytes, Record] | None,
+    ) -> None:
+        """`own`: this replica's record, encoded and decoded, if the plan relies on it; None if it
+        cannot be read soundly.
+        """
         timeout_ms = request.timeout_ms or place.settings.timeout_ms
         state: OwnRecord = UNREAD
         if plan.read_first == NOTHING:
-            own = self._own(place)
             if own is not None and (own[0] or place.settings.durability != "none"):
                 self._decide(request, place, plan, own, reply, timeout_ms)
                 return

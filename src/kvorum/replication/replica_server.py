@@ -52,30 +52,37 @@ class ReplicaServer:
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in, and acknowledge it once it is durable here."""
         _check_record_key(message.key)
-        if self._replica.is_warm(message.key, self._write, (node, message)):
-            self._write((node, message))
+        try:
+            held = self._replica.find_held(message.key, self._write_fetched, (node, message))
+        except StorageError as error:
+            self._refuse(node, message.op, error)
+        else:
+            if held is not COLD:
+                self._write(node, message, held)
 
-    def _write(self, asked: tuple[int, Write]) -> None:
+    def _write_fetched(self, asked: tuple[int, Write]) -> None:
         node, message = asked
+        try:
+            held = self._replica.held(message.key)
+        except StorageError as error:
+            self._refuse(node, message.op, error)
+        else:
+            self._write(node, message, held)
+
+    def _write(self, node: int, message: Write, held: bytes) -> None:
         key, record = message.key, message.record
         try:
             self._replica.check_pressure(key)
         except Overloaded as error:
             self._refuse(node, message.op, error)
             return
-        if message.base is not None and is_sound(key, record):
-            try:
-                held = self._replica.store.get(key) or b""
-            except StorageError:
-                pass  # merge_in meets it again, and handles it
-            else:
-                if message.base == digest(held) and (held or self._view.knows(key)):
-                    self._replica.put(key, held, record, self._on_durable, (node, message.op))
-                    return
+        if message.base == digest(held) and (held or self._view.knows(key)):
+            self._replica.put(key, held, record, self._on_durable, (node, message.op))
+            return
         if not self._view.knows(key):
             self._refuse(node, message.op, _unknown_namespace(key))
             return
-        self._replica.merge_in(key, record, self._on_durable, (node, message.op))
+        self._replica.merge_into(key, held, record, self._on_durable, (node, message.op))
         if message.anew:
             self._replica.unverified.renew(key)
 

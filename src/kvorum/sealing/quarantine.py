@@ -20,18 +20,19 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model import prefixes
+from kvorum.model.errors import CorruptRecord
 from kvorum.model.spans import TOKEN_BYTES
 from kvorum.sealing.seal import is_record, visible_bytes
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget
 
 DAMAGES_MAX: Final = 10_000
 """The most that are listed. Where more do not open, the disk is failing."""
 
 _LISTED_MAX: Final = 20
 _WHY_CHARACTERS: Final = 200
-START: Final = b"q"
-END: Final = b"r"
+START: Final = prefixes.QUARANTINE
+END: Final = prefixes.end_of(START)
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -49,13 +50,14 @@ class Quarantine:
 
     def __init__(
         self,
-        store: Store,
+        store: FlushTarget,
         partition_of: Callable[[bytes], int],
         wall_ms: Callable[[], int],
         on_new: Callable[[bytes], object],
     ) -> None:
-        """`store` is the one below the seal. `partition_of(token)` is a partition's number.
-        `on_new(stored_key)` is called by `add` for each damage that was not known.
+        """`store` is the one below the seal; notes may be lost, as a damage is found again.
+        `partition_of(token)` is a partition's number. `on_new(stored_key)` is called by `add` for
+        each damage that was not known.
         """
         self._store = store
         self._partition_of = partition_of
@@ -82,14 +84,14 @@ class Quarantine:
             return
         damage = Damage(self._wall_ms(), error.message[:_WHY_CHARACTERS])
         self.damages[stored_key] = damage
-        self._store.put(START + stored_key, msgspec.json.encode(damage), _ignore, None)
+        self._store.write(START + stored_key, msgspec.json.encode(damage))
         partition = self._partition(stored_key)
         _LOG.warning("a damaged record in partition %d: %s", partition, damage.why)
         self._on_new(stored_key)
 
     def _forget(self, note: bytes) -> None:
         """Delete a hint that does not open. `on_new` has its node compare with all others."""
-        self._store.delete(note, _ignore, None)
+        self._store.write(note, None)
         _LOG.warning("a damaged hint in partition %d was removed", self._partition(note))
         self._on_new(note)
 
@@ -97,7 +99,7 @@ class Quarantine:
         """Take `stored_key` off the list: its pair was replaced or deleted."""
         if self.damages.pop(stored_key, None) is not None:
             self.released += 1
-            self._store.delete(START + stored_key, _ignore, None)
+            self._store.write(START + stored_key, None)
 
     def status(self) -> dict[str, Any]:
         """How many damaged pairs there are, by partition, and the latest ones."""
@@ -125,7 +127,3 @@ class Quarantine:
 def _token(stored_key: bytes) -> bytes:
     end = visible_bytes(stored_key)
     return stored_key[end - TOKEN_BYTES : end]
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node. The damage will be found again."""

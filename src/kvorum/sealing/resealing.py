@@ -1,15 +1,12 @@
 """Resealing at the start: rewrites every stored pair as the settings of its namespace ask for.
 
-It runs if the store's note of its format (`vault.py`) is missing or differs from the settings:
-after an upgrade from the first format, in which records were stored in plain, and after a
-namespace's encryption was turned on or off. The node serves nothing meanwhile. A crash does no
-harm: pairs that are resealed already are recognized, and both forms open to the same record.
+It runs if the store's note of its format (`vault.py`) is missing or differs from the settings, as
+after a namespace's encryption was turned on or off. The node serves nothing meanwhile. A crash does
+no harm: pairs that are resealed already are recognized, and both forms open to the same record.
 
-Afterwards the journal is emptied into the store; its entries are newer than all stored pairs.
-
-A record of the first format is recognized by its checksum, which covers the key it is stored under;
-a hint by being shorter than any sealed value. Old forms remain in the engine's files until
-these are compacted, so the whole store is compacted at the end.
+Afterwards the journal is emptied into the store; its entries are newer than all stored pairs. Old
+forms remain in the engine's files until these are compacted, so the whole store is compacted at the
+end.
 """
 
 from __future__ import annotations
@@ -20,30 +17,27 @@ from typing import Final, Protocol
 import msgspec
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
-from kvorum.model.record import is_sound
-from kvorum.sealing.seal import RECORD
+from kvorum.model.prefixes import HINT, HINTS_END, RECORD, RECORDS_END
 from kvorum.sealing.vault import FORMAT, NOTE, StoredFormat, Vault
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget
 
 _PAGE: Final = 256
-_RANGES: Final = ((b"d", b"e"), (b"h", b"i"))
-_PLAIN_NOTE_BYTES_MAX: Final = 16
+_RANGES: Final = ((RECORD, RECORDS_END), (HINT, HINTS_END))
 
 Done = Callable[[StorageError | None], object]
 
 
-class CompactingStore(Store, Protocol):
+class CompactingStore(FlushTarget, Protocol):
     """A store that can be compacted."""
 
     def compact(self) -> None:
         """Rewrite all files, so that replaced pairs are gone from them. Blocks."""
 
 
-def stored_format(store: Store) -> StoredFormat | None:
-    """The format that the store has noted; None without a note. Raises ConfigError for a damaged
-    note or a later format.
+def stored_format(note: bytes | None) -> StoredFormat | None:
+    """The format that a store has noted; None without a note. Raises ConfigError for a damaged note
+    or another format than the present one.
     """
-    note = store.get(NOTE)
     if note is None:
         return None
     try:
@@ -53,10 +47,10 @@ def stored_format(store: Store) -> StoredFormat | None:
             f"The store's note of its format is damaged: {error}. Restore the node from a "
             "snapshot, or start on an empty directory and let the other nodes fill it."
         ) from error
-    if found.format > FORMAT:
+    if found.format != FORMAT:
         raise ConfigError(
-            f"The data has format {found.format}, and this version of kvorum reads formats up to "
-            f"{FORMAT}. Start the node with the later kvorum that wrote it."
+            f"The data has format {found.format}, and this version of kvorum uses format {FORMAT} "
+            "only. Start the node with the kvorum that wrote it."
         )
     return found
 
@@ -72,7 +66,6 @@ class Resealing:
         "_cursor",
         "_done",
         "_empty_journal",
-        "_outstanding",
         "_ranges",
         "_store",
         "_stored",
@@ -94,17 +87,13 @@ class Resealing:
         self._ranges = list(_RANGES)
         self._stored: StoredFormat | None = None
         self._cursor = b""
-        self._outstanding = 0
         self.resealed = 0
 
     def start(self) -> None:
         """Begin. Nothing else may use the store until `done`. Raises ConfigError."""
-        stored = self._stored = stored_format(self._store)
-        present = self._vault.present_format
-        if stored == present:
+        stored = self._stored = stored_format(self._store.get(NOTE))
+        if stored == self._vault.present_format:
             self._done(None)
-        elif stored is not None and stored.open == present.open:
-            self._note()  # of an earlier version, whose pairs look the same
         else:
             self._page()
 
@@ -118,43 +107,29 @@ class Resealing:
             if not pairs:
                 continue
             self._cursor = pairs[-1][0] + b"\0"
-            self._outstanding = 1
             for stored_key, value in pairs:
                 self._reseal(stored_key, value)
-            self._settle(None, None)
+            self._store.sync(self._settled, None)
             return
         self._empty_journal(self._emptied)
 
     def _reseal(self, stored_key: bytes, value: bytes) -> None:
         try:
-            key, data = self._plain(stored_key, value)
+            key, data = self._vault.seal.open(stored_key, value)
             new_key, sealed = self._vault.seal.seal(key, data)
         except (CorruptRecord, KeyError):
             return  # It is damaged, or of a dropped namespace: the scrubber deals with it.
         if new_key == stored_key and sealed[:1] == value[:1]:
             return
         self.resealed += 1
-        self._outstanding += 1
-        self._store.put(new_key, sealed, self._settle, None)
+        self._store.write(new_key, sealed)
         if new_key != stored_key:
-            self._outstanding += 1
-            self._store.delete(stored_key, self._settle, None)
+            self._store.write(stored_key, None)
 
-    def _plain(self, stored_key: bytes, value: bytes) -> tuple[bytes, bytes]:
-        if stored_key[0] == RECORD:
-            lies_plain = is_sound(stored_key, value)
-        else:
-            lies_plain = len(value) <= _PLAIN_NOTE_BYTES_MAX
-        return (stored_key, value) if lies_plain else self._vault.seal.open(stored_key, value)
-
-    def _settle(self, _arg: object, error: StorageError | None) -> None:
+    def _settled(self, _arg: object, error: StorageError | None) -> None:
         if error is not None:
-            if self._outstanding > 0:
-                self._outstanding = -1
-                self._done(error)
-            return
-        self._outstanding -= 1
-        if self._outstanding == 0:
+            self._done(error)
+        else:
             self._page()
 
     def _emptied(self, error: StorageError | None) -> None:
@@ -167,7 +142,8 @@ class Resealing:
 
     def _note(self) -> None:
         note = msgspec.json.encode(self._vault.present_format)
-        self._store.put(NOTE, note, self._noted, None)
+        self._store.write(NOTE, note)
+        self._store.sync(self._noted, None)
 
     def _noted(self, _arg: object, error: StorageError | None) -> None:
         self._done(error)

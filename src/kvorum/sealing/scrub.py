@@ -33,19 +33,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from kvorum.model.errors import CorruptRecord, StorageError
+from kvorum.model.prefixes import HINT, HINTS_END, RECORDS_END, SCRUB
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.scrub_pass import (
-    BOOKMARK,
-    NOTES_END,
-    NOTES_START,
-    RECORDS_END,
-    Bookmark,
-    Pass,
-    read_bookmark,
-)
+from kvorum.sealing.scrub_pass import Bookmark, Pass, read_bookmark
 from kvorum.sealing.seal import key_id_of, namespace_of
 from kvorum.sealing.vault import Vault
-from kvorum.storage.store import Store
+from kvorum.storage.store import FlushTarget
 
 INTERVAL_S: Final = 24 * 3600.0
 FIRST_AFTER_S: Final = 300.0
@@ -101,7 +94,7 @@ class Scrub:
 
     def __init__(
         self,
-        store: Store,
+        store: FlushTarget,
         engine: Engine,
         vault: Vault,
         runtime: Runtime,
@@ -125,7 +118,7 @@ class Scrub:
         self._pause_s = pause_s
         self._on_damaged = on_damaged
         self._interval_s = interval_s
-        self._bookmark = read_bookmark(store.get(BOOKMARK))
+        self._bookmark = read_bookmark(store.get(SCRUB))
         # When this process has begun or resumed the pass (s), and its fraction then.
         self._resumed = (0.0, 0.0)
         self._pages = 0
@@ -155,7 +148,7 @@ class Scrub:
             older=self._vault.older_dictionaries(),
         )
         self._bookmark = Bookmark(began, self._whole)
-        self._note(_ignore)
+        self._note()
         if not self._settling:
             self._go_on()
 
@@ -261,7 +254,7 @@ class Scrub:
             return
         self._pages += 1
         if self._pages % _NOTED_EVERY_PAGES == 0:
-            self._note(_ignore)
+            self._note()
         rewritten = current.rewritten - before
         pause_s = self._pause_s(1 + rewritten + len(pairs) // _OPENED_LIKE_ONE)
         if pause_s:
@@ -270,14 +263,14 @@ class Scrub:
 
     def _next(self, cursor: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """The next pairs, and where to go on. They are read a few at a time, for their sizes."""
-        end = RECORDS_END if cursor < RECORDS_END else NOTES_END
+        end = RECORDS_END if cursor < RECORDS_END else HINTS_END
         pairs: list[tuple[bytes, bytes]] = []
         size, step = 0, _FIRST_PAIRS
         while len(pairs) < PAGE_PAIRS and size < PAGE_BYTES:
             found = self._store.scan(cursor, end, step)
             pairs += found
             if len(found) < step:
-                return pairs, NOTES_START if end == RECORDS_END else NOTES_END
+                return pairs, HINT if end == RECORDS_END else HINTS_END
             size += sum(len(key) + len(data) for key, data in found)
             cursor = pairs[-1][0] + b"\0"
             step = min(PAGE_PAIRS - len(pairs), max(1, (PAGE_BYTES - size) * len(pairs) // size))
@@ -290,7 +283,7 @@ class Scrub:
             stored_key, sealed
         ):
             current.dropped += 1
-            self._store.delete(stored_key, _ignore, None)
+            self._store.write(stored_key, None)
             self.on_deleted(stored_key)
             return
         try:
@@ -312,7 +305,7 @@ class Scrub:
         if new_key != stored_key:
             return sealed  # Encryption was turned on or off: resealing.py does that at a start.
         current.resealed += 1
-        self._store.put(stored_key, resealed, _ignore, None)
+        self._store.write(stored_key, resealed)
         return resealed
 
     # Its end
@@ -320,7 +313,8 @@ class Scrub:
     def _walked(self) -> None:
         """The whole store is walked. Have all that was put flushed, and end the pass."""
         self._settling = True
-        self._note(self._on_log)
+        self._note()
+        self._store.sync(self._on_log, None)
 
     def _on_log(self, _arg: object, error: StorageError | None) -> None:
         """All that the pass has put is in the engine's log."""
@@ -357,7 +351,8 @@ class Scrub:
             self.on_removed(name, before_ms)
         current.ended_ms = self._runtime.wall_ms()
         self._bookmark = Bookmark(current, whole=current)
-        self._note(self._noted)
+        self._note()
+        self._store.sync(self._noted, None)
 
     def _retire_unused(self, current: Pass) -> None:
         for key in self._vault.keyring.describe():
@@ -369,12 +364,8 @@ class Scrub:
         if error is None and not self._stopped and not self.running:
             self._schedule(self._interval_s)
 
-    def _note(self, done: Callable[[object, StorageError | None], None]) -> None:
-        self._store.put(BOOKMARK, msgspec.json.encode(self._bookmark), done, None)
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""
+    def _note(self) -> None:
+        self._store.write(SCRUB, msgspec.json.encode(self._bookmark))
 
 
 def _unheard(*_what: object) -> None:

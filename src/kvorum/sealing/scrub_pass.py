@@ -9,13 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.sealing.seal import NOTE, RECORD, dictionary_of, key_id_of, namespace_of
-
-BOOKMARK: Final = b"s"
-RECORDS_START: Final = bytes([RECORD])
-RECORDS_END: Final = bytes([RECORD + 1])
-NOTES_START: Final = bytes([NOTE])
-NOTES_END: Final = bytes([NOTE + 1])
+from kvorum.model.prefixes import HINTS_END, RECORD
+from kvorum.sealing.seal import dictionary_of, key_id_of, namespace_of
 
 _INTERNAL: Final = ("cursor", "shredded", "removing", "older", "used")
 
@@ -32,7 +27,7 @@ class Pass(msgspec.Struct):
     """One pass over the store. `cursor`: the stored key to go on from. `ended_ms`: 0 until then."""
 
     began_ms: int
-    cursor: bytes = RECORDS_START
+    cursor: bytes = RECORD
     ended_ms: int = 0
     retiring: tuple[int, ...] = ()
     """The data keys that were retiring when it began: those that it can retire."""
@@ -55,7 +50,7 @@ class Pass(msgspec.Struct):
     @property
     def walked(self) -> bool:
         """True if it has seen the whole store."""
-        return self.cursor >= NOTES_END
+        return self.cursor >= HINTS_END
 
     @property
     def rewritten(self) -> int:
@@ -65,7 +60,7 @@ class Pass(msgspec.Struct):
     @property
     def fraction(self) -> float:
         """How much of the token space it has walked, 0 to 1. Hints come after all records."""
-        if self.cursor[0] != RECORD:
+        if not self.cursor.startswith(RECORD):
             return 1.0
         return int.from_bytes(self.cursor[1:9].ljust(8, b"\0")) / (1 << 64)
 

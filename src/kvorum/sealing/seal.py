@@ -32,6 +32,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 
+from kvorum.model import prefixes
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.keys import KEY_BYTES_MAX
 from kvorum.model.record import RECORD_BYTES_MAX, body_of, checked, is_sound
@@ -49,8 +50,8 @@ PSEUDONYM_BYTES: Final = 8
 PLAIN_BYTES_MAX: Final = RECORD_BYTES_MAX + 2 + KEY_BYTES_MAX
 """The longest plaintext. Nothing longer is sealed, because it would not open again."""
 
-RECORD: Final = ord("d")
-NOTE: Final = ord("h")
+RECORD: Final = prefixes.RECORD[0]
+NOTE: Final = prefixes.HINT[0]
 _TOKEN_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 RECORD_VISIBLE_BYTES: Final = 1 + _TOKEN_BYTES

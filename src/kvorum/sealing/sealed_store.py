@@ -1,4 +1,4 @@
-"""SealedStore: a Store that encrypts and decrypts, on top of a store that sees no plain text.
+"""SealedStore: a FlushTarget that encrypts and decrypts, on top of one that sees no plain text.
 
     replication  ──plain──>  row cache, seal  ──sealed──>  RocksStore, disk
 
@@ -125,18 +125,6 @@ class SealedStore:
         if is_record(key):
             self._rows.put(key, data)
         return data
-
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        stored_key, sealed = self._sealed(key, value)
-        self._inner.put(stored_key, sealed, done, arg)
-        if self._damages:
-            self._release(stored_key)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        stored_key = self._dropped(key)
-        self._inner.delete(stored_key, done, arg)
-        if self._damages:
-            self._release(stored_key)
 
     def write(self, key: bytes, value: bytes | None) -> None:
         try:

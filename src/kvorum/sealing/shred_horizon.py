@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kvorum.model.errors import StorageError
+from kvorum.model import prefixes
 from kvorum.model.record import decode, encode, since
 from kvorum.sealing.seal import namespace_of
-from kvorum.storage.store import Done, Store
+from kvorum.storage.store import Done, FlushTarget, ignore
 
-_START: Final = b"x"
-_END: Final = b"y"
+_START: Final = prefixes.SHRED_HORIZON
+_END: Final = prefixes.end_of(_START)
 _PAGE: Final = 1000
 
 
@@ -32,7 +32,7 @@ class ShredHorizon:
 
     __slots__ = ("_store", "since_ms")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FlushTarget) -> None:
         """`store` is the one below the seal."""
         self._store = store
         self.since_ms: dict[bytes, int] = {}
@@ -41,9 +41,7 @@ class ShredHorizon:
             self.since_ms |= {note[1:]: int.from_bytes(moment) for note, moment in notes}
             start = notes[-1][0] + b"\0"
 
-    def end(
-        self, namespace: str, before_ms: int, done: Done | None = None, arg: Any = None
-    ) -> None:
+    def end(self, namespace: str, before_ms: int, done: Done = ignore, arg: Any = None) -> None:
         """Move the horizon of `namespace` to `before_ms`, unless it is later already.
 
         `done(arg, error)` is called once that is durable.
@@ -51,7 +49,8 @@ class ShredHorizon:
         name = namespace.encode()
         moment_ms = max(before_ms, self.since_ms.get(name, 0))
         self.since_ms[name] = moment_ms
-        self._store.put(_START + name, moment_ms.to_bytes(8), done or _ignore, arg)
+        self._store.write(_START + name, moment_ms.to_bytes(8))
+        self._store.sync(done, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
         """The record `data` of `key` without versions up to the horizon; b"" if it has no later
@@ -65,7 +64,3 @@ class ShredHorizon:
         if left is record:
             return data
         return encode(key, left) if left.context else b""
-
-
-def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node."""

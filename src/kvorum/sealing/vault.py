@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 
+from kvorum.model import prefixes
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.compression import Codec
@@ -30,11 +31,11 @@ from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import FileSource, MasterKeySource
 from kvorum.sealing.seal import Manner, NamespaceSeal, Seal
 from kvorum.sealing.training import Drift, Sampler, train
-from kvorum.storage.store import Store
+from kvorum.storage.store import ReadableStore
 
-NOTE: Final = b"f"
+NOTE: Final = prefixes.FORMAT
 FORMAT: Final = 4
-"""3 has the journal's entries among the pairs; 2 has no journal; 1 has no seals."""
+"""There is no other: no earlier one was ever released."""
 
 _NONCE_BYTES: Final = 12
 _UNENCRYPTED: Final = b"\0\0"
@@ -106,7 +107,7 @@ class Vault:
     def open(
         cls,
         directory: Path,
-        store: Store,
+        store: ReadableStore,
         cluster: str,
         settings: Mapping[str, NamespaceSettings],
         source: MasterKeySource | None,

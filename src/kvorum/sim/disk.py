@@ -1,14 +1,12 @@
 """A simulated disk: what a node has written, and what of it a crash leaves.
 
 Writes go to a log in order. A sync covers all that is in the log when it begins and takes a
-random time; writes that arrive meanwhile wait for the next one (group commit). A crash keeps
-everything synced and a random prefix of the rest, because the operating system may have
-written some of it back on its own.
+random time; those that are asked for meanwhile wait for the next one. A crash keeps everything
+synced and a random prefix of the rest, because the operating system may have written some of it
+back on its own.
 
     log    | synced: survives | syncing now | waiting |
                               '--- a random prefix survives ---'
-
-Some writes nobody waits for: they are synced with the next that somebody does.
 
 A record can be damaged where it is stored. Until something else is written there a read of it
 says so, a scan leaves it out, and the node is told once, as on a real disk
@@ -30,13 +28,10 @@ from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
+from kvorum.model.prefixes import RECORD
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done, KeyRange
-
-RECORD: Final = b"d"
-"""What the keys of records begin with; those of notes do not."""
-
 
 _NOTHING: Final = b""
 """No pair has this key: to delete it changes nothing."""
@@ -86,7 +81,7 @@ class Disk:
 
 
 class DiskStore:
-    """The `Store` of one node life, on its disk."""
+    """The FlushTarget of one node life, on its disk."""
 
     __slots__ = (
         "_damaged",
@@ -119,7 +114,7 @@ class DiskStore:
         self.on_damaged: Callable[[bytes], object] = _ignore
         """Told of each damaged key when it is found, within the `get` or `scan`."""
 
-    # The Store port
+    # The FlushTarget port
 
     @property
     def full(self) -> bool:
@@ -128,24 +123,14 @@ class DiskStore:
     def get(self, key: bytes) -> bytes | None:
         if self._damaged and key in self._damaged:
             self._find(key)
-            raise CorruptRecord("wanted a sound record, got one that is damaged on the disk")
+            raise CorruptRecord("The record is damaged on the disk.")
         if self._misreads and key[:1] == RECORD:
             self._misreads -= 1
-            raise StorageError("wanted to read a record, got an input/output error")
+            raise StorageError("The record cannot be read: input/output error.")
         return self._memory.get(key)
 
     def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | None:
         return self.get(key)
-
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        if not self._refused(done, arg):
-            self._put(key, value)
-            self._append(key, value, done, arg)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        if not self._refused(done, arg):
-            self._delete(key)
-            self._append(key, None, done, arg)
 
     def write(self, key: bytes, value: bytes | None) -> None:
         if self.failed is not None:
@@ -157,8 +142,13 @@ class DiskStore:
         self._log.append((key, value, _nobody, None))
 
     def sync(self, done: Done, arg: Any) -> None:
-        if not self._refused(done, arg):
-            self._append(_NOTHING, None, done, arg)
+        if self.failed is not None:
+            self._runtime.call_soon(done, arg, self.failed)
+            return
+        self._log.append((_NOTHING, None, done, arg))
+        if not self._syncing:
+            self._syncing = True
+            self._runtime.call_soon(self._sync)
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         first = bisect_left(self._keys, start)
@@ -234,7 +224,7 @@ class DiskStore:
 
     def fail(self) -> None:
         """From now on nothing becomes durable any more, and part of what was not is gone."""
-        self.failed = StorageError("wanted a log sync, got an input/output error")
+        self.failed = StorageError("The log cannot be synced: input/output error.")
         for _, _, done, arg in self._log:
             self._runtime.call_soon(done, arg, self.failed)
         del self._log[self._rng.randint(0, len(self._log)) :]
@@ -247,24 +237,12 @@ class DiskStore:
     def crash(self) -> int:
         """Leave on disk what a crash leaves; returns how many writes were lost."""
         self._settle(self._rng.randint(0, len(self._log)))
-        return len(self._log)
+        return sum(key != _NOTHING for key, _, _, _ in self._log)
 
     def close(self, counter: int) -> None:
         """Sync all and leave a clean disk, with the last counter the node used."""
         self._settle(len(self._log))
         self._disk.identity = self._disk.identity.stopped_at(counter, 0)
-
-    def _refused(self, done: Done, arg: Any) -> bool:
-        if self.failed is None:
-            return False
-        self._runtime.call_soon(done, arg, self.failed)
-        return True
-
-    def _append(self, key: bytes, value: bytes | None, done: Done, arg: Any) -> None:
-        self._log.append((key, value, done, arg))
-        if not self._syncing:
-            self._syncing = True
-            self._runtime.call_soon(self._sync)
 
     def _sync(self) -> None:
         delay_s = self._rng.expovariate(1 / self._disk.sync_s_mean)
@@ -291,7 +269,7 @@ class DiskStore:
 
 
 def _nobody(_arg: Any, _error: StorageError | None) -> None:
-    """Waits for a write that is flushed."""
+    """Waits for a write."""
 
 
 def _ignore(_key: bytes) -> None:

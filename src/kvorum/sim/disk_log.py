@@ -29,6 +29,8 @@ class _Pending(NamedTuple):
 
 
 class DiskLog:
+    """The Log of one node life, on its disk."""
+
     __slots__ = ("_disk", "_needed", "_pending", "_rng", "_runtime", "failed", "last")
 
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
@@ -63,7 +65,7 @@ class DiskLog:
 
     def fail(self) -> None:
         """From now on nothing becomes durable any more, and part of what was not is gone."""
-        self.failed = StorageError("wanted a log sync, got an input/output error")
+        self.failed = StorageError("The log cannot be synced: input/output error.")
         for pending in self._pending:
             self._runtime.call_soon(pending.done, pending.arg, self.failed)
         for _ in range(self._rng.randint(0, len(self._pending))):

@@ -24,11 +24,12 @@ from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
+from kvorum.model.prefixes import RECORD
 from kvorum.model.record import decode, encode, expire
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.replicator import Incarnation, Replicator
-from kvorum.sim.disk import RECORD, Disk, DiskStore
+from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.life import Life
 from kvorum.sim.network import Network

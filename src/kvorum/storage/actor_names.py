@@ -14,6 +14,8 @@ _ACTOR_HEX_DIGITS = (64 - INCARNATION_BITS) // 4
 
 
 class ActorNames:
+    """How actors are shown to people."""
+
     __slots__ = ("_directory", "_name", "_node_id")
 
     def __init__(self, directory: DataDirectory, name: str) -> None:

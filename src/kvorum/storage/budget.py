@@ -54,9 +54,9 @@ class Budget(msgspec.Struct, frozen=True):
         if total > MEMORY_MAX or share < MEMORY_MIN:
             beside = f" beside the {format_size(promised)} promised to namespaces"
             raise ConfigError(
-                f"wanted at least {format_size(MEMORY_MIN)} of memory"
-                f"{beside if promised else ''} and at most {format_size(MEMORY_MAX)}, got "
-                f"{format_size(total)}; start the node with a --memory in that range",
+                f"{format_size(total)} of memory cannot be used: a node takes at least "
+                f"{format_size(MEMORY_MIN)}{beside if promised else ''} and at most "
+                f"{format_size(MEMORY_MAX)}. Choose a size in that range.",
                 wanted=MEMORY_MIN + promised,
                 got=total,
             )

@@ -13,6 +13,7 @@ The file is read as strictly as one that people write: what is in it must be val
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -29,6 +30,8 @@ from kvorum.model.topology import (
     naming,
 )
 from kvorum.storage import durable_file
+
+_LOG: Final = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 FILE_BYTES_MAX: Final = 8 << 20
@@ -88,8 +91,8 @@ class CatalogFile:
             return None
         except OSError as error:
             raise ConfigError(
-                f"{self.path}: wanted the node's namespaces, got: {error.strerror}; make it a file "
-                "that this user may read"
+                f"The list of the node's namespaces, {self.path}, cannot be read: "
+                f"{error.strerror}. Make it a file that this user may read."
             ) from error
         with naming(str(self.path)):
             stored = decode(data)
@@ -108,31 +111,32 @@ class CatalogFile:
             durable_file.replace(self.path, encode(stored))
         except OSError as error:
             raise StorageError(
-                f"cannot write {self.path}: {error.strerror or error}; make room on the disk, and "
-                "see that this user may write there",
+                f"{self.path} cannot be written: {error.strerror or error}. Make room on the disk, "
+                "and see that this user may write there.",
                 outcome="unknown",
             ) from error
 
 
 def encode(stored: StoredCatalog) -> bytes:
+    """The file."""
     state = msgspec.json.encode(stored)
     return msgspec.json.encode(_File(FORMAT, _check(state), msgspec.Raw(state))) + b"\n"
 
 
 def decode(data: bytes) -> StoredCatalog:
-    """Raises ConfigError if `data` is damaged or of a later format."""
+    """What the file says. Raises ConfigError if it is damaged or of another format."""
     if len(data) > FILE_BYTES_MAX:
         raise _damaged(f"it has more than {FILE_BYTES_MAX} bytes")
     try:
         file = msgspec.json.decode(data, type=_File)
-        if file.format > FORMAT:
+        if file.format != FORMAT:
             raise ConfigError(
-                f"wanted a format of at most {FORMAT}, got {file.format}; "
-                "start it with the later kvorum that wrote it"
+                f"The list of the node's namespaces has format {file.format}, and this kvorum uses "
+                f"format {FORMAT} only. Start it with the kvorum that wrote it."
             )
         state = bytes(file.state)
-        if file.format < FORMAT or _check(state) != file.check:
-            raise _damaged("its check or format is wrong")
+        if _check(state) != file.check:
+            raise _damaged("its check is wrong")
         return msgspec.json.decode(state, type=StoredCatalog)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(str(error)) from error

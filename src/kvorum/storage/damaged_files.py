@@ -156,8 +156,8 @@ class DamagedFiles:
 
     def _failure(self, error: Exception) -> StorageError:
         if self.note(error):
-            return CorruptRecord(f"a file of the engine is damaged: {error}")
-        return StorageError(f"the engine cannot read a range: {error}")
+            return CorruptRecord(f"A file of the storage engine is damaged: {error}.")
+        return StorageError(f"The storage engine cannot read a range: {error}.")
 
     def _cursor(self, start: bytes, end: bytes) -> Any:
         options = ReadOptions()

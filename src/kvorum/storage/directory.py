@@ -46,6 +46,8 @@ _START_BYTES: Final = 1 << 20
 
 
 class DataDirectory:
+    """A data directory that this process holds, from `open` to `close` or `release`."""
+
     __slots__ = ("_identity", "_lock", "path", "space", "watch")
 
     def __init__(self, path: Path, lock: int, identity: Identity, space: Space) -> None:
@@ -74,8 +76,8 @@ class DataDirectory:
                 raise
         except OSError as error:
             raise ConfigError(
-                f"wanted the data directory {path}, got: {error}; make it a directory that "
-                "this user may write to, or choose another"
+                f"The data directory {path} cannot be used: {error}. Make it a directory that this "
+                "user may write to, or choose another."
             ) from error
         return cls(path, lock, identity, space)
 
@@ -144,12 +146,11 @@ class DataDirectory:
         """Note durably that the store will lack writes: the engine drops them next."""
         self._store(self._identity.without_memory())
         _log.error(
-            "the data in %s is incomplete (%s): writes that this node had acknowledged "
-            "may be lost; "
-            "it answers for none until it has compared its data with the other nodes', and a node "
-            "that is alone goes on with what is left",
+            "The data in %s is incomplete (%s): acknowledged writes may be lost. The node "
+            "answers for none until it has compared its data with the other nodes', and a node "
+            "that is alone goes on with what is left.",
             self.path,
-            why,
+            why.removesuffix("."),
         )
 
     def founded(self) -> None:
@@ -198,7 +199,7 @@ class DataDirectory:
         try:
             durable_file.replace(self.path / "node.json", encode(identity))
         except OSError as error:
-            raise StorageError(f"cannot write {self.path / 'node.json'}: {error}") from error
+            raise StorageError(f"{self.path / 'node.json'} cannot be written: {error}.") from error
         self._identity = identity
 
 
@@ -214,7 +215,7 @@ def exclusive(path: Path) -> Iterator[None]:
         lock = _lock(path)
     except OSError as error:
         raise ConfigError(
-            f"wanted the data directory {path}, got: {error}; name the one of a stopped node"
+            f"The data directory {path} cannot be used: {error}. Name the one of a stopped node."
         ) from error
     try:
         yield
@@ -233,8 +234,8 @@ def _lock(path: Path) -> int:
         if not isinstance(error, BlockingIOError):
             raise
         raise ConfigError(
-            f"wanted {path} for this process alone, but process {holder} uses it; "
-            "stop that one or choose another data directory",
+            f"The data directory {path} is in use by process {holder}. Stop that one, or choose "
+            "another data directory.",
             pid=holder,
         ) from error
     os.ftruncate(lock, 0)
@@ -258,9 +259,9 @@ def _next_identity(path: Path, facts: Facts) -> Identity:
     missing = rocks if not rocks.is_dir() else rocks / CURRENT
     if not missing.exists() and (last.founded or missing is rocks):
         raise ConfigError(
-            f"wanted the data of node {last.facts.node!r}, but {missing} is missing; restore it, "
-            "or give the node its data again: from the other nodes with 'kvorum rebuild', else "
-            "from a snapshot"
+            f"The data of node {last.facts.node!r} is incomplete: {missing} is missing. Restore "
+            "it, or give the node its data again: from the other nodes with 'kvorum rebuild', else "
+            "from a snapshot."
         )
     return life
 
@@ -270,9 +271,8 @@ def _check_no_cluster(path: Path) -> None:
     nodes = sorted(file.parent.name for file in path.glob("*/node.json"))
     if nodes and not (path / "node.json").exists():
         raise ConfigError(
-            f"wanted the data directory of one node, got {path}, which holds those of "
-            f"{', '.join(nodes)}; start them together with 'kvorum up --data-dir {path}', or "
-            "choose another directory"
+            f"{path} is no node's data directory: it holds those of {', '.join(nodes)}. Start them "
+            f"together with 'kvorum up --data-dir {path}', or choose another directory."
         )
 
 
@@ -280,8 +280,9 @@ def _created(rocks: Path, facts: Facts) -> Identity:
     rocks.mkdir(mode=0o700, exist_ok=True)
     if any(rocks.iterdir()):
         raise ConfigError(
-            f"wanted {rocks.parent / 'node.json'} beside the data in {rocks}, got none; restore "
-            "it, or start on an empty data directory: a new identity may not answer for old data"
+            f"There is data in {rocks}, and no {rocks.parent / 'node.json'} beside it. Restore "
+            "that file, or start on an empty data directory: a new identity may not answer for old "
+            "data."
         )
     durable_file.sync_directory(rocks.parent.parent)
     return first_life(facts)

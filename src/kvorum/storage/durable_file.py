@@ -35,6 +35,7 @@ def replace(file: Path, data: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
+    """Wait until what was made, renamed or removed in `path` is durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

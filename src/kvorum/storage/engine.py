@@ -33,6 +33,7 @@ compact; they never take the interpreter's lock. `docs/storage.md` tells the who
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -54,7 +55,7 @@ from kvorum.runtime.descriptors import ENGINE_MAX
 from kvorum.storage.budget import MEMORY_DEFAULT, MEMTABLES_MAX, Budget
 from kvorum.storage.engine_threads import check_not_forked, note_start
 from kvorum.storage.pressure import DELAY_FILES, STOP_FILES
-from kvorum.storage.space import SMALL_PART, total_bytes
+from kvorum.storage.space import SMALL_PART, mount_point, total_bytes
 
 MEMTABLE_BYTES_MIN: Final = 1 << 20
 LOGS_BYTES_MAX: Final = 256 << 20
@@ -79,6 +80,7 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def within(cls, budget: Budget, open_files: int) -> EngineSettings:
+        """The settings of an engine that keeps to `budget`."""
         return cls(budget.memtable_bytes, budget.cache_bytes, open_files)
 
 
@@ -106,8 +108,8 @@ def open_engine(
     except Exception as error:
         if any(sign in str(error) for sign in _LOCKED):
             raise ConfigError(
-                f"wanted {path} for this store alone, but another store has it open; "
-                "stop that one or choose another data directory"
+                f"{path} is in use: another store has it open. Stop that one, or choose another "
+                "data directory."
             ) from error
         if not _is_of_the_log(error, path, options, forget):
             raise _refusal(path, error) from error
@@ -154,10 +156,30 @@ def _opened(
 
 def _refusal(path: Path, error: Exception) -> StorageError:
     return StorageError(
-        f"the engine cannot open its files in {path}: {error}; if the disk is full, make room; if "
-        "a file is damaged or missing, restore it, or give the node its data again: from the "
-        "other nodes with 'kvorum rebuild', else from a snapshot"
+        f"The storage engine cannot open its files in {path}: {error}. If the disk is full, make "
+        "room; if a file is damaged or missing, restore it, or give the node its data again: from "
+        "the other nodes with 'kvorum rebuild', else from a snapshot."
     )
+
+
+def failure(engine: Rdict, what: str, error: Exception) -> StorageError:
+    """What to say when the engine could not do `what`, and no write can follow."""
+    mounted = mount_point(Path(engine.path()).absolute())
+    return StorageError(
+        f"The storage engine could not {what}: {error}. The store takes no more writes, as it "
+        f"cannot tell what is on the disk. Check the file system at {mounted} (room, the "
+        "kernel's log), then restart the node, which goes on with all it has acknowledged.",
+        outcome="unknown",
+    )
+
+
+def abandon(engine: Rdict) -> None:
+    """Leave `engine` as it is, since its path leads to another's files: neither close nor collect
+    it, as either would write files and remove some, by their path. So it is never freed while this
+    process lives, which cannot open that path again.
+    """
+    engine.cancel_all_background(True)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
 
 
 def bytes_in_memory(engine: Rdict) -> int:

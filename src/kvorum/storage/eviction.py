@@ -78,6 +78,7 @@ class Rows(Protocol):
 
 
 def rows_for(eviction: Eviction) -> Rows:
+    """An empty map that gives up rows by this policy."""
     if eviction == "lfu":
         return LFUCache[bytes, bytes](_UNBOUNDED)
     if eviction == "tinylfu":
@@ -86,6 +87,8 @@ def rows_for(eviction: Eviction) -> Rows:
 
 
 class TinyLfu:
+    """Rows under W-TinyLFU."""
+
     __slots__ = ("_newcomer", "_probation", "_protected", "_sketch", "_until_aging", "_window")
 
     def __init__(self) -> None:

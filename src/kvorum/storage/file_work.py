@@ -18,6 +18,8 @@ _PARTS: Final = 64
 
 
 class Files(Protocol):
+    """The engine's."""
+
     def flush(self) -> None:
         """Write to the files what is only in the log. Blocks."""
 

@@ -31,10 +31,6 @@ from kvorum.model.actor import INCARNATION_BITS, INCARNATION_MAX
 from kvorum.model.errors import ConfigError
 
 FORMAT: Final = 4
-_FORMAT_FIRST: Final = 1
-"""Of a directory whose records are not sealed. The states of the formats before this one lack
-some of what has a default here.
-"""
 _NODE_ID_BITS: Final = 128
 _ACTOR_ID_BITS: Final = 64 - INCARNATION_BITS
 
@@ -81,6 +77,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def actor(self) -> int:
+        """The name under which this life writes: bits of the node id, and the incarnation."""
         prefix = int(self.node_id, 16) >> (_NODE_ID_BITS - _ACTOR_ID_BITS)
         return prefix << INCARNATION_BITS | self.incarnation
 
@@ -99,8 +96,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.structs.replace(self, clean=False)
         if self.incarnation == INCARNATION_MAX:
             raise ConfigError(
-                f"wanted another incarnation of node {self.facts.node!r}, got all "
-                f"{INCARNATION_MAX} used up; start it on an empty data directory"
+                f"Node {self.facts.node!r} has used up its {INCARNATION_MAX} incarnations. Start "
+                "it on an empty data directory."
             )
         return msgspec.structs.replace(self, incarnation=self.incarnation + 1, counter=0)
 
@@ -116,15 +113,17 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of the journal's newest entry.
         """
         if counter < self.counter:
-            raise ValueError(f"wanted a counter of at least {self.counter}, got {counter}")
+            raise ValueError(
+                f"The counter {counter} is before {self.counter}, where this life began."
+            )
         return msgspec.structs.replace(self, counter=counter, newest=newest, clean=True)
 
     def knowing(self, node_id: str, name: str) -> Identity:
         """The state with another entry in its address book. A full book loses its oldest."""
         if re.search(_NODE_ID, node_id) is None or not 0 < len(name) <= NAME_LENGTH_MAX:
             raise ValueError(
-                f"wanted a node id of 32 hex digits and a name of 1 to {NAME_LENGTH_MAX} "
-                f"characters, got {node_id[:64]!r} and {name[:64]!r}"
+                f"The node id {node_id[:64]!r} is not 32 hex digits, or the name {name[:64]!r} not "
+                f"1 to {NAME_LENGTH_MAX} characters."
             )
         names = {**self.names, node_id: name}
         if len(names) > NAMES_MAX:
@@ -136,15 +135,15 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in Facts.__struct_fields__:
             stored, asked = getattr(self.facts, field), getattr(wanted, field)
             if stored != asked:
-                advice = f"set {field} back or start on an empty data directory"
+                advice = f"Set {field} back, or start on an empty data directory."
                 if field in _NAMES:
                     advice = (
-                        "start it as the member of a cluster that it is ('kvorum up', or 'kvorum "
-                        "serve' with --cluster and --node), or choose another data directory"
+                        "Start it as the member of a cluster that it is ('kvorum up', or 'kvorum "
+                        "serve' with --cluster and --node), or choose another data directory."
                     )
                 raise ConfigError(
-                    f"wanted {field} {asked!r}, but this data was created with {stored!r}; "
-                    f"{advice}",
+                    f"This data was created with {field} {stored!r}, and is asked for with "
+                    f"{asked!r}. {advice}",
                     field=field,
                     wanted=asked,
                     got=stored,
@@ -163,28 +162,27 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def encode(identity: Identity) -> bytes:
+    """The file."""
     state = msgspec.json.encode(identity)
-    check = _check(FORMAT, state)
-    return msgspec.json.encode(_File(FORMAT, check, msgspec.Raw(state))) + b"\n"
+    return msgspec.json.encode(_File(FORMAT, _check(state), msgspec.Raw(state))) + b"\n"
 
 
-def _check(file_format: int, state: bytes) -> str:
-    prefix = b"" if file_format == _FORMAT_FIRST else str(file_format).encode()
-    return xxhash.xxh3_64_hexdigest(prefix + state)
+def _check(state: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(str(FORMAT).encode() + state)
 
 
 def decode(data: bytes) -> Identity:
-    """Raises ConfigError if `data` is damaged or of a later format."""
+    """What the file says. Raises ConfigError if it is damaged or of another format."""
     try:
         file = msgspec.json.decode(data, type=_File)
-        if file.format > FORMAT:
+        if file.format != FORMAT:
             raise ConfigError(
-                f"wanted a format of at most {FORMAT}, got {file.format}; "
-                "start it with the later kvorum that wrote it"
+                f"The data directory has format {file.format}; this kvorum uses format {FORMAT} "
+                "only. Start it with the kvorum that wrote it, or choose another one."
             )
         state = bytes(file.state)
-        if file.format < _FORMAT_FIRST or _check(file.format, state) != file.check:
-            raise _damaged("its check or format is wrong")
+        if _check(state) != file.check:
+            raise _damaged("its check is wrong")
         return msgspec.json.decode(state, type=Identity)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(str(error)) from error
@@ -192,6 +190,6 @@ def decode(data: bytes) -> Identity:
 
 def _damaged(why: str) -> ConfigError:
     return ConfigError(
-        f"wanted the node's identity, got a damaged file ({why}); restore it, or start on an "
-        "empty data directory and let the node be repaired from the others"
+        f"The file of the node's identity is damaged ({why}). Restore it, or start on an empty "
+        "data directory and let the node be repaired from the others."
     )

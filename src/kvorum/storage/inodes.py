@@ -48,6 +48,8 @@ def count_inodes(directory: Path) -> Count:
 
 
 class Inodes:
+    """The inodes of a file system, and a reserve of them in files."""
+
     __slots__ = ("_count", "_directory", "_held", "_reserve", "full", "margin", "reserve")
 
     def __init__(self, directory: Path, count: Callable[[Path], Count] = count_inodes) -> None:
@@ -82,8 +84,8 @@ class Inodes:
         for number in range(self._held):
             (self._reserve / str(number)).unlink(missing_ok=True)
         _log.warning(
-            "gave up the %d files kept in %s: the file system has no inodes left for what has to "
-            "be written",
+            "The %d files kept in %s are given up: the file system has no inodes left for what "
+            "is to be written.",
             self._held,
             self._reserve,
         )
@@ -98,21 +100,21 @@ class Inodes:
                 (self._reserve / str(number)).touch(mode=0o600)
                 self._held = number + 1
         except OSError as error:
-            _log.warning("cannot reserve files in %s: %s", self._reserve, error)
+            _log.warning("Files cannot be reserved in %s: %s.", self._reserve, error)
             return False
         return True
 
     def _tell(self, free: int, needed: int) -> None:
         if self.full:
             _log.error(
-                "the file system of %s has hardly any inodes left: %d free, %d needed; writes are "
-                "refused, reads and deletes go on; remove files from it (df -i shows their "
-                "number), and writes go on by themselves",
+                "The file system of %s has hardly any inodes left: %d free, %d needed. Writes are "
+                "refused, reads and deletes go on. Remove files from it (df -i shows their "
+                "number), and writes go on by themselves.",
                 self._directory,
                 free,
                 needed,
             )
         else:
             _log.warning(
-                "the file system of %s has inodes again, %d; writes go on", self._directory, free
+                "The file system of %s has inodes again, %d. Writes go on.", self._directory, free
             )

@@ -20,6 +20,8 @@ from kvorum.storage.store import Done
 
 
 class Log(Protocol):
+    """A log of numbered entries."""
+
     @property
     def failed(self) -> StorageError | None:
         """Why the log takes no more entries; None while it does."""

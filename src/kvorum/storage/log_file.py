@@ -51,6 +51,7 @@ _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 def entry_blocks(salt: int, number: int, needed: int, text: bytes) -> bytes:
+    """An entry as it is written: header, check and text, in whole blocks."""
     header = _ENTRY.pack(_ENTRY_MAGIC, len(text), number, needed)
     check = xxhash.xxh3_64(header, seed=salt)
     check.update(text)
@@ -133,6 +134,8 @@ class BufferedFile:
 
 
 class Buffered:
+    """Files written through the page cache."""
+
     __slots__ = ()
 
     def open(self, path: Path, salt: int, end: int) -> LogFile:
@@ -230,7 +233,7 @@ def _write_buffer(descriptor: int, data: memoryview, at: int) -> None:
         # A write that was cut short goes on at a block again.
         written = os.pwrite(descriptor, data, at) // BLOCK * BLOCK
         if not written:
-            raise OSError(errno.EIO, "wanted to write a block, less was taken")
+            raise OSError(errno.EIO, "less than a block was written")
         at += written
         data = data[written:]
 
@@ -253,6 +256,7 @@ class Found(NamedTuple):
 
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
+    """The descriptor of `path`, open for reading. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -269,8 +273,8 @@ def read_salt(descriptor: int, path: Path) -> int | None:
     magic, version, salt = _FILE.unpack(header)
     if magic != _FILE_MAGIC or version != FORMAT:
         raise StorageError(
-            f"wanted a file of the log in format {FORMAT}, got {version} in {path}: start the "
-            "version of kvorum that wrote it"
+            f"The journal's file {path} has format {version}, and this kvorum uses format {FORMAT} "
+            "only. Start it with the kvorum that wrote it."
         )
     return int(salt)
 
@@ -297,8 +301,8 @@ def read_text(descriptor: int, salt: int, found: Found) -> bytes:
     sound.update(text)
     if len(text) != found.length or check != sound.digest():
         raise CorruptRecord(
-            f"wanted entry {found.number} of the log as it was a moment ago, got one that fails "
-            "its check: check the disk and the memory of this machine"
+            f"Entry {found.number} of the journal was sound a moment ago and fails its check now. "
+            "Check the disk and the memory of this machine."
         )
     return text
 

@@ -16,6 +16,8 @@ from kvorum.storage.store import Done, KeyRange
 
 
 class MemoryStore:
+    """A Store and a FlushTarget in memory."""
+
     __slots__ = ("_keys", "_map", "_runtime", "failed", "full", "pressed")
 
     def __init__(self, runtime: Runtime) -> None:

@@ -42,6 +42,7 @@ class Pressure:
         self._ask: Callable[[str], int | None] = engine.property_int_value
 
     def is_high(self) -> bool:
+        """True if the engine delays writes, or soon will."""
         ask = self._ask
         return bool(
             (ask(_WAITING) or 0) >= MEMTABLES_MAX - 1

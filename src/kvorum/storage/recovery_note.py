@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kvorum.model import prefixes
 from kvorum.storage.store import Done, Store
 
-NOTE: Final = b"r"
+NOTE: Final = prefixes.RECOVERY
 WHOLE: Final = b"whole"
 LOST: Final = b"lost"
 

@@ -1,102 +1,82 @@
-"""RocksStore: the Store port on RocksDB, with group commit.
+"""RocksStore: the engine, RocksDB, behind the FlushTarget port.
 
-    put ──> gathering batch ──> write ──────────────> sync ─────────> done callbacks
-            (visible at once)   log and memtable,     elsewhere,      in the order
-                                on the loop           see syncer.py   of the puts
+    write ──> the engine's log and memtable, at once      sync ──> the log is synced, see syncer.py
 
-One commit is under way at a time. All writes that come while it syncs gather and share the
-next one, so the slower the disk, the larger the batch: the sync's cost per write falls as
-load rises. The first write after a pause does not wait for company, but its commit starts
-only when the loop has run the callbacks of this turn, so that they share it too.
-
-A batch is written with one atomic call, so within it only the last write of a key counts.
-Batches are written in order and each is recovered whole or not at all: what survives a
-crash is a prefix of the writes. A batch that has reached `batch_bytes_max` is sealed and
-another begun, which bounds how long one write call holds the loop.
-
-A batch that nobody waits for (`file`) is written, and synced with the next that has somebody.
-
-What the store has been given but the engine has not (the sealed and the gathering batch)
-is an overlay on the engine for `get` and `scan`.
+Whatever has to be durable soon is durable in the journal (`journal/`), so nobody waits for a write
+here. `sync` is asked for once a segment of the journal, and behind a note that has to be sure. One
+sync is under way at a time; those that are asked for meanwhile share the next one. The log is
+written in the order of the writes: what survives a crash is a prefix of them.
 
 A write or sync that failed is never repeated: after a failed sync the system may have
 dropped the dirty pages, and a second sync would report a success that is none. The store
 refuses all writes from then on and calls `on_failed` once; the node must stop.
 
-A store that is given a `DirectoryWatch` looks with each commit and every `LOOK_EVERY_S` whether
-its files still are where they were. If not, it fails; and where its path leads to other files, it
-is never closed: see `directory_watch.py`.
+Before the first write of a turn, after each `LOOK_EVERY_BYTES` of them, and every `LOOK_EVERY_S`
+the store looks around (`_look`):
 
-A store that is given a `Space` looks at the room on the disk with each commit and every
-`LOOK_EVERY_S`. When there is too little left it says so (`full`) and has the engine write out what
-it holds in memory, for which there is room yet. Others may fill the disk from one moment to the
-next, so a commit that has not looked may find no room for what it has to write.
+    directory   whether its files still are where they were. If not, it fails; and where its path
+                leads to other files, it is never closed: see `directory_watch.py`
+    room        whether the disk is full. Then it says so (`full`) and has the engine write out what
+                it holds in memory, for which there is room yet. Others may fill the disk from one
+                moment to the next, so a write that has not looked may find no room
+    pressure    whether flush and compaction lag behind writes (`pressed`, see `pressure.py`)
 
 Where a file is damaged a scan goes on behind the damage (`damaged_files.py`).
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from rocksdict import Cache, Checkpoint, Rdict, WriteBatch
+from rocksdict import Cache, Checkpoint, Rdict
 
 from kvorum.model.errors import CorruptRecord, DiskFull, StorageError
+from kvorum.model.prefixes import RECORD
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.damaged_files import DamagedFiles
 from kvorum.storage.directory_watch import DirectoryWatch
-from kvorum.storage.engine import EngineSettings, Forget, bytes_in_memory, open_engine
+from kvorum.storage.engine import (
+    EngineSettings,
+    Forget,
+    abandon,
+    bytes_in_memory,
+    failure,
+    open_engine,
+)
 from kvorum.storage.pressure import Pressure
 from kvorum.storage.reader import Reader
-from kvorum.storage.space import Space, mount_point
-from kvorum.storage.store import COLD, Cold, Done, KeyRange
+from kvorum.storage.space import Space
+from kvorum.storage.store import COLD, Cold, Done, KeyRange, ignore
 from kvorum.storage.syncer import Syncer
 
-BATCH_BYTES_MAX: Final = 1 << 20
+LOOK_EVERY_BYTES: Final = 1 << 20
 LOOK_EVERY_S: Final = 0.25
 LOOK_AGAIN_S: Final = 0.02
 
 
-class _Batch:
-    """Writes that share one sync. A change to None is a deletion."""
-
-    __slots__ = ("changes", "size_bytes", "waiting")
-
-    def __init__(self) -> None:
-        self.changes: dict[bytes, bytes | None] = {}
-        self.waiting: list[tuple[Done, Any]] = []
-        self.size_bytes = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.changes and not self.waiting
-
-
 class RocksStore:
-    """What "durable" means is the syncer's to say."""
+    """A FlushTarget on RocksDB. What "durable" means is the syncer's to say."""
 
     __slots__ = (
-        "_batch_bytes_max",
+        "_asked",
         "_cache",
         "_closed",
-        "_committing",
         "_engine",
-        "_gathering",
         "_looking",
         "_on_failed",
         "_pressure",
         "_reader",
         "_refusal",
         "_runtime",
-        "_sealed",
         "_space",
         "_syncer",
+        "_syncing",
+        "_turn_ends",
+        "_unlooked",
         "_watch",
         "damaged_files",
         "failed",
@@ -109,7 +89,6 @@ class RocksStore:
         runtime: Runtime,
         syncer: Syncer,
         on_failed: Callable[[StorageError], object],
-        batch_bytes_max: int = BATCH_BYTES_MAX,
         space: Space | None = None,
         watch: DirectoryWatch | None = None,
         cache: Cache | None = None,
@@ -122,11 +101,12 @@ class RocksStore:
         self._on_failed = on_failed
         self._space = space
         self._watch = watch
-        self._batch_bytes_max = batch_bytes_max
-
-        self._committing: _Batch | None = None
-        self._sealed: deque[_Batch] = deque()
-        self._gathering = _Batch()
+        self._syncing: list[tuple[Done, Any]] = []
+        """Who waits for the sync that is under way, and who for the next one."""
+        self._asked: list[tuple[Done, Any]] = []
+        self._unlooked = 0
+        """So many bytes may be written before the store looks around again."""
+        self._turn_ends = False
 
         self.failed: StorageError | None = None
         self._refusal: StorageError | None = None
@@ -162,29 +142,25 @@ class RocksStore:
             raise
         return cls(engine, runtime, syncer, on_failed, space=space, watch=watch, cache=cache)
 
-    # The Store port
+    # The FlushTarget port
 
     @property
     def full(self) -> bool:
         return self._space is not None and self._space.full
 
     def get(self, key: bytes) -> bytes | None:
-        gathering = self._gathering.changes
-        if key in gathering:
-            return gathering[key]
-        for batch in reversed(self._sealed):
-            if key in batch.changes:
-                return batch.changes[key]
         try:
             found: bytes | None = self._engine.get(key)
         except Exception as error:
             if self.damaged_files.note(error):
-                raise CorruptRecord(f"the file that holds a key is damaged: {error}") from error
-            raise StorageError(f"the engine cannot read a key: {error}") from error
+                raise CorruptRecord(
+                    f"The file that holds the record is damaged: {error}."
+                ) from error
+            raise StorageError(f"The storage engine cannot read the record: {error}.") from error
         return found
 
     def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
-        if self._reader is None or self._is_pending(key):
+        if self._reader is None:
             return self.get(key)
         try:
             found = self._engine.key_may_exist(key, True)
@@ -199,29 +175,10 @@ class RocksStore:
             return COLD
         return self.get(key)
 
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
-        self._gather(key, value, len(key) + len(value), done, arg)
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None:
-        self._gather(key, None, len(key), done, arg)
-
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         if start >= end or limit <= 0:
             return []
-        changes = {
-            key: value
-            for batch in (*self._sealed, self._gathering)
-            for key, value in batch.changes.items()
-            if start <= key < end
-        }
-        # Each change hides at most one of the engine's pairs, so this many are enough.
-        pairs = self.damaged_files.scan(start, end, limit + len(changes))
-        if not changes:
-            return pairs
-        merged: dict[bytes, bytes | None] = {**dict(pairs), **changes}
-        return [(key, value) for key in sorted(merged) if (value := merged[key]) is not None][
-            :limit
-        ]
+        return self.damaged_files.scan(start, end, limit)
 
     def unreadable(
         self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
@@ -229,52 +186,64 @@ class RocksStore:
         return self.damaged_files.unreadable(start, end)
 
     def write(self, key: bytes, value: bytes | None) -> None:
-        if self._refusal is None:
-            size = len(key) if value is None else len(key) + len(value)
-            self._batch_for(size).changes[key] = value
+        size = len(key) if value is None else len(key) + len(value)
+        if size > self._unlooked:
+            self._look(size)
+        if self._refusal is not None:
+            return
+        self._unlooked -= size
+        try:
+            if value is None:
+                self._engine.delete(key)
+            else:
+                self._engine.put(key, value)
+        except Exception as error:  # noqa: BLE001
+            self._fail(failure(self._engine, "write to its log", error))
 
     def sync(self, done: Done, arg: Any) -> None:
         if self._refusal is not None:
             self._runtime.call_soon(done, arg, self._refusal)
-        else:
-            self._batch_for(0).waiting.append((done, arg))
+            return
+        self._asked.append((done, arg))
+        self._begin_sync()
 
     # Its owner's
 
     def read_in_thread(self, call_threadsafe: Callable[..., Any]) -> None:
-        """From now on `warm` fetches what is not in memory. `call_threadsafe`: as the syncer's."""
+        """From now on `find` fetches what is not in memory. `call_threadsafe`: as the syncer's."""
         self._reader = Reader(self._runtime, call_threadsafe, self._fetch)
 
     def close(self) -> None:
-        """Block until every write is durable and its `done` has run; then free the files.
+        """Block until every write is durable and each `done` has run; then free the files.
 
         Raises StorageError if the engine ends with an error of its own.
         """
         if self._closed:
             return
+        self.sync(ignore, None)
         self._closed = True
         if self._looking is not None:
             self._looking.cancel()
-        self._refusal = self._refusal or StorageError("wanted to write, but the store is closed")
+        self._refusal = self._refusal or StorageError("The store is closed and takes no writes.")
         self._look_at_directory()
-        while self._committing is not None or not self._gathering.is_empty:
+        while self._syncing or self._asked:
             if self.failed is not None:
                 self._refuse()
-            elif self._committing is None:
-                self._commit()
-            else:
+            elif self._syncing:
                 self._syncer.wait()
+            else:
+                self._begin_sync()
         self._syncer.close()
         if self._reader is not None:
             self._reader.close()
         if self._is_another_there():
-            self._abandon_engine()
+            abandon(self._engine)
             return
         try:
             self._engine.close()
         except Exception as error:
             if self.failed is None:  # else its cause has been reported already
-                raise StorageError(f"the engine did not close cleanly: {error}") from error
+                raise StorageError(f"The storage engine did not close cleanly: {error}.") from error
 
     def choose(self, waits: bool) -> None:
         """From the next sync on wait for the disk, or do not. A sync covers all earlier writes."""
@@ -294,106 +263,72 @@ class RocksStore:
         if self._watch is not None:
             self._watch.look()
         if self.full:
-            raise DiskFull(f"wanted room for a checkpoint in {path}, got a full disk; free it")
+            raise DiskFull(
+                f"There is no room for a checkpoint in {path}: the disk is full. Make room on it."
+            )
         try:
             self._engine.flush(True)
             Checkpoint(self._engine).create_checkpoint(str(path))
         except Exception as error:
             raise StorageError(
-                f"the engine could not make a checkpoint in {path}: {error}; free the disk"
+                f"The storage engine could not make a checkpoint in {path}: {error}. Make room on "
+                "the disk."
             ) from error
 
     def compact(self) -> None:
         """Rewrite all files, so that what was replaced or deleted is gone from them. Blocks."""
-        try:
-            self._engine.flush()
-            self._engine.compact_range(None, None)
-        except Exception as error:
-            raise self._failure("compact its files", error) from error
+        self.flush()
+        self.compact_part(0, 1)
 
     def flush(self) -> None:
         """Write to the files what is only in the log. Blocks."""
         try:
             self._engine.flush()
         except Exception as error:
-            raise self._failure("write its files", error) from error
+            raise failure(self._engine, "write its files", error) from error
 
     def compact_part(self, part: int, parts: int) -> None:
         """`compact` for one of `parts` parts of the token space; the last has all the rest."""
-        bounds = [b"d" + (n * (1 << 64) // parts).to_bytes(8) for n in range(1, parts)]
+        bounds = [RECORD + (n * (1 << 64) // parts).to_bytes(8) for n in range(1, parts)]
         start = None if part == 0 else bounds[part - 1]
         end = None if part == parts - 1 else bounds[part]
         try:
             self._engine.compact_range(start, end)
         except Exception as error:
-            raise self._failure("compact its files", error) from error
+            raise failure(self._engine, "compact its files", error) from error
 
-    # Commits
+    # Syncs
 
-    def _gather(self, key: bytes, value: bytes | None, size: int, done: Done, arg: Any) -> None:
-        if self._refusal is not None:
-            self._runtime.call_soon(done, arg, self._refusal)
+    def _begin_sync(self) -> None:
+        """Sync all that has been written, if somebody waits for it and no sync is under way."""
+        if not self._asked or self._syncing or not self._look_at_directory():
             return
-        batch = self._batch_for(size)
-        batch.changes[key] = value
-        batch.waiting.append((done, arg))
-
-    def _batch_for(self, size: int) -> _Batch:
-        """The batch that gathers another write of so many bytes."""
-        batch = self._gathering
-        if batch.is_empty:
-            if self._committing is None:
-                self._runtime.call_soon(self._commit)
-        elif batch.size_bytes >= self._batch_bytes_max:
-            self._sealed.append(batch)
-            batch = self._gathering = _Batch()
-        batch.size_bytes += size
-        return batch
-
-    def _commit(self) -> None:
-        """Write the oldest batch, and have it synced if somebody waits for it."""
-        if self._committing is not None or self._gathering.is_empty:
-            return
-        if self._sealed:
-            batch = self._sealed.popleft()
-        else:
-            batch, self._gathering = self._gathering, _Batch()
-        self._committing = batch
-        if not self._look_at_directory():
-            return
-        self._look_for_room(batch.size_bytes)
-        self._look_for_pressure()
-        try:
-            self._write(batch)
-        except StorageError as error:
-            self._fail(error)
-        else:
-            if batch.waiting:
-                self._syncer.start(self._sync, self._synced)
-            else:
-                self._committing = None
-                if not self._gathering.is_empty:
-                    self._runtime.call_soon(self._commit)
+        self._syncing, self._asked = self._asked, []
+        self._syncer.start(self._sync, self._synced)
 
     def _synced(self, error: StorageError | None) -> None:
         if error is not None:
             self._fail(error)
             return
-        batch = self._committing
-        assert batch is not None
-        self._committing = None
-        self._commit()  # first, so that the disk works while the callbacks run
-        answer(self._runtime, iter(batch.waiting), None)
+        waiting, self._syncing = self._syncing, []
+        self._begin_sync()  # first, so that the disk works while the callbacks run
+        answer(self._runtime, iter(waiting), None)
 
-    def _is_pending(self, key: bytes) -> bool:
-        """True if a batch that the engine does not have yet says what `key` is."""
-        return key in self._gathering.changes or any(key in batch.changes for batch in self._sealed)
+    # Looking around
 
-    def _pending(self) -> list[_Batch]:
-        committing = [self._committing] if self._committing is not None else []
-        return [*committing, *self._sealed, self._gathering]
+    def _look(self, about_to_write: int) -> None:
+        """Find out whether so many bytes may be written, and some more in this turn."""
+        self._unlooked = max(about_to_write, LOOK_EVERY_BYTES)
+        if not self._turn_ends:
+            self._turn_ends = True
+            self._runtime.call_soon(self._end_turn)
+        if self._refusal is None and self._look_at_directory():
+            self._look_for_room(self._unlooked)
+            self._look_for_pressure()
 
-    # Pressure
+    def _end_turn(self) -> None:
+        self._turn_ends = False
+        self._unlooked = 0
 
     def _look_for_pressure(self) -> None:
         was_pressed, self.pressed = self.pressed, self._pressure.is_high()
@@ -401,12 +336,10 @@ class RocksStore:
             self._runtime.call_later(LOOK_AGAIN_S, self._look_again)
 
     def _look_again(self) -> None:
-        """New writes are refused, so it may be long to the next commit."""
+        """New writes are refused, so it may be long to the next one."""
         if not self._closed:
             self.pressed = False
             self._look_for_pressure()
-
-    # Room
 
     def _keep_looking(self) -> None:
         if self._look_at_directory() and self._space is not None:
@@ -423,8 +356,6 @@ class RocksStore:
         if self._space.full and not was_full:
             self._engine.flush(wait=False)
 
-    # The directory
-
     def _look_at_directory(self) -> bool:
         """True if the files still are where they were; else the store has failed."""
         if self._watch is None:
@@ -432,8 +363,7 @@ class RocksStore:
         try:
             self._watch.look()
         except StorageError as error:
-            if self.failed is None:
-                self._fail(error)
+            self._fail(error)
             return False
         return True
 
@@ -442,41 +372,21 @@ class RocksStore:
         lost = self._watch is not None and self._watch.lost is not None
         return lost and Path(self._engine.path()).exists()
 
-    def _abandon_engine(self) -> None:
-        """Neither close nor collect it: either would write files and remove some, by their path.
-        So it is never freed while this process lives, which cannot open that path again.
-        """
-        self._engine.cancel_all_background(True)
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
-
     # Failure
 
     def _fail(self, error: StorageError) -> None:
+        if self.failed is not None:
+            return
         self.failed = self._refusal = error
         self._runtime.call_soon(self._refuse)
         self._runtime.call_soon(self._on_failed, error)
 
     def _refuse(self) -> None:
-        """Answer everything pending with the failure."""
-        waiting = [entry for batch in self._pending() for entry in batch.waiting]
-        self._committing = None
-        self._sealed.clear()
-        self._gathering = _Batch()
+        """Answer everybody who waits with the failure."""
+        waiting, self._syncing, self._asked = [*self._syncing, *self._asked], [], []
         answer(self._runtime, iter(waiting), self.failed)
 
     # The engine
-
-    def _write(self, batch: _Batch) -> None:
-        writes = WriteBatch(raw_mode=True)
-        for key, value in batch.changes.items():
-            if value is None:
-                writes.delete(key)
-            else:
-                writes.put(key, value)
-        try:
-            self._engine.write(writes)
-        except Exception as error:
-            raise self._failure("write to its log", error) from error
 
     def _fetch(self, keys: list[bytes]) -> None:
         """In the reader's thread. This form of `get` lets go of the interpreter's lock."""
@@ -487,13 +397,4 @@ class RocksStore:
         try:
             self._engine.flush_wal(True)
         except Exception as error:
-            raise self._failure("sync its log", error) from error
-
-    def _failure(self, what: str, error: Exception) -> StorageError:
-        mounted = mount_point(Path(self._engine.path()).absolute())
-        return StorageError(
-            f"the engine could not {what}: {error}; the store takes no more writes, as it cannot "
-            f"tell what is on the disk: check the file system at {mounted} (room, the kernel's "
-            "log), then restart the node, which goes on with all it has acknowledged",
-            outcome="unknown",
-        )
+            raise failure(self._engine, "sync its log", error) from error

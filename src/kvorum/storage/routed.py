@@ -17,18 +17,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kvorum.model.errors import StorageError
+from kvorum.model.prefixes import RECORD
 from kvorum.model.topology import NamespaceSettings
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus
 from kvorum.storage.store import Cold, Done, KeyRange, Store
 from kvorum.storage.volatile import VolatileStore
 
-_RECORD: Final = b"d"
 _NAMESPACE_AT: Final = 9
 _ROUTED: Final = ("get", "find", "put", "delete", "scan")
 
 
 class RoutedStore:
+    """A Store made of a durable one and one for each namespace kept in memory."""
+
     def __init__(self, durable: Store, volatile: Mapping[str, VolatileStore]) -> None:
         self._durable = durable
         self._volatile = {name.encode(): store for name, store in volatile.items()}
@@ -97,7 +99,7 @@ class RoutedStore:
         return self._store_of(key) is not self._durable
 
     def _store_of(self, key: bytes) -> Store:
-        if key[:1] != _RECORD:
+        if key[:1] != RECORD:
             return self._durable
         namespace = key[_NAMESPACE_AT : key.find(0, _NAMESPACE_AT)]
         return self._volatile.get(namespace, self._durable)

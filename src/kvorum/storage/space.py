@@ -49,6 +49,7 @@ def free_bytes(directory: Path) -> int:
 
 
 def total_bytes(directory: Path) -> int:
+    """The size of the file system that `directory` is on."""
     stat = os.statvfs(directory)
     return stat.f_blocks * stat.f_frsize
 
@@ -59,6 +60,8 @@ def mount_point(path: Path) -> Path:
 
 
 class Space:
+    """The room on the disk of a data directory, and a reserve of it in a file."""
+
     __slots__ = (
         "_directory",
         "_free_bytes",
@@ -117,7 +120,7 @@ class Space:
             self._reserve.unlink()
             self._reserved = False
             _log.warning(
-                "gave up the %d MiB kept in %s: the disk is too full for what has to be written",
+                "The %d MiB kept in %s are given up, as the disk is full and writes are under way.",
                 self.reserve // _MEBI,
                 self._reserve,
             )
@@ -131,7 +134,7 @@ class Space:
                 os.close(descriptor)
         except OSError as error:
             self._reserve.unlink(missing_ok=True)
-            _log.warning("cannot reserve room in %s: %s", self._reserve, error)
+            _log.warning("Room cannot be reserved in %s: %s.", self._reserve, error)
             return False
         self._reserved = True
         return True
@@ -139,15 +142,15 @@ class Space:
     def _tell(self, free: int, needed: int) -> None:
         if self._lacks_bytes:
             _log.error(
-                "the disk of %s is full: %d MiB free, %d wanted; writes are refused, reads and "
-                "deletes go on; make room, and writes go on by themselves",
+                "The disk of %s is full: %d MiB free, %d needed. Writes are refused, reads and "
+                "deletes go on. Make room, and writes go on by themselves.",
                 self._directory,
                 free // _MEBI,
                 needed // _MEBI,
             )
         else:
             _log.warning(
-                "the disk of %s has room again, %d MiB; writes go on",
+                "The disk of %s has room again, %d MiB. Writes go on.",
                 self._directory,
                 free // _MEBI,
             )

@@ -3,9 +3,11 @@
 Contract (one test suite checks every implementation):
 
 - `get` and `scan` see every earlier `put` at once, durable or not.
-- `put` and `delete` return before `done` is called. `done(arg, None)` means the write is
-  durable in the sense the store was opened with; `done(arg, error)` that it is not and the
-  store takes no more writes. Each `done` is called exactly once, in the order of the writes.
+- `put` and `delete` raise nothing, and return before `done` is called. `done(arg, None)` means the
+  write is durable in the sense the store was opened with; `done(arg, error)` that it is not. Each
+  `done` is called exactly once, in the order of the writes. What cannot be taken is answered with
+  its error: whoever puts has often changed something else by then, and must not be left half-way.
+- After an error that `failed` shows the store takes no more writes.
 - Writes are grouped: one log sync covers all that gathered while the one before it ran.
 - After a crash the store holds a prefix of the write sequence that includes all writes
   whose `done` was called without an error.
@@ -39,7 +41,9 @@ def ignore(_arg: object, _error: StorageError | None) -> None:
     """For writes nobody waits for. The store itself reports its failure to the node."""
 
 
-class Store(Protocol):
+class ReadableStore(Protocol):
+    """What can be read of a store, and how it is."""
+
     @property
     def failed(self) -> StorageError | None:
         """Why the store takes no more writes; None while it does. From the first refused write
@@ -54,20 +58,19 @@ class Store(Protocol):
 
     @property
     def pressed(self) -> bool:
-        """True while writes come faster than the store can file them. It takes them nevertheless,
-        but would soon make the writer wait: whoever takes in new ones refuses them.
+        """True while flush and compaction lag behind writes. The store takes them nevertheless, but
+        would soon make the writer wait: whoever takes in new ones refuses them.
         """
 
-    def get(self, key: bytes) -> bytes | None: ...
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`; None if there is none. Raises CorruptRecord if it is damaged,
+        StorageError if it cannot be read.
+        """
 
     def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | Cold | None:
         """As `get(key)`, if the pair is in memory. Else COLD: it is being fetched, and `then(arg)`
         is called when `get` finds it there; not at all if the store is closed before.
         """
-
-    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None: ...
-
-    def delete(self, key: bytes, done: Done, arg: Any) -> None: ...
 
     def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Up to `limit` pairs with start <= key < end, in key order.
@@ -75,24 +78,34 @@ class Store(Protocol):
         What cannot be read is left out, see `unreadable`.
         """
 
+
+class Store(ReadableStore, Protocol):
+    """A store that says of each write when it is durable."""
+
+    def put(self, key: bytes, value: bytes, done: Done, arg: Any) -> None:
+        """Store `value` at `key`; `done(arg, error)` once it is durable, or cannot be."""
+
+    def delete(self, key: bytes, done: Done, arg: Any) -> None:
+        """Delete what is at `key`, if anything; `done` as of a `put`."""
+
     def unreadable(self, start: bytes, end: bytes) -> list[KeyRange]:
         """Where pairs with start <= key < end cannot be read, as far as that has been found. After
         a scan of them it is all that was left out.
         """
 
 
-class FlushTarget(Store, Protocol):
-    """A store for what is durable elsewhere until it is here."""
+class FlushTarget(ReadableStore, Protocol):
+    """A store for what is durable elsewhere until it is here, and for notes that may be lost."""
 
     def write(self, key: bytes, value: bytes | None) -> None:
-        """A write that nobody waits for, None for a deletion. It has its place in the order of
-        writes, and becomes durable with the next one that somebody waits for, or by `sync`.
+        """Store `value` at `key`; None deletes what is there. Writes become durable in their order,
+        at the latest by `sync`. A failure is seen in `failed`, and told by `sync`.
         """
 
     def sync(self, done: Done, arg: Any) -> None:
-        """`done(arg, None)` once all earlier writes are durable."""
+        """`done(arg, error)` once all earlier writes are durable, or cannot be."""
 
     def unreadable(
         self, start: bytes, end: bytes, replaced: Collection[bytes] = ()
     ) -> list[KeyRange]:
-        """The same, but for pairs in the place of which something is on its way: `replaced`."""
+        """As a store's, but for pairs in the place of which something is on its way: `replaced`."""

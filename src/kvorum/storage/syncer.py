@@ -93,6 +93,8 @@ def _outcome(sync: Sync) -> StorageError | None:
 
 
 class InlineSyncer:
+    """The caller waits for the disk."""
+
     __slots__ = ("_call_soon", "_ended")
     waits = True
 
@@ -118,6 +120,8 @@ class InlineSyncer:
 
 
 class NoSyncer(InlineSyncer):
+    """Nobody waits for the disk."""
+
     __slots__ = ()
     waits = False
 
@@ -208,6 +212,8 @@ class AdaptiveSyncer:
 
 
 class ThreadSyncer:
+    """A thread of its own waits for the disk."""
+
     __slots__ = ("_call_threadsafe", "_ended", "_runtime", "_thread", "_timer", "_work")
     waits = True
 

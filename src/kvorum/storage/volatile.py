@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kvorum.model.errors import StorageError
+from kvorum.model.prefixes import RECORD
 from kvorum.model.topology import Eviction
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.eviction import CacheStatus, rows_for
@@ -29,10 +30,12 @@ ENTRY_OVERHEAD_BYTES: Final = 240
 costliest policy was measured at 190 to 206; a map that has just grown costs a bit more."""
 
 _SLICE_BITS: Final = 12
-_FIRST: Final = ord("d") << 16
+_FIRST: Final = RECORD[0] << 16
 
 
 class VolatileStore:
+    """A Store in bounded memory, for one namespace."""
+
     __slots__ = (
         "_bytes",
         "_bytes_max",
@@ -125,6 +128,7 @@ class VolatileStore:
             self._evicted += 1
 
     def status(self) -> CacheStatus:
+        """How much it holds, and how often a key was found there."""
         return CacheStatus(len(self._rows), self._bytes, self._hits, self._misses, self._evicted)
 
     def _make_room(self, key: bytes, value: bytes) -> None:

@@ -93,7 +93,6 @@ def _part(source: Source) -> Part:
         (alone or reader.note(recovery_note.NOTE) == recovery_note.WHOLE)
         and len(damaged) < quarantine.DAMAGES_MAX
         and all(span.first == span.last for span in doubted)
-        and not reader.has_gaps
     )
     unsure = damaged.union((span.first for span in doubted), reader.unread)
     return Part(origin.node, topology, whole, frozenset(unsure))
