@@ -158,7 +158,7 @@ BUGS: Final = (
         "replica/local_replica.py",
         "        self.store.put(key, data, done, arg)\n",
         "        self.store.put(key, data, ignore, None)\n"
-        "        self.runtime.call_soon(done, arg, None)\n",
+        "        self._runtime.call_soon(done, arg, None)\n",
         50,
     ),
     Bug(
@@ -167,7 +167,7 @@ BUGS: Final = (
         "replica/local_replica.py",
         "        self.put(key, held, data, done, arg)\n",
         "        if data == held:\n"
-        "            self.runtime.call_soon(done, arg, None)\n"
+        "            self._runtime.call_soon(done, arg, None)\n"
         "        else:\n"
         "            self.put(key, held, data, done, arg)\n",
         5000,

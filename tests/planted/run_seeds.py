@@ -13,7 +13,7 @@ import resource
 from pathlib import Path
 
 import kvorum
-from kvorum.sim.parameters import draw
+from kvorum.sim.draw import draw
 from kvorum.sim.run import simulate
 
 _MEMORY_BYTES_MAX = 2 << 30

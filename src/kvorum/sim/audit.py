@@ -2,6 +2,8 @@
 
     scrub     whatever is damaged is found
     settle    time for links to return and for owed writes to arrive
+    alone     where anti-entropy sleeps: have the healers that run done what they promise? Then
+              it is woken, and has its time
     sweep     where values expire: time for all of them to, and to be expired
     read      every key from all its owners
     compare   the owners' records byte for byte
@@ -35,6 +37,10 @@ T = TypeVar("T")
 _LASTING_S: Final = 3600
 """Where nothing is put for ever."""
 _SETTLE_S: Final = 10.0
+_HANDED_OVER_S: Final = 10.0
+"""Until the second end of a broken link hears nothing for too long, and then for what is owed."""
+_WOKEN_S: Final = 5.0
+"""Until a comparison that failed is begun again."""
 _REPAIR_S: Final = 3.0
 _SWEPT_S: Final = 15.0
 """The longest lifetime, what a expiration waits for clocks, and a few sweeps."""
@@ -46,6 +52,7 @@ class Audit:
         "_crowded",
         "_fleeting",
         "_history",
+        "_parameters",
         "_rng",
         "_wheres",
         "_world",
@@ -64,15 +71,18 @@ class Audit:
         self._wheres = [(namespace, key) for namespace in parameters.namespaces for key in keys]
         self._fleeting = parameters.fleeting
         self._crowded = parameters.crowded
+        self._parameters = parameters
         self._rng = stream(parameters.seed, "audit")
 
     def run(self) -> None:
         self._world.scrub()
+        if self._world.healing.anti_entropy_sleeps:
+            self._judge_those_that_run()
         self._world.scheduler.run_for(_SETTLE_S)
         self.final = {where: self._read(*where) for where in self._wheres}
         self._compare()
         for namespace in self._world.topology.namespaces:
-            values = self._of_each(namespace, self._world.values)
+            values = self._of_each(namespace, self._world.holdings.values)
             self.violations += nothing_kept(self._history.of(namespace), values)
         if self._fleeting:
             self._sweep()
@@ -83,15 +93,41 @@ class Audit:
             self._ask(Wish("put", key, namespace, ttl_s=ttl_s))
             last = self._ask(Wish("put", key, namespace, ttl_s=ttl_s))
             left = self._read(namespace, key).values
-            if left != (last.value,):
+            if left != (last.value,) and self._is_healed(namespace):
                 self._blame(f"{last} followed every other write of its key; left is {left}")
         self._compare()
 
+    def _judge_those_that_run(self) -> None:
+        """What hints promise, and then what read repair does; anti-entropy has done little yet."""
+        world, healers, parameters = self._world, self._world.healing.healers, self._parameters
+        world.scheduler.run_for(_HANDED_OVER_S)
+        if healers.hints and parameters.steady:
+            self.violations += replicas_equal(self._owed())
+        if parameters.keeps_copies:
+            for where in self._wheres:
+                self._read(*where)
+            if healers.read_repair:
+                self._compare()
+        world.healing.wake()
+        world.scheduler.run_for(_WOKEN_S)
+
+    def _owed(self) -> dict[str, dict[int, bytes | None]]:
+        """What the owners hold of the keys of which hints are kept for all who lack something."""
+        holdings = self._world.holdings
+        return {
+            f"{key} in {namespace}": holdings.stored(namespace, key)
+            for namespace, key in self._wheres
+            if self._world.settings(namespace).durability != "none"
+            and not holdings.stood_in_for(namespace, key)
+        }
+
     def _sweep(self) -> None:
         """What was read and compared before had in part expired, and in part been expired."""
-        self._world.scheduler.run_for(_SWEPT_S + self._world.skew_s)
+        self._world.scheduler.run_for(_SWEPT_S + self._world.clocks.skew_s)
         for namespace in self._world.topology.namespaces:
-            self.violations += nothing_unexpired(self._of_each(namespace, self._world.expired))
+            self.violations += nothing_unexpired(
+                self._of_each(namespace, self._world.holdings.expired)
+            )
         self._compare()
 
     def _resolve(self) -> None:
@@ -124,9 +160,18 @@ class Audit:
 
     def _compare(self) -> None:
         self._world.scheduler.run_for(_REPAIR_S)
+        holdings = self._world.holdings
         for namespace in self._world.topology.namespaces:
-            self.violations += nothing_damaged(self._of_each(namespace, self._world.damaged))
-            self.violations += replicas_equal(self._of_each(namespace, self._world.stored))
+            self.violations += nothing_damaged(self._of_each(namespace, holdings.damaged))
+            if self._is_healed(namespace):
+                self.violations += replicas_equal(self._of_each(namespace, holdings.stored))
+
+    def _is_healed(self, namespace: str) -> bool:
+        """True if what has been read is equal: of what is kept in memory there are no hints, and
+        it is not compared.
+        """
+        durability = self._world.settings(namespace).durability
+        return durability != "none" or self._world.healing.healers.read_repair
 
     def _blame(self, message: str) -> None:
         self.violations.append(Violation("recovered", message))

@@ -17,6 +17,7 @@
     nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
+    unhindered       where nothing is wrong but full disks, reads and blind deletes succeed
     undisturbed      without faults everything succeeds and blind writers make no siblings
 
 Each is a pure function that returns the violations it finds. `lineage` says what "replaced"
@@ -297,6 +298,18 @@ def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Vio
             held = {node: data and data[:8].hex() for node, data in by_node.items()}
             found.append(f"the owners of {key} hold different records: {held}")
     return [Violation("replicas_equal", message) for message in found]
+
+
+def unhindered(history: History) -> list[Violation]:
+    """Only for a run in which nothing is wrong but that disks are full. A delete that carries a
+    version may leave siblings, for which there is no room.
+    """
+    return [
+        Violation("unhindered", f"{op} ({op.error}) though it needs no room")
+        for op in history.operations
+        if op.kind == "get" or (op.kind == "delete" and op.basis is None)
+        if op.outcome != "acked" and op.error not in EXPECTED_REFUSALS
+    ]
 
 
 def undisturbed(history: History) -> list[Violation]:

@@ -212,9 +212,9 @@ class DiskStore:
         if all(key != logged for logged, _, _, _ in self._log):
             self._damaged.add(key)
 
-    def misread(self) -> None:
-        """The next read of a record fails; the one after it does not."""
-        self._misreads += 1
+    def misread(self, times: int) -> None:
+        """So many more reads of records fail, on end; the one after them does not."""
+        self._misreads += times
 
     def scrub(self) -> None:
         """Find all that is damaged, as the scrubber does in time."""

@@ -23,14 +23,14 @@ A wipe, of one node and once a run, gives a node that was killed an empty disk. 
 be allowed to lose data, and so would a write that only one replica had to acknowledge.
 
 One kind is not left to chance, because the moment matters: an ambush kills some of a key's
-owners just when a write of it has been acknowledged.
+owners just when a write of it has been acknowledged, or of all nodes, or stops them in order.
 
 What has gone down comes back after a while. `Conditions` has the faults of single batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -45,7 +45,6 @@ from kvorum.sim.parameters import (
 from kvorum.sim.scheduler import EPOCH_MS
 from kvorum.sim.world import World
 
-_NOTICED_S_MAX: Final = 0.2
 _STOPS_S_MAX: Final = 0.02
 _DAY_MS: Final = 86_400_000
 _TO_1970_MS: Final = CLOCK_SKEW_MS_MAX - EPOCH_MS
@@ -144,10 +143,15 @@ class Faults:
     def _ambush(self, namespace: str, key: str) -> None:
         if self._active and self._rng.random() < self._parameters.ambush:
             self.counts["ambush"] += 1
-            owners = self._world.owners(namespace, key)
-            for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
+            nodes: Sequence[int] = self._world.holdings.owners(namespace, key)
+            if self._parameters.ambush_all:
+                nodes = range(self._parameters.nodes)
+            how = self._world.crash
+            if self._parameters.ambush_stops and self._rng.random() < self._parameters.ambush_stops:
+                how = self._world.stop
+            for node in self._rng.sample(nodes, self._rng.randint(1, len(nodes))):
                 # Not in the middle of what it does: it is telling a client of the write.
-                self._world.scheduler.after(0.0, None, self._take_down, self._world.crash, node)
+                self._world.scheduler.after(0.0, None, self._take_down, how, node)
 
     def _wipe(self) -> None:
         up = self._world.up()
@@ -200,7 +204,7 @@ class Faults:
         """
         rng, world = self._clock_rng, self._world
         nodes = [node for node in world.up() if world.has_compared_clocks(node)]
-        if not nodes or world.wrong_clocks or not world.clocks_agree:
+        if not nodes or world.clocks.wrong or not world.clocks_agree:
             return False
         node = rng.choice(nodes)
         ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, _TO_1970_MS))
@@ -234,13 +238,15 @@ class Faults:
 
     def _may_damage(self, node: int, key: bytes) -> bool:
         struck = self._struck.get(key, set())
-        lost_max = self._parameters.copies_lost_max(self._world.settings_at(key))
+        lost_max = self._parameters.copies_lost_max(self._world.holdings.settings_at(key))
         return node in struck or len(struck) < lost_max
 
     def _misread(self) -> bool:
         up = self._world.up()
         if up:
-            self._world.misread(self._disk_rng.choice(up))
+            node, burst = self._disk_rng.choice(up), self._parameters.misread_burst
+            times = self._disk_rng.randint(1, burst) if burst > 1 else 1
+            self._world.misread(node, times)
         return bool(up)
 
     # Paths
@@ -276,7 +282,7 @@ class Faults:
         for path in paths:
             world.wires.block(*path)
             after(duration_s, None, self._unblock, *path)
-            noticed_s = self._rng.uniform(0, _NOTICED_S_MAX)
+            noticed_s = self._rng.uniform(0, self._parameters.noticed_s_max)
             if noticed_s < duration_s:
                 after(noticed_s, None, world.wires.break_link, *path)
 

@@ -11,15 +11,16 @@ from kvorum.storage.routed import RoutedStore
 
 
 class Life:
-    """`routed` is the store it runs on: namespaces that are kept in memory, and the `journal`, of
-    which `log` and `store` are what that has on the disk.
+    """`actor`: under which it writes. `routed` is the store it runs on: namespaces that are kept in
+    memory, and the `journal`, of which `log` and `store` are what that has on the disk.
     """
 
-    __slots__ = ("journal", "log", "replicator", "routed", "runtime", "store")
+    __slots__ = ("actor", "journal", "log", "replicator", "routed", "runtime", "store")
 
     def __init__(
         self,
         replicator: Replicator,
+        actor: int,
         runtime: NodeRuntime,
         routed: RoutedStore,
         journal: JournaledStore,
@@ -27,6 +28,7 @@ class Life:
         store: DiskStore,
     ) -> None:
         self.replicator = replicator
+        self.actor = actor
         self.runtime = runtime
         self.routed = routed
         self.journal = journal

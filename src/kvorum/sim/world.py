@@ -12,40 +12,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-
-from kvorum.cluster.clocks import ROUND_TRIP_S_MAX, SKEW_MS
-from kvorum.cluster.membership import DEFAULTS
-from kvorum.cluster.settings import MembershipSettings
+from kvorum.cluster.clocks import SKEW_MS
 from kvorum.cluster.view import ClusterView
 from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
-from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
-from kvorum.model.record import decode, encode, expire
 from kvorum.model.request import Request, Result
-from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
+from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.replicator import Incarnation, Replicator
+from kvorum.sim.clocks import WallClocks
+from kvorum.sim.cluster import first_identity, membership_of, topology_of
 from kvorum.sim.disk import RECORD, Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
+from kvorum.sim.healers import Healing
+from kvorum.sim.holdings import Holdings
 from kvorum.sim.life import Life
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
-from kvorum.sim.scheduler import EPOCH_MS, NodeRuntime, Scheduler
+from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.sim.trace import Trace
 from kvorum.sim.wires import LIMITS, Wires
-from kvorum.storage.identity import Facts, Identity
 from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 
-_PARTITIONS = 16
 _EVENTS_PER_OPERATION_MAX = 1000
 """Some 25 are usual."""
 _HEALTHY_SYNC_S_MEAN = 0.001
-_SWEEPS = 2
-_FAR_MS = 1 << 53
 
 
 class PeerIdentities:
@@ -74,13 +68,13 @@ class World:
         "_disk_rng",
         "_down_listeners",
         "_ever_down",
-        "_ever_wrong",
         "_membership",
-        "_offsets_seen",
         "_parameters",
         "_placement",
-        "clock_offsets_ms",
+        "clocks",
         "disks",
+        "healing",
+        "holdings",
         "lives",
         "network",
         "scheduler",
@@ -89,7 +83,6 @@ class World:
         "wiped",
         "wires",
         "writes_forgotten",
-        "wrong_clocks",
     )
 
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
@@ -101,26 +94,26 @@ class World:
             self.scheduler, stream(seed, "network"), parameters.conditions, nodes
         )
         self.wires = Wires(self.network, stream(seed, "links"), self.trace, nodes)
-        self.topology = _topology(parameters)
+        self.topology = topology_of(parameters)
         self._placement = Placement(self.topology)
-        self._membership = _faster(parameters.heartbeat_s)
+        self._membership = membership_of(parameters)
+        self.healing = Healing(parameters.healers)
         self._disk_rng = stream(seed, "disks")
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
-        self.clock_offsets_ms = [clocks.randint(-skew, skew) for _ in range(nodes)]
-        self._offsets_seen = set(self.clock_offsets_ms)
+        self.clocks = WallClocks([clocks.randint(-skew, skew) for _ in range(nodes)])
         self.disks = [
             # The cluster is no new one: when the first lives begin it has long been formed.
-            Disk(_first_identity(self.topology, node), sync_s_mean, {NOTE: WHOLE})
+            Disk(first_identity(self.topology, node), sync_s_mean, {NOTE: WHOLE})
             for node, sync_s_mean in enumerate(parameters.sync_s_mean)
         ]
         self.lives: list[Life | None] = [None] * nodes
+        self.holdings = Holdings(
+            self.topology, self._placement, self.lives, parameters.upkeep.sweep_s
+        )
         self._ever_down = False
-        self._ever_wrong = False
         self.writes_forgotten = 0
         self.wiped: set[int] = set()
-        self.wrong_clocks: set[int] = set()
-        """The nodes whose clocks show what no node may go by."""
         self._down_listeners: list[Callable[[int], object]] = []
         self._ack_listeners: list[Callable[[str, str], object]] = []
 
@@ -128,12 +121,12 @@ class World:
 
     def start(self, node: int) -> None:
         disk = self.disks[node]
-        self.wrong_clocks.discard(node)
+        self.clocks.wrong.discard(node)
         identity = disk.begin_life()
         # The actor as well: a node with another disk must not draw its first life's numbers again.
         purpose = f"node {node} life {disk.lives} of {identity.actor}"
         runtime = NodeRuntime(
-            self.scheduler, stream(self._parameters.seed, purpose), self.clock_offsets_ms[node]
+            self.scheduler, stream(self._parameters.seed, purpose), self.clocks.offsets_ms[node]
         )
         store = DiskStore(disk, runtime, self._disk_rng)
         log = DiskLog(disk, runtime, self._disk_rng)
@@ -144,15 +137,17 @@ class World:
         replicator = meet.replicator = peers.receiver = Replicator(
             ClusterView(self.topology, node, placement=self._placement),
             runtime,
-            peers,
+            self.healing.transport(node, peers),
             routed,
             Incarnation(identity.actor, identity.counter, identity.crashed),
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
         )
+        if not self.healing.healers.hints:
+            replicator.owner.hints.stop()
         store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
-        self.lives[node] = Life(replicator, runtime, routed, journal, log, store)
+        self.lives[node] = Life(replicator, identity.actor, runtime, routed, journal, log, store)
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
 
@@ -186,7 +181,7 @@ class World:
         """The disk of `node`, which is down, is replaced by an empty one."""
         self.wiped.add(node)
         old = self.disks[node]
-        identity = _first_identity(self.topology, node, len(self.wiped))
+        identity = first_identity(self.topology, node, len(self.wiped))
         self.disks[node] = Disk(identity, old.sync_s_mean, {})
         self.trace.note(f"n{node} gets an empty disk")
 
@@ -208,7 +203,7 @@ class World:
         return [key for key in keys if self._is_everywhere(key, node)]
 
     def _is_everywhere(self, key: bytes, node: int) -> bool:
-        owners = self._owners(key)
+        owners = self.holdings.owners_at(key)
         return node in owners and all(key in self.disks[owner].content for owner in owners)
 
     def damage(self, node: int, key: bytes) -> None:
@@ -216,9 +211,9 @@ class World:
         self.trace.note(f"n{node} damaged: token {key[1:9].hex()}")
         self._life(node).store.damage(key)
 
-    def misread(self, node: int) -> None:
-        self.trace.note(f"n{node} will fail to read a record")
-        self._life(node).store.misread()
+    def misread(self, node: int, times: int) -> None:
+        self.trace.note(f"n{node} will fail to read a record {times} times")
+        self._life(node).store.misread(times)
 
     def _end_life(self, node: int) -> Life | None:
         life = self.lives[node]
@@ -233,9 +228,7 @@ class World:
 
     def set_clock(self, node: int, offset_ms: int) -> None:
         """Set how far the wall clock of `node` is ahead of the true time."""
-        self.clock_offsets_ms[node] = offset_ms
-        self._offsets_seen.add(offset_ms)
-        self.wrong_clocks.discard(node)
+        self.clocks.set(node, offset_ms)
         life = self.lives[node]
         if life is not None:
             life.runtime.clock_offset_ms = offset_ms
@@ -244,16 +237,15 @@ class World:
         """Have the wall clock of `node` show something that no node may go by. Until it is put
         right, or the node starts again: it could not know better then.
         """
-        self._ever_wrong = True
-        self.wrong_clocks.add(node)
+        self.clocks.spoil(node)
         self.runtime(node).clock_offset_ms += ahead_ms
         self.trace.note(f"n{node} has a clock that is {ahead_ms} ms wrong")
 
     def right_clock(self, node: int) -> None:
-        self.wrong_clocks.discard(node)
+        self.clocks.wrong.discard(node)
         life = self.lives[node]
         if life is not None:
-            life.runtime.clock_offset_ms = self.clock_offsets_ms[node]
+            life.runtime.clock_offset_ms = self.clocks.offsets_ms[node]
 
     def has_compared_clocks(self, node: int) -> bool:
         """True if `node` has heard of every other node's clock."""
@@ -268,7 +260,7 @@ class World:
     def heal(self) -> None:
         """Networks, clocks and disks work as they should from now on, and every node is up."""
         self.network.heal()
-        for node in list(self.wrong_clocks):
+        for node in list(self.clocks.wrong):
             self.right_clock(node)
         for node, disk in enumerate(self.disks):
             disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
@@ -332,135 +324,12 @@ class World:
         """True if `replicator` suspects a node that is up."""
         return any(self.lives[node] is not None for node in replicator.suspects)
 
-    # For whoever looks inside
-
-    def settings_at(self, key: bytes) -> NamespaceSettings:
-        """Of the namespace of the storage key `key`."""
-        return self.settings(key[9 : key.index(0, 9)].decode())
-
-    def owners(self, namespace: str, key: str) -> tuple[int, ...]:
-        return self._place(namespace, key)[1]
-
-    def stored(self, namespace: str, key: str) -> dict[int, bytes | None]:
-        """What the owners of `key` that are up hold of it.
-
-        What expires does not count, for some expire it before others; nor does a tombstone: while
-        it is collected, some have it and some do not.
-        """
-        storage_key, owners = self._place(namespace, key)
-        lives = ((node, self.lives[node]) for node in owners)
-        held = {node: life.held(storage_key) for node, life in lives if life is not None}
-        return {node: data and _lasting(storage_key, data) for node, data in held.items()}
-
-    def damaged(self, namespace: str, key: str) -> list[int]:
-        """The nodes that are up and hold a damaged record of `key`."""
-        storage_key, _ = self._place(namespace, key)
-        lives = enumerate(self.lives)
-        return [node for node, life in lives if life and life.is_damaged(storage_key)]
-
-    def values(self, namespace: str, key: str) -> dict[int, tuple[bytes, ...]]:
-        """The values of `key` in the stores of all nodes that are up."""
-        storage_key, _ = self._place(namespace, key)
-        found = {}
-        for node, life in enumerate(self.lives):
-            data = None if life is None else life.held(storage_key)
-            if data is not None:
-                found[node] = tuple(v.value for v in decode(storage_key, data).versions)
-        return found
-
-    def expired(self, namespace: str, key: str) -> dict[int, int]:
-        """How many versions of `key` each owner that is up should have expired by now."""
-        storage_key, owners = self._place(namespace, key)
-        found = {}
-        for node in owners:
-            life = self.lives[node]
-            data = None if life is None else life.held(storage_key)
-            if life is not None and data is not None and life.replicator.clocks.may_expire:
-                record = decode(storage_key, data)
-                left = expire(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
-                found[node] = len(record.versions) - len(left.versions)
-        return found
-
-    @property
-    def skew_s(self) -> float:
-        """How far apart any two clocks that nodes went by have been, whenever that was. One with a
-        wrong clock goes by the others', as far as it knows what they show.
-        """
-        unsure_s = ROUND_TRIP_S_MAX / 2 if self._ever_wrong else 0.0
-        return (max(self._offsets_seen) - min(self._offsets_seen)) / 1000 + unsure_s
-
-    def slowest_ms(self, time: float) -> int:
-        """What the slowest wall clock there has been would show at that time."""
-        return EPOCH_MS + min(self._offsets_seen) + int(time * 1000)
-
-    def fastest_ms(self, time: float) -> int:
-        """What the fastest wall clock there has been would show at that time."""
-        return EPOCH_MS + max(self._offsets_seen) + int(time * 1000)
-
-    @property
-    def _swept_in_ms(self) -> int:
-        """A sweep begins, and has ended, so long after it is due."""
-        return int(_SWEEPS * self._parameters.upkeep.sweep_s * 1000)
-
     def _life(self, node: int) -> Life:
         life = self.lives[node]
         if life is None:
             raise LookupError(f"wanted a node that is up, got n{node}; up are {self.up()}")
         return life
 
-    def _place(self, namespace: str, key: str) -> tuple[bytes, tuple[int, ...]]:
-        data = encode_key(key)
-        token = TOKEN_HASHES[self.topology.token_hash](data, self.topology.token_seed)
-        key_there = storage_key(token, namespace, data)
-        return key_there, self._owners(key_there)
-
-    def _owners(self, key: bytes) -> tuple[int, ...]:
-        """Of the storage key `key`."""
-        partition = self._placement.partition(key[1:9])
-        return self._placement.owners(partition, self.settings_at(key).rule)
-
 
 def _must_not_fail(error: StorageError) -> None:
     raise error
-
-
-def _lasting(key: bytes, data: bytes) -> bytes | None:
-    lasting = expire(decode(key, data), _FAR_MS)
-    return encode(key, lasting) if lasting.versions else None
-
-
-def _faster(heartbeat_s: float) -> MembershipSettings:
-    """The defaults, if hearts beat so often."""
-    times = {
-        field: getattr(DEFAULTS, field) * heartbeat_s / DEFAULTS.interval_s
-        for field in DEFAULTS.__struct_fields__
-        if field.endswith("_s")
-    }
-    return msgspec.structs.replace(DEFAULTS, **times)
-
-
-def _topology(parameters: Parameters) -> Topology:
-    nodes = tuple(
-        NodeSpec(name=f"n{i}", http=f"127.0.0.1:{1000 + i}", peer=f"127.0.0.1:{2000 + i}")
-        for i in range(parameters.nodes)
-    )
-    return Topology(
-        cluster="simulated",
-        nodes=nodes,
-        partitions=_PARTITIONS,
-        token_seed=parameters.seed % (1 << 32),
-        namespaces=parameters.namespaces,
-    )
-
-
-def _first_identity(topology: Topology, node: int, disks: int = 0) -> Identity:
-    """Of the node's first disk, or of one that comes after `disks` others of the cluster."""
-    facts = Facts(
-        topology.cluster,
-        topology.nodes[node].name,
-        topology.partitions,
-        topology.token_hash,
-        topology.token_seed,
-    )
-    node_id = f"{node + 1 + 4096 * disks:011x}".ljust(32, "0")
-    return Identity(facts, node_id, incarnation=1, counter=0, clean=False, names={})

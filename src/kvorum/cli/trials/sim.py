@@ -106,7 +106,7 @@ def _reports(
 
 
 def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
-    from kvorum.sim.parameters import draw
+    from kvorum.sim.draw import draw
     from kvorum.sim.run import simulate
 
     parameters = draw(seed, nodes, operations)
