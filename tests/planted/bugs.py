@@ -1,4 +1,4 @@
-"""Planted bugs: small wrong changes of the source that the simulator must catch.
+"""Planted bugs: small wrong changes of the source that the simulator or a test must catch.
 
 Each is a mistake that somebody could make in earnest: a lost line, a wrong comparison, a
 shortcut that looks as if it saved something. `hunt.py` hunts them.
@@ -23,14 +23,16 @@ class Bug:
     """Within how many seeds, from 0 on, the simulator must catch it."""
     missed: str = ""
     """Why, as far as known, the simulator does not catch it yet; empty if it must."""
+    caught_by: str = ""
+    """The file of tests that must fail with it, where the simulator does not run that code."""
 
     def plant(self, source: str) -> str:
         """`source`, the text of the bug's file, with the bug in it."""
         found = source.count(self.old)
         if found != 1:
             raise ValueError(
-                f"wanted the text that {self.name} replaces once in {self.file}, got it {found} "
-                f"times; bring the bug up to date:\n{self.old}"
+                f"The text that {self.name} replaces is {found} times in {self.file}, and not "
+                f"once; bring the bug up to date:\n{self.old}"
             )
         return source.replace(self.old, self.new)
 
@@ -791,12 +793,16 @@ BUGS: Final = (
     ),
     Bug(
         "full-stand-in-acks",
-        "a node whose disk is full notes whom a record is for, and does not have it",
+        "a node whose disk is full acknowledges what it does not take over",
         "replication/replica_server.py",
-        "                self._replica.check_room(key)\n",
-        "                pass\n",
+        "        except (DiskFull, Overloaded) as error:\n"
+        "            self._refuse(node, message.op, error)\n"
+        "            return\n        # One log",
+        "        except (DiskFull, Overloaded):\n"
+        "            self._operations.transport.send(node, Wrote(message.op))\n"
+        "            return\n        # One log",
         5000,
-        missed="its coordinator keeps a copy: that one would have to be lost as well",
+        missed="?",
     ),
     Bug(
         "full-refusal-acks",
@@ -999,5 +1005,186 @@ BUGS: Final = (
         "            self._ticking.cancel()\n        self._give",
         5000,
         missed="it is acknowledged to nobody",
+    ),
+    # Membership and clocks
+    Bug(
+        "suspect-for-ever",
+        "operations are not told that a node which was suspected is heard again",
+        "cluster/membership.py",
+        "        if self._roster.members[node].spoke(self._runtime.now()):\n"
+        "            self._on_change(node)\n",
+        "        self._roster.members[node].spoke(self._runtime.now())\n",
+        100,
+    ),
+    Bug(
+        "clock-corrected-away",
+        "a wrong clock is corrected in the wrong direction",
+        "cluster/clocks.py",
+        "wall_ms + self._correction_ms",
+        "wall_ms - self._correction_ms",
+        700,
+    ),
+    Bug(
+        "no-partners",
+        "a node that lost its disk knows nobody to compare with before it answers reads",
+        "cluster/view.py",
+        "                partners.update(self.placement.owners(partition, rule))\n",
+        "                partners.update((self.local,))\n",
+        200,
+    ),
+    Bug(
+        "dead-link-is-not-noticed",
+        "a link over which nothing is heard any more counts as open",
+        "links/machine.py",
+        "return self._silent_ticks >= self._terms.limits.silent_ticks_max",
+        "return self._silent_ticks > 1000 * self._terms.limits.silent_ticks_max",
+        200,
+    ),
+    Bug(
+        "crossing-links-both-give-way",
+        "of two links that nodes dial at the same time neither is kept",
+        "links/peers.py",
+        "placed.dialed and self._local < peer.node",
+        "placed.dialed and self._local > peer.node",
+        20,
+    ),
+    Bug(
+        "never-dialed-again",
+        "a link that was lost is not dialed again by itself",
+        "links/peers.py",
+        "            peer.reconnect.later()\n",
+        "            pass\n",
+        200,
+    ),
+    Bug(
+        "outbox-overtaken",
+        "what is sent while a link has no wire yet is forgotten when it opens",
+        "links/peers.py",
+        "        for message in peer.waiting.take():\n            link.send(message)\n",
+        "        peer.waiting.take()\n",
+        100,
+    ),
+    Bug(
+        "loss-of-a-link-untold",
+        "operations are not told that the link to a node is lost",
+        "links/peers.py",
+        "        peer.down_told = True\n        self.receiver.on_peer_lost(peer.node)\n",
+        "        peer.down_told = True\n",
+        300,
+    ),
+    # Messages and frames
+    Bug(
+        "batch-without-its-last",
+        "of several messages in one frame the last one is dropped",
+        "wire/messages.py",
+        "        return _decoder.decode(data)\n",
+        "        found = _decoder.decode(data)\n"
+        "        return found[:-1] if len(found) > 1 else found\n",
+        50,
+    ),
+    Bug(
+        "header-unchecked",
+        "a frame whose header is damaged is believed",
+        "wire/frames.py",
+        "if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:",
+        "if not head_check:",
+        1,
+        caught_by="wire/test_frames.py",
+    ),
+    Bug(
+        "pieces-of-two-messages",
+        "a message that is given up half way goes on in the next one",
+        "wire/pieces.py",
+        "        self._announced = length\n        self._held = bytearray()\n",
+        "        self._announced = length\n",
+        1,
+        caught_by="wire/test_pieces.py",
+    ),
+    Bug(
+        "split-frame-is-lost",
+        "a frame that comes in two parts is taken for one that has not begun",
+        "wire/frames.py",
+        "                self._wanted = end - start\n                break\n",
+        "                start = have\n                break\n",
+        1,
+        caught_by="wire/test_frames.py",
+    ),
+    # Sockets, which the simulator does not run
+    Bug(
+        "stopping-node-tells-of-lost-links",
+        "a node that stops tells its receiver of each link that it closes",
+        "net/network.py",
+        "        self.peers.stop()\n",
+        "",
+        1,
+        caught_by="net/test_peers.py",
+    ),
+    Bug(
+        "handlers-bug-unreported",
+        "what goes wrong while a message is handled is told to nobody",
+        "net/network.py",
+        '        self._loop.call_exception_handler({"message": what, "exception": error})\n',
+        "        del what, error\n",
+        1,
+        caught_by="net/test_peers.py",
+    ),
+    Bug(
+        "refused-connection-untold",
+        "a link is not told that nobody listens where it was to connect to",
+        "net/dialer.py",
+        "        except OSError as error:\n            link.lost(error)\n",
+        "        except OSError:\n            pass\n",
+        1,
+        caught_by="net/test_dialer.py",
+    ),
+    # Sealing
+    Bug(
+        "row-cache-stale-after-a-write",
+        "the row cache goes on serving the record that a write replaced",
+        "sealing/sealed_store.py",
+        "            self._rows.put(key, value)\n            return pair\n",
+        "            return pair\n",
+        300,
+    ),
+    Bug(
+        "opens-with-the-newest-key",
+        "after a rotation, records that were sealed before do not open any more",
+        "sealing/seal.py",
+        "text = key.cipher.decrypt(stored_key[-_NONCE_BYTES:], text, aad)",
+        "text = self.manner.key.cipher.decrypt(stored_key[-_NONCE_BYTES:], text, aad)",
+        300,
+    ),
+    Bug(
+        "resealed-over-the-newer",
+        "the scrubber puts a record that it has sealed anew over what was written meanwhile",
+        "sealing/scrub.py",
+        "        self._store.put(stored_key, resealed, _ignore, None)\n",
+        "        self._runtime.call_later(\n"
+        "            0.1, self._store.put, stored_key, resealed, _ignore, None\n        )\n",
+        500,
+    ),
+    Bug(
+        "nonce-of-nothing",
+        "records are sealed with another nonce than they are opened with",
+        "sealing/seal.py",
+        "text = key.cipher.encrypt(stored_key[-_NONCE_BYTES:], text, aad)",
+        "text = key.cipher.encrypt(bytes(_NONCE_BYTES), text, aad)",
+        50,
+    ),
+    Bug(
+        "shredded-comes-back",
+        "a node that restarts takes shredded records from one that has not shredded them yet",
+        "sealing/shred_horizon.py",
+        "self._store.put(_START + name, moment_ms.to_bytes(8), done or _ignore, arg)",
+        "self._store.put(_END + name, moment_ms.to_bytes(8), done or _ignore, arg)",
+        200,
+    ),
+    Bug(
+        "journal-keeps-the-shredded",
+        "what the memtable holds of a namespace outlives its shredding",
+        "journal/journaled_store.py",
+        "            segment.memtable = segment.memtable.without(name)\n",
+        "            pass\n",
+        200,
     ),
 )

@@ -9,6 +9,7 @@
     compare   the owners' records byte for byte
     resolve   where siblings are many: on the version of all of them, and delete what is left
     write     every key once more, blindly, twice, at different nodes; read and compare again
+    shred     where records are sealed: one namespace, on one node later than on the others
 
 The second half shows that the cluster serves again, and that one writer after another, who
 know nothing of each other, leave one version.
@@ -19,9 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.sim.checkers import (
     Violation,
     names,
+    nothing_back,
     nothing_damaged,
     nothing_kept,
     nothing_unexpired,
@@ -79,6 +82,7 @@ class Audit:
         if self._world.healing.anti_entropy_sleeps:
             self._judge_those_that_run()
         self._world.scheduler.run_for(_SETTLE_S)
+        self._find_damaged()
         self.final = {where: self._read(*where) for where in self._wheres}
         self._compare()
         for namespace in self._world.topology.namespaces:
@@ -96,6 +100,8 @@ class Audit:
             if left != (last.value,) and self._is_healed(namespace):
                 self._blame(f"{last} followed every other write of its key; left is {left}")
         self._compare()
+        if self._parameters.sealed:
+            self._shred()
 
     def _judge_those_that_run(self) -> None:
         """What hints promise, and then what read repair does; anti-entropy has done little yet."""
@@ -142,6 +148,24 @@ class Audit:
             if left := self._read(namespace, key).values:
                 self._blame(f"all of {key} was deleted; left is {names(left)}")
 
+    def _shred(self) -> None:
+        """All nodes but one have shredded a namespace, one of them is a new life, and the last one
+        has not heard of it yet: it offers what it holds to the others. Then it shreds too.
+        """
+        world, rng = self._world, self._rng
+        before_ms = world.clocks.fastest_ms(world.scheduler.now)
+        *first, last = rng.sample(world.up(), len(world.lives))
+        for node in first:
+            world.shred(node, DEFAULT_NAMESPACE, before_ms)
+        world.scheduler.run_for(_REPAIR_S)
+        again = rng.choice(first)
+        rng.choice((world.stop, world.crash))(again)
+        world.start(again)
+        world.scheduler.run_for(_SETTLE_S)
+        world.shred(last, DEFAULT_NAMESPACE, before_ms)
+        world.scheduler.run_for(_REPAIR_S)
+        self.violations += nothing_back(self._of_each(DEFAULT_NAMESPACE, world.holdings.values))
+
     def _read(self, namespace: str, key: str) -> Operation:
         replicas = self._world.settings(namespace).replicas
         return self._ask(Wish("get", key, namespace, quorum=replicas))
@@ -160,11 +184,16 @@ class Audit:
 
     def _compare(self) -> None:
         self._world.scheduler.run_for(_REPAIR_S)
+        self._find_damaged()
         holdings = self._world.holdings
         for namespace in self._world.topology.namespaces:
-            self.violations += nothing_damaged(self._of_each(namespace, holdings.damaged))
             if self._is_healed(namespace):
                 self.violations += replicas_equal(self._of_each(namespace, holdings.stored))
+
+    def _find_damaged(self) -> None:
+        for namespace in self._world.topology.namespaces:
+            damaged = self._of_each(namespace, self._world.holdings.damaged)
+            self.violations += nothing_damaged(damaged)
 
     def _is_healed(self, namespace: str) -> bool:
         """True if what has been read is equal: of what is kept in memory there are no hints, and

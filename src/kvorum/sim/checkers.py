@@ -14,6 +14,7 @@
                      that has met the last touch of a value shows no other expiry
     nothing_unexpired after the sweep no owner holds a version that has expired
     nothing_kept     no node holds the value of a put that was said to have changed nothing
+    nothing_back     no node holds a value of a namespace that was shredded
     nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
@@ -279,6 +280,16 @@ def nothing_kept(
             if value in refused
         ]
     return [Violation("nothing_kept", message) for message in found]
+
+
+def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[Violation]:
+    """`stored`: per key the values in each node's store, after all nodes have shredded them."""
+    return [
+        Violation("nothing_back", f"n{node} holds {names(values)} of {key}, which was shredded")
+        for key, by_node in stored.items()
+        for node, values in by_node.items()
+        if values
+    ]
 
 
 def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[Violation]:

@@ -2,6 +2,7 @@
 
 swarm     most of a run: each parameter by itself                           `swarm.py`
 stories   in one run in four, what has to meet for some mistakes to show    `stories.py`
+sealing   in one run in ten disks are sealed                                `stacks.py`
 healers   in half of the runs some do not run from the start                `healers.py`
 """
 
@@ -10,17 +11,39 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import combinations
+from typing import Final
 
+from msgspec.structs import replace as replace_struct
+
+from kvorum.model.topology import NamespaceSettings
 from kvorum.sim.healers import Healers
-from kvorum.sim.parameters import OPERATIONS, UNSTEADY, Parameters, stream
-from kvorum.sim.stories import tell
+from kvorum.sim.parameters import OPERATIONS, ROTATE, UNSTEADY, Parameters, stream
+from kvorum.sim.stories import duration_s, tell
 from kvorum.sim.swarm import UPKEEPS, draw_swarm
+
+_SPARSE_KEYS: Final = 16
 
 
 def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> Parameters:
     """The parameters of `seed`; `nodes` overrides the cluster size it would draw."""
     drawn = tell(stream(seed, "stories"), draw_swarm(seed, nodes, operations))
+    drawn = _sealed(stream(seed, "sealing"), drawn)
     return _with_healers(stream(seed, "healers"), drawn)
+
+
+def _sealed(rng: random.Random, drawn: Parameters) -> Parameters:
+    """One disk in ten is sealed, in most of these runs with keys that change."""
+    if rng.random() >= 0.1:
+        return drawn
+    others = {name: _open_or_not(rng, settings) for name, settings in drawn.others.items()}
+    rates = {**drawn.fault_rates, ROTATE: rng.choice((0.0, 5.0, 50.0)) / duration_s(drawn)}
+    if drawn.faultless or not rates[ROTATE]:
+        rates = dict(drawn.fault_rates)
+    return replace(drawn, sealed=True, others=others, fault_rates=rates)
+
+
+def _open_or_not(rng: random.Random, settings: NamespaceSettings) -> NamespaceSettings:
+    return replace_struct(settings, encryption="off") if rng.random() < 0.3 else settings
 
 
 def _with_healers(rng: random.Random, drawn: Parameters) -> Parameters:
@@ -32,6 +55,7 @@ def _with_healers(rng: random.Random, drawn: Parameters) -> Parameters:
     which = rng.choice(("hints", "read repair", "anti-entropy", "late", "none", *["all"] * 5))
     if which in ("all", "hints" if drawn.faultless else "all"):
         return drawn
+    drawn = _sparse(rng, drawn)
     if which == "hints":
         return _steady(rng, replace(drawn, healers=Healers(read_repair=False, uncompared=pairs)))
     healers = Healers(
@@ -44,9 +68,31 @@ def _with_healers(rng: random.Random, drawn: Parameters) -> Parameters:
     return replace(drawn, healers=healers, upkeep=upkeep)
 
 
+def _sparse(rng: random.Random, drawn: Parameters) -> Parameters:
+    """In half of these runs most writes of a key are the last: what misses it is not made up for by
+    the next one. In half of those messages are lost.
+    """
+    if drawn.crowded or drawn.faultless or rng.random() < 0.5:
+        return drawn
+    delete = max(drawn.mix.delete, rng.choice((0.0, 0.5, 1.0)))
+    conditions = drawn.conditions
+    if rng.random() < 0.5:
+        conditions = replace(conditions, loss=rng.choice((0.02, 0.1)))
+    return replace(
+        drawn, keys=_SPARSE_KEYS, mix=replace(drawn.mix, delete=delete), conditions=conditions
+    )
+
+
 def _steady(rng: random.Random, drawn: Parameters) -> Parameters:
     """In most runs without faults that hints do not promise to heal."""
     if rng.random() < 0.2:
         return drawn
     rates = {kind: rate for kind, rate in drawn.fault_rates.items() if kind not in UNSTEADY}
-    return replace(drawn, fault_rates=rates, ambush=0.0, power_failure=False, wipe_after_s=0.0)
+    return replace(
+        drawn,
+        fault_rates=rates,
+        ambush=0.0,
+        power_failure=False,
+        wipe_after_s=0.0,
+        rolling_restart=rng.random() < 0.4,
+    )

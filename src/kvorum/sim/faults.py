@@ -13,7 +13,8 @@
     disk        a log sync fails; the node stops soon, as it must
     full        the disks of one node, or of several, have no room for a while
     damage      a record on the disk of one of its owners does not read any more
-    misread     one read of a record fails
+    misread     one read of a record fails, or a few on end
+    rotate      where records are sealed, a node takes new keys
 
 Damage takes what a replica holds, and what takes its place may be older. So in all of a run
 it befalls a key at fewer owners than a write has to be stored on: then one of those that
@@ -38,6 +39,7 @@ from kvorum.sim.parameters import (
     CLOCK_SKEW_MS_MAX,
     DISK_FAULT_KINDS,
     FAULT_KINDS,
+    ROTATE,
     WRONG_CLOCK,
     Parameters,
     stream,
@@ -46,6 +48,8 @@ from kvorum.sim.scheduler import EPOCH_MS
 from kvorum.sim.world import World
 
 _STOPS_S_MAX: Final = 0.02
+_ALL_ENDED_S: Final = 5.0
+"""The longest deadline after the longest pause."""
 _DAY_MS: Final = 86_400_000
 _TO_1970_MS: Final = CLOCK_SKEW_MS_MAX - EPOCH_MS
 """From wherever a clock stands: no system lets one show a time before 1970."""
@@ -68,7 +72,7 @@ class Faults:
     )
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, WRONG_CLOCK)
+        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
@@ -93,6 +97,7 @@ class Faults:
             "full": self._full,
             "damage": self._damage,
             "misread": self._misread,
+            ROTATE: self._rotate,
         }
 
     def start(self) -> None:
@@ -106,14 +111,25 @@ class Faults:
             self._world.when_acked(self._ambush)
 
     def stop(self) -> None:
-        """No more faults, except for a power failure if there is to be one; then heal."""
+        """No more faults, except for a power failure or restarts if there are to be any; then
+        heal.
+        """
         if self._parameters.power_failure:
             self._outage()
         self._active = False
+        if self._parameters.rolling_restart:
+            self._restart_all()
         self._world.heal()
 
+    def _restart_all(self) -> None:
+        """One node after another, once nothing is under way any more. The network is as it was."""
+        self._world.scheduler.run_for(_ALL_ENDED_S)
+        for node in self._world.up():
+            self._world.stop(node)
+            self._world.start(node)
+
     def _await(self, kind: str) -> None:
-        rng = self._disk_rng if kind in DISK_FAULT_KINDS else self._rng
+        rng = self._disk_rng if kind in (*DISK_FAULT_KINDS, ROTATE) else self._rng
         rng = self._clock_rng if kind == WRONG_CLOCK else rng
         delay_s = rng.expovariate(self._parameters.fault_rates[kind])
         self._world.scheduler.after(delay_s, None, self._strike, kind)
@@ -247,6 +263,13 @@ class Faults:
             node, burst = self._disk_rng.choice(up), self._parameters.misread_burst
             times = self._disk_rng.randint(1, burst) if burst > 1 else 1
             self._world.misread(node, times)
+        return bool(up)
+
+    def _rotate(self) -> bool:
+        """No fault, but what people do meanwhile."""
+        up = self._world.up()
+        if up:
+            self._world.rotate(self._disk_rng.choice(up))
         return bool(up)
 
     # Paths

@@ -40,6 +40,9 @@ FAULT_KINDS: Final = (
 DISK_FAULT_KINDS: Final = ("full", "damage", "misread")
 """These too, drawn and struck from streams of their own."""
 
+ROTATE: Final = "rotate"
+"""Only where records are sealed."""
+
 WRONG_CLOCK: Final = "wrong clock"
 """And this one. Only where there are lifetimes: nothing else goes by clocks."""
 
@@ -112,9 +115,13 @@ class Parameters:
     """How many reads on end fail at most when one does."""
     power_failure: bool = False
     """All nodes crash at once when the faults end."""
+    rolling_restart: bool = False
+    """All nodes restart in order when the faults end, before the network heals."""
     heartbeat_s: float = 1.0
     """How often nodes gossip; all other times of membership are in proportion."""
     upkeep: Upkeep = DEFAULTS
+    sealed: bool = False
+    """Records are sealed as on a real disk: compressed, encrypted, behind a row cache."""
     healers: Healers = field(default_factory=Healers)
     wipe_after_s: float = 0.0
     """When a node loses its disk; 0 is never."""

@@ -62,6 +62,7 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     else:
         violations += audit.violations
         violations += _judge(workload.history, parameters, audit.final, world)
+    world.close()
     for violation in violations:
         world.trace.note(str(violation))
     history = workload.history

@@ -97,6 +97,13 @@ def _expires(rng: random.Random, drawn: Parameters) -> Parameters:
     return replace(drawn, mix=mix, keys=6, pause_s_mean=pause_s_mean, clock_skew_ms=0)
 
 
+def _dies_standing_in(rng: random.Random, drawn: Parameters) -> Parameters:
+    """As `_stands_in`, and any nodes die at an ack, before their disks have synced it."""
+    told = _stands_in(rng, drawn)
+    slow = tuple(rng.choice((0.001, 0.02, 0.1)) for _ in range(drawn.nodes))
+    return replace(told, ambush=0.15, ambush_all=True, sync_s_mean=slow, recovery_s_mean=0.2)
+
+
 def _full(rng: random.Random, drawn: Parameters) -> Parameters:
     """Nothing is wrong but that disks are full; what lets go of data goes on."""
     mix = replace(drawn.mix, put=2.0, update=0.0, delete=2.0, conditional=0.0, choosy=0.0, values=0)
@@ -107,7 +114,7 @@ def _full(rng: random.Random, drawn: Parameters) -> Parameters:
 def _misreads(rng: random.Random, drawn: Parameters) -> Parameters:
     """A disk fails several reads on end, and few of its records are in memory."""
     limits = SegmentLimits(200, 200, 0.01)
-    rates = {**drawn.fault_rates, "misread": 60.0 / _duration_s(drawn)}
+    rates = {**drawn.fault_rates, "misread": 60.0 / duration_s(drawn)}
     write = rng.choice((1, drawn.write)) if drawn.keeps_copies else drawn.write
     return replace(
         drawn,
@@ -123,11 +130,11 @@ def _doubts(rng: random.Random, drawn: Parameters) -> Parameters:
     """Damaged records are replaced by what is older, and nodes restart before they compared."""
     replicas = min(drawn.nodes, rng.choice((3, 5)))
     mix = replace(drawn.mix, put=2.0, update=2.0, choosy=0.0)
-    duration_s = _duration_s(drawn)
+    lasts_s = duration_s(drawn)
     rates = {
-        "damage": 40.0 / duration_s,
-        rng.choice(("deafen", "partition")): 10.0 / duration_s,
-        rng.choice(("restart", "crash", "break")): 10.0 / duration_s,
+        "damage": 40.0 / lasts_s,
+        rng.choice(("deafen", "partition")): 10.0 / lasts_s,
+        rng.choice(("restart", "crash", "break")): 10.0 / lasts_s,
     }
     return replace(
         _only(drawn, rates),
@@ -138,19 +145,20 @@ def _doubts(rng: random.Random, drawn: Parameters) -> Parameters:
         mix=mix,
         keys=min(drawn.keys, 3),
         segments=SegmentLimits(300, 300, 0.02),
-        recovery_s_mean=duration_s / 20,
+        recovery_s_mean=lasts_s / 20,
+        conditions=replace(drawn.conditions, loss=rng.choice((0.0, 0.1, 0.3))),
     )
 
 
 def _stands_in(rng: random.Random, drawn: Parameters) -> Parameters:
     """Others stand in for owners that are away, again and again."""
     replicas = min(drawn.nodes - 1, rng.choice((1, 2, 3)))
-    duration_s = _duration_s(drawn)
+    lasts_s = duration_s(drawn)
     rates = {
-        "partition": 15.0 / duration_s,
-        "deafen": 10.0 / duration_s,
-        **({"misread": 30.0 / duration_s} if rng.random() < 0.3 else {}),
-        **({"full": 20.0 / duration_s} if rng.random() < 0.3 else {}),
+        "partition": 15.0 / lasts_s,
+        "deafen": 10.0 / lasts_s,
+        **({"misread": 30.0 / lasts_s} if rng.random() < 0.3 else {}),
+        **({"full": 20.0 / lasts_s} if rng.random() < 0.3 else {}),
     }
     mix = replace(drawn.mix, stale=0.5, update=4.0)
     return replace(
@@ -160,7 +168,7 @@ def _stands_in(rng: random.Random, drawn: Parameters) -> Parameters:
         mix=mix,
         write=rng.randint(1, replicas),
         read=rng.randint(1, replicas),
-        recovery_s_mean=duration_s / rng.choice((5, 10, 20)),
+        recovery_s_mean=lasts_s / rng.choice((5, 10, 20)),
         segments=SegmentLimits(500, 500, 0.05) if "misread" in rates else drawn.segments,
     )
 
@@ -174,6 +182,7 @@ _STORIES: Final[tuple[_Story, ...]] = (
     _misreads,
     _doubts,
     _stands_in,
+    _dies_standing_in,
 )
 
 
@@ -182,7 +191,7 @@ def _only(drawn: Parameters, rates: Mapping[str, float]) -> Parameters:
     return replace(drawn, fault_rates=rates, ambush=0.0, power_failure=False, wipe_after_s=0.0)
 
 
-def _duration_s(drawn: Parameters) -> float:
+def duration_s(drawn: Parameters) -> float:
     """About how long clients work."""
     sync_s = sum(drawn.sync_s_mean) / drawn.nodes
     operation_s = drawn.pause_s_mean + 3 * drawn.conditions.latency_s_mean + sync_s

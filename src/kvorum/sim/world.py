@@ -10,21 +10,23 @@ its wall clock go on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kvorum.cluster.clocks import SKEW_MS
 from kvorum.cluster.view import ClusterView
-from kvorum.journal.entries import OpenEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
 from kvorum.model.placement import Placement
 from kvorum.model.request import Request, Result
 from kvorum.model.topology import NamespaceSettings
+from kvorum.replica.local_replica import NOTHING_SHREDDED
 from kvorum.replication.replicator import Incarnation, Replicator
+from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sim.clocks import WallClocks
 from kvorum.sim.cluster import first_identity, membership_of, topology_of
-from kvorum.sim.disk import RECORD, Disk, DiskStore
+from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.healers import Healing
 from kvorum.sim.holdings import Holdings
@@ -32,8 +34,10 @@ from kvorum.sim.life import Life
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.sim.stacks import OpenStack, SealedStack, Stack
 from kvorum.sim.trace import Trace
 from kvorum.sim.wires import LIMITS, Wires
+from kvorum.storage.identity import Identity
 from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 
@@ -68,6 +72,7 @@ class World:
         "_disk_rng",
         "_down_listeners",
         "_ever_down",
+        "_keyrings",
         "_membership",
         "_parameters",
         "_placement",
@@ -99,6 +104,7 @@ class World:
         self._membership = membership_of(parameters)
         self.healing = Healing(parameters.healers)
         self._disk_rng = stream(seed, "disks")
+        self._keyrings = TemporaryDirectory(prefix="kvorum-sim-") if parameters.sealed else None
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
         self.clocks = WallClocks([clocks.randint(-skew, skew) for _ in range(nodes)])
@@ -130,7 +136,18 @@ class World:
         )
         store = DiskStore(disk, runtime, self._disk_rng)
         log = DiskLog(disk, runtime, self._disk_rng)
-        journal = self._journaled(store, log, runtime)
+        stack = self._stack(disk, store, runtime)
+        journal = JournaledStore(
+            stack.below,
+            log,
+            stack.entries,
+            runtime,
+            self._parameters.segments,
+            _must_not_fail,
+            stack.shred_horizon,
+        )
+        wrong = journal.replay()
+        assert wrong is None, wrong
         routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
         plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
@@ -139,25 +156,31 @@ class World:
             runtime,
             self.healing.transport(node, peers),
             routed,
-            Incarnation(identity.actor, identity.counter, identity.crashed),
+            _incarnation(identity, stack),
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
         )
         if not self.healing.healers.hints:
             replicator.owner.hints.stop()
-        store.on_damaged = partial(runtime.call_soon, replicator.on_damaged)
-        self.lives[node] = Life(replicator, identity.actor, runtime, routed, journal, log, store)
+        stack.tend(replicator, journal)
+        self.lives[node] = Life(
+            replicator, identity.actor, runtime, routed, journal, log, store, stack
+        )
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
 
-    def _journaled(self, store: DiskStore, log: DiskLog, runtime: NodeRuntime) -> JournaledStore:
-        journal = JournaledStore(
-            store, log, OpenEntries(), runtime, self._parameters.segments, _must_not_fail
-        )
-        wrong = journal.replay()
-        assert wrong is None, wrong
-        return journal
+    def _stack(self, disk: Disk, store: DiskStore, runtime: NodeRuntime) -> Stack:
+        if self._keyrings is None:
+            return OpenStack(store, runtime)
+        directory = Path(self._keyrings.name, f"{disk.identity.actor >> 20:x}")
+        directory.mkdir(exist_ok=True)
+        return SealedStack(directory, self.topology, store, runtime, _must_not_fail)
+
+    def close(self) -> None:
+        """Let go of the files of the nodes' keyrings, if they have any."""
+        if self._keyrings is not None:
+            self._keyrings.cleanup()
 
     def crash(self, node: int) -> None:
         """The process is killed, or the power fails."""
@@ -199,21 +222,45 @@ class World:
         """The records on the disk of `node` that are damaged, or may be without having lost the
         only one: all owners of the key, this node being one, hold some record of it.
         """
-        keys = sorted(key for key in self.disks[node].content if key[:1] == RECORD)
-        return [key for key in keys if self._is_everywhere(key, node)]
+        stored = [self._records(node) for node in range(len(self.lives))]
+        return [key for key in sorted(stored[node]) if self._is_everywhere(key, node, stored)]
 
-    def _is_everywhere(self, key: bytes, node: int) -> bool:
+    def _records(self, node: int) -> set[bytes]:
+        """None of a sealed disk while `node` is down: nobody could open them."""
+        life = self.lives[node]
+        if life is not None:
+            return set(life.stack.records())
+        return set(self.disks[node].records()) if self._keyrings is None else set()
+
+    def _is_everywhere(self, key: bytes, node: int, stored: list[set[bytes]]) -> bool:
         owners = self.holdings.owners_at(key)
-        return node in owners and all(key in self.disks[owner].content for owner in owners)
+        return node in owners and all(key in stored[owner] for owner in owners)
 
     def damage(self, node: int, key: bytes) -> None:
         """The record at the storage key `key` on the disk of `node` does not read any more."""
         self.trace.note(f"n{node} damaged: token {key[1:9].hex()}")
-        self._life(node).store.damage(key)
+        self._life(node).stack.damage(key)
 
     def misread(self, node: int, times: int) -> None:
         self.trace.note(f"n{node} will fail to read a record {times} times")
         self._life(node).store.misread(times)
+
+    # Keys, where records are sealed
+
+    def rotate(self, node: int) -> None:
+        """`node` seals with new keys from now on."""
+        self.trace.note(f"n{node} rotates its keys")
+        self._key_admin(node).rotate(None)
+
+    def shred(self, node: int, namespace: str, before_ms: int) -> None:
+        """`node` destroys the keys of `namespace`, and what was written up to that moment."""
+        self.trace.note(f"n{node} shreds {namespace}")
+        self._key_admin(node).shred(namespace, before_ms)
+
+    def _key_admin(self, node: int) -> KeyAdmin:
+        key_admin = self._life(node).stack.key_admin
+        assert key_admin is not None, "its records are not sealed"
+        return key_admin
 
     def _end_life(self, node: int) -> Life | None:
         life = self.lives[node]
@@ -276,7 +323,7 @@ class World:
     def scrub(self) -> None:
         for life in self.lives:
             if life is not None:
-                life.store.scrub()
+                life.stack.scrub()
 
     def when_down(self, listener: Callable[[int], object]) -> None:
         """Have `listener(node)` called whenever a node goes down."""
@@ -329,6 +376,12 @@ class World:
         if life is None:
             raise LookupError(f"wanted a node that is up, got n{node}; up are {self.up()}")
         return life
+
+
+def _incarnation(identity: Identity, stack: Stack) -> Incarnation:
+    horizon = stack.shred_horizon
+    shredded_since = NOTHING_SHREDDED if horizon is None else horizon.since_ms
+    return Incarnation(identity.actor, identity.counter, identity.crashed, shredded_since)
 
 
 def _must_not_fail(error: StorageError) -> None:
