@@ -106,16 +106,18 @@ class Audit:
     def _judge_those_that_run(self) -> None:
         """What hints promise, and then what read repair does; anti-entropy has done little yet."""
         world, healers, parameters = self._world, self._world.healing.healers, self._parameters
-        world.scheduler.run_for(_HANDED_OVER_S)
         if healers.hints and parameters.steady:
+            world.scheduler.run_for(_HANDED_OVER_S)
             self.violations += replicas_equal(self._owed())
         if parameters.keeps_copies:
+            world.scheduler.run_for(_REPAIR_S)
             for where in self._wheres:
                 self._read(*where)
             if healers.read_repair:
                 self._compare()
         world.healing.wake()
-        world.scheduler.run_for(_WOKEN_S)
+        if not parameters.keeps_copies:
+            world.scheduler.run_for(_WOKEN_S)
 
     def _owed(self) -> dict[str, dict[int, bytes | None]]:
         """What the owners hold of the keys of which hints are kept for all who lack something."""

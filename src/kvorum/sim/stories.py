@@ -19,7 +19,7 @@ _Story = Callable[[random.Random, Parameters], Parameters]
 
 TOLD: Final = 0.25
 """The share of runs in which one is."""
-_LONG_RUN_S: Final = 8.0
+_LONG_RUN_S: Final = 6.0
 """Time for values to expire while nobody writes them."""
 
 
@@ -94,14 +94,16 @@ def _expires(rng: random.Random, drawn: Parameters) -> Parameters:
         values=0,
     )
     pause_s_mean = max(drawn.pause_s_mean, _LONG_RUN_S * drawn.clients / drawn.operations)
-    return replace(drawn, mix=mix, keys=6, pause_s_mean=pause_s_mean, clock_skew_ms=0)
+    return replace(
+        drawn, mix=mix, keys=6, pause_s_mean=pause_s_mean, clock_skew_ms=0, heartbeat_s=1.0
+    )
 
 
 def _dies_standing_in(rng: random.Random, drawn: Parameters) -> Parameters:
     """As `_stands_in`, and any nodes die at an ack, before their disks have synced it."""
     told = _stands_in(rng, drawn)
     slow = tuple(rng.choice((0.001, 0.02, 0.1)) for _ in range(drawn.nodes))
-    return replace(told, ambush=0.15, ambush_all=True, sync_s_mean=slow, recovery_s_mean=0.2)
+    return replace(told, ambush=0.3, ambush_all=True, sync_s_mean=slow, recovery_s_mean=0.1)
 
 
 def _full(rng: random.Random, drawn: Parameters) -> Parameters:
