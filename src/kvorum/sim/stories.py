@@ -27,7 +27,7 @@ def tell(rng: random.Random, drawn: Parameters) -> Parameters:
     """`drawn` as the story has it that is told this time, if one is."""
     if rng.random() >= TOLD or drawn.crowded:
         return drawn
-    return rng.choice(_STORIES)(rng, drawn)
+    return rng.choice(STORIES)(rng, drawn)
 
 
 def _echoes(rng: random.Random, drawn: Parameters) -> Parameters:
@@ -175,7 +175,7 @@ def _stands_in(rng: random.Random, drawn: Parameters) -> Parameters:
     )
 
 
-_STORIES: Final[tuple[_Story, ...]] = (
+STORIES: Final[tuple[_Story, ...]] = (
     _echoes,
     _stops,
     _cut_off,
