@@ -172,8 +172,7 @@ BUGS: Final = (
         "            self._runtime.call_soon(done, arg, None)\n"
         "        else:\n"
         "            self.put(key, held, data, done, arg)\n",
-        5000,
-        missed="the moment is rare: the same record twice within one log sync, then a crash",
+        1000,
     ),
     Bug(
         "failed-store-goes-on",
@@ -250,8 +249,7 @@ BUGS: Final = (
         "model/tally.py",
         "        if node in acked:\n            return\n",
         "",
-        5000,
-        missed="a catch takes some hundreds of seeds or more",
+        550,
     ),
     Bug(
         "tally-one-short",
@@ -378,8 +376,7 @@ BUGS: Final = (
         "replication/coordination.py",
         "            if how == ALONE:\n",
         "            if how is not None:\n",
-        5000,
-        missed="an acknowledged write has to be cut off; runs made for that catch it (`tests/sim`)",
+        750,
     ),
     # Namespaces and sizes
     Bug(
@@ -454,8 +451,7 @@ BUGS: Final = (
         "replication/change.py",
         "expect == ABSENT and live.versions:",
         "expect == ABSENT and base.versions:",
-        5000,
-        missed="all that a key ever had must have expired by every clock, and none been touched",
+        50,
     ),
     # Forwarding
     Bug(
@@ -515,8 +511,7 @@ BUGS: Final = (
         "replication/write.py",
         "            self._owe(owner)\n        if not self._replied:\n",
         "        if not self._replied:\n",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        250,
     ),
     Bug(
         "no-hint-at-all",
@@ -524,8 +519,7 @@ BUGS: Final = (
         "replication/write.py",
         "            self._hints.add(owner, self._place.key)\n",
         "            pass\n",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        250,
     ),
     # Hints
     Bug(
@@ -534,8 +528,8 @@ BUGS: Final = (
         "handoff/hints.py",
         "if held is not None and digest(held) != sent:",
         "if held is None:",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        1,
+        caught_by="replication/test_hints.py",
     ),
     Bug(
         "hint-dropped-before-its-ack",
@@ -552,8 +546,7 @@ BUGS: Final = (
         "handoff/hint_replay.py",
         "isinstance(reply, Wrote)",
         "reply is not None",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        1500,
     ),
     Bug(
         "hint-to-the-next-node",
@@ -563,8 +556,7 @@ BUGS: Final = (
         "            operations,\n"
         "            next(n for n in self._replay._view.others() if n != self._node),\n"
         "            partial(self._on_reply,",
-        5000,
-        missed="a copy that its owner lacks is nearly always found by anti-entropy first",
+        250,
     ),
     Bug(
         "never-behind",
@@ -572,8 +564,7 @@ BUGS: Final = (
         "handoff/hints.py",
         "SyncState(behind, ",
         "SyncState(False, ",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        2000,
     ),
     Bug(
         "hints-forgotten-at-start",
@@ -581,8 +572,7 @@ BUGS: Final = (
         "handoff/hints.py",
         "        self._recover()\n",
         "",
-        5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        1500,
     ),
     # Collection
     Bug(
@@ -596,8 +586,7 @@ BUGS: Final = (
         "                self._forget([(key, tomb.digest)])\n"
         "            elif tomb.agreed_at is None:\n"
         "                continue\n",
-        150,
-        missed="the delete has to be missed by a replica that no round reaches in time",
+        2000,
     ),
     # Sloppy quorums
     Bug(
@@ -622,8 +611,7 @@ BUGS: Final = (
         "replication/replica_server.py",
         "            self._hints.keep(message.owner, key, len(message.record), ignore, None)\n",
         "",
-        5000,
-        missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
+        4500,
     ),
     Bug(
         "handoff-acked-before-sync",
@@ -634,8 +622,7 @@ BUGS: Final = (
         "merge_in(key, message.record, ignore, None)\n"
         "        self._on_durable((node, message.op), None)\n"
         "\n    def _on_durable",
-        5000,
-        missed="its coordinator keeps a copy: that one's disk would have to be lost as well",
+        8500,
     ),
     Bug(
         "handoff-acked-for-its-note",
@@ -648,7 +635,7 @@ BUGS: Final = (
         "            self._hints.keep(message.owner, key, size, self._on_durable, asker)\n"
         "            return\n",
         5000,
-        missed="a read must fail on it just then; seed 600576 of the simulator has it",
+        missed="a read must fail just when it stands in, and the coordinator lose its copy",
     ),
     Bug(
         "copy-dropped-while-owed",
@@ -656,8 +643,7 @@ BUGS: Final = (
         "handoff/hints.py",
         "        if self.holds(key):\n            return\n",
         "",
-        5000,
-        missed="a copy that its owner lacks is nearly always found by anti-entropy first",
+        3000,
     ),
     Bug(
         "owner-drops-its-copy",
@@ -673,8 +659,7 @@ BUGS: Final = (
         "handoff/hints.py",
         "if all(event.actor != actor for event in decode(key, held).context):",
         "if decode(key, held):",
-        5000,
-        missed="the actor must write the key again, and anti-entropy repairs meanwhile",
+        950,
     ),
     # Reads
     Bug(
@@ -707,8 +692,7 @@ BUGS: Final = (
         "replication/read.py",
         "self.ended or node in self._same or node in self._replies",
         "self.ended or node in self._replies",
-        5000,
-        missed="replies are rarely repeated before a read has its quorum",
+        3000,
     ),
     Bug(
         "read-one-short",
@@ -724,8 +708,7 @@ BUGS: Final = (
         "replication/read.py",
         "            self._repair(record)\n",
         "            pass\n",
-        5000,
-        missed="anti-entropy repairs what the read left before the owners are compared",
+        250,
     ),
     Bug(
         "deletes-not-repaired",
@@ -733,8 +716,7 @@ BUGS: Final = (
         "replication/read.py",
         "if not merged.context:",
         "if not merged.versions:",
-        5000,
-        missed="anti-entropy repairs what the read left before the owners are compared",
+        400,
     ),
     # Coordination
     Bug(
@@ -744,7 +726,7 @@ BUGS: Final = (
         "        and replica_set.natural[0] == sight.local\n        and sight.settled",
         "        and sight.settled",
         5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        missed="whom all call whole lacks only what is on its way: a sibling of that is allowed",
     ),
     Bug(
         "settled-never-withdrawn",
@@ -754,7 +736,7 @@ BUGS: Final = (
         "        self._settle(self._settled - {node})\n",
         "    def on_peer_lost(self, node: int) -> None:\n        pass\n",
         5000,
-        missed="only a needless sibling shows it, if a blind write meets the moment",
+        missed="while links come and go siblings are allowed, and nothing else follows from it",
     ),
     Bug(
         "delete-asks-nobody",
@@ -762,8 +744,7 @@ BUGS: Final = (
         "model/leaderless.py",
         "if not isinstance(request, Put) or request.expect != ANY:",
         "if request.expect != ANY:",
-        5000,
-        missed="few seeds delete blindly, and a coordinator seldom lacks the record then",
+        850,
     ),
     Bug(
         "delete-asks-too-few",
@@ -771,8 +752,7 @@ BUGS: Final = (
         "model/leaderless.py",
         "to_read = min(max(majority, settings.read), settings.replicas)",
         "to_read = 1",
-        5000,
-        missed="a catch takes some hundreds of seeds or more",
+        500,
     ),
     Bug(
         "read-for-own-record",
@@ -801,8 +781,7 @@ BUGS: Final = (
         "        except (DiskFull, Overloaded):\n"
         "            self._operations.transport.send(node, Wrote(message.op))\n"
         "            return\n        # One log",
-        5000,
-        missed="?",
+        1500,
     ),
     Bug(
         "full-refusal-acks",
@@ -818,8 +797,7 @@ BUGS: Final = (
         "replica/local_replica.py",
         "if not self.has_room(key) and not is_tombstone(key, data):",
         "if not self.has_room(key):",
-        5000,
-        missed="a refused delete has an unknown outcome, and repair spreads it when there is room",
+        500,
     ),
     # Damaged records
     Bug(
@@ -843,7 +821,7 @@ BUGS: Final = (
         "_replica.unverified.cover(key):\n                raise\n",
         "        except StorageError:\n",
         5000,
-        missed="the coordinator's own record must be misread between a read and a write",
+        missed="the record must be misread between its read and its write, and then hold more",
     ),
     Bug(
         "damage-not-repaired",
@@ -851,8 +829,7 @@ BUGS: Final = (
         "repair/maintenance.py",
         "            self.repairs.around(stored_key)\n",
         "            pass\n",
-        5000,
-        missed="a read finds most damage and repairs it; only what nobody reads is left",
+        2000,
     ),
     Bug(
         "damage-stops-hints",
@@ -868,8 +845,7 @@ BUGS: Final = (
         "replica/local_replica.py",
         "        if self.unverified.cover(key):\n            raise CorruptRecord(",
         "        if False:\n            raise CorruptRecord(",
-        5000,
-        missed="a read must meet it within the second, and no other that knows",
+        3000,
     ),
     Bug(
         "doubt-ends-with-any-comparison",
@@ -878,8 +854,8 @@ BUGS: Final = (
         "        if not complete:\n            self._done(self._partition, _AGAIN_S)\n"
         "        elif self._targets:",
         "        if self._targets:",
-        5000,
-        missed="it matters only if another owner is read before the next comparison",
+        1,
+        caught_by="replication/test_recovery.py",
     ),
     Bug(
         "doubt-forgotten-at-start",
@@ -887,8 +863,8 @@ BUGS: Final = (
         "replica/unverified_tokens.py",
         "            self.tokens[span_of(note)] = UnverifiedSpan(self._last, since_ms)\n",
         "            del note, since_ms\n",
-        5000,
-        missed="the node must restart in doubt, and be read before it is compared",
+        1,
+        caught_by="replication/test_unverified_tokens.py",
     ),
     Bug(
         "doubtful-copy-is-built-on",
@@ -897,7 +873,7 @@ BUGS: Final = (
         "            own = UNVERIFIED\n        # Asking",
         "            pass\n        # Asking",
         5000,
-        missed="the lost write must be this node's own, and another be made within the second",
+        missed="the lost write must be this node's own, and those it asks have missed it",
     ),
     Bug(
         "doubtful-copy-asks-a-majority",
@@ -905,8 +881,8 @@ BUGS: Final = (
         "model/leaderless.py",
         "    return max(to_read, min(",
         "    return min(to_read, min(",
-        5000,
-        missed="only with W below a majority may a majority of the others miss a write",
+        1,
+        caught_by="model/test_write_plan.py",
     ),
     # The journal
     Bug(
@@ -947,8 +923,8 @@ BUGS: Final = (
         "journal/journaled_store.py",
         "        if self._durable_to < flush.segment.last:\n",
         "        if self._durable_to < 0:\n",
-        500,
-        missed="what survives then was written, though not acknowledged, and any of that may",
+        1,
+        caught_by="journal/test_journaled_store.py",
     ),
     Bug(
         "journal-not-replayed",
@@ -1003,8 +979,8 @@ BUGS: Final = (
         "journal/journaled_store.py",
         "            self._ticking.cancel()\n        self._commit()\n        self._give",
         "            self._ticking.cancel()\n        self._give",
-        5000,
-        missed="it is acknowledged to nobody",
+        1,
+        caught_by="sim/test_sim_disk_log.py",
     ),
     # Membership and clocks
     Bug(
