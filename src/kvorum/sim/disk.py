@@ -132,10 +132,10 @@ class DiskStore:
     def get(self, key: bytes) -> bytes | None:
         if self._damaged and key in self._damaged:
             self._find(key)
-            raise CorruptRecord("wanted a sound record, got one that is damaged on the disk")
+            raise CorruptRecord("The record is damaged on the disk.")
         if self._misreads and key[:1] == RECORD:
             self._misreads -= 1
-            raise StorageError("wanted to read a record, got an input/output error")
+            raise StorageError("A record could not be read: input/output error.")
         return self._memory.get(key)
 
     def find(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bytes | None:
@@ -246,7 +246,7 @@ class DiskStore:
 
     def fail(self) -> None:
         """From now on nothing becomes durable any more, and part of what was not is gone."""
-        self.failed = StorageError("wanted a log sync, got an input/output error")
+        self.failed = StorageError("The log could not be synced: input/output error.")
         for _, _, done, arg in self._log:
             self._runtime.call_soon(done, arg, self.failed)
         del self._log[self._rng.randint(0, len(self._log)) :]

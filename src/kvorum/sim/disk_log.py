@@ -63,7 +63,7 @@ class DiskLog:
 
     def fail(self) -> None:
         """From now on nothing becomes durable any more, and part of what was not is gone."""
-        self.failed = StorageError("wanted a log sync, got an input/output error")
+        self.failed = StorageError("The log could not be synced: input/output error.")
         for pending in self._pending:
             self._runtime.call_soon(pending.done, pending.arg, self.failed)
         for _ in range(self._rng.randint(0, len(self._pending))):

@@ -217,10 +217,12 @@ class Faults:
     def _wrong_clock(self) -> bool:
         """Of a node that has compared its clock with all others: it must know better. And one at a
         time: nobody may remember another one that was wrong, or two of them could be a majority.
+        Of two clocks that differ nobody can tell which is wrong.
         """
         rng, world = self._clock_rng, self._world
         nodes = [node for node in world.up() if world.has_compared_clocks(node)]
-        if not nodes or world.clocks.wrong or not world.clocks_agree:
+        two = self._parameters.nodes == 2
+        if two or not nodes or world.clocks.wrong or not world.clocks_agree:
             return False
         node = rng.choice(nodes)
         ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, _TO_1970_MS))

@@ -374,7 +374,7 @@ class World:
     def _life(self, node: int) -> Life:
         life = self.lives[node]
         if life is None:
-            raise LookupError(f"wanted a node that is up, got n{node}; up are {self.up()}")
+            raise LookupError(f"Node n{node} is down; those that are up: {self.up()}.")
         return life
 
 
