@@ -17,7 +17,7 @@ import msgspec
 
 from kvorum.demo.characters import first_edition, named_characters
 from kvorum.model import record
-from kvorum.sealing.compression import LEVEL_DEFAULT, LEVEL_MAX, LEVEL_MIN, MIN_BYTES, Codec
+from kvorum.sealing.compression import LEVEL_MAX, LEVEL_MIN, MIN_BYTES, Codec
 from kvorum.sealing.training import train
 
 SESSIONS: Final = 40_000
@@ -28,7 +28,7 @@ _PLAIN_BYTES_MAX: Final = 1 << 20
 
 
 @click.command()
-@click.option("--level", type=click.IntRange(LEVEL_MIN, LEVEL_MAX), default=LEVEL_DEFAULT)
+@click.option("--level", type=click.IntRange(LEVEL_MIN, LEVEL_MAX), default=3)
 def main(level: int) -> None:
     click.echo(f"level {level}            plain  stored  ratio  compress    open")
     for title, bodies in (("Unicode", _characters()), ("sessions", _sessions())):

@@ -19,6 +19,7 @@ from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.storage.memory import MemoryStore
 from kvorum.storage.store import ignore
+from kvorum.wire.batches import encode_batch
 from kvorum.wire.frames import encode_frame
 from kvorum.wire.messages import (
     GossipDelta,
@@ -28,7 +29,6 @@ from kvorum.wire.messages import (
     PingReport,
     PingRequest,
     Pong,
-    encode_batch,
 )
 
 NODES: Final = 3

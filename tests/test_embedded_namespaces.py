@@ -153,8 +153,8 @@ def test_what_is_made_has_its_settings_and_keeps_them(tmp_path: Path) -> None:
     [
         ("a b", {}, "1 to 64"),
         ("", {}, "1 to 64"),
-        ("a", {"replicas": 2}, "at most the 1 nodes"),
-        ("a", {"ttl": "60"}, "ttl: wanted a whole number"),
+        ("a", {"replicas": 2}, "2 replicas need as many nodes, and the cluster has 1"),
+        ("a", {"ttl": "60"}, "ttl: it must be a whole number"),
         ("a", {"ttl": -1}, "ttl"),
         ("a", {"colour": "red"}, "colour"),
         ("a", {"durability": "none"}, "max_memory"),
@@ -209,9 +209,9 @@ def test_a_change_that_cannot_be_carried_out_is_told_and_nothing_is_acknowledged
     with pytest.raises(StorageError) as refused:
         changes[call]()
     assert refused.value.outcome == "unknown"
-    with pytest.raises(StorageError, match="store has failed"):
+    with pytest.raises(StorageError, match="The store of node n1 has failed"):
         store.set("k", 2)
-    with pytest.raises(StorageError, match="store has failed"):
+    with pytest.raises(StorageError, match="The store of node n1 has failed"):
         store.set("k", 2, namespace="new" if call == "create" else "default")
     store.close()
     (tmp_path / "keys.json.new").rmdir()

@@ -128,7 +128,7 @@ def learned(one: Life, word: bytes) -> int:
     chance = random.Random(1)
     samples = [b"name%d %b %b" % (n, word, chance.randbytes(4).hex().encode()) for n in range(5000)]
     dictionary = learn(samples, 4096, 3)
-    one.parts.vault.learned(
+    one.parts.vault.trained(
         TrainingJob("default", [], 1, None, one.parts.vault.seal.namespaces[b"default"]),
         dictionary,
         0.0,

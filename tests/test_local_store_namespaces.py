@@ -492,7 +492,7 @@ def test_a_cluster_file_does_not_take_back_what_was_changed_in_the_directory(
         one.create("new")
         fill(one)
     with pytest.raises(
-        ConfigError, match=r"differ from those of the cluster file: new\. Start it as"
+        ConfigError, match=r"differ from those of the given one: new\. Start the node"
     ):
         Life(tmp_path)
     with own(tmp_path) as one:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kvorum.client.entry import Sibling as Sibling
     from kvorum.client.synchronous import Client as Client
     from kvorum.client.synchronous import connect as connect
-    from kvorum.embedded import Embedded as Embedded
-    from kvorum.embedded import open as open  # noqa: A004
+    from kvorum.embedded.embedded import Embedded as Embedded
+    from kvorum.embedded.embedded import open as open  # noqa: A004
 
 __version__ = "0.1.0"
 
@@ -30,11 +30,11 @@ _HOME: Final = {
     "AsyncClient": "kvorum.client.asynchronous",
     "Client": "kvorum.client.synchronous",
     "ClockEntry": "kvorum.client.entry",
-    "Embedded": "kvorum.embedded",
+    "Embedded": "kvorum.embedded.embedded",
     "Entry": "kvorum.client.entry",
     "Sibling": "kvorum.client.entry",
     "connect": "kvorum.client.synchronous",
-    "open": "kvorum.embedded",
+    "open": "kvorum.embedded.embedded",
 }
 _MODULES: Final = {"aio": "kvorum.aio", "errors": "kvorum.errors"}
 

@@ -29,7 +29,9 @@ from kvorum.journal.entries import SealedEntries
 from kvorum.journal.former_entries import file_former_entries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
-from kvorum.local_namespaces import LocalNamespaces, Parts, starting_catalog, waits_for_disk
+from kvorum.local_namespaces.local_catalog import starting_catalog, waits_for_disk
+from kvorum.local_namespaces.local_namespaces import LocalNamespaces
+from kvorum.local_namespaces.parts import Parts
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of

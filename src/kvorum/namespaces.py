@@ -1,35 +1,32 @@
-"""The namespaces of one node, as people and programs ask for them to be changed.
+"""Changes of the namespaces of one node, as requested by clients, programs and cluster files.
 
     PUT, create_namespace ──> next catalog ──> the local store can? ──> catalog.json ──> the view
     SIGHUP                    (model/catalog)   (local_namespaces)       durable        tells all
 
-Who may say what namespaces there are is decided when the node starts: its data directory's own
-catalog, which is changed here; or a cluster file, which people edit and have read again.
+At its start a node has one authority for its namespaces: the catalog in its data directory, which
+is changed by requests, or a cluster file, which is edited and read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import msgspec
 
 from kvorum.cluster.view import ClusterView
-from kvorum.local_namespaces import LocalNamespaces
-from kvorum.model.catalog import Catalog, check_alteration, difference
+from kvorum.local_namespaces.local_namespaces import LocalNamespaces
+from kvorum.model.catalog import Catalog, check_alteration, difference, passed_moment
 from kvorum.model.errors import ConfigError, PreconditionFailed, RequestError, StorageError
 from kvorum.model.topology import NamespaceSettings, Topology, naming
 from kvorum.model.topology_toml import namespace_settings
 from kvorum.runtime.ports import Runtime
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_CLOCKS_APART_MS: Final = 60_000
-
 
 class Namespaces:
+    """The namespaces of one node. A change is made when the method returns, or has failed."""
+
     __slots__ = ("_local", "_runtime", "_source", "_view")
 
     def __init__(
@@ -39,9 +36,7 @@ class Namespaces:
         runtime: Runtime,
         source: str | None = None,
     ) -> None:
-        """`source`: the cluster file that says which namespaces there are; None where the data
-        directory does.
-        """
+        """`source`: the cluster file that is the authority; None if the data directory is."""
         self._view = view
         self._local = local
         self._runtime = runtime
@@ -49,11 +44,12 @@ class Namespaces:
 
     @property
     def catalog(self) -> Catalog:
+        """The namespaces that are served."""
         return self._view.catalog
 
     def document(self) -> dict[str, Any]:
-        """All of them, for people: settings by name, what was dropped, and what of that is still
-        being deleted.
+        """A JSON document: settings by name, the namespaces that were dropped, and those of them
+        that are still being deleted.
         """
         catalog = self._view.catalog
         return {
@@ -76,9 +72,9 @@ class Namespaces:
     def put(self, name: str, fields: Mapping[str, object], version: int | None = None) -> bool:
         """Make the namespace `name` with the settings `fields`, or alter these settings of it.
 
-        True if it was made. `version`: only if the catalog has that one. Nothing is done where
-        nothing would change. Raises RequestError, PreconditionFailed, DiskFull, StorageError, or
-        UnavailableError while an earlier one of that name is being deleted.
+        Returns True if it was made. `version`: that of the catalog that the change is based on.
+        Raises RequestError, PreconditionFailed, DiskFull, StorageError, or UnavailableError while
+        an earlier one of that name is being deleted.
         """
         new = self._next(name, fields, version)
         if new is None:
@@ -92,11 +88,11 @@ class Namespaces:
         self._next(name, fields, version)
 
     def _next(self, name: str, fields: Mapping[str, object], version: int | None) -> Catalog | None:
-        """The catalog that this leads to; None if it changes nothing."""
+        """The catalog after the change; None if it changes nothing."""
         self._check_source()
         catalog, nodes = self._view.catalog, len(self._view.topology.nodes)
         old = catalog.namespaces.get(name)
-        with _asked():
+        with _requested():
             settings = self._settings(name, old, fields)
             if settings == old:
                 return None
@@ -110,12 +106,12 @@ class Namespaces:
         """Make the namespace `name`; False if there is one with these settings. Raises as `put`,
         and RequestError if there is one with others.
         """
-        there = self._view.catalog.namespaces.get(name)
-        with _asked():
-            wanted = self._settings(name, None, fields)
-        if there is not None and there != wanted:
+        existing = self._view.catalog.namespaces.get(name)
+        with _requested():
+            settings = self._settings(name, None, fields)
+        if existing is not None and existing != settings:
             raise RequestError(
-                f"A namespace named {name!r} exists, with other settings.",
+                f"A namespace named {name!r} already exists, with other settings.",
                 advice="Alter that one, or choose another name.",
             )
         return self.put(name, fields)
@@ -127,25 +123,18 @@ class Namespaces:
         version: int | None,
         done: Callable[[StorageError | None], object],
     ) -> None:
-        """End the namespace `name` and all that is in it. What was written to it up to `before_ms`
-        (now, if None) is gone for good, also if a peer offers it again.
+        """Drop the namespace `name` and all its entries. What was written to it up to `before_ms`
+        (None: now) is refused from then on, also if a peer offers it.
 
-        `done(error)` once that is sure. Raises NamespaceNotFound, RequestError, PreconditionFailed
-        or StorageError.
+        Calls `done(error)` when nobody can read the entries any more. Raises NamespaceNotFound,
+        RequestError, PreconditionFailed or StorageError.
         """
         self._check_source()
-        with _asked():
+        with _requested():
             new = self._view.catalog.dropping(name)
         self._check_version(version)
-        now_ms = self._runtime.wall_ms()
-        before_ms = now_ms if before_ms is None else before_ms
-        if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
-            raise RequestError(
-                f"wanted a moment that has passed, {now_ms} ms or before, got {before_ms}; "
-                "set the clocks of the nodes"
-            )
-        self._go_over_to(new, before_ms)
-        self._local.settled(name, done)
+        self._go_over_to(new, passed_moment(before_ms, self._runtime.wall_ms()))
+        self._local.removing.settled(name, done)
 
     def _settings(
         self, name: str, old: NamespaceSettings | None, fields: Mapping[str, object]
@@ -157,7 +146,7 @@ class Namespaces:
     def _check_source(self) -> None:
         if self._source is not None:
             raise RequestError(
-                f"The namespaces of this node are those in {self._source}.",
+                f"The namespaces of this node are those of the cluster file {self._source}.",
                 advice=f"Edit {self._source} for every node, and send each node's process SIGHUP.",
             )
 
@@ -165,17 +154,17 @@ class Namespaces:
         current = self._view.catalog.version
         if version is not None and version != current:
             raise PreconditionFailed(
-                f"The namespaces have changed: wanted version {version} of them, got {current}.",
-                advice="Read GET /namespaces again, and decide anew.",
+                f"The namespaces have changed: they are at version {current}, not {version}.",
+                advice="Read the namespaces again, and repeat the change if it still applies.",
             )
 
     # All at once
 
     def declare(self, namespaces: Mapping[str, NamespaceSettings]) -> list[str]:
-        """Go over to what a cluster file declares by now. Returns a sentence on each change.
+        """Change the namespaces to those of a cluster file. Returns a sentence on each change.
 
-        Raises ConfigError, DiskFull, UnavailableError or StorageError; but for the last, nothing
-        was changed then.
+        Raises ConfigError, DiskFull or UnavailableError, and then nothing was changed; and
+        StorageError.
         """
         old = self._view.catalog
         new = Catalog(version=old.version + 1, namespaces=namespaces)
@@ -209,14 +198,14 @@ def check_same_but_namespaces(old: Topology, new: Topology) -> None:
     for field in ("cluster", "epoch", "partitions", "token_hash", "token_seed", "nodes", "secret"):
         if getattr(old, field) != getattr(new, field):
             raise ConfigError(
-                f"{field!r} has changed, which takes a restart of the nodes; only namespaces can "
-                "change while a node runs. Put it back, or restart them."
+                f"{field!r} has changed, and only namespaces can change while a node runs. Change "
+                "it back, or restart the nodes."
             )
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
-    """Around what a request asks for: where that cannot be, the request is to blame, no file."""
+def _requested() -> Iterator[None]:
+    """Turns a ConfigError on what a request asks for into a RequestError."""
     try:
         yield
     except ConfigError as error:

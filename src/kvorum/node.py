@@ -1,11 +1,11 @@
-"""The node: all concrete parts, put together. No other file of a server names them.
+"""The node: a server process's parts, put together. No other file of a server names them all.
 
     start   local store -> replicator -> peers -> service -> listener with HTTP
-    stop    the same backwards: the listener finishes what has begun, links close, the store makes
-            everything durable, and only then is the directory marked clean
+    stop    the reverse: the listener completes the running requests, links close, the store makes
+            everything durable, and only then is the directory marked as cleanly stopped
 
-A node whose store has failed must stop: `failed` says when. Its directory then stays
-unclean, so its next life is a new actor and cannot answer for what was lost.
+A node whose store has failed must stop: `failed` tells when. Its directory is not marked then, so
+the next start makes a new actor, which does not count as having the writes that were lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
@@ -61,13 +61,13 @@ _CLOCKS_EVERY_S: Final = 1.0
 
 
 class Node:
-    """The node called `name` of `topology`, with its data in `data_dir`.
+    """A node of a cluster: the one called `name` of `topology`, with its data in `data_dir`.
 
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
-    buffers. `host_names`: what clients may call the node beside the hosts in the topology, whose
-    nodes answer for each other. `cluster_file`: what says which namespaces there are; None where
-    the data directory does, which begins with those of the topology. Raises ConfigError if the
-    limit of open files is too low.
+    buffers. `host_names`: names for the node in clients' requests, beside the hosts of the
+    topology. `cluster_file`: the file that determines the namespaces; None if the data directory
+    does, which begins with those of the topology. Raises ConfigError if the limit of open files is
+    too low.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Node:
         self._failure: asyncio.Future[StorageError] | None = None
 
     async def start(self) -> None:
-        """Serve. Raises ConfigError or StorageError; then nothing is left open."""
+        """Start to serve. Raises ConfigError or StorageError; then nothing is left open."""
         try:
             await self._start()
         except BaseException as error:
@@ -110,19 +110,20 @@ class Node:
             raise
 
     async def stop(self) -> None:
+        """Stop serving, and make everything durable. Raises StorageError if that fails."""
         await self._parts.aclose()
 
     async def failed(self) -> StorageError:
-        """Returns when the store has failed and the node must stop."""
+        """Waits until the node must stop because its store has failed; returns why."""
         assert self._failure is not None, "start it first"
         return await self._failure
 
     def declare(self, topology: Topology) -> list[str]:
-        """Go over to the namespaces of `topology`, which the cluster file describes by now. Returns
-        a sentence on each change.
+        """Change the namespaces to those of `topology`, read again from the cluster file. Returns a
+        sentence on each change.
 
-        Raises ConfigError if anything else in it differs, or if the namespaces cannot be so: then
-        nothing was changed. Raises StorageError, DiskFull and UnavailableError, too.
+        Raises ConfigError if anything else in it differs or the namespaces are impossible, DiskFull
+        or UnavailableError, and then nothing was changed; and StorageError.
         """
         if self._namespaces is None:
             raise UnavailableError("The node has not started yet.")
@@ -141,18 +142,18 @@ class Node:
         )
         self._parts.callback(local_store.release)
         local_store.rocks.read_in_thread(loop.call_soon_threadsafe)
-        await self._unlocked(local_store, loop)
+        await self._unlock(local_store, loop)
         directory = local_store.directory
         view = ClusterView(topology, local, local_store.catalog)
         view.subscribe(local_store.namespaces.change)
         source = None if self._cluster_file is None else str(self._cluster_file)
         self._namespaces = Namespaces(view, local_store.namespaces, runtime, source)
 
-        meet = PeerIdentities(directory)
+        identities = PeerIdentities(directory)
         descriptors = self._descriptors
         limits = LinksLimits(greeting_max=descriptors.greeting)
-        network = PeerNetwork(topology, local, directory, runtime, meet, limits)
-        replicator = meet.replicator = Replicator(
+        network = PeerNetwork(topology, local, directory, runtime, identities, limits)
+        replicator = identities.replicator = Replicator(
             view,
             runtime,
             network.peers,
@@ -202,10 +203,11 @@ class Node:
         http = self._http(service, Administration(service, parts))
         await listener.listen(http, *parse_address(spec.http))
         replicator.start()
-        teaching = loop.create_task(self._train(local_store.vault, runtime))
-        self._parts.push_async_callback(_ended, teaching)
-        watching = loop.create_task(self._watch_clocks(replicator, runtime))
-        self._parts.push_async_callback(_ended, watching)
+        for work in (
+            self._train(local_store.vault, runtime),
+            self._watch_clocks(replicator, runtime),
+        ):
+            self._parts.push_async_callback(_ended, loop.create_task(work))
 
     def _http(self, service: Service, administration: Administration) -> HttpFace:
         limits = ApiLimits.within(self._holding.memory)
@@ -219,7 +221,7 @@ class Node:
             for line in notices.lines(differing, clocks.state, runtime.now()):
                 _LOG.warning("%s", line)
 
-    async def _unlocked(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
+    async def _unlock(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()
         store.unlock(lambda error: None if unlocked.done() else unlocked.set_result(error))
         error = await unlocked
@@ -229,7 +231,7 @@ class Node:
     def _maintenance(
         self, store: LocalStore, replicator: Replicator, loop: asyncio.AbstractEventLoop
     ) -> KeyAdmin:
-        """From now on the store is looked after, and tells `replicator` of what it finds."""
+        """Start the maintenance of the store, which reports damage to `replicator`."""
         store.on_damaged = replicator.on_damaged
         store.rocks.damaged_files.on_gap = replicator.recount_soon
         files = FileWork(store.rocks, loop.call_soon_threadsafe)
@@ -239,15 +241,15 @@ class Node:
         return key_admin
 
     async def _train(self, vault: Vault, runtime: LoopRuntime) -> None:
-        """Train compression dictionaries when they are due. Without one, records are longer."""
+        """Train compression dictionaries when that is due. Without them, records are longer."""
         while True:
             await asyncio.sleep(_TRAINING_EVERY_S)
-            job = vault.job(runtime.now())
+            job = vault.training_job(runtime.now())
             if job is None:
                 continue
-            learned = await asyncio.to_thread(job.learn)
+            dictionary = await asyncio.to_thread(job.run)
             try:
-                vault.learned(job, learned, runtime.now())
+                vault.trained(job, dictionary, runtime.now())
             except StorageError as error:
                 _LOG.warning("a dictionary of %s is not used: %s", job.namespace, error)
 
@@ -267,7 +269,7 @@ class Node:
         return Snapshots(node, runtime.wall_ms)
 
     def _syncers(self, runtime: LoopRuntime) -> Syncers:
-        """Acks wait for the disk, or do not, as the namespaces of the time ask for it."""
+        """Syncers that wait for the disk or not, as the namespaces ask for it at the time."""
         call_soon, call_threadsafe = runtime.call_soon, runtime.loop.call_soon_threadsafe
         # The engine syncs seldom, and much at once.
         return Syncers(
@@ -280,7 +282,7 @@ class Node:
             self._failure.set_result(error)
 
     def _on_outrun(self, directory: DataDirectory, event: Event) -> None:
-        """Other nodes know a write of this one that it does not: it must write as somebody else."""
+        """Other nodes have a write of this actor that it does not know: it needs a new identity."""
         why = f"other nodes know its write {event.counter}, and it does not"
         directory.forget(why)
         self._on_store_failed(
@@ -306,7 +308,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 class PeerIdentities:
-    """Notes who the peers are, and tells the replicator of one that has lost its data."""
+    """Notes the ids of the peers' data, and tells the replicator of a peer that has lost it."""
 
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
@@ -314,7 +316,7 @@ class PeerIdentities:
 
     def __call__(self, node: int, node_id: str, name: str) -> None:
         if self._directory.knew_another(node_id, name):
-            # Its new id is noted only when it is sure that its loss will not be forgotten.
+            # Its new id is noted only when the note of its loss is durable.
             self.replicator.on_peer_replaced(node, self._remember, (node_id, name))
         else:
             self._directory.remember(node_id, name)

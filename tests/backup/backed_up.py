@@ -11,7 +11,7 @@ import kvorum
 from kvorum.backup.creation import Node, create
 from kvorum.backup.manifest import Content, Origin
 from kvorum.backup.progress import Progress
-from kvorum.embedded import Embedded
+from kvorum.embedded.embedded import Embedded
 from kvorum.model.errors import StorageError
 from kvorum.sealing.master_key import MasterKey
 
@@ -24,39 +24,39 @@ class BackedUp:
     def __init__(self, path: Path, store: Embedded) -> None:
         self.path = path
         self.store = store
-        origin = Origin("local", "n1", store._store.directory.node_id, 1, "")
+        origin = Origin("local", "n1", store._engine.store.directory.node_id, 1, "")
         self.node = Node(path, lambda: origin, self.checkpoint, lambda: self.master)
 
     @property
     def master(self) -> MasterKey:
-        return self.store._store.vault.keyring.master
+        return self.store._engine.store.vault.keyring.master
 
     def checkpoint(self, path: Path) -> None:
         """As `journal/checkpoint.py` does it where there are threads."""
         self._empty_journal()
-        self.store._store.rocks.checkpoint(path)
+        self.store._engine.store.rocks.checkpoint(path)
 
     def _empty_journal(self) -> None:
         emptied: list[StorageError | None] = []
-        self.store._store._journaled.empty(lambda _arg, error: emptied.append(error), None)
+        self.store._engine.store._journaled.empty(lambda _arg, error: emptied.append(error), None)
         while not emptied:
-            self.store._runtime.turn()
+            self.store._engine.runtime.turn()
         assert emptied == [None]
 
     def place(self, key: str) -> bytes:
-        return self.store._replicator._view.place("default", key).key
+        return self.store._engine._replicator._view.place("default", key).key
 
     def record(self, key: str) -> bytes:
         """What is stored of `key`, in plain."""
-        return self.store._store.store.get(self.place(key)) or b""
+        return self.store._engine.store.store.get(self.place(key)) or b""
 
     def damage(self, key: str) -> bytes:
         """Make what is stored of `key` unreadable, with nobody knowing of it yet; its place."""
-        parts, place = self.store._store, self.place(key)
+        parts, place = self.store._engine.store, self.place(key)
         self._empty_journal()
         parts._rows.clear()
         parts.rocks.put(parts.vault.seal.stored_key(place), b"no record", _ignore, None)
-        self.store._runtime.turn()
+        self.store._engine.runtime.turn()
         return place
 
     def create(self, name: str, progress: Progress | None = None) -> Content:

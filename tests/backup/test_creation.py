@@ -60,7 +60,7 @@ def test_it_stays_what_it_was(node: BackedUp) -> None:
     content = node.create("monday")
     for i in range(100):
         node.store.set(f"key {i}", "changed")
-    node.store._store.rocks.compact()
+    node.store._engine.store.rocks.compact()
     assert verify(node.snapshot("monday"), node.master, Progress()) == content
     assert summaries(node.path)[0].shared_bytes < content.size
 
@@ -118,7 +118,7 @@ def test_keys_that_change_meanwhile_are_the_ones_it_has(node: BackedUp) -> None:
 
     def checkpoint(path: Path) -> None:
         if not taken:
-            node.store._store.vault.rotate("default", 1)
+            node.store._engine.store.vault.rotate("default", 1)
         node.checkpoint(path)
         taken.append(path)
 
@@ -131,7 +131,7 @@ def test_keys_that_change_meanwhile_are_the_ones_it_has(node: BackedUp) -> None:
 
 def test_keys_that_never_rest_are_given_up(node: BackedUp) -> None:
     def checkpoint(path: Path) -> None:
-        node.store._store.vault.rotate("default", 1)
+        node.store._engine.store.vault.rotate("default", 1)
         node.checkpoint(path)
 
     with pytest.raises(StorageError, match="rotated"):

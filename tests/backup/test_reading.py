@@ -88,12 +88,12 @@ def test_reading_leaves_the_snapshot_as_it_was(node: BackedUp) -> None:
 
 
 def test_what_was_sealed_with_an_older_key_and_a_dictionary_is_read(node: BackedUp) -> None:
-    vault = node.store._store.vault
+    vault = node.store._engine.store.vault
     samples = [b'{"session": %d, "user": "user %d"}' % (i, i * 7) for i in range(2000)]
     dictionary = learn(samples, 4096, 3)
     assert dictionary is not None
     vault.dictionaries.add("default", dictionary)
-    vault._learn_of("default")
+    vault._load("default")
     node.store.set("with a dictionary", {"session": 1, "user": "user 7"})
     vault.rotate("default", 1)
     node.store.set("with a new key", 1)
@@ -142,5 +142,7 @@ def test_a_scan_of_a_store_names_what_is_damaged_behind_all_else(node: BackedUp)
         assert set(found) == {f"key {i}" for i in range(100)} - {"key 7"}
         (one,) = caught.value.details["unreadable"]
         assert (one["token"], one["nodes"]) == (place[1:9].hex(), ["n1"])
-    node.store._store.store.put(place, sound, lambda _arg, _error: None, None)  # not flushed yet
+    node.store._engine.store.store.put(
+        place, sound, lambda _arg, _error: None, None
+    )  # not flushed yet
     assert len(list(node.store.scan())) == 100

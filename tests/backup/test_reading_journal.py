@@ -52,8 +52,8 @@ class Writer:
     """
 
     def __init__(self, node: BackedUp, actor: int) -> None:
-        self._parts = node.store._store
-        self._runtime = node.store._runtime
+        self._parts = node.store._engine.store
+        self._runtime = node.store._engine.runtime
         self._entries = SealedEntries(self._parts.vault.seal, node.node.origin().cluster)
         self._actor = actor
         self._number = 0
@@ -244,7 +244,7 @@ def test_a_damaged_entry_is_counted_and_the_others_are_read(node: BackedUp) -> N
 
 
 def test_entries_under_an_older_key_are_read_and_shredded_ones_are_not(node: BackedUp) -> None:
-    vault = node.store._store.vault
+    vault = node.store._engine.store.vault
     writer = Writer(node, 7)
     fill(writer, 1)
     vault.rotate("default", 1)

@@ -45,12 +45,12 @@ def test_no_dot_can_come_again(stopped: tuple[Path, Content]) -> None:
     path, content = stopped
     with kvorum.open(path) as store:
         before = store.get_entry("a").clock
-        old = store._store.directory.node_id
+        old = store._engine.store.directory.node_id
     new = replacement.restore(path, snapshot_of(path), content)
     assert new != old
     with kvorum.open(path) as store:
-        assert store._store.directory.node_id == new
-        assert store._store.store.get(recovery_note.NOTE) == b"lost"
+        assert store._engine.store.directory.node_id == new
+        assert store._engine.store.store.get(recovery_note.NOTE) == b"lost"
         clock = store.set("a", "other").clock
     assert {entry.node for entry in clock}.isdisjoint(
         {entry.node for entry in before if entry.node != "n1"}
@@ -92,9 +92,9 @@ def test_the_snapshot_stays_what_it_was(stopped: tuple[Path, Content]) -> None:
     path, content = stopped
     replacement.restore(path, snapshot_of(path), content)
     with kvorum.open(path) as store:
-        master = store._store.vault.keyring.master
+        master = store._engine.store.vault.keyring.master
         store.set("a", "changed")
-        store._store.rocks.compact()
+        store._engine.store.rocks.compact()
     assert verify(snapshot_of(path), master, Progress()) == content
 
 
@@ -176,8 +176,8 @@ def test_an_empty_store_in_the_place_of_a_damaged_one(stopped: tuple[Path, Conte
     }
     with kvorum.open(path) as store:
         assert store.get("a") is None
-        assert store._store.directory.node_id != old.node_id
-        assert store._store.store.get(recovery_note.NOTE) == b"lost"
+        assert store._engine.store.directory.node_id != old.node_id
+        assert store._engine.store.store.get(recovery_note.NOTE) == b"lost"
 
 
 def test_also_where_nobody_knows_who_it_was(stopped: tuple[Path, Content]) -> None:

@@ -124,7 +124,7 @@ def test_an_expected_error_of_the_real_program_is_no_traceback() -> None:
     assert done.stdout == ""
     assert (
         done.stderr
-        == "error: could not connect to 127.0.0.1:1: Connection refused; is it running?\n"
+        == "error: Could not connect to 127.0.0.1:1: Connection refused. Is it running?\n"
     )
 
 

@@ -102,12 +102,12 @@ def test_a_wrong_value_is_misuse_and_nothing_is_sent(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "wanted a VALUE or --file, got neither"),
-        (["1", "--file", "-"], "wanted a VALUE or --file, got both"),
-        (["1", "--string", "--json"], "got --string and --json"),
-        (["1", "--string", "--json", "--bytes"], "got --string and --json and --bytes"),
-        (["{", "--json"], "got a text that ends before it is complete"),
-        (["[" * 100_000, "--json"], "not nested so deeply"),
+        ([], "Neither VALUE nor --file is given"),
+        (["1", "--file", "-"], "VALUE and --file are both given"),
+        (["1", "--string", "--json"], "--string and --json exclude"),
+        (["1", "--string", "--json", "--bytes"], "--string and --json and --bytes exclude"),
+        (["{", "--json"], "The value '{' is not JSON"),
+        (["[" * 100_000, "--json"], "nested more deeply"),
     ],
 )
 def test_what_is_wrong_with_a_value_is_said(kvorum: Kvorum, words: list[str], says: str) -> None:
@@ -184,10 +184,19 @@ def test_a_missing_key(kvorum: Kvorum) -> None:
     for command in ("get", "delete"):
         result = kvorum(command, "k")
         assert result.exit_code == ExitCode.NOT_FOUND
-        assert result.stderr == "error: wanted a value under the key 'k', got none\n"
+        assert result.stderr == "error: No such key: 'k'.\n"
         as_json = kvorum(command, "k", "-o", "json")
         assert (as_json.exit_code, as_json.stdout) == (ExitCode.NOT_FOUND, "")
         assert json.loads(as_json.stderr)["error"]["code"] == "not_found"
+
+
+def test_advice_for_programs_is_in_the_terms_of_the_command_too(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    store.script(answer(problem(404, "not_found", advice="Use POST /entry.")))
+    error = json.loads(kvorum("get", "k", "-o", "json").stderr)["error"]
+    assert "--namespace" in error["advice"]
+    assert "POST" not in error["advice"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +204,7 @@ def test_a_missing_key(kvorum: Kvorum) -> None:
     [
         (
             problem(404, "not_found", advice="Check the key; use POST /entry."),
-            "error: wanted a value under the key 'k', got none; check the key and --namespace, or "
+            "error: No such key: 'k'; check the key and --namespace, or "
             "store it with 'kvorum set'\n",
         ),
         (
@@ -264,9 +273,19 @@ def test_versions_and_conditions_reach_the_server(kvorum: Kvorum, store: StoreDo
 
 
 def test_a_condition_that_does_not_hold(kvorum: Kvorum, store: StoreDouble) -> None:
-    store.script(answer(problem(412, "precondition_failed", detail="another version")))
-    result = kvorum("set", "k", "1", "--if-absent")
-    assert (result.exit_code, result.stderr) == (ExitCode.REFUSED, "error: another version\n")
+    refusal = answer(problem(412, "precondition_failed", detail="If-Match is wrong", advice="ETag"))
+    store.script(refusal, refusal, refusal)
+    for words in (
+        ["set", "k", "1", "--if-absent"],
+        ["set", "k", "1", "--if-version", "v1"],
+        ["delete", "k", "--if-version", "v1"],
+    ):
+        result = kvorum(*words)
+        assert result.exit_code == ExitCode.REFUSED
+        assert "The key 'k'" in result.stderr
+        assert next(word for word in words if word.startswith("--if")) in result.stderr
+        assert "Match" not in result.stderr
+        assert "ETag" not in result.stderr
 
 
 def test_an_unknown_outcome_says_what_to_do(kvorum: Kvorum, store: StoreDouble) -> None:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.cli.bulk.items import Item, Place, Reject
 from kvorum.cli.entries import csv_lines, csv_rows, entry_lines
 from kvorum.cli.entries.csv_lines import CsvShape, read_csv
-from kvorum.cli.entries.entry_lines import BOM, Item, Place, Reject, read_json_lines
+from kvorum.cli.entries.entry_lines import BOM, read_json_lines
 from kvorum.model.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -160,15 +161,15 @@ def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject
         (b'{"key": 1, "value": 1}', "wanted a string as key, got a whole number"),
         (
             b'{"key": "k", "value": "\xff"}',
-            "wanted UTF-8, got the byte 0xff at place 24 of the line",
+            "The byte 0xff at place 24 of the line is not UTF-8.",
         ),
         (
             b'{"key": "k", "value": "???", "metadata": {"encoding": "base64"}}',
-            'wanted a value of base64 text, got "???"',
+            'The value is not base64 text: "???".',
         ),
         (
             b'{"key": "k", "value": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-            "wanted JSON that is not nested so deeply, got more levels than can be read",
+            "The JSON is nested more deeply than can be read.",
         ),
     ],
     ids=lambda line: line[:40].decode(errors="replace") if isinstance(line, bytes) else "",
@@ -180,7 +181,7 @@ def test_what_is_wrong_with_a_line_is_said_in_plain_words(line: bytes, reason: s
 @pytest.mark.parametrize(
     ("data", "line", "reason"),
     [
-        (b"a\n", 2, "wanted 2 cells as in the header (key, value), got 1"),
+        (b"a\n", 2, "The row has 1 cells, but the header 2 (key, value)."),
         (b'a,1\nb,"x"y\n', 3, "More text follows the quote that closes a cell"),
         (b'a,"open\nb,1\n', 2, "A quote that opens a cell of this row is never closed"),
         (b"a,b\rc\n", 2, "A cell without quotes has a line break"),

@@ -114,7 +114,7 @@ def test_damaged_lines_are_rejected_and_the_rest_goes_in(
     assert "another key" in imported.stderr
     few = command("import", "--keep-versions", file, "--server", second, "--max-rejected", "1")
     assert few.exit_code == ExitCode.REFUSED
-    assert "at most 1" in few.stderr
+    assert "More than 1 lines" in few.stderr
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_damaged_lines_are_rejected_and_the_rest_goes_in(
 def test_what_is_no_such_file(tmp_path: Path, text: bytes, said: str) -> None:
     file = tmp_path / "records.jsonl"
     file.write_bytes(text)
-    from kvorum.cli.entries.entry_lines import START
+    from kvorum.cli.bulk.items import START
     from kvorum.cli.entries.record_lines import read
     from kvorum.model.errors import ConfigError
 

@@ -105,7 +105,7 @@ def test_what_is_kept_in_memory_has_to_fit_on_each_node(cluster: Cluster) -> Non
     said = refused(cluster, ExitCode.USAGE, "create", "kept", *kept, "1GB")
     assert "n1" in said
     assert "1 GB" in said
-    assert "Lower max_memory, or start the node with more --memory" in said
+    assert "Lower max_memory, or give the node more memory" in said
     cluster.run("namespace", "create", "kept", *kept, "2MB")
     with kvorum.connect(f"kvorum://{cluster.server}?namespace=kept") as store:
         store.set("k", 1)
@@ -158,7 +158,7 @@ def test_what_has_no_keys_is_not_shredded(
     cluster.run("namespace", "create", name, *settings)
     said = refused(cluster, ExitCode.USAGE, "shred", name, "--yes")
     assert f"Namespace '{name}' {reason}, so it has no keys to destroy; " in said
-    assert f"'kvorum namespace drop {name}'" in said
+    assert "drop the namespace" in said
     cluster.run("namespace", "drop", name, "--yes")
     result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
     assert result.exit_code == ExitCode.NOT_FOUND
@@ -278,8 +278,8 @@ def test_one_that_fails_midway_is_named_and_a_repeat_ends_it() -> None:
     nodes: Any = Nodes()
     nodes.failing["n2"] = UnavailableError("it is away", outcome="unknown")
     steps: list[tuple[Callable[[], Any], str]] = [
-        (lambda: namespace_changes.create(nodes, "new", {"ttl": 5}), "is as wanted"),
-        (lambda: namespace_changes.alter(nodes, "new", {"ttl": 6}), "is as wanted"),
+        (lambda: namespace_changes.create(nodes, "new", {"ttl": 5}), "is as asked for"),
+        (lambda: namespace_changes.alter(nodes, "new", {"ttl": 6}), "is as asked for"),
         (lambda: namespace_changes.drop(nodes, "new"), "was dropped"),
     ]
     for act, done in steps:

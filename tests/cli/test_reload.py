@@ -122,8 +122,8 @@ def test_what_a_running_node_cannot_change_changes_nothing(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("cluster = [", "wanted TOML"),
-        ("", "wanted the field cluster"),
+        ("cluster = [", "Invalid TOML"),
+        ("", "The field 'cluster' is missing"),
         (None, "No such file"),
     ],
 )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from program import DEADLINE_S, eventually
+from program import DEADLINE_S, eventually, kvorum
 from running_cluster import Cluster, command, origins, running
 
 import kvorum as client_library
+from kvorum.cli.bulk.position import PositionFile
 from kvorum.cli.errors import ExitCode
+from kvorum.devcluster.ports import free_port
 from kvorum.storage import identity
 
 ENTRIES: Final = {f"key {i}": {"number": i, "text": "ä" * (i % 50)} for i in range(500)}
@@ -114,26 +116,72 @@ def test_some_snapshots_may_do_and_others_are_restored_if_asked(
 
 
 def test_a_restore_goes_on_where_it_was(
+    made: tuple[Cluster, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _ = made
+    position = tmp_path / "position"
+    words = ["snapshot", "restore", "one", *origins(source), "--position", position]
+    with running(tmp_path / "first", 1) as first, monkeypatch.context() as patch:
+        patch.setattr(PositionFile, "remove", lambda _: None)  # as if it were killed at its end
+        first.run(*words)
+    with running(tmp_path / "other", 1) as cluster:
+        # As if it had ended half-way through the tokens.
+        saved = json.loads(position.read_text())
+        saved["task"]["cluster"] = [cluster.run("status")["cluster"], cluster.server]
+        saved["done"] |= {"place": [1 << 63, 7], "stored": 7}
+        position.write_text(json.dumps(saved))
+        document = cluster.run(*words, "--resume")
+        restored = cluster.entries()
+        assert 0 < len(restored) < len(ENTRIES)
+        assert document["records"] == 7 + len(restored)
+        assert not position.exists()
+
+
+def test_all_namespaces_are_written_anew_in_one_go(tmp_path: Path) -> None:
+    spaces = ("default", "other")
+    values = {space: {f"key {i}": f"{space} {i}" for i in range(700)} for space in spaces}
+    ports = [free_port(1), free_port(1)]
+    source, target = (f"127.0.0.1:{port}" for port in ports)
+    with (
+        kvorum("serve", "--data-dir", tmp_path / "a", "--port", ports[0]) as one,
+        kvorum("serve", "--data-dir", tmp_path / "b", "--port", ports[1]) as two,
+    ):
+        one.line()
+        two.line()
+        for server in (source, target):
+            with client_library.connect(f"kvorum://{server}") as store:
+                store.create_namespace("other")
+                if server == source:
+                    for space in spaces:
+                        store.set_many(values[space], namespace=space)
+                    version = store.set("siblings", 0, namespace="other").version
+                    for value in (1, 2):
+                        store.set("siblings", value, version=version, namespace="other")
+        assert command("snapshot", "create", "one", "--server", source).exit_code == 0
+        with client_library.connect(f"kvorum://{target}") as store:
+            words: list[str | Path] = ["snapshot", "restore", "one", "--renew"]
+            words += ["--from", tmp_path / "a", "--server", target, "-o", "json"]
+            only = command(*words, "--namespace", "other")
+            assert json.loads(only.stdout)["records"] == 701, only.output
+            assert list(store.scan("default")) == []
+            store.set("key 1", "newer", namespace="other")
+            both = command(*words)
+            assert json.loads(both.stdout)["records"] == 1401, both.output
+            for space in spaces:
+                found = {entry.key: entry for entry in store.scan(space)}
+                assert {key: found[key].value for key in values[space]} == values[space]
+            assert {one.value for one in found["siblings"].siblings} == {1, 2}
+
+
+def test_a_restore_that_has_stored_nothing_leaves_no_position(
     made: tuple[Cluster, dict[str, Any]], tmp_path: Path
 ) -> None:
     source, _ = made
     position = tmp_path / "position"
     words = ["snapshot", "restore", "one", *origins(source), "--position", position]
     with running(tmp_path / "other", 1) as cluster:
-        # It is cut short by a request that is never answered in time.
-        failed = command(*words, "--server", cluster.server, "-w", "2", "-o", "json")
+        failed = command(*words, "--server", cluster.server, "-w", "2")
         assert failed.exit_code == ExitCode.USAGE
-        assert "--resume" in failed.stderr
-        saved = json.loads(position.read_text())
-        assert saved["stored"] == 0
-
-        # As if it had ended half-way through the tokens.
-        half = "ZIAAAAAAAAAA"  # base64 of b"d\\x80" and seven zeros
-        position.write_text(json.dumps({**saved, "done": half, "stored": 7}))
-        document = cluster.run(*words, "--resume")
-        restored = cluster.entries()
-        assert 0 < len(restored) < len(ENTRIES)
-        assert document["records"] == 7 + len(restored)
         assert not position.exists()
 
 
@@ -145,10 +193,15 @@ def test_resuming_another_restore_is_refused(
     words = ["snapshot", "restore", "one", *origins(source), "--position", position, "--resume"]
     with running(tmp_path / "other", 1) as cluster:
         words += ["--server", cluster.server]
-        assert "got none" in command(*words).stderr
-        task = {"snapshots": ["other"], "cluster": [], "namespace": None, "renew": False}
-        position.write_text(json.dumps({"task": task, "done": "", "stored": 0}))
-        assert "of others" in command(*words).stderr
+        assert f"no position file {position}" in command(*words).stderr
+        position.write_text("{}")
+        assert "is not the position of a restore" in command(*words).stderr
+        options = ["no --namespace", "no --renew"]
+        status = cluster.run("status")
+        where = [status["cluster"], cluster.server]
+        task = {"what": "a restore", "unit": "records", "options": options, "cluster": where}
+        position.write_text(json.dumps({"task": task, "source": "another", "done": {}}))
+        assert "from another source" in command(*words).stderr
         assert cluster.entries() == {}
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from store_double import StoreDouble
 
 from kvorum.cli import main
+from kvorum.cli.bulk.items import START, Place
 from kvorum.cli.errors import ExitCode
 from kvorum.cli.snapshots.restore_run import steps_to
 
@@ -125,5 +126,5 @@ def test_a_server_that_makes_no_sense(store: StoreDouble) -> None:
 
 
 def test_a_place_among_the_tokens_says_how_much_is_done() -> None:
-    places = [b"", b"d" + bytes(8), b"d\x80" + bytes(7), b"d" + b"\xff" * 8]
+    places = [START, Place(0, 1), Place(1 << 63, 2), Place((1 << 64) - 1, 3)]
     assert [steps_to(place) for place in places] == [0, 0, 5000, 9999]

@@ -24,12 +24,12 @@ from kvorum.cli.errors import ExitCode
 ENTRIES: Final = {f"key {i}": {"number": i, "text": "ä" * (i % 50)} for i in range(6000)}
 NOTES_AT_ONCE: Final = """
 from kvorum.cli import main
-from kvorum.cli.snapshots import restore_run
-restore_run.SAVE_EVERY_S = 0.0
+from kvorum.cli.bulk import watch
+watch.SAVE_EVERY_S = 0.0
 """
 ONE_BY_ONE: Final = """
-from kvorum.cli.entries import entry_import, record_store
-entry_import.IN_FLIGHT = record_store.IN_FLIGHT = 1
+from kvorum.cli.bulk import pipeline
+pipeline.IN_FLIGHT = 1
 """
 """So all that was sent before the dam is full is stored and noted, but for the last list."""
 
@@ -65,7 +65,7 @@ class Restore:
     def noted(self) -> int | None:
         """How many records are stored, by the note; None if there is none."""
         try:
-            stored: int = json.loads(self._position.read_text())["stored"]
+            stored: int = json.loads(self._position.read_text())["done"]["stored"]
         except FileNotFoundError:
             return None
         return stored
@@ -97,6 +97,19 @@ class Restore:
                 assert process.wait(DEADLINE_S) == -signal.SIGKILL
         assert len(cluster.entries()) < len(ENTRIES)
 
+    def terminated(self, cluster: Cluster, sent: int) -> str:
+        """What it says to SIGTERM when the server has had so many bytes."""
+        with dammed(cluster.server) as dam:
+            words = [*map(str, self._words), "--server", dam.server]
+            program = [sys.executable, "-c", ONE_BY_ONE + "from kvorum.cli import main\nmain()"]
+            with subprocess.Popen([*program, *words], stderr=subprocess.PIPE, text=True) as process:
+                dam.raise_to(sent)
+                eventually(lambda: dam.passed == sent and dam.is_full, "what is sent")
+                process.terminate()
+                said = process.communicate(timeout=DEADLINE_S)[1]
+                assert process.returncode == ExitCode.INTERRUPTED
+        return said
+
 
 @pytest.fixture
 def restore(source: Cluster, tmp_path: Path) -> Restore:
@@ -112,6 +125,13 @@ def test_it_goes_on_where_it_was(
     restore.killed(empty, sent, *options)
     assert restore.noted == len(empty.entries()) > 0
     assert restore.run(empty, "--resume", *options) == len(ENTRIES)
+    assert empty.entries() == ENTRIES
+
+
+def test_it_is_stopped_by_a_signal_and_says_how_to_go_on(restore: Restore, empty: Cluster) -> None:
+    said = restore.terminated(empty, BEHIND_SOME_LISTS)
+    assert f"{restore.noted} records are done, and --resume goes on behind them" in said
+    assert restore.run(empty, "--resume") == len(ENTRIES)
     assert empty.entries() == ENTRIES
 
 

@@ -303,7 +303,7 @@ def test_each_node_has_a_master_key_of_its_own_by_default(tmp_path: Path) -> Non
     ("words", "said"),
     [
         (("--memory", "1MB"), "wanted at least 32 MB of memory"),
-        (("--memory", "much"), "wanted a size such as 512MB"),
+        (("--memory", "much"), "'much' is no size"),
         (("--master-key", "env:KVORUM_NO_SUCH_KEY"), "KVORUM_NO_SUCH_KEY"),
         (("--master-key", "file:/nonexist/x"), "no such directory"),
         (("--master-key", "command:false"), "exit status 1"),
@@ -343,7 +343,7 @@ def test_what_all_nodes_say_is_shown_once(tmp_path: Path, port: int) -> None:
     with kvorum(*words, f"file:{other}") as program:
         assert program.ended() == ExitCode.CONFIG
         said = list(program.lines())
-    assert len([line for line in said if "which sealed this directory" in line]) == 1
+    assert len([line for line in said if "was sealed with master key" in line]) == 1
     assert len(program.errors) == 1
 
 

@@ -110,11 +110,11 @@ class TestUnreachable:
         url = f"kvorum://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}?timeout={LONG}"
         with kvorum.connect(url) as client:
             for call in (lambda: client.get("k"), lambda: client.set("k", 1)):
-                with pytest.raises(ConnectionFailed, match="are they running") as caught:
+                with pytest.raises(ConnectionFailed, match="Are they running") as caught:
                     call()
                 assert caught.value.outcome == "none"
                 for port in ports:
-                    reason = f"could not connect to 127.0.0.1:{port}: Connection refused"
+                    reason = f"Could not connect to 127.0.0.1:{port}: Connection refused"
                     assert caught.value.message.count(reason) == 1
 
     def test_each_is_named_with_its_own_reason(self, store: StoreDouble) -> None:
@@ -125,7 +125,7 @@ class TestUnreachable:
             pytest.raises(TimeoutExpired) as caught,
         ):
             client.get("k", timeout=0.3)
-        assert f"no answer from {store.address} in " in caught.value.message
+        assert f"{store.address} did not answer within " in caught.value.message
         assert f"127.0.0.1:{port}: Connection refused" in caught.value.message
         assert "\n" not in caught.value.message
 
@@ -176,7 +176,7 @@ class TestBrokenAnswer:
         self, store: StoreDouble, client: Client, fault: Fault
     ) -> None:
         store.script(fault)
-        with pytest.raises(ProtocolError, match="wanted") as caught:
+        with pytest.raises(ProtocolError, match=r"^The answer ") as caught:
             client.set("k", 1)
         assert caught.value.outcome == "unknown"
         assert len(store.requests) == 1
@@ -197,20 +197,20 @@ class TestBrokenAnswer:
         chunk = b"12c\r\n" + b"x" * 300 + b"\r\n"
         head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         store.script(say(head + 4 * chunk))
-        with pytest.raises(ProtocolError, match="at most 1000 bytes"):
+        with pytest.raises(ProtocolError, match="at most 1000 are read"):
             client.get("k")
 
     def test_a_port_that_only_hangs_up_may_be_the_wrong_one(
         self, store: StoreDouble, client: Client
     ) -> None:
         store.script(hang_up())
-        with pytest.raises(ConnectionFailed, match="is this a kvorum HTTP port"):
+        with pytest.raises(ConnectionFailed, match="Is this a kvorum HTTP port"):
             client.set("k", 1)
         client.set("k", 1)
         store.script(hang_up())
         with pytest.raises(ConnectionFailed) as caught:
             client.set("k", 1)
-        assert "is this a kvorum HTTP port" not in caught.value.message
+        assert "Is this a kvorum HTTP port" not in caught.value.message
 
     def test_a_second_answer_to_one_request_is_nobodys(
         self, store: StoreDouble, client: Client
@@ -439,7 +439,7 @@ class TestPatience:
             lambda: list(client.scan(timeout=seconds)),
             lambda: client.status(timeout=seconds),
         ):
-            with pytest.raises(ConfigError, match="wanted a timeout of more than 0 seconds, got"):
+            with pytest.raises(ConfigError, match=r"timeout is .* more than 0"):
                 call()
         assert store.requests == []
 
@@ -478,7 +478,7 @@ class TestSilence:
             filler.connect(full.getsockname())
             host, port = full.getsockname()
             with kvorum.connect(f"kvorum://{host}:{port}") as client:
-                with pytest.raises(ConnectionFailed, match="wanted a connection to") as caught:
+                with pytest.raises(ConnectionFailed, match="No connection to") as caught:
                     client.get("k", timeout=0.3)
                 assert caught.value.outcome == "none"
 
@@ -486,11 +486,11 @@ class TestSilence:
         async def main() -> None:
             async with kvorum.aio.connect(store.url) as client:
                 await client.set("k", 1)
-                with pytest.raises(TimeoutExpired, match="the time was up before") as caught:
+                with pytest.raises(TimeoutExpired, match="time was up before") as caught:
                     await client.set("k", 2, timeout=1e-9)
                 assert caught.value.outcome == "none"
             async with kvorum.aio.connect(store.url) as client:
-                with pytest.raises(TimeoutExpired, match="the time was up before a connection"):
+                with pytest.raises(TimeoutExpired, match=r"time was up before .* connected"):
                     await client.get("k", timeout=1e-9)
 
         asyncio.run(main())
@@ -507,7 +507,7 @@ class TestSilence:
                 stuck = asyncio.create_task(client.get("k", timeout=LONG))
                 while not store.requests:
                     await asyncio.sleep(0.001)
-                with pytest.raises(TimeoutExpired, match="free connection") as caught:
+                with pytest.raises(TimeoutExpired, match="became free") as caught:
                     await client.set("k", 1, timeout=0.1)
                 assert caught.value.outcome == "none"
                 stuck.cancel()

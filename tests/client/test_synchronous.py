@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from store_double import StoreDouble, keep_silent
@@ -55,6 +58,56 @@ def test_closing_ends_the_calls_of_other_threads(store: StoreDouble) -> None:
         with pytest.raises(ConnectionFailed) as caught:
             call.result(timeout=10)
     assert caught.value.outcome == "unknown"
+
+
+def test_a_call_that_is_interrupted_ends_and_the_client_goes_on(store: StoreDouble) -> None:
+    store.script(keep_silent())
+    with kvorum.connect(store.url) as client:
+        main = threading.get_ident()
+
+        def interrupt() -> None:
+            while not store.requests:
+                time.sleep(0.001)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        with ThreadPoolExecutor(1) as other:
+            other.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                client.set("k", 1, timeout=30)
+        client.set("k", 2)
+        assert client.get("k") == 2
+
+
+def test_items_may_be_made_by_calls_of_the_client_itself(store: StoreDouble) -> None:
+    with kvorum.connect(store.url) as client:
+        client.set_many({"a": 1, "b": 2})
+        copies = ((f"{key} again", client.get(key)) for key in ("a", "b"))
+        client.set_many(items=copies)
+        assert client.get_many(keys=(f"{key} again" for key in "ab")) == {
+            "a again": 1,
+            "b again": 2,
+        }
+
+
+def test_a_call_from_the_background_thread_is_refused_and_waits_for_nothing(
+    store: StoreDouble,
+) -> None:
+    class Asking(dict[str, int]):
+        def items(self) -> Any:
+            return client.get("k")
+
+    with kvorum.connect(store.url) as client:
+        with pytest.raises(ConfigError, match="its own background thread"):
+            client.set("k", Asking(a=1))
+        assert client.get("k") is None
+
+
+def test_methods_look_as_if_they_were_written_out() -> None:
+    for name in ("get", "set", "set_many", "begin_repair"):
+        method, twin = getattr(kvorum.Client, name), getattr(kvorum.AsyncClient, name)
+        assert inspect.signature(method) == inspect.signature(twin)
+        assert (method.__doc__, method.__qualname__) == (twin.__doc__, f"Client.{name}")
+        assert not inspect.iscoroutinefunction(method)
 
 
 def test_a_forgotten_client_ends_its_thread(store: StoreDouble) -> None:

@@ -66,7 +66,7 @@ def test_a_majority_decides(nodes: int, ahead: tuple[int, ...], state: str, off_
     node = Node(nodes, *ahead)
     assert node.state == state
     assert node.off_ms() == off_ms
-    assert node.clocks.may_expire == (state == "trusted")
+    assert node.clocks.may_remove == (state == "trusted")
     assert node.clocks.may_mint == (state == "trusted" or (state == "unconfirmed" and ahead != ()))
 
 
@@ -74,13 +74,13 @@ def test_a_jump_of_ones_own_clock_shows_before_anything_more_is_heard() -> None:
     node = Node(3, 0, 0)
     for ahead_ms in (2 * DAY_MS, -node.runtime.wall_ms(), SKEW_MS + 1):
         node.runtime.clock_offset_ms = ahead_ms
-        assert (node.clocks.may_expire, node.clocks.may_mint) == (False, False)
+        assert (node.clocks.may_remove, node.clocks.may_mint) == (False, False)
         assert node.off_ms() == -ahead_ms
         node.runtime.clock_offset_ms = 0
-        assert (node.clocks.may_expire, node.clocks.may_mint) == (True, True)
+        assert (node.clocks.may_remove, node.clocks.may_mint) == (True, True)
 
 
-def test_a_round_trip_leaves_half_of_itself_in_doubt() -> None:
+def test_a_round_trip_leaves_half_of_itself_uncertain() -> None:
     node = Node(2)
     asked_at = node.runtime.now()
     node.wait(1.0)
@@ -120,14 +120,14 @@ def test_a_node_that_hears_of_nobody_gives_lifetimes_only_once_it_has_waited() -
     assert not node.clocks.may_mint
     node.wait(FIRST_CONTACT_S)
     assert node.clocks.may_mint
-    assert not node.clocks.may_expire
+    assert not node.clocks.may_remove
 
 
 def test_an_operator_may_say_that_it_is_right_until_it_jumps() -> None:
     node = Node(2, DAY_MS)
     node.clocks.accept()
     assert node.state == "accepted"
-    assert (node.clocks.may_expire, node.clocks.may_mint, node.off_ms()) == (True, True, 0)
+    assert (node.clocks.may_remove, node.clocks.may_mint, node.off_ms()) == (True, True, 0)
     node.runtime.clock_offset_ms = SKEW_MS + 1
     assert node.state == "disputed"
     node.runtime.clock_offset_ms = 0

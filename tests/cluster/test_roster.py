@@ -106,7 +106,7 @@ def test_the_accused_raises_its_life_above_the_accused_one() -> None:
     assert accuser.members[1].life == accused.members[1].life > life
 
 
-def test_only_accusations_without_later_news_here_are_doubtful() -> None:
+def test_only_accusations_without_later_news_here_count() -> None:
     accuser, judge, accused = roster(0), roster(1), roster(2)
     exchange(accused, accuser)
     accused.beat(WALL_MS)

@@ -100,7 +100,7 @@ Spoil = Callable[[Path], list[str]]
 
 
 def journal_of(store: kvorum.Embedded) -> JournaledStore:
-    journal = store._store._journaled
+    journal = store._engine.store._journaled
     assert isinstance(journal, JournaledStore)
     return journal
 
@@ -159,7 +159,7 @@ def test_the_newest_entry_of_a_life_that_was_killed_may_be_torn(
         store.set("a", 1)
     store = kvorum.open(path)
     store.set("b", value_of("b"))
-    store._store.release()
+    store._engine.store.release()
     the_newest(path)
     with kvorum.open(path) as store:
         assert TOLD not in caplog.text

@@ -10,8 +10,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
-from kvorum.links.peers import LinksLimits, Peers
+from kvorum.links.peers import Peers
 from kvorum.links.views import Views
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.wire.handshake import NONCE_BYTES

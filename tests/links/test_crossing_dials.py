@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from links_rig import End, InMemory, Node, ops, topology
 
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 
 TOPOLOGY = topology(2)
 

@@ -104,8 +104,8 @@ def test_at_one_epoch_members_that_differ_are_refused_a_link() -> None:
     assert a.heard == [("lost", 1)]
     assert b.heard == []
     [said] = b.log.warnings
-    assert "wanted the nodes of epoch 1 as this node's cluster file has them" in said
-    assert "give both nodes the same cluster file" in said
+    assert "have other nodes, though both are of epoch 1" in said
+    assert "Give both nodes the same cluster file" in said
 
 
 def test_members_are_what_decides_who_owns_what() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from protocols_page import rows
 
 from kvorum.links.fence import ChangedPartitions, Partitioning, concerns
 from kvorum.model.keys import TOKEN_HASHES, partition_of, partition_range, storage_key
@@ -136,6 +137,15 @@ def test_every_message_has_its_case() -> None:
     known = {type(message) for message in [*about(0), *HARMLESS]} | {Survey, Forwarded}
     missing = {kind.__name__ for kind in Message.__args__} - {kind.__name__ for kind in known}
     assert missing == {"Behind", "ViewUpdate"}
+
+
+def test_the_page_of_the_protocol_tells_which_messages_are_about_partitions() -> None:
+    told = {
+        row.name
+        for row in [*rows("### Requests"), *rows("### Notices")]
+        if row.cells[1].startswith("partition")
+    }
+    assert told == {type(message).__name__ for message in [*about(0), Survey(1)]}
 
 
 def test_a_survey_is_about_all_partitions() -> None:

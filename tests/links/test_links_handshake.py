@@ -118,7 +118,7 @@ def test_only_what_is_next_may_come(role: Role, phase: Phase, said: Greeting) ->
     if isinstance(said, EXPECTED.get((role, talk.machine.phase), ())):
         talk.machine.receive(payload)
     else:
-        with pytest.raises(ProtocolError, match=f"a {type(said).__name__} came where"):
+        with pytest.raises(ProtocolError, match=f"A {type(said).__name__} came where"):
             talk.machine.receive(payload)
 
 

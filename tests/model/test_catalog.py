@@ -61,7 +61,7 @@ def test_a_name_is_given_once_and_only_what_exists_is_altered_or_dropped() -> No
 def test_a_namespace_that_the_cluster_cannot_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="namespace 'wide': replicas"):
         catalog().creating("wide", NamespaceSettings.majority(4), NODES)
-    with pytest.raises(ConfigError, match="rename it"):
+    with pytest.raises(ConfigError, match="is no name"):
         catalog().creating("no good", SETTINGS, NODES)
 
 

@@ -25,14 +25,14 @@ def test_what_says_when_it_expires() -> None:
 
 @pytest.mark.parametrize("ttl", [-1, TTL_S_MAX + 1, 10**40, -(10**50)])
 def test_a_ttl_out_of_range_is_refused(ttl: int) -> None:
-    with pytest.raises(RequestError, match=f"from 1 to {TTL_S_MAX} seconds"):
+    with pytest.raises(RequestError, match=f"1 to {TTL_S_MAX} seconds"):
         check_ttl(ttl)
 
 
 @pytest.mark.parametrize("moment", [NOW, NOW - 1, NOW + TTL_S_MAX * 1000 + 1])
 def test_a_moment_that_is_past_or_too_far_is_refused(moment: int) -> None:
     check_expires(moment)
-    with pytest.raises(RequestError, match="wanted expiresAt after now"):
+    with pytest.raises(RequestError, match=r"is not within .* seconds after now"):
         expiry(None, moment, 0, NOW)
 
 
@@ -42,7 +42,7 @@ def test_what_can_be_no_moment_is_refused(moment: int) -> None:
         check_expires(moment)
 
 
-def test_of_two_that_have_buried_different_versions_neither_is_left() -> None:
+def test_of_two_that_have_removed_different_versions_neither_is_left() -> None:
     """As two siblings do that met their other half where that was still, or no longer, alive."""
     first, second = Event(1, 1, 0), Event(2, 1, 0)
     both = write(write(EMPTY, (), first, JSON, b"1", 100), (), second, JSON, b"2", 100)
@@ -63,7 +63,7 @@ Steps = st.lists(
 
 
 @given(Steps, st.permutations(range(3)))
-def test_replicas_that_bury_when_they_like_agree_in_the_end(
+def test_replicas_that_remove_when_they_like_agree_in_the_end(
     steps: list[tuple[str, int, int, int]], order: list[int]
 ) -> None:
     """Whoever has sent to everybody twice over has told all; what lives is what never expires or

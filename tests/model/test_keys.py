@@ -41,13 +41,13 @@ def test_keys_up_to_the_limit_are_taken(key: str) -> None:
     "key", ["", "x" * (KEY_BYTES_MAX + 1), "é" * (KEY_BYTES_MAX // 2) + "x", "\ud800"]
 )
 def test_keys_that_are_empty_too_long_or_no_text_are_refused(key: str) -> None:
-    with pytest.raises(InvalidKey, match="wanted a key of"):
+    with pytest.raises(InvalidKey, match=r"1 to 1024 bytes|no UTF-8 text"):
         encode_key(key)
 
 
 @pytest.mark.parametrize("key", [5, b"a", None])
 def test_a_key_of_another_type_is_refused(key: Any) -> None:
-    with pytest.raises(InvalidKey, match=f"wanted a key that is a str, got {type(key).__name__}"):
+    with pytest.raises(InvalidKey, match=f"A key is a str, not {type(key).__name__}"):
         encode_key(key)
 
 

@@ -126,12 +126,9 @@ def test_it_agrees_with_a_tally_that_recounts_everything(vote: Vote, data: st.Da
         assert tally.acked == dumb.acked()
         assert tally.won == dumb.won()
         assert tally.lost == dumb.lost()
-        assert tally.pending == (not dumb.won() and not dumb.lost())
         assert tally.complete == (dumb.decisions().keys() == {*vote.owners})
         assert tally.missing == [node for node in vote.owners if node not in dumb.served()]
         assert tally.hinted == sum(node in dumb.stand_ins for node in dumb.acked())
-        for node in (*vote.owners, *dumb.stand_ins):
-            assert tally.has(node) == (dumb.owner_of(node) in dumb.decisions())
         for node in vote.owners + FALLBACKS:
             assert tally.takes_part(node) == (node in vote.owners or node in dumb.stand_ins)
         needed, got = tally.progress()
@@ -145,7 +142,7 @@ def test_a_decision_is_made_once_and_stands(vote: Vote) -> None:
     tally = Tally(vote.quorums, vote.owners)
     decided: tuple[bool, bool] | None = None
     for said in vote.sayings:
-        if not tally.pending:
+        if not is_open(tally):
             decided = decided or (tally.won, tally.lost)
         if not tally.takes_part(said.node):
             tally.stand_in(said.node, vote.owners[0])
@@ -184,6 +181,11 @@ def _tell(tally: Tally, said: Said) -> None:
 # One quorum, of all owners
 
 
+def is_open(tally: Tally) -> bool:
+    """Neither won nor lost yet."""
+    return not (tally.won or tally.lost)
+
+
 def of(needed: int, owners: int) -> Tally:
     everybody = tuple(range(owners))
     return Tally((Quorum(needed, everybody),), everybody)
@@ -193,7 +195,7 @@ def test_a_duplicated_ack_is_not_a_second_copy() -> None:
     tally = of(2, 3)
     tally.ack(0)
     tally.ack(0)
-    assert tally.pending
+    assert is_open(tally)
     tally.ack(1)
     assert tally.won
     assert tally.acked == [0, 1]
@@ -225,7 +227,7 @@ def test_some_tallies_are_decided_before_anyone_speaks(
     needed: int, owners: int, won: bool, lost: bool
 ) -> None:
     tally = of(needed, owners)
-    assert (tally.won, tally.lost, tally.pending) == (won, lost, False)
+    assert (tally.won, tally.lost) == (won, lost)
 
 
 # Stand-ins
@@ -237,7 +239,7 @@ def test_an_owner_and_its_stand_in_are_one_copy_for_the_quorum() -> None:
     tally.stand_in(20, 0)
     tally.ack(20)
     tally.ack(0)
-    assert tally.pending
+    assert is_open(tally)
     assert (tally.acked, tally.hinted, tally.missing) == ([20], 1, [1, 2])
     tally.ack(1)
     assert tally.won
@@ -314,7 +316,7 @@ def test_each_quorum_is_met_by_its_own_members() -> None:
     tally = Tally((NOW, NEXT), (0, 1, 2, 3, 4))
     for node in (0, 1, 2):
         tally.ack(node)
-    assert tally.pending
+    assert is_open(tally)
     assert tally.progress() == (2, 1)
     tally.ack(4)
     assert tally.won
@@ -326,7 +328,7 @@ def test_one_quorum_that_cannot_be_met_is_enough_to_lose() -> None:
     for node in (0, 1, 2):
         tally.ack(node)
     tally.give_up(3)
-    assert tally.pending
+    assert is_open(tally)
     tally.give_up(4)
     assert tally.lost
 
@@ -349,7 +351,7 @@ def test_owners_in_no_quorum_are_owed_the_record_all_the_same() -> None:
         tally.ack(node)
     assert tally.won
     assert (tally.missing, tally.complete) == ([2, 8], False)
-    assert Tally((Quorum(2, (0, 1, 2)),), (0, 1, 2, 7)).pending
+    assert is_open(Tally((Quorum(2, (0, 1, 2)),), (0, 1, 2, 7)))
 
 
 def test_several_must_include_one_of_them() -> None:
@@ -357,6 +359,6 @@ def test_several_must_include_one_of_them() -> None:
     tally = Tally(leader_and_another, (0, 1, 2))
     tally.ack(1)
     tally.ack(2)
-    assert tally.pending
+    assert is_open(tally)
     tally.ack(0)
     assert tally.won

@@ -169,50 +169,59 @@ def test_the_secret_file_is_known_before_it_is_read() -> None:
 
 @pytest.mark.parametrize("secret", [None, b""])
 def test_a_named_secret_that_was_not_read_is_not_derived_instead(secret: bytes | None) -> None:
-    with pytest.raises(ConfigError, match=r"^demo.toml: secret_file: wanted"):
+    with pytest.raises(ConfigError, match=r"^demo.toml: secret_file: The secret"):
         parse_topology(COMPLETE, "demo.toml", secret)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("cluster = ", "wanted TOML, got: Invalid value (at end of document"),
+        ("cluster = ", "Invalid TOML: Invalid value (at end of document"),
         ("x = " + "[" * 100_000, "too many levels deep"),
-        ("", "wanted the field cluster, got none; the fields there are cluster, nodes, epoch"),
-        (TWO_NODES.replace("cluster", "clutser"), "wanted fields that are known, got clutser"),
+        ("", "The field 'cluster' is missing. The fields are cluster, nodes, epoch"),
+        (TWO_NODES.replace("cluster", "clutser"), "Unknown field 'clutser'"),
         (
             TWO_NODES + "wieght = 2",
-            "node 'n2': wanted fields that are known, got wieght; the fields there are name",
+            "node 'n2': Unknown field 'wieght'. The fields are name",
         ),
         (
             TWO_NODES + "[namespaces.x]\nreplica = 2",
-            "namespace 'x': wanted fields that are known, got replica; the fields there are repl",
+            "namespace 'x': Unknown field 'replica'. The fields are repl",
         ),
-        (TWO_NODES + "weight = '2'", "node 'n2': weight: wanted a number, got a text in quotes"),
-        (TWO_NODES + "weight = true", "weight: wanted a number, got true or false"),
+        (
+            TWO_NODES + "weight = '2'",
+            "node 'n2': weight: it must be a number, not a text in quotes",
+        ),
+        (TWO_NODES + "weight = true", "weight: it must be a number, not true or false"),
         (
             "partitions = 2.5" + TWO_NODES,
-            "partitions: wanted a whole number, got a number that is not",
+            "partitions: it must be a whole number, not a number that is not",
         ),
-        (TWO_NODES.replace('"n2"', "2"), "node 2: name: wanted a text in quotes, got a whole"),
+        (TWO_NODES.replace('"n2"', "2"), "node 2: name: it must be a text in quotes, not a whole"),
         (
             TWO_NODES + "[namespaces.x]\nread = 'two'",
-            "namespace 'x': read: wanted a whole number, got a text in quotes",
+            "namespace 'x': read: it must be a whole number, not a text in quotes",
         ),
-        (TWO_NODES + "[namespaces]\nx = 3", "namespace 'x': wanted a table, got a whole number"),
-        ("nodes = 3\ncluster = 'demo'", "nodes: wanted an array, got a whole number"),
-        (TWO_NODES + "weight = inf", "node 'n2': weight: wanted 0.001 to 1000, got inf"),
+        (
+            TWO_NODES + "[namespaces]\nx = 3",
+            "namespace 'x': it must be a table, not a whole number",
+        ),
+        ("nodes = 3\ncluster = 'demo'", "nodes: it must be an array, not a whole number"),
+        (TWO_NODES + "weight = inf", "node 'n2': weight: inf is not between 0.001 and 1000"),
         (
             TWO_NODES + "[namespaces.x]\nreplicas = 3",
-            "namespace 'x': replicas: wanted at most the 2 nodes",
+            "namespace 'x': replicas: 3 replicas need as many nodes",
         ),
         (
             TWO_NODES + "[namespaces.x]\nreplicas = 0",
-            "namespace 'x': replicas: wanted 1 to 2, got 0",
+            "namespace 'x': replicas: 0 is not between 1 and 2",
         ),
-        (TWO_NODES + "[namespaces.x]\nread = 0", "namespace 'x': read: wanted 1 to 2, got 0"),
-        (TWO_NODES + "[namespaces.x]\ndurability = 'never'", "durability: wanted one of fsync, os"),
-        (TWO_NODES + "[namespaces.'a b']", "namespace 'a b': wanted"),
+        (TWO_NODES + "[namespaces.x]\nread = 0", "namespace 'x': read: 0 is not between 1 and 2"),
+        (
+            TWO_NODES + "[namespaces.x]\ndurability = 'never'",
+            "durability: 'never' is not one of fsync, os",
+        ),
+        (TWO_NODES + "[namespaces.'a b']", "namespace 'a b': 'a b' is no name"),
     ],
     ids=str,
 )

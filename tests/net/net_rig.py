@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import msgspec
 
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 from kvorum.links.reconnect import DialLimits
 from kvorum.model.address import Address
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.net.network import PeerNetwork
 from kvorum.runtime.loop import LoopRuntime
+from kvorum.wire.batches import encode_batch
 from kvorum.wire.frames import HANDSHAKE_EPOCH, PREFACE, FrameDecoder, encode_frame
 from kvorum.wire.handshake import (
     DIALER_FRAMES,
@@ -29,7 +30,7 @@ from kvorum.wire.handshake import (
     Welcome,
 )
 from kvorum.wire.handshake_cipher import HandshakeCipher
-from kvorum.wire.messages import Message, Wrote, encode_batch
+from kvorum.wire.messages import Message, Wrote
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
 Play = Callable[[Scenario], None]

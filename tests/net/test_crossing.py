@@ -6,10 +6,10 @@ import asyncio
 
 from net_rig import QUICK, Cluster, Play, Stranger, hello_of, ops, until
 
-from kvorum.links.peers import LinksLimits
+from kvorum.links.limits import LinksLimits
 from kvorum.links.reconnect import DialLimits
+from kvorum.wire.batches import decode_batch
 from kvorum.wire.handshake import Crossed, Hello, Welcome
-from kvorum.wire.messages import decode_batch
 
 
 async def let_in(stranger: Stranger, hello: Hello) -> None:

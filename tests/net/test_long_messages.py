@@ -7,24 +7,14 @@ import logging
 import pytest
 from net_rig import QUICK, Cluster, Inbox, Node, Play, hello_of, ops, until
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits
 from kvorum.model.record import JSON, Event, Record, Version
 from kvorum.model.request import Answer
+from kvorum.wire.batches import decode_batch, encode_batch
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.handshake import Welcome
-from kvorum.wire.messages import (
-    Forwarded,
-    Handoff,
-    Have,
-    KeyDiff,
-    Message,
-    Page,
-    Write,
-    Wrote,
-    decode_batch,
-    encode_batch,
-)
+from kvorum.wire.messages import Forwarded, Handoff, Have, KeyDiff, Message, Page, Write, Wrote
 from kvorum.wire.pieces import PIECE_BYTES, Assembly
 
 LONG = bytes(range(256)) * (24 << 12)

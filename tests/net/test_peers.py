@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from net_rig import QUICK, Cluster, Inbox, Life, Node, Play, ops, until
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits
 from kvorum.links.reconnect import DialLimits
 from kvorum.links.waiting import WaitingLimits
 from kvorum.model.errors import ConfigError
@@ -384,7 +384,7 @@ def test_a_damaged_frame_closes_its_link_and_nothing_else(
             await until(lambda: ("lost", 1) in a.inbox.heard)
             line.damage = bytes
             await until(lambda: a.inbox.count("up", 1) == 2)
-            assert "lost the link to n0: wanted a" in caplog.text
+            assert "fails its check" in caplog.text
             a.send(1, ops([4]))
             c.send(1, ops([5]))
             await until(lambda: len(b.inbox.received) == 4)
@@ -433,8 +433,8 @@ def test_a_taken_port_is_said_in_one_line(play: Play) -> None:
             with pytest.raises(ConfigError) as caught:
                 await twin.network.start(Inbox())
             assert caught.value.message == (
-                f"wanted to listen for peers on 127.0.0.1 port {port}: "
-                "the port is taken; stop the process that holds it or choose another"
+                f"This node cannot listen for other nodes on 127.0.0.1 port {port}: "
+                "the port is taken. Stop the process that holds it, or choose another."
             )
             await twin.network.close()
 
@@ -458,9 +458,10 @@ def test_nodes_of_two_clusters_refuse_each_other_and_say_so_once(
             await until(lambda: b.network.peers.traffic.links_refused >= 3)
             assert a.inbox.heard == [("lost", 1)]
             assert b.inbox.heard == []
-            refusals = [r.message for r in caplog.records if "wanted cluster" in r.message]
+            refusals = [r.message for r in caplog.records if "cluster is" in r.message]
             assert len(refusals) == 2
-            assert all("wanted cluster 'theirs', got 'ours'" in message for message in refusals)
+            said = "cluster is 'theirs' for n1 and 'ours' for 'n0'"
+            assert all(said in message for message in refusals)
 
     play(scenario)
 
@@ -475,7 +476,7 @@ def test_a_node_found_at_anothers_address_is_refused(
             a.reach(1, cluster.addresses[2])
             a.send(1, ops([1]))
             await until(lambda: ("lost", 1) in a.inbox.heard)
-            assert "wanted node 'n1' at its address, got 'n2'" in caplog.text
+            assert "At the address of node 'n1' answers node 'n2'" in caplog.text
             assert c.inbox.heard == []
 
     play(scenario)

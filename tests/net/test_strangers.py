@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from net_rig import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits
+from kvorum.wire.batches import decode_batch
 from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_BYTES_MAX,
@@ -30,7 +31,7 @@ from kvorum.wire.handshake import (
     decode_greeting,
     encode_greeting,
 )
-from kvorum.wire.messages import Message, Write, Wrote, decode_batch
+from kvorum.wire.messages import Message, Write, Wrote
 from kvorum.wire.pieces import PIECE_MARK, WHOLE_BYTES_MAX
 
 
@@ -100,7 +101,7 @@ def test_who_does_not_know_the_secret_learns_nothing_and_is_named_in_the_log(
                 assert await stranger.closed_by_other_side() == b""
                 assert len(stranger.heard) < 100
                 assert not any(word in stranger.heard for word in telling(a))
-            said = "closed a connection from 127.0.0.1: it does not know this node's cluster secret"
+            said = "closed a connection from 127.0.0.1: It does not know this node's cluster secret"
             assert caplog.text.count(said) == 1
             assert a.inbox.heard == []
             assert a.identities == []
@@ -143,7 +144,7 @@ def test_who_is_closed_in_its_greeting_is_told_to_look_at_the_secret(
             a.send(1, ops([1]))
             await until(lambda: ("lost", 1) in a.inbox.heard)
             assert "check that both have the same cluster secret" in caplog.text
-            assert "closed a connection from 127.0.0.1: it does not know" in caplog.text
+            assert "closed a connection from 127.0.0.1: It does not know" in caplog.text
 
     play(scenario)
 
@@ -209,7 +210,7 @@ def test_an_older_node_is_told_that_the_versions_differ_and_nothing_else(
             assert isinstance(answer, Reject)
             assert "speaks version 4 of the protocol" in answer.reason
             assert "one that speaks version 2" in answer.reason
-            assert "run the same version of kvorum" in answer.reason
+            assert "Run the same version of kvorum" in answer.reason
             assert await older.closed_by_other_side() == b""
             assert not any(word in older.heard for word in telling(a))
             assert f"closed a connection from 127.0.0.1: refused: {answer.reason}" in caplog.text
@@ -292,7 +293,9 @@ def test_connections_in_their_handshake_are_bounded(
             fourth = await cluster.stranger(0)
             fourth.say(b"?")
             assert await fourth.closed_by_other_side() == b""
-            assert "closed a connection from 127.0.0.1: wanted the preface" in caplog.text
+            assert (
+                "closed a connection from 127.0.0.1: The connection does not begin" in caplog.text
+            )
             peer.batch(ops([1]))
             await until(lambda: a.inbox.received)
 
@@ -300,16 +303,16 @@ def test_connections_in_their_handshake_are_bounded(
 
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "cluster": ({"cluster": "other"}, "wanted cluster 'test', got 'other'"),
-    "hash": ({"token_hash": "md5"}, "wanted token_hash 'murmur3', got 'md5'"),
-    "seed": ({"token_seed": 7}, "wanted token_seed 0, got 7"),
-    "partitions": ({"partitions": 128}, "wanted partitions 256, got 128"),
-    "members": ({"fingerprint": "?"}, "wanted the nodes of epoch 1 as this node's cluster file"),
-    "number": ({"number": 2}, "wanted 'n1' with number 1, got number 2"),
-    "unknown name": ({"node": "n9\n"}, "wanted one of the nodes n1, n2, got 'n9\\n'"),
-    "own name": ({"node": "n0"}, "wanted another node than 'n0', got the same name"),
-    "own id": ({"node_id": "0" * 32}, "wanted node ids that differ"),
-    "a third node's id": ({"node_id": f"{2:011x}" + "1" * 21}, "wanted node ids that differ"),
+    "cluster": ({"cluster": "other"}, "cluster is 'test' for n0 and 'other' for 'n1'"),
+    "hash": ({"token_hash": "md5"}, "token_hash is 'murmur3' for n0 and 'md5' for 'n1'"),
+    "seed": ({"token_seed": 7}, "token_seed is 0 for n0 and 7 for 'n1'"),
+    "partitions": ({"partitions": 128}, "partitions is 256 for n0 and 128 for 'n1'"),
+    "members": ({"fingerprint": "?"}, "have other nodes, though both are of epoch 1"),
+    "number": ({"number": 2}, "Node 'n1' has the number 1 in the cluster file of n0, and 2"),
+    "unknown name": ({"node": "n9\n"}, "no other node 'n9\\n', only n1, n2"),
+    "own name": ({"node": "n0"}, "Two nodes use the name 'n0'"),
+    "own id": ({"node_id": "0" * 32}, "have the same first 11 digits"),
+    "a third node's id": ({"node_id": f"{2:011x}" + "1" * 21}, "have the same first 11 digits"),
 }
 
 
@@ -328,10 +331,10 @@ def test_who_does_not_belong_here_is_told_so_and_logged_once(
                 stranger = await cluster.stranger(0)
                 verdict = await stranger.handshake(hello_of(a, 1, **changes))
                 assert isinstance(verdict, Reject)
-                assert verdict.reason.startswith(reason)
+                assert reason in verdict.reason
                 assert await stranger.closed_by_other_side() == b""
             assert a.inbox.heard == [("up", 2)]
-            assert caplog.text.count(f"refused: {reason}") == 1
+            assert sum(reason in record.message for record in caplog.records) == 1
             assert a.network.peers.traffic.links_refused == 3
 
     play(scenario)
@@ -345,8 +348,8 @@ def test_a_second_node_under_a_connected_name_is_refused(play: Play) -> None:
             twin = await cluster.stranger(0)
             verdict = await twin.handshake(hello_of(a, 1, node_id="f" * 32))
             assert isinstance(verdict, Reject)
-            assert "wanted 'n1' with node id 00000000001" in verdict.reason
-            assert "got ffff" in verdict.reason
+            assert "'n1' is connected with the node id 00000000001" in verdict.reason
+            assert "a second process with the node id ffff" in verdict.reason
             peer.batch(ops([1]))
             await until(lambda: a.inbox.received)
             assert a.inbox.heard == [("up", 1), ("message", 1)]

@@ -306,7 +306,7 @@ BUGS: Final = (
         "swept-but-not-expired",
         "the sweep walks the store and leaves all as it is",
         "repair/sweep.py",
-        "bury_expired(self._replica, records)",
+        "remove_expired(self._replica, records)",
         "records",
         20,
     ),
@@ -315,7 +315,7 @@ BUGS: Final = (
         "the sweep goes by the node's own clock, whatever the others' show",
         "replica/expiry.py",
         "        due_ms = self._clocks.now_ms() - SKEW_MS\n"
-        "        return due_ms if self._soonest <= due_ms and self._clocks.may_expire else None",
+        "        return due_ms if self._soonest <= due_ms and self._clocks.may_remove else None",
         "        due_ms = self._clocks._runtime.wall_ms() - SKEW_MS\n"
         "        return due_ms if self._soonest <= due_ms else None",
         700,
@@ -580,12 +580,12 @@ BUGS: Final = (
         "tombstones-collected-by-age",
         "the first owner of a deleted key forgets it after a while, whoever may lack the delete",
         "repair/collection.py",
-        "            if tomb.agreed_at is None:\n"
-        "                if self._is_agreed(key, tomb):\n"
-        "                    tomb.agreed_at = now\n",
-        "            if now - tomb.since >= 0.5:\n"
-        "                self._forget([(key, tomb.digest)])\n"
-        "            elif tomb.agreed_at is None:\n"
+        "            if tombstone.agreed_at is None:\n"
+        "                if self._is_agreed(key, tombstone):\n"
+        "                    tombstone.agreed_at = now\n",
+        "            if now - tombstone.since >= 0.5:\n"
+        "                self._forget([(key, tombstone.digest)])\n"
+        "            elif tombstone.agreed_at is None:\n"
         "                continue\n",
         2000,
     ),
@@ -828,7 +828,7 @@ BUGS: Final = (
         "damage-not-repaired",
         "nobody is told of a damaged record",
         "repair/maintenance.py",
-        "            self.repairs.around(stored_key)\n",
+        "            self._verifier.on_damaged(stored_key)\n",
         "            pass\n",
         2000,
     ),
@@ -836,8 +836,8 @@ BUGS: Final = (
         "damage-stops-hints",
         "a hint whose record cannot be read ends the replay of all",
         "handoff/hint_replay.py",
-        "        except StorageError:\n            # It stays owed",
-        "        except KeyError:\n            # It stays owed",
+        "        except StorageError:\n            # The hint stays",
+        "        except KeyError:\n            # The hint stays",
         50,
     ),
     Bug(
@@ -846,12 +846,13 @@ BUGS: Final = (
         "replica/local_replica.py",
         "        if self.unverified.cover(key):\n            raise CorruptRecord(",
         "        if False:\n            raise CorruptRecord(",
-        3000,
+        1,
+        caught_by="replication/test_unverified_tokens.py",
     ),
     Bug(
         "doubt-ends-with-any-comparison",
         "a doubt ends though an owner could not be compared",
-        "repair/settlement.py",
+        "repair/verification.py",
         "        if not complete:\n            self._done(self._partition, _AGAIN_S)\n"
         "        elif self._targets:",
         "        if self._targets:",
@@ -1055,7 +1056,7 @@ BUGS: Final = (
     Bug(
         "batch-without-its-last",
         "of several messages in one frame the last one is dropped",
-        "wire/messages.py",
+        "wire/batches.py",
         "        return _decoder.decode(data)\n",
         "        found = _decoder.decode(data)\n"
         "        return found[:-1] if len(found) > 1 else found\n",

@@ -25,8 +25,9 @@ from kvorum.runtime.ports import Cancellable
 from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.store import Done, KeyRange, Store
+from kvorum.wire.batches import decode_batch, encode_batch
 from kvorum.wire.frames import FRAME_BYTES_MAX
-from kvorum.wire.messages import Message, decode_batch, encode_batch
+from kvorum.wire.messages import Message
 
 
 class Clock:

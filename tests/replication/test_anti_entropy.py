@@ -14,6 +14,7 @@ from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import EMPTY, JSON, Event, decode, encode, write
 from kvorum.model.topology import NamespaceSettings
 from kvorum.storage.store import ignore
+from kvorum.wire.batches import encode_batch
 from kvorum.wire.messages import (
     Compare,
     GossipDelta,
@@ -25,7 +26,6 @@ from kvorum.wire.messages import (
     PingRequest,
     Pong,
     Write,
-    encode_batch,
 )
 
 GOSSIP = (GossipDigest, GossipDelta, Ping, Pong, PingRequest, PingReport)

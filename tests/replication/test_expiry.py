@@ -99,7 +99,7 @@ def test_conditions_see_no_more_than_reads() -> None:
     assert failure(stage, stale) == "precondition_failed"
 
 
-def test_whether_a_replica_has_buried_it_does_not_show_in_an_exact_condition() -> None:
+def test_whether_a_replica_has_removed_it_does_not_show_in_an_exact_condition() -> None:
     for wait_s, left in ((5, 1), (90, 0)):
         stage = cluster()
         seen = answer(stage, put(ttl=5)).record.context
@@ -254,7 +254,7 @@ def test_a_sibling_that_expires_is_swept_whatever_place_it_has_in_the_record(fir
 # Burial
 
 
-def test_every_replica_buries_it_and_then_it_is_collected() -> None:
+def test_every_replica_removes_it_and_then_it_is_collected() -> None:
     stage = cluster(4)
     answer(stage, put(ttl=5))
     stage.wait(5 + SWEPT_S)
@@ -301,7 +301,7 @@ def test_a_node_sweeps_only_when_something_may_have_expired() -> None:
     assert 0 < disk.scans - scans <= 2, "one sweep, no more"
 
 
-def expired_here_and_buried_there(stage: CountingStage) -> list[bytes]:
+def expired_here_and_removed_there(stage: CountingStage) -> list[bytes]:
     """Keys that expire; after that one node has swept and the others have not."""
     keys = []
     for i in range(50):
@@ -319,7 +319,7 @@ def expired_here_and_buried_there(stage: CountingStage) -> list[bytes]:
 
 def test_replicas_do_not_exchange_records_because_one_has_swept_before_the_other() -> None:
     stage = CountingStage(3, 3)
-    keys = expired_here_and_buried_there(stage)
+    keys = expired_here_and_removed_there(stage)
     stage.reset()
     assert len({tuple(sorted(stage.content(node).items())) for node in range(3)}) > 1
     replicator = stage.nodes[0]
@@ -335,7 +335,7 @@ def test_replicas_do_not_exchange_records_because_one_has_swept_before_the_other
 
 def test_a_read_repairs_it_once() -> None:
     stage = CountingStage(3, 3)
-    expired_here_and_buried_there(stage)
+    expired_here_and_removed_there(stage)
     for i in range(50):
         stage.ask(0, Get("default", f"k{i}", 3))
     stage.settle()
@@ -391,7 +391,7 @@ def test_a_clock_that_is_far_behind_brings_nothing_back() -> None:
     assert [disk.get(KEY) for disk in stage.disks] == [None] * 3
 
 
-def test_what_others_have_buried_does_not_come_back_with_a_hint() -> None:
+def test_what_others_have_removed_does_not_come_back_with_a_hint() -> None:
     stage = cluster()
     first, _, last = stage.placement.owners(stage.placement.partition(KEY[1:9]), PlacementRule(3))
     answer(stage, put(ttl=5), first)

@@ -13,16 +13,8 @@ from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Failure, Get, Result
 from kvorum.replica.pages import PAGE_BYTES_MAX
 from kvorum.storage.recovery_note import NOTE
-from kvorum.wire.messages import (
-    Inventory,
-    Message,
-    Refused,
-    Scan,
-    Shortfall,
-    Survey,
-    Write,
-    encode_batch,
-)
+from kvorum.wire.batches import encode_batch
+from kvorum.wire.messages import Inventory, Message, Refused, Scan, Shortfall, Survey, Write
 
 N1, N2, N3 = range(3)
 OLD, NEW = b'"old"', b'"new"'
@@ -214,7 +206,7 @@ def test_it_is_not_whole_while_one_record_cannot_be_sent(stage: LossyStage) -> N
     assert values(get(stage, N3, "k")) == [OLD]
 
 
-def test_a_doubt_does_not_end_before_all_could_be_compared(stage: LossyStage) -> None:
+def test_tokens_are_not_verified_before_all_could_be_compared(stage: LossyStage) -> None:
     fill(stage, ["k"])
     stage.lost.add(Inventory)
     damage(stage, N1, "k")

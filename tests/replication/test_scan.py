@@ -13,7 +13,8 @@ from kvorum.model.keys import partition_of
 from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Unreadable
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.vouching import Vouching
-from kvorum.wire.messages import Page, Scan, decode_batch
+from kvorum.wire.batches import decode_batch
+from kvorum.wire.messages import Page, Scan
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
 
@@ -208,7 +209,7 @@ def test_an_older_copy_is_not_given_out_for_a_newer_one() -> None:
     assert [one.key for one in unreadable] == ["k0"]
 
 
-def test_a_copy_that_is_in_doubt_does_not_count() -> None:
+def test_a_copy_that_is_unverified_does_not_count() -> None:
     stage = filled()
     place = place_of(stage, "k3")
     for node in (0, 1):

@@ -1,4 +1,4 @@
-"""A replica that lost a record to damage, and speaks for its key only when it knows enough."""
+"""A replica that lost a record to damage answers for its token only once that is verified."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_restart_does_not_forget_it(stage: Stage) -> None:
     assert isinstance(get(stage, N3), Failure)
 
 
-def test_compared_with_all_it_speaks_again(stage: Stage) -> None:
+def test_compared_with_all_it_answers_again(stage: Stage) -> None:
     stage.mend(N1, N2)
     stage.wait(10)
     stage.cut(N1, N2)
@@ -88,7 +88,7 @@ def test_compared_with_all_it_speaks_again(stage: Stage) -> None:
     assert values(get(stage, N3)) == [NEW]
 
 
-def test_owners_in_doubt_do_not_wait_for_each_other() -> None:
+def test_unverified_owners_do_not_wait_for_each_other() -> None:
     stage = Stage(3, NamespaceSettings(replicas=3, read=3, write=3))
     assert isinstance(put(stage, N1, NEW), Answer)
     damage(stage, N1)
@@ -97,7 +97,7 @@ def test_owners_in_doubt_do_not_wait_for_each_other() -> None:
     assert values(get(stage, N2, read=3)) == [NEW]
 
 
-def test_alone_a_node_doubts_nothing() -> None:
+def test_alone_a_node_has_no_unverified_tokens() -> None:
     stage = Stage(1, NamespaceSettings(replicas=1, read=1, write=1))
     assert isinstance(put(stage, N1, OLD), Answer)
     damage(stage, N1)

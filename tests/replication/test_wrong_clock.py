@@ -55,7 +55,7 @@ def test_another_owner_gives_the_lifetime(rank: int, asked: int, ahead_ms: int) 
     assert [shown(stage, node) for node in range(3)] == [[]] * 3
 
 
-def test_the_others_bury_what_has_expired() -> None:
+def test_the_others_remove_what_has_expired() -> None:
     stage = cluster()
     stage.clocks[1].ahead_ms = -2 * DAY_MS
     answer(stage, put(b"1", ttl=5))
@@ -75,7 +75,7 @@ def test_what_gives_no_lifetime_goes_on() -> None:
         answer(stage, Delete("default", "k"), node)
 
 
-def test_where_no_time_has_a_majority_lifetimes_are_refused_and_nothing_is_buried() -> None:
+def test_where_no_time_has_a_majority_lifetimes_are_refused_and_nothing_is_removed() -> None:
     stage = Stage(2, NamespaceSettings(replicas=2, read=1, write=2))
     answer(stage, put(b"1", ttl=DAY_S))
     stage.clocks[1].ahead_ms = 2 * DAY_MS
@@ -92,7 +92,7 @@ def test_where_no_time_has_a_majority_lifetimes_are_refused_and_nothing_is_burie
     assert shown(stage, 1) == [b"1"]
 
 
-def test_an_accepted_clock_gives_lifetimes_and_buries() -> None:
+def test_an_accepted_clock_gives_lifetimes_and_removes_what_has_expired() -> None:
     stage = Stage(2, NamespaceSettings(replicas=2, read=1, write=2))
     stage.clocks[1].ahead_ms = 2 * DAY_MS
     stage.wait(5)
@@ -119,7 +119,7 @@ def test_a_node_that_starts_with_a_wrong_clock_does_no_harm() -> None:
     assert [shown(stage, node) for node in range(3)] == [[b"1"]] * 3
 
 
-def test_while_a_majority_is_away_nothing_is_buried() -> None:
+def test_while_a_majority_is_away_nothing_is_removed() -> None:
     stage = cluster()
     answer(stage, put(b"1", ttl=1000))
     stage.kill(1)

@@ -31,7 +31,7 @@ def session(number: int) -> bytes:
 
 
 @functools.cache
-def learned() -> bytes:
+def trained() -> bytes:
     dictionary = learn([session(number) for number in range(3000)], 16 << 10, 3)
     assert dictionary is not None
     return dictionary
@@ -43,7 +43,7 @@ def codec(level: int, dictionary: bytes | None = None) -> Codec:
 
 
 def both() -> list[Codec]:
-    return [codec(3), codec(3, learned())]
+    return [codec(3), codec(3, trained())]
 
 
 VALUES = st.one_of(
@@ -55,7 +55,7 @@ VALUES = st.one_of(
 
 @given(VALUES, st.integers(LEVEL_MIN, LEVEL_MAX), st.booleans())
 def test_what_was_compressed_comes_back(data: bytes, level: int, with_dictionary: bool) -> None:
-    one = codec(level, learned() if with_dictionary else None)
+    one = codec(level, trained() if with_dictionary else None)
     assert one.decompress(one.compress(data), len(data)) == data
 
 
@@ -86,7 +86,7 @@ def test_no_more_than_the_bound_comes_out(
 ) -> None:
     one = both()[with_dictionary]
     bound = data.draw(st.integers(0, len(body) - 1))
-    with pytest.raises(CorruptRecord, match=f"declares 1 to {bound} bytes.*declare {len(body)}"):
+    with pytest.raises(CorruptRecord, match=f"declares {len(body)} bytes, .* 1 to {bound}"):
         one.decompress(one.compress(body), bound)
 
 
@@ -114,7 +114,7 @@ def test_a_huge_declared_size_is_refused_before_anything_is_allocated(size: int)
     for one in both():
         tracemalloc.start()
         try:
-            with pytest.raises(CorruptRecord, match="wanted a zstd frame that declares"):
+            with pytest.raises(CorruptRecord, match="zstd frame declares"):
                 one.decompress(declaring(size, RUN), SIZE_MAX)
             assert tracemalloc.get_traced_memory()[1] < 100_000
         finally:
@@ -123,7 +123,7 @@ def test_a_huge_declared_size_is_refused_before_anything_is_allocated(size: int)
 
 def test_a_frame_that_declares_no_size_is_refused() -> None:
     undeclared = b"\x00\x58" + RUN
-    with pytest.raises(CorruptRecord, match="wanted a zstd frame that declares"):
+    with pytest.raises(CorruptRecord, match="zstd frame declares"):
         codec(3).decompress(undeclared, SIZE_MAX)
 
 
@@ -180,16 +180,16 @@ def test_a_damaged_frame_does_no_harm(
 
 @pytest.mark.parametrize("level", [LEVEL_MIN - 1, LEVEL_MAX + 1, -5])
 def test_other_levels_are_refused(level: int) -> None:
-    with pytest.raises(ValueError, match=f"from 1 to 9, got {level}"):
+    with pytest.raises(ValueError, match=f"{level} is not a level"):
         Codec(level)
 
 
 @pytest.mark.parametrize("dictionary", [b"", b"x" * 1000])
 def test_what_is_no_dictionary_is_refused(dictionary: bytes) -> None:
-    with pytest.raises(StorageError, match=f"wanted a zstd dictionary, got {len(dictionary)} byte"):
+    with pytest.raises(StorageError, match=f"dictionary of {len(dictionary)} byte"):
         Codec(3, dictionary)
 
 
-def test_too_little_teaches_nothing() -> None:
+def test_too_few_samples_make_no_dictionary() -> None:
     assert learn([], 16 << 10, 3) is None
     assert learn([b""] * 3000, 16 << 10, 3) is None

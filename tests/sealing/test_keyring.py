@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kvorum.model.errors import ConfigError, NamespaceNotFound, StorageError
-from kvorum.sealing import keyring_file
 from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState
 from kvorum.sealing.master_key import FileSource, MasterKey, parse_source
 
@@ -114,20 +114,20 @@ def test_a_new_namespace_gets_keys_that_are_durable_when_it_is_open(path: Path) 
 def test_a_keyring_is_made_once(path: Path) -> None:
     create(path)
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="got one that is there"):
+    with pytest.raises(ConfigError, match="exists already"):
         create(path)
     assert path.read_bytes() == before
 
 
 def test_a_missing_keyring_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"keys\.json: .*got no such file; restore it"):
+    with pytest.raises(ConfigError, match=r"keys\.json: The keyring is missing"):
         reopen(path)
     assert not path.exists()
 
 
 def test_another_cluster_is_refused(path: Path) -> None:
     create(path)
-    with pytest.raises(ConfigError, match="wanted the keys of cluster 'other', got those of 'c'"):
+    with pytest.raises(ConfigError, match=r"cluster 'c', .* cluster 'other'"):
         Keyring.open(path, "other", Given(KEY), (), 0)
 
 
@@ -135,7 +135,7 @@ def test_another_master_key_is_refused_and_both_are_named(path: Path) -> None:
     create(path)
     before = path.read_bytes()
     wanted, got = MasterKey(KEY).id, MasterKey(OTHER).id
-    with pytest.raises(ConfigError, match=f"wanted master key {wanted}.* got {got}"):
+    with pytest.raises(ConfigError, match=f"with master key {wanted}.* {got}"):
         reopen(path, "new", key=OTHER)
     assert path.read_bytes() == before
 
@@ -143,7 +143,7 @@ def test_another_master_key_is_refused_and_both_are_named(path: Path) -> None:
 @pytest.mark.parametrize("spec", ["file:/no/such/file", "env:NO_SUCH_KEY", "command:/no/such"])
 def test_a_missing_master_key_is_named(path: Path, spec: str) -> None:
     create(path)
-    with pytest.raises(ConfigError, match=f"wanted master key {MasterKey(KEY).id}"):
+    with pytest.raises(ConfigError, match=f"with master key {MasterKey(KEY).id}"):
         Keyring.open(path, "c", parse_source(spec), (), 0)
 
 
@@ -152,13 +152,13 @@ def test_only_a_first_start_makes_a_key_file(path: Path, tmp_path: Path) -> None
     Keyring.create(path, "c", FileSource(key_file), NAMESPACES, 0)
     Keyring.open(path, "c", FileSource(key_file), NAMESPACES, 0)
     key_file.unlink()
-    with pytest.raises(ConfigError, match="put the file back"):
+    with pytest.raises(ConfigError, match="Put the file back"):
         Keyring.open(path, "c", FileSource(key_file), NAMESPACES, 0)
     assert not key_file.exists()
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="make it a file of this user"):
+    with pytest.raises(ConfigError, match="Make it a file of this user"):
         reopen(tmp_path)
 
 
@@ -257,7 +257,7 @@ def test_a_swap_is_refused_even_under_a_sound_mac(path: Path, swap: str) -> None
         older, newer = default["data"]
         older["wrapped"], newer["wrapped"] = newer["wrapped"], older["wrapped"]
     state = msgspec.convert(document["state"], KeyringState)
-    path.write_bytes(keyring_file.encode(state, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(state, MasterKey(KEY)).encoded())
     with pytest.raises(ConfigError, match="damaged, moved"):
         reopen(path)
 
@@ -266,14 +266,14 @@ def test_keys_of_another_cluster_do_not_pass_for_ours(path: Path) -> None:
     create(path)
     state = msgspec.convert(msgspec.json.decode(path.read_bytes())["state"], KeyringState)
     moved = msgspec.structs.replace(state, cluster="other")
-    path.write_bytes(keyring_file.encode(moved, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(moved, MasterKey(KEY)).encoded())
     with pytest.raises(ConfigError, match="damaged, moved"):
         Keyring.open(path, "other", Given(KEY), (), 0)
 
 
 def test_a_later_format_is_refused_with_advice(path: Path) -> None:
     path.write_bytes(b'{"format":2,"anything":"else"}')
-    with pytest.raises(ConfigError, match="at most 1, got 2; start it with the later kvorum"):
+    with pytest.raises(ConfigError, match=r"format 2, .* up to 1\. Start the node with the later"):
         reopen(path)
 
 
@@ -309,7 +309,7 @@ def test_only_a_retiring_key_is_retired(path: Path) -> None:
     keyring = create(path)
     keyring.rotate("default", 0)
     for wrong in (2, 3, 4, 0):
-        with pytest.raises(ValueError, match=f"a retiring key, got {wrong}"):
+        with pytest.raises(ValueError, match=f"key {wrong} is not retiring"):
             keyring.retire(wrong)
     keyring.retire(1)
     for ring in (keyring, reopen(path)):
@@ -329,7 +329,9 @@ def test_a_shredded_namespace_is_gone_and_comes_back_with_other_keys(path: Path)
         assert [ring.by_id(1), ring.by_id(3)] == [None, None]
         assert [ring.is_shredded(key_id) for key_id in (1, 2, 3)] == [True, False, True]
         for ask in (ring.active, ring.index_key, ring.shred):
-            with pytest.raises(NamespaceNotFound, match="'default', got none: it was shredded"):
+            with pytest.raises(
+                NamespaceNotFound, match="'default' has no keys on this node: it was shredded"
+            ):
                 ask("default")
         assert states(ring) == [("sessions", 2, "active")]
     again = reopen(path, *NAMESPACES)
@@ -365,10 +367,10 @@ def test_ids_run_out_with_a_message(path: Path) -> None:
     create(path)
     state = msgspec.convert(msgspec.json.decode(path.read_bytes())["state"], KeyringState)
     full = msgspec.structs.replace(state, last_id=KEY_ID_MAX - 1)
-    path.write_bytes(keyring_file.encode(full, MasterKey(KEY)))
+    path.write_bytes(KeyringFile.sealed(full, MasterKey(KEY)).encoded())
     keyring = reopen(path)
     assert keyring.rotate("default", 0).id == KEY_ID_MAX
-    with pytest.raises(ConfigError, match="all 65535 ids used up"):
+    with pytest.raises(ConfigError, match="all 65535 ids"):
         keyring.rotate("default", 0)
     assert reopen(path).active("default").id == KEY_ID_MAX
 
@@ -583,7 +585,7 @@ def test_a_change_that_cannot_be_written_is_not_seen(path: Path) -> None:
     before = states(keyring)
     with (
         crash_at(0, lambda: OSError(28, "No space left on device")),
-        pytest.raises(StorageError, match=r"cannot write .*keys\.json.*No space left"),
+        pytest.raises(StorageError, match=r"keys\.json cannot be written.*No space left"),
     ):
         keyring.rotate("default", 0)
     assert states(keyring) == states(reopen(path)) == before

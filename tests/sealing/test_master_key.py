@@ -147,7 +147,7 @@ def test_any_other_text_is_refused_and_not_repeated(text: bytes) -> None:
 
 
 def test_a_key_of_another_length_is_refused() -> None:
-    assert "got 31" in refusal(lambda: MasterKey(KEY[:31]))
+    assert "this one 31" in refusal(lambda: MasterKey(KEY[:31]))
 
 
 # Files
@@ -171,13 +171,13 @@ def test_a_file_of_its_owner_alone_is_read(key_file: Path, mode: int) -> None:
 def test_a_file_that_others_may_use_is_refused(key_file: Path, mode: int) -> None:
     key_file.chmod(mode)
     message = refusal(FileSource(key_file).load)
-    assert f"got {mode:04o}" in message
+    assert f"mode {mode:04o}" in message
     assert f"chmod 600 {key_file}" in message
 
 
 def test_a_file_of_another_user_is_refused(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: key_file.stat().st_uid + 1)
-    assert "chown it" in refusal(FileSource(key_file).load)
+    assert "Change the owner" in refusal(FileSource(key_file).load)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_pipe_or_a_directory_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for path in (tmp_path / "pipe", tmp_path):
-        assert "no regular file" in refusal(FileSource(path).load)
+        assert "not a regular file" in refusal(FileSource(path).load)
 
 
 def test_a_file_with_something_else_in_it_is_refused(key_file: Path) -> None:
@@ -255,7 +255,9 @@ def test_a_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_MASTER_KEY", BASE64 + HEX)
     assert "A_MASTER_KEY" in refusal(parse_source("env:A_MASTER_KEY").load)
     monkeypatch.delenv("A_MASTER_KEY")
-    assert "A_MASTER_KEY, got none" in refusal(parse_source("env:A_MASTER_KEY").load)
+    assert "A_MASTER_KEY, which is to hold the master key, is not set" in refusal(
+        parse_source("env:A_MASTER_KEY").load
+    )
 
 
 # Commands
@@ -348,7 +350,7 @@ def test_only_the_program_of_a_command_is_shown() -> None:
     ids=range(13),
 )  # fmt: skip
 def test_an_unknown_source_is_refused_and_not_repeated(spec: str) -> None:
-    assert refusal(lambda: parse_source(spec)).startswith("wanted ")
+    assert "the master key" in refusal(lambda: parse_source(spec))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +364,6 @@ def test_an_unknown_source_is_refused_and_not_repeated(spec: str) -> None:
 def test_a_source_says_where_the_key_comes_from(spec: str, description: str) -> None:
     source = parse_source(spec)
     assert source.describe() == description
-    assert description in repr(source)
 
 
 # Core dumps

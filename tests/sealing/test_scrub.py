@@ -257,11 +257,11 @@ def test_it_counts_what_namespaces_hold_before_and_after_sealing(stage: Stage) -
 
 def test_an_older_dictionary_goes_when_no_record_needs_it(stage: Stage, tmp_path: Path) -> None:
     before = contents(stage)
-    older = learned(stage, b"made")
+    older = trained(stage, b"made")
     stage.key_admin.scrub()
     stage.run()
     assert stage.vault.dictionaries.ids("default") == [older]
-    newer = learned(stage, b"value")
+    newer = trained(stage, b"value")
     assert stage.vault.dictionaries.ids("default") == [older, newer]
     stage.key_admin.scrub()
     stage.run()
@@ -270,11 +270,11 @@ def test_an_older_dictionary_goes_when_no_record_needs_it(stage: Stage, tmp_path
     assert contents(restarted(stage, tmp_path)) == before
 
 
-def learned(stage: Stage, word: bytes) -> int:
+def trained(stage: Stage, word: bytes) -> int:
     chance = random.Random(1)
     samples = [b"name%d %b %b" % (n, word, chance.randbytes(4).hex().encode()) for n in range(5000)]
     dictionary = learn(samples, 4096, 3)
-    stage.vault.learned(
+    stage.vault.trained(
         TrainingJob("default", [], 1, None, stage.vault.seal.namespaces[b"default"]),
         dictionary,
         0.0,

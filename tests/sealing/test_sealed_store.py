@@ -104,7 +104,7 @@ def test_it_is_the_map_that_was_put(directory: Path, steps: list[tuple], cached:
         assert store.scan(start, end, 1000) == wanted
 
 
-def test_below_there_is_no_plain_text_but_what_lies_open(tmp_path: Path) -> None:
+def test_below_there_is_no_plain_text_but_of_unencrypted_namespaces(tmp_path: Path) -> None:
     inner = MemoryStore(InlineRuntime())
     store, _ = sealed_store(tmp_path, inner)
     for namespace in NAMESPACES:
@@ -113,9 +113,9 @@ def test_below_there_is_no_plain_text_but_what_lies_open(tmp_path: Path) -> None
         store.put(note_key("n2", key), bytes(16), ignore, None)
     pairs = inner.scan(*ALL, 100)
     assert len(pairs) == 6
-    lying_open = [pair for pair in pairs if b"customer-4711" in pair[0]]
-    assert len(lying_open) == 2
-    for stored_key, sealed in set(pairs) - set(lying_open):
+    unencrypted = [pair for pair in pairs if b"customer-4711" in pair[0]]
+    assert len(unencrypted) == 2
+    for stored_key, sealed in set(pairs) - set(unencrypted):
         assert b"customer" not in stored_key + sealed
         assert b"iban" not in sealed
         assert b"default" not in stored_key
@@ -221,7 +221,7 @@ def test_what_could_not_be_opened_is_not_sealed(
     monkeypatch.setattr("kvorum.sealing.seal.PLAIN_BYTES_MAX", 1000)
     key = record_key(1, namespace, b"large")
     store, _ = sealed_store(tmp_path, MemoryStore(InlineRuntime()))
-    with pytest.raises(CorruptRecord, match="not sealed"):
+    with pytest.raises(CorruptRecord, match="too long to be stored"):
         store.put(key, record_of(key, b"a" * 1001), ignore, None)
     assert store.get(key) is None
 

@@ -51,7 +51,7 @@ def stored(dictionary: bytes | None, bodies: list[bytes]) -> int:
     return sum(min(len(body), len(codec.compress(body))) for body in bodies)
 
 
-def test_a_dictionary_learned_from_sessions_halves_other_sessions() -> None:
+def test_a_dictionary_trained_with_sessions_halves_other_sessions() -> None:
     dictionary = train(sessions(1, SAMPLES_MIN), 3, None)
     assert dictionary is not None
     assert len(dictionary) <= DICTIONARY_BYTES
@@ -138,54 +138,54 @@ def window(drift: Drift, ratio: float) -> None:
 
 def test_without_a_dictionary_one_is_wanted_at_most_once_an_hour() -> None:
     drift = Drift(has_dictionary=False)
-    assert drift.wants(-5.0)
-    drift.tried(100.0, has_dictionary=False)
-    assert not drift.wants(100.0 + REST_S - 1)
-    assert drift.wants(100.0 + REST_S)
+    assert drift.is_due(-5.0)
+    drift.trained(100.0, has_dictionary=False)
+    assert not drift.is_due(100.0 + REST_S - 1)
+    assert drift.is_due(100.0 + REST_S)
 
 
 def test_without_a_dictionary_one_stays_wanted_however_well_records_compress() -> None:
     drift = Drift(has_dictionary=False)
     for ratio in (0.9, 0.3, 0.3):
         window(drift, ratio)
-        assert drift.wants(0.0)
+        assert drift.is_due(0.0)
 
 
 def test_another_is_wanted_when_records_compress_a_quarter_worse() -> None:
     drift = Drift(has_dictionary=True)
-    assert not drift.wants(0.0)
+    assert not drift.is_due(0.0)
     window(drift, 0.40)
     window(drift, 0.40 * (1 + DRIFT_MAX) - 0.01)
-    assert not drift.wants(0.0)
+    assert not drift.is_due(0.0)
     window(drift, 0.40 * (1 + DRIFT_MAX) + 0.01)
-    assert drift.wants(0.0)
+    assert drift.is_due(0.0)
 
 
 def test_what_was_a_passing_matter_is_forgotten() -> None:
     drift = Drift(has_dictionary=True)
     for ratio in (0.4, 0.9, 0.4):
         window(drift, ratio)
-    assert not drift.wants(0.0)
+    assert not drift.is_due(0.0)
 
 
 def test_less_than_a_window_says_nothing() -> None:
     drift = Drift(has_dictionary=True)
     window(drift, 0.4)
     drift.note(WINDOW_BYTES - 1, WINDOW_BYTES)
-    assert not drift.wants(0.0)
+    assert not drift.is_due(0.0)
     drift.note(1, 1)
-    assert drift.wants(0.0)
+    assert drift.is_due(0.0)
 
 
 def test_after_a_training_a_new_baseline_and_an_hour_of_rest() -> None:
     drift = Drift(has_dictionary=True)
     window(drift, 0.4)
     window(drift, 0.8)
-    drift.tried(0.0, has_dictionary=True)
-    assert not drift.wants(REST_S)
+    drift.trained(0.0, has_dictionary=True)
+    assert not drift.is_due(REST_S)
     window(drift, 0.8)
     window(drift, 0.8)
-    assert not drift.wants(REST_S)
+    assert not drift.is_due(REST_S)
     window(drift, 1.1)
-    assert not drift.wants(REST_S - 1)
-    assert drift.wants(REST_S)
+    assert not drift.is_due(REST_S - 1)
+    assert drift.is_due(REST_S)

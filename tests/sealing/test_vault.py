@@ -96,7 +96,7 @@ def test_encryption_turned_on_and_off_reseals_that_namespace(
     vault, count = life("off")
     assert count == 0
     assert sealed(store, vault).get(keys[0]) == record_of(keys[0], b"1")
-    assert store.get(keys[0]) is not None, "it lies open"
+    assert store.get(keys[0]) is not None, "it is not encrypted"
     vault, count = life("on")
     assert count == 5
     assert store.get(keys[0]) is None
@@ -139,7 +139,9 @@ def test_a_later_format_is_refused(
 ) -> None:
     resealed(store, vault_of(tmp_path, store), runtime)
     store.put(NOTE, json.dumps({"format": FORMAT + 1, "open": []}).encode(), ignore, None)
-    with pytest.raises(ConfigError, match=f"format {FORMAT + 1}; start it with the later kvorum"):
+    with pytest.raises(
+        ConfigError, match=rf"format {FORMAT + 1}, .*\. Start the node with the later"
+    ):
         resealed(store, vault_of(tmp_path, store), runtime)
 
 
@@ -148,7 +150,7 @@ def test_data_without_its_keyring_is_refused(
 ) -> None:
     resealed(store, vault_of(tmp_path, store), runtime)
     (tmp_path / "keys.json").unlink()
-    with pytest.raises(ConfigError, match=r"got no .*keys\.json; restore it"):
+    with pytest.raises(ConfigError, match=r"keys\.json is missing\. Restore it"):
         vault_of(tmp_path, store)
     assert not (tmp_path / "keys.json").exists()
 
@@ -162,7 +164,7 @@ def test_another_master_key_is_refused_by_its_id(
         Vault.open(tmp_path, store, "test", NAMESPACES, EnvironmentSource("OTHER_KEY"), NOW_MS)
 
 
-def test_a_dictionary_is_learned_and_what_it_packed_opens_in_later_lives(
+def test_a_dictionary_is_trained_and_what_it_compressed_opens_after_restarts(
     tmp_path: Path, store: CompactingMemory
 ) -> None:
     vault = vault_of(tmp_path, store)
@@ -176,11 +178,11 @@ def test_a_dictionary_is_learned_and_what_it_packed_opens_in_later_lives(
 
     for at, key in enumerate(keys):
         above.put(key, record_of(key, session(at)), ignore, None)
-    job = vault.job(0.0)
+    job = vault.training_job(0.0)
     assert job is not None
     assert job.namespace == "default"
-    vault.learned(job, job.learn(), 1.0)
-    assert vault.job(2.0) is None, "not again so soon"
+    vault.trained(job, job.run(), 1.0)
+    assert vault.training_job(2.0) is None, "not again so soon"
     assert vault.dictionaries.ids("default") == [1]
     for at, key in enumerate(keys[:100]):
         above.put(key, record_of(key, session(at), 2), ignore, None)

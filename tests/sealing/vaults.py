@@ -1,4 +1,4 @@
-"""Vaults over stores in memory, for tests: two namespaces sealed differently, one lying open."""
+"""Vaults over stores in memory, for tests, with encrypted namespaces and an unencrypted one."""
 
 from __future__ import annotations
 

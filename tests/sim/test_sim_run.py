@@ -17,7 +17,7 @@ from kvorum.model.record import Record, merge
 from kvorum.model.replica_set import Quorum
 from kvorum.model.tally import Tally
 from kvorum.model.topology import NamespaceSettings
-from kvorum.repair import anti_entropy, repair, sweep
+from kvorum.repair import anti_entropy, sweep, verifier
 from kvorum.replica import local_replica
 from kvorum.replication import change, coordination, read, write
 from kvorum.replication.change import SiblingBounds
@@ -317,9 +317,9 @@ def no_repair(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
     monkeypatch.setattr(read.ReadOperation, "_repair", skip)
-    # Rounds would soon repair what reads leave, and so does what settles doubts.
+    # Rounds would soon repair what reads leave, and so does the verifier.
     monkeypatch.setattr(anti_entropy.AntiEntropy, "start", lambda self: None)
-    monkeypatch.setattr(repair.Repairs, "_settle", lambda self: None)
+    monkeypatch.setattr(verifier.Verifier, "_verify", lambda self: None)
 
 
 def answers_twice(monkeypatch: pytest.MonkeyPatch) -> None:

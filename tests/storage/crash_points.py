@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import kvorum
-import kvorum.embedded
+import kvorum.embedded.engine
 from kvorum.model.errors import NotFound
 from kvorum.storage.log_file import BLOCK
 from kvorum.storage.log_recovery import Recovered
@@ -79,7 +79,7 @@ class DeadlySyncer(InlineSyncer):
 def write(path: Path, k: int, when: str, say: Say) -> None:
     DeadlySyncer.deadly, DeadlySyncer.when, DeadlySyncer.say = k, when, staticmethod(say)
     DeadlySyncer.rocks = path / "rocks"
-    setattr(kvorum.embedded, "InlineSyncer", DeadlySyncer)  # noqa: B010  it is not its to export
+    setattr(kvorum.embedded.engine, "InlineSyncer", DeadlySyncer)  # noqa: B010  it is not its to export
     store = kvorum.open(path)
     for changes in workload():
         say(begun=changes)

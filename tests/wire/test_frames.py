@@ -74,7 +74,7 @@ def test_damage_is_refused(payloads: list[bytes], data: st.DataObject) -> None:
     whole = bytearray(stream(payloads))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(ProtocolError, match="wanted"):
+    with pytest.raises(ProtocolError, match=r"check|announces|during|after|begin"):
         decoded(bytes(whole))
 
 
@@ -94,7 +94,7 @@ def test_a_truncated_stream_gives_whole_payloads_only(
 def test_another_protocol_is_known_by_its_first_byte(garbage: bytes) -> None:
     if garbage[:1] == PREFACE[:1]:
         garbage = b"G" + garbage
-    with pytest.raises(ProtocolError, match="preface"):
+    with pytest.raises(ProtocolError, match="does not begin like one of a kvorum node"):
         FrameDecoder(HANDSHAKE_FRAMES).feed(garbage)
 
 
@@ -106,14 +106,14 @@ def test_a_frame_tells_the_epoch_it_was_made_in(epoch: int) -> None:
 
 
 def test_the_handshake_does_not_come_back() -> None:
-    with pytest.raises(ProtocolError, match="wanted a frame with an epoch"):
+    with pytest.raises(ProtocolError, match="of the handshake came after its end"):
         after_handshake().feed(encode_frame(HANDSHAKE_EPOCH, GREETING))
 
 
 def test_a_batch_cannot_take_the_place_of_a_handshake_frame() -> None:
     decoder = FrameDecoder(HANDSHAKE_FRAMES)
     decoder.feed(PREFACE + encode_frame(HANDSHAKE_EPOCH, GREETING))
-    with pytest.raises(ProtocolError, match="wanted a frame of the handshake, got one of epoch 7"):
+    with pytest.raises(ProtocolError, match="epoch 7 came during the handshake"):
         decoder.feed(encode_frame(EPOCH, b"batch"))
 
 
@@ -128,13 +128,13 @@ def test_the_longest_payloads() -> None:
 
 def test_too_long_a_payload_is_refused_by_its_header_alone() -> None:
     header = encode_frame(EPOCH, bytes(FRAME_BYTES_MAX + 1))[:HEADER_BYTES]
-    with pytest.raises(ProtocolError, match=f"at most {FRAME_BYTES_MAX} bytes, got"):
+    with pytest.raises(ProtocolError, match=f"{FRAME_BYTES_MAX} are the most"):
         after_handshake().feed(header)
 
 
 def test_too_long_a_handshake_is_refused_by_its_header_alone() -> None:
     header = encode_frame(HANDSHAKE_EPOCH, bytes(HANDSHAKE_BYTES_MAX + 1))[:HEADER_BYTES]
-    with pytest.raises(ProtocolError, match=f"at most {HANDSHAKE_BYTES_MAX} bytes, got"):
+    with pytest.raises(ProtocolError, match=f"{HANDSHAKE_BYTES_MAX} are the most"):
         FrameDecoder(HANDSHAKE_FRAMES).feed(PREFACE + header)
 
 

@@ -74,28 +74,28 @@ def test_a_malformed_hello_is_refused(change: dict[str, object]) -> None:
         decode_greeting(encode_greeting(msgspec.structs.replace(THEIRS, **change)))
 
 
-def test_two_members_have_no_objection() -> None:
+def test_two_members_have_nothing_against_each_other() -> None:
     assert veto(OURS, THEIRS) is None
     assert veto(THEIRS, OURS) is None
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "reasons"),
     [
-        ({"cluster": "d"}, "wanted cluster 'c', got 'd'"),
-        ({"token_hash": "md5"}, "wanted token_hash 'murmur3', got 'md5'"),
-        ({"token_seed": 7}, "wanted token_seed 0, got 7"),
-        ({"partitions": 512}, "wanted partitions 256, got 512"),
-        ({"fingerprint": "beef"}, "wanted the nodes of epoch 3 as this node's cluster file has"),
-        ({"node": "n1"}, "wanted another node than 'n1', got the same name"),
-        ({"node_id": "1" * 11 + "2" * 21}, "wanted node ids that differ in their first 11 digits"),
+        ({"cluster": "d"}, ["cluster is 'c' for n1 and 'd' for 'n2'"]),
+        ({"token_hash": "md5"}, ["token_hash is 'murmur3' for n1 and 'md5' for 'n2'"]),
+        ({"token_seed": 7}, ["token_seed is 0 for n1 and 7 for 'n2'"]),
+        ({"partitions": 512}, ["partitions is 256 for n1 and 512 for 'n2'"]),
+        ({"fingerprint": "beef"}, ["'n2' ('beef') have other nodes", "epoch 3"]),
+        ({"node": "n1"}, ["Two nodes use the name 'n1'"]),
+        ({"node_id": "1" * 11 + "2" * 21}, ["node ids of 'n2'", "'n1'", "first 11 digits"]),
     ],
 )
-def test_objections_are_mutual(change: dict[str, object], reason: str) -> None:
+def test_vetoes_are_mutual(change: dict[str, object], reasons: list[str]) -> None:
     theirs = msgspec.structs.replace(THEIRS, **change)
     said = veto(OURS, theirs)
     assert said is not None
-    assert said.startswith(reason)
+    assert all(reason in said for reason in reasons)
     assert veto(theirs, OURS) is not None
 
 

@@ -108,7 +108,7 @@ def test_one_connection_of_a_node_proves_nothing_on_another() -> None:
     d, l_ = met(dialer(), listener())
     # It can pass on n1's own proof; then it still holds nothing but what it cannot read.
     assert l_.open(d.seal(HELLO)) == HELLO
-    answer = l_.seal(reject("wanted another node than 'n1'"))
+    answer = l_.seal(reject("Two nodes use the name 'n1'."))
     assert not any(word in answer for word in TELLING)
     other = listener()
     other.meet(d.challenge)
@@ -163,7 +163,7 @@ def test_a_range_that_was_touched_on_its_way_is_found_out() -> None:
 
 def test_another_version_is_refused_by_name() -> None:
     later = encode_greeting(Challenge(PROTOCOL + 1, bytes(NONCE_BYTES)))
-    with pytest.raises(ProtocolError, match="run the same version of kvorum on both"):
+    with pytest.raises(ProtocolError, match="Run the same version of kvorum on both"):
         dialer().meet(later)
-    with pytest.raises(ProtocolError, match="it refused this node: 'versions differ'"):
+    with pytest.raises(ProtocolError, match="It refused this node: 'versions differ'"):
         dialer().meet(encode_greeting(Reject("versions differ")))

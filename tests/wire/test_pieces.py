@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvorum.model.errors import ProtocolError
 from kvorum.wire import pieces
+from kvorum.wire.batches import decode_batch, encode_batch, pack
 from kvorum.wire.frames import (
     FRAME_BYTES_MAX,
     HANDSHAKE_EPOCH,
@@ -17,7 +18,7 @@ from kvorum.wire.frames import (
     FrameDecoder,
     encode_frame,
 )
-from kvorum.wire.messages import Write, Wrote, decode_batch, encode_batch, pack
+from kvorum.wire.messages import Write, Wrote
 from kvorum.wire.pieces import (
     NO_MORE_PIECES,
     PIECE_BYTES,
@@ -25,7 +26,6 @@ from kvorum.wire.pieces import (
     WHOLE_BYTES_MAX,
     Assembly,
     encode_piece,
-    encode_pieces,
 )
 
 HEAD_BYTES = len(NO_MORE_PIECES)
@@ -36,6 +36,11 @@ SHORT_PIECE = 7
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few bytes make many of them."""
     monkeypatch.setattr(pieces, "PIECE_BYTES", SHORT_PIECE)
+
+
+def encode_pieces(whole: bytes) -> list[bytes]:
+    """As a link sends them one after another."""
+    return [encode_piece(whole, at) for at in range(0, len(whole), pieces.PIECE_BYTES)]
 
 
 def piece(length: int, start: int, data: bytes) -> bytes:
@@ -67,7 +72,7 @@ class Dumb:
 
 wholes = st.binary(min_size=1, max_size=60)
 lies = st.builds(piece, st.integers(0, 30), st.integers(0, 30), st.binary(max_size=10))
-honest = wholes.map(lambda whole: list(encode_pieces(whole)))
+honest = wholes.map(encode_pieces)
 cut_short = st.builds(lambda all_, n: all_[:n], honest, st.integers(0, 9))
 streams = st.lists(st.one_of(honest, honest, cut_short, lies.map(lambda lie: [lie])), max_size=6)
 
@@ -87,7 +92,7 @@ def test_an_assembly_does_what_the_dumb_one_does(stream: list[list[bytes]]) -> N
         try:
             wanted = dumb.add(part)
         except ProtocolError:
-            with pytest.raises(ProtocolError, match=r"^a piece for byte"):
+            with pytest.raises(ProtocolError, match=r"^A piece for byte"):
                 assembly.add(part)
             return
         assert assembly.add(part) == wanted
@@ -126,7 +131,7 @@ def after_handshake() -> FrameDecoder:
 
 @given(wholes, st.data())
 def test_a_message_that_is_cut_off_is_never_whole(whole: bytes, data: st.DataObject) -> None:
-    parts = list(encode_pieces(whole))
+    parts = encode_pieces(whole)
     kept = data.draw(st.integers(0, len(parts) - 1))
     assembly = Assembly()
     assert [assembly.add(part) for part in parts[:kept]] == [None] * kept
@@ -150,7 +155,7 @@ def test_nothing_is_set_aside_for_what_is_announced() -> None:
 
 
 def test_too_long_a_message_is_refused_by_its_first_piece() -> None:
-    with pytest.raises(ProtocolError, match=f"a message of {WHOLE_BYTES_MAX + 1} bytes"):
+    with pytest.raises(ProtocolError, match=f"A message of {WHOLE_BYTES_MAX + 1} bytes"):
         Assembly().add(piece(WHOLE_BYTES_MAX + 1, 0, b"a"))
     with pytest.raises(ProtocolError, match="the longest may have 9"):
         Assembly(9).add(piece(10, 0, b"a"))
@@ -158,7 +163,7 @@ def test_too_long_a_message_is_refused_by_its_first_piece() -> None:
 
 @pytest.mark.parametrize("length", range(1, HEAD_BYTES))
 def test_a_piece_has_a_head(length: int) -> None:
-    with pytest.raises(ProtocolError, match="without its head"):
+    with pytest.raises(ProtocolError, match="no complete head"):
         Assembly().add(encode_piece(b"whole", 0)[:length])
 
 
@@ -171,7 +176,7 @@ def test_a_piece_fits_a_frame_and_any_message_fits_pieces(monkeypatch: pytest.Mo
     monkeypatch.setattr(pieces, "PIECE_BYTES", PIECE_BYTES)
     record = bytes(range(256)) * (3 * FRAME_BYTES_MAX // 256)
     [whole] = pack([Write(1, b"key", record)], FRAME_BYTES_MAX).wholes
-    parts = list(encode_pieces(whole))
+    parts = encode_pieces(whole)
     assert max(map(len, parts)) <= FRAME_BYTES_MAX
     assembly = Assembly()
     *none, got = [assembly.add(part) for part in parts]

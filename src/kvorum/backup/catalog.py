@@ -1,4 +1,4 @@
-"""What people are told of snapshots."""
+"""Summaries of snapshots, for people."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import msgspec
 
 from kvorum.backup import layout, manifest
 from kvorum.backup.manifest import Content
+from kvorum.backup.reading import known_damage
 from kvorum.model.errors import ConfigError
 
 
 class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One snapshot of one node. `shared_bytes`: of files that others have too, the store or other
-    snapshots; deleting the snapshot frees the rest. `damage`: why nothing else can be said.
+    """One snapshot of one node. `shared_bytes`: the size of files that the store or other snapshots
+    share; deleting the snapshot frees the others. `damage`: why all else is unknown.
     """
 
     name: str
@@ -26,16 +27,17 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
     shared_bytes: int = 0
     damage: str = ""
     unreadable: int = 0
-    """Records that were known to be damaged when it was made; told when it is made or verified."""
+    """How many records were in quarantine when it was made. Set when it is made or verified."""
 
 
 def summaries(data_dir: Path) -> list[Summary]:
-    """Of all snapshots in `data_dir`, as their manifests claim, oldest first."""
+    """All complete snapshots in `data_dir`, as their manifests claim, oldest first."""
     found = [_claimed(data_dir, name) for name in layout.complete_names(data_dir)]
     return sorted(found, key=lambda summary: (summary.created_ms, summary.name))
 
 
 def summary_of(path: Path, content: Content) -> Summary:
+    """The summary of the snapshot in `path`."""
     return Summary(
         content.name,
         content.origin.node,
@@ -46,6 +48,11 @@ def summary_of(path: Path, content: Content) -> Summary:
         content.size,
         _shared_bytes(path, content),
     )
+
+
+def examined(path: Path, content: Content) -> Summary:
+    """The summary of the snapshot in `path`, with its known damage. Raises StorageError."""
+    return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
 
 def _claimed(data_dir: Path, name: str) -> Summary:
@@ -62,7 +69,7 @@ def _shared_bytes(path: Path, content: Content) -> int:
         try:
             state = (path / file.path).lstat()
         except FileNotFoundError:
-            continue  # `verify` says so.
+            continue  # A verification reports it.
         if state.st_nlink > 1:
             shared += state.st_size
     return shared

@@ -1,12 +1,12 @@
-"""Whether the snapshots of some nodes must hold every write that was acknowledged.
+"""Coverage: whether the snapshots of some nodes contain every acknowledged write.
 
-A write is acknowledged once W of the N owners of its partition have it, so every one of them is
-among any N - W + 1 of the owners: those that lack it are N - W at most. Under a sloppy quorum any
-nodes may have stood in for owners, so all nodes count in their place. A namespace that the cluster
-no longer had in its file may have had any W: there all nodes are needed.
+A write is acknowledged once W of the N owners of its partition have it. At most N - W owners lack
+it, so any N - W + 1 of them include one that has it. Under a sloppy quorum any nodes may have stood
+in for owners, so all nodes count in their place. If the catalog no longer had the namespace, its W
+is unknown, and all nodes are needed.
 
-A node speaks only for what it held. It does not speak for records that were damaged, or in doubt,
-when its snapshot was made; and for none at all if it had lost its data and not yet got it back.
+A snapshot does not count for tokens whose records were damaged or unverified when it was made. It
+counts for none at all if its node had lost its data and not yet recovered.
 
 (D. K. Gifford, "Weighted Voting for Replicated Data", 1979.)
 """
@@ -23,7 +23,9 @@ from kvorum.model.topology import Topology
 
 
 class Part(NamedTuple):
-    """What one snapshot can speak for. `unread`: tokens, 8 bytes each, for which it cannot."""
+    """One snapshot. `whole`: False if its node had lost data. `unread`: the tokens, 8 bytes each,
+    of its damaged and unverified records.
+    """
 
     node: str
     topology: Topology
@@ -32,7 +34,7 @@ class Part(NamedTuple):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Partitions of a namespace whose acknowledged writes need not be there."""
+    """How many partitions of a namespace may lack acknowledged writes, of how many in `total`."""
 
     namespace: str
     partitions: int
@@ -40,8 +42,8 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """`missing`: nodes without a snapshot. `forgetful`: nodes that had lost their data.
-    `damaged`: how many tokens of other partitions not enough snapshots speak for.
+    """What may be missing. `missing`: nodes without a snapshot. `forgetful`: nodes that had lost
+    their data. `damaged`: how many tokens of other partitions may lack acknowledged writes.
     """
 
     missing: tuple[str, ...]
@@ -51,20 +53,20 @@ class Coverage(msgspec.Struct, frozen=True):
 
     @property
     def complete(self) -> bool:
+        """True if every acknowledged write is in some snapshot."""
         return not self.gaps and not self.damaged
 
 
 class _Rule(NamedTuple):
-    """Of the nodes `voters(partition)`, `needed` have to speak."""
+    """Snapshots of at least `needed` of the nodes `voters(partition)` are required."""
 
     voters: Callable[[int], Collection[int]]
     needed: int
 
 
 def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
-    """What `parts` lack of the acknowledged writes to `namespaces`.
-
-    Where the snapshots were made under several topologies, it has to hold under each of them.
+    """The coverage of `namespaces` by the snapshots `parts`. If they were made under several
+    topologies, it is what holds under each of them.
     """
     topologies: list[Topology] = []
     for part in parts:
@@ -85,7 +87,7 @@ def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
 
 
 def _is_alike(one: Topology, other: Topology) -> bool:
-    """True if both say the same of who owns what, and of how many have acknowledged a write."""
+    """True if both have the same owners of partitions and the same write quorums."""
     return one.fingerprint() == other.fingerprint() and one.namespaces == other.namespaces
 
 
@@ -93,14 +95,14 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
     placement = Placement(topology)
     numbers = {spec.name: spec.number for spec in topology.nodes}
     known = [part for part in parts if part.node in numbers]
-    speaking = [part for part in known if part.whole]
-    tokens = frozenset().union(*(part.unread for part in speaking))
+    counted = [part for part in known if part.whole]
+    tokens = frozenset().union(*(part.unread for part in counted))
     gaps, damaged = [], set()
     for namespace in namespaces:
         rule = _rule(topology, placement, namespace)
         if rule is None:
             continue
-        present = {numbers[part.node] for part in speaking}
+        present = {numbers[part.node] for part in counted}
         short = {
             partition
             for partition in range(topology.partitions)
@@ -110,13 +112,13 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
             gaps.append(Gap(namespace, len(short), topology.partitions))
         for token in tokens:
             partition = placement.partition(token)
-            sound = {numbers[part.node] for part in speaking if token not in part.unread}
+            sound = {numbers[part.node] for part in counted if token not in part.unread}
             if partition not in short and (
                 len(sound.intersection(rule.voters(partition))) < rule.needed
             ):
                 damaged.add(token)
     given = {part.node for part in known}
-    whole = {part.node for part in speaking}
+    whole = {part.node for part in counted}
     return Coverage(
         tuple(name for name in numbers if name not in given),
         tuple(name for name in numbers if name in given - whole),
@@ -126,7 +128,7 @@ def _under(topology: Topology, parts: Sequence[Part], namespaces: Collection[str
 
 
 def _rule(topology: Topology, placement: Placement, namespace: str) -> _Rule | None:
-    """None for a namespace that lives in memory, and so is in no snapshot."""
+    """None for a namespace that is kept in memory, and so is in no snapshot."""
     everybody = topology.numbers
     settings = topology.namespaces.get(namespace)
     if settings is None:

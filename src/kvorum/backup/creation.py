@@ -1,19 +1,17 @@
-"""Making a snapshot of a node that goes on serving.
+"""Creation of a snapshot, while the node goes on serving.
 
-    1  the engine flushes its memtable     without the interpreter's lock, and while writes go on
-    2  keys and dictionaries are read
-    3  checkpoint                          flushes what has come since, and links all files: a
-                                           moment, in which the engine and so all writes stand
-    4  keys and dictionaries are read      if they are not what they were, 2 to 4 again: a key
-                                           that went meanwhile may have sealed what is in it
-    5  all files are hashed                most are known from earlier snapshots: the same name,
-                                           size and inode is the same file, and files never change
-    6  all is synced, then the manifest    from here on it is a snapshot
+    1  read the keys and dictionaries
+    2  checkpoint                         the engine flushes its memtable and links all its files;
+                                          writes stop for a moment
+    3  read the keys and dictionaries     if they have changed, 1 to 3 are repeated: a key that was
+                                          retired meanwhile may have sealed records in the files
+    4  hash all files                     most are known from earlier snapshots: the same name, size
+                                          and inode is the same file, and files never change
+    5  sync all files, write the manifest now it is a snapshot
 
-All that was acknowledged before the call is in: `checkpoint` has the journal flushed
-first (`journal/checkpoint.py`), and then has all that the engine has.
-
-It runs in a thread of its own. `checkpoint` is all of the store that it touches.
+It contains all writes that were acknowledged before: `checkpoint` has the journal flushed first
+(`journal/checkpoint.py`). It runs in a thread of its own, and touches nothing of the store but
+`checkpoint`.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from kvorum.backup.digests import digest_of
 from kvorum.backup.manifest import Content, Origin, SnapshotFile
 from kvorum.backup.progress import Progress
 from kvorum.model.errors import ConfigError, PreconditionFailed, StorageError
-from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.master_key import MasterKey
 from kvorum.storage.durable_file import sync_directory
 
@@ -38,8 +36,8 @@ _ATTEMPTS: Final = 5
 
 
 class Node(NamedTuple):
-    """What a node gives of itself. `origin()`: as it is now. `checkpoint(path)` makes `path`, and
-    blocks.
+    """The node to make a snapshot of. `origin()`: its description now. `checkpoint(path)` makes
+    the directory `path`, and blocks. `master()`: the master key.
     """
 
     data_dir: Path
@@ -54,17 +52,21 @@ class _FileState(NamedTuple):
 
 
 def check_free(data_dir: Path, name: str) -> Path:
-    """Raises RequestError or PreconditionFailed if `name` cannot be given to a new snapshot."""
+    """The path for a new snapshot `name`. Raises RequestError if that is no valid name, and
+    PreconditionFailed if there is one.
+    """
     path = layout.snapshot_path(data_dir, name)
     if (path / layout.MANIFEST).exists():
         raise PreconditionFailed(
-            f"There is a snapshot {name!r} already. Choose another name, or delete that one first."
+            f"A snapshot named {name!r} already exists. Choose another name or delete it first."
         )
     return path
 
 
 def create(node: Node, name: str, created_ms: int, progress: Progress) -> Content:
-    """Raises PreconditionFailed, StorageError or OSError; then there is no snapshot `name`."""
+    """Make the snapshot `name`; returns its content. Raises PreconditionFailed, StorageError or
+    OSError; then there is no such snapshot.
+    """
     path = check_free(node.data_dir, name)
     layout.remove_incomplete(node.data_dir)
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -82,36 +84,35 @@ def create(node: Node, name: str, created_ms: int, progress: Progress) -> Conten
 
 
 def _copy(node: Node, path: Path) -> MasterKey:
-    """All files of the snapshot but its manifest. Returns the key that wraps its keys."""
+    """Make all files of the snapshot but its manifest. Returns the key that wraps its keys."""
     for _ in range(_ATTEMPTS):
         before = _small_files(node.data_dir)
         node.checkpoint(path / layout.ROCKS)
         master = node.master()
-        if before == _small_files(node.data_dir) and _wrapped_by(before) == master.id:
+        wrapped_by = KeyringFile.decode(before[layout.KEYS]).master_key
+        if before == _small_files(node.data_dir) and wrapped_by == master.id:
             _write_all(path, before)
             return master
         shutil.rmtree(path / layout.ROCKS)
     raise StorageError(
-        f"wanted keys that stay the same during a checkpoint, got new ones in {_ATTEMPTS} "
-        "attempts; try again when no key is rotated"
+        f"Keys were changed during each of {_ATTEMPTS} attempts to make a checkpoint. Try again "
+        "when no key is being rotated."
     )
 
 
 def _small_files(data_dir: Path) -> dict[str, bytes]:
-    """What is copied, by path. The node's identity is not compared: it may change at any time."""
+    """The files to copy, by path. The node's identity is not among those that are compared: it may
+    change at any time.
+    """
     files = {layout.KEYS: (data_dir / layout.KEYS).read_bytes()}
     for path in sorted((data_dir / layout.DICTIONARIES).glob("*.dict")):
         try:
             files[f"{layout.DICTIONARIES}/{path.name}"] = path.read_bytes()
         except FileNotFoundError:
-            continue  # Gone since it was listed: not in the second reading either.
+            continue  # Removed since it was listed; the second reading will lack it too.
     with suppress(FileNotFoundError):
         files[layout.CATALOG] = (data_dir / layout.CATALOG).read_bytes()
     return files
-
-
-def _wrapped_by(files: dict[str, bytes]) -> str:
-    return keyring_file.decode(files[layout.KEYS]).master_key
 
 
 def _write_all(path: Path, files: dict[str, bytes]) -> None:
@@ -145,7 +146,9 @@ def _described(node: Node, name: str, created_ms: int, path: Path, progress: Pro
 
 
 def listed(path: Path) -> list[str]:
-    """The files in a snapshot's directory, without its manifest. Raises ConfigError for others."""
+    """The paths of the files in a snapshot's directory, without its manifest. Raises ConfigError if
+    it has any other file.
+    """
     found = []
     for entry in sorted(path.iterdir()):
         if entry.name in layout.FOLDERS and entry.is_dir() and not entry.is_symlink():
@@ -154,21 +157,19 @@ def listed(path: Path) -> list[str]:
             found.append(entry.name)
     for name in found:
         if not layout.is_known_path(name):
-            raise ConfigError(
-                f"wanted nothing but a snapshot's files in {path}, got {name!r}; remove it"
-            )
+            raise ConfigError(f"{name!r} in {path} is no file of a snapshot. Remove it.")
     return found
 
 
 def _known_digests(node: Node, path: Path) -> dict[tuple[str, _FileState], str]:
-    """Digests in the manifests of other snapshots, as far as their files are still those."""
+    """Digests of unchanged files in other snapshots, from their manifests."""
     known: dict[tuple[str, _FileState], str] = {}
     for name in layout.complete_names(node.data_dir):
         other = path.parent / name
         try:
             content = manifest.read(other).verified(node.master())
         except ConfigError:
-            continue  # Damaged, or made under another master key: it vouches for nothing.
+            continue  # Damaged, or authenticated by another master key.
         for file in content.files:
             try:
                 state = (other / file.path).lstat()

@@ -1,7 +1,7 @@
-"""Digests of whole files: BLAKE2b-256, a piece at a time.
+"""Digests of whole files: BLAKE2b-256, computed a piece at a time.
 
-hashlib lets go of the interpreter's lock while it hashes a piece, and reading does too, so a
-thread that hashes does not hold up the event loop.
+Hashing a piece and reading one release the interpreter's lock, so a thread that hashes does not
+block the event loop.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _DIGEST_BYTES: Final = 32
 
 
 def digest_of(path: Path, progress: Progress) -> str:
-    """Raises OSError, also where `path` is a link or no plain file."""
+    """The digest of a file, as hex digits. Raises OSError, also if `path` is not a regular file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no plain file")
+            raise OSError(f"{path} is not a regular file")
         state = blake2b(digest_size=_DIGEST_BYTES)
         while piece := file.read(_PIECE_BYTES):
             state.update(piece)

@@ -1,4 +1,4 @@
-"""Where snapshots lie, and which files one may have.
+"""The layout of snapshots in a data directory, and the files that one may have.
 
     DIR/snapshots/NAME/
         rocks/            the engine's files, as a checkpoint; most are hard links
@@ -6,14 +6,14 @@
         keys.json
         catalog.json
         node.json
-        manifest.json     last and durably: a directory without it is no snapshot
+        manifest.json     written last; a directory without it is not a snapshot
 
-Hard links make snapshots incremental by nature: the engine never changes a sorted file, so one
-that the store and ten snapshots share takes its room once. keys.json is copied because its
-bytes are overwritten where it lies when a key leaves it (`sealing/keyring_file.py`).
+Hard links make snapshots incremental: the engine never changes a sorted file, so one that the store
+and ten snapshots share takes its space once. keys.json is copied because it is overwritten in place
+when a key is deleted (`sealing/keyring_file.py`).
 
-Paths come from manifests, which anybody may have written: a path is one of the known files, or
-a plain name in one of the known directories, and nothing else.
+Paths come from manifests, which anybody may have written. So only these files, and plain names in
+these two directories, are valid.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SNAPSHOTS: Final = "snapshots"
 MANIFEST: Final = "manifest.json"
 ROCKS: Final = "rocks"
 JOURNAL: Final = "journal"
-"""Of a node; a snapshot has none."""
+"""Only a node has it; a snapshot has no journal."""
 DICTIONARIES: Final = "dictionaries"
 KEYS: Final = "keys.json"
 NODE: Final = "node.json"
@@ -46,23 +46,23 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 def check_name(name: str) -> str:
-    """Raises RequestError if no snapshot can be called `name`."""
+    """`name`. Raises RequestError if it is not a valid name of a snapshot."""
     if _NAME.fullmatch(name) is None:
         raise RequestError(
-            "wanted a snapshot's name of 1 to 64 characters from A-Z a-z 0-9 _ . - that begins "
-            f"with a letter or digit, got {name[:80]!r}"
+            f"No snapshot can be named {name[:80]!r}. A name has 1 to 64 characters from A-Z a-z "
+            "0-9 _ . - and begins with a letter or digit."
         )
     return name
 
 
 def time_name(now_ms: int) -> str:
-    """The name of a snapshot that was given none."""
+    """The name of a snapshot made at `now_ms`, if it is given none."""
     moment = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)
     return moment.strftime("%Y%m%dT%H%M%SZ")
 
 
 def is_known_path(path: str) -> bool:
-    """True if a snapshot may have a file at `path`; so it lies inside, whoever wrote `path`."""
+    """True if a snapshot may have a file at `path`, which is then inside of its directory."""
     folder, slash, name = path.partition("/")
     if not slash:
         return path in FILES
@@ -70,33 +70,35 @@ def is_known_path(path: str) -> bool:
 
 
 def snapshot_path(data_dir: Path, name: str) -> Path:
+    """The directory of the snapshot `name`. Raises RequestError if that is no valid name."""
     return data_dir / SNAPSHOTS / check_name(name)
 
 
 def existing(data_dir: Path, name: str) -> Path:
-    """Raises NotFound if `data_dir` has no complete snapshot of that name."""
+    """The directory of the complete snapshot `name`. Raises NotFound, and RequestError."""
     path = snapshot_path(data_dir, name)
     if not (path / MANIFEST).is_file():
         known = ", ".join(complete_names(data_dir))
         others = f"There are: {known}" if known else "There are none"
-        # Also told to clients, whom it does not concern where the data is.
+        # The message is also shown to clients, who are not told where the data is.
         raise NotFound(f"No such snapshot: {name!r}. {others}.")
     return path
 
 
 def complete_names(data_dir: Path) -> list[str]:
+    """The names of all complete snapshots. Raises ConfigError if they cannot be listed."""
     return [path.name for path in _directories(data_dir) if (path / MANIFEST).is_file()]
 
 
 def remove_incomplete(data_dir: Path) -> None:
-    """Remove what a creation or deletion that was cut short has left."""
+    """Remove what interrupted creations and deletions have left."""
     for path in _directories(data_dir):
         if not (path / MANIFEST).exists():
             shutil.rmtree(path)
 
 
 def remove(path: Path) -> None:
-    """The manifest goes first, durably: what is left of a deletion cut short is no snapshot."""
+    """Delete a snapshot, the manifest first: what an interruption leaves is not a snapshot."""
     (path / MANIFEST).unlink()
     draft_of(path / MANIFEST).unlink(missing_ok=True)
     sync_directory(path)
@@ -111,8 +113,8 @@ def _directories(data_dir: Path) -> list[Path]:
         return []
     except OSError as error:
         raise ConfigError(
-            f"wanted the snapshots in {data_dir / SNAPSHOTS}, got: {error.strerror}; name a "
-            "node's data directory that this user may read"
+            f"The snapshots in {data_dir / SNAPSHOTS} cannot be listed: {error.strerror}. Name a "
+            "node's data directory that this user may read."
         ) from error
     return [
         path

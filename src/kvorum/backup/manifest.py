@@ -1,10 +1,10 @@
-"""The manifest of a snapshot: what it is of, which files it has, and who vouches for that.
+"""The manifest of a snapshot: its origin and its files, authenticated by the master key.
 
     {"format": 1, "master_key": id, "mac": 64 hex digits, "content": {...}}
 
-The content has the size and the BLAKE2b digest of each file, and the master key of the node
-vouches for it (`sealing/authenticated_document.py`). So whoever lacks that key can change
-nothing unseen, neither the manifest nor any file.
+The content has the size and the BLAKE2b digest of each file, and the MAC is by the node's master
+key (`sealing/authenticated_document.py`). So without that key nobody can change the manifest or a
+file unseen.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ MANIFEST_BYTES_MAX: Final = 1 << 26
 
 
 class SnapshotFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file: its path in the snapshot, its size in bytes, and its digest."""
+
     path: str
     size: Annotated[int, Meta(ge=0)]
     digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the snapshot is of. `topology` is the cluster's as a TOML text, for people."""
+    """The node that the snapshot is of. `topology`: the cluster's, as TOML."""
 
     cluster: str
     node: str
@@ -42,6 +44,8 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a manifest."""
+
     name: str
     created_ms: int
     origin: Origin
@@ -49,28 +53,31 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def size(self) -> int:
+        """The sum of the files' sizes, in bytes."""
         return sum(file.size for file in self.files)
 
 
 class Manifest(AuthenticatedDocument, frozen=True, forbid_unknown_fields=True):
+    """A manifest as read from its file."""
+
     KIND = Kind(
         FORMAT,
         b"kvorum snapshot, format 1",
-        wanted="the manifest of a snapshot",
-        sealed="this snapshot",
-        use_later="use the later kvorum that made it",
-        remedy="use another snapshot, or that of another node",
+        title="The manifest of this snapshot",
+        sealed="This snapshot",
+        use_later="Use the later kvorum that made it.",
+        remedy="Use another snapshot, or that of another node.",
     )
 
     body: msgspec.Raw = msgspec.field(name="content")
 
     def verified(self, master: MasterKey) -> Content:
-        """Raises ConfigError if another master key made it, or if anybody has changed it."""
+        """The content. Raises ConfigError if its MAC is another master key's, or does not match."""
         self.proven(master)
         return self.claimed()
 
     def claimed(self) -> Content:
-        """What it says of itself, unproven. Raises ConfigError if it cannot be true."""
+        """The content, with its MAC not checked. Raises ConfigError if it is not a valid one."""
         try:
             content = msgspec.json.decode(self.body, type=Content)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -85,7 +92,7 @@ class Manifest(AuthenticatedDocument, frozen=True, forbid_unknown_fields=True):
 
 
 def write(path: Path, content: Content, master: MasterKey) -> None:
-    """Make the directory `path`, whose files are durable, a snapshot."""
+    """Make the directory `path`, whose files are durable already, a snapshot."""
     durable_file.replace(path / MANIFEST, Manifest.sealed(content, master).encoded())
 
 
@@ -96,7 +103,7 @@ def read(path: Path) -> Manifest:
         return Manifest.read(file, MANIFEST_BYTES_MAX)
     except OSError as error:
         raise ConfigError(
-            f"wanted a snapshot in {path}, got: {error.strerror}; name a complete snapshot"
+            f"There is no complete snapshot in {path}: {error.strerror}. Name another directory."
         ) from error
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", **error.details) from error

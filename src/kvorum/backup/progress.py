@@ -1,4 +1,4 @@
-"""How far a job over many bytes is, told from its thread and read from any other."""
+"""The progress of a job over many bytes: counted by its thread, and read from any other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kvorum.model.errors import UnavailableError
 
 
 class Progress:
-    """Plain counts: one thread writes them, and a reader may be a moment late."""
+    """Bytes to be read in `total`, and `done`. Set `cancelled` to end the job."""
 
     __slots__ = ("cancelled", "done", "total")
 
@@ -16,10 +16,11 @@ class Progress:
         self.cancelled = False
 
     def expect(self, size: int) -> None:
+        """`size` more bytes have to be read."""
         self.total += size
 
     def advance(self, size: int) -> None:
-        """Raises UnavailableError once the job is cancelled."""
+        """`size` more bytes were read. Raises UnavailableError if the job was cancelled."""
         self.done += size
         if self.cancelled:
-            raise UnavailableError("wanted to go on with the snapshot, but the node stops")
+            raise UnavailableError("The snapshot was given up because the node stops.")

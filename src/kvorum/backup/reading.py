@@ -1,9 +1,9 @@
-"""Reading a snapshot's records, without changing a byte of it.
+"""Reading the records of a snapshot, without changing its files.
 
-The engine is opened read-only: what its log holds is replayed into memory. Records come out
-plain, in the order of tokens, those of one token's first eight bytes together. That order is the
-same for all nodes of a cluster, and so the records of several snapshots can be merged as they
-are read, although every node files them under names of its own (`sealing/seal.py`).
+The engine is opened read-only, and replays its log into memory. Records are decrypted, and come in
+the order of the first eight bytes of their tokens. That order is the same on all nodes of a
+cluster, so the records of several snapshots can be merged as they are read, although every node
+stores them under pseudonyms of its own (`sealing/seal.py`).
 
 A snapshot of data format 3 has entries of the journal, which hold what is newer than what is
 flushed (`journal/former_entries.py`). They are read first, and take the place of the same keys'
@@ -39,7 +39,7 @@ _END: Final = b"e"
 
 
 class FoundRecord(NamedTuple):
-    """`done`: with this record, all have been read whose place is not after it."""
+    """A record. `done`: the place up to which all records have been read, including this one."""
 
     done: bytes
     namespace: str
@@ -48,7 +48,7 @@ class FoundRecord(NamedTuple):
 
 
 class SnapshotReader:
-    """The records of one snapshot, which has been verified."""
+    """The records of one verified snapshot."""
 
     def __init__(self, path: Path, content: Content, source: MasterKeySource) -> None:
         """Raises ConfigError or StorageError."""
@@ -63,7 +63,7 @@ class SnapshotReader:
 
     @property
     def namespaces(self) -> set[str]:
-        """Those that may have records."""
+        """The namespaces that may have records."""
         return {key.namespace for key in self._keyring.describe()}
 
     @property
@@ -82,10 +82,11 @@ class SnapshotReader:
         return self._unread_entries > 0
 
     def close(self) -> None:
+        """Close the files."""
         self._engine.close()
 
     def note(self, key: bytes) -> bytes | None:
-        """What the node noted for itself at `key`, where nothing is sealed. Raises StorageError."""
+        """The node's own, unencrypted note at `key`, if any. Raises StorageError."""
         return self.notes(key, key + b"\0").get(key)
 
     def notes(self, start: bytes, end: bytes) -> dict[bytes, bytes]:
@@ -95,7 +96,9 @@ class SnapshotReader:
         return {key: note for key, note in found.items() if note is not None}
 
     def records(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes, Record]]:
-        """(place, plain storage key, record) of all whose place is after `after`."""
+        """(place, plain storage key, record) of all records whose place is after `after`. A place
+        is the part of a stored key that all nodes share.
+        """
         return heapq.merge(self._flushed(after), self._newer(after), key=itemgetter(0))
 
     def _flushed(self, after: bytes) -> Iterator[tuple[bytes, bytes, Record]]:
@@ -131,14 +134,14 @@ class SnapshotReader:
         return {key: data for key, data in changes.items() if is_record(key)}
 
     def _is_shredded(self, sealed: bytes) -> bool:
-        """True if it is not meant to be read ever again."""
+        """True if its data key was shredded."""
         if len(sealed) < 3 or not sealed[0] & ENCRYPTED:
             return False
         return self._keyring.is_shredded(int.from_bytes(sealed[1:3]))
 
 
 def known_damage(path: Path) -> int:
-    """How many records of the snapshot in `path` were known to be damaged when it was made.
+    """How many records were in quarantine when the snapshot in `path` was made.
 
     Raises StorageError.
     """
@@ -150,9 +153,9 @@ def known_damage(path: Path) -> int:
 
 
 def merged(readers: Iterable[SnapshotReader], after: bytes = b"") -> Iterator[FoundRecord]:
-    """Each key's record once, with all that any of the snapshots knows of it.
+    """The records of all snapshots with a place after `after`, those of each key merged into one.
 
-    Of those with a place after `after`, which is what `FoundRecord.done` is for.
+    To resume, give the last `FoundRecord.done` as `after`.
     """
     done = after
     streams = [reader.records(after) for reader in readers]
@@ -178,13 +181,13 @@ def _pairs(engine: Rdict, start: bytes, end: bytes) -> Iterator[tuple[bytes, byt
             cursor.next()
         cursor.status()
     except Exception as error:
-        raise StorageError(f"the engine cannot read the snapshot: {error}") from error
+        raise StorageError(f"The snapshot's files cannot be read: {error}.") from error
     finally:
         del cursor  # a live one would keep the engine open
 
 
 def _place(key: bytes) -> bytes:
-    """What all nodes see alike of a plain or a stored key."""
+    """The part of a plain or stored key that is the same on all nodes."""
     return key[: visible_bytes(key)]
 
 
@@ -198,4 +201,4 @@ def _opened(path: Path) -> Rdict:
             access_type=AccessType.read_only(),
         )
     except Exception as error:
-        raise StorageError(f"the engine cannot open the snapshot's files: {error}") from error
+        raise StorageError(f"The snapshot's files cannot be opened: {error}.") from error

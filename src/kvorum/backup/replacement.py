@@ -1,20 +1,20 @@
-"""Another store in the place of a stopped node's: a snapshot's, or an empty one.
+"""Replacement of a stopped node's store by a snapshot's, or by an empty one.
 
-The directory gets a new identity, because the node has forgotten what it did since: under the
-old one it would give dots a second time, and vote with copies that it no longer has. The new
-one says that it has forgotten, so the node compares with all other owners before it answers a
-read (`repair/recovery.py`). Its address book is kept: from it the node can tell a peer that
-has also lost its data.
+The directory gets a new identity, because the node loses what it did since the snapshot: with the
+old identity it would use dots twice, and count as a holder of copies that it no longer has. The new
+identity says that data was lost, so the node compares with all other owners before it answers a
+read (`repair/recovery.py`). The list of the peers' identities is kept: by it the node recognizes a
+peer that has lost its data too.
 
-    1  rocks.restoring   the new store, complete and durable
-    2  node.json         a new identity; if it ends here, the old store goes on under it
-    3  rocks             moved aside to rocks.before-NAME
-    4  journal, keys ... moved aside in the same way, and the snapshot's put there; a catalog of
-                         namespaces stays, as the other nodes go by the same one
+    1  rocks.restoring   the new store is made, complete and durable
+    2  node.json         gets a new identity; after a crash here, the old store goes on with it
+    3  rocks             is moved aside to rocks.before-NAME
+    4  journal, keys ... are moved aside in the same way and replaced by the snapshot's; an existing
+                         catalog of namespaces is kept, as the other nodes have the same one
     5  rocks.restoring   becomes rocks
 
-Between 3 and 5 a start is refused, because an identity without data is; the same command, given
-again, ends it. What is moved aside is never deleted here.
+After a crash between 3 and 5 the node does not start, because it has an identity without data; a
+repetition of the restore completes it. What is moved aside is never deleted here.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _SORTED: Final = ".sst"
 
 
 def restore(data_dir: Path, path: Path, content: Content) -> str:
-    """Put the verified snapshot in `path` in place; returns the new node id.
+    """Replace the store in `data_dir` by the verified snapshot in `path`; returns the new node id.
 
-    Raises ConfigError, before anything is changed, if it is of another node.
+    Raises ConfigError, before anything is changed, if the snapshot is of another node; or OSError.
     """
     old = _identity(path / layout.NODE)
     here = data_dir / layout.NODE
@@ -67,9 +67,9 @@ def restore(data_dir: Path, path: Path, content: Content) -> str:
 
 
 def empty(data_dir: Path, label: str) -> list[Path]:
-    """Put an empty store in place of a damaged one. Returns where what was there is now.
+    """Replace the store by an empty one, which the next start fills from the other nodes.
 
-    The next start fills the store from the other nodes.
+    Returns the paths to which the old files were moved. Raises OSError.
     """
     here = data_dir / layout.NODE
     old = known_identity(data_dir)
@@ -87,7 +87,7 @@ def empty(data_dir: Path, label: str) -> list[Path]:
 
 
 def known_identity(data_dir: Path) -> Identity | None:
-    """Who the node was; None if its file is missing or does not say so."""
+    """The node's identity; None if its file is missing or damaged."""
     try:
         return identity.decode((data_dir / layout.NODE).read_bytes())
     except (FileNotFoundError, ConfigError):
@@ -100,13 +100,15 @@ def _identity(file: Path) -> Identity:
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", **error.details) from error
     except OSError as error:
-        raise ConfigError(f"wanted a node's identity in {file}, got: {error.strerror}") from error
+        raise ConfigError(
+            f"The node's identity {file} cannot be read: {error.strerror}."
+        ) from error
 
 
 def _renewed(old: Identity, *, founded: bool) -> Identity:
-    """A node that nobody has met and that has forgotten, with the old one's address book.
+    """A new identity that has lost its data and knows the same peers.
 
-    `founded`: it may not start before its store is there.
+    `founded`: True if the node must not start before its store is there.
     """
     new = identity.first_life(old.facts)
     for node_id, name in old.names.items():
@@ -115,13 +117,13 @@ def _renewed(old: Identity, *, founded: bool) -> Identity:
 
 
 def _prepare(draft: Path, rocks: Path) -> None:
-    """The snapshot's store in `draft`, durable."""
+    """Copy the snapshot's store to `draft`, durably."""
     if draft.exists():
         shutil.rmtree(draft)
     draft.mkdir(mode=0o700)
     for file in rocks.iterdir():
         copy = draft / file.name
-        # The engine changes all but sorted files where they lie.
+        # The engine changes all but sorted files in place.
         if file.suffix == _SORTED:
             _link(file, copy)
         else:
@@ -147,7 +149,7 @@ def _sync(file: Path) -> None:
 
 
 def _set_aside(path: Path, label: str) -> list[Path]:
-    """Where it is now. Nowhere if it was not there: a run before this one was cut short."""
+    """Rename `path`; returns its new path, or nothing if an earlier run has renamed it already."""
     if not path.exists():
         return []
     aside = path.with_name(f"{path.name}.{label}")

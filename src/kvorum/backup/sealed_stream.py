@@ -1,14 +1,14 @@
-"""A stream of bytes under a key, for exports: sealed piece by piece, and whole or refused.
+"""An authenticated encryption of a stream of bytes, for exports.
 
     0   16  "kvorum sealed 1" and a line break
     16   8  id of the key, as in `sealing/master_key.py`
-    24  32  random: the stream's own
-    56  ..  pieces: 65,536 bytes of text each but the last, which may have less or none;
-            every one followed by its tag of 16 bytes
+    24  32  random bytes of this stream
+    56  ..  pieces: 65,536 bytes of text each, except that the last may have less or none;
+            each one followed by its tag of 16 bytes
 
-The stream's key is derived from the given one and its random bytes, so no two streams share a
-key, and a nonce is a count: 11 bytes, the number of the piece, and 1 byte, 1 for the last piece
-and else 0. The header is authenticated with each piece. So pieces cannot be changed, moved or
+The stream's key is derived from the given one and the random bytes, so no two streams share a key,
+and a nonce is a counter: 11 bytes, the number of the piece, and 1 byte, 1 for the last piece and
+else 0. The header is the associated data of each piece. So pieces cannot be changed, moved or
 left out, and a stream that ends early does not open (STREAM; V. T. Hoang et al., "Online
 Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance", 2015). AES-256-GCM-SIV.
 """
@@ -39,7 +39,7 @@ _CONTEXT: Final = b"kvorum sealed stream, format 1"
 
 
 def is_sealed(start: bytes) -> bool:
-    """True if a stream that begins with `start`, at least len(MAGIC) bytes, is a sealed one."""
+    """True if `start`, at least len(MAGIC) bytes, is the beginning of a sealed stream."""
     return start.startswith(_FAMILY)
 
 
@@ -62,8 +62,8 @@ class _Pieces:
             return self._cipher.decrypt(self._nonce(last), sealed, self._header)
         except (InvalidTag, ValueError) as error:
             raise ConfigError(
-                "wanted a sealed export as it was written, got one that is damaged or cut short "
-                f"after {(self._number - 1) * PIECE_BYTES} bytes; use another copy"
+                "The sealed export is damaged or cut short after "
+                f"{(self._number - 1) * PIECE_BYTES} bytes. Use another copy."
             ) from error
 
     def _nonce(self, last: bool) -> bytes:
@@ -73,7 +73,7 @@ class _Pieces:
 
 
 class _Writer(io.RawIOBase):
-    """Only `finish` makes the stream whole."""
+    """The stream is complete after `finish`; without it, it does not open."""
 
     def __init__(self, out: IO[bytes], master: MasterKey) -> None:
         header = MAGIC + bytes.fromhex(master.id) + secrets.token_bytes(_RANDOM_BYTES)
@@ -88,7 +88,7 @@ class _Writer(io.RawIOBase):
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
         text = self._text
         text += data
-        # A full piece waits until there is more: it may be the last.
+        # A full piece may be the last, so it is kept until there is more.
         while len(text) > PIECE_BYTES:
             self._out.write(self._pieces.seal(bytes(text[:PIECE_BYTES]), last=False))
             del text[:PIECE_BYTES]
@@ -100,7 +100,7 @@ class _Writer(io.RawIOBase):
 
 @contextmanager
 def sealed_writer(out: IO[bytes], master: MasterKey) -> Iterator[IO[bytes]]:
-    """What is written goes sealed to `out`. If the block raises, what is there does not open."""
+    """A writer of text that goes encrypted to `out`. If the block raises, that does not open."""
     writer = _Writer(out, master)
     yield writer  # type: ignore[misc]
     writer.finish()
@@ -136,19 +136,19 @@ class _Reader(io.RawIOBase):
 
 
 def sealed_reader(source: IO[bytes], master: MasterKey) -> IO[bytes]:
-    """The text of a sealed stream, opened as it is read. Raises ConfigError, also when read."""
+    """The text of a sealed stream, decrypted as it is read. Raises ConfigError, also when read."""
     header = _read_up_to(source, _HEADER_BYTES)
     if not header.startswith(MAGIC):
         raise ConfigError(
-            "wanted a sealed export of format 1, got another; use the kvorum that wrote it"
+            "The sealed export is not of format 1. Use the version of kvorum that wrote it."
         )
     if len(header) < _HEADER_BYTES:
-        raise ConfigError("wanted a sealed export, got one that is cut short; use another copy")
+        raise ConfigError("The sealed export is cut short in its header. Use another copy.")
     key_id = header[len(MAGIC) : len(MAGIC) + _ID_BYTES].hex()
     if key_id != master.id:
         raise ConfigError(
-            f"wanted key {key_id}, which sealed this export, got {master.id}; name the source "
-            "that gives the former",
+            f"The export was sealed with key {key_id}, and the given one is {master.id}. Name the "
+            "source of the former.",
             wanted=key_id,
             got=master.id,
         )
@@ -156,7 +156,7 @@ def sealed_reader(source: IO[bytes], master: MasterKey) -> IO[bytes]:
 
 
 def _read_up_to(source: IO[bytes], size: int) -> bytes:
-    """`size` bytes, or all there are: a pipe gives less at a time."""
+    """`size` bytes, or less at the end of the stream. A pipe gives less at a time."""
     data = b""
     while len(data) < size:
         more = source.read(size - len(data))

@@ -1,6 +1,6 @@
-"""The snapshots of a running node: one job at a time, in a thread, watched from the loop.
+"""The snapshots of a running node: they are made, verified and deleted by one job at a time.
 
-A job is asked for and goes on by itself; its progress is asked for by name. Nothing calls back
+A job runs in a thread, and is asked for its progress by the snapshot's name. Nothing calls back
 into the event loop: the loop reads what the job has counted.
 """
 
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from kvorum.backup import creation, layout
-from kvorum.backup.catalog import Summary, summaries, summary_of
+from kvorum.backup.catalog import Summary, examined, summaries
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
-from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
@@ -27,12 +25,16 @@ _REMEMBERED_MAX: Final = 16
 
 
 class JobError(msgspec.Struct, frozen=True):
+    """Why a job has failed."""
+
     code: str
     message: str
 
 
 class JobState(msgspec.Struct, frozen=True):
-    """`bytes` are those that had to be read so far, of all that will have to."""
+    """How far a job is: `bytes_done` were read of `bytes_total`. Once it has ended there is an
+    `error`, or a `snapshot` unless it was deleted.
+    """
 
     name: str
     task: Task
@@ -44,6 +46,8 @@ class JobState(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
+    """The snapshots of a node."""
+
     node: str
     snapshots: list[Summary]
 
@@ -58,7 +62,7 @@ class _Job:
         self.future: Future[Summary | None]
 
     def state(self) -> JobState:
-        """Raises what the job did not expect."""
+        """Raises an exception of the job that is no KvorumError."""
         done, total, ended = self.progress.done, self.progress.total, self.future.done()
         summary, error = None, None
         if ended:
@@ -70,38 +74,42 @@ class _Job:
 
 
 class Snapshots:
+    """Administration of a node's snapshots. Each method that begins a job returns its state, and
+    raises Overloaded while another one is running.
+    """
+
     def __init__(self, node: Node, wall_ms: Callable[[], int]) -> None:
         self._node = node
         self._wall_ms = wall_ms
         self._thread = ThreadPoolExecutor(1, "kvorum-snapshot")
         self._jobs: dict[str, _Job] = {}
-        """The last one for each name, oldest first."""
+        """The last job for each name, oldest first."""
 
     def begin_create(self, name: str | None) -> JobState:
-        """Without a name it is the time. Raises RequestError, PreconditionFailed or Overloaded."""
+        """Make a snapshot, named after the time if `name` is None. Raises RequestError, and
+        PreconditionFailed if there is one of that name.
+        """
         now_ms = self._wall_ms()
         name = name or layout.time_name(now_ms)
         creation.check_free(self._node.data_dir, name)
 
         def create(progress: Progress) -> Summary:
             content = creation.create(self._node, name, now_ms, progress)
-            path = self._path(name)
-            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
+            return examined(layout.snapshot_path(self._node.data_dir, name), content)
 
         return self._begin(_Job("create", name), create)
 
     def begin_verify(self, name: str) -> JobState:
-        """Raises NotFound or Overloaded."""
+        """Compare the snapshot's files with its manifest. Raises NotFound."""
         path = layout.existing(self._node.data_dir, name)
 
         def check(progress: Progress) -> Summary:
-            content = verify(path, self._node.master(), progress)
-            return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
+            return examined(path, verify(path, self._node.master(), progress))
 
         return self._begin(_Job("verify", name), check)
 
     def begin_delete(self, name: str) -> JobState:
-        """Raises NotFound or Overloaded."""
+        """Delete the snapshot. Raises NotFound."""
         path = layout.existing(self._node.data_dir, name)
 
         def delete(_progress: Progress) -> None:
@@ -111,20 +119,21 @@ class Snapshots:
         return self._begin(_Job("delete", name), delete)
 
     def progress(self, name: str) -> JobState:
-        """Of the last job for the snapshot `name`. Raises NotFound."""
+        """The state of the last job for the snapshot `name`. Raises NotFound."""
         job = self._jobs.get(name)
         if job is None:
             raise NotFound(
-                f"wanted a snapshot that this node was lately busy with, got {name[:80]!r}; "
-                "ask for the list of snapshots"
+                f"This node has lately had no job for a snapshot {name[:80]!r}. Look for it in the "
+                "list of snapshots."
             )
         return self._told(job.state())
 
     def list(self) -> Listed:
+        """All complete snapshots, oldest first."""
         return Listed(self._node.origin().node, summaries(self._node.data_dir))
 
     def close(self) -> None:
-        """Cut short what is under way, and wait for that: the store may be closed afterwards."""
+        """Cancel the running job and wait for its end. The store may be closed afterwards."""
         for job in self._jobs.values():
             job.progress.cancelled = True
         self._thread.shutdown()
@@ -133,8 +142,8 @@ class Snapshots:
         for running in self._jobs.values():
             if not running.future.done():
                 raise Overloaded(
-                    f"wanted one job of snapshots at a time, got another while this node has to "
-                    f"{running.task} {running.name!r}; retry when that has ended",
+                    f"This node is busy with another job: to {running.task} the snapshot "
+                    f"{running.name!r}. Retry when that has ended.",
                     retry_after=1,
                 )
         self._jobs.pop(job.name, None)
@@ -145,15 +154,12 @@ class Snapshots:
         return job.state()
 
     def _told(self, state: JobState) -> JobState:
-        """Clients are told which file of a snapshot is damaged, and not where the data is."""
+        """`state` with paths relative to the data directory: clients are not told where it is."""
         if state.error is None:
             return state
         message = state.error.message.replace(f"{self._node.data_dir}/", "")
         error = msgspec.structs.replace(state.error, message=message)
         return msgspec.structs.replace(state, error=error)
-
-    def _path(self, name: str) -> Path:
-        return layout.snapshot_path(self._node.data_dir, name)
 
 
 def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> Summary | None:
@@ -161,5 +167,5 @@ def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> S
         return work(progress)
     except OSError as error:
         raise StorageError(
-            f"the snapshot met an error of the disk: {error}; free or mend the disk"
+            f"The snapshot met an error of the disk: {error}. Make room on the disk, or repair it."
         ) from error

@@ -1,8 +1,7 @@
-"""Whether a snapshot is, bit for bit, what its node made.
+"""Verification of a snapshot: that it is, bit for bit, as its node made it.
 
-The manifest must open with the master key. Then the directory must hold the files that it
-lists, each with its size and digest, and no other: the engine would read a log that has been
-slipped in.
+The manifest's MAC must be by the master key. The directory must have the files that it lists, each
+with its size and digest, and no others: the engine would read a log that was added.
 """
 
 from __future__ import annotations
@@ -19,23 +18,26 @@ from kvorum.sealing.master_key import MasterKey
 
 
 def verify(path: Path, master: MasterKey, progress: Progress) -> Content:
-    """The content of the snapshot in `path`. Raises ConfigError or StorageError if it is wrong."""
+    """The content of the snapshot in `path`, all of whose files are compared. Raises ConfigError or
+    StorageError if it is damaged or changed.
+    """
     content = trusted(path, master)
     progress.expect(content.size)
     try:
-        wanted, got = {file.path for file in content.files}, set(listed(path))
-        if wanted != got:
-            missing, strange = sorted(wanted - got), sorted(got - wanted)
-            raise _damaged(path, f"files that are missing: {missing}, or strange: {strange}")
+        expected, found = {file.path for file in content.files}, set(listed(path))
+        if missing := sorted(expected - found):
+            raise _damaged(path, f"it lacks {', '.join(missing)}")
+        if added := sorted(found - expected):
+            raise _damaged(path, f"{', '.join(added)} was added")
         for file in content.files:
             _check(path, file, progress)
     except OSError as error:
-        raise StorageError(f"cannot read the snapshot in {path}: {error}") from error
+        raise StorageError(f"The snapshot in {path} cannot be read: {error}.") from error
     return content
 
 
 def trusted(path: Path, master: MasterKey) -> Content:
-    """What the manifest says, if it is authentic; the files are not looked at."""
+    """The content of an authentic manifest; the files are not compared. Raises ConfigError."""
     try:
         content = manifest.read(path).verified(master)
     except ConfigError as error:
@@ -43,8 +45,7 @@ def trusted(path: Path, master: MasterKey) -> Content:
         raise ConfigError(f"{prefix}{error.message}", **error.details) from error
     if content.name != path.name:
         raise ConfigError(
-            f"wanted snapshot {content.name!r} in a directory of its name, got {path}; "
-            "rename the directory"
+            f"{path} contains the snapshot {content.name!r}. Rename the directory to that name."
         )
     return content
 
@@ -52,13 +53,13 @@ def trusted(path: Path, master: MasterKey) -> Content:
 def _check(path: Path, file: SnapshotFile, progress: Progress) -> None:
     size = (path / file.path).lstat().st_size
     if size != file.size:
-        raise _damaged(path, f"{file.path} with {size} bytes in the place of {file.size}")
+        raise _damaged(path, f"{file.path} has {size} bytes in the place of {file.size}")
     if digest_of(path / file.path, progress) != file.digest:
-        raise _damaged(path, f"other bytes in {file.path}")
+        raise _damaged(path, f"{file.path} has other content")
 
 
 def _damaged(path: Path, what: str) -> StorageError:
     return StorageError(
-        f"wanted the snapshot in {path} as it was made, got {what}; use another snapshot, or "
-        "that of another node"
+        f"The snapshot in {path} is damaged or changed: {what}. Use another snapshot, or that of "
+        "another node."
     )

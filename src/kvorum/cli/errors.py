@@ -60,6 +60,9 @@ _ADVICE: Final = {
     "not_found": "check the key and --namespace, or store it with 'kvorum set'",
     "invalid_version": "give the version that 'kvorum get --all' shows, unchanged",
     "precondition_failed": "look at the entry with 'kvorum get --all', and decide anew",
+    "too_many_siblings": "look at them with 'kvorum get --all', and resolve them with "
+    "'kvorum set --version'",
+    "quorum_not_met": "retry later, or with a smaller -r or -w if weaker guarantees will do",
 }
 """By code: in place of a server's advice, where that is for those who speak HTTP."""
 
@@ -93,6 +96,8 @@ def exit_code(error: KvorumError) -> ExitCode:
 
 def print_failure(error: KvorumError, as_json: bool) -> None:
     stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
+    if "advice" in error.details and error.code in _ADVICE:
+        stated["advice"] = _ADVICE[error.code]
     step = _next_step(error)
     text = f"{error.message.removesuffix('.')}{step}" if step else error.message
     _print({**error.details, **stated}, text, as_json)

@@ -15,5 +15,8 @@ failures     what became of a call's attempts, and which of it to tell
 backoff      how long to wait before asking again
 calls        one call: attempts, failover, repeats, one deadline
 bulk         many entries: requests of bounded size, several in flight
-asynchronous, synchronous   the two faces
+questions    what bulk asks about entries
+refusals     a server's refusals, in the terms of the client's arguments
+asynchronous, synchronous   the two faces: the second one's methods are made of the first one's
+loop_thread  where they run
 """

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from kvorum.client import refusals
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.listing import Page
 from kvorum.client.values import JsonText
@@ -40,6 +41,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """True for a status of 2xx."""
         return 200 <= self.status < 300
 
 
@@ -99,26 +101,27 @@ _object: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def found(key: str, answer: Answer) -> Entry:
-    """The entry a get or a delete answered."""
+    """The entry a get or a delete answered. Raises ProtocolError."""
     body = _decode(_found, answer)
     return _entry(key, _text(body.value, body.metadata), body.metadata, body.siblings)
 
 
 def touched(answer: Answer) -> int | None:
-    """When an entry that has been touched expires (ms)."""
+    """When an entry that has been touched expires (ms), None if never. Raises ProtocolError."""
     return _decode(_written, answer).metadata.expires_at
 
 
 def written(key: str, text: JsonText, answer: Answer) -> Entry:
-    """The entry as it is after a put of `text`."""
+    """The entry as it is after a put of `text`. Raises ProtocolError."""
     body = _decode(_written, answer)
     created = answer.status == _CREATED
     return _entry(key, text, body.metadata, body.siblings, created=created)
 
 
 def found_many(keys: list[str], answer: Answer) -> list[Result]:
+    """For each key, in order, its entry or its error. Raises ProtocolError."""
     return [
-        _item_error(item, answer)
+        _item_error(key, item, answer)
         if item.metadata is None or item.value is _NO_VALUE
         else _entry(key, _text(item.value, item.metadata), item.metadata, item.siblings)
         for key, item in zip(keys, _decode_items(answer, len(keys)), strict=True)
@@ -126,8 +129,9 @@ def found_many(keys: list[str], answer: Answer) -> list[Result]:
 
 
 def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Result]:
+    """For each (key, value), in order, its entry or its error. Raises ProtocolError."""
     return [
-        _item_error(item, answer)
+        _item_error(key, item, answer)
         if item.metadata is None
         else _entry(key, text, item.metadata, item.siblings, created=item.status == _CREATED)
         for (key, text), item in zip(items, _decode_items(answer, len(items)), strict=True)
@@ -135,6 +139,7 @@ def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Resu
 
 
 def page(answer: Answer) -> Page:
+    """The page of a listing. Raises ProtocolError."""
     body = _decode(_page, answer)
     entries = [
         _entry(e.key, _text(e.value, e.metadata), e.metadata, e.siblings) for e in body.entries
@@ -143,7 +148,7 @@ def page(answer: Answer) -> Page:
 
 
 def document(answer: Answer) -> dict[str, Any]:
-    """A JSON object as it is."""
+    """A JSON object as it is. Raises ProtocolError."""
     return _decode(_object, answer)
 
 
@@ -152,14 +157,15 @@ def error(answer: Answer) -> KvorumError:
     try:
         problem = _object.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        problem = {"detail": f"HTTP {answer.status}: {_excerpt(answer.body)}"}
+        problem = {"detail": f"The server answered HTTP {answer.status}: {_excerpt(answer.body)}."}
     if answer.retry_after is not None:
         problem.setdefault("retry_after", answer.retry_after)
     return _error(problem, answer.status, answer.unverified)
 
 
 def _error(problem: dict[str, Any], status: int, unverified: Outcome) -> KvorumError:
-    message = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+    stated = problem.get("detail") or problem.get("title")
+    message = str(stated or f"The server answered HTTP {status}.")
     outcome = "none" if unverified == "none" else _stated_outcome(problem, status)
     details = {k: v for k, v in problem.items() if k not in _OWN_FIELDS | _RESERVED}
     code = problem.get("code")
@@ -187,10 +193,10 @@ def _class_of_status(status: int) -> type[KvorumError]:
     return KvorumError
 
 
-def _item_error(item: _Item, answer: Answer) -> KvorumError:
+def _item_error(key: str, item: _Item, answer: Answer) -> KvorumError:
     if item.error is None:
-        return _senseless(answer, f"an item of status {item.status} with neither entry nor error")
-    return _error(item.error, item.status, answer.unverified)
+        return _senseless(answer, f"an item of status {item.status} has neither entry nor error")
+    return refusals.of_key(_error(item.error, item.status, answer.unverified), key)
 
 
 def _entry(
@@ -237,10 +243,10 @@ def _text(value: msgspec.Raw, metadata: _Metadata) -> JsonText:
     return JsonText(bytes(value), metadata.encoding == "base64")
 
 
-def _decode_items(answer: Answer, wanted: int) -> list[_Item]:
+def _decode_items(answer: Answer, asked: int) -> list[_Item]:
     items = _decode(_items, answer).entries
-    if len(items) != wanted:
-        raise _senseless(answer, f"{len(items)} outcomes for {wanted} entries")
+    if len(items) != asked:
+        raise _senseless(answer, f"it has {len(items)} outcomes for {asked} entries")
     return items
 
 
@@ -248,12 +254,12 @@ def _decode(decoder: msgspec.json.Decoder[_T], answer: Answer) -> _T:
     try:
         return decoder.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        raise _senseless(answer, f"{_excerpt(answer.body)} ({cause})") from cause
+        raise _senseless(answer, f"it begins {_excerpt(answer.body)} ({cause})") from cause
 
 
-def _senseless(answer: Answer, got: str) -> ProtocolError:
+def _senseless(answer: Answer, why: str) -> ProtocolError:
     return ProtocolError(
-        f"wanted an answer of the kvorum HTTP API, got {got}; is this a kvorum server?",
+        f"The answer is none of the kvorum HTTP API: {why}. Is this a kvorum server?",
         outcome=answer.unverified,
     )
 

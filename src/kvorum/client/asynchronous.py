@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from kvorum.client import answers, namespace_changes, namespace_requests, requests
 from kvorum.client.answers import Result
@@ -26,6 +26,8 @@ from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry, value_or_error
 from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
+from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
+from kvorum.client.requests import Lifetime, Request
 from kvorum.client.servers import Servers
 from kvorum.client.url import (
     DEFAULT_URL,
@@ -35,9 +37,7 @@ from kvorum.client.url import (
     parse_servers,
     parse_url,
 )
-from kvorum.client.values import JsonText, encode_value
-from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError, NotFound, RequestError
-from kvorum.model.keys import encode_key
+from kvorum.model.errors import KvorumError, NotFound
 from kvorum.model.request import Unreadable
 from kvorum.model.topology import QuorumKind
 
@@ -51,14 +51,11 @@ def connect(url: str = DEFAULT_URL) -> AsyncClient:
     return AsyncClient(parse_url(url))
 
 
-class _Put(NamedTuple):
-    key: str
-    text: JsonText
-    body: bytes
-
-
 class AsyncClient:
-    """Every method takes `timeout`, the seconds the whole call may last, and `namespace`."""
+    """A client of a cluster, in one event loop.
+
+    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -136,10 +133,10 @@ class AsyncClient:
         It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970); a ttl of
         0 is for ever, and without either it is the namespace's.
         """
-        lifetime = requests.Lifetime(ttl, expires_at)
         about = requests.Subject(self._namespace(namespace), key, blind=version is None)
-        put = self._put(key, value, version, about.namespace, lifetime)
-        request = requests.put(about, put.body, w, quorum, _condition(if_version, if_absent))
+        put = put_of(key, value, version, about.namespace, Lifetime(ttl, expires_at))
+        condition = requests.condition(if_version, if_absent)
+        request = requests.put(about, put.body, w, quorum, condition)
         answer = await self._calls.call(request, self._deadline(timeout))
         return answers.written(key, put.text, answer)
 
@@ -160,10 +157,9 @@ class AsyncClient:
         Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
         `if_version` mean what they mean in `set`.
         """
-        condition = _condition(if_version, if_absent=False)
-        lifetime = requests.Lifetime(ttl)
+        condition = requests.condition(if_version)
         space = self._namespace(namespace)
-        request = requests.touch(key, version, lifetime, space, w, quorum, condition)
+        request = requests.touch(key, version, Lifetime(ttl), space, w, quorum, condition)
         return answers.touched(await self._calls.call(request, self._deadline(timeout)))
 
     async def delete(
@@ -181,7 +177,7 @@ class AsyncClient:
 
         `version` and `if_version` mean what they mean in `set`.
         """
-        condition = _condition(if_version, if_absent=False)
+        condition = requests.condition(if_version)
         request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
         return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
 
@@ -220,13 +216,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Result]:
         """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
-        space = self._namespace(namespace)
-        question: Question[str] = Question(
-            request=lambda some: requests.get_many(some, space, r, quorum),
-            results=answers.found_many,
-            size=_json_bytes_max,
-        )
-        return await self._ask(question, [_key_or_error(key) for key in keys], timeout)
+        question = finding(self._namespace(namespace), r, quorum)
+        return await self._ask(question, keys_of(keys), timeout)
 
     async def set_many(
         self,
@@ -243,14 +234,14 @@ class AsyncClient:
         They are stored one by one, not as a transaction, and not in order: of a key that
         occurs twice either value may remain. `ttl` means what it means in `set`.
         """
-        lifetime = requests.Lifetime(ttl)
+        lifetime = Lifetime(ttl)
         pairs = items.items() if isinstance(items, Mapping) else items
         each = [(key, value, lifetime) for key, value in pairs]
         return await self.set_each(each, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
 
     async def set_each(
         self,
-        items: Iterable[tuple[str, Any, requests.Lifetime]],
+        items: Iterable[tuple[str, Any, Lifetime]],
         *,
         namespace: str | None = None,
         w: int | None = None,
@@ -258,16 +249,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Result]:
         """`set_many` of entries that each have their own lifetime."""
-        space = self._namespace(namespace)
-        puts = [self._put_or_error(key, value, space, lifetime) for key, value, lifetime in items]
-        question: Question[_Put] = Question(
-            request=lambda some: requests.put_many([put.body for put in some], w, quorum),
-            results=lambda some, answer: answers.written_many(
-                [(put.key, put.text) for put in some], answer
-            ),
-            size=lambda put: len(put.body),
-        )
-        return await self._ask(question, puts, timeout)
+        puts = puts_of(items, self._namespace(namespace))
+        return await self._ask(storing(w, quorum), puts, timeout)
 
     async def scan(
         self, namespace: str | None = None, *, timeout: float | None = None
@@ -334,9 +317,7 @@ class AsyncClient:
         """How far the repair with the id `number` is."""
         return await self._document(requests.repair_progress(number), timeout)
 
-    async def ask(
-        self, request: requests.Request, *, timeout: float | None = None
-    ) -> dict[str, Any]:
+    async def ask(self, request: Request, *, timeout: float | None = None) -> dict[str, Any]:
         """The document that answers a request for which there is no method here."""
         return await self._document(request, timeout)
 
@@ -348,7 +329,7 @@ class AsyncClient:
         found: dict[str, dict[str, Any]] = document["namespaces"]
         return found
 
-    async def create_namespace(self, name: str, **settings: Any) -> None:
+    async def create_namespace(self, /, name: str, **settings: Any) -> None:
         """Make a namespace on every node; nothing is done where it is with these settings.
 
         `settings` are those of a cluster file; those left out are as on the nodes that have it, or
@@ -358,7 +339,7 @@ class AsyncClient:
         async with self._each_node(name) as nodes:
             await namespace_changes.create(nodes, name, settings)
 
-    async def alter_namespace(self, name: str, **settings: Any) -> None:
+    async def alter_namespace(self, /, name: str, **settings: Any) -> None:
         """Change settings of a namespace on every node, as `create_namespace` does."""
         async with self._each_node(name) as nodes:
             await namespace_changes.alter(nodes, name, settings)
@@ -382,7 +363,7 @@ class AsyncClient:
             for client in clients.values():
                 await client.close()
 
-    async def _document(self, request: requests.Request, timeout: float | None) -> dict[str, Any]:
+    async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
 
     async def _ask(
@@ -397,49 +378,9 @@ class AsyncClient:
         asked = iter(await bulk.run())
         return [item if isinstance(item, KvorumError) else next(asked) for item in items]
 
-    def _put(
-        self,
-        key: str,
-        value: Any,
-        version: str | None,
-        namespace: str | None,
-        lifetime: requests.Lifetime,
-    ) -> _Put:
-        text = encode_value(value)
-        return _Put(key, text, requests.put_item(key, text, version, namespace, lifetime))
-
-    def _put_or_error(
-        self, key: str, value: Any, namespace: str | None, lifetime: requests.Lifetime
-    ) -> _Put | KvorumError:
-        try:
-            return self._put(key, value, None, namespace, lifetime)
-        except (InvalidKey, InvalidValue) as error:
-            return error
-
     def _namespace(self, namespace: str | None) -> str | None:
         return self._target.namespace if namespace is None else namespace
 
     def _deadline(self, timeout: float | None) -> float:
         seconds = self._target.timeout if timeout is None else check_timeout(timeout)
         return self._calls.now() + seconds
-
-
-def _condition(if_version: str | None, if_absent: bool) -> requests.Pairs:
-    if if_version is not None and if_absent:
-        raise RequestError("wanted if_version or if_absent, got both")
-    if if_version is not None:
-        return requests.exactly_at(if_version)
-    return requests.ABSENT if if_absent else ()
-
-
-def _key_or_error(key: str) -> str | KvorumError:
-    try:
-        encode_key(key)
-    except InvalidKey as error:
-        return error
-    return key
-
-
-def _json_bytes_max(key: str) -> int:
-    """The most bytes `key` and a comma can take in JSON, where one character may become \\u0000."""
-    return 6 * len(key) + 3

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
+    """The bounds of the pauses (in seconds), and how many there are at most."""
+
     first_s: float = 0.05
     cap_s: float = 1.0
     pauses: int = 5

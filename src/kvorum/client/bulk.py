@@ -51,6 +51,7 @@ class Bulk(Generic[_Item]):
         self._results: dict[int, Result] = {}
 
     async def run(self) -> list[Result]:
+        """A result for each item, in order. Raises ConfigError if the client is closed."""
         self._calls.check_open()
         pauses = self._calls.pauses()
         pending = await self._ask(range(len(self._items)))

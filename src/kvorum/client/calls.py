@@ -22,7 +22,7 @@ import random
 from collections.abc import Iterator
 from typing import Final
 
-from kvorum.client import answers
+from kvorum.client import answers, refusals
 from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
@@ -51,12 +51,15 @@ ENTRY_TRY_S_MIN: Final = 0.5
 
 
 def may_repeat(error: KvorumError) -> bool:
+    """True if what was asked changed nothing, and may be answered when it is asked again."""
     if isinstance(error, AnswerTooLarge):
         return False
     return error.outcome == "none" and isinstance(error, UnavailableError | ProtocolError)
 
 
 class Calls:
+    """Carries out the calls of one client, in the event loop of the first one."""
+
     def __init__(self, servers: Servers, backoff: Backoff, rng: random.Random) -> None:
         self._servers = servers
         self._backoff = backoff
@@ -75,7 +78,9 @@ class Calls:
         return self._backoff.draw(self._rng)
 
     async def call(self, request: Request, deadline: float) -> Answer:
-        """The 2xx answer to `request`. Raises the error of any other."""
+        """The 2xx answer to `request`, by `deadline` on this clock. Raises the error of any other,
+        or what became of all attempts.
+        """
         route = self._servers.route(request.about)
         pauses = self.pauses()
         failures = Failures()
@@ -96,7 +101,7 @@ class Calls:
             else:
                 if answer.ok:
                     return answer
-                failure = answers.error(answer)
+                failure = refusals.of_request(answers.error(answer), request)
                 failures.said(failure)
                 route.answered(server)
             if not may_repeat(failure):
@@ -111,6 +116,7 @@ class Calls:
                 not_before += pause
 
     async def close(self) -> None:
+        """Close the connections; calls under way fail."""
         self._closed = True
         if self._is_inherited():
             return  # The connections, and the loop they are watched by, are the parent's.
@@ -127,7 +133,7 @@ class Calls:
             try:
                 asked_at = self.now()
                 if asked_at >= until:
-                    raise TimeoutExpired(f"the time was up before {server.name} was asked")
+                    raise TimeoutExpired(f"The time was up before {server.name} was asked.")
                 unverified = "none" if request.safe else "unknown"
                 timeout_ms = max(1, int((until - asked_at) * 1000 * SERVER_SHARE))
                 data = request.to_bytes(server.name, timeout_ms)
@@ -139,7 +145,7 @@ class Calls:
             server.suspect(self.now())
             waited = self.now() - asked_at
             raise TimeoutExpired(
-                f"no answer from {server.name} in {waited:.3g} s", outcome=unverified
+                f"{server.name} did not answer within {waited:.3g} s.", outcome=unverified
             ) from error
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
@@ -170,13 +176,21 @@ class Calls:
         if self._loop is None:
             self._loop, self._pid = loop, os.getpid()
         if self._closed:
-            raise ConfigError("this client is closed; connect again")
+            raise closed()
         if self._loop is not loop:
-            raise ConfigError("this client belongs to another event loop; connect once in each")
+            raise ConfigError(
+                "This client belongs to another event loop. Connect once in each loop."
+            )
+
+
+def closed() -> ConfigError:
+    """The error of a call on a client that is closed."""
+    return ConfigError("This client is closed. Connect again.")
 
 
 def made_before_fork() -> ConfigError:
-    return ConfigError("this client was made before a fork; connect again in each process")
+    """The error of a call in a process that was forked since."""
+    return ConfigError("This client was made before a fork. Connect again in each process.")
 
 
 def _retry_after(error: KvorumError) -> float | None:

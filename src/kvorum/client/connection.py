@@ -24,6 +24,8 @@ class AnswerTooLarge(ProtocolError):
 
 
 class Connection(asyncio.Protocol):
+    """A connection to `server`, which carries one request at a time."""
+
     __slots__ = (
         "_answer",
         "_body",
@@ -64,7 +66,7 @@ class Connection(asyncio.Protocol):
         Raises ConnectionFailed or ProtocolError.
         """
         if self._transport is None or not self.usable:
-            raise ConnectionFailed(f"the connection to {self.server} is closed")
+            raise ConnectionFailed(f"The connection to {self.server} is closed.")
         self._begin(unverified)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -103,10 +105,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = f": {exc}" if exc else ""
-        hint = "" if self._has_spoken else "; is this a kvorum HTTP port?"
+        hint = "" if self._has_spoken else " Is this a kvorum HTTP port?"
         self._fail(
             ConnectionFailed(
-                f"{self.server} closed the connection before its answer was complete{reason}{hint}",
+                f"{self.server} closed the connection before its answer was complete{reason}."
+                f"{hint}",
                 outcome=self._unverified,
             )
         )
@@ -123,7 +126,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
             if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
-                self._refuse(f"wanted a head of at most {HEAD_BYTES_MAX} bytes")
+                self._refuse(f"has a head of more than {HEAD_BYTES_MAX} bytes")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolError) as error:
             self._fail(self._refusal or self._not_http(error))
 
@@ -131,7 +134,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._answer is None:
-            self._refuse("wanted one answer, got a second one")
+            self._refuse("is followed by a second one")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         match name.lower():
@@ -143,7 +146,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._parser.get_status_code() < 200:
-            self._refuse(f"wanted a final answer, got HTTP {self._parser.get_status_code()}")
+            self._refuse(f"is not final: HTTP {self._parser.get_status_code()}")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -166,18 +169,19 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self, size: int) -> NoReturn:
         self._refusal = AnswerTooLarge(
-            f"wanted an answer of at most {BODY_BYTES_MAX} bytes from {self.server}, "
-            f"got {size}; ask for fewer entries at once",
+            f"The answer of {self.server} has {size} bytes, and at most {BODY_BYTES_MAX} are read. "
+            "Ask for fewer entries at once.",
             outcome=self._unverified,
         )
         raise self._refusal
 
-    def _refuse(self, reason: str) -> NoReturn:
-        self._refusal = ProtocolError(f"{reason} from {self.server}", outcome=self._unverified)
+    def _refuse(self, what: str) -> NoReturn:
+        message = f"The answer of {self.server} {what}. Is this a kvorum server?"
+        self._refusal = ProtocolError(message, outcome=self._unverified)
         raise self._refusal
 
     def _not_http(self, error: Exception) -> ProtocolError:
         return ProtocolError(
-            f"wanted an HTTP answer from {self.server}, got {error}; is this a kvorum server?",
+            f"The answer of {self.server} is not HTTP ({error}). Is this a kvorum server?",
             outcome=self._unverified,
         )

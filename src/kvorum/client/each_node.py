@@ -20,7 +20,8 @@ class Nodes(Protocol):
     async def ask(self, request: Request) -> Documents:
         """What all of them answer. Raises a KvorumError if one does not."""
 
-    async def ask_one(self, node: str, request: Request) -> dict[str, Any]: ...
+    async def ask_one(self, node: str, request: Request) -> dict[str, Any]:
+        """What the node of that name answers. Raises its error."""
 
 
 class EachNode:
@@ -30,8 +31,10 @@ class EachNode:
         self._ask_of = ask_of
 
     async def ask(self, request: Request) -> Documents:
+        """What all of them answer, at once. Raises the first error."""
         answers = await asyncio.gather(*(ask(request) for ask in self._ask_of.values()))
         return dict(zip(self._ask_of, answers, strict=True))
 
     async def ask_one(self, node: str, request: Request) -> dict[str, Any]:
+        """What the node of that name answers. Raises its error."""
         return await self._ask_of[node](request)

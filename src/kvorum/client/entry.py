@@ -31,6 +31,7 @@ class Sibling:
 
     @cached_property
     def value(self) -> Any:
+        """As Python holds it. Raises InvalidValue if Python cannot."""
         return decode_value(self.json, self.binary)
 
 
@@ -62,6 +63,7 @@ class Entry:
 
     @cached_property
     def value(self) -> Any:
+        """As Python holds it. Raises InvalidValue if Python cannot."""
         return decode_value(self.json, self.binary)
 
 

@@ -17,7 +17,7 @@ _MOST_TELLING_FIRST: Final = (ProtocolError, TimeoutExpired, ConnectionFailed)
 
 
 class Failures:
-    """Of attempts that changed nothing."""
+    """The failures of one call's attempts, none of which changed anything."""
 
     __slots__ = ("_met", "_said")
 
@@ -35,6 +35,7 @@ class Failures:
         self._met[server] = error
 
     def most_telling(self) -> KvorumError:
+        """What to raise."""
         if self._said is not None:
             return self._said
         errors = list(self._met.values())
@@ -45,6 +46,6 @@ def _all(errors: list[KvorumError]) -> KvorumError:
     kind = next(
         kind for kind in _MOST_TELLING_FIRST if any(isinstance(error, kind) for error in errors)
     )
-    reasons = [error.message.removesuffix(IS_IT_RUNNING) for error in errors]
-    hint = "; are they running?" if issubclass(kind, ConnectionFailed) else ""
-    return kind(f"none of {len(errors)} servers answered: {'; '.join(reasons)}{hint}")
+    reasons = " ".join(error.message.removesuffix(IS_IT_RUNNING) for error in errors)
+    hint = " Are they running?" if issubclass(kind, ConnectionFailed) else ""
+    return kind(f"None of {len(errors)} servers answered. {reasons}{hint}")

@@ -15,8 +15,8 @@ _SHOWN: Final = 3
 
 
 class Page(NamedTuple):
-    """`cursor`: where the next page begins; None after the last one. `unreadable`: what is left
-    out because too few replicas can speak for it.
+    """A page of a listing. `cursor`: where the next one begins, None after the last. `unreadable`:
+    what is left out because too few replicas can vouch for it.
     """
 
     entries: list[Entry]
@@ -37,6 +37,7 @@ def check_readable(unreadable: Sequence[Unreadable]) -> None:
 
 
 def documents(unreadable: Sequence[Unreadable]) -> list[dict[str, Any]]:
+    """As JSON has them."""
     found: list[dict[str, Any]] = msgspec.to_builtins(unreadable)
     return found
 

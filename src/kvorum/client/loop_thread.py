@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from kvorum.client.calls import made_before_fork
+from kvorum.client.calls import closed, made_before_fork
 from kvorum.model.errors import ConfigError, ConnectionFailed
 from kvorum.runtime.loop import new_loop
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class LoopThread:
-    """Threads do not survive a fork: each process must start its own."""
+    """A thread with an event loop. It does not survive a fork: each process must start its own."""
 
     def __init__(self, name: str) -> None:
         self._pid = os.getpid()
@@ -31,13 +31,22 @@ class LoopThread:
         self._started.wait()
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """What `coroutine` returns or raises. A caller that is interrupted cancels it."""
+        """What `coroutine` returns or raises. A caller that is interrupted cancels it.
+
+        Raises ConfigError if the thread is stopped, another process's, or the caller's own.
+        """
+        if threading.get_ident() == self._thread.ident:
+            coroutine.close()
+            raise ConfigError(
+                "This client is called from its own background thread, which would wait for "
+                "itself. Call it from another thread, or use another client."
+            )
         future = self._submit(coroutine)
         try:
             return future.result()
         except CancelledError as error:
             raise ConnectionFailed(
-                "the client was closed while a call was in flight", outcome="unknown"
+                "The client was closed while this call was under way.", outcome="unknown"
             ) from error
         except BaseException:
             future.cancel()
@@ -55,6 +64,7 @@ class LoopThread:
         return future
 
     def join(self) -> None:
+        """Wait until the thread has ended."""
         self._thread.join()
 
     def _submit(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
@@ -64,7 +74,7 @@ class LoopThread:
                 raise made_before_fork()
             with self._lock:
                 if self._stopping:
-                    raise ConfigError("this client is closed; connect again")
+                    raise closed()
                 return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except ConfigError:
             coroutine.close()

@@ -83,7 +83,7 @@ async def drop(nodes: Nodes, name: str) -> Documents:
     before_ms = agreed_moment(found)
     request = namespace_requests.drop_namespace(name, before_ms)
     return await _one_by_one(
-        nodes, dict.fromkeys(having, request), f"namespace {name!r} was dropped"
+        nodes, dict.fromkeys(having, request), f"Namespace {name!r} was dropped"
     )
 
 
@@ -176,7 +176,7 @@ def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(namespace_settings(fields, nodes))
     except ConfigError as error:
-        raise RequestError(f"namespace {name!r}: {error.message}") from error
+        raise RequestError(f"Namespace {name!r} cannot be so: {error.message}") from error
 
 
 async def _put(nodes: Nodes, found: Documents, name: str, fields: Settings) -> Documents:
@@ -188,7 +188,7 @@ async def _put(nodes: Nodes, found: Documents, name: str, fields: Settings) -> D
         node: namespace_requests.put_namespace(name, fields, version)
         for node, version in versions.items()
     }
-    return await _one_by_one(nodes, told, f"namespace {name!r} is as wanted")
+    return await _one_by_one(nodes, told, f"Namespace {name!r} is as asked for")
 
 
 async def _at(nodes: Nodes, node: str, request: Request) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _half_done(done: str, on: list[str], of: list[str], error: KvorumError) -> U
     where = f"on {', '.join(on)} and not on" if on else "not on"
     left = ", ".join(node for node in of if node not in on)
     return UnavailableError(
-        f"{done} {where} {left} ({error.message.rstrip('.')})",
+        f"{done} {where} {left} ({error.message.rstrip('.')}).",
         outcome="unknown",
         next_step="repeat the same when 'kvorum status' shows all nodes up: it leaves those as "
         "they are that have it",

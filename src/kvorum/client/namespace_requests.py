@@ -24,6 +24,7 @@ class _DropBody(msgspec.Struct, omit_defaults=True):
 
 
 def namespaces() -> Request:
+    """Which namespaces the node has, with what settings."""
     return Request("GET", "/namespaces", safe=True, timed=False)
 
 
@@ -37,5 +38,6 @@ def put_namespace(
 
 
 def drop_namespace(name: str, before_ms: int | None = None, version: int | None = None) -> Request:
+    """End a namespace; what was written to it since `before_ms` is refused ever after."""
     body = _encode(_DropBody(before_ms, version))
     return Request("DELETE", f"/namespaces/{name}", body=body, timed=False)

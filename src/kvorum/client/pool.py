@@ -21,10 +21,12 @@ CONNECTIONS_MAX: Final = 64
 CONNECT_TIMEOUT_S: Final = 2.0
 IDLE_S_MAX: Final = 10.0
 
-IS_IT_RUNNING: Final = "; is it running?"
+IS_IT_RUNNING: Final = " Is it running?"
 
 
 class Pool:
+    """The connections to `server`, at most `limit`."""
+
     def __init__(self, server: Address, limit: int = CONNECTIONS_MAX) -> None:
         self._server = server
         self._name = host_port(server)
@@ -50,6 +52,7 @@ class Pool:
             raise
 
     def release(self, connection: Connection) -> None:
+        """Give back what `acquire` gave; it is used again if it can be."""
         if connection.usable:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
@@ -80,14 +83,14 @@ class Pool:
                 await self._free.acquire()
         except TimeoutError as error:
             raise TimeoutExpired(
-                f"no free connection to {self._name} in time: all {self._limit} were busy"
+                f"No connection to {self._name} became free in time: all {self._limit} were busy."
             ) from error
 
     async def _connect(self, until: float) -> Connection:
         server = self._server
         patience = min(CONNECT_TIMEOUT_S, until - asyncio.get_running_loop().time())
         if patience <= 0:
-            raise TimeoutExpired(f"the time was up before a connection to {self._name} was begun")
+            raise TimeoutExpired(f"The time was up before {self._name} was connected to.")
         connection = Connection(self._name)
         try:
             fill_standard_descriptors()  # The program may have closed one since.
@@ -97,15 +100,15 @@ class Pool:
                 )
         except TimeoutError as error:
             raise ConnectionFailed(
-                f"wanted a connection to {self._name} within {patience:.3g} s, got none"
+                f"No connection to {self._name} was made within {patience:.3g} s."
             ) from error
         except OSError as error:
             raise ConnectionFailed(
-                f"could not connect to {self._name}: {_reason(error)}{IS_IT_RUNNING}"
+                f"Could not connect to {self._name}: {_reason(error)}.{IS_IT_RUNNING}"
             ) from error
         if self._closed:
             connection.abort()
-            raise ConnectionFailed(f"the client was closed while it connected to {self._name}")
+            raise ConnectionFailed(f"The client was closed while it connected to {self._name}.")
         self._open.add(connection)
         connection.lost.add_done_callback(lambda _: self._open.discard(connection))
         return connection

@@ -16,7 +16,9 @@ from kvorum.model.request import Unreadable
 
 
 class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`record` is base64 in JSON; see `model/portable_record.py` for what is in it."""
+    """A record with its versions. `record` is what `model/portable_record.py` makes, and base64 in
+    JSON.
+    """
 
     key: str
     record: bytes
@@ -24,6 +26,8 @@ class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RecordPage(msgspec.Struct, frozen=True):
+    """A page of records; `cursor` is where the next one begins, None after the last."""
+
     records: list[PortableRecord]
     cursor: str | None = None
     unreadable: list[Unreadable] = []
@@ -53,6 +57,7 @@ def put_many(records: Sequence[PortableRecord], w: int | None) -> Request:
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    """One page of records, as they are."""
     query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/records", query, safe=True, timed=False)
 
@@ -61,7 +66,7 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
     """What became of each record: None if it is stored."""
     outcomes = read(document, _Outcomes, "records").records
     if len(outcomes) != wanted:
-        raise ProtocolError(f"wanted {wanted} outcomes of records, got {len(outcomes)}")
+        raise ProtocolError(f"The answer has {len(outcomes)} outcomes for {wanted} records.")
     return [
         None
         if outcome.error is None
@@ -71,4 +76,5 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
 
 
 def found(document: dict[str, Any]) -> RecordPage:
+    """The page of records in an answer. Raises ProtocolError."""
     return read(document, RecordPage, "records")

@@ -17,7 +17,7 @@ import msgspec
 from kvorum import __version__
 from kvorum.client.lifetime import Ttl, checked_lifetime
 from kvorum.client.values import JsonText
-from kvorum.model.errors import InvalidVersion
+from kvorum.model.errors import InvalidVersion, RequestError
 from kvorum.model.keys import encode_key
 from kvorum.model.topology import QuorumKind
 
@@ -43,11 +43,14 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """One call of the HTTP API, before it is known which server is asked."""
+
     method: str
     path: str
     query: Pairs = ()
     body: bytes = b""
-    fields: Pairs = ()
+    condition: Pairs = ()
+    """The header fields that say what the entry has to be like."""
     safe: bool = False
     """It changes nothing, so it may be repeated whatever became of it."""
     timed: bool = True
@@ -56,12 +59,13 @@ class Request:
     """None if any server does as well as another."""
 
     def to_bytes(self, host: str, timeout_ms: int) -> bytes:
+        """As it is sent to the server `host`, which may take `timeout_ms` to answer it."""
         query = self.query
         if self.timed:
             query = (*query, ("timeout_ms", str(min(timeout_ms, TIMEOUT_MS_MAX))))
         target = f"{self.path}?{urlencode(query, quote_via=quote)}" if query else self.path
         head = f"{self.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {_AGENT}\r\n"
-        for name, value in self.fields:
+        for name, value in self.condition:
             head += f"{name}: {value}\r\n"
         if self.body:
             head += f"content-type: application/json\r\ncontent-length: {len(self.body)}\r\n"
@@ -69,7 +73,9 @@ class Request:
 
 
 class Lifetime(NamedTuple):
-    """`ttl`, 0 for ever; or `expires_at`, the moment (ms). None: the namespace's."""
+    """How long an entry lives: `ttl`, 0 for ever; or until `expires_at` (ms). Without either it
+    lives as long as its namespace says.
+    """
 
     ttl: Ttl | None = None
     expires_at: int | None = None
@@ -114,6 +120,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def get(
     key: str, namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
+    """Read one entry. Raises InvalidKey."""
     query = query_of(namespace=namespace, r=r, quorum=quorum)
     about = Subject(namespace, key)
     path, named = _place("entry", key)
@@ -127,6 +134,7 @@ def put(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Store one entry; `item` is made by `put_item`."""
     query = query_of(w=w, quorum=quorum)
     return Request("POST", "/entry", query, item, condition, about=about)
 
@@ -155,6 +163,7 @@ def touch(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Give an entry another lifetime. Raises InvalidKey, RequestError."""
     query = query_of(namespace=namespace, w=w, quorum=quorum)
     body = _encode(_TouchBody(_metadata(version, None, lifetime)))
     about = Subject(namespace, key, blind=version is None)
@@ -170,24 +179,35 @@ def delete(
     quorum: QuorumKind | None = None,
     condition: Pairs = (),
 ) -> Request:
+    """Delete one entry. Raises InvalidKey."""
     query = query_of(valueVersion=version, namespace=namespace, w=w, quorum=quorum)
     about = Subject(namespace, key, blind=version is None)
     path, named = _place("entry", key)
-    return Request("DELETE", path, named + query, fields=condition, about=about)
-
-
-def exactly_at(version: str) -> Pairs:
-    """The condition that the entry is at `version` and no other. Raises InvalidVersion."""
-    if _TAG.fullmatch(version) is None:
-        raise InvalidVersion(f"wanted a version that a read returned, got {version[:80]!r}")
-    return (("if-match", f'"{version}"'),)
+    return Request("DELETE", path, named + query, condition=condition, about=about)
 
 
 ABSENT: Final[Pairs] = (("if-none-match", "*"),)
-"""The condition that the key holds no value."""
+
+
+def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
+    """That the entry is at `if_version` and no other, or that the key holds no value.
+
+    Raises RequestError if both are given, InvalidVersion.
+    """
+    if if_version is None:
+        return ABSENT if if_absent else ()
+    if if_absent:
+        raise RequestError("Both if_version and if_absent are given. Give one of them.")
+    if _TAG.fullmatch(if_version) is None:
+        raise InvalidVersion(
+            f"{if_version[:80]!r} is no version of an entry. Give if_version= as a read or a write "
+            "returned it."
+        )
+    return (("if-match", f'"{if_version}"'),)
 
 
 def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = None) -> Request:
+    """Store many entries; the `items` are made by `put_item`."""
     body = b'{"entries":[' + b",".join(items) + b"]}"
     return Request("POST", "/entries", query_of(w=w, quorum=quorum), body)
 
@@ -195,40 +215,48 @@ def put_many(items: Iterable[bytes], w: int | None, quorum: QuorumKind | None = 
 def get_many(
     keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
+    """Read the entries of many keys."""
     body = _encode(_KeysBody(keys, namespace))
     return Request("POST", "/entries/get", query_of(r=r, quorum=quorum), body, safe=True)
 
 
 def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
+    """One page of a listing."""
     query = query_of(namespace=namespace, cursor=cursor, limit=limit)
     return Request("GET", "/entries", query, safe=True, timed=False)
 
 
 def status() -> Request:
+    """The cluster as a node sees it."""
     return Request("GET", "/status", safe=True, timed=False)
 
 
 def accept_clock() -> Request:
+    """Take the clock of a node for right."""
     return Request("POST", "/clock/accept", safe=True, timed=False)
 
 
 def ring() -> Request:
+    """Who owns what."""
     return Request("GET", "/ring", safe=True, timed=False)
 
 
 def begin_repair(
     namespace: str | None, partition: int | None, key: str | None, *, full: bool
 ) -> Request:
+    """Have replicas compared and made equal."""
     body = _encode(_RepairBody(namespace, partition, key, full))
     # Replicas that are compared twice are as equal as before.
     return Request("POST", "/repair", body=body, safe=True, timed=False)
 
 
 def repair_progress(number: str) -> Request:
+    """How far a repair is."""
     return Request("GET", f"/repair/{number}", safe=True, timed=False)
 
 
 def locate(key: str, namespace: str | None) -> Request:
+    """Where a key lives. Raises InvalidKey."""
     path, named = _place("locate", key)
     return Request("GET", path, named + query_of(namespace=namespace), safe=True, timed=False)
 

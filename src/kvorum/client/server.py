@@ -21,6 +21,8 @@ PAUSE_S_MAX: Final = 60.0
 
 
 class Server:
+    """A server of the URL."""
+
     __slots__ = ("_pause_s", "name", "pool", "probe_at")
 
     def __init__(self, address: Address) -> None:
@@ -41,6 +43,7 @@ class Server:
         return self.probe_at != math.inf
 
     def suspect(self, now: float) -> None:
+        """It has not answered a call or a probe."""
         if self.suspected and now < self.probe_at:
             return  # Calls that fail together have met one failure.
         self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), PAUSE_S_MAX)

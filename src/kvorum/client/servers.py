@@ -30,6 +30,8 @@ _SUSPECTED_LAST: Final = attrgetter("suspected")
 
 
 class Servers:
+    """All servers of the URL."""
+
     def __init__(self, addresses: Sequence[Address]) -> None:
         self._servers = [Server(address) for address in addresses]
         self._survey = Survey(self._servers)
@@ -50,6 +52,7 @@ class Servers:
         self._survey.keep_up(now)
 
     async def close(self) -> None:
+        """Close the connections to all of them."""
         await self._survey.close()
         for server in self._servers:
             await server.pool.close()
@@ -111,6 +114,7 @@ class Route:
         return any(self._asked[other] == 0 for other in self._candidates())
 
     def leave_alone(self, server: Server, until: float) -> None:
+        """`server` has said that it is not to be asked before `until`."""
         self._ready_at[server] = until
 
     def _candidates(self) -> Sequence[Server]:

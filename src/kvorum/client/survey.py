@@ -31,6 +31,8 @@ ANSWER_S: Final = 2.0
 
 
 class Survey:
+    """Who the servers are and who owns what, as far as they have told."""
+
     __slots__ = ("_closed", "_ring", "_round_at", "_servers", "_servers_of", "_task", "_told")
 
     def __init__(self, servers: Sequence[Server]) -> None:
@@ -64,6 +66,7 @@ class Survey:
             self._task = asyncio.get_running_loop().create_task(self._run(due))
 
     async def close(self) -> None:
+        """End a survey that is under way."""
         self._closed = True
         if self._task is not None and not self._task.done():
             self._task.cancel()

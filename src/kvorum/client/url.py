@@ -34,16 +34,20 @@ class Target:
 def parse_url(url: str) -> Target:
     """Raises ConfigError if `url` is not a kvorum URL."""
     if not (isinstance(url, str) and url.startswith(SCHEME)):
-        raise ConfigError(f"wanted a URL such as {DEFAULT_URL}, got {url!r}")
+        raise ConfigError(f"{url!r} is not a kvorum URL. Give one such as {DEFAULT_URL}.")
     servers, _, query = url.removeprefix(SCHEME).partition("?")
     try:
         options = dict(
             parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
         )
     except ValueError as error:
-        raise ConfigError(f"wanted options such as ?timeout=5, got ?{query}") from error
+        raise ConfigError(
+            f"The URL's options cannot be read: ?{query}. Write them as in ?timeout=5."
+        ) from error
     if unknown := options.keys() - {"namespace", "timeout"}:
-        raise ConfigError(f"wanted the options namespace and timeout, got {min(unknown)!r}")
+        raise ConfigError(
+            f"A kvorum URL has no option {min(unknown)!r}. Its options are namespace and timeout."
+        )
     return Target(
         parse_servers(servers.removesuffix("/")),
         check_namespace(options["namespace"]) if "namespace" in options else None,
@@ -57,6 +61,7 @@ def parse_servers(text: str) -> tuple[Address, ...]:
 
 
 def host_port(address: Address) -> str:
+    """As a URL and the Host of a request have it."""
     host = f"[{address.host}]" if ":" in address.host else address.host
     return f"{host}:{address.port}"
 
@@ -81,8 +86,11 @@ def check_namespace(name: str) -> str:
 
 
 def check_timeout(seconds: float) -> float:
+    """The timeout in seconds. Raises ConfigError if that is none."""
     if not (isinstance(seconds, int | float) and 0 < seconds <= sys.float_info.max):
-        raise ConfigError(f"wanted a timeout of more than 0 seconds, got {seconds!r}")
+        raise ConfigError(
+            f"The timeout is {seconds!r}. Give a number of seconds that is more than 0."
+        )
     return float(seconds)
 
 
@@ -90,7 +98,7 @@ def _timeout(text: str) -> float:
     try:
         return check_timeout(float(text))
     except ValueError as error:
-        raise ConfigError(f"wanted a timeout in seconds, got {text!r}") from error
+        raise ConfigError(f"The timeout {text!r} is not a number of seconds.") from error
 
 
 def _server(text: str) -> Address:

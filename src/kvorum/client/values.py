@@ -44,7 +44,8 @@ def encode_value(value: object) -> JsonText:
         return JsonText(_encoder.encode(value).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(
-            f"wanted bytes or a value JSON can hold, got {type(value).__name__}: {error}"
+            f"JSON cannot hold this value of type {type(value).__name__}: {error}. Store bytes, or "
+            "what JSON can hold."
         ) from error
 
 
@@ -59,11 +60,13 @@ def decode_value(text: bytes, binary: bool) -> Any:
     try:
         return binascii.a2b_base64(value, strict_mode=True)
     except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidValue(f"wanted base64 text, got {text[:40]!r}: {error}") from error
+        raise InvalidValue(
+            f"The stored bytes are not base64 text, but {text[:40]!r}: {error}."
+        ) from error
 
 
 def _decode_beyond_msgspec(text: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue(f"the stored JSON does not fit into Python: {error}") from error
+        raise InvalidValue(f"Python cannot hold the stored JSON: {error}.") from error

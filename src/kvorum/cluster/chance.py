@@ -1,4 +1,4 @@
-"""What the decisions of this room ask of chance; `Runtime.rng` has it."""
+"""The port to random numbers, for decisions about membership; `Runtime.rng` fits it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ T = TypeVar("T")
 
 
 class Chance(Protocol):
+    """A source of random numbers; the methods are those of `random.Random`."""
+
     def random(self) -> float: ...
 
     def getrandbits(self, k: int, /) -> int: ...

@@ -1,6 +1,7 @@
-"""Notices about clocks: what is to be logged of those that differ by more than APART_MS.
+"""Notices about clocks: log lines about clocks that differ by more than APART_MS.
 
-Once when it is first seen, again each `_AGAIN_S` while it lasts, and once when it is over.
+Each is logged when the difference is first seen, again each `_AGAIN_S` while it lasts, and once
+when it is over.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _UNITS: Final = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes")
 
 
 def apart(ahead_ms: Mapping[int, int]) -> dict[int, int]:
-    """Those of other nodes' clocks that differ from ours by more than they should."""
+    """The clocks that differ from this node's by more than APART_MS; `ahead_ms`: of all others."""
     return {node: by for node, by in ahead_ms.items() if abs(by) > APART_MS}
 
 
 def difference(ahead_ms: int) -> str:
-    """In words, of a clock that is `ahead_ms` ahead of ours."""
+    """How far a clock is that is `ahead_ms` ahead of ours, in words."""
     way = "ahead of" if ahead_ms > 0 else "behind"
     for unit_ms, name in _UNITS:
         if abs(ahead_ms) >= 2 * unit_ms:
@@ -32,13 +33,17 @@ def difference(ahead_ms: int) -> str:
 
 
 class ClockNotices:
+    """Remembers which differences were logged, and when."""
+
     __slots__ = ("_told",)
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
 
     def lines(self, ahead_ms: Mapping[str, int], state: ClockState, now: float) -> list[str]:
-        """What is to be said at the time `now`; `ahead_ms`: by name, of the nodes that differ."""
+        """The lines to log at the monotonic time `now`. `ahead_ms`: by name, of the nodes whose
+        clocks differ. `state`: of this node's clock.
+        """
         found = {
             f"the clock of {name}": f"The clock of {name} is {difference(by)} this node's; "
             "set the clocks."
@@ -46,9 +51,9 @@ class ClockNotices:
         }
         if state in ("wrong", "disputed"):
             found["this node's clock"] = (
-                f"This node's clock is {state}: until it agrees with the others' this node expires "
-                "nothing that has expired and gives no lifetimes. If it is right: "
-                "kvorum clock accept."
+                f"This node's clock is {state}: until it agrees with the others' this node removes "
+                "no expired versions and gives no lifetimes. If it is right, run 'kvorum clock "
+                "accept'."
             )
         over = [what for what in self._told if what not in found]
         lines = [f"There is no difference any more: {what}." for what in over]

@@ -1,31 +1,31 @@
-"""Clocks: how this node's wall clock stands to those of the others, and whether to go by it.
+"""Clocks: how this node's wall clock compares with those of the others, and what may be done by it.
 
-A gossip digest carries when it was sent, by the sender's monotonic clock; its answer says that
-back, with the wall clock of who answers. As in NTP, that clock showed its time half a round trip
-ago, give or take that half. What is kept is the other's wall clock against our *monotonic* one:
-so a jump of our own wall clock shows at once, before anything more is heard, and a clock that was
-heard of minutes ago still counts, as monotonic clocks hardly drift.
+A gossip digest carries when it was sent, by the sender's monotonic clock; its answer repeats that,
+with the wall clock of the node that answers. As in NTP, that clock showed its time half a round
+trip ago, give or take that half. What is kept is the other's wall clock against our *monotonic*
+one: so a jump of our own wall clock shows at once, before anything more is heard, and a clock that
+was heard of minutes ago still counts, as monotonic clocks hardly drift.
 
     trusted      a majority of the cluster, this node included, shows our time, within SKEW_MS
     unconfirmed  too few were heard of to say, and what was heard does not contradict
     wrong        more than half of the others heard are ahead of us by more than SKEW_MS, or more
                  than half behind; and a majority of the cluster agrees on another time
-    disputed     the same, but no time has a majority: with two nodes nobody knows who is right
+    disputed     the same, but no time has a majority: with two nodes nobody knows which is right
     accepted     an operator says that it is right. Until it jumps, or the process ends
 
 More than half of the others on one side is to be away from their median, and where that lies
-between two of them, from all between: one wrong clock of three moves the middle of the other
-two, and must not make the third one doubt itself.
+between two of them, from all between: one wrong clock of three moves the middle of the other two,
+and must not make the third one distrust itself.
 
 What may be done by a clock:
 
-    expire        destroy what has expired, which destroys it for all: trusted or accepted. It can
-                wait, and does while no majority can be compared with
-    mint        give a lifetime its end, which all go by: not if wrong or disputed. A node that
-                has just started first compares with another one, for as long as it would wait
+    remove      take expired versions out of records, which destroys them on all nodes: trusted or
+                accepted. It can wait, and does while no majority can be compared with
+    mint        give a version its expiry, which all nodes go by: not if wrong or disputed. A node
+                that has just started first compares with another one, for as long as it would wait
                 before it missed one
-    judge       hide what has expired from who asks this node: that has to be decided somehow,
-                and destroys nothing. By our clock; if that is wrong, by the majority's time
+    judge       hide expired versions from clients: that has to be decided somehow, and destroys
+                nothing. By our clock; if that is wrong, by the majority's time
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ ClockState = Literal["trusted", "unconfirmed", "wrong", "disputed", "accepted"]
 
 
 class Reading(NamedTuple):
-    """`base_ms`: the other's wall clock less our monotonic one; `unsure_ms`: give or take."""
+    """What is known of another node's clock. `base_ms`: its wall clock less our monotonic one;
+    `unsure_ms`: give or take. `read_at`: monotonic.
+    """
 
     base_ms: float
     unsure_ms: float
@@ -58,13 +60,17 @@ class Reading(NamedTuple):
 
 
 class Clocks:
+    """The wall clocks of the other nodes, compared with this node's."""
+
     __slots__ = (
         "_accepted_ms", "_began", "_correction_ms", "_first_contact_s", "_judged_ms", "_nodes",
         "_readings", "_runtime", "_state",
     )  # fmt: skip
 
     def __init__(self, nodes: int, runtime: Runtime, first_contact_s: float) -> None:
-        """`nodes`: how many members the cluster has."""
+        """`nodes`: how many the cluster has. `first_contact_s`: how long a node that has just
+        started waits for another one before it relies on its own clock.
+        """
         self._nodes = nodes
         self._runtime = runtime
         self._first_contact_s = first_contact_s
@@ -99,16 +105,19 @@ class Clocks:
 
     @property
     def state(self) -> ClockState:
+        """How this node's clock stands, judged anew if it has jumped."""
         if abs(self._base_ms() - self._judged_ms) > _JUMP_MS:
             self._judge()
         return self._state
 
     @property
-    def may_expire(self) -> bool:
+    def may_remove(self) -> bool:
+        """True if expired versions may be removed by this clock."""
         return self.state in ("trusted", "accepted")
 
     @property
     def may_mint(self) -> bool:
+        """True if versions may be given an expiry by this clock."""
         state = self.state
         if state != "unconfirmed":
             return state in ("trusted", "accepted")
@@ -116,12 +125,12 @@ class Clocks:
         return bool(self._readings) or waited_s >= self._first_contact_s
 
     def now_ms(self) -> int:
-        """The time by which lifetimes are judged."""
+        """The wall clock (ms) by which expiry is judged."""
         wall_ms = self._runtime.wall_ms()
         return wall_ms if self.state != "wrong" else wall_ms + self._correction_ms
 
     def accept(self) -> None:
-        """Take our clock for right as it is."""
+        """Take this node's clock for right as it is: an operator says so."""
         self._accepted_ms = self._base_ms()
         self._judge()
 

@@ -29,6 +29,12 @@ _OUTAGES_KEPT: Final = 16
 
 
 class Member:
+    """The state of one member: whether it is up, and the evidence for that.
+
+    `life`: the latest that was seen. `active_ms`: its wall clock then. `since`: from when on it has
+    been in its `state`, monotonic.
+    """
+
     __slots__ = (
         "_outages", "_returning", "_settings", "active_ms", "arrivals", "life", "node",
         "refutations", "since", "state", "suspicions",
@@ -49,9 +55,11 @@ class Member:
 
     @property
     def is_available(self) -> bool:
+        """True if requests may be sent to it."""
         return self.state == "up"
 
     def is_silent(self, now: float) -> bool:
+        """True if the member has not been heard for so long that it is suspicious."""
         return self.arrivals.phi(now) > self._settings.phi_threshold
 
     # Evidence: each returns whether the member has become available by it.
@@ -74,6 +82,7 @@ class Member:
     # Time: what follows from silence.
 
     def suspect(self, now: float) -> None:
+        """Nobody reaches it."""
         self._become("suspect", now)
         self.suspicions += 1
         self._outages.append(now)
@@ -90,7 +99,7 @@ class Member:
             self._become("down", now)
 
     def hold_s(self, now: float) -> float:
-        """For how long it must now be heard before it is up again."""
+        """For how many seconds it must be heard from now on before it is up again."""
         while self._outages and now - self._outages[0] > self._settings.flap_window_s:
             self._outages.popleft()
         repeats = len(self._outages) - 1

@@ -1,4 +1,4 @@
-"""Membership: what a node does, by the clock and on messages, to know which others live.
+"""Membership: how a node finds out which other nodes are up, by gossip and by probes.
 
     each interval       beat; send a digest to the partners of this round
     twice as often      ping each member that is not up, so that one that is back is heard at once
@@ -35,7 +35,7 @@ _CALL: Final = 0
 """The number of a ping that belongs to no probe: those are numbered from a random start."""
 _ROUND_JITTER: Final = 0.1
 _PAUSE_INTERVALS: Final = 1.0
-"""If our own timer is later than this, it is us who were away, not everybody else."""
+"""If our own timer is later than this, this node was away, not all others."""
 
 
 class MemberView(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,8 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each event of membership has happened since the start."""
+
     refused: int
     """Messages and entries that cannot be true."""
     suspicions: int
@@ -67,6 +69,8 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Membership:
+    """The members of the cluster as this node sees them, kept current."""
+
     __slots__ = (
         "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
         "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
@@ -82,6 +86,9 @@ class Membership:
         on_change: Callable[[int], object],
         settings: MembershipSettings = DEFAULTS,
     ) -> None:
+        """`nodes`: the numbers of all, in ascending order. `on_change(node)`: the node has become
+        available, or is so no longer.
+        """
         self._runtime = runtime
         self._transport = transport
         self._on_change = on_change
@@ -105,6 +112,7 @@ class Membership:
         """By type of message; each takes the sender and the message."""
 
     def start(self) -> None:
+        """Begin to gossip and to probe."""
         self._checked = self._runtime.now()
         for member in self._roster.members.values():
             member.arrivals.expect(self._checked + self._settings.first_contact_s)
@@ -117,6 +125,7 @@ class Membership:
         self._call_timer = self._runtime.call_later(self._call_s, self._call)
 
     def stop(self) -> None:
+        """Do nothing more."""
         for timer in (self._round_timer, self._check_timer, self._call_timer):
             if timer is not None:
                 timer.cancel()
@@ -134,6 +143,7 @@ class Membership:
         return self._roster.members[node].state == "up"
 
     def view(self) -> list[MemberView]:
+        """All members, this node among them."""
         now, wall_ms = self._runtime.now(), self._runtime.wall_ms()
         return [
             self._view_of(member, dissenters, now, wall_ms)
@@ -144,6 +154,7 @@ class Membership:
 
     @property
     def counters(self) -> Counters:
+        """The counts as they are now."""
         members = self._roster.members.values()
         return Counters(
             refused=self._roster.refused,
@@ -181,8 +192,8 @@ class Membership:
             self._transport.send(node, digest)
 
     def _call(self) -> None:
-        """Ping those that are not up. One that has come back may not know it: it may hold us up
-        all the time, or have chosen others to gossip with.
+        """Ping the members that are not up. One that has come back need not contact this node by
+        itself: it may have held this node up all the time, or have chosen others to gossip with.
         """
         self._call_timer = self._runtime.call_later(self._call_s, self._call)
         for node in self._unavailable():
@@ -203,13 +214,13 @@ class Membership:
             if member.state != "up":
                 member.age(now)
             elif self._is_quiet(member, now):
-                suspicions += self._doubt(member, now)
+                suspicions += self._check_quiet(member, now)
         if suspicions:
-            # Others doubt them, too, by now; what they hear at once lets them conclude sooner.
+            # Others miss them, too, by now; an accusation lets them conclude sooner.
             self._gossip()
 
-    def _doubt(self, member: Member, now: float) -> bool:
-        """Probe `member`, and suspect it in the end; whether that was now."""
+    def _check_quiet(self, member: Member, now: float) -> bool:
+        """Probe `member`, and suspect it if its probe has failed. Returns True if it did so now."""
         phi = member.arrivals.phi(now)
         failed = self._probes.failed(member.node)
         if failed and (failed.seconded or phi > self._settings.phi_threshold):
@@ -243,17 +254,17 @@ class Membership:
     def _on_digest(self, node: int, digest: GossipDigest) -> None:
         now = self._runtime.now()
         # First, so that the answer to an accusation of us is already the life above it.
-        doubtful = self._roster.accusations(node, digest, now)
+        accused = self._roster.accusations(node, digest, now)
         wall_ms = self._runtime.wall_ms()
         answer = msgspec.structs.replace(
             self._roster.answer(digest, wall_ms), asked_at=digest.sent_at, wall_ms=max(wall_ms, 0)
         )
         self._transport.send(node, answer)
-        for accused in doubtful:
+        for suspect in accused:
             # A reason to ask, never a verdict; and none against a node that we just heard.
-            if self._is_quiet(self._roster.members[accused], now):
-                self._send(self._probes.begin(accused, now))
-                self._probes.second(accused)
+            if self._is_quiet(self._roster.members[suspect], now):
+                self._send(self._probes.begin(suspect, now))
+                self._probes.second(suspect)
 
     def _on_delta(self, node: int, delta: GossipDelta) -> None:
         if delta.asked_at is not None and 0 <= delta.wall_ms <= WALL_MS_MAX:

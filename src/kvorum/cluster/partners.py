@@ -1,4 +1,4 @@
-"""With whom to gossip in a round.
+"""Partners: the nodes that a round of gossip goes to.
 
 A few random peers that are up spread news in rounds that grow with log(nodes). Two others keep
 groups from forming that know only themselves: sometimes a seed, the same few nodes for all;

@@ -29,7 +29,7 @@ class Arrivals:
 
     def __init__(self, interval_s: float, window: int, floor_s: float) -> None:
         self.last = math.inf
-        """Of the signs of life; infinite while none is expected."""
+        """When the last sign of life came, monotonic; infinite while none is expected."""
         self._beat: float | None = None
         self._floor_s = floor_s
         self._gap_max_s = interval_s * _GAP_MAX_INTERVALS
@@ -50,7 +50,9 @@ class Arrivals:
         self._beat = self.last = now
 
     def sign(self, now: float) -> None:
-        """Another sign of life: it ends the silence, but says nothing of the heart's rhythm."""
+        """Another sign of life: it ends the silence, but says nothing about the gaps between
+        heartbeats.
+        """
         self.last = now
 
     def interrupt(self) -> None:
@@ -58,11 +60,12 @@ class Arrivals:
         self._beat = None
 
     def forgive(self, pause_s: float, now: float) -> None:
-        """It was us who heard nothing for `pause_s`."""
+        """This node was away for `pause_s` itself, and could hear nothing."""
         self.last = max(self.last, min(self.last + pause_s, now))
         self.interrupt()
 
     def phi(self, now: float) -> float:
+        """How suspicious the silence is at `now`: 0 to PHI_MAX."""
         count = len(self._gaps)
         mean = self._sum / count
         late = now - self.last - mean

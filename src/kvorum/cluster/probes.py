@@ -19,11 +19,15 @@ from kvorum.wire.messages import Message, Ping, PingRequest
 
 
 class Send(NamedTuple):
+    """A message that is to be sent to `node`."""
+
     node: int
     message: Message
 
 
 class Probe:
+    """One probe of the node `target`. `failed`: nobody has reached it in time."""
+
     __slots__ = ("deadline", "failed", "helpers", "number", "seconded", "target")
 
     def __init__(self, target: int, number: int, deadline: float) -> None:
@@ -34,7 +38,7 @@ class Probe:
         """None until help has been asked for."""
         self.failed = False
         self.seconded = False
-        """Whether another node has come to hold the target suspect, too."""
+        """True once another node takes the target to be suspect, too."""
 
 
 class Probes:
@@ -52,6 +56,7 @@ class Probes:
         self._number = rng.getrandbits(62)
 
     def begin(self, target: int, now: float) -> list[Send]:
+        """Begin to probe `target`, unless that is under way. Returns what to send."""
         if target in self._probes:
             return []
         self.begun += 1
@@ -61,19 +66,22 @@ class Probes:
         return [Send(target, Ping(self._number, self._local))]
 
     def settle(self, target: int) -> None:
+        """`target` has shown a sign of life: its probe ends."""
         self._probes.pop(target, None)
 
     def abandon(self) -> None:
+        """End all probes, without a result."""
         self._probes.clear()
 
     def report(self, helper: int, number: int) -> int | None:
-        """The target that `helper` has reached for us, if we asked it to."""
+        """The target that `helper` has reached on behalf of this node, if it was asked to."""
         for probe in self._probes.values():
             if probe.number == number and probe.helpers and helper in probe.helpers:
                 return probe.target
         return None
 
     def second(self, target: int) -> None:
+        """Another node takes `target` to be suspect, too."""
         if target in self._probes:
             self._probes[target].seconded = True
 
@@ -83,7 +91,7 @@ class Probes:
         return probe if probe is not None and probe.failed else None
 
     def step(self, now: float, available: Callable[[], Sequence[int]]) -> list[Send]:
-        """What to send now. `available`: who may be asked for help."""
+        """What to send now. `available` returns the nodes that can be asked for help."""
         sends: list[Send] = []
         for probe in self._probes.values():
             if probe.failed or probe.deadline > now:

@@ -41,11 +41,15 @@ Claim = tuple[int, int, int, int]
 
 
 class Opinion(NamedTuple):
+    """The nodes that another node takes to be suspect or down, and when it told so (monotonic)."""
+
     told_at: float
     accused: frozenset[int]
 
 
 class Roster:
+    """The membership list of the node `local`. `refused`: how many claims could not be true."""
+
     __slots__ = ("_opinions", "local", "members", "refused")
 
     def __init__(
@@ -65,22 +69,25 @@ class Roster:
         self._opinions: dict[int, Opinion] = {}
 
     def beat(self, wall_ms: int) -> None:
+        """This node's heart beats."""
         me = self.members[self.local]
         me.life = _next(me.life)
         me.active_ms = max(wall_ms, 0)
 
     def is_peer(self, node: int) -> bool:
+        """True if `node` is another member."""
         return node in self.members and node != self.local
 
     # What we tell
 
     def digest(self) -> GossipDigest:
+        """All that this node knows of the members, in short."""
         members = self.members.values()
         known = [(m.node, *m.life) for m in members if m.life != UNKNOWN]
         return GossipDigest(known, [m.node for m in members if m.state != "up"])
 
     def answer(self, digest: GossipDigest, wall_ms: int) -> GossipDelta:
-        """What the sender of `digest` lacks, and what we lack."""
+        """What the sender of `digest` does not know, and what this node wants to know."""
         news, wanted, named = [], [], set()
         for node, generation, heartbeat in self._bounded(digest.members):
             if not self._is_plausible(node, generation, heartbeat, 0, wall_ms):
@@ -100,6 +107,7 @@ class Roster:
         return GossipDelta(news, wanted)
 
     def news(self, wanted: Sequence[int]) -> list[Claim]:
+        """What this node knows of the members `wanted`."""
         nodes = [node for node in self._bounded(wanted) if self._is_member(node)]
         return [self._claim(self.members[node]) for node in nodes]
 
@@ -108,7 +116,9 @@ class Roster:
     def absorb(
         self, claims: Sequence[Claim], now: float, wall_ms: int
     ) -> tuple[set[int], list[int]]:
-        """Who has been alive later than we knew, and who of them is available again by that."""
+        """Take in `claims`. Returns the members that were alive later than this node knew, and
+        those of them that are available again by that.
+        """
         alive, returned = set(), []
         for node, generation, heartbeat, active_ms in self._bounded(claims):
             if not self._is_plausible(node, generation, heartbeat, active_ms, wall_ms):
@@ -124,26 +134,28 @@ class Roster:
         return alive, returned
 
     def accusations(self, sender: int, digest: GossipDigest, now: float) -> list[int]:
-        """Note the sender's opinion. Returns the members we hold up and have no later news of."""
+        """Note the sender's opinion. Returns the members that it accuses, while this node takes
+        them to be up and has no later news of them.
+        """
         accused = [node for node in self._bounded(digest.accused) if self._is_member(node)]
         self._opinions[sender] = Opinion(now, frozenset(accused))
         if not accused:
             return []
         lives = {node: (generation, heartbeat) for node, generation, heartbeat in digest.members}
-        doubtful = []
+        suspects = []
         for node in accused:
             life, member = lives.get(node, UNKNOWN), self.members[node]
             if node == self.local:
                 if life == member.life:
                     member.life = _next(life)
             elif member.state == "up" and life >= member.life:
-                doubtful.append(node)
-        return doubtful
+                suspects.append(node)
+        return suspects
 
     # What others think
 
     def dissenters(self, now: float) -> dict[int, list[int]]:
-        """For each member, the nodes whose last opinion of it is not ours."""
+        """For each member, the nodes whose last opinion of it differs from this node's."""
         judges = {
             observer: opinion
             for observer, opinion in sorted(self._opinions.items())

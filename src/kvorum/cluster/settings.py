@@ -6,10 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.model.errors import ConfigError
+from kvorum.model.field_checks import check_range
+from kvorum.model.topology import naming
 
 
 class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of membership, in seconds. Raises ConfigError, which names the field."""
+
     interval_s: float = 1.0
     """A node's heart beats, and it gossips, once in this time (give or take a tenth)."""
     fanout: int = 3
@@ -48,14 +51,8 @@ class MembershipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         for field, (low, high) in _RANGES.items():
             value: Any = getattr(self, field)
-            # Written so that NaN is out of range too.
-            if not low <= value <= high:
-                raise ConfigError(
-                    f"membership: {field}: wanted {low} to {high}, got {value!r}; "
-                    "choose one in that range",
-                    wanted=f"{low} to {high}",
-                    got=value,
-                )
+            with naming(f"membership: {field}"):
+                check_range(value, low, high)
 
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {

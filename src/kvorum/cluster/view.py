@@ -4,10 +4,11 @@
     placement   partition -> replica set         follows from the topology and the catalog
     catalog     namespace -> settings            changes while the node runs
 
-Whatever exists once for each namespace is made, altered and ended by those who subscribe. A change
-is complete when `change_catalog` returns, so nobody ever sees half of it.
+What exists once for each namespace (hash trees, caches, keys) is made, altered and ended by
+subscribers to changes of the catalog. A change is complete when `change_catalog` returns, so
+nothing ever sees half of it.
 
-    key -> token -> partition -> replica set -> who is asked, and who stands in
+    key -> token -> partition -> replica set -> the nodes to ask, and those that stand in
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ SLOPPY: Final = "sloppy"
 
 
 class Place:
-    """Where one key lives: its token, its storage key, its replica set, and the settings of its
+    """Where one key is stored.
+
+    `token`: of the key. `key`: its storage key. `replicas`: its replica set. `settings`: of its
     namespace.
     """
 
@@ -85,6 +88,7 @@ class ClusterView:
 
     @property
     def epoch(self) -> int:
+        """The epoch of the topology."""
         return self.topology.epoch
 
     # Changes
@@ -96,7 +100,7 @@ class ClusterView:
         self._listeners.append(listener)
 
     def change_catalog(self, catalog: Catalog) -> None:
-        """Go over to `catalog`, and tell all subscribers."""
+        """Replace the catalog by `catalog`, and tell all subscribers."""
         old = self.catalog
         self._take(catalog)
         for listener in self._listeners:
@@ -118,7 +122,7 @@ class ClusterView:
     # Where keys live
 
     def place(self, namespace: str, key: str, quorum: str = "") -> Place:
-        """Where `key` lives. `quorum`: its kind, if the request names one.
+        """Where `key` is stored. `quorum`: its kind, if the request names one.
 
         Raises NamespaceNotFound or InvalidKey.
         """
@@ -178,7 +182,7 @@ class ClusterView:
         return self.local in self.placement.owners(partition, rule)
 
     def is_shared(self, token: bytes) -> bool:
-        """True if this node is one of several owners of the token's records, or of some of them."""
+        """True if this node shares records of the token with other owners."""
         partition = self.placement.partition(token)
         return any(rule.copies > 1 and self.owns(partition, rule) for rule in self.rules)
 
@@ -201,24 +205,30 @@ class ClusterView:
         return partners - {self.local}
 
     def name(self, node: int) -> str:
-        """What people call the node."""
+        """The name of the node. Raises ConfigError if there is none with that number."""
         return self.topology.node(node).name
 
     @property
     def local_name(self) -> str:
+        """The name of this node."""
         return self.name(self.local)
 
     def names(self, nodes: Iterable[int]) -> list[str]:
+        """The names of `nodes`, in that order."""
         return [self.name(node) for node in nodes]
 
     def too_few(
         self, what: str, needed: int, got: list[int], owners: tuple[int, ...]
     ) -> QuorumError:
-        """The error for an operation that cannot reach its quorum; nothing was changed."""
+        """The error for an operation that cannot reach its quorum; nothing was changed.
+
+        `what`: the operation, as a verb. `got`: the nodes that are up, or have answered.
+        """
+        names = self.names(owners)
         return QuorumError(
-            f"wanted {needed} replicas to {what}, got {len(got)} of {len(owners)}; "
-            "retry when more are up, or ask with a lower quorum",
+            f"Too few replicas to {what}: {needed} needed, {len(got)} of {len(owners)} available "
+            f"({', '.join(names)}). Retry when more are up, or ask with a lower quorum.",
             needed=needed,
             got=len(got),
-            replicas=self.names(owners),
+            replicas=names,
         )

@@ -1,9 +1,9 @@
-"""Replay: the records that an owner missed, sent to it as soon as it is back.
+"""Hint replay: an owner that is back is sent the records that it missed.
 
-A window of notes at a time, each record as it is now, with pauses that follow the foreground's
-latency (`pace.py`). Of large records few are under way at once, and each has the time it takes.
-What is not acknowledged is passed over, and tried again when the last note has been reached. A
-replay ends when a pass from the first note finds none.
+A window of hints is replayed at a time, each record as it is now, with pauses that follow the
+latency of clients' requests (`operations/pace.py`). Of large records few are under way at once, and
+each has the time it takes. What is not acknowledged is passed over, and tried again when the last
+hint has been reached. A replay ends when a pass from the first hint finds none.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ from kvorum.wire.messages import Reply, Write, Wrote
 
 _WINDOW: Final = 16
 _WINDOW_BYTES: Final = 1 << 20
-"""Under way at once, but for the record that goes over."""
+"""At most so much is under way, and one record that goes over it."""
 _TIMEOUT_MS: Final = 2000
 _PAUSE_S: Final = 0.5
 
 
 class Ledger(Protocol):
-    """Who knows what is owed, and is told what has been paid."""
+    """What the replay needs of `Hints`: how many hints there are, and to be told which are done."""
 
-    def owed(self, node: int) -> int: ...
+    def owed(self, node: int) -> int:
+        """How many hints there are for `node`."""
+        ...
 
     def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
         """`node` has the record with digest `sent`, durably."""
         ...
 
     def on_replayed(self, node: int) -> None:
-        """No note about `node` is left."""
+        """No hint for `node` is left."""
         ...
 
 
@@ -55,7 +57,7 @@ class _Progress:
 
 
 class HintReplay:
-    """To all nodes, each at its own pace."""
+    """Replays hints to all nodes that have some, independently of each other."""
 
     __slots__ = ("_ledger", "_notes", "_operations", "_progress", "_replica", "_stopped", "_view")
 
@@ -76,19 +78,19 @@ class HintReplay:
         self._stopped = False
 
     def per_second(self, node: int) -> float:
-        """How many records of late; 0 if nothing is replayed."""
+        """How many records a second are replayed to `node` of late; 0 if none are."""
         progress = self._progress[node]
         return progress.per_second if progress.running else 0.0
 
     def begin(self, node: int) -> None:
-        """Catch `node` up, if it is there and that is not under way."""
+        """Replay the hints for `node`, if it is up and that is not under way."""
         progress = self._progress[node]
         if not progress.running and self._operations.is_up(node):
             progress.running = True
             self._operations.runtime.call_soon(self._go_on, node)
 
     def stop(self) -> None:
-        """Replay no more; the notes stay for the node's next life."""
+        """Replay no more; the hints stay for the next start."""
         self._stopped = True
 
     def _go_on(self, node: int) -> None:
@@ -169,11 +171,11 @@ class _Window:
         try:
             data = self._replica.store.get(key)
         except StorageError:
-            # It stays owed: what is damaged here may be replaced by the other owners' copy.
+            # The hint stays: a damaged record may be replaced by the other owners' copy.
             operations.runtime.call_soon(self._on_ended, key, b"", 0, False)
             return
         if data is None:
-            # The record is gone from here, so there is nothing left to hand over.
+            # The record is gone from here, so there is nothing to send.
             operations.runtime.call_soon(self._on_ended, key, b"", 0, True)
             return
         size = len(data)

@@ -1,27 +1,27 @@
-"""Hinted handoff: what this node owes to owners that missed a write.
+"""Hinted handoff: the hints that this node holds for owners that missed a write.
 
 A hint is only a note, "node X lacks the newest record of key K" (`hint_notes.py`): the record
-itself is in this node's own store, and replaying a hint sends whatever is newest
+itself is in this node's own store, and to replay a hint is to send whatever record is there then
 (`hint_replay.py`).
 
-There are two ways to come by one. A coordinator that is an owner notes who did not
-acknowledge: then the note is a convenience, since the owners' own repair would find the
-difference. Or, under a sloppy quorum, a node that is no owner stores the record in the place
-of one (a handoff): then its copy may be the only one, so its note never expires, and its copy
-stays until the owner has acknowledged it.
+There are two kinds. A coordinator that is an owner notes who did not acknowledge: such a hint is a
+convenience, since anti-entropy would find the difference. Or, under a sloppy quorum, a node that is
+no owner stores the record in the place of one (a handoff): its copy may be the only one, so this
+hint never expires, and the copy stays until the owner has acknowledged it.
 
-A note is erased only after the owner's durable ack, and only if the record that was acked is
-still the newest (G. DeCandia et al., "Dynamo", 2007, section 4.6). Hints for a node that the
-topology no longer has go to the owners of today.
+A hint is erased only after the owner's durable acknowledgement, and only if the record that was
+acknowledged is still the newest (G. DeCandia et al., "Dynamo", 2007, section 4.6). Hints for a node
+that the topology no longer has go to the owners of today.
 
-Notes of the first kind are bounded in number and age. Beyond the bounds the node is marked
-instead: it has missed more than is noted, and only a full comparison can settle it.
+Hints of the first kind are bounded in number and age. Beyond the bounds the node is *marked*
+instead: it has missed more writes than are noted, and only a full comparison can bring it all of
+them.
 
-A node that missed writes must not replace, by a blind write, versions it never saw. So each
-side of a fresh link tells the other its standing: `behind` while it holds hints or a mark for
-it. A node counts as settled with a peer once that peer has said that it is not behind. A node
-that crashed may have forgotten notes that were not synced; so it calls all others behind until
-it has compared with them.
+A node that missed writes must not replace, by a blind write, versions it never saw. So each side of
+a new link tells the other its `SyncState`: that the other is `behind` while this node holds hints
+or a mark for it. A node counts as settled with another once that one has said that it is not
+behind. A node that crashed may have lost hints that were not synced; so it calls all others behind
+until it has compared with them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ HANDOFF_BYTES_MAX: Final = 1 << 30
 
 
 class _Debt:
-    """What is owed to one node."""
+    """What one other node has missed, and what it must be told of that.
+
+    `pending`: how many hints there are. `marked`: it has missed more than is noted. `lost`: another
+    node came under its name, whose disk was empty. `unsure`: this node crashed, and may have lost
+    hints for it. `met`: a link to it is open, and its identity known. `whole`: it has said that it
+    is not recovering.
+    """
 
     __slots__ = (
         "lost",
@@ -75,7 +81,7 @@ class _Debt:
 
 
 class Hints:
-    """The hints this node holds, by the node they are owed to."""
+    """The hints that this node holds, and what other nodes are told of them."""
 
     __slots__ = (
         "_debts",
@@ -90,6 +96,7 @@ class Hints:
     def __init__(
         self, view: ClusterView, replica: LocalReplica, operations: Operations, crashed: bool
     ) -> None:
+        """`crashed`: the node's last life did not end well, so hints may be lost."""
         self._view = view
         self._replica = replica
         self._operations = operations
@@ -102,13 +109,14 @@ class Hints:
             for node in view.partners():
                 self._debts[node].unsure = True
 
-    # What is owed
+    # The hints
 
     def owed(self, node: int) -> int:
         """How many keys `node` is known to lack the newest record of."""
         return self._debts[node].pending
 
     def status(self, node: int) -> dict[str, Any]:
+        """The hints for `node` as a document; `per_second`: how fast they are replayed."""
         debt = self._debts[node]
         age_ms = self._operations.runtime.wall_ms() - debt.since_ms if debt.pending else 0
         return {
@@ -119,15 +127,16 @@ class Hints:
         }
 
     def holds(self, key: bytes) -> bool:
-        """True if some node is owed the record at storage key `key`."""
+        """True if there is a hint for the record at storage key `key`."""
         return any(
             debt.pending and self._notes.has(node, key) for node, debt in self._debts.items()
         )
 
     def add(self, node: int, key: bytes) -> None:
-        """Note that the owner `node` lacks the record, which this node, an owner too, holds.
+        """Add a hint: the owner `node` lacks the record at `key`, which this owner has.
 
-        Not of what is kept in memory: when the note is replayed it may long be evicted here.
+        For namespaces kept in memory there are no hints: the record may be evicted before the
+        replay.
         """
         if self._view.is_volatile(key):
             return
@@ -143,18 +152,20 @@ class Hints:
             self._note(node, key, ignore, None)
 
     def keep(self, node: int, key: bytes, size: int, done: Done, arg: Any) -> None:
-        """Note that this node holds a record of `size` bytes in the place of `node`.
+        """Add a hint: this node stores a record of `size` bytes in the place of `node`; `done` once
+        that is durable.
 
-        Raises Overloaded beyond the bound on what is held for others. What is kept in memory
-        is held for those who read it here, and as long as it fits: no note, no bound.
+        Raises Overloaded beyond the bound on such records. In namespaces kept in memory they are
+        stored for reads only, as long as they fit: without a hint, and without a bound.
         """
         if self._view.is_volatile(key):
             self._operations.runtime.call_soon(done, arg, None)
             return
         if self._handoff_bytes + size > HANDOFF_BYTES_MAX:
             raise Overloaded(
-                f"wanted to hold {size} bytes for an owner that is away, got "
-                f"{self._handoff_bytes} bytes held already; bring the owners back",
+                f"Node {self._view.local_name} holds {self._handoff_bytes} bytes for owners that "
+                f"are away, and has no room for {size} more. Bring the owners back, or retry "
+                "later.",
                 retry_after=1,
             )
         if not self._notes.has(node, key):
@@ -162,7 +173,9 @@ class Hints:
         self._note(node, key, done, arg)
 
     def mark(self, node: int) -> None:
-        """`node` has missed more than is noted: it is behind until all has been compared."""
+        """`node` has missed more writes than are noted: it is behind until all has been
+        compared.
+        """
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
         if not debt.marked:
@@ -171,9 +184,10 @@ class Hints:
             self.announce(node)
 
     def mark_lost(self, node: int, done: Done, arg: Any) -> None:
-        """Another node has come under the name of `node`: what that one held is gone.
+        """A node with an empty disk has come under the name of `node`: what that one stored is
+        gone.
 
-        `done` when this is sure to be remembered.
+        `done` once this is noted durably.
         """
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
@@ -183,13 +197,15 @@ class Hints:
         self.announce(node)
 
     def on_damaged(self, note: bytes) -> None:
-        """A note cannot be read: whoever it is about has missed something that is not noted."""
+        """A hint cannot be read, so the node that it is for has missed more than is noted."""
         node = self._notes.node_of(note)
         if node is not None:
             self.mark(node)
 
     def on_compared(self, node: int, began: float) -> None:
-        """What `node` and this one both own is equal, but for writes since `began`."""
+        """All that `node` and this node both own is equal, but for writes since `began`
+        (monotonic).
+        """
         debt = self._debts[node]
         if debt.unsure:
             debt.unsure = False
@@ -200,13 +216,13 @@ class Hints:
             self.announce(node)
 
     def on_sync_state(self, node: int, recovering: bool) -> None:
-        """What `node` says of itself."""
+        """`node` says whether it is recovering."""
         self._debts[node].whole = not recovering
         self._unmark(node)
 
     def _unmark(self, node: int) -> None:
-        """Forget the mark of `node` once it lacks nothing. That it has lost a disk is remembered
-        until it says itself that it is whole: it may crash, and have to be told again.
+        """Erase the mark of `node` once it lacks nothing. That it has lost a disk is remembered
+        until it says itself that it has recovered: it may crash, and have to be told again.
         """
         debt = self._debts[node]
         if debt.marked or (debt.lost and not debt.whole):
@@ -230,10 +246,10 @@ class Hints:
     # What others are told, and what they say
 
     def announce(self, node: int) -> None:
-        """Tell `node` whether it is behind, and if it is, begin to catch it up.
+        """Tell `node` whether it is behind, and begin to replay the hints for it.
 
-        Also a suspect is told, if a link to it is there: it may be wrongly suspected, and must
-        know that writes went past it.
+        A suspect is told, too, if a link to it is open: it may be wrongly suspected, and must know
+        that it has missed writes.
         """
         if not self._operations.transport.is_up(node):
             return
@@ -252,22 +268,24 @@ class Hints:
             self.announce(node)
 
     def on_peer_up(self, node: int) -> None:
-        """It has been introduced: if it is another one than it was, `mark_lost` has been called."""
+        """A link to `node` is open. If it is another node than before, `mark_lost` has
+        been called.
+        """
         self._debts[node].met = True
         self.announce(node)
 
     def on_peer_lost(self, node: int) -> None:
-        """What is said from now on waits for whoever answers to its name next."""
+        """The link to `node` is lost. The next node under its name may be another one."""
         self._debts[node].met = False
 
     def stop(self) -> None:
-        """Replay no more; the notes stay for the node's next life."""
+        """Replay no more; the hints stay for the next start."""
         self._replay.stop()
 
     # What is paid
 
     def on_replayed(self, node: int) -> None:
-        """No note about `node` is left."""
+        """All hints for `node` have been replayed."""
         self._debts[node].pending = 0
         self.announce(node)
 
@@ -286,8 +304,9 @@ class Hints:
             self._let_go(key, held)
 
     def _let_go(self, key: bytes, held: bytes) -> None:
-        """Drop a copy that was kept for others, unless another one is still owed it, or it lists
-        a dot of this actor: the actor's next dot of the key would cover those it has forgotten.
+        """Delete a record that was stored in the place of an owner, unless another owner still
+        lacks it, or it lists a dot of this actor: the actor's next dot of the key would cover those
+        it has forgotten.
         """
         if self.holds(key):
             return
@@ -299,8 +318,8 @@ class Hints:
     # Start
 
     def _recover(self) -> None:
-        """Learn what the node's former lives owed; what they owed to nodes that are gone goes to
-        the key's owners of today.
+        """Read the hints that the store has; those for nodes that are gone go to the key's owners
+        of today.
         """
         orphans = []
         for note in self._notes.all():
@@ -319,7 +338,7 @@ class Hints:
             self._reroute(note)
 
     def _size(self, key: bytes) -> int:
-        """Of the record at `key`; none of one that cannot be read."""
+        """The size in bytes of the record at `key`; 0 if it cannot be read."""
         try:
             return len(self._replica.store.get(key) or b"")
         except StorageError:

@@ -1,9 +1,9 @@
 """The backlog of a link: long messages that wait to be sent, one after another and in pieces.
 
-It is bounded, by bytes and by time. One message may go over the bytes, or none that is longer
-than they are could ever be sent. A message that is not through in time is given up, even when
-part of it has been sent: tombstones are collected in the trust that nothing is under way for
-longer than a minute (`repair/collection.py`), and whoever sent it has stopped waiting.
+It is bounded, by bytes and by time. One message may exceed the bytes, else none that is longer than
+they are could ever be sent. A message that is not sent completely in time is given up, even when
+part of it has been sent: tombstones are collected in the trust that nothing is under way for longer
+than a minute (`repair/collection.py`), and its sender has stopped waiting.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ class Whole(NamedTuple):
 
 
 class Backlog:
-    """Counts in `traffic` what was sent and what was given up. `waiting`: all that is not sent
-    completely, in order.
+    """The long messages that wait for one link. `waiting`: all that are not sent completely, in
+    order.
+
+    Counts in `traffic` what was sent and what was given up.
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_refused", "_sent_bytes", "_traffic", "waiting")
@@ -43,7 +45,7 @@ class Backlog:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._sent_bytes = 0
-        """Of the first that waits."""
+        """Of the first message that waits."""
         self._refused: list[int] = []
         self.waiting: deque[Whole] = deque()
 
@@ -88,7 +90,9 @@ class Backlog:
         self._bytes = self._sent_bytes = 0
 
     def _give_up(self, now: float) -> int | None:
-        """Let go of what is late; the epoch of the one that part of had been sent."""
+        """Drop what is late. Returns the epoch of a message of which a part had been
+        sent, if any.
+        """
         begun = None
         while self.waiting and self.waiting[0].given_up_at <= now:
             if self._sent_bytes:

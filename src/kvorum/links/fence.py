@@ -1,9 +1,9 @@
-"""The fence: which messages mean something else to two nodes that are at different epochs.
+"""The fence: which messages must not be carried out between two nodes at different epochs.
 
-Two nodes may be linked while one of them has not heard of the last changes of the cluster. Most of
-what they say to each other is none the worse for it: the owners of most partitions are the same in
-both epochs. Only a request that is about a partition whose owners differ must not be carried out;
-who gets one answers `Behind`. Replies, gossip and notices concern no partition.
+Two nodes may be linked while one of them does not know the last changes of the cluster. Most
+messages mean the same to both all the same, as the owners of most partitions are the same in both
+epochs. Only a request about a partition whose owners differ must not be carried out; it is answered
+with `Behind`. Replies, gossip and notices are about no partition.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Partitioning:
         return partition_of(stored_key[1:9], self.partition_bits)
 
     def between(self, start: bytes, end: bytes) -> range:
-        """The partitions that start <= storage key < end has to do with."""
+        """The partitions that have storage keys in start <= key < end."""
         last = self.of(end) if end < _END else (1 << self.partition_bits) - 1
         if end < _END and end <= partition_range(last, self.partition_bits)[0]:
             last -= 1
@@ -70,6 +70,7 @@ class ChangedPartitions:
         return bool(self.among)
 
     def any_of(self, partitions: Iterable[int]) -> bool:
+        """True if one of `partitions` has changed."""
         return any(partition in self.among for partition in partitions)
 
 
@@ -87,7 +88,7 @@ def _of_forward(message: Forward, changed: ChangedPartitions) -> list[int]:
     try:
         return [changed.partitioning.of_key(message.request.key)]
     except InvalidKey:
-        return []  # whoever carries it out refuses it
+        return []  # it is refused when it is carried out
 
 
 def _of_range(message: Scan | Inventory, changed: ChangedPartitions) -> range:
@@ -97,7 +98,7 @@ def _of_range(message: Scan | Inventory, changed: ChangedPartitions) -> range:
 def _of_compare(message: Compare, changed: ChangedPartitions) -> list[int]:
     bits = levels(changed.partitioning.partition_bits)
     if not 0 <= message.level < len(bits):
-        return []  # whoever carries it out refuses it
+        return []  # it is refused when it is carried out
     return [index >> (bits[message.level] - bits[0]) for index in message.indices]
 
 

@@ -37,12 +37,14 @@ from kvorum.wire.handshake_cipher import HandshakeCipher
 
 
 class Role(Enum):
+    """Which end of the connection a side is."""
+
     DIALER = "dialer"
     LISTENER = "listener"
 
 
 class Phase(Enum):
-    """What this side waits for: the value says what is next, for whoever sends something else."""
+    """What this side waits for; the value says it, for the error when something else comes."""
 
     MEETING = "a Challenge"
     GREETING = "a Hello"
@@ -73,7 +75,11 @@ Outcome = Hello | Welcome | Reject | Crossed | TurnedAway
 
 
 class Handshake:
-    """`frames`: what this side has to send, in order; whoever sends it empties the list."""
+    """The handshake of one side.
+
+    `frames`: what this side has to send, in order; the list is emptied by whatever sends them.
+    `theirs`: what the other side has greeted with.
+    """
 
     __slots__ = ("_cipher", "_credentials", "_role", "frames", "phase", "theirs")
 
@@ -110,7 +116,7 @@ class Handshake:
         step = self._STEPS.get((self._role, self.phase, type(greeting)))
         if step is None:
             raise ProtocolError(
-                f"a {type(greeting).__name__} came where {self.phase.value} was next"
+                f"A {type(greeting).__name__} came where {self.phase.value} was next."
             )
         return step(self, greeting, payload)
 
@@ -134,7 +140,7 @@ class Handshake:
         self.phase = Phase.GREETING
 
     def _be_met(self, challenge: Challenge | EarlierHello, payload: bytes) -> Outcome | None:
-        """Somebody has called, and proven nothing yet."""
+        """A dialer has sent its first greeting, which proves nothing yet."""
         if self._credentials.spoken.agreed(challenge.versions) is None:
             reason = no_common_version(self._credentials.spoken, challenge.versions)
             self._say_in_clear(encode_greeting(reject(reason)))

@@ -21,6 +21,7 @@ from kvorum.links.handshake import Role, TurnedAway
 from kvorum.links.log import Log
 from kvorum.links.machine import LinkLimits, LinkMachine, Received, State, Terms, Updated
 from kvorum.links.transport import Receiver
+from kvorum.links.wire import Wire
 from kvorum.model.errors import ProtocolError
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.wire.handshake import Crossed, Hello, Reject, Verdict, Welcome
@@ -31,23 +32,8 @@ UNKNOWN: Final = -1
 """The node at the other end of an accepted link that has not said Hello."""
 
 
-class Wire(Protocol):
-    """The connection that a link speaks over; asyncio's transports fit it."""
-
-    def write(self, data: bytes, /) -> None: ...
-
-    def close(self) -> None:
-        """Send what was written, then end."""
-
-    def abort(self) -> None:
-        """End at once."""
-
-    def get_write_buffer_size(self) -> int:
-        """How many bytes were written and not taken yet."""
-
-
 class LinkOwner(Protocol):
-    """What links are given, and whom they report to: one link_made and one link_lost each."""
+    """What links are given, and what they report to: one link_made and one link_lost each."""
 
     @property
     def runtime(self) -> Runtime: ...
@@ -81,9 +67,11 @@ class LinkOwner(Protocol):
 
 
 class Link:
-    """`dialed`: by this node. `gave_way`: closed because another link to its node is kept.
-    `left`: closed by the other side. `epoch`: the latest that the other side has shown.
-    `trusted_epoch`: messages made in it mean the same on both sides; 0 while none is.
+    """One connection to another node, from the handshake to its end.
+
+    `dialed`: by this node. `gave_way`: closed because another link to its node is kept. `left`:
+    closed by the other side. `epoch`: the latest that the other side has shown. `trusted_epoch`:
+    messages made in it mean the same on both sides; 0 while none does.
     """
 
     __slots__ = (
@@ -155,7 +143,7 @@ class Link:
     # Messages out
 
     def send(self, message: Message) -> None:
-        """For a link that has opened. The message is lost if the link is, without a word."""
+        """Send `message` over a link that has opened. It is lost if the link is, without notice."""
         outbox = self._outbox
         if not outbox:
             self._owner.runtime.call_soon(self._flush)
@@ -284,7 +272,7 @@ class Link:
         self.fail(self._its_end(None))
 
     def lost(self, error: Exception | None) -> None:
-        """The wire is gone, or could not be had. Nothing if that was known."""
+        """The connection has ended, or could not be made. Does nothing if that was known."""
         machine = self._machine
         if machine.state is State.LOST:
             return
@@ -329,7 +317,7 @@ class Link:
         self._open()
 
     def _on_reject(self, rejected: Reject) -> None:
-        self.fail(f"it refused this node: {rejected.reason!r}")
+        self.fail(f"It refused this node: {rejected.reason!r}")
 
     def _on_crossed(self, _crossed: Crossed) -> None:
         self.give_way()
@@ -376,7 +364,7 @@ class Link:
             self._wire.abort()
 
     def _end(self, reason: str) -> bool:
-        """True if the end has not begun before."""
+        """Begin the end. False if it had begun before."""
         if self._reason or self._machine.state is State.LOST:
             return False
         self._reason = reason
@@ -385,6 +373,7 @@ class Link:
         return True
 
     def give_way(self) -> None:
+        """Close at once, because another link to the node is kept."""
         self.gave_way = True
         self.fail("another link to the node is kept")
 

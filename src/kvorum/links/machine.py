@@ -27,13 +27,16 @@ from typing import Final
 from kvorum.links.backlog import Backlog
 from kvorum.links.handshake import Credentials, Handshake, Outcome, Phase, Role
 from kvorum.links.traffic import Traffic
+from kvorum.wire.batches import decode_batch, encode_batch, pack
 from kvorum.wire.frames import FRAME_BYTES_MAX, FrameDecoder, encode_frame
 from kvorum.wire.handshake import DIALER_FRAMES, LISTENER_FRAMES, Hello, Verdict
-from kvorum.wire.messages import Message, ViewUpdate, decode_batch, encode_batch, pack
+from kvorum.wire.messages import Message, ViewUpdate
 from kvorum.wire.pieces import PIECE_MARK, Assembly
 
 
 class State(IntEnum):
+    """The states of a link, in the order in which it goes through them."""
+
     GREETING = 0
     OPEN = 1
     CLOSING = 2
@@ -42,7 +45,9 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """`unsent_bytes_max`: of what is written and not taken by the other side."""
+    """The bounds on one link. `unsent_bytes_max`: of what is written and not taken by the other
+    side.
+    """
 
     handshake_s: float = 3.0
     tick_s: float = 1.0
@@ -76,7 +81,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The other side has sent what this one lacks."""
+    """The other side has sent what this one lacks to come to a later epoch."""
 
     update: ViewUpdate
 
@@ -94,7 +99,7 @@ _EMPTY: Final = encode_batch([])
 
 
 class LinkMachine:
-    """`heard`: something has come in, since the last tick if the link is open."""
+    """One side of a link. `heard`: something has come in, since the last tick if it is open."""
 
     __slots__ = (
         "_assembly",
@@ -212,6 +217,7 @@ class LinkMachine:
 
     @property
     def dead(self) -> bool:
+        """True if nothing has been heard for too long."""
         return self._silent_ticks >= self._terms.limits.silent_ticks_max
 
     # Out

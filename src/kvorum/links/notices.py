@@ -14,7 +14,7 @@ _TEXTS_MAX: Final = 8
 
 
 class Notices:
-    """Remembers, within bounds, what was said about whom."""
+    """Logs each text about a subject once, until the subject is over."""
 
     __slots__ = ("_log", "_said")
 

@@ -1,9 +1,9 @@
 """The peers of a node: `Transport` over links, whatever carries their bytes.
 
-Two nodes keep one link between them, for requests and replies of both. Order is kept on a
-link only, and a message on its way is lost with it; if a second link could take over in
-silence, messages might overtake each other or vanish without an `on_peer_lost`. So each
-side holds one place per peer, for the link that is open or on its way to be:
+Two nodes keep one link between them, for requests and replies of both. Order is kept on a link
+only, and a message on its way is lost with it; if a second link could take over unnoticed, messages
+might overtake each other or vanish without an `on_peer_lost`. So each side has one place for each
+other node, for the link that is open or on its way to be:
 
     a dialed link connects      takes the place if it is free, else gives way
     a Hello on an accepted one  takes the place if it is free. If a dialed link is greeting
@@ -11,9 +11,9 @@ side holds one place per peer, for the link that is open or on its way to be:
                                 the smaller number stays. An open link is never displaced:
                                 where the other side knows it to be dead, this side soon will.
 
-Links are made when the first message wants one, and made again, with growing pauses, for as
-long as this node runs. Messages wait meanwhile, within bounds; an attempt that fails drops
-them and says `on_peer_lost`, so that whoever waits for a reply need not sit out its deadline.
+Links are made when there is a first message for a node, and made again, with growing pauses, for as
+long as this node runs. Messages wait meanwhile, within bounds; an attempt that fails drops them and
+calls `on_peer_lost`, so that an operation that waits for a reply need not sit out its deadline.
 
 Anyone can connect to a node. Until its handshake is complete a connection costs this node one
 socket and at most one short frame, for `LinkLimits.handshake_s`; there are at most `greeting_max`
@@ -23,117 +23,33 @@ of them, and one more is closed at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
+from kvorum.links.admission import greeting, refusal
+from kvorum.links.driver import Driver, Identity
 from kvorum.links.fence import concerns
 from kvorum.links.handshake import Credentials
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import UNKNOWN, Link
-from kvorum.links.log import Log
-from kvorum.links.machine import LinkLimits, Received, Terms
+from kvorum.links.machine import Received, Terms
 from kvorum.links.notices import Notices
-from kvorum.links.reconnect import DialLimits, Reconnect
+from kvorum.links.peer import Peer
+from kvorum.links.reconnect import Reconnect
 from kvorum.links.traffic import Traffic
 from kvorum.links.transport import Receiver
-from kvorum.links.views import StaticView, Views, members_digest
-from kvorum.links.waiting import Waiting, WaitingLimits
+from kvorum.links.views import StaticView, Views
+from kvorum.links.waiting import Waiting
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.runtime.faults import kind
-from kvorum.runtime.ports import Runtime
-from kvorum.wire.handshake import (
-    ACTOR_HEX_DIGITS,
-    Crossed,
-    Hello,
-    Verdict,
-    Welcome,
-    reject,
-    same_actors,
-    veto,
-)
+from kvorum.wire.handshake import Crossed, Hello, Verdict, Welcome, reject
 from kvorum.wire.messages import Behind, Message, ViewUpdate
 
 OnIdentity = Callable[[int, str, str], object]
 """Called with (node, node id, name) when a node shows an id not seen from it before."""
 
 
-class Identity(Protocol):
-    """What links tell others of this node's stored identity."""
-
-    @property
-    def node_id(self) -> str: ...
-
-    @property
-    def incarnation(self) -> int: ...
-
-
-class Driver(Protocol):
-    """What carries the bytes of links: sockets, or the wires of the simulator."""
-
-    @property
-    def runtime(self) -> Runtime: ...
-
-    @property
-    def log(self) -> Log: ...
-
-    def nonce(self) -> bytes:
-        """`NONCE_BYTES` that nobody can foresee and that never come again."""
-
-    def connect(self, node: int, link: Link) -> None:
-        """Begin to make a connection to `node`. It ends in `connected` or `lost` of `link`."""
-
-    def gone(self, link: Link) -> None:
-        """`link` is lost, and nothing is asked of it any more."""
-
-    def unforeseen(self, what: str, error: Exception) -> None:
-        """A bug was met while a message was handled; its link is closed."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinksLimits:
-    """`greeting_max`: connections that were accepted and have not said yet who they are. `waiting`:
-    what may wait for one node while it has no link.
-    """
-
-    greeting_max: int = 64
-    waiting: WaitingLimits = field(default_factory=WaitingLimits)
-    link: LinkLimits = field(default_factory=LinkLimits)
-    dial: DialLimits = field(default_factory=DialLimits)
-
-
-class Peer:
-    """Another node: its place for a link, what is known of it, and what waits for it."""
-
-    __slots__ = (
-        "down_told",
-        "link",
-        "name",
-        "node",
-        "node_id",
-        "reachable",
-        "reconnect",
-        "waiting",
-        "wanted",
-    )
-
-    def __init__(self, spec: NodeSpec, reconnect: Reconnect, waiting: Waiting) -> None:
-        self.node = spec.number
-        self.name = spec.name
-        self.reconnect = reconnect
-        self.waiting = waiting
-        self.link: Link | None = None
-        self.node_id = ""
-        self.reachable = True
-        self.wanted = False
-        self.down_told = False
-
-    @property
-    def linked(self) -> bool:
-        return self.link is not None and self.link.opened
-
-
 class Peers:
-    """`Transport` and `LinkOwner`. `local` is this node's number."""
+    """The links of one node to all others: a `Transport`, and the `LinkOwner` of its links."""
 
     def __init__(
         self,
@@ -145,7 +61,9 @@ class Peers:
         limits: LinksLimits | None = None,
         views: Views | None = None,
     ) -> None:
-        """`views`: None where the members are those of `topology` for as long as the node runs."""
+        """`local`: this node's number. `views`: None where the members are those of `topology` for
+        as long as the node runs.
+        """
         self._limits = limits or LinksLimits()
         self._local = local
         self._driver = driver
@@ -154,7 +72,7 @@ class Peers:
         self.runtime = driver.runtime
         self.log = driver.log
         self.traffic = Traffic()
-        self.hello = _hello(topology, local, identity)
+        self.hello = greeting(topology, local, identity)
         self.terms = Terms(
             Credentials(self.hello, topology.secret),
             topology.epoch,
@@ -170,7 +88,7 @@ class Peers:
             node: partial(self._hold, peer) for node, peer in self._peers.items()
         }
         self._greeting: set[Link] = set()
-        """Those that were accepted and have not opened."""
+        """The links that were accepted and have not opened."""
         self._closing = False
         self._notices = Notices(driver.log)
         self.links: set[Link] = set()
@@ -189,12 +107,8 @@ class Peers:
     def is_up(self, node: int) -> bool:
         return self._peers[node].reachable
 
-    def is_linked(self, node: int) -> bool:
-        """True if a link to `node` is open, as far as this node knows."""
-        return self._peers[node].linked
-
     def _hold(self, peer: Peer, message: Message) -> None:
-        """What sends to `peer` while it has no link."""
+        """The way to send to `peer` while it has no link."""
         if self._closing or not peer.waiting.add(message):
             self.traffic.messages_dropped += 1
             return
@@ -208,11 +122,11 @@ class Peers:
     # For the driver
 
     def accept(self) -> Link:
-        """The link of a connection that somebody else has made."""
+        """The link of a connection that came in."""
         return Link(self, UNKNOWN, self._driver.nonce())
 
     def stop(self) -> None:
-        """Make no more links, and tell the receiver nothing more of them."""
+        """Make no more links, and tell the receiver nothing more."""
         self._closing = True
         for peer in self._peers.values():
             peer.reconnect.rest()
@@ -228,7 +142,7 @@ class Peers:
         """This node's view has gone on to a later epoch, in which the cluster is as `topology`
         says: tell those that are behind.
         """
-        self.hello = _hello(topology, self._local, self.hello)
+        self.hello = greeting(topology, self._local, self.hello)
         self.terms.credentials = Credentials(self.hello, topology.secret)
         self.terms.epoch = topology.epoch
         for peer in self._peers.values():
@@ -296,12 +210,15 @@ class Peers:
             else:
                 link.give_way()
         elif len(self._greeting) >= self._limits.greeting_max:
-            link.fail(f"wanted at most {self._limits.greeting_max} connections in their handshake")
+            link.fail(
+                f"{self._limits.greeting_max} connections are in their handshake already, and no "
+                "more are taken at a time"
+            )
         else:
             self._greeting.add(link)
 
     def link_greeted(self, link: Link, hello: Hello) -> Verdict:
-        reason = veto(self.hello, hello) or self._veto(link, hello)
+        reason = refusal(self.hello, hello, link, self._peers)
         if reason is not None:
             self.traffic.links_refused += 1
             return reject(reason)
@@ -315,34 +232,6 @@ class Peers:
             peer.node_id = hello.node_id
             self._on_identity(peer.node, peer.node_id, peer.name)
         return Welcome()
-
-    def _veto(self, link: Link, hello: Hello) -> str | None:
-        """What speaks against `hello` in the light of what is known of the other nodes."""
-        peer = self._by_name.get(hello.node)
-        if peer is None:
-            names = ", ".join(self._by_name)
-            return f"wanted one of the nodes {names}, got {hello.node!r}; correct --node"
-        if link.dialed and peer.node != link.node:
-            name = self._peers[link.node].name
-            return f"wanted node {name!r} at its address, got {hello.node!r}; correct the addresses"
-        if peer.node != hello.number:
-            return (
-                f"wanted {hello.node!r} with number {peer.node}, got number {hello.number}; give "
-                "both nodes the same cluster file"
-            )
-        if peer.linked and peer.node_id != hello.node_id:
-            return (
-                f"wanted {hello.node!r} with node id {peer.node_id}, which is connected, got "
-                f"{hello.node_id}; stop one of the two processes"
-            )
-        for other in self._peers.values():
-            if other is not peer and same_actors(other.node_id, hello.node_id):
-                return (
-                    f"wanted node ids that differ in their first {ACTOR_HEX_DIGITS} digits, got "
-                    f"{hello.node_id} for {hello.node!r} and {other.node_id} for {other.name!r}; "
-                    "never start two nodes from copies of one data directory"
-                )
-        return None
 
     def _yields(self, peer: Peer, placed: Link) -> bool:
         """True if `placed` gave its place to a link that `peer` has dialed and greets on."""
@@ -424,19 +313,3 @@ class Peers:
         if dropped or not peer.down_told:
             peer.down_told = True
             self.receiver.on_peer_lost(peer.node)
-
-
-def _hello(topology: Topology, local: int, identity: Identity) -> Hello:
-    return Hello(
-        cluster=topology.cluster,
-        token_hash=topology.token_hash,
-        token_seed=topology.token_seed,
-        partitions=topology.partitions,
-        epoch=topology.epoch,
-        fingerprint=topology.fingerprint(),
-        members=members_digest(topology),
-        node=topology.node(local).name,
-        number=local,
-        node_id=identity.node_id,
-        incarnation=identity.incarnation,
-    )

@@ -1,7 +1,8 @@
-"""When to dial one node: when asked, and again after failures, ever less often.
+"""When to dial one node: when there is a message for it, and again after failures, less and less
+often.
 
-The pause doubles with each attempt from `pause_min_s` to `pause_max_s`; each is shortened by
-up to a half at random, so that the nodes of a cluster do not all knock at once.
+The pause doubles with each attempt from `pause_min_s` to `pause_max_s`; each is shortened by up to
+a half at random, so that the nodes of a cluster do not all dial at once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from kvorum.runtime.ports import Cancellable, Runtime
 
 @dataclass(frozen=True, slots=True)
 class DialLimits:
-    """How long a node goes on unreached after the way to it is open again is bounded by these:
-    by the second attempt of the kernel within `connect_s`, or by the rest of that and a pause.
+    """The times of dialing, in seconds. `connect_s`: how long to wait for a connection.
+
+    They bound how long a node stays unreached after the network to it has come back: to the second
+    attempt of the kernel within `connect_s`, or to the rest of that and a pause.
     """
 
     connect_s: float = 1.5
@@ -24,7 +27,9 @@ class DialLimits:
 
 
 class Reconnect:
-    """Has `dial` called for each attempt; whoever carries it out says when it has `ended`."""
+    """Calls `dial` for each attempt to reach one node; `ended` is to be called at the end
+    of each.
+    """
 
     __slots__ = ("_dial", "_limits", "_planned", "_runtime", "_under_way", "pause_s")
 
@@ -35,7 +40,7 @@ class Reconnect:
         self._planned: Cancellable | None = None
         self._under_way = False
         self.pause_s = limits.pause_min_s
-        """What the next pause is at most."""
+        """The longest that the next pause may be."""
 
     def now(self) -> None:
         """Dial now, unless an attempt is under way or planned."""
@@ -60,6 +65,7 @@ class Reconnect:
             self._planned = None
 
     def forget_failures(self) -> None:
+        """The link was good for long: begin with the shortest pause again."""
         self.pause_s = self._limits.pause_min_s
 
     def _begin(self) -> None:

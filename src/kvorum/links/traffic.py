@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(slots=True)
 class Traffic:
-    """`messages_dropped`: given to `send`, never written to a socket."""
+    """The counters. `messages_dropped`: given to `send`, never written to a socket."""
 
     bytes_in: int = 0
     bytes_out: int = 0

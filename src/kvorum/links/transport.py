@@ -16,17 +16,19 @@ from kvorum.wire.messages import Message
 LONG_S_MAX: Final = 45.0
 """A message that is too long for one frame is given up when it is not sent by then."""
 SLOWEST_BYTES_PER_S: Final = 2 << 20
-"""What a link has to carry of such messages, to be waited for."""
+"""A link is taken to carry at least so much of such messages."""
 
 
 def transfer_ms(size: int) -> int:
-    """How much longer to wait for a message of `size` bytes than for a short one."""
+    """How many milliseconds longer to wait for a message of `size` bytes than for a short one."""
     if size <= FRAME_BYTES_MAX:
         return 0
     return min(size * 1000 // SLOWEST_BYTES_PER_S, int(1000 * LONG_S_MAX))
 
 
 class Transport(Protocol):
+    """The way to other nodes."""
+
     def send(self, node: int, message: Message) -> None:
         """Queue `message` for `node`; connects first if there is no link yet."""
 
@@ -35,7 +37,10 @@ class Transport(Protocol):
 
 
 class Receiver(Protocol):
-    def on_message(self, node: int, message: Message) -> None: ...
+    """What is told of messages and links."""
+
+    def on_message(self, node: int, message: Message) -> None:
+        """`node` has sent `message`."""
 
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open: its handshake has passed."""

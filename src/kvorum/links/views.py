@@ -1,12 +1,11 @@
-"""The epochs of a cluster, as far as links go: who is behind, what that matters, and how it is
-mended.
+"""The epochs of a cluster as links need them: which node is behind, and what differs for it.
 
-Each side tells its epoch when a link opens, and with each frame the epoch that it was made in. Who
-is ahead sends the other what it lacks, if it can. Until both are at one epoch, what differs between
-the two decides which requests are refused (`fence.py`).
+Each side tells its epoch when a link opens, and with each frame the epoch that it was made in. The
+node that is ahead sends the other what it lacks, if it can. Until both are at one epoch, the
+partitions whose owners differ decide which requests are refused (`fence.py`).
 
-`Views` is the port. In a cluster whose members stand in a file there is nothing to send: somebody
-gives every node the new file, one after another. `StaticView` is that provider.
+`Views` is the port. In a cluster whose members are listed in a file there is nothing to send: an
+operator gives every node the new file, one after another. `StaticView` is for these.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Views(Protocol):
 
     @property
     def advice(self) -> str:
-        """What people can do where two nodes stay at different epochs: a sentence."""
+        """A sentence: what an operator can do where two nodes stay at different epochs."""
 
     def on_epoch(self, node: int, epoch: int) -> None:
         """`node` is at `epoch`: told when a link opens, and when `node` has gone on."""
@@ -70,7 +69,7 @@ class StaticView:
         self._all = ChangedPartitions(partitioning, range(topology.partitions))
 
     def on_epoch(self, node: int, epoch: int) -> None:
-        """Nothing follows: whoever wrote the other file brings this node its own."""
+        """Nothing follows: an operator brings this node the other file."""
 
     def lacking(self, epoch: int) -> bytes | None:
         return None

@@ -1,22 +1,27 @@
 """The messages that wait for one node while it has no link, within bounds.
 
-One message may go over the bytes, however long it is: nothing else brings it there sooner.
+One message may exceed the bound on bytes, however long it is: otherwise it could never be sent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvorum.wire.messages import Message, encode_batch
+from kvorum.wire.batches import encode_batch
+from kvorum.wire.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingLimits:
+    """How much may wait for one node."""
+
     messages_max: int = 8192
     bytes_max: int = 16 << 20
 
 
 class Waiting:
+    """The messages that wait for one node, in order."""
+
     __slots__ = ("_bytes", "_limits", "_messages")
 
     def __init__(self, limits: WaitingLimits) -> None:
@@ -25,7 +30,7 @@ class Waiting:
         self._bytes = 0
 
     def add(self, message: Message) -> bool:
-        """False if there is no room for it."""
+        """Keep `message`. False, and nothing is kept, if there is no room for it."""
         limits = self._limits
         if len(self._messages) >= limits.messages_max or self._bytes >= limits.bytes_max:
             return False

@@ -35,18 +35,21 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """Raises ConfigError if `text` is no address."""
+    """The address that `text` is written for. Raises ConfigError if it is none."""
     parts = _PARTS.fullmatch(text)
     if parts is not None and int(parts["port"]) <= PORT_MAX:
         host = _ipv6(parts["v6"]) if parts["v6"] else _ipv4_or_name(parts["host"])
         if host:
             return Address(host, int(parts["port"]))
-    wanted = f"host:port, or [IPv6 address]:port, with a port of 1 to {PORT_MAX}"
-    raise ConfigError(f"wanted {wanted}, got {text!r}", wanted=wanted, got=text)
+    raise ConfigError(
+        f"{text!r} is no address. Write host:port, or [IPv6 address]:port, with a port from 1 to "
+        f"{PORT_MAX}.",
+        got=text,
+    )
 
 
 def is_host(text: str) -> bool:
-    """True for the name of a host, or its address without brackets."""
+    """True if `text` is the name of a host, or its address without brackets."""
     return (_ipv6(text) or _ipv4_or_name(text)) is not None
 
 

@@ -14,8 +14,8 @@ through a chain of nodes: the augmenting path of L. Ford and D. Fulkerson, found
 first. Only where there is no such path does spread beat balance, and the least full node
 goes over its bound.
 
-The first owner coordinates its partition's blind writes, so the lead is a bounded share
-too, with each node's part by weight: it goes to the owner met first that has room for it.
+The first owner coordinates its partition's blind writes, so to be first owner is a bounded share,
+too, with each node's part by weight: the first is the owner met first that has room for it.
 
 A low bound has a price. More nodes are at their bound, and when their fair share shrinks
 they hand over partitions, and not only to the node that came.
@@ -40,7 +40,7 @@ Owners = tuple[int, ...]
 
 
 class BoundedShares:
-    """Which partitions each node holds, of a thing that no node should hold too many of.
+    """Which partitions each node holds, where none should hold more than a bounded share.
 
     `may_move(partition, giver, taker)` says what may be handed over, `move` is told of it.
     """
@@ -111,7 +111,7 @@ class BoundedShares:
 
 
 class Walk:
-    """A walk of the ring that can be begun again, and goes no further than it must."""
+    """A walk of the ring that can be repeated from its start, and goes no further than needed."""
 
     __slots__ = ("_ahead", "_met")
 
@@ -134,10 +134,10 @@ def assign(
 ) -> list[Owners]:
     """The owners of each partition, in preference order; one walk a partition."""
     owners = _choose_owners(walks, domains, fair_owned)
-    leaders = _choose_leaders(owners, fair_led)
+    first_owners = _choose_first_owners(owners, fair_led)
     return [
-        (leader, *(node for node in nodes if node != leader))
-        for leader, nodes in zip(leaders, owners, strict=True)
+        (first, *(node for node in nodes if node != first))
+        for first, nodes in zip(first_owners, owners, strict=True)
     ]
 
 
@@ -165,16 +165,16 @@ def _choose_owners(
     return owners
 
 
-def _choose_leaders(owners: list[list[int]], fair: Sequence[float]) -> list[int]:
-    leaders: list[int] = []
+def _choose_first_owners(owners: list[list[int]], fair: Sequence[float]) -> list[int]:
+    first_owners: list[int] = []
 
     def may_move(partition: int, _giver: int, taker: int) -> bool:
         return taker in owners[partition]
 
     def move(partition: int, _giver: int, taker: int) -> None:
-        leaders[partition] = taker
+        first_owners[partition] = taker
 
     shares = BoundedShares(fair, may_move, move)
     for partition, nodes in enumerate(owners):
-        leaders.append(shares.give(partition, nodes))
-    return leaders
+        first_owners.append(shares.give(partition, nodes))
+    return first_owners

@@ -1,8 +1,8 @@
 """A catalog: the namespaces of a cluster and their settings, as one value with a version.
 
 It is versioned apart from the topology, because namespaces are made, altered and dropped while
-nodes run. Nodes need not agree on it to talk with each other: who does not know a namespace
-refuses what is asked of it there, and nothing else.
+nodes run. Nodes need not agree on it to talk with each other: a node that does not know a namespace
+refuses requests to that, and no others.
 
 What may be altered is what moves no data between nodes or stores: see `check_alteration`.
 """
@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from kvorum.model.errors import ConfigError, NamespaceNotFound
+from kvorum.model.errors import ConfigError, NamespaceNotFound, RequestError
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, Topology, check_namespace
 
 FIXED: Final = ("replicas", "encryption")
 """Settings that a namespace keeps for as long as it exists, in this version."""
 
 _NAMED_MAX: Final = 10
+_CLOCKS_APART_MS: Final = 60_000
 
 
 class Difference(NamedTuple):
@@ -89,6 +90,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def no_such_namespace(name: str, there: Iterable[str]) -> NamespaceNotFound:
+    """The error for a namespace that does not exist; `there`: the names of those that do."""
     names = sorted(there)
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
     named = ", ".join(repr(one) for one in names[:_NAMED_MAX])
@@ -100,13 +102,27 @@ def no_such_namespace(name: str, there: Iterable[str]) -> NamespaceNotFound:
 
 
 def difference(old: Catalog, new: Catalog) -> Difference:
-    """What has to be done to come from `old` to `new`."""
+    """The namespaces by which `new` differs from `old`."""
     before, after = old.namespaces, new.namespaces
     return Difference(
         tuple(sorted(after.keys() - before.keys())),
         tuple(sorted(name for name in before.keys() & after.keys() if before[name] != after[name])),
         tuple(sorted(before.keys() - after.keys())),
     )
+
+
+def passed_moment(before_ms: int | None, now_ms: int) -> int:
+    """The time (ms) up to which a drop or shred is to destroy writes: `before_ms`, or now if it is
+    None. Raises RequestError if it lies in the future by more than clocks may differ.
+    """
+    if before_ms is None:
+        return now_ms
+    if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
+        raise RequestError(
+            f"The time {before_ms} ms has not passed yet: it is {now_ms} ms by this node's clock. "
+            "Set the clocks of the nodes."
+        )
+    return before_ms
 
 
 def check_alteration(name: str, old: NamespaceSettings, new: NamespaceSettings) -> None:

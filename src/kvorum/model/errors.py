@@ -17,10 +17,10 @@
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
     │   ├── CorruptRecord            a checksum did not match
-    │   ├── UnknownWrite             a record lists a write of the node that it never made
+    │   ├── UnknownWrite             a record lists a write of this node that it has not made
     │   └── DiskFull                 no room for new data; reads and deletes go on
     ├── ConfigError                  a file, option or directory is wrong
-    └── ProtocolError                a peer or server spoke out of turn
+    └── ProtocolError                a node or server broke the protocol
 
 `outcome` says what is known of the request's effect, because "it failed" and "I do not
 know" call for different actions by the caller:
@@ -37,7 +37,9 @@ Outcome = Literal["none", "unknown"]
 
 
 class KvorumError(Exception):
-    """Base of all kvorum errors. `code` is stable and machine-readable."""
+    """Base of all kvorum errors. `code` is stable and machine-readable, `message` a sentence for
+    people.
+    """
 
     code = "error"
 
@@ -49,22 +51,32 @@ class KvorumError(Exception):
 
 
 class RequestError(KvorumError):
+    """The request itself is wrong; nothing was changed."""
+
     code = "bad_request"
 
 
 class InvalidKey(RequestError):
+    """The key is empty, too long, or no text."""
+
     code = "invalid_key"
 
 
 class InvalidValue(RequestError):
+    """The value, or the record that is imported, cannot be stored."""
+
     code = "invalid_value"
 
 
 class InvalidVersion(RequestError):
+    """The valueVersion is forged, damaged, or of another key."""
+
     code = "invalid_version"
 
 
 class NamespaceNotFound(RequestError):
+    """There is no namespace of that name."""
+
     code = "namespace_not_found"
 
 
@@ -80,11 +92,13 @@ class NotFound(RequestError):
 
     @property
     def hints(self) -> int:
-        """How many did."""
+        """How many such nodes were counted."""
         return int(self.details.get("hints", 0))
 
 
 class PreconditionFailed(RequestError):
+    """The key is not in the state that the request expects."""
+
     code = "precondition_failed"
 
 
@@ -95,6 +109,8 @@ class TooManySiblings(RequestError):
 
 
 class UnavailableError(KvorumError):
+    """The cluster cannot serve the request now."""
+
     code = "unavailable"
 
 
@@ -105,54 +121,77 @@ class QuorumError(UnavailableError):
 
     @property
     def needed(self) -> int:
+        """How many replicas were needed."""
         return int(self.details.get("needed", 0))
 
     @property
     def got(self) -> int:
+        """How many were up, or had answered."""
         return int(self.details.get("got", 0))
 
     @property
     def replicas(self) -> list[str]:
+        """The names of the owners of the key."""
         return list(self.details.get("replicas", []))
 
 
 class TimeoutExpired(UnavailableError):
+    """The deadline passed first."""
+
     code = "timeout"
 
 
 class ClockWrong(UnavailableError):
+    """The node's clock is no good to say when something expires."""
+
     code = "clock_wrong"
 
 
 class Overloaded(UnavailableError):
+    """A bounded queue is full. `details` holds retry_after (s)."""
+
     code = "overloaded"
 
 
 class ConnectionFailed(UnavailableError):
+    """No server could be reached, or the one that was asked went away."""
+
     code = "connection_failed"
 
 
 class StorageError(KvorumError):
+    """The disk or the engine refused."""
+
     code = "storage_failed"
 
 
 class CorruptRecord(StorageError):
+    """A record is damaged, or was, and has not been compared with other replicas since."""
+
     code = "corrupt_record"
 
 
 class UnknownWrite(StorageError):
+    """A record lists a write of this node that it has not made."""
+
     code = "unknown_write"
 
 
 class DiskFull(StorageError):
+    """There is no room for new data; reads and deletes go on."""
+
     code = "disk_full"
 
 
 class ConfigError(KvorumError):
+    """A file, an option or a directory is wrong."""
+
     code = "config"
 
 
 class ProtocolError(KvorumError):
+    """A node or a server broke the protocol."""
+
     code = "protocol"
 
 

@@ -21,40 +21,42 @@ EXPIRES_MS_MAX: Final = (1 << 53) - 1
 
 
 def check_ttl(ttl: int | None) -> None:
-    """`ttl`: seconds, NEVER, or None for the namespace's default. Raises RequestError."""
+    """Raises RequestError if `ttl` is no time to live: seconds, NEVER, or None for the namespace's
+    default.
+    """
     if ttl is not None and not 0 <= ttl <= TTL_S_MAX:
         raise RequestError(
-            f"wanted a ttl from 1 to {TTL_S_MAX} seconds, got {_shown(ttl)}",
+            f"A ttl is 1 to {TTL_S_MAX} seconds, and {_shown(ttl)} was given.",
             wanted=f"1..{TTL_S_MAX}",
             got=_shown(ttl),
         )
 
 
 def check_expires(expires: int) -> None:
-    """Whether it can be a moment at all; `expiry` says whether it is one to come."""
+    """Raises RequestError if `expires` (ms) can be no moment at all; `expiry` checks the rest."""
     if not 0 < expires <= EXPIRES_MS_MAX:
         raise RequestError(
-            f"wanted expiresAt in milliseconds since 1970, got {_shown(expires)}",
+            f"expiresAt is a moment in milliseconds since 1970, and {_shown(expires)} was given.",
             got=_shown(expires),
         )
 
 
 def is_given(ttl: int | None, expires: int, default_s: int) -> bool:
-    """True if a version written with these is to expire; as in `expiry`."""
+    """True if a version written with these arguments of `expiry` expires."""
     return bool(expires or (default_s if ttl is None else ttl))
 
 
 def expiry(ttl: int | None, expires: int, default_s: int, now_ms: int) -> int:
-    """When a version written at `now_ms` expires; NEVER if it does not. Raises RequestError.
+    """The moment (ms) at which a version written at `now_ms` expires; NEVER if it does not.
 
-    `expires`, unless it is NEVER, says so itself; else `ttl` does, or where that is None the
-    namespace's `default_s`.
+    It is `expires`, unless that is NEVER; else it follows from `ttl`, or where that is None from
+    the namespace's `default_s`. Raises RequestError.
     """
     if expires:
         if not now_ms < expires <= now_ms + TTL_S_MAX * 1000:
             raise RequestError(
-                f"wanted expiresAt after now, {now_ms}, and within {TTL_S_MAX} seconds, "
-                f"got {expires}",
+                f"expiresAt {expires} is not within {TTL_S_MAX} seconds after now, which is "
+                f"{now_ms}.",
                 got=expires,
             )
         return expires

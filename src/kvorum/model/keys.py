@@ -3,7 +3,7 @@
 key           what the client says: 1 to 1,024 bytes of UTF-8
 token         128-bit hash of the key: its place on the ring
 partition     the token's top bits
-storage key   how a node's store files the record:
+storage key   under which a node's store has the record:
 
     0    1   b"d" (records; other first bytes are free for a node's own notes)
     1    8   the token's first 8 bytes, so one partition is one contiguous range
@@ -30,6 +30,7 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def is_namespace_name(name: str) -> bool:
+    """True if `name` can be the name of a namespace."""
     return _NAMESPACE.fullmatch(name) is not None
 
 
@@ -49,15 +50,15 @@ def encode_key(key: str) -> bytes:
         data = key.encode()
     except UnicodeEncodeError as error:
         raise InvalidKey(
-            f"wanted a key of UTF-8 text, got one whose character {error.start + 1} is none: it is "
-            "a byte that is no UTF-8, or half of a surrogate pair"
+            f"The key is no UTF-8 text: its character {error.start + 1} is a byte that is no "
+            "UTF-8, or half of a surrogate pair."
         ) from error
     except AttributeError as error:
         got = type(key).__name__
-        raise InvalidKey(f"wanted a key that is a str, got {got}", wanted="str", got=got) from error
+        raise InvalidKey(f"A key is a str, not {got}.", wanted="str", got=got) from error
     if not 0 < len(data) <= KEY_BYTES_MAX:
         raise InvalidKey(
-            f"wanted a key of 1 to {KEY_BYTES_MAX} bytes of UTF-8, got {len(data)} bytes",
+            f"A key has 1 to {KEY_BYTES_MAX} bytes of UTF-8, and this one has {len(data)}.",
             wanted=f"1..{KEY_BYTES_MAX} bytes",
             got=len(data),
         )
@@ -65,6 +66,7 @@ def encode_key(key: str) -> bytes:
 
 
 def storage_key(token: bytes, namespace: str, key: bytes) -> bytes:
+    """The storage key of a client's key, encoded, in `namespace`."""
     return b"d" + token[:8] + namespace.encode() + b"\0" + key
 
 
@@ -90,6 +92,7 @@ def namespace_of(key: bytes) -> bytes:
 
 
 def partition_of(token: bytes, partition_bits: int) -> int:
+    """The partition of a token, or of its first 8 bytes."""
     return int.from_bytes(token[:8], "big") >> (64 - partition_bits) if partition_bits else 0
 
 

@@ -1,19 +1,19 @@
 """Leaderless replication: any owner of a key may coordinate a write of it (G. DeCandia et al.,
 "Dynamo", 2007).
 
-Who coordinates: a write that carries a version, any owner, so this node if it is one. Blind writes
-of a key all go to one, its first healthy owner, so that sequential writers make no siblings. An
-owner whose disk is full, or whose clock is wrong where it is to give a lifetime, leaves it to
+The coordinator: for a write that carries a version, any owner, so this node if it is one. Blind
+writes of a key all go to one, its first healthy owner, so that sequential writers make no siblings.
+An owner whose disk is full, or whose clock is wrong where it is to give a lifetime, leaves it to
 another; only if all owners are away does a fallback coordinate.
 
 What has to be read first: a blind write replaces what its coordinator has seen. The first owner,
 while every node that may be asked has told it that it missed nothing, has seen all earlier ones;
-anyone else first reads a quorum's versions. So does an owner while the owners change: it has not
+any other node first reads a quorum's versions. So does an owner while the owners change: it has not
 compared with those to come. Deletes, touches and preconditions speak about what is there, so they
-always need a quorum's word. Where a coordinator may lack what it acknowledged, its next dot would
-cover that all the same: so it reads as many others as are sure to have one that stored it.
+always need a quorum's versions. Where a coordinator may lack what it acknowledged, its next dot
+would cover that all the same: so it reads as many others as are sure to have one that stored it.
 
-Who has nothing of a key in a namespace kept in memory may have evicted it, so that says nothing.
+That a node has nothing of a key in a namespace kept in memory says nothing: it may have evicted it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final
 from kvorum.model.errors import RequestError
 from kvorum.model.expiry import is_given
 from kvorum.model.replica_set import ReplicaSet
-from kvorum.model.request import ANY, Change, Delete, Put
+from kvorum.model.request import ANY, Change, Delete, Put, beyond_replicas
 from kvorum.model.write_plan import (
     ALONE,
     ASK_OWNERS,
@@ -48,6 +48,7 @@ class Leaderless:
     __slots__ = ()
 
     def plan(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> WritePlan | TooFew:
+        """Leave the request to its coordinator, or plan it if that is this node."""
         coordinator = self._coordinator(request, replica_set, sight)
         if coordinator is None:
             return TooFew("coordinate the write", 1, ())
@@ -67,22 +68,19 @@ class Leaderless:
                 return _leave_to(owner, replica_set)
             if sight.local not in replica_set.fallbacks:
                 raise RequestError(
-                    "wanted an owner of the key as its coordinator, got another node; "
-                    "the nodes' cluster files differ"
+                    "A write was forwarded to a node that does not own its key. The cluster files "
+                    "of the nodes differ: give all of them the same one."
                 )
         return self.plan_here(request, replica_set, sight)
 
     def plan_here(
         self, request: Change, replica_set: ReplicaSet, sight: Sight
     ) -> WritePlan | TooFew:
+        """Write to all owners, and first read as many as this node needs to know enough."""
         settings, is_up = sight.settings, sight.is_up
         needed = request.w or settings.write
         if needed > settings.replicas:
-            raise RequestError(
-                f"wanted w from 1 to {settings.replicas}, the namespace's replicas, got {needed}",
-                wanted=f"1..{settings.replicas}",
-                got=needed,
-            )
+            raise beyond_replicas("w", needed, request.namespace, settings.replicas)
         up = [node for node in replica_set.preference if is_up(node)]
         if len(up) < needed:
             return TooFew("store it", needed, tuple(up))

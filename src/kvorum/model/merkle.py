@@ -3,8 +3,8 @@
 The token space is cut into 2^bits leaves, a partition being a run of them. A leaf is the XOR
 of the digests of all records whose tokens fall into it: XOR, because then replacing a record
 is `leaf ^= old ^ new`, whatever else is there, and the order of writes does not matter
-(M. Bellare, D. Micciancio, "A New Paradigm for Collision-Free Hashing", 1997; XOR is no
-defence against an enemy, and between nodes of one cluster need not be). A record's digest is
+(M. Bellare, D. Micciancio, "A New Paradigm for Collision-Free Hashing", 1997; XOR does not
+resist an attacker, and between nodes of one cluster need not). A record's digest is
 its check, which covers key, versions and values (`model/record.py`).
 
 Above the leaves there are levels, each cutting the space 32 times finer than the one before:
@@ -46,7 +46,7 @@ def levels(partition_bits: int) -> tuple[int, ...]:
 
 
 class Forest:
-    """The leaves of all partitions of one node."""
+    """The hash trees of all partitions of one node: their leaves."""
 
     __slots__ = ("_bits", "_leaves", "_levels", "_shift")
 
@@ -96,6 +96,7 @@ class Forest:
         return 1 << self._levels[level]
 
     def partition_of(self, level: int, index: int) -> int:
+        """The partition of a range of `level`."""
         return index >> (self._levels[level] - self._levels[0])
 
     def children(self, level: int, index: int) -> range:

@@ -38,11 +38,6 @@ class Balance(NamedTuple):
         """How many times its fair part the heaviest node owns."""
         return max(n / fair for n, fair in zip(self.owned, self.fair_owned, strict=True))
 
-    @property
-    def heaviest_led(self) -> float:
-        """How many times its fair part the heaviest node is first owner of."""
-        return max(n / fair for n, fair in zip(self.led, self.fair_led, strict=True))
-
 
 class Placement:
     """Which nodes own which partition of a topology."""
@@ -62,6 +57,7 @@ class Placement:
             self._assignment(settings.rule)
 
     def partition(self, token: bytes) -> int:
+        """The partition of a token, or of its first 8 bytes."""
         return int.from_bytes(token[:8]) >> self._shift
 
     def owners(self, partition: int, rule: PlacementRule) -> Owners:
@@ -69,8 +65,8 @@ class Placement:
         return (self._assigned.get(rule.copies) or self._assignment(rule))[partition]
 
     def preference(self, partition: int, rule: PlacementRule) -> Owners:
-        """The owners of `partition`, and after them all other nodes as the walk meets them: who
-        stands in for an owner that is away is whoever comes next.
+        """The owners of `partition`, and after them all other nodes as the walk meets them, in
+        which order they stand in for owners that are away.
         """
         owners = self.owners(partition, rule)
         return (*owners, *(node for node in self.walk(partition) if node not in owners))
@@ -98,8 +94,8 @@ class Placement:
             nodes = len(self._nodes)
             if not 1 <= replicas <= nodes:
                 raise ConfigError(
-                    f"wanted 1 to {nodes} replicas, got {replicas}: a node holds one at most; "
-                    "ask for fewer, or add nodes"
+                    f"{nodes} nodes cannot hold {replicas} replicas: each holds one at most, and "
+                    "one is the least. Choose another number, or add nodes."
                 )
             domains = FaultDomains(self._nodes, replicas)
             assigned = assign(

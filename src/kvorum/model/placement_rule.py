@@ -15,13 +15,13 @@ import msgspec
 
 
 class PlacementRule(msgspec.Struct, frozen=True, order=True):
-    """`copies`: how many nodes hold each record."""
+    """How copies are placed. `copies`: how many nodes store each record."""
 
     copies: int
 
     @property
     def id(self) -> str:
-        """What names the rule, equal for equal rules and for no others."""
+        """The name of the rule: equal for equal rules, and for no others."""
         return str(self.copies)
 
     @classmethod

@@ -17,18 +17,21 @@ from kvorum.model.record import Record, decode, encode, is_well_formed
 
 
 def to_portable(key: str, record: Record) -> bytes:
+    """`record` as a portable one of `key`. Raises InvalidKey."""
     return encode(encode_key(key), record)
 
 
 def from_portable(key: str, data: bytes) -> Record:
-    """Raises InvalidKey, or InvalidValue if `data` is no sound record of `key`."""
+    """The record in `data`. Raises InvalidKey, or InvalidValue if it is no sound record
+    of `key`.
+    """
     storage_key = encode_key(key)
     try:
         record = decode(storage_key, data)
     except CorruptRecord as error:
         raise InvalidValue(
-            f"wanted a sound record of key {key[:80]!r}, got {len(data)} bytes that are damaged "
-            "or belong to another key"
+            f"The record of key {key[:80]!r} is damaged, or belongs to another key. Send records "
+            "as they were exported."
         ) from error
     if not is_well_formed(record):
         raise InvalidValue(

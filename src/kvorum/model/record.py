@@ -13,11 +13,11 @@ Tracking for Eventually Consistent Stores", 2014):
     keep a version when both records have it, or when the other has not seen its dot;
     the context is the entry-wise maximum
 
-so merge is commutative, associative and idempotent. A version may carry the time at which it
-expires. From then on no reader sees it, and each replica expires it in its own time: the version
-goes, the context stays, which is what a delete leaves. A delete is an event that leaves no
-version: its dot stays in the context (the tombstone), and a record without versions is a
-deleted key. Example, crash of n1 after its write:
+so merge is commutative, associative and idempotent. A delete is an event that leaves no version:
+its dot stays in the context, and a record without versions is a tombstone, of a deleted key. A
+version may carry the time at which it expires. From then on no reader sees it, and each replica
+removes it when it comes to that: the version goes, the context stays, which is what a delete
+leaves. Example, crash of n1 after its write:
 
     n1 writes v1        {n1:1}            v1@n1:1
     n2 replaces v1      {n1:1, n2:1}      v2@n2:1
@@ -62,7 +62,9 @@ _CHECK_BYTES: Final = 8
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False, order=True):
-    """A write event: which actor, its how-manieth, and when by that actor's wall clock (ms)."""
+    """A write event, or dot: which actor made it, its number there, and when by that actor's wall
+    clock (ms).
+    """
 
     actor: int
     counter: int
@@ -85,6 +87,8 @@ Context = tuple[Event, ...]
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """All that a replica knows of one key."""
+
     context: Context = ()
     versions: tuple[Version, ...] = ()
 
@@ -147,10 +151,10 @@ def meet(a: Context, b: Context) -> Context:
 def merge(a: Record, b: Record) -> Record:
     """The least record that knows all that `a` and `b` know.
 
-    A context is joined only together with the effects of the writes it lists, so the record
-    whose context dominates already has everything, and is returned as it is. Of two that know
-    the same, one may have expired what the other has not, and both may: what is left is what
-    neither has.
+    A context is joined only together with the effects of the writes it lists, so the record whose
+    context dominates already has everything, and is returned as it is. Of two with the same
+    context, each may lack expired versions that the other still has: what is left is what both
+    have.
     """
     if a.context == b.context:
         return _in_both(a, b)
@@ -166,7 +170,7 @@ def merge(a: Record, b: Record) -> Record:
 
 
 def _in_both(a: Record, b: Record) -> Record:
-    """Of two records with the same context."""
+    """The merge of two records with the same context."""
     dots = {v.dot for v in b.versions}
     kept = [v for v in a.versions if v.dot in dots]
     if len(kept) == len(a.versions):
@@ -236,7 +240,7 @@ def encode(storage_key: bytes, record: Record) -> bytes:
 
 
 def digest(data: bytes) -> bytes:
-    """What stands for an encoded record where only equality matters."""
+    """The 8 bytes that identify an encoded record where only equality matters."""
     return data[:_CHECK_BYTES]
 
 
@@ -259,13 +263,13 @@ def decode(storage_key: bytes, data: bytes) -> Record:
     """The record in `data`. Raises CorruptRecord if it is damaged or belongs to another key."""
     body = data[_CHECK_BYTES:]
     if xxhash.xxh3_64_digest(storage_key + body) != data[:_CHECK_BYTES]:
-        msg = f"wanted a record of {shown(storage_key)}, got {len(data)} bytes that fail its check"
-        raise CorruptRecord(msg)
+        raise CorruptRecord(f"The record of {shown(storage_key)} fails its check.")
     try:
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
-        msg = f"record of {shown(storage_key)} passes its check but not its schema: {error}"
-        raise CorruptRecord(msg) from error
+        raise CorruptRecord(
+            f"The record of {shown(storage_key)} passes its check, and is none: {error}."
+        ) from error
 
 
 def shown(storage_key: bytes) -> str:

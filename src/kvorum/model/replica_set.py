@@ -15,18 +15,19 @@ import msgspec
 
 
 class Quorum(msgspec.Struct, frozen=True):
-    """So many (`needed`) of `members` have to acknowledge."""
+    """A condition on a write: `needed` of `members` have to acknowledge it."""
 
     needed: int
     members: tuple[int, ...]
 
 
 class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes by number. `by_dc`: the natural ones of each data center, where that matters.
+    """The nodes, by number, that matter for the records of one partition.
 
-    What follows from the others is worked out once, since every request asks for it. `preference`:
-    who may be asked, the natural ones and after them the fallbacks. `owners`: who is written to,
-    the natural and the pending ones. `is_changing`: True while it is on the way to other owners.
+    The last three follow from the others, and are worked out once, since every request needs them.
+    `preference`: the nodes to ask, the natural ones and after them the fallbacks. `owners`: the
+    nodes to write to, the natural and the pending ones. `is_changing`: True while the owners
+    change.
     """
 
     epoch: int
@@ -34,7 +35,6 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[int, ...] = ()
     leaving: tuple[int, ...] = ()
     fallbacks: tuple[int, ...] = ()
-    by_dc: dict[str, tuple[int, ...]] = {}
     preference: tuple[int, ...] = ()
     owners: tuple[int, ...] = ()
     is_changing: bool = False
@@ -47,13 +47,15 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def next_owners(self) -> tuple[int, ...]:
-        """Who owns the partition when the change under way is complete; now, if there is none."""
+        """The owners of the partition when the change under way is complete; those of now if there
+        is none.
+        """
         staying = tuple(node for node in self.natural if node not in self.leaving)
         return staying + self.pending
 
     def write_quorums(self, needed: int) -> tuple[Quorum, ...]:
-        """Where a write has to be stored: by `needed` of those who own the partition now, and of
-        those who will.
+        """The quorums of a write: `needed` of the nodes that own the partition now, and as many of
+        those that will own it.
         """
         now = Quorum(needed, self.natural)
         return (now, Quorum(needed, self.next_owners)) if self.is_changing else (now,)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from kvorum.model.errors import KvorumError, Outcome, from_code
+from kvorum.model.errors import KvorumError, Outcome, RequestError, from_code
 from kvorum.model.record import Context, Record
 
 ANY: Final = 0
@@ -51,7 +51,7 @@ class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
 
 
 class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
-    """Remove what `seen` covers, or all there is."""
+    """Remove the versions that `seen` covers; all versions if it is None."""
 
     namespace: str
     key: str
@@ -63,7 +63,9 @@ class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
 
 
 class Touch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
-    """Give what lives of `key`, and `seen` covers, another lifetime: `ttl` and `expires` of Put."""
+    """Give the live versions of `key` that `seen` covers another lifetime; `ttl` and `expires` as
+    in Put.
+    """
 
     namespace: str
     key: str
@@ -81,8 +83,8 @@ Request = Get | Change
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    """Get: the merged record. Put and Touch: the record after. Delete: the record before; where
-    that could not be read, the tombstone.
+    """A result. Get: the merged record. Put and Touch: the record after the change. Delete: the
+    record before it; where that could not be read, the tombstone.
 
     Versions that have expired are left out. `created` is true where the key had no live version
     before. `hinted`: how many of the replicas that were counted are no owners of the key but
@@ -95,6 +97,8 @@ class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
+    """A KvorumError as a value."""
+
     code: str
     message: str
     outcome: Outcome
@@ -102,27 +106,39 @@ class Failure(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 
     @classmethod
     def of(cls, error: KvorumError) -> Failure:
+        """`error` as a value."""
         return cls(error.code, error.message, error.outcome, error.details)
 
     def error(self) -> KvorumError:
+        """The error, to be raised."""
         return from_code(self.code, self.message, self.outcome, self.details)
 
 
 Result = Answer | Failure
 
 
+def beyond_replicas(what: str, needed: int, namespace: str, replicas: int) -> RequestError:
+    """The error for a quorum (`what`: r or w) that asks for more replicas than a namespace has."""
+    return RequestError(
+        f"{what} is {needed}, and namespace {namespace!r} has {replicas} replicas. Choose 1 to "
+        f"{replicas}.",
+        wanted=f"1..{replicas}",
+        got=needed,
+    )
+
+
 def tell_hinted(error: KvorumError, hinted: int) -> None:
-    """Have `error`, about what replicas were found to hold, say how many of them stand in."""
+    """Add to `error`, about the records that replicas have, how many of these nodes stand in."""
     if hinted:
         error.details.update(strict=False, hints=hinted)
 
 
 class Unreadable(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that a listing has to leave out, as too few replicas can speak for it.
+    """A record that a listing leaves out, because too few replicas can read it.
 
-    `nodes`: those that cannot. `key`: where another replica tells it, else `token`, the first 16
-    hex digits of the place of what is damaged, which may be of another namespace; up to
-    `last_token`, if it is more than one record that may be.
+    `nodes`: those that cannot. `key`: its key, where another replica knows it. Else `token`: the
+    first 16 hex digits of the token of the damaged record, which may be of another namespace; up to
+    `last_token` where several may be damaged.
     """
 
     partition: int

@@ -27,7 +27,7 @@ TOKENS_MAX: Final = 1 << 16
 
 
 class Ring:
-    """Tokens in clockwise order; `nodes[i]` is the node, by index, of the i-th."""
+    """The tokens of all nodes in clockwise order; `nodes[i]` is the node, by index, of the i-th."""
 
     __slots__ = ("_node_count", "nodes", "tokens")
 

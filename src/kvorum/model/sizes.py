@@ -19,12 +19,12 @@ _POWERS: Final = " kmgt"
 
 
 def parse_size(text: str) -> int:
-    """Raises ConfigError."""
+    """The bytes that `text` stands for. Raises ConfigError."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ConfigError(
-            f"wanted a size such as 512MB or 1GiB, got {text!r}; "
-            "write a number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"
+            f"{text!r} is no size. Write a number and one of B, kB, MB, GB, TB, KiB, MiB, GiB, "
+            "TiB, such as 512MB or 1GiB."
         )
     number, unit = match[1], (match[2] or "").lower()
     base = 1024 if unit.endswith("i") else 1000
@@ -32,7 +32,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(count: int) -> str:
-    """`count` bytes with three digits or fewer before the unit: 512 MB."""
+    """`count` bytes as people write it, with at most three digits: 512 MB."""
     value, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
     while value >= 999.5 and len(units) > 1:
         value /= 1000

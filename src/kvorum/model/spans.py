@@ -1,4 +1,4 @@
-"""Spans of tokens: ranges of what a storage key shows of its key, with both ends in them.
+"""Spans of tokens: ranges of the first 8 bytes of tokens, both ends included.
 
 A list of spans stands for the set of all tokens in any of them.
 """
@@ -22,6 +22,7 @@ class TokenSpan(NamedTuple):
     last: bytes
 
     def has(self, token: bytes) -> bool:
+        """True if `token` is in the span."""
         return self.first <= token <= self.last
 
 
@@ -29,17 +30,19 @@ ALL_TOKENS: Final = TokenSpan(bytes(TOKEN_BYTES), b"\xff" * TOKEN_BYTES)
 
 
 def of_token(token: bytes) -> TokenSpan:
+    """The span of that one token."""
     return TokenSpan(token, token)
 
 
 def of_partition(partition: int, partition_bits: int) -> TokenSpan:
+    """All tokens of a partition."""
     shift = 64 - partition_bits
     first = partition << shift
     return TokenSpan(first.to_bytes(TOKEN_BYTES), (first + (1 << shift) - 1).to_bytes(TOKEN_BYTES))
 
 
 def of_range(start: bytes, end: bytes) -> TokenSpan:
-    """Those of the records at storage keys from `start` on that come before `end`."""
+    """The tokens of the records in start <= storage key < end."""
     first, last = ALL_TOKENS
     if start > RECORDS[0]:
         first = start[1 : 1 + TOKEN_BYTES].ljust(TOKEN_BYTES, b"\0")
@@ -51,7 +54,7 @@ def of_range(start: bytes, end: bytes) -> TokenSpan:
 
 
 def intersection(some: Iterable[TokenSpan], others: Iterable[TokenSpan]) -> list[TokenSpan]:
-    """The tokens that are in both."""
+    """The tokens that are in both sets."""
     others = list(others)
     return [
         TokenSpan(max(a.first, b.first), min(a.last, b.last))
@@ -73,7 +76,7 @@ def union(spans: Iterable[TokenSpan]) -> list[TokenSpan]:
 
 
 def check_spans(spans: Iterable[tuple[bytes, bytes]]) -> list[TokenSpan]:
-    """What has come from another node. Raises ProtocolError."""
+    """`spans`, which another node has sent, checked. Raises ProtocolError."""
     checked = [TokenSpan(*span) for span in spans]
     for first, last in checked:
         if not (len(first) == len(last) == TOKEN_BYTES and first <= last):

@@ -6,13 +6,12 @@
     won         each quorum has `needed` owners that are served: they acknowledged it, or a
                 stand-in did
     lost        so many owners of some quorum were given up that it can no longer be met
-    pending     neither, yet
 
 An owner is counted once: as served by the first acknowledgement for it, its own or a stand-in's; or
-as failed when it is given up. Whatever is said of it later changes nothing: a duplicated
-acknowledgement is not a second copy of the data, nor is a stand-in's beside its owner's, and who
-was given up was counted out already. Hence won and lost exclude each other and neither is ever
-taken back. A stand-in serves its owner in every quorum that the owner is a member of.
+as failed when it is given up. What is heard of it later changes nothing: a duplicated
+acknowledgement is not a second copy of the data, nor is a stand-in's beside its owner's, and an
+owner that was given up was counted out already. Hence won and lost exclude each other and neither
+is ever taken back. A stand-in serves its owner in every quorum that the owner is a member of.
 
 One tally is made per request. Nearly all have one quorum of all owners, and all owners are there:
 for these it is a list of who acknowledged, and its length. Details are kept once they matter.
@@ -31,8 +30,8 @@ class Tally:
     __slots__ = ("_details", "_needed", "_owners", "_quorums", "acked", "lost", "won")
 
     def __init__(self, quorums: tuple[Quorum, ...], owners: tuple[int, ...]) -> None:
-        """`owners`: who is written to, among them the members of all quorums. Who is in no quorum
-        counts for `missing` and `complete` only.
+        """`owners`: the nodes that are written to, among them the members of all quorums. A node
+        that is in no quorum counts for `missing` and `complete` only.
         """
         self.acked: list[int] = []
         self._owners = owners
@@ -63,10 +62,10 @@ class Tally:
             self.won = True
 
     def miss(self, node: int) -> int | None:
-        """`node` does not have the record, for all that is known.
+        """`node` does not have the record, as far as is known.
 
-        Returns the owner that is left with nobody who might still store it for it: it is to get
-        another stand-in, or to be given up. None if no owner is.
+        Returns the owner for which nobody is left that might still store it: it is to get another
+        stand-in, or to be given up. None if there is no such owner.
         """
         details = self._detailed()
         owner = details.owner_of.get(node, node)
@@ -104,17 +103,6 @@ class Tally:
         details = self._details
         return node in self._owners or (details is not None and node in details.owner_of)
 
-    def has(self, node: int) -> bool:
-        """True if nothing that `node` says can change anything any more."""
-        details = self._details
-        if details is None:
-            return node in self.acked or node not in self._owners
-        return details.owner_of.get(node, node) not in details.open
-
-    @property
-    def pending(self) -> bool:
-        return not (self.won or self.lost)
-
     @property
     def complete(self) -> bool:
         """True once every owner has been counted, so nothing can follow."""
@@ -123,7 +111,7 @@ class Tally:
 
     @property
     def missing(self) -> list[int]:
-        """The owners that neither acknowledged nor have somebody who did in their place."""
+        """The owners for which neither they themselves nor a stand-in acknowledged."""
         details = self._details
         if details is None:
             return [node for node in self._owners if node not in self.acked]
@@ -162,7 +150,7 @@ class Tally:
 
 
 class _Details:
-    """What became of each owner. `open`: neither served nor given up. `failed`: given up.
+    """The state of each owner. `open`: neither served nor given up. `failed`: given up.
     `owner_of`: in whose place a stand-in stands. `missed`: owners and stand-ins that do not have
     the record, for all that is known.
     """
@@ -186,7 +174,7 @@ class _Details:
         )
 
     def served(self, quorum: Quorum) -> int:
-        """How many members are."""
+        """How many members are served."""
         return sum(map(self.is_served, quorum.members))
 
     def possible(self, quorum: Quorum) -> int:

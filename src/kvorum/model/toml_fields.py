@@ -1,8 +1,8 @@
-"""TOML tables as structs, and what does not fit in the words of whoever wrote the file.
+"""TOML tables as structs, with errors in the terms of TOML.
 
 msgspec speaks of its own types: "Expected `int | null`, got `str` - at `$.read`" is here
 
-    read: wanted a whole number, got a text in quotes; correct it
+    read: it must be a whole number, not a text in quotes.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def fitting(table: object, kind: type[_T]) -> _T:
 
 
 def _complaint(said: str, kind: type[msgspec.Struct]) -> str:
-    fields = f"the fields there are {', '.join(kind.__struct_fields__)}"
+    fields = f"The fields are {', '.join(kind.__struct_fields__)}."
     if found := _MISSING.fullmatch(said):
-        return f"wanted the field {found[1]}, got none; {fields}"
+        return f"The field {found[1]!r} is missing. {fields}"
     if found := _UNKNOWN.fullmatch(said):
-        return f"wanted fields that are known, got {found[1]}; {fields}"
+        return f"Unknown field {found[1]!r}. {fields}"
     if found := _WRONG_KIND.fullmatch(said):
         wanted = next(iter(found[1].split(" | ")))  # the others are null, which TOML lacks
         got = _KINDS.get(found[2], found[2])
         where = f"{found[3]}: " if found[3] else ""
-        return f"{where}wanted {_WANTED.get(wanted, wanted)}, got {got}; correct it"
-    return f"{said.replace('`$.', '').replace('`', '')}; correct it"
+        return f"{where}it must be {_WANTED.get(wanted, wanted)}, not {got}."
+    return f"{said.replace('`$.', '').replace('`', '')}."

@@ -29,6 +29,7 @@ import msgspec
 
 from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
+from kvorum.model.field_checks import bad_name, check_choice, check_name, check_range
 from kvorum.model.keys import TOKEN_HASHES, is_namespace_name
 from kvorum.model.placement_rule import PlacementRule
 
@@ -66,9 +67,6 @@ MEMORY_BYTES_MIN: Final = 1 << 20
 MEMORY_BYTES_MAX: Final = 1 << 40
 SECRET_BYTES_MIN: Final = 16
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_NAME_RULE: Final = "1 to 64 of A-Z a-z 0-9 _ . -, a letter or digit first"
-
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node: `http` is where clients reach it, `peer` where other nodes do."""
@@ -88,7 +86,9 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """N, and the R and W of requests that name none. A `ttl` of 0 is none; so is `max_memory`."""
+    """The settings of one namespace: N, and the R and W of requests that name none, and more. A
+    `ttl` of 0 is none; so is a `max_memory` of 0.
+    """
 
     replicas: int
     read: int
@@ -117,6 +117,10 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """The nodes of a cluster and all that they must agree on. Raises ConfigError if it is
+    invalid.
+    """
+
     cluster: str
     nodes: tuple[NodeSpec, ...]
     epoch: int = 1
@@ -149,11 +153,12 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def partition_bits(self) -> int:
+        """How many bits of a token choose its partition."""
         return self.partitions.bit_length() - 1
 
     @property
     def secret_is_derived(self) -> bool:
-        """True if whoever knows the cluster's name knows its secret."""
+        """True if the secret follows from the cluster's name, so that it keeps nobody out."""
         return self.secret == _derived_secret(self.cluster)
 
     @property
@@ -177,7 +182,9 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
             if node.name == name:
                 return node.number
         names = ", ".join(node.name for node in self.nodes)
-        raise _refusal(f"a node of cluster {self.cluster!r}", name, f"its nodes are {names}")
+        raise ConfigError(
+            f"Cluster {self.cluster!r} has no node named {name!r}; its nodes are {names}."
+        )
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal for members that agree, and for no others."""
@@ -218,10 +225,6 @@ def _derived_secret(cluster: str) -> bytes:
 # What makes a topology valid
 
 
-def _refusal(wanted: str, got: object, advice: str) -> ConfigError:
-    return ConfigError(f"wanted {wanted}, got {got!r}; {advice}", wanted=wanted, got=got)
-
-
 @contextmanager
 def naming(where: str) -> Iterator[None]:
     """Put `where` in front of the message of any ConfigError raised inside."""
@@ -231,64 +234,53 @@ def naming(where: str) -> Iterator[None]:
         raise ConfigError(f"{where}: {error.message}", **error.details) from error
 
 
-def _check_range(value: float, low: float, high: float) -> None:
-    # Written so that NaN is out of range too.
-    if not low <= value <= high:
-        raise _refusal(f"{low} to {high}", value, "choose one in that range")
-
-
-def _check_choice(value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise _refusal(f"one of {', '.join(choices)}", value, "choose one of them")
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise _refusal(_NAME_RULE, name, "rename it")
-
-
 def _check_cluster(topology: Topology) -> None:
     with naming("cluster"):
-        _check_name(topology.cluster)
+        check_name(topology.cluster)
     with naming("epoch"):
-        _check_range(topology.epoch, 1, EPOCH_MAX)
+        check_range(topology.epoch, 1, EPOCH_MAX)
     with naming("partitions"):
         _check_partitions(topology.partitions)
     with naming("token_hash"):
-        _check_choice(topology.token_hash, tuple(TOKEN_HASHES))
+        check_choice(topology.token_hash, tuple(TOKEN_HASHES))
     with naming("token_seed"):
-        _check_range(topology.token_seed, 0, SEED_MAX)
+        check_range(topology.token_seed, 0, SEED_MAX)
         if topology.token_hash == "md5" and topology.token_seed:
-            advice = "leave it out, or use murmur3"
-            raise _refusal("0, for md5 takes no seed", topology.token_seed, advice)
+            raise ConfigError("md5 takes no seed. Leave it out, or use murmur3.")
     with naming("secret"):
         if 0 < len(topology.secret) < SECRET_BYTES_MIN:
-            wanted, got = f"at least {SECRET_BYTES_MIN} bytes", len(topology.secret)
-            raise _refusal(wanted, got, "write a longer, random one")
+            raise ConfigError(
+                f"{len(topology.secret)} bytes are too few. Write a random one of at least "
+                f"{SECRET_BYTES_MIN} bytes."
+            )
     with naming("secret_file"):
         if topology.secret_file is not None and not (topology.secret_file and topology.secret):
-            wanted = "a file and, as the secret, what it holds"
-            raise _refusal(wanted, topology.secret_file, "read it first, or leave it out")
+            raise ConfigError(
+                f"The secret in the file {topology.secret_file!r} is not given beside its name."
+            )
 
 
 def _check_partitions(partitions: int) -> None:
-    _check_range(partitions, 1, PARTITIONS_MAX)
+    check_range(partitions, 1, PARTITIONS_MAX)
     if partitions.bit_count() != 1:
         above = 1 << partitions.bit_length()
-        advice = f"the nearest are {above // 2} and {above}"
-        raise _refusal("a power of two", partitions, advice)
+        raise ConfigError(
+            f"{partitions} is no power of two; the nearest are {above // 2} and {above}."
+        )
 
 
 def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
     if not 1 <= len(nodes) <= NODES_MAX:
-        advice = "list each node in a [[nodes]] table of its own"
-        raise _refusal(f"1 to {NODES_MAX} nodes", len(nodes), advice)
+        raise ConfigError(
+            f"A cluster has 1 to {NODES_MAX} nodes, and this one has {len(nodes)}. List each node "
+            "in a [[nodes]] table of its own."
+        )
     names: set[str] = set()
     for node in nodes:
         with naming(f"node {node.name!r}"):
             _check_node(node)
             if node.name in names:
-                raise _refusal("one node of a name", node.name, "rename one of them")
+                raise ConfigError("Two nodes have this name. Rename one of them.")
             names.add(node.name)
     _check_numbers(nodes)
     _check_addresses(nodes)
@@ -297,9 +289,9 @@ def _check_nodes(nodes: tuple[NodeSpec, ...]) -> None:
 def _check_node(node: NodeSpec) -> None:
     for field in ("name", "dc", "rack", "host"):
         with naming(field):
-            _check_name(getattr(node, field))
+            check_name(getattr(node, field))
     with naming("weight"):
-        _check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
+        check_range(node.weight, WEIGHT_MIN, WEIGHT_MAX)
 
 
 def _check_numbers(nodes: tuple[NodeSpec, ...]) -> None:
@@ -309,7 +301,7 @@ def _check_numbers(nodes: tuple[NodeSpec, ...]) -> None:
         if node.number == UNNUMBERED:
             continue
         with naming(f"node {node.name!r}: number"):
-            _check_range(node.number, 0, NUMBER_MAX)
+            check_range(node.number, 0, NUMBER_MAX)
             if node.number in owners:
                 raise ConfigError(
                     f"Node {owners[node.number]!r} has the number {node.number} already; give "
@@ -336,11 +328,12 @@ def _check_addresses(nodes: tuple[NodeSpec, ...]) -> None:
             with naming(owner):
                 address = parse_address(text)
                 if address.is_wildcard and not alone:
-                    advice = "name one interface"
-                    raise _refusal("an address that other nodes can reach", text, advice)
+                    raise ConfigError(f"Other nodes cannot reach {text!r}. Name one interface.")
                 if address in owners:
-                    advice = f"it is also {owners[address]}: change one"
-                    raise _refusal("an address used once", text, advice)
+                    raise ConfigError(
+                        f"The address {text!r} is also that of {owners[address]}. Change one of "
+                        "them."
+                    )
                 owners[address] = owner
 
 
@@ -348,41 +341,43 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
     """Raises ConfigError, which names the field, if a cluster of so many nodes cannot have it."""
     with naming(f"namespace {name!r}"):
         if not is_namespace_name(name):
-            raise _refusal(_NAME_RULE, name, "rename it")
+            raise bad_name(name)
         with naming("replicas"):
             if settings.replicas > nodes:
-                advice = "lower it, or add nodes: a node holds one replica at most"
-                raise _refusal(f"at most the {nodes} nodes there are", settings.replicas, advice)
-            _check_range(settings.replicas, 1, nodes)
+                raise ConfigError(
+                    f"{settings.replicas} replicas need as many nodes, and the cluster has "
+                    f"{nodes}. Lower it, or add nodes."
+                )
+            check_range(settings.replicas, 1, nodes)
         with naming("read"):
-            _check_range(settings.read, 1, settings.replicas)
+            check_range(settings.read, 1, settings.replicas)
         with naming("write"):
-            _check_range(settings.write, 1, settings.replicas)
+            check_range(settings.write, 1, settings.replicas)
         with naming("durability"):
-            _check_choice(settings.durability, get_args(Durability))
+            check_choice(settings.durability, get_args(Durability))
         with naming("quorum"):
-            _check_choice(settings.quorum, get_args(QuorumKind))
+            check_choice(settings.quorum, get_args(QuorumKind))
         with naming("timeout_ms"):
-            _check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
+            check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
         with naming("ttl"):
-            _check_range(settings.ttl, 0, TTL_S_MAX)
+            check_range(settings.ttl, 0, TTL_S_MAX)
         _check_storage(settings)
 
 
 def _check_storage(settings: NamespaceSettings) -> None:
     with naming("encryption"):
-        _check_choice(settings.encryption, get_args(Encryption))
+        check_choice(settings.encryption, get_args(Encryption))
     with naming("compression"):
-        _check_choice(settings.compression, get_args(Compression))
+        check_choice(settings.compression, get_args(Compression))
     with naming("compression_level"):
-        _check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
+        check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
     with naming("eviction"):
-        _check_choice(settings.eviction, get_args(Eviction))
+        check_choice(settings.eviction, get_args(Eviction))
     with naming("max_memory"):
         if settings.durability == "none":
-            _check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
+            check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
         elif settings.max_memory:
-            advice = 'leave it out, or set durability = "none"'
-            raise _refusal(
-                "0, for only entries kept in memory are bounded by it", settings.max_memory, advice
+            raise ConfigError(
+                "It bounds only entries kept in memory. Leave it out, or choose the durability "
+                "'none'."
             )

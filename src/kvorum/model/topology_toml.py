@@ -160,15 +160,15 @@ def _parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"wanted TOML, got: {error}; correct it there") from error
+        raise ConfigError(f"Invalid TOML: {error}.") from error
     except RecursionError as error:
         raise ConfigError(
-            "wanted TOML, got arrays or tables in each other, too many levels deep; correct it"
+            "Invalid TOML: arrays or tables are nested too many levels deep."
         ) from error
 
 
 def dump_topology(topology: Topology) -> str:
-    """TOML that parses back to `topology`, given its secret."""
+    """The TOML that is parsed to `topology` again, given its secret."""
     top = tuple(f for f in _TopologyTable.__struct_fields__ if f not in ("nodes", "namespaces"))
     lines = _assignments(topology, top)
     for node in topology.nodes:

@@ -1,7 +1,8 @@
-"""A write plan: who coordinates a write, whom it is written to, and what has to be read before.
+"""A write plan: which node coordinates a write, which are written to, and what has to be read
+before.
 
-How that is decided is the replication mode of a namespace (`leaderless.py`). It depends on nothing
-but the request, the key's replica set, and what the planning node sees at this moment, its sight.
+The replication mode of a namespace decides that (`leaderless.py`). The plan depends on nothing but
+the request, the key's replica set, and what the planning node knows at this moment, its sight.
 
 A client's request is planned where it comes in, `plan`. If another node is to coordinate it, it is
 forwarded, and planned there by what that node sees, `plan_forwarded`. Before the coordinator makes
@@ -21,7 +22,7 @@ from kvorum.model.request import Change
 from kvorum.model.topology import NamespaceSettings
 
 OwnRecord = Literal[0, 1, 2, 3, 4]
-"""What the planning node holds of the key."""
+"""What the planning node has stored of the key."""
 UNREAD: Final = 0
 """It has not looked, and knows of no damage: taken for sound."""
 SOUND: Final = 1
@@ -46,9 +47,9 @@ NOTHING: Final = 0
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What the planning node sees.
+    """What the planning node knows at this moment.
 
-    `local`: its number. `is_up`: whether there is no reason not to ask a node; true of itself.
+    `local`: its number. `is_up`: whether a node can be asked, as far as is known; true of itself.
     `settled`: the nodes, itself among them, that have said since their link opened that this node
     missed nothing. `nodes`: how many the cluster has. `settings`: of the request's namespace.
     `has_room`: its disk, where the namespace needs it, takes new values. `has_time`: its clock is
@@ -93,7 +94,7 @@ class TooFew(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplicationMode(Protocol):
-    """Decides for each write who does what. Its answers depend on its arguments alone."""
+    """Plans each write. Its answers depend on its arguments alone."""
 
     def plan(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> WritePlan | TooFew:
         """For a client's request. Raises RequestError if it can be met by no number of nodes."""
@@ -115,7 +116,9 @@ class ReplicationMode(Protocol):
         """
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
-        """Who may coordinate in the place of those that are `unable`; None if there is nobody."""
+        """The node that may coordinate in the place of those that are `unable`; None if there is
+        none.
+        """
 
     def confirmation(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> Confirmation:
         """How a blind write of the value that this node holds can be known to change nothing."""

@@ -1,4 +1,4 @@
-"""A dialer: makes TCP connections to one node. When to, is for `links/reconnect.py` to say."""
+"""A dialer: makes TCP connections to one node, whenever `links/reconnect.py` asks for one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kvorum.net.socket_link import SocketLink
 
 
 class Dialer:
-    """An attempt ends in `connected` or `lost` of its link."""
+    """Makes connections to one node. An attempt ends in `connected` or `lost` of its link."""
 
     __slots__ = ("_attempts", "_connect_s", "_loop", "address")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, connect_s: float) -> None:
-        """`connect_s`: for how long to wait for a connection."""
+        """`connect_s`: how many seconds to wait for a connection."""
         self.address = address
         self._loop = loop
         self._connect_s = connect_s
@@ -28,7 +28,7 @@ class Dialer:
         attempt.add_done_callback(self._attempts.discard)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up all attempts that are under way."""
         for attempt in self._attempts:
             attempt.cancel()
         if self._attempts:

@@ -1,5 +1,7 @@
-"""The listener: takes in connections from other nodes. No more wait to be accepted than may be in
-their handshake (`links/peers.py`), so that not many more are open at a time.
+"""The listener: accepts connections from other nodes.
+
+Its backlog is no longer than the number of connections that may be in their handshake
+(`links/peers.py`), so that not many more are open at a time.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from kvorum.model.errors import ConfigError
 from kvorum.net.socket_link import SocketLink
 
 _ADVICE = {
-    errno.EADDRINUSE: "the port is taken; stop the process that holds it or choose another",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address; correct it",
-    errno.EACCES: "this user may not listen there; choose a port above 1023",
+    errno.EADDRINUSE: "the port is taken. Stop the process that holds it, or choose another.",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address. Correct it.",
+    errno.EACCES: "this user may not listen there. Choose a port above 1023.",
 }
 
 
 class Listener:
-    """`accept` makes the link of each connection that comes in."""
+    """Accepts connections; `accept` makes the link of each."""
 
     __slots__ = ("_accept", "_backlog", "_server")
 
@@ -31,7 +33,7 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, address: Address) -> None:
-        """Raises ConfigError if nobody can listen there."""
+        """Listen at `address`. Raises ConfigError if that fails."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -40,11 +42,12 @@ class Listener:
         except OSError as error:
             advice = _ADVICE.get(error.errno or 0, str(error))
             raise ConfigError(
-                f"wanted to listen for peers on {address.host} port {address.port}: {advice}",
+                f"This node cannot listen for other nodes on {address.host} port {address.port}: "
+                f"{advice}",
                 address=f"{address.host}:{address.port}",
             ) from error
 
     def stop(self) -> None:
-        """Take in no more connections. The ones there are stay."""
+        """Accept no more connections. Those that are open stay."""
         if self._server is not None:
             self._server.close()

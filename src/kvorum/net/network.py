@@ -7,8 +7,10 @@ import logging
 import secrets
 from typing import Final
 
+from kvorum.links.driver import Identity
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
-from kvorum.links.peers import Identity, LinksLimits, OnIdentity, Peers
+from kvorum.links.peers import OnIdentity, Peers
 from kvorum.links.transport import Receiver
 from kvorum.model.address import parse_address
 from kvorum.model.topology import Topology
@@ -21,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class PeerNetwork:
-    """Drives `peers`, which is the node's `Transport`. `local` is this node's number."""
+    """The sockets and timers under `peers`, which is the node's `Transport`."""
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class PeerNetwork:
             self._link_gone.clear()
             await self._link_gone.wait()
 
-    # Driver
+    # As the driver of `Peers`
 
     def nonce(self) -> bytes:
         return secrets.token_bytes(NONCE_BYTES)

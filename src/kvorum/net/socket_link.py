@@ -9,7 +9,7 @@ from kvorum.links.link import Link
 
 
 class SocketLink(asyncio.Protocol):
-    """Passes on to `link` what happens to its connection."""
+    """Tells `link` what happens to its connection."""
 
     __slots__ = ("_link",)
 

@@ -1,11 +1,11 @@
 """Operations: the requests that a node has under way, and what they share.
 
-An operation is an object with callbacks, not a task. It is filed under a number that travels with
-its messages and comes back in the replies. One that has ended is no longer filed, so a late or
-repeated reply to it means nothing. The first number is random: a reply that was meant for an
-operation of this node's last life finds none.
+An operation is an object with callbacks, not a task. A table has it under a number, which travels
+with its messages and comes back in the replies. An operation that has ended leaves the table, so a
+late or repeated reply to it means nothing. The first number is random: a reply that was meant for
+an operation of this node's last life finds none.
 
-All replies come in by one door, `on_reply`, which hands them to the operation that they name.
+All replies come in through `on_reply`, which hands them to the operation whose number they carry.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from kvorum.wire.messages import Reply
 
 
 class Operation(Protocol):
-    """A request under way."""
+    """A request under way: what replies, lost links and deadlines are told to."""
 
     @property
-    def ended(self) -> bool: ...
+    def ended(self) -> bool:
+        """True once nothing that follows matters to it."""
 
     @property
     def key(self) -> bytes:
@@ -39,7 +40,8 @@ class Operation(Protocol):
     def on_peer_lost(self, node: int) -> None:
         """`node` will not answer: its link is lost, or it is taken to be down."""
 
-    def on_deadline(self) -> None: ...
+    def on_deadline(self) -> None:
+        """Its time is over."""
 
 
 class Operations:
@@ -77,16 +79,18 @@ class Operations:
         self._last_op = runtime.rng.getrandbits(62)
 
     def next_op(self) -> int:
-        """A number for an operation that begins."""
+        """The number for an operation that begins."""
         self._last_op += 1
         return self._last_op
 
     def end(self, op: int) -> None:
-        """The operation with this number has ended, or waits for nobody now."""
+        """Take the operation with this number out of the table: no reply can reach it any more."""
         self.table.pop(op, None)
 
     def is_up(self, node: int) -> bool:
-        """True if there is no reason not to ask `node`: it can be reached and is no suspect."""
+        """True if `node` can be reached, as far as is known, and is no suspect; always of this
+        node.
+        """
         if node == self._local:
             return True
         return node not in self.suspects and self.transport.is_up(node)
@@ -102,7 +106,7 @@ class Operations:
             operation.on_reply(node, message)
 
     def abandon(self, node: int) -> None:
-        """Nothing under way waits for `node` any longer."""
+        """Tell all operations that `node` will not answer."""
         for operation in list(self.table.values()):
             operation.on_peer_lost(node)
 

@@ -1,11 +1,11 @@
-"""The pace of background work: as fast as leaves the foreground alone, and no fixed rate.
+"""The pace of background work: as fast as it can be without slowing clients' requests down.
 
-All of it (hint replay, repair, the walk at start) shares one lane. Who has done a portion of
-work asks how long to pause before the next; portions count in records, and the lane lets
-`rate` of them pass a second. While clients' operations are about as quick as they were in
-calmer times, the rate grows by a twentieth each tenth of a second; once their 99th percentile
-is clearly above that, it halves (V. Jacobson, "Congestion Avoidance and Control", 1988). Where
-no client has asked for anything lately there is nobody to disturb, and nothing pauses.
+All of it (hint replay, repair, the walk at start) shares one budget. After each portion of work the
+worker asks how long to pause before the next; portions count in records, and the budget allows
+`rate` of them a second. While clients' operations are about as quick as they were in calmer times,
+the rate grows by a twentieth each tenth of a second; once their 99th percentile is clearly above
+that, it halves (V. Jacobson, "Congestion Avoidance and Control", 1988). Where no client has asked
+for anything lately nothing pauses.
 
 "Calmer times" is a floor under the percentile that follows it down at once and up by a
 hundredth a second, so a cluster that has become slower for good is its own new measure.
@@ -22,7 +22,7 @@ RATE_MIN: Final = 500.0
 RATE_MAX: Final = 50_000.0
 _RATE_AT_FIRST: Final = 1000.0
 _CALM_MS_AT_FIRST: Final = 5.0
-"""A node that has just come back has no calmer times to remember; it must not be the boldest."""
+"""A node that has just started remembers no calmer times; it must not work the fastest for that."""
 _STEP_S: Final = 0.1
 _IDLE_S: Final = 0.5
 _TOLERATED: Final = 1.4
@@ -30,6 +30,8 @@ _NOISE_MS: Final = 1.0
 
 
 class Pace:
+    """Tells background work how long to pause."""
+
     __slots__ = (
         "_calm_ms",
         "_free_at",
@@ -60,7 +62,9 @@ class Pace:
         return self._rate
 
     def pause_s(self, records: int) -> float:
-        """How long to wait now that a portion of work, so many records, has been done."""
+        """How many seconds to pause now that so many records have been worked on; 0 for
+        not at all.
+        """
         now = self._now()
         if now - self._stepped_at >= _STEP_S:
             self._step(now)

@@ -12,6 +12,8 @@ _COARSE_UNTIL = 2.0
 
 
 class Quantile:
+    """An estimate of the `q` quantile. `samples`: how many it is made from."""
+
     __slots__ = ("_q", "_rest", "estimate", "samples")
 
     def __init__(self, q: float, estimate: float) -> None:

@@ -1,8 +1,8 @@
-"""A question: one message to one peer, and the wait for its reply, whatever that is.
+"""A question: one message to one node, and the wait for its reply.
 
-For background work, where a round trip may cost an object of its own. No answer (the peer is
-lost, or silent for too long) is also one, and so is a refusal: `then` is called exactly once. A
-peer that has announced a long reply has the time that it takes.
+For background work, where each round trip may have an object of its own. `then` is called exactly
+once: with the reply, which may be a refusal, or with None if the link is lost or the time is over.
+A node that has announced a long reply has the time that it takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Then = Callable[[Reply | None], object]
 
 
 class Question:
-    """One message that awaits its reply from one node."""
+    """One message to one node that awaits its reply: an `Operation`."""
 
     __slots__ = ("_more_ms", "_node", "_operations", "_then", "ended", "op")
 
@@ -34,7 +34,9 @@ class Question:
         self._node = node
         self._then = then
         self._more_ms = 0
-        """To wait for the reply, when the deadline comes."""
+        """How many milliseconds longer to wait when the deadline comes: a long reply was
+        announced.
+        """
 
     def ask(self, message: Message, timeout_ms: int = TIMEOUT_MS) -> None:
         """Send `message`, which carries this question's `op`."""

@@ -1,10 +1,11 @@
-"""When is a replica slow? After the time within which 99% of reads have their quorum.
+"""Speculative reads: when a replica is slow, another one is asked as well.
 
-(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, on hedged requests.) The delay is
-taken from a short ladder so that few deadline queues are needed.
+Slow is a read that takes longer than 99% of reads do (J. Dean and L. A. Barroso, "The Tail at
+Scale", 2013, on hedged requests). The delay is one of a few fixed ones, so that few deadline queues
+are needed.
 
-A cluster that is slow as a whole must not be killed by its own second questions: each read
-earns a tenth of one, and where none is left, a read waits for those it has asked.
+A cluster that is slow as a whole must not be overloaded by its own second requests: each read earns
+a tenth of one, and where none is left, a read waits for those it has asked.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ LADDER_MS = (5, 10, 20, 50, 100, 200, 500)
 
 
 class Hedged(Protocol):
+    """A read that may ask another replica."""
+
     @property
     def ended(self) -> bool: ...
 
-    def on_slow(self) -> None: ...
+    def on_slow(self) -> None:
+        """It has taken longer than reads usually do."""
 
 
 BUDGET_MAX = 100.0
@@ -33,6 +37,8 @@ _FRESH_READS = 16
 
 
 class Speculation:
+    """When reads are slow, and how many of them may ask another replica."""
+
     __slots__ = ("_budget", "_deadlines", "_fresh", "_usual_ms", "delay_ms", "sample")
 
     def __init__(self, runtime: Runtime) -> None:
@@ -41,7 +47,9 @@ class Speculation:
         self.sample = self._usual_ms.add
         """To be told how many milliseconds each read took."""
         self.delay_ms = 20
-        """The rung at or above the usual time, or the last one."""
+        """The first delay of the ladder that is no shorter than reads usually take, or the last
+        one.
+        """
         self._fresh = _FRESH_READS
         self._budget = BUDGET_MAX
 
@@ -63,7 +71,7 @@ class Speculation:
         self._deadlines.clear()
 
     def spend(self) -> bool:
-        """Take a second question from the budget; False if there is none."""
+        """Take one speculative read from the budget; False if there is none."""
         if self._budget < 1:
             return False
         self._budget -= 1

@@ -1,14 +1,16 @@
-"""Anti-entropy: every owner compares the partitions it owns with each other owner, for ever.
+"""Anti-entropy: every owner compares its partitions with each of their other owners, again and
+again.
 
-With each peer a few exchanges are under way at most. Passes over all that the two share
-begin an interval (`upkeep.py`) or more after the last one ended; soon after a link came up;
-and a little later where one failed, as the peer may still be building its trees. What is
-asked for by `repair` waits in the same queue and goes before the next pass.
+With each other node a few exchanges are under way at most (`exchange.py`). A *pass* compares all
+partitions that the two share. It begins an interval (`upkeep.py`) or more after the last one ended,
+soon after a link came up, and a little later where one failed, as the other node may still be
+building its hash trees. What a repair asks for waits in the same queue and goes before the next
+pass.
 
-    beat, once a second     for each peer that is up, idle and due: a pass
-    pass                    the partitions under each placement rule, dealt out to as many
-                            exchanges as may be under way, so that a long road is not walked
-                            once for every partition
+    beat, once a second     for each node that is up, idle and due: a pass
+    pass                    the partitions under each placement rule, dealt out to as many exchanges
+                            as may be under way, so that a slow link does not cost a round trip for
+                            every partition
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ OnExchange = Callable[[Exchange], object]
 
 
 class _Peer:
+    """The exchanges with one other node. `due`: when the next pass is, monotonic."""
+
     __slots__ = ("due", "left", "node", "sound", "under_way", "waiting")
 
     def __init__(self, node: int, due: float) -> None:
@@ -60,6 +64,8 @@ class _Peer:
 
 
 class AntiEntropy:
+    """Compares this replica with those of all other owners, and repairs what differs."""
+
     __slots__ = (
         "_interval_s",
         "_on_compared",
@@ -82,8 +88,9 @@ class AntiEntropy:
         on_compared: Callable[[int, float], object],
         interval_s: float,
     ) -> None:
-        """`on_compared(node, began)`: all that `node` and this node share is equal, but for
-        writes since the monotonic time `began`.
+        """`on_compared(node, began)` is called after each complete pass: all that `node` and this
+        node share is equal, but for writes since the monotonic time `began`. `interval_s`: from the
+        end of a pass to the next.
         """
         self._view = view
         self._replica = replica
@@ -117,18 +124,21 @@ class AntiEntropy:
                 exchange.stop()
 
     def on_peer_up(self, node: int) -> None:
-        """It may have been away: compare soon."""
+        """A link to `node` is open. It may have been away, so compare with it soon."""
         peer = self._peers[node]
         peer.due = min(peer.due, self._operations.runtime.now() + _SOON_S)
 
     def recount(self, rule: PlacementRule, start: bytes, end: bytes) -> None:
-        """Count again what is there: something is damaged. Raises StorageError."""
+        """Correct the hash tree over a range in which a record is damaged. Raises StorageError."""
         self._stock.take(rule, start, end)
 
     # Exchanges
 
     def exchange(self, node: int, task: Task, done: OnExchange) -> bool:
-        """Compare with `node` when its turn comes; False if it is down, or too much waits."""
+        """Compare with `node` when its turn comes, and call `done`.
+
+        Returns False, and does nothing, if the node is down or too many exchanges with it wait.
+        """
         peer = self._peers[node]
         if len(peer.waiting) >= _WAITING_MAX or not self._operations.is_up(node):
             return False
@@ -219,8 +229,8 @@ class AntiEntropy:
     # For people
 
     def status(self) -> dict[str, Any]:
-        """`oldest_round_ms`: wall time of the last complete round of the partition that has
-        waited longest; None while one has had none.
+        """A document. `oldest_round_ms`: wall time of the last complete round of the partition that
+        has waited longest; None while some partition has had none.
         """
         rounds = self.rounds.status()
         times = [entry["last_round_ms"] for entry in rounds]

@@ -1,14 +1,14 @@
-"""Tombstone collection: forgetting a deleted key when nobody needs the tombstone any more.
+"""Tombstone collection: tombstones are deleted once nobody needs them any more.
 
-A tombstone is what stops an older version of its key from coming back. So it may go only
-when no older version is left anywhere: not by age. The first owner of a key sees to it:
+A tombstone keeps an older version of its key from coming back. So it may be deleted only when no
+older version is left anywhere: not by age. The first owner of the key sees to that:
 
-    seen        the tombstone is written, or found by a walk over the store
-    agreed      in a round that began later, every other owner was found to hold the same,
-                or was made to (`rounds.py`)
+    known       the tombstone is written, or found by a walk over the store
+    agreed      in a round that began later, every other owner was found to hold the same tombstone,
+                or was given it (`rounds.py`)
     aged        since then it has been the same for a while, the grace (`upkeep.py`)
-    asked       every node of the cluster is asked, and none objects
-    forgotten   each node drops the tombstone, if it is still the same there
+    proposed    every node of the cluster is asked, and none vetoes
+    deleted     each node deletes the tombstone, if it is still the same there
 
 Why each of these is needed:
 
@@ -18,18 +18,18 @@ Why each of these is needed:
                              have got it before that owner had the tombstone, and write it
                              back as a repair; the grace is longer than messages live
     every node answers       a node that is away may hold a hint with the old version, or be
-                             an owner whose disk forgot the tombstone
+                             an owner whose disk has lost the tombstone
       no hint for the key    when replayed, it would bring what its node holds
       no write or read of    it may send what it has gathered, or write back what it made of
-      the key under way      an old answer, after all have forgotten
-      no other record at a   what a stand-in holds will reach the owners
+      the key under way      an old answer, after all have deleted the tombstone
+      no other record at a   what a node that stands in holds will reach the owners
       node that is no owner
       all that is durable    a crash must not bring back what this answer relied on being gone
-    dropped if the same      the key may have been written again since it was asked; that
+    deleted if the same      the key may have been written again since it was asked; that
                              record holds the tombstone's dots in its context, and stays
 
-An owner that misses the order to forget spreads the tombstone anew in the next round; it is
-collected again. (Cassandra collects by age, `gc_grace_seconds`: there a replica that was away
+An owner that does not get the order to delete spreads the tombstone anew in the next round, and it
+is collected again. (Cassandra collects by age, `gc_grace_seconds`: there a replica that was away
 for longer revives what was deleted.)
 """
 
@@ -49,19 +49,21 @@ from kvorum.repair.inventory import ENTRIES_MAX, check_entries
 from kvorum.repair.rounds import Rounds
 from kvorum.repair.walk import Walk
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replica.tombstones import Tomb, is_tombstone
+from kvorum.replica.tombstones import Tombstone, is_tombstone
 from kvorum.replica.trees import END, START
 from kvorum.storage.store import ignore
 from kvorum.wire.messages import Entries, Forget, Message, Refused, TombstoneProposal, TombstoneVeto
 
 _BEAT_S: Final = 2.0
 _LOOKED_AT_MAX: Final = 1024
-"""Tombs in one beat."""
+"""Tombstones in one beat."""
 _BARRIER: Final = b"b"
 """No entry: what is deleted here is durable only after all that was written before."""
 
 
 class Collection:
+    """Collects the tombstones of this node's keys, and answers for those of other nodes."""
+
     __slots__ = (
         "_grace_s",
         "_hints",
@@ -85,6 +87,7 @@ class Collection:
         rounds: Rounds,
         grace_s: float,
     ) -> None:
+        """`grace_s`: for how many seconds all owners must have held a tombstone."""
         self._view = view
         self._replica = replica
         self._operations = operations
@@ -109,7 +112,7 @@ class Collection:
             self._walk.stop()
 
     def meet(self, records: list[tuple[bytes, bytes]], _upto: bytes) -> None:
-        """Records that were there already: what a walk comes across."""
+        """A walk has come across these records: remember the tombstones among them."""
         for key, data in records:
             self._replica.tombstones.see(key, data)
 
@@ -127,38 +130,38 @@ class Collection:
     def _look_for_more(self) -> None:
         tombstones = self._replica.tombstones
         walking = self._walk is not None and not self._walk.ended
-        if tombstones.overflowed and not tombstones.tombs and not walking:
+        if tombstones.overflowed and not tombstones.known and not walking:
             tombstones.overflowed = False
             self._walk = Walk(self._replica, self._operations, self.meet)
             self._walk.start()
 
     def _due(self) -> Entries:
-        """Tombstones that may be asked about, of the next few in turn."""
-        tombs, now = self._replica.tombstones.tombs, self._operations.runtime.now()
+        """Those of the next few tombstones that may be proposed."""
+        known, now = self._replica.tombstones.known, self._operations.runtime.now()
         due: Entries = []
-        for key in list(islice(tombs, _LOOKED_AT_MAX)):
-            tomb = tombs[key]
+        for key in list(islice(known, _LOOKED_AT_MAX)):
+            tombstone = known[key]
             try:
-                stands = self._stands(key, tomb.digest)
+                is_still = self._is_still(key, tombstone.digest)
             except StorageError:
-                continue  # for now; if it is damaged, another will take its place
-            if not stands:
-                del tombs[key]
+                continue  # it is looked at again later; a damaged one is replaced by a repair
+            if not is_still:
+                del known[key]
                 continue
-            tombs.move_to_end(key)
-            if tomb.agreed_at is None:
-                if self._is_agreed(key, tomb):
-                    tomb.agreed_at = now
-            elif now - tomb.agreed_at >= self._grace_s and len(due) < ENTRIES_MAX:
-                due.append((key, tomb.digest))
+            known.move_to_end(key)
+            if tombstone.agreed_at is None:
+                if self._is_agreed(key, tombstone):
+                    tombstone.agreed_at = now
+            elif now - tombstone.agreed_at >= self._grace_s and len(due) < ENTRIES_MAX:
+                due.append((key, tombstone.digest))
         return due
 
-    def _is_agreed(self, key: bytes, tomb: Tomb) -> bool:
+    def _is_agreed(self, key: bytes, tombstone: Tombstone) -> bool:
         settings = self._view.settings_of(key)
         if settings is None:
             return False  # its namespace was dropped, and the record goes with it
         partition = self._view.placement.partition(key[1:9])
-        return self._rounds.began_since(settings.rule, partition, tomb.since)
+        return self._rounds.began_since(settings.rule, partition, tombstone.since)
 
     def _propose(self, entries: Entries) -> None:
         if entries:
@@ -170,11 +173,11 @@ class Collection:
         self._proposal = None
         if self._stopped or proposal.failed:
             return
-        tombs, now = self._replica.tombstones.tombs, self._operations.runtime.now()
-        for key in proposal.objected:
-            if key in tombs:
-                tombs[key].since, tombs[key].agreed_at = now, None
-        agreed = [entry for entry in proposal.entries if entry[0] not in proposal.objected]
+        known, now = self._replica.tombstones.known, self._operations.runtime.now()
+        for key in proposal.vetoed:
+            if key in known:
+                known[key].since, known[key].agreed_at = now, None
+        agreed = [entry for entry in proposal.entries if entry[0] not in proposal.vetoed]
         if agreed:
             for node in self._others:
                 self._operations.transport.send(node, Forget(agreed))
@@ -198,26 +201,26 @@ class Collection:
             try:
                 held = self._replica.store.get(key) or b""
             except StorageError:
-                continue  # it is one that has missed the order
-            if _is_tomb(key, held, mark):
+                continue  # as if this node had not got the order
+            if _is_same_tombstone(key, held, mark):
                 self._operations.counters.tombstones_collected += 1
-                self._replica.tombstones.tombs.pop(key, None)
+                self._replica.tombstones.known.pop(key, None)
                 self._replica.drop(key, held, ignore, None)
 
-    def _stands(self, key: bytes, mark: bytes) -> bool:
-        """True if what is held of `key` is the tombstone with the digest `mark`.
+    def _is_still(self, key: bytes, mark: bytes) -> bool:
+        """True if the record of `key` here is the tombstone with the digest `mark`.
 
         Raises StorageError.
         """
-        return _is_tomb(key, self._replica.store.get(key) or b"", mark)
+        return _is_same_tombstone(key, self._replica.store.get(key) or b"", mark)
 
     def _vetoes(self, entries: Entries) -> list[bytes]:
-        """The keys whose tombstones this node still needs."""
+        """The keys of `entries` whose tombstones this node still needs."""
         busy = {operation.key for operation in self._operations.table.values() if operation.key}
         return [key for key, mark in entries if key in busy or self._needs(key, mark)]
 
     def _needs(self, key: bytes, mark: bytes) -> bool:
-        """Also where it cannot be told: nobody knows what a damaged record was."""
+        """True also where it cannot be told, as for a damaged record."""
         try:
             if self._hints.holds(key) or self._replica.unverified.cover(key):
                 return True
@@ -226,19 +229,23 @@ class Collection:
                 and self._replica.store.get(key) is None
             ):
                 return False
-            return not self._stands(key, mark)
+            return not self._is_still(key, mark)
         except StorageError:
             return True
 
 
-def _is_tomb(key: bytes, held: bytes, mark: bytes) -> bool:
+def _is_same_tombstone(key: bytes, held: bytes, mark: bytes) -> bool:
+    """True if `held` is the tombstone of `key` with the digest `mark`."""
     return digest(held) == mark and is_tombstone(key, held)
 
 
 class _Proposal:
-    """Tombstones, and what the nodes say to their being forgotten."""
+    """Tombstones that are to be deleted, and the answers of all nodes to that.
 
-    __slots__ = ("_heard", "_left", "_operations", "_replica", "entries", "failed", "objected")
+    `vetoed`: the keys whose tombstones some node still needs.
+    """
+
+    __slots__ = ("_heard", "_left", "_operations", "_replica", "entries", "failed", "vetoed")
 
     def __init__(
         self,
@@ -248,7 +255,7 @@ class _Proposal:
         heard: Callable[[_Proposal], object],
     ) -> None:
         self.entries = entries
-        self.objected: set[bytes] = set()
+        self.vetoed: set[bytes] = set()
         self.failed = False
         """True if some node did not answer."""
         self._replica = replica
@@ -258,7 +265,7 @@ class _Proposal:
 
     def start(self, others: list[int], own_vetoes: list[bytes]) -> None:
         self._left = len(others) + 1
-        self.objected.update(own_vetoes)
+        self.vetoed.update(own_vetoes)
         self._replica.store.delete(_BARRIER, self._on_durable, None)
         for node in others:
             question = Question(self._operations, node, self._on_answer)
@@ -269,7 +276,7 @@ class _Proposal:
 
     def _on_answer(self, reply: Message | None) -> None:
         if isinstance(reply, TombstoneVeto):
-            self.objected.update(reply.keys)
+            self.vetoed.update(reply.keys)
         self._settle(failed=not isinstance(reply, TombstoneVeto))
 
     def _settle(self, *, failed: bool) -> None:
@@ -280,7 +287,7 @@ class _Proposal:
 
 
 class _Answer:
-    """What this node says to a proposal, once all that it rests on is durable."""
+    """This node's answer to a proposal, sent once all that it relies on is durable."""
 
     __slots__ = ("_node", "_op", "_operations", "_vetoes")
 

@@ -1,8 +1,9 @@
-"""A survey of damage: what in a range no owner can read.
+"""A survey of damage: the owners of a range of keys are asked which records they cannot read.
 
-Each tells what it has found damaged so far, and nothing has replaced since; nothing is read for it.
-What one of them can read, the others have been given by a repair. In a damaged file the place is
-damaged all the same, until the file is compacted away. So only what all of them lack counts.
+Each tells what it has found damaged so far and nothing has replaced since; nothing is read for the
+survey. A record that one of them can read has been given to the others by a repair before. In a
+damaged file the place is damaged all the same, until the file is compacted away. So only what all
+of them cannot read counts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An exchange: this node compares partitions with one peer, and both repair what differs.
+"""An exchange: this node compares partitions with one other owner, and both repair what differs.
 
-The trees are compared from the top down, so replicas that agree cost one small message each
-way, and one differing key in a million a few hashes on each level and one leaf's keys:
+Hash trees are compared from the top down, so replicas that agree cost one small message each way,
+and one differing key in a million a few hashes on each level and one leaf's keys:
 
     roots of all partitions           which differ?       all in one message
       ranges of a differing one       which differ?       32 hashes
@@ -9,9 +9,9 @@ way, and one differing key in a million a few hashes on each level and one leaf'
           keys of differing leaves    which differ?       keys and digests (`inventory.py`)
             records                   fetched and sent    (`reconciliation.py`)
 
-Leaves that differ and are close to each other are listed in one go: a few keys too many cost
-less than a round trip. Partitions that differ are walked one after another and depth first,
-with a pause before each portion (`pace.py`), so what is remembered is bounded.
+Leaves that differ and are close to each other are listed together: a few keys too many cost less
+than a round trip. Partitions that differ are compared one after another and depth first, with a
+pause before each portion (`operations/pace.py`), so what is remembered is bounded.
 
 (R. Merkle, "A Digital Signature Based on a Conventional Encryption Function", 1987; G.
 DeCandia et al., "Dynamo", 2007, section 4.7.)
@@ -35,11 +35,11 @@ from kvorum.replica.local_replica import LocalReplica
 from kvorum.wire.messages import Compare, Differing, Inventory, KeyDiff, Message
 
 _GAP_MAX: Final = 8
-"""Equal leaves between two differing ones that are listed along."""
+"""So many equal leaves between two differing ones are listed with them."""
 _WINDOW_MAX: Final = 16
 _WINDOW_BYTES: Final = 1 << 20
 _LISTED_LIKE_ONE: Final = 32
-"""Listing so many records costs about as much as handing one over."""
+"""Listing so many records costs about as much as sending one."""
 
 
 class Ranges(NamedTuple):
@@ -67,7 +67,9 @@ class Task(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One partition has been compared. `complete`: and what differed is repaired."""
+    """The result of comparing one partition. `repaired`: how many keys differed and are equal now.
+    `complete`: all that differed is repaired.
+    """
 
     partition: int
     repaired: int
@@ -75,7 +77,11 @@ class Finding(NamedTuple):
 
 
 class Exchange:
-    """Ends with `done(exchange)`; each partition compared is reported to `found`."""
+    """One comparison with one other owner, of one or more partitions.
+
+    It ends with `done(exchange)`; each partition that was compared is reported to `found`. `began`:
+    monotonic. `repaired`: how many keys differed and are equal now.
+    """
 
     __slots__ = (
         "_done",
@@ -113,6 +119,7 @@ class Exchange:
         found: Callable[[Exchange, Finding], object],
         done: Callable[[Exchange], object],
     ) -> None:
+        """Raises LookupError if no namespace follows the task's placement rule."""
         forest = replica.trees.forest(task.rule)
         if forest is None:
             raise LookupError(f"No namespace follows the placement rule {task.rule.id}.")
@@ -224,7 +231,10 @@ class Exchange:
             return
         differing = set(reply.indices)
         if not differing.issubset(ranges.indices):
-            self._blame(f"wanted some of the ranges {ranges.indices[:8]}, got {reply.indices[:8]}")
+            self._blame(
+                f"The answer names {reply.indices[:8]}, not all of which were asked about "
+                f"({ranges.indices[:8]})."
+            )
         if ranges.level == 0:
             for partition in ranges.indices:
                 if partition in differing:
@@ -269,9 +279,12 @@ class Exchange:
             self._end(failed=True)
             return
         if not listed.start < reply.end <= listed.end:
-            self._blame(f"wanted to get on from {listed.start[:9]!r}, got to {reply.end[:9]!r}")
+            self._blame(
+                f"The answer ends at {reply.end[:9]!r}, outside of what was asked about from "
+                f"{listed.start[:9]!r} on."
+            )
         if not own.keys() >= set(reply.lacking):
-            self._blame("wanted some of the keys listed as lacking, got others")
+            self._blame("The answer names keys as lacking that were not listed.")
         try:
             check_entries(reply.other, listed.start, reply.end)
         except ProtocolError as error:
@@ -320,7 +333,9 @@ class Exchange:
         self._found(self, finding)
 
     def _blame(self, message: str) -> NoReturn:
-        """The peer's answer makes no sense: nothing more is asked of it, and its link breaks."""
+        """End the exchange over an answer that cannot be right. Raises ProtocolError, which ends
+        the link to the other node.
+        """
         self._end(failed=True)
         raise ProtocolError(message)
 

@@ -1,10 +1,10 @@
-"""Inventories: what a replica holds in a range of storage keys, and how two of them differ.
+"""Inventories: the keys and digests of a replica in a range, and how those of two replicas differ.
 
-An inventory lists keys and digests, not records. A damaged record is not listed, so the
-other side's sound one comes in its place. Whoever takes one has read all records of the range
-anyway, and checks the Merkle leaves by them: so a leaf that went wrong, for whatever reason,
-makes two replicas compare a handful of keys once, and not for ever. What has expired in the
-range is expired first: else replicas would differ only because one has been swept before.
+An inventory lists keys and digests, not records. A damaged record is not listed, so the other
+side's sound one comes in its place. To take an inventory, all records of the range are read, and
+the hash tree is checked by them: so a leaf that went wrong, for whatever reason, makes two replicas
+compare a handful of keys once, and not for ever. Versions that have expired are removed first: else
+replicas would differ only because one has been swept before the other.
 
     asker     [start .............. end)  its keys there, at most ENTRIES_MAX
     replica   [start ....... upto)        its own, at most as many: compared that far
@@ -19,16 +19,16 @@ from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import is_record_key
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.record import digest, is_sound
-from kvorum.replica.expiration import bury_expired
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.replica.pages import read_page
+from kvorum.replica.removal import remove_expired
 from kvorum.wire.messages import Entries, Inventory, KeyDiff
 
 ENTRIES_MAX: Final = 512
 
 
 class Stock:
-    """The records of one node, as inventories see them."""
+    """Takes inventories of the records of one node."""
 
     __slots__ = ("_replica",)
 
@@ -36,11 +36,13 @@ class Stock:
         self._replica = replica
 
     def take(self, rule: PlacementRule, start: bytes, end: bytes) -> tuple[Entries, bytes]:
-        """The entries from `start` on, and before which key they end. Raises StorageError."""
+        """The entries under `rule` from `start` on, and the storage key before which they end:
+        `end`, or an earlier one if there are too many. Raises StorageError.
+        """
         replica = self._replica
         page = read_page(replica, start, end, ENTRIES_MAX)
         upto = page.pairs[-1][0] + b"\0" if page.more else end
-        records = bury_expired(replica, replica.trees.those_under(rule, page.pairs))
+        records = remove_expired(replica, replica.trees.those_under(rule, page.pairs))
         forest = replica.trees.forest(rule)
         if forest is not None and replica.trees.built:  # else the walk will count them
             replica.counters.leaves_corrected += forest.correct(start, upto, records)
@@ -63,16 +65,18 @@ class Stock:
 
 
 def check_entries(entries: Entries, start: bytes, end: bytes) -> None:
-    """Raises ProtocolError unless they are few, in order, and in start <= key < end."""
+    """Raises ProtocolError unless `entries` are few, in order, and in start <= key < end."""
     if len(entries) > ENTRIES_MAX:
-        raise ProtocolError(f"wanted at most {ENTRIES_MAX} entries, got {len(entries)}")
+        raise ProtocolError(
+            f"A message lists {len(entries)} entries, and {ENTRIES_MAX} are the most."
+        )
     previous = b""
     for key, mark in entries:
         if not (is_record_key(key) and previous < key and start <= key < end):
             raise ProtocolError(
-                f"wanted storage keys in order from {start[:9]!r}, got {key[:9]!r} "
-                f"after {previous[:9]!r}"
+                f"The storage key {key[:9]!r} after {previous[:9]!r} is out of order or range; the "
+                f"range begins at {start[:9]!r}."
             )
         if len(mark) != 8:
-            raise ProtocolError(f"wanted digests of 8 bytes, got {len(mark)}")
+            raise ProtocolError(f"A digest has 8 bytes, and one of {len(mark)} came.")
         previous = key

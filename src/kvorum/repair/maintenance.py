@@ -1,11 +1,12 @@
-"""Maintenance: all that keeps this node's copy complete and clean, beside clients' requests.
+"""Maintenance: the background work that keeps this node's copy complete and clean.
 
-walk          counts what is stored, once after the start        `walk.py`
-anti-entropy  compares it with the other owners, and repairs     `anti_entropy.py`
-recovery      has a node that lost its disk compare first        `recovery.py`
-collection    removes tombstones that nobody needs any more      `collection.py`
-sweep         takes out what has expired                         `sweep.py`
-repairs       the runs that people ask for                       `repair.py`
+walk          reads all records once after the start, to build the hash trees     `walk.py`
+anti-entropy  compares this copy with the other owners' copies and repairs it     `anti_entropy.py`
+recovery      has a node that lost its disk compare before it answers reads       `recovery.py`
+verifier      compares the tokens of damaged records before they are answered     `verifier.py`
+collection    deletes tombstones that nobody needs any more                       `collection.py`
+sweep         removes versions that have expired                                  `sweep.py`
+repairs       are the runs that people ask for                                    `repair.py`
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from kvorum.model.catalog import Catalog, difference
 from kvorum.operations.operations import Operations
 from kvorum.repair.anti_entropy import AntiEntropy
 from kvorum.repair.collection import Collection
+from kvorum.repair.partition_repair import PartitionRepairs
 from kvorum.repair.recovery import Recovery
 from kvorum.repair.repair import Repairs
 from kvorum.repair.shortfall import on_survey
 from kvorum.repair.sweep import Sweep
 from kvorum.repair.upkeep import Upkeep
+from kvorum.repair.verifier import Verifier
 from kvorum.repair.waiting import waiting
 from kvorum.repair.walk import Walk
 from kvorum.replica.local_replica import LocalReplica
@@ -44,6 +47,7 @@ class Maintenance:
         "_replica",
         "_stopped",
         "_sweep",
+        "_verifier",
         "_view",
         "_walk",
         "anti_entropy",
@@ -74,13 +78,17 @@ class Maintenance:
         self._collection = Collection(view, replica, operations, hints, rounds, upkeep.grace_s)
         self._sweep = Sweep(replica, operations, upkeep.sweep_s)
         self._walk = Walk(replica, operations, self._on_records)
-        self.repairs = Repairs(view, replica, operations, self.anti_entropy, tell)
+        partition_repairs = PartitionRepairs(view, replica, operations, self.anti_entropy)
+        self._verifier = Verifier(
+            view, replica, operations, self.anti_entropy, partition_repairs, tell
+        )
+        self.repairs = Repairs(view, replica, operations, partition_repairs, rounds)
         self._recount_due = False
         self._stopped = False
         self.handlers: dict[type, Callable[[int, Any], None]] = {
             Survey: partial(on_survey, replica, operations),
             **self.anti_entropy.handlers,
-            **self.repairs.handlers,
+            **partition_repairs.handlers,
             **self._collection.handlers,
         }
         """By type of message; each takes the sender and the message."""
@@ -91,7 +99,7 @@ class Maintenance:
         self.anti_entropy.start()
         self._collection.start()
         self._sweep.start()
-        self.repairs.start()
+        self._verifier.start()
 
     def stop(self) -> None:
         self._stopped = True
@@ -100,29 +108,33 @@ class Maintenance:
         self._collection.stop()
         self._sweep.stop()
         self.recovery.stop()
-        self.repairs.stop()
+        self._verifier.stop()
 
     def waiting(self) -> dict[str, Any]:
-        """What this node does not answer for, and whom it waits for: see `waiting.py`."""
+        """What this node does not answer for, and which nodes it waits for: see `waiting.py`."""
         return waiting(self._view, self._replica.unverified, self.recovery)
 
-    # When the store is not what it was
+    # When records of the store are damaged or gone
 
     def on_damaged(self, stored_key: bytes) -> None:
-        """What is at `stored_key` does not open; of its key only what is visible is sure."""
+        """The record or note at `stored_key` cannot be read. Of its key only the first nine bytes,
+        the token, are sure; of a hint all of it is.
+        """
         if stored_key[:1] == b"h":
             self._hints.on_damaged(stored_key)
         else:
-            self.repairs.around(stored_key)
+            self._verifier.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
-        """Records cannot be read that the trees hold; there may be more to come."""
+        """Records that the hash trees count cannot be read, and more may follow: build the trees
+        anew in a moment.
+        """
         if not self._recount_due:
             self._recount_due = True
             self._operations.runtime.call_later(_RECOUNT_AFTER_S, self.recount)
 
     def recount(self) -> None:
-        """Count all records again: many are gone that the trees still hold."""
+        """Build the hash trees anew: many records are gone that they still count."""
         self._recount_due = False
         if self._stopped:
             return
@@ -138,7 +150,7 @@ class Maintenance:
             self.recount()
 
     def _on_records(self, records: list[tuple[bytes, bytes]], upto: bytes) -> None:
-        """Records that the walk at start has come across."""
+        """The walk at start has come across `records`, all that there are before `upto`."""
         self._replica.trees.count(records, upto)
         self._collection.meet(records, upto)
         self._sweep.learn(records, upto)

@@ -1,16 +1,16 @@
-"""A reconciliation: one key on which this node and a peer differ is made equal on both.
+"""A reconciliation: one key whose records differ on this node and another is made equal on both.
 
-    the peer has it     fetch its record, merge it in here; if that gave another record than
-                        the peer's, send the merged one back
-    the peer lacks it   send it; also where it turns out that the peer's is damaged
+    the other has it     fetch its record and merge it in here; if that gives another record than
+                         the other's, send the merged one back
+    the other lacks it   send it; also where it turns out that the other's is damaged
 
-Each takes what the other holds, also from one that cannot vouch for it (`shortfall.py` says what
-that is good for). They are equal when what each was given is durable there, and not before:
-whatever cannot be fetched, sent or stored leaves them different, and is tried again with the next
+Each takes what the other holds, also if its token is unverified there (`shortfall.py` says why that
+is right). The key counts as equal when what each was given is durable there, and not before: where
+something cannot be fetched, sent or stored they stay different, and are tried again with the next
 exchange.
 
-Records are only ever merged, so it does no harm if the key has changed meanwhile, or if
-another pair of replicas does the same.
+Records are only ever merged, so it does no harm if the key has changed meanwhile, or if another
+pair of replicas does the same.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from kvorum.wire.messages import Fetch, Have, Message, Refused, Same, Write, Wro
 
 
 class Reconciliation:
+    """Makes one key equal on this node and another; ends with `then(reconciliation, equal)`."""
+
     __slots__ = ("_key", "_node", "_operations", "_replica", "_theirs", "_then", "size", "stopped")
 
     def __init__(
@@ -38,7 +40,7 @@ class Reconciliation:
         theirs: bytes,
         then: Callable[[Reconciliation, bool], object],
     ) -> None:
-        """`theirs`: the digest of the peer's record, empty if it has none that is sound."""
+        """`theirs`: the digest of the other node's record; empty if it has none that is sound."""
         self.size = 0
         """Bytes of records that went over the wire."""
         self.stopped = False

@@ -1,21 +1,21 @@
-"""Recovery: a node whose disk is empty does not answer for the copies it once had.
+"""Recovery: a node that has lost its disk answers no reads until it has compared with the others.
 
-A replica's acknowledgement means that it has a write and will show it. A node that comes back
-with an empty data directory has acknowledged writes in its former life and has none of them;
-if it answered reads, two of three replicas could agree that an acknowledged write never was.
-So a node whose data directory is new is recovering. It takes writes and coordinates, but
-answers no read, for itself or for others, and makes no blind write on its own record, until
+A replica's acknowledgement means that it has stored a write and will show it. A node that comes
+back with an empty data directory has acknowledged writes in its former life and has none of them;
+if it answered reads, two of three replicas could agree that an acknowledged write never was. So a
+node whose data directory is new is recovering. It takes writes and coordinates, but answers no
+read, for itself or for others, and makes no blind write on its own record, until
 
     half of the other nodes say that they never knew another node of its name (a new cluster)
-    or, once one of them says that it did, it has compared all its partitions with every other
-    owner of them
+    or, once one of them says that it did, it has compared all its partitions with every other owner
+    of them
 
-Who knew another node of its name says so for good, in its standing (`hints.py`), until it has
-compared with the newcomer itself. A hint that the lost disk held is lost too; so a recovering
-node calls all others behind.
+A node that knew another one under its name says so in its `SyncState` (`handoff/hints.py`), again
+and again until it has compared with the newcomer itself. A hint that was on the lost disk is lost
+too; so a recovering node tells all others that they have missed writes.
 
-A node whose log was damaged has forgotten as well, and is told so at its start. The state outlives
-a restart (`storage/recovery_note.py`).
+A node whose log was damaged has lost writes as well, and learns that at its start. That it is
+recovering outlives a restart (`storage/recovery_note.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Final
 from kvorum.cluster.view import ClusterView
 from kvorum.model.spans import ALL_TOKENS
 from kvorum.operations.operations import Operations
-from kvorum.repair.shortfall import Inquiry, Short, Want, wanted
+from kvorum.repair.shortfall import Short, ShortfallSurvey, Want, wanted
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.recovery_note import LOST, NOTE, WHOLE
 from kvorum.storage.store import ignore
@@ -35,16 +35,18 @@ _AGAIN_S: Final = 1.0
 
 
 class Recovery:
+    """Whether this node is recovering, and what it still has to compare before it ends that."""
+
     __slots__ = (
         "_began",
         "_compared",
-        "_inquiring",
         "_lost",
         "_on_end",
         "_operations",
         "_partners",
         "_replica",
         "_stopped",
+        "_surveying",
         "_tell",
         "_view",
         "_vouched",
@@ -58,7 +60,9 @@ class Recovery:
         tell: Callable[[str], object],
         on_end: Callable[[], object],
     ) -> None:
-        """`tell` is given what people should know."""
+        """`tell` is given what people should know. `on_end` is called when the node has
+        recovered.
+        """
         self._view = view
         self._replica = replica
         self._operations = operations
@@ -67,7 +71,7 @@ class Recovery:
         self._began = operations.runtime.now()
         self._vouched: set[int] = set()
         self._compared: set[int] = set()
-        self._inquiring = False
+        self._surveying = False
         self._stopped = False
         note = replica.store.get(NOTE)
         self._lost = note == LOST
@@ -78,11 +82,11 @@ class Recovery:
 
     @property
     def forgot(self) -> bool:
-        """True if this node has lost what it acknowledged, and has not got it back."""
+        """True while this node lacks writes that it had acknowledged."""
         return self._lost
 
     def on_sync_state(self, node: int, lost: bool | None) -> None:
-        """What `node` says of this one: whether it knew another node of this name."""
+        """`node` says whether it knew another node of this one's name; None if it cannot say."""
         if not self._replica.recovering or lost is None:
             return
         if lost and not self._lost:
@@ -98,19 +102,19 @@ class Recovery:
         """What `node` and this one both own is equal, but for writes since `began`."""
         if self._replica.recovering and began >= self._began:
             self._compared.add(node)
-            self._inquire()
+            self._survey()
 
-    def _inquire(self) -> None:
-        """Once all that others show is here, ask them what they cannot show."""
+    def _survey(self) -> None:
+        """Once all that the others list has been copied, ask them what they cannot list."""
         done = self._stopped or not self._replica.recovering
-        if not done and not self._inquiring and self._compared >= self._partners:
-            self._inquiring = True
-            Inquiry(self._operations, self._partners, self._on_inquired).ask()
+        if not done and not self._surveying and self._compared >= self._partners:
+            self._surveying = True
+            ShortfallSurvey(self._operations, self._partners, self._on_surveyed).ask()
 
-    def _on_inquired(self, shorts: Mapping[int, Short] | None) -> None:
-        self._inquiring = False
+    def _on_surveyed(self, shorts: Mapping[int, Short] | None) -> None:
+        self._surveying = False
         if shorts is None:
-            self._operations.runtime.call_later(_AGAIN_S, self._inquire)
+            self._operations.runtime.call_later(_AGAIN_S, self._survey)
         elif self._replica.recovering:
             for want in self._wants(shorts):
                 self._replica.unverified.wait(want.span, want.nodes)

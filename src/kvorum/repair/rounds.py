@@ -1,7 +1,7 @@
-"""The ledger of rounds: which partition was last compared with whom, and when.
+"""The ledger of rounds: when each partition was last compared with each of its other owners.
 
-A round of a partition is complete when this node has compared it with each other owner, and
-what differed has been repaired.
+A round of a partition is complete when this node has compared it with each other owner, and what
+differed has been repaired.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Rounds:
     __slots__ = ("_entries", "_operations", "_repaired", "_view")
 
     def __init__(self, view: ClusterView, operations: Operations) -> None:
-        """Of the partitions that this node owns together with others."""
+        """The ledger has the partitions that this node owns together with others."""
         self._view = view
         self._operations = operations
         self._entries: dict[_Place, dict[int, _Entry]] = {}
@@ -36,7 +36,9 @@ class Rounds:
         self.follow()
 
     def follow(self) -> None:
-        """Go over to the placement rules that are in use now."""
+        """Follow a change of the catalog: keep the ledger of the placement rules that are in use
+        now.
+        """
         shared = [rule for rule in self._view.rules if rule.copies > 1]
         places = [(rule, partition) for rule in shared for partition in self._view.owned(rule)]
         self._entries = {place: self._entries.get(place, {}) for place in places}
@@ -53,7 +55,9 @@ class Rounds:
         return [node for node in owners if node != self._view.local]
 
     def note(self, rule: PlacementRule, partition: int, node: int, began: float) -> None:
-        """Compared with `node`, in an exchange that began at `began`."""
+        """The partition was compared with `node`, in an exchange that began at `began`
+        (monotonic).
+        """
         entry = _Entry(began, self._operations.runtime.wall_ms())
         if (rule, partition) in self._entries:  # else its last namespace was dropped meanwhile
             self._entries[rule, partition][node] = entry

@@ -1,26 +1,27 @@
-"""Shortfalls: of which keys a replica cannot say what it once held.
+"""Shortfalls: the tokens of which a replica cannot say what it once stored.
 
-    unread      something is stored there that does not open, so it is not listed either
-    unverified  it has lost what it had there, and has not compared with all others since
+    unread      a record is stored there that is damaged, so it is not listed either
+    unverified  the replica has lost what it had there, and has not compared with all others since
 
-A replica that has lost records (`recovery.py`, `unverified_tokens.py`) takes from every other owner
-all that it shows, also from one that has lost some itself. Let K be a write that W owners
-acknowledged.
+A replica that has lost records (`recovery.py`, `replica/unverified_tokens.py`) takes from every
+other owner all that it lists, also from one that has lost some itself. Let K be a write that W
+owners acknowledged.
 
-    one of them still has it    every owner that has lost it gets it there, before it speaks for
-                                the key; those that wait do so for that one, not for each other
+    one of them still has it    every owner that has lost it gets it there, before it answers for
+    the
+                                key; those that wait do so for that one, not for each other
     all of them have lost it    nobody can bring it back, and nobody waits for it; but where one of
                                 them still has its damaged bytes, an owner that answered "absent"
                                 would deny what is known to have been there
 
-So one that has compared with all others speaks for a key, unless all others are short of it and
-at least one of them has something there that does not open. Then it waits, with every
-other owner that is short of that key, until
+So a replica that has compared with all others answers for a key, unless all others are short of it
+and at least one of them has a damaged record there. Then it waits, with every other owner that is
+short of that key, until
 
-    that key is written or deleted           where it is damaged, this takes the damage's place
-    or the damaged node is given an empty disk (`kvorum rebuild`)    it has nothing unread then
+    that key is written or deleted           where it is damaged, this replaces the damaged record
+    or the damaged node is given an empty disk (`kvorum rebuild`)    nothing is unread there then
 
-and nobody who waits has anything unread in the eyes of the others, so no circle of them waits.
+and no replica that waits has anything unread in the eyes of the others, so no circle of them waits.
 """
 
 from __future__ import annotations
@@ -51,20 +52,21 @@ Spans = list[TokenSpan]
 
 
 class Short(NamedTuple):
-    """Of which tokens one node is short."""
+    """The tokens for which one node cannot answer."""
 
     unread: Spans
     unverified: Spans
 
 
 class Want(NamedTuple):
-    """Tokens that nobody can answer for, while each of `nodes` has something unread there."""
+    """Tokens for which no owner can answer, while each of `nodes` has damaged records there."""
 
     span: TokenSpan
     nodes: tuple[int, ...]
 
 
 def on_survey(replica: LocalReplica, operations: Operations, node: int, message: Survey) -> None:
+    """Tell `node` for which tokens this replica cannot answer."""
     try:
         unread = [of_range(*keys) for keys in replica.store.unreadable(*RECORDS)]
     except StorageError as error:
@@ -81,7 +83,9 @@ def wanted(
     partition: int,
     within: Iterable[TokenSpan],
 ) -> list[Want]:
-    """What this owner has to wait for, of the tokens `within` that lie in a partition."""
+    """The tokens of a partition, among those `within`, that this owner cannot verify although it
+    has compared them with all others. `shorts`: what each other owner is short of.
+    """
     others = [n for n in view.placement.owners(partition, rule) if n != view.local]
     spans = intersection(within, [of_partition(partition, view.topology.partition_bits)])
     spans = intersection(spans, union(span for node in others for span in shorts[node].unread))
@@ -93,8 +97,10 @@ def wanted(
     ]
 
 
-class Inquiry:
-    """Asks several nodes what they are short of; `then` gets None unless all of them have said."""
+class ShortfallSurvey:
+    """Asks several nodes for which tokens they cannot answer; `then` gets None unless all of them
+    have said.
+    """
 
     __slots__ = ("_nodes", "_operations", "_shorts", "_then", "_waiting")
 

@@ -1,12 +1,13 @@
-"""The sweep: a walk over this node's records that expires what has expired (`expiry.py`).
+"""The sweep: a walk over this node's records that removes versions which have expired
+(`expiry.py`).
 
-    at start       the walk that builds the trees also learns what expires, and when
-    once due       something has expired, and the last sweep ended an interval ago (`upkeep.py`),
-                   or longer if it took long: all records are walked, at the pace of all
-                   background work; what is left tells when the next has something to do
+    at start       the walk that builds the hash trees also learns when versions expire
+    once due       a version has expired, and the last sweep ended an interval ago (`upkeep.py`), or
+                   longer if it took long: all records are walked, at the pace of all background
+                   work. The versions that are left tell when the next sweep has something to do
     otherwise      nothing: a node without lifetimes never sweeps
 
-What is left of a record without versions is a tombstone, and the tombstones sees it put.
+A record that is left without versions is a tombstone, and is collected like any other.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from typing import Final
 
 from kvorum.operations.operations import Operations
 from kvorum.repair.walk import Walk
-from kvorum.replica.expiration import bury_expired
 from kvorum.replica.expiry import Pairs
 from kvorum.replica.local_replica import LocalReplica
+from kvorum.replica.removal import remove_expired
 
 _BEATS: Final = 8
-"""In an interval: how often it is asked whether something is due."""
+"""So many times in an interval it is checked whether something is due."""
 _REST: Final = 9
-"""Times as long as a sweep took there is none: a large store is not walked all the time."""
+"""So many times as long as a sweep took there is no other: a large store is not walked all the
+time.
+"""
 
 
 class Sweep:
+    """Removes expired versions from this node's records, whenever there are some."""
+
     __slots__ = (
         "_began_at",
         "_due_at",
@@ -54,7 +59,7 @@ class Sweep:
             self._walk.stop()
 
     def learn(self, records: Pairs, upto: bytes) -> None:
-        """What the walk at start has come across."""
+        """The walk at start has come across `records`, all that there are before `upto`."""
         self._replica.expiries.meet(records, upto)
 
     def _beat(self) -> None:
@@ -76,7 +81,7 @@ class Sweep:
 
     def _meet(self, records: Pairs, upto: bytes) -> None:
         before = self._operations.counters.versions_expired
-        self._replica.expiries.meet(bury_expired(self._replica, records), upto)
+        self._replica.expiries.meet(remove_expired(self._replica, records), upto)
         # The walk pauses for what it has read; what was written counts as well.
         self._operations.pace.pause_s(self._operations.counters.versions_expired - before)
         if self._walk is not None and self._walk.ended:

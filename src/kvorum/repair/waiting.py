@@ -1,9 +1,9 @@
-"""What a node waits for before it answers again for all that it holds, as people are told.
+"""What keeps a node from answering for all that it stores, as a document for people.
 
-recovering   it has yet to compare with some nodes (`recovery.py`)
-unverified   damage took records from it; it has yet to compare their tokens
-             (`unverified_tokens.py`),
-             or nobody can say what was there, and some nodes have damaged bytes of it
+recovering   it has yet to compare its copies with those of some nodes (`recovery.py`)
+unverified   damage took records from it, whose tokens it has yet to compare with the other owners
+             (`replica/unverified_tokens.py`); or no owner can say what was stored there, and some
+             nodes have damaged records of it
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ ADVICE: Final = (
 def waiting(
     view: ClusterView, unverified_of: UnverifiedTokens, recovery: Recovery
 ) -> dict[str, Any]:
-    """`tokens`: spans of them in doubt. `unreadable`: those of them that nobody can give, of
-    which the longest waiting are listed.
+    """The document. `tokens`: how many spans of tokens are unverified. `unreadable`: how many of
+    them no owner can answer for; those that have waited longest are listed.
     """
-    doubts = unverified_of.tokens
-    stuck = [(span, doubt) for span, doubt in doubts.items() if doubt.waits_for]
+    unverified = unverified_of.tokens
+    stuck = [(span, found) for span, found in unverified.items() if found.waits_for]
     return {
         "to_compare": view.names(recovery.waits_for()),
-        "tokens": len(doubts),
-        "since_ms": _oldest(doubts.values()),
+        "tokens": len(unverified),
+        "since_ms": _oldest(unverified.values()),
         "unreadable": len(stuck),
         "unreadable_listed": [
             {
                 "first_token": span.first.hex(),
                 "last_token": span.last.hex(),
                 "partition": view.placement.partition(span.first),
-                "since_ms": doubt.since_ms,
-                "nodes": view.names(list(doubt.waits_for)),
+                "since_ms": found.since_ms,
+                "nodes": view.names(list(found.waits_for)),
             }
-            for span, doubt in sorted(stuck, key=lambda pair: pair[1].since_ms)[:_LISTED_MAX]
+            for span, found in sorted(stuck, key=lambda pair: pair[1].since_ms)[:_LISTED_MAX]
         ],
         "advice": ADVICE if stuck else "",
     }
 
 
-def _oldest(doubts: Iterable[UnverifiedSpan]) -> int | None:
-    return min((doubt.since_ms for doubt in doubts), default=None)
+def _oldest(spans: Iterable[UnverifiedSpan]) -> int | None:
+    return min((span.since_ms for span in spans), default=None)

@@ -1,5 +1,5 @@
-"""A walk over all records of a node, in the order of storage keys and a page at a time, with
-pauses for the foreground (`pace.py`). At start one builds the Merkle trees (`trees.py`).
+"""A walk over all records of a node, in the order of storage keys and a page at a time, with pauses
+for clients' requests (`operations/pace.py`). The one at start builds the hash trees.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from kvorum.replica.trees import END, START
 
 _PAGE: Final = 256
 _RECORDS_LIKE_ONE: Final = 16
-"""Reading so many costs about as much as handing one over."""
+"""Reading so many costs about as much as sending one to another node."""
 _FIRST: Final = START + bytes(8)
 
 Meet = Callable[[list[tuple[bytes, bytes]], bytes], object]
 
 
 class Walk:
-    """`meet(records, upto)`: these are all there are from the last page to before `upto`."""
+    """Calls `meet(records, upto)` for each page: `records` are all that there are from the end of
+    the last page to before the storage key `upto`. `ended`: all have been met.
+    """
 
     __slots__ = ("_cursor", "_meet", "_operations", "_replica", "_stopped", "ended")
 
@@ -46,7 +48,7 @@ class Walk:
         try:
             page = read_page(self._replica, self._cursor, END, _PAGE)
         except StorageError:
-            # The store has failed for good and tells the node itself; the walk stays unended.
+            # The store has failed for good and tells the node itself; the walk never ends.
             return
         self._cursor = page.pairs[-1][0] + b"\0" if page.more else END
         self.ended = not page.more

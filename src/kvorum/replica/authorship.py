@@ -1,4 +1,4 @@
-"""Authorship: the writes that this node has made, and the dots of those it is going to make.
+"""Authorship: which writes are this node's own, and the dots of those it is going to make.
 
 A dot (actor, counter) is given once and never again (`model/record.py`). Other nodes may hold a
 record that lists a dot of this node's actor which this node has not given. Its next writes would
@@ -25,7 +25,7 @@ class Authorship:
         self.actor = actor
         self.counter = counter
         self.outrun = False
-        """True once such a write was met."""
+        """True once a write of this node was met that it has not made."""
         self._on_outrun = on_outrun
 
     def next_dot(self, now_ms: int) -> Event:
@@ -51,7 +51,7 @@ class Authorship:
 
     def disowns(self, record: Record) -> bool:
         """True if `record`, which another node holds, lists a write of this node that it has not
-        made. Then it has made its last one.
+        made. From then on it makes no more writes.
         """
         event = self.never_made(record.context)
         if event is None:

@@ -1,8 +1,8 @@
-"""The change feed: whatever changes in this node's copy is told to those who asked for it.
+"""The change feed: subscribers are told of every change in this node's copy.
 
-It is told once for each record that is stored or dropped, in that order, before it is durable, and
-whatever the reason: a client's write, a repair, a hint, an expiry. Evictions of namespaces kept in
-memory are no changes. Records travel encoded; a listener decodes what it needs.
+Each is told once for each record that is stored or dropped, in that order, before the change is
+durable, and whatever the reason: a client's write, a repair, a hint, the removal of an expired
+version. Evictions of namespaces kept in memory are no changes. Records travel encoded.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ OnChange = Callable[[int, bytes, bytes, bytes], object]
 
 
 class ChangeFeed:
-    """Those who want to hear of each change of one node's records."""
+    """The subscribers to the changes of one node's records."""
 
     __slots__ = ("_partition", "listeners")
 
     def __init__(self, partition: Callable[[bytes], int]) -> None:
-        """`partition` says in which one a token lies."""
+        """`partition` returns the partition of a token."""
         self._partition = partition
         self.listeners: tuple[OnChange, ...] = ()
 
     def subscribe(self, listener: OnChange) -> Callable[[], None]:
-        """Have `listener` told of all changes from now on; returns what ends that."""
+        """Have `listener` told of all changes from now on. Returns a function that ends that."""
         self.listeners += (listener,)
 
         def unsubscribe() -> None:
@@ -33,7 +33,7 @@ class ChangeFeed:
         return unsubscribe
 
     def publish(self, key: bytes, old: bytes, new: bytes) -> None:
-        """The record at the storage key `key` was `old` and is `new`."""
+        """Tell all subscribers that the record at the storage key `key` was `old` and is `new`."""
         partition = self._partition(key[1:9])
         for listener in self.listeners:
             listener(partition, key, old, new)

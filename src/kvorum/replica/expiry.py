@@ -1,40 +1,43 @@
-"""Expiry on a node: versions that have expired are hidden at once, and expired in time.
+"""The lifetimes of versions on one node: expired versions are hidden at once, and removed later.
 
-    hidden   whoever answers a client (a read, a scan, a precondition, a delete that asks what
-             is there) leaves out what has expired by its own wall clock, whether or not a
-             replica still has it. So an answer never depends on what background work has done.
-    expired   a replica takes the version out of its record and keeps the context: what is left
-             is what a delete leaves, and goes the way of all tombstones (`collection.py`).
-             Only the sweep and inventories do this, and not before SKEW_MS have passed.
+    expired     the moment of the version has passed. Clients no longer see it: a read, a scan, a
+                precondition and a delete leave it out by the node's own wall clock, whether or not
+                a replica still stores it. So an answer never depends on background work
+    removed     a replica takes the version out of its record and keeps the context. What is left
+                is what a delete leaves, a tombstone. Only the sweep and inventories do this
+                (`removal.py`), and not before SKEW_MS have passed
+    collected   the tombstone is deleted, as all tombstones are (`repair/collection.py`)
 
-Why replicas that expire at different times agree in the end, and nothing comes back:
+Expiry hides, the sweep removes, collection forgets.
 
-    equal contexts   merge keeps the versions that both have, so the record that has expired
-                     more wins on every path: read repair, hints, anti-entropy, a late write.
-                     Each step goes from a record to one with the same context and fewer
-                     versions, so two replicas cannot hand a record to and fro.
-    other contexts   what one side has expired, its context covers, so a merge drops it from
-                     the other. Where one context dominates, its record is taken as it is, and
-                     may bring a expired version back: it has expired, nobody is shown it, and
-                     it is expired again.
-    equal bytes      a record without versions is its context, so owners that have expired hold
-                     the same digest whenever they did it, and it can be collected.
-    no exchange      whoever lists its records for a comparison first expires what is due in the
-                     range, so a replica that has swept costs one that has not a list of keys,
-                     and not the records.
+Replicas remove at different times. Why they agree in the end, and why nothing comes back:
 
-Clocks differ. A node whose clock is ahead hides a version that others still show; so do two
-reads through different nodes differ for as long as their clocks do. It must not destroy it for
-the others: what is expired here is expired everywhere. Hence the delay: a clock may be SKEW_MS
-ahead of the slowest before it takes anything away that another node would still show. A clock
-that is further away from the others' expires nothing; if they agree on another time, what has
-expired is judged by that (`cluster/clocks.py`).
-Writes never expire either: they replace what their version covers, expired or not.
+    equal contexts   a merge keeps the versions that both records have, so the record from which
+                     more was removed wins on every path: read repair, hints, anti-entropy, a late
+                     write. Each step goes from a record to one with the same context and fewer
+                     versions, so two replicas cannot hand a record to and fro
+    other contexts   what one side has removed, its context covers, so a merge drops it from the
+                     other. Where one context dominates, its record is taken as it is, and may bring
+                     a removed version back: it has expired, nobody is shown it, and it is removed
+                     again
+    equal bytes      a record without versions is its context, so owners that have removed all hold
+                     the same digest whenever they did it, and the tombstone can be collected
+    no exchange      a node that lists its records for a comparison first removes what is due in the
+                     range, so a replica that has swept costs one that has not a list of keys, and
+                     not the records
 
-Looking for what has expired costs a walk over the store. `Expiries` knows whether there is
-anything to look for: the soonest expiry it has heard of. An encoded record ends with the
-expiry of its last version, and milliseconds since 1970 are nine bytes of MessagePack, so a
-glance at one byte tells; where a record has several versions it is decoded anyway.
+Clocks differ. A node whose clock is ahead hides a version that others still show, and two reads
+through different nodes differ for as long as their clocks do. But what is removed on one node is
+removed on all. Hence the delay: a clock may be SKEW_MS ahead of the slowest before its node takes
+anything away that another node would still show. A node whose clock is further away from the
+others' removes nothing; if the others agree on another time, expiry is judged by that time
+(`cluster/clocks.py`). Writes do not remove expired versions either: they replace what their version
+covers, expired or not.
+
+To look for expired versions costs a walk over the store. `Expiries` knows whether there is anything
+to look for: the soonest expiry it has heard of. An encoded record ends with the expiry of its last
+version, and milliseconds since 1970 are nine bytes of MessagePack, so a look at one byte tells;
+where a record has several versions it is decoded anyway.
 """
 
 from __future__ import annotations
@@ -57,7 +60,10 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 def visible(record: Record, clocks: Clocks) -> Record:
-    """`record` without what has expired. The time is asked for only where something may have."""
+    """`record` without the versions that have expired by `clocks`.
+
+    The time is asked for only where a version may expire.
+    """
     for version in record.versions:
         if version.expires:
             return expire(record, clocks.now_ms())
@@ -82,7 +88,7 @@ _glance = msgspec.msgpack.Decoder(_Body)
 def soonest_expiry(data: bytes) -> int:
     """The first moment at which a version of the encoded record expires; 0 if none does.
 
-    A damaged record has none: whoever finds the damage replaces it.
+    For a damaged record it is 0, too: it is replaced when the damage is found.
     """
     try:
         versions = _glance.decode(body_of(data)).versions
@@ -92,7 +98,7 @@ def soonest_expiry(data: bytes) -> int:
 
 
 class Expiries:
-    """What a node knows of when its versions expire."""
+    """The soonest moment at which one of this node's versions expires, as far as it is known."""
 
     __slots__ = ("_clocks", "_met", "_soonest")
 
@@ -113,6 +119,7 @@ class Expiries:
             self.note(version.expires)
 
     def note(self, expires: int) -> None:
+        """A version expires at `expires` (ms); 0 is never."""
         if expires:
             self._soonest = min(self._soonest, expires)
             self._met = min(self._met, expires)
@@ -129,8 +136,8 @@ class Expiries:
             self._soonest, self._met = self._met, _NONE
 
     def deadline(self) -> int | None:
-        """What expires until this moment may be expired; None if nothing does, or may be by our
-        clock.
+        """Versions that expire up to this moment (ms of wall clock) may be removed. None if there
+        are none, or this node's clock is no good to judge by.
         """
         due_ms = self._clocks.now_ms() - SKEW_MS
-        return due_ms if self._soonest <= due_ms and self._clocks.may_expire else None
+        return due_ms if self._soonest <= due_ms and self._clocks.may_remove else None

@@ -1,11 +1,11 @@
 """The local replica: this node's own copy of the data, and all that follows from what is in it.
 
-    store       encoded records by storage key; all below it is the store's affair
+    store       encoded records by storage key
     trees       hashes of the records, by which owners compare (`trees.py`)
     expiries    when versions expire (`expiry.py`)
-    tombstones   tombstones that this node has to see collected (`tombstones.py`)
-    doubts      tokens for which this replica cannot speak (`unverified_tokens.py`)
-    feed        who else wants to hear of each change (`change_feed.py`)
+    tombstones  those that this node has to see collected (`tombstones.py`)
+    unverified  tokens whose records were lost to damage (`unverified_tokens.py`)
+    feed        subscribers that are told of each change (`change_feed.py`)
 
 One place stores records: `put` and `drop` see the old bytes and the new, so all of these are
 current. A node without a local replica coordinates nothing and stores nothing; it asks others.
@@ -54,7 +54,10 @@ NOTHING_SHREDDED: Final[Mapping[bytes, int]] = MappingProxyType({})
 
 
 class LocalReplica:
-    """The records of one node. `recovering`: its copies are incomplete (`repair/recovery.py`)."""
+    """The records of one node: reading, storing and merging them, and whether it may write.
+
+    `recovering`: its copies are incomplete, so it answers no reads (`repair/recovery.py`).
+    """
 
     __slots__ = (
         "_clocks",
@@ -94,16 +97,16 @@ class LocalReplica:
         self.store = store
         self.recovering = False
         self.trees = Trees(view.catalog, view.topology.partition_bits)
-        self.tombstones = Tombstones(runtime, self._tends)
+        self.tombstones = Tombstones(runtime, self._collects)
         self.expiries = Expiries(clocks)
         self.unverified = UnverifiedTokens(
             store, view.is_shared, view.span_of_partition, runtime.wall_ms
         )
         self.feed = ChangeFeed(view.placement.partition)
 
-    def _tends(self, key: bytes) -> bool:
-        """True if this node has to see a tombstone at the storage key `key` collected: it is
-        the first owner, and nobody forgets the key of his own accord.
+    def _collects(self, key: bytes) -> bool:
+        """True if this node has to see a tombstone at the storage key `key` collected: it is the
+        first owner, and the namespace is not one kept in memory, where nothing is collected.
         """
         view = self._view
         return view.owners_of(key)[:1] == (view.local,) and not view.is_volatile(key)
@@ -121,8 +124,8 @@ class LocalReplica:
         """
         if self.store.failed is not None:
             raise StorageError(
-                "wanted to coordinate a write, but this node's store has failed; "
-                "ask another node, and restart this one once its disk is sound"
+                f"The store of node {self._view.local_name} has failed, so it coordinates no "
+                "writes. Ask another node, and restart this one once its disk is sound."
             )
         now_ms = self._runtime.wall_ms()
         if self._shredded_since:
@@ -130,17 +133,19 @@ class LocalReplica:
         return self.authorship.next_dot(now_ms)
 
     def unshredded(self, key: bytes, record: Record) -> Record:
-        """`record` without what was shredded here; a peer may not have done so yet."""
+        """`record` without what was shredded on this node; another node may still have it."""
         shredded = self._shredded_since
         moment_ms = shredded.get(namespace_of(key)) if shredded else None
         return record if moment_ms is None else since(record, moment_ms)
 
     def check_pressure(self, key: bytes) -> None:
-        """Raises Overloaded while the store would soon hold up whoever writes `key` to it."""
+        """Raises Overloaded while flush and compaction lag behind writes, so that one of `key`
+        would soon have to wait.
+        """
         if self.store.pressed and not self._view.is_volatile(key):
             raise Overloaded(
-                f"wanted to write, but node {self._view.local_name} files slower "
-                "than it is written to; retry later",
+                f"Node {self._view.local_name} is overloaded: flush and compaction lag behind "
+                "writes. Retry later.",
                 retry_after=1,
             )
 
@@ -167,15 +172,14 @@ class LocalReplica:
             raise ClockWrong(
                 f"Node {name} gives no lifetimes now: its clock is {self._clocks.state}, compared "
                 "with the other nodes'. Retry through another node; set the clock, or where it "
-                f"is right accept it with 'kvorum clock accept {name}'",
+                f"is right accept it with 'kvorum clock accept {name}'.",
                 retry_after=1,
             )
 
     def _disk_full(self) -> DiskFull:
         return DiskFull(
-            f"wanted to store a value, but the disk of node {self._view.local_name} "
-            "is full; delete entries or make room on it (its log says whether bytes or inodes are "
-            "missing), and it takes values again"
+            f"The disk of node {self._view.local_name} is full. Delete entries or make room on it "
+            "(its log says whether bytes or inodes are missing), and it takes values again."
         )
 
     # Reading
@@ -190,18 +194,20 @@ class LocalReplica:
         return data, self.decoded(key, data)
 
     def read_bytes(self, key: bytes) -> bytes:
-        """As `read`, where nobody needs the record decoded."""
+        """This replica's record, encoded; b"" where it has none. Raises as `read` does."""
         return self.sound(key, self.store.get(key))
 
     def is_warm(self, key: bytes, then: Callable[[Any], object], arg: Any) -> bool:
-        """True if the store has in memory what is at `key`. Else `then(arg)` once it has."""
+        """True if the record at `key` can be read without the disk. Else it is read in the
+        background, and `then(arg)` called after that.
+        """
         try:
             return self.store.find(key, then, arg) is not COLD
         except StorageError:
-            return True  # Whoever reads it meets the error again, and knows what to do.
+            return True  # The read that follows meets the error again, and handles it.
 
     def decoded(self, key: bytes, data: bytes | None) -> Record:
-        """What the store has at `key`. Raises CorruptRecord if it is damaged."""
+        """The record in `data`, which is stored at `key`. Raises CorruptRecord if it is damaged."""
         if not data:
             return EMPTY
         try:
@@ -211,30 +217,30 @@ class LocalReplica:
             raise
 
     def sound(self, key: bytes, data: bytes | None) -> bytes:
-        """As `decoded`, where nobody needs the record decoded."""
+        """`data`, which is stored at `key`; b"" for None. Raises CorruptRecord if it is damaged."""
         if not data:
             return b""
         if not is_sound(key, data):
             self.counters.corrupt_records += 1
-            raise CorruptRecord(f"wanted a record of {shown(key)}, got bytes that fail its check")
+            raise CorruptRecord(f"The record of {shown(key)} fails its check.")
         return data
 
     def check_verified(self, key: bytes) -> None:
-        """Raises CorruptRecord while this replica cannot speak for `key`."""
+        """Raises CorruptRecord while the token of `key` is unverified."""
         if self.unverified.cover(key):
             raise CorruptRecord(
-                f"wanted a replica that can speak for {shown(key)}, got one whose record was "
-                "damaged and that has not compared with all other owners since"
+                f"The record of {shown(key)} was damaged on this replica, which has not compared "
+                "it with all other owners since."
             )
 
     # Writing
 
     def merge_in(self, key: bytes, data: bytes, done: Done, arg: Any) -> None:
-        """Merge the encoded record `data` into this replica; `done(arg, error)` when durable.
+        """Merge the encoded record `data` into this replica; `done(arg, error)` once it is durable.
 
-        Also a record that is here already is put again: it may not be durable yet, and
-        whoever asks is about to count on it. A damaged record here is replaced; a damaged
-        one that comes in is refused.
+        A record that is stored already is put again, since it may not be durable yet and the caller
+        is about to rely on it. A damaged record here is replaced; a damaged one that comes in is
+        refused.
         """
         try:
             incoming = decode(key, data)
@@ -252,11 +258,12 @@ class LocalReplica:
         self.put(key, held, data, done, arg)
 
     def put(self, key: bytes, held: bytes, data: bytes, done: Done, arg: Any) -> None:
-        """Store the encoded record `data` in the place of `held`, which is what is there.
+        """Store the encoded record `data` in the place of `held`, which is what is stored now;
+        `done(arg, error)` once it is durable.
 
-        While the disk is full only tombstones are: they let go of data, and are short. Of what
-        was shredded here nothing is, and `done` is told so: whoever sends it must not take it
-        for stored.
+        While the disk is full only tombstones are stored: they free space, and are short. What was
+        shredded here is not stored, and `done` gets an error: its sender must not take it for
+        stored.
         """
         if self._shredded_since and (rest := self._rest(key, data)) != data:
             self._runtime.call_soon(done, arg, _shredded(key))
@@ -286,7 +293,7 @@ class LocalReplica:
         return encode(key, rest) if rest.context else b""
 
     def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
-        """Forget the record at `key`, which is `held`."""
+        """Delete the record at `key`, which is `held`; `done(arg, error)` once that is durable."""
         self.trees.replace(key, held, b"")
         if self.feed.listeners:
             self.feed.publish(key, held, b"")
@@ -301,9 +308,9 @@ class LocalReplica:
         )
 
     def _held(self, key: bytes) -> bytes:
-        """What is there; nothing if the engine finds the file damaged that it lies in.
+        """What is stored; b"" if the engine finds the file damaged that it lies in.
 
-        Raises StorageError where it cannot tell.
+        Raises StorageError where that cannot be told.
         """
         try:
             return self.store.get(key) or b""
@@ -323,8 +330,8 @@ class LocalReplica:
 
 def _shredded(key: bytes) -> StorageError:
     return StorageError(
-        f"The record of {shown(key)} is from before its namespace was shredded and is not stored; "
-        "shred the namespace on the node that sent it, too"
+        f"The record of {shown(key)} is from before its namespace was shredded and is not stored. "
+        "Shred the namespace on the node that sent it, too."
     )
 
 

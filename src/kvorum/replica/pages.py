@@ -1,7 +1,7 @@
-"""Pages of this node's records, in the order of storage keys, and where it cannot speak for more.
+"""Pages of this node's records in the order of storage keys, with the ranges that it cannot read.
 
 Records are fetched a few at a time, as they may be large: at first `_FIRST_RECORDS`, then as many
-as the rest of the page holds, by the size of those so far. However large a record is, it goes with
+as the rest of the page holds, by the size of those so far. However large a record is, it is part of
 the page that it would begin.
 """
 
@@ -20,8 +20,8 @@ Pairs = list[tuple[bytes, bytes]]
 
 
 class RecordPage(NamedTuple):
-    """`more`: the range may go on behind the last of `pairs`. `unreadable`: ranges of keys in the
-    page for which the replica cannot speak.
+    """Some records of a range. `more`: the range may go on behind the last of `pairs`.
+    `unreadable`: ranges of keys in the page that are damaged or unverified here.
     """
 
     pairs: Pairs

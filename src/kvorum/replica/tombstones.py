@@ -1,7 +1,7 @@
-"""The tombstones: the tombstones that this node has to see collected.
+"""The tombstones that this node has to see collected: those of keys whose first owner it is.
 
-Those of keys whose first owner it is; found as they are written, and once by the walk over
-the store at start. It is bounded: what does not fit is found by another walk later.
+They are found as they are written, and once by the walk over the store at start. Their number is
+bounded: those beyond the bound are found by another walk later.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ LAST_BYTE: Final = 0x90
 TOMBSTONES_MAX: Final = 100_000
 
 
-class Tomb:
-    """`since`: from when on the record has been this one, monotonic. `agreed_at`: when all
-    owners were found to have held it; None until then.
+class Tombstone:
+    """A tombstone on its way to be collected.
+
+    `digest`: of its record. `since`: from when on the record has been this one, monotonic.
+    `agreed_at`: when all owners were found to have held it; None until then.
     """
 
     __slots__ = ("agreed_at", "digest", "since")
@@ -32,27 +34,32 @@ class Tomb:
 
 
 class Tombstones:
-    __slots__ = ("_runtime", "_tends", "overflowed", "tombs")
+    """The tombstones that this node collects, by storage key, the one looked at last behind.
 
-    def __init__(self, runtime: Runtime, tends: Callable[[bytes], bool]) -> None:
-        """`tends` says whether the tombstone at a storage key is this node's to collect."""
-        self.tombs: OrderedDict[bytes, Tomb] = OrderedDict()
+    `overflowed`: more were met than are kept.
+    """
+
+    __slots__ = ("_collects", "_runtime", "known", "overflowed")
+
+    def __init__(self, runtime: Runtime, collects: Callable[[bytes], bool]) -> None:
+        """`collects` says whether the tombstone at a storage key is this node's to collect."""
+        self.known: OrderedDict[bytes, Tombstone] = OrderedDict()
         self.overflowed = False
         self._runtime = runtime
-        self._tends = tends
+        self._collects = collects
 
     def see(self, key: bytes, data: bytes) -> None:
         """The record at `key` is `data`, which may be a tombstone."""
-        if not is_tombstone(key, data) or not self._tends(key):
+        if not is_tombstone(key, data) or not self._collects(key):
             return
         mark = digest(data)
-        known = self.tombs.get(key)
+        known = self.known.get(key)
         if known is not None and known.digest == mark:
             return
-        if known is None and len(self.tombs) >= TOMBSTONES_MAX:
+        if known is None and len(self.known) >= TOMBSTONES_MAX:
             self.overflowed = True
         else:
-            self.tombs[key] = Tomb(mark, self._runtime.now())
+            self.known[key] = Tombstone(mark, self._runtime.now())
 
 
 def is_tombstone(key: bytes, data: bytes) -> bool:

@@ -1,8 +1,8 @@
 """The Merkle trees of this node's records, one forest for each placement rule.
 
-Namespaces with different rules have different owners for the same partition, so what two nodes
-both own, and may compare, is one forest's partition. Namespaces kept in memory have no part in
-this: what one node has evicted, its peers must not give back to it.
+Namespaces with different rules have different owners for the same partition, so what two nodes both
+own, and may compare, is one forest's partition. Namespaces kept in memory have no trees: the other
+owners must not give back to a node what it has evicted.
 
 The trees live in memory and are built anew at each start, by a walk over the store in the
 background (`walk.py`) while writes go on:
@@ -28,7 +28,7 @@ END: Final = b"e"
 
 
 class Trees:
-    """The forests of one node."""
+    """The forests of one node, kept current with each record that is stored."""
 
     __slots__ = ("_bits", "_by_namespace", "_counted_to", "_forests", "_only")
 

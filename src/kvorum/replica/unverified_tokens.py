@@ -1,25 +1,27 @@
-"""Unverified tokens: where damage took records from this replica, so that it may answer no read.
+"""Unverified tokens: those whose records this replica has lost to damage. It answers no read of
+them.
 
-Its acknowledgement said that it would show what it held. What takes the place of a damaged
-record, a write or another owner's copy, may be older or know less. If the replica answered
-reads with it, two of three could agree that an acknowledged write never was; and if it wrote
-on it, its new dot would cover those it has forgotten, and a merge drop what others hold of them.
+A replica's acknowledgement means that it will show what it has stored. What takes the place of a
+damaged record, a write or another owner's copy, may be older or know less. If the replica answered
+reads with it, two of three could agree that an acknowledged write never was; and if it made a write
+on it, the new dot would cover those it has forgotten, and a merge drop what others hold of them.
 
-    found damaged   its token is in doubt, and this is noted before anything takes its place
-    in doubt        it takes writes in, compares and repairs; it answers no read of the token, and
-                    coordinates only on what enough other owners hold
-    compared        with every other owner, so that it has all that any of them has: the doubt ends,
-                    unless none of them can say what was there (`shortfall.py`)
+    found damaged   the token becomes unverified, and this is noted durably before anything takes
+                    the record's place
+    unverified      the replica takes writes, compares and repairs; it answers no read of the token,
+                    and coordinates only on what enough other owners hold
+    compared        with every other owner, so that it has all that any of them has: the token is
+                    verified, unless none of them can say what was there (`repair/shortfall.py`)
 
-Owners that are in doubt at the same time do not wait for each other: each is given what the
-other has. This is `recovery.py` for one key, of which nothing is visible but the token; and what a
-recovery leaves open, as nobody can read what had been there, becomes a doubt about those tokens:
+Owners of which the same token is unverified do not wait for each other: each is given what the
+other has. This is `repair/recovery.py` for one key, of which nothing but the token is known. What a
+recovery leaves open, as nobody can read what had been there, becomes unverified tokens:
 
     b"u"  first token  (last token, if it is another)   ->   since when, ms; 8 bytes
 
 A key that is damaged on so many owners that no quorum can be read may be written anew, once all
-owners have said what is left. Who takes that write speaks for the key again, though not for others
-with its token, which may still lie damaged in the same block of a file:
+owners have told what is left. A replica that takes that write answers for the key again, though not
+for others with its token, which may still lie damaged in the same block of a file:
 
     b"v"  token  BLAKE2b of the storage key, 8 bytes   ->   b""
 """
@@ -36,7 +38,7 @@ from kvorum.model.spans import TOKEN_BYTES, TokenSpan, of_token
 from kvorum.storage.store import KeyRange, Store
 
 UNVERIFIED_MAX: Final = 10_000
-"""So many are remembered one by one. Beyond that it is a whole partition that is in doubt."""
+"""So many are remembered one by one. Beyond that a whole partition becomes unverified."""
 
 START: Final = b"u"
 END: Final = b"v"
@@ -51,8 +53,10 @@ def _ignore(_arg: object, _error: StorageError | None) -> None:
 
 
 class UnverifiedSpan:
-    """One span of tokens. `number` changes when something is lost there again; `waits_for` are
-    the nodes that have something unread there, once it is known that nobody else can give it.
+    """One span of unverified tokens.
+
+    `number` changes when another record is lost there. `since_ms`: wall clock. `waits_for`: the
+    nodes with damaged records there, once it is known that no other owner can say what they were.
     """
 
     __slots__ = ("number", "since_ms", "waits_for")
@@ -64,6 +68,8 @@ class UnverifiedSpan:
 
 
 class UnverifiedTokens:
+    """The unverified tokens of one replica, kept durably in its store."""
+
     __slots__ = (
         "_is_shared",
         "_last",
@@ -82,8 +88,8 @@ class UnverifiedTokens:
         partition_of: Callable[[bytes], TokenSpan],
         wall_ms: Callable[[], int],
     ) -> None:
-        """`is_shared` says of a token whether there are others who know what is held there;
-        `partition_of` which tokens are in the same partition.
+        """`is_shared` says of a token whether it has other owners than this node; `partition_of`
+        returns the tokens of its partition; `wall_ms` the wall clock.
         """
         self._store = store
         self._is_shared = is_shared
@@ -99,72 +105,80 @@ class UnverifiedTokens:
         self._wide = [span for span in self.tokens if span.first != span.last]
 
     def cover(self, key: bytes) -> bool:
-        """True if what is held at the storage key `key` is in doubt."""
+        """True if the token of the storage key `key` is unverified, and the key was not written
+        anew.
+        """
         if not self.tokens or self._covering(key[1:9]) is None:
             return False
         return not self._renewed or _mark(key) not in self._renewed
 
     def renew(self, key: bytes) -> None:
-        """What all owners had of `key` is lost, and it has been written anew."""
+        """All owners have lost what they had of `key`, and it is written anew: it can be read
+        again.
+        """
         if self.cover(key):
             mark = _mark(key)
             self._renewed.add(mark)
             self._store.put(_RENEWED + mark, b"", _ignore, None)
 
     def ranges(self, start: bytes, end: bytes) -> list[KeyRange]:
-        """Where in start <= key < end what is held is in doubt."""
+        """The ranges of storage keys in start <= key < end whose tokens are unverified."""
         each = (
             (token_range(span.first)[0], token_range(span.last)[1]) for span in sorted(self.tokens)
         )
         return [(first, last) for first, last in each if first < end and start < last]
 
     def _covering(self, token: bytes) -> UnverifiedSpan | None:
-        doubt = self.tokens.get(of_token(token))
-        if doubt is None:
+        found = self.tokens.get(of_token(token))
+        if found is None:
             wide = next((span for span in self._wide if span.has(token)), None)
-            doubt = None if wide is None else self.tokens[wide]
-        return doubt
+            found = None if wide is None else self.tokens[wide]
+        return found
 
     def is_shared(self, key: bytes) -> bool:
-        """True if others may know what was held at `key`."""
+        """True if `key` has other owners, which may know what was stored there."""
         return self._is_shared(key[1:9])
 
     def begin(self, key: bytes) -> None:
-        """What is stored at `key` is lost, unless that is known."""
+        """The record at `key` is damaged: its token becomes unverified, if it is not yet."""
         if not self.cover(key):
             self.begin_again(key)
 
     def begin_again(self, key: bytes) -> None:
-        """It is lost, and comparisons that have begun do not count."""
+        """As `begin`; comparisons of the token that have begun no longer count."""
         token = key[1:9]
         self._forget_renewed(of_token(token))
-        doubt = self._covering(token)
-        if doubt is not None:
+        found = self._covering(token)
+        if found is not None:
             self._last += 1
-            doubt.number = self._last
+            found.number = self._last
         elif self._is_shared(token):
             full = len(self.tokens) >= UNVERIFIED_MAX
             self.begin_span(self._partition_of(token) if full else of_token(token))
 
     def begin_span(self, span: TokenSpan) -> None:
-        """What is stored at these tokens, of one partition, cannot be vouched for."""
+        """These tokens, of one partition, become unverified."""
         if span in self.tokens:
             return
         self._last += 1
-        doubt = self.tokens[span] = UnverifiedSpan(self._last, self._wall_ms())
+        added = self.tokens[span] = UnverifiedSpan(self._last, self._wall_ms())
         if span.first != span.last:
             self._wide.append(span)
-        self._store.put(_note(span), doubt.since_ms.to_bytes(8), _ignore, None)
+        self._store.put(_note(span), added.since_ms.to_bytes(8), _ignore, None)
 
     def wait(self, span: TokenSpan, nodes: tuple[int, ...]) -> None:
-        """Nobody can say what was there, and each of `nodes` has something unread."""
+        """No owner can say what was stored at these tokens, and each of `nodes` has damaged records
+        there: they stay unverified.
+        """
         self.begin_span(span)
         self.tokens[span].waits_for = nodes
 
     def end(self, span: TokenSpan, number: int) -> None:
-        """All is compared that was lost when its doubt had this number."""
-        doubt = self.tokens.get(span)
-        if doubt is not None and doubt.number == number:
+        """`span` was compared with all owners while it had this `number`: it is verified, unless
+        another record was lost there meanwhile.
+        """
+        found = self.tokens.get(span)
+        if found is not None and found.number == number:
             del self.tokens[span]
             if span in self._wide:
                 self._wide.remove(span)
@@ -186,5 +200,6 @@ def _note(span: TokenSpan) -> bytes:
 
 
 def span_of(note: bytes) -> TokenSpan:
+    """The tokens that the note with this storage key is about."""
     first, last = note[1 : 1 + TOKEN_BYTES], note[1 + TOKEN_BYTES :]
     return TokenSpan(first, last or first)

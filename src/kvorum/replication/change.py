@@ -1,15 +1,15 @@
-"""What a change makes of a record: the rules, once everything that is known of the key is at hand.
+"""Changes: the rules by which a put, a touch or a delete makes a new record of a key.
 
-    Put      replaces what it has seen: what its version covers, or if it has none, all that
-             is known here. The same value again makes no new version, where that is known to
-             be in force still (see below)
+    Put      replaces the versions that its own version covers, or if it carries none, all that are
+             known here. The same value again makes no new version, where the existing one is known
+             to be in force still (see below)
     Touch    writes the live versions anew, with another lifetime
-    Delete   removes what it has seen, and leaves no version
+    Delete   removes the versions that its own version covers, and leaves none
 
-A coordinator decides on a base: its own record, or what it has read from others, merged. What
-the base says is there may have been replaced elsewhere. So a decision that makes nothing new is
-sound only where the base covers all that the request has seen, and for a blind write all that
-was acknowledged before it:
+A coordinator decides on a base: its own record, or what it has read from others, merged. What the
+base has may have been replaced elsewhere. So a decision that makes nothing new is sound only where
+the base covers all that the request has seen, and for a blind write all that was acknowledged
+before it:
 
     the existing version     is the answer to the same value only then; else a new version is
                              made, which wins over what the writer has seen
@@ -17,14 +17,14 @@ was acknowledged before it:
     a touch, an exact        are refused, unless all owners were read: then no owner has what
     condition                the request has seen
 
-Siblings are bounded here, before anything is made: what one coordinator holds of a key. Merges
-are not bounded by that (concurrent writes on several sides of a partition add up), so what
-resolves or deletes is never refused.
+Siblings are bounded here, before anything is made: the versions of a key that one coordinator has.
+Merges are not bounded by that (concurrent writes on several sides of a partition add up), so a
+write that resolves siblings, or a delete, is never refused.
 
-A change may expect something (If-Match, If-None-Match). What is there is what has not expired
-by this node's clock, see `expiry.py`; a version is given its expiry here, if that clock can be
-relied on, and carries it from then on. Every change takes a dot, and only when nothing stands in
-its way any more: a coordinator keeps what it has made.
+A change may expect something (If-Match, If-None-Match). It is judged by the versions that have not
+expired by this node's clock (`replica/expiry.py`). A version is given its expiry here, if that
+clock can be relied on, and carries it from then on. Every change takes a dot, and only when nothing
+can refuse it any more: a coordinator keeps what it has made.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ is left of a key that is damaged on so many owners that no quorum can be read.
 
 
 class Changes:
-    """Those that one node coordinates."""
+    """Makes the new records of the changes that one node coordinates."""
 
     __slots__ = ("_clocks", "_replica", "_siblings")
 
@@ -81,7 +81,7 @@ class Changes:
     def apply(
         self, request: Change, place: Place, base: Record, reach: int = QUORUM
     ) -> tuple[Record, Answer]:
-        """The record that `request` makes of `base`, and what to say once it is stored.
+        """The record that `request` makes of `base`, and the answer to give once it is stored.
 
         `reach` of `base`: QUORUM, ALL or DAMAGED. Raises PreconditionFailed, NotFound,
         TooManySiblings, UnavailableError, DiskFull, ClockWrong or StorageError; then nothing was
@@ -111,7 +111,7 @@ class Changes:
         return record, Answer(live if live.versions else record)
 
     def _expiry(self, request: Put | Touch, settings: NamespaceSettings, now_ms: int) -> int:
-        """Of the versions that `request` makes. `now_ms` is 0 where they have none."""
+        """The expiry of the versions that `request` makes. `now_ms` is 0 where they have none."""
         if is_given(request.ttl, request.expires, settings.ttl):
             self._replica.check_clock()
         return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
@@ -164,7 +164,7 @@ class Changes:
 
 
 def holds_just(base: Record, request: Put) -> bool:
-    """True if the value of `request` is all there is, for ever."""
+    """True if the only version of `base` has the value of `request`, and never expires."""
     if len(base.versions) != 1:
         return False
     held = base.versions[0]
@@ -178,13 +178,13 @@ def _covers_seen(request: Change, base: Record) -> bool:
 
 def _unseen(request: Change) -> UnavailableError:
     return UnavailableError(
-        f"None of the replicas that could be read has the version given for {request.key!r}; "
-        "retry when more of the key's owners are up, or read the key again"
+        f"None of the replicas that could be read has the version given for {request.key!r}. "
+        "Retry when more of the key's owners are up, or read the key again."
     )
 
 
 def _is_timed(request: Change, settings: NamespaceSettings, base: Record) -> bool:
-    """True if what time it is matters; asking costs more than finding out that it does not."""
+    """True if the result depends on the time; to ask for it costs more than to find this out."""
     if settings.ttl or (not isinstance(request, Delete) and (request.ttl or request.expires)):
         return True
     for version in base.versions:  # noqa: SIM110 - a plain loop is three times faster than any(...)
@@ -199,29 +199,30 @@ def _subject(request: Change, live: Record) -> list[Version]:
     found = [v for v in live.live_versions() if seen is None or covers(seen, v.dot)]
     if not found:
         raise NotFound(
-            "wanted a live version, got none"
-            + ("" if seen is None else " that the given valueVersion covers")
+            f"No such key: {request.key!r}."
+            if seen is None
+            else f"The key {request.key!r} has no live version that the given one covers."
         )
     return found
 
 
 def _check(request: Change, base: Record, live: Record, reach: int) -> None:
-    """Raises PreconditionFailed unless things are as the request expects them; UnavailableError
-    where the base lacks what the request has seen, so that nobody can say.
+    """Raises PreconditionFailed unless the record is as the request expects it; UnavailableError
+    where the base lacks what the request has seen, so that this cannot be told.
 
-    An exact version is that of the record with all that has expired in it: expiry is no event,
-    and whether a replica has expired something must not show.
+    An exact version is that of the record with all expired versions in it: expiry is no event, and
+    must not show, nor whether a replica has removed the version yet.
     """
     expect = request.expect
     if expect == ANY:
         return
     if expect == ABSENT and live.versions:
-        raise PreconditionFailed("wanted no live version (If-None-Match: *), got one")
+        raise PreconditionFailed(f"The key {request.key!r} exists already.")
     if expect == PRESENT and not live.versions:
-        raise PreconditionFailed("wanted a live version (If-Match: *), got none")
+        raise PreconditionFailed(f"No such key: {request.key!r}.")
     if expect == EXACT and request.seen is not None and request.seen != base.context:
         if reach != ALL and dominates(request.seen, base.context):
             raise _unseen(request)
         raise PreconditionFailed(
-            "wanted the version given in If-Match, got another one; read the key again"
+            f"The key {request.key!r} has another version than the given one. Read the key again."
         )

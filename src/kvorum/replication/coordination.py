@@ -1,15 +1,14 @@
-"""The changes that this node coordinates: from what it knows of a key to the write to all owners.
+"""Coordination: a change, from what this node knows of its key to the write to all owners.
 
-A blind write replaces what its coordinator has seen. The first owner, while every other
-owner has told it that it missed nothing, has seen all earlier ones; anyone else (a stand-in,
-a node that was away, one that has nothing of a key in a namespace kept in memory: it
-may have been evicted) first reads a quorum's versions. So do deletes, touches and
-preconditions, because they speak about what is there (`inquiry.py`). What becomes of the record
-then says `change.py`.
+A blind write replaces what its coordinator has seen. The first owner, while every other owner has
+told it that it missed nothing, has seen all earlier writes; any other node (one that stands in, one
+that was away, one that has nothing of a key in a namespace kept in memory, which it may have
+evicted) first reads a quorum's versions. So do deletes, touches and preconditions, because they
+depend on what is there (`inquiry.py`). `change.py` makes the new record.
 
 That the first owner missed nothing is good enough to avoid siblings, and for nothing else: a write
 to the others may be on its way, or have been acknowledged by others with w=1. So a blind write of
-the very value that is there makes no new version only if all owners, asked after it came in, hold
+the very value that is there makes no new version only if all owners, asked after it came in, have
 nothing that this node does not.
 
 A key that is damaged on so many owners that no quorum is left can be written and deleted without a
@@ -78,7 +77,7 @@ OnResult = Callable[[Result], object]
 
 
 class Coordination:
-    """Coordinates changes of keys that this node owns, or for whose owners it stands in."""
+    """Coordinates changes of keys that this node owns, or in the place of their owners."""
 
     __slots__ = (
         "_changes",
@@ -105,14 +104,14 @@ class Coordination:
         self._operations = operations
         self._hints = hints
         self._changes = Changes(replica, operations.clocks, siblings)
-        # Who has said, since its link opened, that this node missed nothing; and this node.
+        # The nodes that have said, since their link opened, that this one missed nothing; and it.
         self._settled = frozenset((view.local,))
         self._nodes = len(view.topology.nodes)
         self._usual: dict[str, Sight] = {}
         view.subscribe(self._on_catalog)
         self._mode: ReplicationMode = LEADERLESS
 
-    # What peers say of this node's standing
+    # What other nodes say of this one
 
     def on_sync_state(self, node: int, behind: bool) -> None:
         """`node` says whether this node has missed writes."""
@@ -127,7 +126,7 @@ class Coordination:
     # Changes
 
     def sight(self, request: Change, place: Place, own: OwnRecord = UNREAD) -> Sight:
-        """What this node sees, to plan `request` by; `own` is what it holds of the key."""
+        """What this node knows, to plan `request` by; `own`: what it has stored of the key."""
         replica, settings = self._replica, place.settings
         if (
             own == UNREAD
@@ -162,7 +161,7 @@ class Coordination:
         )
 
     def _usual_sight(self, request: Change, settings: NamespaceSettings) -> Sight:
-        """What there is to see while nothing is wrong here, kept for the requests to come."""
+        """The sight while nothing is wrong on this node, kept for the requests to come."""
         made = Sight(self._view.local, self._operations.is_up, self._settled, self._nodes, settings)
         self._usual[request.namespace] = made
         return made
@@ -175,25 +174,23 @@ class Coordination:
         self._usual.clear()
 
     def begin(self, request: Change, place: Place, plan: WritePlan, reply: OnResult) -> None:
-        """Make the change as planned; `reply` comes once, after this has returned.
+        """Make the change as planned; `reply` is called once, after this has returned.
 
-        Raises Overloaded before anything is done, while this node's store falls behind.
+        Raises Overloaded before anything is done, while flush and compaction lag behind writes.
         """
         self._replica.check_pressure(place.key)
         if self._replica.is_warm(place.key, self._on_warm, (request, place, reply)):
             self._go_on(request, place, plan, reply)
 
     def begin_here(self, request: Change, place: Place, reply: OnResult) -> None:
-        """As `begin`, for a request that was planned for another node. What `begin` would raise is
-        replied.
-        """
+        """As `begin`, for a request that was planned for another node. Errors go to `reply`."""
         try:
             self.begin(request, place, self._plan_here(request, place, UNREAD), reply)
         except KvorumError as error:
             reply(Failure.of(error))
 
     def _on_warm(self, waiting: tuple[Change, Place, OnResult]) -> None:
-        """This node's record of the key, which was on the disk only, is at hand now."""
+        """This node's record of the key, which was on the disk only, is in memory now."""
         request, place, reply = waiting
         try:
             self._go_on(request, place, self._plan_here(request, place, UNREAD), reply)
@@ -294,7 +291,7 @@ class Coordination:
         read: Record,
         confirmed: Record | None,
     ) -> None:
-        """Go on with a blind write of what is there, see `Confirmation`."""
+        """Go on with a blind write of the value that is there (`Confirmation`)."""
         try:
             base = self._build_on(place.key, read)
             if base[1] == confirmed:
@@ -322,7 +319,7 @@ class Coordination:
             elif how == ASK_OWNERS:
                 deadline = self._operations.runtime.now() + timeout_ms / 1000
                 then = partial(self._apply_confirmed, request, place, plan, reply, deadline)
-                # Whoever does not answer is not waited for to the end: a new version does as well.
+                # No node is waited for to the end: a new version does as well.
                 confirmation = Confirmation(
                     self._view, self._replica, self._operations, place, known[1], then
                 )

@@ -1,12 +1,12 @@
-"""The coordinator: where a client's request goes.
+"""The coordinator: carries out a client's request here, or sends it to a node that can.
 
     Get             asks R replicas from here, whether this node is one of them or not
     a Change        is coordinated by an owner of the key. A write that carries a version
                     may be coordinated by any owner. Blind writes of a key all go to one,
                     its first healthy owner, so that sequential writers make no siblings.
 
-What an owner does then says `coordination.py`. A node without a copy of the data sends all changes
-to others, and reads from others.
+`coordination.py` is what an owner does then. A node without a copy of the data sends all changes to
+others, and reads from others.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from kvorum.cluster.view import ClusterView, Place
-from kvorum.model.errors import KvorumError, Overloaded, RequestError
+from kvorum.model.errors import KvorumError, Overloaded
 from kvorum.model.leaderless import LEADERLESS
-from kvorum.model.request import Change, Failure, Get, Request
+from kvorum.model.request import Change, Failure, Get, Request, beyond_replicas
 from kvorum.model.write_plan import ReplicationMode, Sight, TooFew, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
@@ -53,7 +53,7 @@ class Coordinator:
         """Carry out `request`; `reply` is called exactly once, after this has returned."""
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise _overloaded()
+                raise overloaded()
             place = self._view.place(request.namespace, request.key, request.quorum)
             if isinstance(request, Get):
                 self._get(request, place, reply)
@@ -64,10 +64,12 @@ class Coordinator:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def coordinate(self, request: Change, reply: OnResult) -> None:
-        """A request that another node has forwarded to this one, as an owner of its key."""
+        """Carry out a request that another node has forwarded to this one, as an owner of its key;
+        `reply` is called exactly once, after this has returned.
+        """
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise _overloaded()
+                raise overloaded()
             place = self._view.place(request.namespace, request.key, request.quorum)
             plan = self._mode.plan_forwarded(request, place.replicas, self._sight(request, place))
             self._follow(request, place, plan, reply)
@@ -75,7 +77,7 @@ class Coordinator:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def _bare_sight(self, _request: Change, place: Place) -> Sight:
-        """What a node without a replica sees."""
+        """The sight of a node without a replica."""
         nodes = len(self._view.topology.nodes)
         return Sight(self._view.local, self._operations.is_up, frozenset(), nodes, place.settings)
 
@@ -94,30 +96,26 @@ class Coordinator:
         settings = place.settings
         needed = request.r or settings.read
         if needed > settings.replicas:
-            raise RequestError(
-                f"wanted r from 1 to {settings.replicas}, the namespace's replicas, got {needed}",
-                wanted=f"1..{settings.replicas}",
-                got=needed,
-            )
+            raise beyond_replicas("r", needed, request.namespace, settings.replicas)
         operation = GetOperation(self._view, self._replica, self._operations, place, needed, reply)
         operation.start(request.timeout_ms or settings.timeout_ms)
 
     def _forward(
         self,
-        leader: int,
+        coordinator: int,
         request: Change,
         place: Place,
         reply: OnResult,
         unable: tuple[int, ...] = (),
     ) -> None:
-        """Have `leader` coordinate; if it is unable to, which it says before it does anything,
-        an owner that is not in `unable` either.
+        """Have `coordinator` carry the request out; if it says, before it does anything, that it is
+        unable to, another owner that is not in `unable`.
         """
         timeout_ms = request.timeout_ms or place.settings.timeout_ms
         deadline = self._operations.runtime.now() + timeout_ms / 1000
 
         def detour(failure: Failure) -> None:
-            tried = (*unable, leader)
+            tried = (*unable, coordinator)
             other = self._mode.another(place.replicas, self._sight(request, place), tried)
             left_ms = int((deadline - self._operations.runtime.now()) * 1000)
             if other is None or left_ms <= 0:
@@ -129,12 +127,13 @@ class Coordinator:
             else:
                 self._forward(other, rest, place, reply, tried)
 
-        operation = ForwardOperation(self._view, self._operations, leader, reply, detour)
+        operation = ForwardOperation(self._view, self._operations, coordinator, reply, detour)
         operation.start(request, timeout_ms)
 
 
-def _overloaded() -> Overloaded:
+def overloaded() -> Overloaded:
+    """The error for a request beyond OPERATIONS_MAX."""
     return Overloaded(
-        f"wanted fewer than {OPERATIONS_MAX} operations under way, got that many; retry later",
+        f"This node has {OPERATIONS_MAX} operations under way, as many as it takes. Retry later.",
         retry_after=1,
     )

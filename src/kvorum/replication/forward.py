@@ -1,4 +1,4 @@
-"""Forwarding: a write travels to its coordinator, the answer travels back. One hop.
+"""Forwarding: a write is sent to its coordinator, and the answer back, in one hop.
 
 A coordinator whose disk is full, or whose clock is wrong where it is to give a lifetime, says so
 before it has done anything; then, and only then, the request may be sent elsewhere.
@@ -29,15 +29,17 @@ class ForwardOperation:
         self,
         view: ClusterView,
         operations: Operations,
-        leader: int,
+        coordinator: int,
         reply: Callable[[Result], object],
         detour: Callable[[Failure], object],
     ) -> None:
-        """`detour` is called in the place of `reply` if the leader cannot, and another may."""
+        """`detour` is called in the place of `reply` if `coordinator` cannot, and another
+        node may.
+        """
         self.ended = False
         self._view = view
         self._operations = operations
-        self._coordinator = leader
+        self._coordinator = coordinator
         self._reply = reply
         self._detour = detour
         self._op = operations.next_op()
@@ -65,7 +67,7 @@ class ForwardOperation:
             self._reply(result)
 
     def _nothing_done(self) -> Failure:
-        """The leader is at another epoch than this node, and so may be the owners it knows."""
+        """The coordinator is at another epoch than this node, in which the key has other owners."""
         name = self._view.name(self._coordinator)
         return Failure.of(
             ConnectionFailed(
@@ -85,8 +87,8 @@ class ForwardOperation:
     def _fail(self, kind: type[KvorumError], why: str) -> None:
         name = self._view.name(self._coordinator)
         error = kind(
-            f"wanted an answer from the key's coordinator {name}, but {why}; "
-            "the write may still take effect: read it before you repeat it",
+            f"Node {name}, the coordinator of the key, has not answered: {why}. "
+            "The write may still take effect: read the key before you repeat it.",
             outcome="unknown",
         )
         self._take(Failure.of(error))

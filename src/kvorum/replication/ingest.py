@@ -1,17 +1,18 @@
-"""Ingesting: records that were made elsewhere, merged into their owners as they are.
+"""Ingesting: records that were made elsewhere are merged into their owners as they are.
 
-A restore or an import brings records with their versions. Nothing is minted here, so any node
-may lead: it sends the record to all N owners, each merges it into what it has (`replica.py`),
-and W durable acknowledgements end it well. Merging is idempotent: whoever is in doubt about the
-outcome may repeat it.
+A restore or an import brings records with their versions. No dot is made here, so any node may
+coordinate: it sends the record to all N owners, each merges it into what it has, and W durable
+acknowledgements make it a success. Merging is idempotent: an import whose outcome is unknown may be
+repeated.
 
 A record from outside may list writes of today's nodes. A node's next write is dropped wherever a
 context has it already, so a record that lists writes which their node has not made would swallow
-those to come. Each node that has said under which actor it writes is asked whether it made what
-the record lists of it, unless it has vouched for as much before; what it has not made is refused.
+those to come. Each node that has said under which actor it writes is asked whether it made the
+writes that the record lists of it, unless it has confirmed as many before; a record with a write
+that its node has not made is refused.
 
-An owner that is away is owed a hint, where this node is an owner too and so keeps hints; else
-anti-entropy brings it the record. Nobody stands in: only owners count, whatever the namespace says.
+For an owner that is away a hint is added, if this node is an owner too; else anti-entropy brings it
+the record. No node stands in: only owners count, whatever the namespace says.
 """
 
 from __future__ import annotations
@@ -26,17 +27,16 @@ from kvorum.model.actor import is_same_node
 from kvorum.model.errors import (
     InvalidValue,
     KvorumError,
-    Overloaded,
     RequestError,
     UnavailableError,
 )
 from kvorum.model.record import RECORD_BYTES_MAX, Event, Record, encode
-from kvorum.model.request import Answer, Failure, Result
+from kvorum.model.request import Answer, Failure, Result, beyond_replicas
 from kvorum.model.write_plan import NOTHING, WritePlan
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question, Then
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replication.coordinator import OPERATIONS_MAX
+from kvorum.replication.coordinator import OPERATIONS_MAX, overloaded
 from kvorum.replication.write import WriteOperation
 from kvorum.wire.messages import Message, Refused, Vouch, Wrote
 
@@ -59,35 +59,32 @@ class Ingest:
         self._hints = hints
         # Node to the actor under which it writes, of those that have said so.
         self._actors: dict[int, int] = {}
-        # Node to the latest of its own writes that it has vouched for.
+        # Node to the latest of its own writes that it has confirmed.
         self._vouched: dict[int, Event] = {}
 
     def on_sync_state(self, node: int, actor: int) -> None:
-        """`node` says under which actor it writes."""
+        """`node` writes under `actor`."""
         self._actors[node] = actor
 
     def submit(self, namespace: str, key: str, record: Record, w: int, reply: OnResult) -> None:
-        """Merge `record` into its owners; `reply` comes once, after this has returned.
+        """Merge `record` into its owners; `reply` is called once, after this has returned.
 
-        `w`: 0 is the namespace's.
+        `w`: how many have to acknowledge; 0 for the namespace's write quorum.
         """
         try:
             if len(self._operations.table) >= OPERATIONS_MAX:
-                raise Overloaded("wanted room for another operation, got none", retry_after=1)
+                raise overloaded()
             place = self._view.place(namespace, key, "strict")
             needed = w or place.settings.write
             if needed > place.settings.replicas:
-                raise RequestError(
-                    f"wanted w from 1 to {place.settings.replicas}, the namespace's replicas, "
-                    f"got {needed}"
-                )
+                raise beyond_replicas("w", needed, namespace, place.settings.replicas)
             up = [node for node in place.replicas.natural if self._operations.is_up(node)]
             if len(up) < needed:
                 raise self._view.too_few("store it", needed, up, place.replicas.natural)
             if self._replica.unshredded(place.key, record) is not record:
                 raise RequestError(
-                    f"The record was written before namespace {namespace!r} was shredded, and is "
-                    "not taken back; import it with new versions"
+                    f"The record of {key!r} was written before namespace {namespace!r} was "
+                    "shredded, and is not taken back. Import it with new versions."
                 )
             data = encode(place.key, record)
             if len(data) > RECORD_BYTES_MAX:
@@ -121,7 +118,9 @@ class Ingest:
             raise _not_made(key, self._view.local_name)
 
     def _unvouched(self, record: Record) -> dict[int, Event]:
-        """By node, the latest write of it that the record lists, if it is yet to vouch for it."""
+        """By node, the latest of its writes that the record lists, if it has not confirmed that
+        yet.
+        """
         found = {}
         for node, actor in self._actors.items():
             for event in record.context:
@@ -147,7 +146,9 @@ class Ingest:
 
 
 class _Vouching:
-    """Nodes are asked whether they made what a record lists of them; then it is stored."""
+    """Asks nodes whether they made the writes that a record lists of them; then the record is
+    stored.
+    """
 
     __slots__ = ("_data", "_failure", "_ingest", "_key", "_left", "_operation", "_reply", "_wanted")
 
@@ -182,7 +183,7 @@ class _Vouching:
         else:
             self._failure = self._failure or UnavailableError(
                 f"The record of {self._key!r} lists writes of node {self._ingest.name(node)}, "
-                "which does not say whether it made them; nothing was stored. Retry when it is up."
+                "which does not say whether it made them. Nothing was stored. Retry when it is up."
             )
         if self._left:
             return
@@ -199,11 +200,11 @@ def _plan(local: int, place: Place, needed: int) -> WritePlan:
 
 
 class IngestOperation(WriteOperation):
-    """A replicated write of a record that does not follow on what is held: owners merge it."""
+    """The write of a record that was not made from the owners' records: they merge it."""
 
     __slots__ = ()
 
-    _advice = "repeat it, which does no harm"
+    _advice = "Repeat it, which does no harm."
 
     def _keep_here(self) -> int | None:
         return None  # only owners count
@@ -214,6 +215,6 @@ class IngestOperation(WriteOperation):
 
 def _not_made(key: str, name: str) -> InvalidValue:
     return InvalidValue(
-        f"The record of {key!r} lists a write of node {name} that {name} has not made; nothing was "
+        f"The record of {key!r} lists a write of node {name} that {name} has not made. Nothing was "
         "stored. Send records as they were exported from this cluster or another one."
     )

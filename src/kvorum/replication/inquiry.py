@@ -1,13 +1,16 @@
-"""Reads that go before a write, so that its coordinator decides on enough.
+"""Reads that go before a write, so that its coordinator knows enough to decide.
 
-    Inquiry        what a quorum holds, before a write that has to know what is there. What a touch,
-                   a delete or an exact condition has seen must be found, if it can be: where the
-                   quorum lacks it, all owners are read. Where so many owners have damaged records
-                   that no quorum is left, what is left is enough to write or delete.
-    Confirmation   what all owners hold, before a blind write of the value that is there: is it in
+    Inquiry        reads a quorum's records, before a write that has to know what is there. The
+    version
+                   that a touch, a delete or an exact condition has seen must be found, if it can
+                   be: where the quorum lacks it, all owners are read. Where so many owners have
+                   damaged records that no quorum is left, what is left is enough to write or
+                   delete.
+    Confirmation   reads all owners' records, before a blind write of the value that is there: is it
+    in
                    force still?
 
-Why either is needed says `change.py`.
+`change.py` says why each is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from kvorum.replication.read import BaseRead, ReadOperation
 
 
 class Inquiry:
-    """What replicas hold of a key, for one request."""
+    """Reads the records of a key for one request."""
 
     __slots__ = (
         "_deadline",
@@ -63,7 +66,7 @@ class Inquiry:
         self._then = then
 
     def start(self, needed: int) -> None:
-        """Ask so many replicas."""
+        """Read from `needed` replicas."""
         request, place = self._request, self._place
         operation: ReadOperation
         if request.expect == ANY and not isinstance(request, Touch):
@@ -105,7 +108,7 @@ class Inquiry:
 
 
 class Confirmation:
-    """Whether no owner of a key holds anything beyond `base`, which its coordinator holds."""
+    """Finds out whether no owner of a key has anything beyond `base`, which its coordinator has."""
 
     __slots__ = ("_base", "_operations", "_place", "_replica", "_then", "_view")
 
@@ -127,7 +130,7 @@ class Confirmation:
         self._then = then
 
     def start(self, timeout_ms: int) -> None:
-        """Ask all owners."""
+        """Read from all owners, and give up after `timeout_ms`."""
         place = self._place
         ReadOperation(
             self._view,

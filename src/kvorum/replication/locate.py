@@ -15,11 +15,13 @@ from kvorum.replica.local_replica import LocalReplica
 from kvorum.wire.messages import Have, Read, Reply, Same
 
 Held = dict[int, Record | None]
-"""Per owner the record it holds (EMPTY if none); None where it did not answer soundly."""
+"""The record of each owner, EMPTY if it has none; None where it did not answer, or its record is
+damaged.
+"""
 
 
 class Locating:
-    """Asks each owner of one key what it holds."""
+    """Asks each owner of one key for its record."""
 
     __slots__ = ("_held", "_operations", "_place", "_replica", "_reply", "_view", "_waiting")
 
@@ -72,7 +74,7 @@ class Locating:
             held = decode(self._place.key, data) if data else Record()
             self._held[node] = visible(held, self._operations.clocks)
         except CorruptRecord:
-            pass  # it did not answer soundly
+            pass  # as if it had not answered
         self._settle()
 
     def _settle(self) -> None:

@@ -1,6 +1,6 @@
 """The owner: the part of a node that owns data, beside what any node does for its clients.
 
-It coordinates changes, serves the coordinators of other nodes, keeps what it owes to others, and
+It coordinates changes, serves the coordinators of other nodes, keeps hints for others, and
 maintains its copy. A node without a replica has no such part.
 """
 
@@ -105,7 +105,7 @@ class Owner:
         self.ingest.on_sync_state(node, message.actor)
 
     def _on_vouch(self, node: int, message: Vouch) -> None:
-        """Has this node made these writes, which a record from outside lists?"""
+        """Answer whether this node has made the writes that a record from outside lists."""
         event = self.replica.authorship.never_made(message.context)
         if event is None:
             reply: Message = Wrote(message.op)

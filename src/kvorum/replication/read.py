@@ -1,18 +1,19 @@
 """A read: ask R replicas for their record of a key, merge what differs, repair.
 
-The asker reads its own replica first and sends the digest of what it found; a replica with
-the same record answers `Same`, so a value that all agree on crosses no wire. Answers that
-differ are merged and the merged record, never a blind put, goes to the replicas that lack
-it. When a replica is slow, a spare one is asked too (speculative retry); when one is lost,
-a spare takes its place. A replica without the record answers "absent", which is an answer
-but not a version: it can neither win over nor hide a version that another one has.
+The asker reads its own replica first and sends the digest of what it found; a replica with the same
+record answers `Same`, so a value that all agree on crosses no wire. Answers that differ are merged
+and the merged record, never a blind put, goes to the replicas that lack it. When a replica is slow,
+a spare one is asked too (a speculative read); when one is lost, a spare takes its place. A replica
+without the record answers "absent", which is an answer but not a version: it can neither win over
+nor hide a version that another one has.
 
 Where the preference list goes on beyond the owners (a sloppy quorum), the nodes after them
 are asked too, but only for owners that cannot be reached: they may hold what was handed to
 them. They are never repaired; what they hold reaches the owners as hints.
 
-What has expired is hidden from a client (`GetOperation`) and from nobody else: repair hands
-on what replicas hold, and leaves it to each of them to expire it (`expiry.py`).
+Expired versions are hidden from a client (`GetOperation`), and from nothing else: repair sends on
+the records that replicas have, and leaves it to each of them to remove what has expired
+(`replica/expiry.py`).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class ReadOperation:
         self._failed: tuple[int, ...] = ()
         # Replicas that found their own record damaged: the merged one is to replace it.
         self._damaged: tuple[int, ...] = ()
-        # What this replica holds, and who confirmed to hold the same.
+        # What this replica has, and which nodes confirmed to have the same.
         self._data = b""
         self._record = EMPTY
         self._same: list[int] = []
@@ -85,7 +86,7 @@ class ReadOperation:
         self._replies: dict[int, bytes] = {}
 
     def start(self, timeout_ms: int) -> None:
-        """Ask R replicas, and reply within so much time."""
+        """Ask R replicas, and reply within `timeout_ms`."""
         place, local, replica = self._place, self._view.local, self._replica
         self._operations.counters.reads += 1
         self._rest_ms = timeout_ms
@@ -111,7 +112,9 @@ class ReadOperation:
         self._ask()
 
     def _take_own(self, replica: LocalReplica, found: bytes | None) -> None:
-        """What this replica holds. Raises CorruptRecord if it is damaged or in doubt."""
+        """Take this replica's record. Raises CorruptRecord if it is damaged or its token
+        unverified.
+        """
         key = self._place.key
         if replica.unverified.tokens:
             replica.check_verified(key)
@@ -172,7 +175,9 @@ class ReadOperation:
         return False
 
     def _answer_myself(self, replica: LocalReplica) -> None:
-        """This node is no owner, and came to stand in for one while the read was under way."""
+        """This node is no owner, and is asked in the place of one that went away during
+        the read.
+        """
         try:
             replica.check_verified(self._place.key)
             data = replica.read_bytes(self._place.key)
@@ -228,8 +233,8 @@ class ReadOperation:
             self._operations.counters.timeouts += 1
             got = self._answered()
             error = TimeoutExpired(
-                f"wanted {self._needed} replicas to read from, got {len(got)} before the deadline; "
-                "retry, or ask with a longer timeout or a lower quorum",
+                f"{len(got)} of {self._needed} replicas needed to read the key answered before the "
+                "deadline. Retry, or ask with a longer timeout or a lower quorum.",
                 needed=self._needed,
                 got=len(got),
                 replicas=self._view.names(self._place.replicas.natural),
@@ -276,7 +281,7 @@ class ReadOperation:
             error = self._view.too_few("read from", self._needed, got, self._place.replicas.natural)
             self._end(Failure.of(error))
             if self._damaged:
-                # What others hold, few as they are, is better than damage. A merge never harms.
+                # What the others have, few as they are, is better than damage. A merge never harms.
                 self._repair(self._merged())
 
     def _finish(self) -> None:
@@ -288,7 +293,7 @@ class ReadOperation:
             self._repair(record)
 
     def _shown(self, record: Record) -> Record:
-        """What the asker is to see of `record`: all of it."""
+        """The part of `record` that the asker may see: all of it."""
         return record
 
     def _hinted(self) -> int:
@@ -308,7 +313,7 @@ class ReadOperation:
                 self._replies[node] = b""
             else:
                 if self._replica is not None:
-                    self._replica.authorship.disowns(record)  # and makes nothing of it here
+                    self._replica.authorship.disowns(record)  # which only notes it
                     record = self._replica.unshredded(self._place.key, record)
                 merged = merge(merged, record)
         return merged

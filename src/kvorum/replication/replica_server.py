@@ -37,7 +37,7 @@ from kvorum.wire.messages import (
 
 
 class ReplicaServer:
-    """What this node does with the messages of coordinators."""
+    """Answers the messages of coordinators from this node's replica."""
 
     __slots__ = ("_hints", "_operations", "_replica", "_view")
 
@@ -50,7 +50,7 @@ class ReplicaServer:
         self._hints = hints
 
     def on_write(self, node: int, message: Write) -> None:
-        """Merge the record in; say so once it is durable here."""
+        """Merge the record in, and acknowledge it once it is durable here."""
         _check_record_key(message.key)
         if self._replica.is_warm(message.key, self._write, (node, message)):
             self._write((node, message))
@@ -67,7 +67,7 @@ class ReplicaServer:
             try:
                 held = self._replica.store.get(key) or b""
             except StorageError:
-                pass  # merge_in meets it again, and knows what to do
+                pass  # merge_in meets it again, and handles it
             else:
                 if message.base == digest(held) and (held or self._view.knows(key)):
                     self._replica.put(key, held, record, self._on_durable, (node, message.op))
@@ -80,16 +80,18 @@ class ReplicaServer:
             self._replica.unverified.renew(key)
 
     def on_handoff(self, node: int, message: Handoff) -> None:
-        """Merge the record in, in the place of an owner that is away, and note who is owed it."""
+        """Merge the record in, in the place of an owner that is away, and add a hint for that
+        owner.
+        """
         key = message.key
         _check_record_key(key)
         if message.owner not in self._view.owners_of(key) or message.owner == self._view.local:
             raise ProtocolError(
-                f"wanted an owner of the key that is away, got node {message.owner}; "
-                "the nodes' cluster files differ"
+                f"Node {message.owner}, in whose place a record is to be kept, is no other owner "
+                "of its key. The cluster files of the nodes differ: give all of them the same one."
             )
         if not is_sound(key, message.record):
-            self._refuse(node, message.op, StorageError("the record is damaged"))
+            self._refuse(node, message.op, StorageError("The record was damaged on its way."))
         elif self._replica.is_warm(key, self._take_over, (node, message)):
             self._take_over((node, message))
 
@@ -104,8 +106,8 @@ class ReplicaServer:
         except (DiskFull, Overloaded) as error:
             self._refuse(node, message.op, error)
             return
-        # One log, in order: once the record is durable the note is too. And not the other way
-        # round: where the record cannot be merged in, there is nothing to vouch for.
+        # One log, in order: once the record is durable the hint is too. And not the other way
+        # round: where the record cannot be merged in, there is nothing to acknowledge.
         self._replica.merge_in(key, message.record, self._on_durable, (node, message.op))
 
     def _on_durable(self, asker: tuple[int, int], error: StorageError | None) -> None:
@@ -116,6 +118,9 @@ class ReplicaServer:
             self._operations.transport.send(node, Wrote(op))
 
     def on_read(self, node: int, message: Read) -> None:
+        """Send the record, or say that it has the digest that was given, or why it cannot
+        be read.
+        """
         key = message.key
         if not is_record_key(key):
             raise _not_a_record(key)
@@ -154,7 +159,7 @@ class ReplicaServer:
         transport.send(node, Have(message.op, data))
 
     def on_fetch(self, node: int, message: Fetch) -> None:
-        """As `on_read`, for a comparison: what is held, whoever may vouch for it."""
+        """As `on_read`, for anti-entropy: the record is sent also if its token is unverified."""
         _check_record_key(message.key)
         if self._replica.is_warm(message.key, self._hand_out, (node, message)):
             self._hand_out((node, message))
@@ -169,8 +174,9 @@ class ReplicaServer:
             self._give(node, message, data)
 
     def on_scan(self, node: int, message: Scan) -> None:
+        """Send the next records of a range."""
         if not is_range_start(message.start):
-            raise ProtocolError(f"wanted a range of records, got {message.start[:9]!r}...")
+            raise ProtocolError(f"No range of records begins at {message.start[:9]!r}.")
         if self._replica.recovering and message.limit:
             self._refuse(node, message.op, _recovering())
             return
@@ -187,7 +193,7 @@ class ReplicaServer:
 
 
 def _recovering() -> UnavailableError:
-    return UnavailableError("wanted a complete replica, got one that recovers from an empty disk")
+    return UnavailableError("This replica is recovering from an empty disk.")
 
 
 def _unknown_namespace(key: bytes) -> NamespaceNotFound:
@@ -201,4 +207,4 @@ def _check_record_key(key: bytes) -> None:
 
 
 def _not_a_record(key: bytes) -> ProtocolError:
-    return ProtocolError(f"wanted the storage key of a record, got {key[:9]!r}...")
+    return ProtocolError(f"{key[:9]!r} does not begin the storage key of a record.")

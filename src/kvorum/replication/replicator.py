@@ -1,7 +1,7 @@
-"""The replicator: a node's replication, put together on its ports.
+"""The replicator: all of a node's replication, put together on its ports.
 
-It is what the real node and the simulator both build. Requests come in through `submit`,
-messages through `on_message`; all of it runs on one thread, one callback at a time.
+The real node and the simulator both build it. Requests come in through `submit`, messages through
+`on_message`; all of it runs on one thread, one callback at a time.
 
     with a local replica      coordinates changes, serves other nodes, keeps its copy complete
     without one               sends changes to the owners, and reads from them
@@ -43,7 +43,7 @@ _BEHIND: Final = "behind"
 
 
 def _unheard(_said: object) -> None:
-    """Nobody wants to know."""
+    """Does nothing with what it is told."""
 
 
 class Incarnation(msgspec.Struct, frozen=True):
@@ -138,7 +138,9 @@ class Replicator:
         return self._owner
 
     def start(self) -> None:
-        """Greet every peer, so that links open and each side learns its standing."""
+        """Send every other node its `SyncState`, so that links open, and begin the
+        background work.
+        """
         if self._owner is None:
             return
         self._owner.hints.announce_all()
@@ -147,7 +149,7 @@ class Replicator:
         self._owner.maintenance.start()
 
     def stop(self) -> None:
-        """Let go of everything under way, so that the store can be closed."""
+        """End everything that is under way, so that the store can be closed."""
         self._membership.stop()
         if self._owner is not None:
             self._owner.stop()
@@ -162,7 +164,9 @@ class Replicator:
         limit: int,
         reply: Callable[[Listing | Failure], object],
     ) -> None:
-        """A page of live entries of `namespace` after the cursor `after`."""
+        """Read a page of at most `limit` live entries of `namespace` after the cursor `after`;
+        `reply` is called once.
+        """
         try:
             operation = ScanOperation(self._view, self._replica, self._operations, namespace, reply)
             operation.start(after, limit)
@@ -170,7 +174,9 @@ class Replicator:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 
     def locate(self, namespace: str, key: str, reply: Callable[[Place, Held], object]) -> None:
-        """What each owner of `key` holds. Raises NamespaceNotFound or InvalidKey."""
+        """Ask each owner of `key` for its record; `reply` is called once. Raises NamespaceNotFound
+        or InvalidKey.
+        """
         place = self._view.place(namespace, key)
         locating = Locating(self._view, self._replica, self._operations, place, reply)
         locating.start(place.settings.timeout_ms)
@@ -215,11 +221,11 @@ class Replicator:
         return self.owner.maintenance.recovery.forgot
 
     def waiting(self) -> dict[str, Any]:
-        """What this node does not answer for, and whom it waits for: see `waiting.py`."""
+        """What this node does not answer for, and which nodes it waits for, as a document."""
         return self.owner.maintenance.waiting()
 
     def members(self) -> list[MemberView]:
-        """How this node sees the others."""
+        """All members as this node sees them."""
         return self._membership.view()
 
     @property
@@ -229,7 +235,7 @@ class Replicator:
 
     @property
     def clocks(self) -> Clocks:
-        """How this node's wall clock stands to the others'."""
+        """How this node's wall clock compares with the others'."""
         return self._membership.clocks
 
     def membership_counters(self) -> dict[str, int]:
@@ -252,7 +258,7 @@ class Replicator:
         return self.owner.hints.owed(node)
 
     def hints(self, node: int) -> dict[str, Any]:
-        """What is owed to `node`, since when, and how fast it goes there."""
+        """The hints for `node`: how many, since when, and how fast they are replayed."""
         return self.owner.hints.status(node)
 
     @property
@@ -260,18 +266,18 @@ class Replicator:
         """Of background work."""
         return self._operations.pace
 
-    # When the store is not what it was
+    # When records of the store are damaged or gone
 
     def on_damaged(self, stored_key: bytes) -> None:
-        """What is at `stored_key` does not open; of its key only what is visible is sure."""
+        """The record or note at `stored_key` cannot be read (`Maintenance.on_damaged`)."""
         self.owner.maintenance.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
-        """Records cannot be read that the trees hold; there may be more to come."""
+        """Records that the hash trees count cannot be read, and more may follow."""
         self.owner.maintenance.recount_soon()
 
     def recount(self) -> None:
-        """Count all records again: many are gone that the trees still hold."""
+        """Build the hash trees anew: many records are gone that they still count."""
         self.owner.maintenance.recount()
 
     # From the network
@@ -281,7 +287,7 @@ class Replicator:
         self._handlers[type(message)](node, message)
 
     def _drop(self, _node: int, _message: Message) -> None:
-        """It is for nodes that have a replica."""
+        """A message for nodes that have a replica came to one that has none."""
 
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open."""
@@ -290,7 +296,7 @@ class Replicator:
             self._owner.on_peer_up(node)
 
     def on_peer_replaced(self, node: int, done: Done, arg: Any) -> None:
-        """Another node has come under the name of `node`; `done` once that is noted for good."""
+        """Another node has come under the name of `node`; `done` once that is noted durably."""
         self.owner.hints.mark_lost(node, done, arg)
 
     def on_peer_lost(self, node: int) -> None:
@@ -300,7 +306,7 @@ class Replicator:
         self._operations.abandon(node)
 
     def _on_availability(self, node: int) -> None:
-        """Membership thinks otherwise of `node` than before."""
+        """Membership has come to another opinion of `node`."""
         if self._membership.is_available(node):
             self._operations.suspects.discard(node)
             if self._owner is not None:

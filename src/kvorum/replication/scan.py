@@ -1,12 +1,13 @@
 """A scan: the live entries of a namespace, a page at a time, in token order.
 
-Storage keys begin with the token, so a partition is one range of them and its owners can
-page through it in step. R owners are asked for the same range; each answers with its next
-records. What all of them have paged past is merged and given out; the rest is asked again.
-The cursor is the last storage key given out, so a scan survives its server.
+Storage keys begin with the token, so a partition is one range of them and its owners can page
+through it in step. R owners are asked for the same range; each answers with its next records. What
+all of them have paged past is merged and given out; the rest is asked again. The cursor is the last
+storage key given out, so a scan goes on after a restart of its server.
 
-Where one of them cannot speak for something, all other owners are asked as well. What then too few
-can speak for is not given out: what is left of it may be old. It is named instead.
+Where one of them cannot read a range, all other owners are asked as well. A record that still fewer
+than R owners can read is not given out, as what is left of it may be old. It is listed as
+unreadable instead.
 """
 
 from __future__ import annotations
@@ -90,17 +91,19 @@ class ScanOperation:
         self._pages: dict[int, Page] = {}
         self._message = Scan(0, b"", b"", 0)
         self._unfit: set[int] = set()
-        """Nodes that have refused: they are not asked again."""
+        """The nodes that have refused: they are not asked again."""
         self._unreadable: list[Unreadable] = []
         self._named: set[bytes] = set()
-        """Where what is unreadable begins."""
+        """Where the ranges begin that are listed as unreadable."""
 
     def start(self, after: bytes, limit: int) -> None:
-        """Entries after the storage key `after`; b"" begins. At most `limit` of them."""
+        """Read at most `limit` entries after the storage key `after`; b"" for the first ones.
+        Raises RequestError if that can be no cursor.
+        """
         self._limit = limit
         if after:
             if not is_range_start(after):
-                raise RequestError("wanted a cursor that an earlier page gave, got another text")
+                raise RequestError("The cursor is none that an earlier page gave.")
             self._partition = self._view.placement.partition(after[1:9])
             self._cursor = after + b"\0"
         self._operations.deadlines.watch(self, self._settings.timeout_ms)
@@ -217,7 +220,7 @@ class ScanOperation:
         return bool(others)
 
     def _name(self, storage_key: bytes, vouching: Vouching) -> None:
-        """Say that what is at `storage_key` cannot be read."""
+        """Add `storage_key` to what cannot be read."""
         namespace, key = split_storage_key(storage_key)
         if namespace == self._namespace:
             self._named.add(storage_key[:9])
@@ -225,7 +228,7 @@ class ScanOperation:
             self._unreadable.append(Unreadable(self._partition, nodes, key))
 
     def _name_unknown(self, vouching: Vouching, upto: bytes | None) -> None:
-        """Say where up to `upto` something cannot be read of which nobody has told the key."""
+        """List the ranges up to `upto` that cannot be read, where no replica has told the key."""
         for start, end, silent in vouching.unvouched():
             is_token = (start, end) == token_range(start[1:])
             if (upto is not None and start > upto) or start in self._named:
@@ -257,7 +260,7 @@ class ScanOperation:
             self._ask()
 
     def on_deadline(self) -> None:
-        """End with what there is, if the scan has got on at all: the cursor goes on from there."""
+        """End with the entries so far, if there was any progress: the cursor goes on from there."""
         if self._advanced:
             start, _ = partition_range(self._partition, self._view.topology.partition_bits)
             cursor = self._cursor[:-1] or start
@@ -265,7 +268,8 @@ class ScanOperation:
             return
         got = len(self._pages)
         error = TimeoutExpired(
-            f"wanted {self._settings.read} replicas to scan, got {got} before the deadline; retry",
+            f"{got} of {self._settings.read} replicas needed to scan namespace {self._namespace!r} "
+            "answered before the deadline. Retry.",
             needed=self._settings.read,
             got=got,
         )

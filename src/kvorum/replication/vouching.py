@@ -1,8 +1,8 @@
-"""Vouching: for which keys of a range enough replicas can speak.
+"""Vouching: which keys of a range enough replicas can read.
 
-A replica cannot speak for what is damaged on its disk, and not for what is in doubt
-(`unverified_tokens.py`). Nobody knows the keys of either, but the ranges in which they lie.
-Elsewhere it speaks, also where it has nothing.
+A replica cannot read keys that are damaged on its disk, and keys whose tokens are unverified
+(`replica/unverified_tokens.py`). Of both only the ranges are known in which they lie, not the keys.
+Everywhere else the replica vouches for what it has, also for having nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from kvorum.storage.store import KeyRange
 
 
 class Unvouched(NamedTuple):
-    """start <= key < end, for which `silent` nodes cannot speak, and too few others are left."""
+    """The range start <= key < end, which the `silent` nodes cannot read, and too few others are
+    left.
+    """
 
     start: bytes
     end: bytes
@@ -24,20 +26,25 @@ class Unvouched(NamedTuple):
 
 
 class Vouching:
+    """For each key, whether enough of the replicas that were asked can read it."""
+
     def __init__(self, needed: int, unreadable: Mapping[int, Sequence[KeyRange]]) -> None:
-        """`unreadable`: of each node that was asked, where it cannot speak."""
+        """`needed`: how many are enough. `unreadable`: by node that was asked, the ranges that it
+        cannot read.
+        """
         self._spare = len(unreadable) - needed
         self._bounds = {node: _bounds(unreadable[node]) for node in sorted(unreadable)}
 
     def silent(self, key: bytes) -> list[int]:
-        """The nodes that cannot speak for `key`."""
+        """The nodes that cannot read `key`."""
         return [node for node, bounds in self._bounds.items() if bisect_right(bounds, key) % 2]
 
     def vouches(self, key: bytes) -> bool:
+        """True if enough nodes can read `key`."""
         return len(self.silent(key)) <= self._spare
 
     def unvouched(self) -> Iterator[Unvouched]:
-        """All ranges for which it does not vouch, in order."""
+        """All ranges that too few nodes can read, in order."""
         bounds = sorted({bound for each in self._bounds.values() for bound in each})
         for start, end in pairwise(bounds):
             if not self.vouches(start):

@@ -1,8 +1,8 @@
 """A replicated write: one encoded record to all N owners at once, done when W are durable.
 
-The client is answered as soon as W replicas, the coordinator's own among them or not, have
-the record in a synced log. The rest goes on: the operation lives until every owner has
-answered or the deadline has passed, because an owner that did not answer is owed a hint.
+The client is answered as soon as W replicas, the coordinator's own among them or not, have the
+record durably. The operation goes on until every owner has answered or the deadline has passed,
+because for an owner that did not answer a hint is added.
 
 Where the preference list goes on beyond the owners (a sloppy quorum), the next healthy node
 on it stands in for an owner that is away: it stores the record together with a hint, and its
@@ -54,7 +54,7 @@ class WriteOperation:
         "ended",
     )
 
-    _advice = "it may still take effect: read it before you repeat it"
+    _advice = "It may still take effect: read the key before you repeat it."
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class WriteOperation:
     def start(
         self, data: bytes, held: bytes | None, timeout_ms: int, *, anew: bool = False
     ) -> None:
-        """Send the encoded record `data`. `held`: what it follows here; None if that is unsound.
-        `anew`: what all owners had of the key is lost.
+        """Send the encoded record `data`. `held`: the record here that it was made from; None if
+        that is damaged. `anew`: all owners have lost what they had of the key.
 
         Raises Overloaded, and has done nothing, where this node stands in and holds too much.
         """
@@ -123,10 +123,11 @@ class WriteOperation:
         self._replica.put(self._place.key, held or b"", data, self._on_stored, self._view.local)
 
     def _base(self, held: bytes | None) -> bytes | None:
-        """What replicas may take the record for a successor of, and not look into it.
+        """The digest of the record that this one was made from, so that replicas which have that
+        one need not decode either.
 
-        Where there are siblings they have to: of the last one alone they see from outside when
-        it expires.
+        None where there are siblings: then they have to decode it, since only of the last version
+        they see from outside when it expires.
         """
         if held is None or len(self._answer.record.versions) > 1:
             return None
@@ -168,13 +169,13 @@ class WriteOperation:
             self._tally.give_up(owner)
             self._owe(owner)
         if not self._replied:
-            self._answer_with(Failure.of(self._unknown(TimeoutExpired, "before the deadline")))
+            self._answer_with(Failure.of(self._unknown(TimeoutExpired, " before the deadline")))
         self._end()
 
     # Owners that are away
 
     def _miss(self, node: int) -> None:
-        """`node`, an owner or one that stands in, does not have the record for all we know."""
+        """`node`, an owner or one that stands in, does not have the record, as far as is known."""
         tally = self._tally
         owner = tally.miss(node)
         if owner is None:
@@ -201,10 +202,11 @@ class WriteOperation:
         return None
 
     def _keep_here(self) -> int | None:
-        """Coordinating without being an owner, this node stands in for one: returns which.
+        """This node coordinates without being an owner, so it stands in for one. Returns that
+        owner.
 
-        It has to, and first of all: its next dot of the key will cover this one, so it may never
-        make a version of which it keeps no copy.
+        It has to, and before all others: its next dot of the key will cover this one, so it may
+        never make a version of which it keeps no copy.
         """
         place, is_up = self._place, self._operations.is_up
         owners = place.replicas.natural
@@ -240,8 +242,7 @@ class WriteOperation:
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
         needed, got = self._tally.progress()
         return kind(
-            f"wanted {needed} replicas to store it, got {got} {when}".rstrip()
-            + f"; {self._advice}",
+            f"{got} of {needed} replicas needed have stored the write{when}. {self._advice}",
             outcome="unknown",
             needed=needed,
             got=got,

@@ -17,6 +17,8 @@ from kvorum.runtime.ports import Runtime
 
 
 class Ending(Protocol):
+    """What can be watched: it ends by itself, or its deadline passes."""
+
     @property
     def ended(self) -> bool:
         """True once the item no longer cares about its deadline."""
@@ -35,7 +37,9 @@ def rounded(timeout_ms: int) -> int:
 
 
 class Deadlines(Generic[T]):
-    """Calls `expire` with each watched item that has not ended in time, oldest first."""
+    """The deadlines of many items: calls `expire` with each that has not ended in time, oldest
+    first.
+    """
 
     __slots__ = ("_expire", "_queues", "_runtime")
 
@@ -45,6 +49,7 @@ class Deadlines(Generic[T]):
         self._queues: dict[int, deque[tuple[float, T]]] = {}
 
     def watch(self, item: T, timeout_ms: int) -> None:
+        """Have `item` expire in `timeout_ms`, unless it has ended by then."""
         queue = self._queues.get(timeout_ms)
         if queue is None:
             timeout_ms = rounded(timeout_ms)

@@ -40,7 +40,9 @@ BACKLOG_MAX: Final = 1024
 CLIENTS_MIN: Final = 16
 
 _RAISED: Final = (LIMIT_MAX, 1 << 16, 10_240)
-"""What is tried where the hard limit is none, or is refused: some systems have another above it."""
+"""Limits to try where the hard limit is infinite, or is refused, as some systems have a
+lower one.
+"""
 
 
 def descriptor_limit() -> int:
@@ -50,7 +52,7 @@ def descriptor_limit() -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit to the hard one. For a process of the node's own."""
+    """Raise the soft limit to the hard one. Only for a process that is a node and nothing else."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft in (hard, resource.RLIM_INFINITY):
         return
@@ -69,7 +71,7 @@ def engine_files(limit: int) -> int:
 
 
 class Descriptors(msgspec.Struct, frozen=True):
-    """What a node's descriptors are for."""
+    """How many descriptors a node uses for what."""
 
     engine: int
     greeting: int
@@ -78,7 +80,10 @@ class Descriptors(msgspec.Struct, frozen=True):
 
     @classmethod
     def split(cls, limit: int, other_nodes: int, clients_max: int) -> Self:
-        """Raises ConfigError if a node among so many others cannot run on `limit`."""
+        """Split `limit` for a node among so many others, with at most `clients_max` clients.
+
+        Raises ConfigError if `limit` is too low.
+        """
         left = _left(limit, other_nodes)
         backlog = _backlog(left)
         if not _suffices(limit, other_nodes):

@@ -1,4 +1,4 @@
-"""Faults of the program, as they are told: where and of what kind, and not with what data.
+"""Faults of the program (bugs) as they are logged: where and of what kind, but not with what data.
 
 The text of an exception that nobody foresaw may quote anything: `KeyError` does nothing else,
 and the loop adds the arguments of the callback that failed. Logs are kept longer, and read by
@@ -23,25 +23,25 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def told(error: BaseException) -> str:
-    """`error` and what it followed from, first things first."""
+    """`error` and its causes, the first cause first, as text for a log."""
     return "\nthen:\n".join(_one(each) for each in reversed(list(_chain(error))))
 
 
 def kind(error: BaseException) -> str:
-    """`error` in one line."""
+    """`error` in one line: its type, and its message if it is one of the project's own errors."""
     name = type(error).__name__
     return f"{name}: {error.message}" if isinstance(error, KvorumError) else name
 
 
 def on_loop_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An exception handler for event loops."""
+    """Log what an event loop tells: its exception handler."""
     what = str(context.get("message", "a fault")).partition("(")[0].partition("<")[0].strip()
     error = context.get("exception")
     _LOG.error("%s%s", what, "" if error is None else f"\n{told(error)}")
 
 
 def tell_faults() -> None:
-    """From now on what ends this process, or a thread of it, is told like that."""
+    """From now on print the exceptions that end this process, or a thread of it, like that."""
     sys.excepthook = _on_end
     threading.excepthook = _on_thread_end
 

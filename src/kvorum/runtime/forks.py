@@ -17,6 +17,8 @@ from typing import Final, Protocol
 
 
 class Inherited(Protocol):
+    """An object that a child process must leave alone."""
+
     def orphaned(self) -> None:
         """Called in the child, once: give up what the parent would be hindered by. No locks."""
 
@@ -27,7 +29,7 @@ _while_forking: Final[list[Inherited]] = []
 
 
 def left_to_parent(owner: Inherited) -> None:
-    """Have every child process leave `owner`, and all it refers to, to this one."""
+    """Have every child process leave `owner`, and all that it refers to, to this process."""
     place = id(owner)
     _owners[place] = weakref.ref(owner, lambda _: _owners.pop(place, None))
 

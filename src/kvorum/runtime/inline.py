@@ -1,4 +1,4 @@
-"""`Runtime` without an event loop: the caller's thread turns it, until it has what it wants.
+"""`Runtime` without an event loop: the thread of the caller runs the callbacks itself.
 
 For the embedded store, whose operations need nothing but the local disk. Timers are looked
 at when the runtime is turned, so they come late rather than early.
@@ -38,6 +38,8 @@ class _Timer:
 
 
 class InlineRuntime:
+    """A `Runtime` that runs its callbacks when `turn` is called."""
+
     __slots__ = ("_order", "_soon", "_timers", "now", "rng")
 
     def __init__(self) -> None:
@@ -61,7 +63,7 @@ class InlineRuntime:
         return timer
 
     def turn(self) -> None:
-        """Run all that is due, and all that follows from it."""
+        """Run all callbacks that are due, and all that these ask for."""
         while self._timers and self._timers[0].due <= self.now():
             timer = heapq.heappop(self._timers)
             if not timer.cancelled:

@@ -14,11 +14,14 @@ from typing import Any, Protocol
 
 
 class Cancellable(Protocol):
-    def cancel(self) -> None: ...
+    """A timer."""
+
+    def cancel(self) -> None:
+        """Do not call it. Does nothing if it was called already."""
 
 
 class Runtime(Protocol):
-    """What a node may know of the world."""
+    """Time, chance and later: all that a node gets from the world but messages and its store."""
 
     rng: random.Random
 

@@ -1,4 +1,4 @@
-"""The descriptors 0 to 2, which a process may have been started without, or have closed.
+"""The descriptors 0 to 2 (stdin, stdout, stderr), which a process may have been started without.
 
 The system gives a new file the lowest number that is free. What is opened while one of these is
 closed becomes the process's stdin, stdout or stderr: a `print` goes into a socket or into a data

@@ -1,4 +1,4 @@
-"""Coroutines side by side, of which the first error ends all and is raised as itself."""
+"""Coroutines that run concurrently, where the first error ends all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 
 async def together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all of them. Raises the first error itself, not in a group, after the others were
+    cancelled.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:

@@ -1,10 +1,12 @@
-"""A JSON document that a master key vouches for: readable by anybody, changed by nobody unseen.
+"""A JSON document with a message authentication code (MAC) by the master key.
+
+Anybody can read it, and nobody without the key can change it unseen:
 
     {"format": 1, "master_key": id, "mac": 64 hex digits, NAME: {...}}
 
-and a line break. NAME, the name of the body, and the context are those of its kind. The MAC is
-the master key's, in that context, over the body's bytes as they stand there. The rest is fixed
-by what it says, so a file that is not, byte by byte, what would be written is refused.
+and a line break. The kind of document sets NAME, the name of the body, and the MAC's context.
+The MAC covers the body's bytes as they stand in the file. The other fields follow from what they
+say, so a file is refused unless it is, byte by byte, what this module would write.
 """
 
 from __future__ import annotations
@@ -20,27 +22,31 @@ from kvorum.sealing.master_key import MasterKey
 
 
 class Kind(NamedTuple):
-    """What sets the documents of one purpose apart from all others, and how people are told.
+    """A kind of authenticated document: its format, its MAC context, and words for error messages.
 
-    `context`: no MAC is good for another purpose or format. `sealed`: what is lost with the key.
+    `context` keeps a MAC from being valid for another kind or format. `title` names the document,
+    `sealed` what the master key protects with it; `use_later` and `remedy` are advice.
     """
 
     format: int
     context: bytes
-    wanted: str
+    title: str
     sealed: str
     use_later: str
     remedy: str
 
 
 class _Format(msgspec.Struct):
-    """All that any later format is sure to have."""
+    """The only field that every later format is sure to have."""
 
     format: int
 
 
 class AuthenticatedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """As read: nothing in it may be believed before `proven`. A subclass names its body."""
+    """A document as read from a file: not to be trusted until `proven` has checked its MAC.
+
+    A subclass sets KIND and the name of the body.
+    """
 
     KIND: ClassVar[Kind]
 
@@ -51,6 +57,7 @@ class AuthenticatedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     @classmethod
     def sealed(cls, body: object, master: MasterKey) -> Self:
+        """A new document with this body, authenticated by `master`."""
         text = msgspec.json.encode(body)
         mac = master.mac(text, cls.KIND.context).hex()
         return cls(cls.KIND.format, master.id, mac, msgspec.Raw(text))
@@ -72,8 +79,8 @@ class AuthenticatedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             stored = msgspec.json.decode(data, type=_Format).format
             if stored > kind.format:
                 raise ConfigError(
-                    f"wanted {kind.wanted} in a format of at most {kind.format}, got {stored}; "
-                    f"{kind.use_later}"
+                    f"{kind.title} has format {stored}, and this version of kvorum reads formats "
+                    f"up to {kind.format}. {kind.use_later}"
                 )
             document = msgspec.json.decode(data, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -83,25 +90,24 @@ class AuthenticatedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         return document
 
     def encoded(self) -> bytes:
+        """The bytes of the file."""
         return msgspec.json.encode(self) + b"\n"
 
     def proven(self, master: MasterKey) -> bytes:
-        """The body. Raises ConfigError if another master key sealed it, or it was changed."""
+        """The body. Raises ConfigError if its MAC is another master key's, or does not match."""
         if master.id != self.master_key:
             raise ConfigError(
-                f"wanted master key {self.master_key}, which sealed {self.KIND.sealed}, got "
-                f"{master.id}; name the source that gives the former",
+                f"{self.KIND.sealed} was sealed with master key {self.master_key}, and the "
+                f"configured one is {master.id}. Name the source of the former.",
                 wanted=self.master_key,
                 got=master.id,
             )
         body = bytes(self.body)
         if not master.verifies(bytes.fromhex(self.mac), body, self.KIND.context):
-            raise self.damaged(f"it is not what master key {master.id} sealed")
+            raise self.damaged(f"it does not match its MAC by master key {master.id}")
         return body
 
     @classmethod
     def damaged(cls, why: str) -> ConfigError:
-        return ConfigError(
-            f"wanted {cls.KIND.wanted}, got a file that was damaged or changed ({why}); "
-            f"{cls.KIND.remedy}"
-        )
+        """The error to raise if the document cannot be trusted; `why`: a clause."""
+        return ConfigError(f"{cls.KIND.title} is damaged or changed: {why}. {cls.KIND.remedy}")

@@ -1,8 +1,8 @@
-"""Run a command that may hang or talk without end, and take no harm from it.
+"""Run a command with a deadline and a bound on its output.
 
-It gets no input and no shell, a session of its own (so that its children end with it), a
-deadline, and a bound on what is kept of its output. More on stdout than the bound ends it; of
-stderr only the beginning is kept and the rest read away, so that it never blocks on it.
+The command gets no input and no shell, and a session of its own, so that its children end with
+it. It is killed if it writes more to stdout than the bound. Of stderr only the beginning is kept;
+the rest is read and discarded, so that the command never blocks on it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ _Pipes = dict[int, bytearray]
 
 
 class Finished(NamedTuple):
+    """How a command ended: its exit status (or minus a signal's number) and its output."""
+
     status: int
     stdout: bytes
     stderr: bytes
 
 
 class CommandFailed(Exception):
-    """It did not end by itself within its bounds. Says nothing of its output."""
+    """The command was killed because it exceeded a bound. The message shows none of its output."""
 
 
 def run_bounded(command: Sequence[str], seconds: float) -> Finished:
-    """Raises CommandFailed, and OSError if it cannot be started."""
+    """Run `command` for at most `seconds`. Raises CommandFailed, and OSError if it cannot start."""
     deadline = time.monotonic() + seconds
     with subprocess.Popen(
         command,
@@ -80,6 +82,6 @@ def _drain(stdout: int, stderr: int, deadline: float) -> tuple[bytes, bytes]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The command and its children. It is not reaped yet, so its id is still its own."""
+    """Kill the command and its children. It is not reaped yet, so its id is still its own."""
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,23 +1,23 @@
 """zstd for single records: the only file that knows the library.
 
-A record is compressed on its own, so that it can be read on its own. Most are small, and what
-repeats in them repeats between records, not inside one: only a dictionary that both sides have
-makes them smaller (`training.py` makes it, `dictionary.py` keeps it). It also makes them faster
-to compress, because its tables are ready and the compressor's own need not be cleared.
+Each record is compressed by itself, so that it can be read by itself. Most records are small, and
+what repeats in them repeats between records, not within one: only a shared dictionary makes them
+smaller (`training.py` trains it, `dictionary.py` stores it). A dictionary also makes compression
+faster, because its tables are ready and the compressor's own need not be cleared.
 
-A compressed record is one zstd frame (RFC 8878) with all that is known anyhow left out:
+A compressed record is one zstd frame (RFC 8878) without the fields that are known anyhow:
 
     magic number       left out
     dictionary id      left out: the record's header names the dictionary
     content checksum   left out: records carry their own check, and encryption another
-    content size       kept: the bound that is checked before anything is allocated
+    content size       kept: it is checked before anything is allocated
 
-Hence what opens with another dictionary than it was made with may come out as other bytes, of
-the declared size. Whoever opens a record checks it.
+So a frame that is decompressed with the wrong dictionary may give other bytes of the declared
+size, without an error. Whoever opens a record checks it.
 
-The library takes `max_output_size` as a bound only where a frame declares no size; where it
-declares one, so many bytes are allocated, whatever was asked. And of a frame that declares no
-content at all it reads no more than that. So both are looked at here, beforehand.
+The library applies `max_output_size` only to a frame that declares no size; for any other it
+allocates the declared size. Of a frame that declares size 0 it does not read the content. So
+`decompress` checks both beforehand.
 """
 
 from __future__ import annotations
@@ -42,23 +42,22 @@ from kvorum.model.errors import CorruptRecord, StorageError
 LEVEL_MIN: Final = 1
 LEVEL_MAX: Final = 9
 """Higher levels take seconds for the largest values, and the event loop waits for them."""
-LEVEL_DEFAULT: Final = 3
 
 MIN_BYTES: Final = 128
-"""Without a dictionary, JSON of less bytes comes out hardly smaller, or larger."""
+"""Without a dictionary, shorter JSON hardly gets smaller, or gets larger."""
 
 
 class Codec:
-    """Compresses and opens records of one level and dictionary.
+    """Compresses and decompresses records with one level and dictionary.
 
-    It belongs to one thread: it reuses zstd contexts, which two threads must not enter at once.
+    Not thread-safe: it reuses zstd contexts.
     """
 
     __slots__ = ("_compress", "_decompress", "_empty")
 
     def __init__(self, level: int, dictionary: bytes | None = None) -> None:
         if not LEVEL_MIN <= level <= LEVEL_MAX:
-            raise ValueError(f"wanted a level from {LEVEL_MIN} to {LEVEL_MAX}, got {level}")
+            raise ValueError(f"{level} is not a level from {LEVEL_MIN} to {LEVEL_MAX}.")
         parameters = ZstdCompressionParameters(
             format=FORMAT_ZSTD1_MAGICLESS,
             compression_level=level,
@@ -74,7 +73,7 @@ class Codec:
         self._empty = self._compress(b"")
 
     def compress(self, data: bytes) -> bytes:
-        """`data` as a frame: longer than `data` where there is nothing to gain."""
+        """`data` as a frame, which is longer than `data` if it does not compress."""
         return self._compress(data)
 
     def decompress(self, data: bytes, size_max: int) -> bytes:
@@ -88,21 +87,20 @@ class Codec:
                 return self._decompress(data, 0, False, False)
         except ZstdError as error:
             raise CorruptRecord(
-                f"wanted one zstd frame, got {len(data)} bytes that are none: {error}"
+                f"A record's {len(data)} compressed bytes are no zstd frame: {error}."
             ) from error
         if data == self._empty:
             return b""
         raise CorruptRecord(
-            f"wanted a zstd frame that declares 1 to {size_max} bytes, got {len(data)} bytes "
-            f"that declare {size}"
+            f"A record's zstd frame declares {size} bytes, and 1 to {size_max} are allowed."
         )
 
 
 def learn(samples: Sequence[bytes], size: int, level: int) -> bytes | None:
-    """A dictionary of at most `size` bytes for data like `samples`, at `level`.
+    """A dictionary of at most `size` bytes for data like `samples`, at `level`; None if zstd finds
+    too little that repeats in them.
 
-    None if zstd finds too little in them. Other threads run meanwhile: the library lets go of
-    the interpreter's lock, but for the copying of the samples.
+    The library releases the interpreter's lock, except while it copies the samples.
     """
     try:
         return train_dictionary(size, list(samples), level=level).as_bytes()
@@ -116,6 +114,6 @@ def _tables(level: int, dictionary: bytes) -> ZstdCompressionDict:
         tables.precompute_compress(level=level)
     except ZstdError as error:
         raise StorageError(
-            f"wanted a zstd dictionary, got {len(dictionary)} bytes that are none: {error}"
+            f"A compression dictionary of {len(dictionary)} bytes cannot be used: {error}."
         ) from error
     return tables

@@ -11,6 +11,6 @@ import resource
 
 
 def forbid_core_dumps() -> None:
-    """For a process of the node's own; a program that embeds a node decides for itself."""
+    """Disable core dumps of this process. A program that embeds a store decides for itself."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0 if hard == 0 else 1, hard))

@@ -1,20 +1,19 @@
-"""The compression dictionaries of a data directory: numbered, sealed, kept while used.
+"""The compression dictionaries of a data directory, in encrypted files.
 
     dictionaries/<namespace>-<serial>.dict
 
     0   1   format, 1
     1   8   XXH3-64 (big-endian) over what follows
-    9   ..  the dictionary, sealed
+    9   ..  the dictionary, sealed (encrypted and authenticated)
 
-Serials count up in each namespace and the newest compresses; older ones stay for the records
-that were compressed with them. A record has one byte for its dictionary, so its id is the serial
-folded into 1..255, and an id whose file is still there is passed over.
+Serials count up within a namespace. The newest dictionary compresses; older ones are kept for the
+records that were compressed with them. A record has one byte for the id of its dictionary: the
+serial mapped to 1..255. An id that is still in use is skipped.
 
-A dictionary is made of pieces of the namespace's own values, so it is as secret as they are. It
-is sealed with a context that names namespace and serial: a file under another's name does not
-open. The check tells a damaged file from a wrong key. Without its dictionary a record cannot be
-read again, so a file is durable before its id is given out, and replaced only to be sealed by
-another key.
+A dictionary consists of pieces of the namespace's values, so it is as secret as they are. It is
+sealed with its namespace and serial as associated data, so a renamed file does not open. The
+checksum tells a damaged file from a wrong key. A record cannot be read without its dictionary, so
+a file is durable before its id is used, and replaced only to be sealed with another key.
 """
 
 from __future__ import annotations
@@ -41,26 +40,29 @@ _FILE_BYTES_MAX: Final = DICTIONARY_BYTES_MAX + 1024
 _FILE_NAME: Final = re.compile(r"(?P<namespace>.+)-(?P<serial>[1-9][0-9]{0,17})\.dict")
 
 Sealing = Callable[[bytes, bytes], bytes]
-"""(data, context) -> data. The two of a pair undo each other for equal contexts only."""
+"""(data, context) -> data: encrypts, or decrypts what was encrypted with the same context."""
 
 
 class Dictionary(msgspec.Struct, frozen=True):
-    """`id` is what records carry: 1..255, unique in the namespace among dictionaries that exist."""
+    """A compression dictionary. `id`, which records carry, is 1..255 and unique in its namespace
+    among the dictionaries that exist.
+    """
 
     id: int
     data: bytes
 
 
 class Dictionaries:
-    """All dictionaries of a data directory. Read when first asked for, then kept in memory.
+    """All dictionaries of a data directory. Each is read at first use, and kept in memory.
 
-    `add`, `remove` and `seal_again` wait for the disk.
+    `add`, all that remove, and `reseal` block until the disk has synced. Every method raises
+    StorageError if a file cannot be read or written.
     """
 
     __slots__ = ("_open_sealed", "_path", "_read", "_seal", "_serials")
 
     def __init__(self, path: Path, seal: Sealing, open_sealed: Sealing) -> None:
-        """`path` is made if it is not there."""
+        """`path` is created if it does not exist."""
         self._path = path
         self._seal = seal
         self._open_sealed = open_sealed
@@ -70,12 +72,12 @@ class Dictionaries:
             self._find()
         except OSError as error:
             raise StorageError(
-                f"wanted the compression dictionaries in {path}, got: {error}; make it a "
-                "directory that this user may write to"
+                f"The compression dictionaries in {path} cannot be read: {error}. Make it a "
+                "directory that this user may write to."
             ) from error
 
     def current(self, namespace: str) -> Dictionary | None:
-        """The newest dictionary of `namespace`, which new records are to be compressed with."""
+        """The newest dictionary of `namespace`, with which new records are compressed, if any."""
         serial = self._newest(namespace)
         return self.get(namespace, _id(serial)) if serial else None
 
@@ -84,19 +86,19 @@ class Dictionaries:
         return [_id(serial) for serial in sorted(self._serials.get(namespace, {}).values())]
 
     def get(self, namespace: str, id: int) -> Dictionary:  # noqa: A002 - the field's own name
-        """Raises StorageError if it is missing, damaged, or sealed by another key."""
+        """That dictionary. Raises StorageError if it is missing, damaged, or does not decrypt."""
         found = self._read.get((namespace, id))
         if found is None:
             found = self._read[namespace, id] = self._load(namespace, id)
         return found
 
     def add(self, namespace: str, data: bytes) -> Dictionary:
-        """Keep `data` as the newest dictionary of `namespace`, durably, under a new id."""
+        """Store `data` durably as the newest dictionary of `namespace`; returns it."""
         if not is_namespace_name(namespace):
-            raise ValueError(f"wanted the name of a namespace, got {namespace!r}")
+            raise ValueError(f"No namespace can be called {namespace!r}.")
         if not 0 < len(data) <= DICTIONARY_BYTES_MAX:
             raise ValueError(
-                f"wanted a dictionary of 1 to {DICTIONARY_BYTES_MAX} bytes, got {len(data)}"
+                f"A dictionary has 1 to {DICTIONARY_BYTES_MAX} bytes, and this one {len(data)}."
             )
         serial = self._next_serial(namespace)
         self._store(namespace, serial, data)
@@ -105,30 +107,32 @@ class Dictionaries:
         return made
 
     def remove(self, namespace: str, id: int) -> None:  # noqa: A002
-        """Forget a dictionary. Only when no record needs it, durably: its id may come again."""
+        """Delete a dictionary that, durably, no record uses. Its id may be used again."""
         serial = self._serial(namespace, id)
         try:
-            self._flush_some(namespace, serial).unlink(missing_ok=True)
+            self._file_of(namespace, serial).unlink(missing_ok=True)
             sync_directory(self._path)
         except OSError as error:
-            raise StorageError(f"cannot remove {_title(namespace, id)}: {error}") from error
+            raise StorageError(
+                f"{_title(namespace, id)} cannot be removed: {error}. Look after the disk."
+            ) from error
         del self._serials[namespace][id]
         self._read.pop((namespace, id), None)
 
     def remove_lost(self, namespace: str, is_lost: Callable[[bytes], bool]) -> None:
-        """Remove those of which `is_lost(sealed data)`: the key that opens them is destroyed."""
+        """Delete the dictionaries with `is_lost(sealed data)`: their data key was destroyed."""
         for id_, serial in list(self._serials.get(namespace, {}).items()):
             title = _title(namespace, id_)
-            if is_lost(_sealed_part(self._flush_some(namespace, serial), title)):
+            if is_lost(_sealed_part(self._file_of(namespace, serial), title)):
                 self.remove(namespace, id_)
 
     def remove_all(self, namespace: str) -> None:
-        """Remove all dictionaries of `namespace`: none of its records is to be read again."""
+        """Delete all dictionaries of `namespace`."""
         for id_ in self.ids(namespace):
             self.remove(namespace, id_)
 
-    def seal_again(self, namespace: str) -> None:
-        """Seal all its dictionaries with the key that is current now, so an older one can go."""
+    def reseal(self, namespace: str) -> None:
+        """Seal all its dictionaries with the active data key, so that older keys can be retired."""
         for id_, serial in self._serials.get(namespace, {}).items():
             self._store(namespace, serial, self.get(namespace, id_).data)
 
@@ -148,9 +152,8 @@ class Dictionaries:
         other = self._serials.setdefault(namespace, {}).setdefault(_id(serial), serial)
         if other != serial:
             raise StorageError(
-                f"wanted one file for {_title(namespace, _id(serial))}, got "
-                f"{self._flush_some(namespace, other)} and {self._flush_some(namespace, serial)}; "
-                "restore the directory as it was"
+                f"{_title(namespace, _id(serial))} has two files, {namespace}-{other}.dict and "
+                f"{namespace}-{serial}.dict in {self._path}. Restore the directory from a copy."
             )
 
     def _newest(self, namespace: str) -> int:
@@ -163,38 +166,40 @@ class Dictionaries:
             if _id(serial) not in taken:
                 return serial
         raise StorageError(
-            f"wanted another compression dictionary for namespace {namespace!r}, got all "
-            f"{ID_MAX} ids in use; rewrite old records with the newest dictionary first"
+            f"Namespace {namespace!r} has {ID_MAX} compression dictionaries, which is the most. "
+            "Run a scrub, which removes those that no record uses."
         )
 
     def _serial(self, namespace: str, id_: int) -> int:
         serial = self._serials.get(namespace, {}).get(id_)
         if serial is None:
-            raise _lost("missing", _title(namespace, id_), f"none of that id in {self._path}")
+            raise _lost(f"{_title(namespace, id_)} is missing in {self._path}")
         return serial
 
-    def _flush_some(self, namespace: str, serial: int) -> Path:
+    def _file_of(self, namespace: str, serial: int) -> Path:
         return self._path / f"{namespace}-{serial}.dict"
 
     def _store(self, namespace: str, serial: int, data: bytes) -> None:
         sealed = self._seal(data, _context(namespace, serial))
         try:
-            replace(
-                self._flush_some(namespace, serial),
-                _FORMAT + xxhash.xxh3_64_digest(sealed) + sealed,
-            )
+            file = self._file_of(namespace, serial)
+            replace(file, _FORMAT + xxhash.xxh3_64_digest(sealed) + sealed)
         except OSError as error:
-            raise StorageError(f"cannot write {_title(namespace, _id(serial))}: {error}") from error
+            raise StorageError(
+                f"{_title(namespace, _id(serial))} cannot be written: {error}. Look after the disk."
+            ) from error
 
     def _load(self, namespace: str, id_: int) -> Dictionary:
         serial = self._serial(namespace, id_)
-        sealed = _sealed_part(self._flush_some(namespace, serial), _title(namespace, id_))
+        sealed = _sealed_part(self._file_of(namespace, serial), _title(namespace, id_))
         try:
             data = self._open_sealed(sealed, _context(namespace, serial))
         except StorageError as error:
-            raise StorageError(f"cannot open {_title(namespace, id_)}: {error.message}") from error
+            raise StorageError(
+                f"{_title(namespace, id_)} cannot be decrypted: {error.message}"
+            ) from error
         if not 0 < len(data) <= DICTIONARY_BYTES_MAX:
-            raise _lost("damaged", _title(namespace, id_), f"it is {len(data)} bytes long")
+            raise _lost(f"{_title(namespace, id_)} is damaged: it has {len(data)} bytes")
         return Dictionary(id_, data)
 
 
@@ -207,33 +212,33 @@ def _context(namespace: str, serial: int) -> bytes:
 
 
 def _sealed_part(file: Path, title: str) -> bytes:
-    """What stands behind a sound header. Reads no more of `file` than a dictionary can be."""
+    """What follows a valid header. Reads no more of `file` than a dictionary can have."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_FILE_BYTES_MAX + 1)
     except FileNotFoundError as error:
-        raise _lost("missing", title, f"no file {file}") from error
+        raise _lost(f"{title} is missing: there is no file {file}") from error
     except OSError as error:
-        raise StorageError(f"cannot read {title}: {error}") from error
+        raise StorageError(f"{title} cannot be read: {error}. Look after the disk.") from error
     if len(content) > _FILE_BYTES_MAX:
-        raise _lost("damaged", title, f"{file} has more than {_FILE_BYTES_MAX} bytes")
+        raise _lost(f"{title} is damaged: {file} has more than {_FILE_BYTES_MAX} bytes")
     if content[:1] > _FORMAT:
         raise StorageError(
-            f"wanted format {_FORMAT[0]} of {title}, got {content[0]}; "
-            "start it with the later kvorum that wrote it"
+            f"{title} has format {content[0]}, and this version of kvorum reads format "
+            f"{_FORMAT[0]}. Start the node with the later kvorum that wrote it."
         )
     sealed = content[_HEADER_BYTES:]
     if content[:_HEADER_BYTES] != _FORMAT + xxhash.xxh3_64_digest(sealed):
-        raise _lost("damaged", title, f"{file} fails its check")
+        raise _lost(f"{title} is damaged: {file} does not match its checksum")
     return sealed
 
 
 def _title(namespace: str, id_: int) -> str:
-    return f"compression dictionary {id_} of namespace {namespace!r}"
+    return f"Compression dictionary {id_} of namespace {namespace!r}"
 
 
-def _lost(how: str, title: str, what: str) -> StorageError:
+def _lost(what: str) -> StorageError:
     return StorageError(
-        f"{how} {title}: {what}; restore the file from a copy of the data directory, or start "
-        "on an empty data directory and let the node be repaired from the others"
+        f"{what}. Restore the file from a copy of the data directory, or start on an empty "
+        "directory and let the other nodes fill it."
     )

@@ -1,22 +1,21 @@
-"""KeyAdmin: what people may ask about a node's keys and stored records, and have done to them.
+"""KeyAdmin: the administrative operations on a node's data keys and stored records.
 
-    rotate   new records get a new data key at once; the scrubber seals the others again, and
-             the old key goes when nothing needs it
-    shred    a namespace's keys are destroyed, and with them, wherever a copy may be, all that
-             they have sealed
-    scrub    look through all that is stored now
+    rotate   seal new records with a new data key at once; the scrubber reseals the others, and
+             retires the old key once no record uses it
+    shred    destroy a namespace's keys, so that its records are unreadable wherever copies are
+    scrub    check all stored records now
 
-A change of the keyring that fails leaves open which keys the next start finds: the node stops.
+If a change of the keyring fails, it is unknown which keys the next start finds: the node stops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from kvorum.model.catalog import no_such_namespace
+from kvorum.model.catalog import no_such_namespace, passed_moment
 from kvorum.model.errors import RequestError, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.quarantine import Quarantine
@@ -24,10 +23,10 @@ from kvorum.sealing.scrub import Scrub
 from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 
-_CLOCKS_APART_MS: Final = 60_000
-
 
 class KeyAdmin:
+    """The operations, and what they answer as JSON documents."""
+
     __slots__ = (
         "_forget",
         "_on_failed",
@@ -50,8 +49,8 @@ class KeyAdmin:
         on_shredded: Callable[[], object],
         on_failed: Callable[[StorageError], object],
     ) -> None:
-        """`forget(namespace)`: nothing in memory is to be seen of it any more. `on_shredded()`:
-        records have vanished that were counted.
+        """`forget(namespace)` drops its records from memory. `on_shredded()` is told that counted
+        records have vanished, `on_failed(error)` that the node must stop.
         """
         self._vault = vault
         self._forget = forget
@@ -63,27 +62,28 @@ class KeyAdmin:
         self._on_failed = on_failed
 
     def rotate(self, namespace: str | None) -> dict[str, Any]:
-        """Seal with a new data key from now on; in all encrypted namespaces if none is named."""
-        wanted = (
+        """Seal with a new data key from now on, in all encrypted namespaces if none is named.
+
+        Returns the keys, and `rotated`: the new key's id by namespace. Raises NamespaceNotFound,
+        RequestError or StorageError.
+        """
+        names = (
             self._vault.encrypted if namespace is None else [self._encrypted(namespace, "replace")]
         )
         now_ms = self._runtime.wall_ms()
-        made = self._changed(lambda: {name: self._vault.rotate(name, now_ms) for name in wanted})
+        made = self._changed(lambda: {name: self._vault.rotate(name, now_ms) for name in names})
         self._scrub.begin()
         return {"rotated": made, **self.keys()}
 
     def shred(self, namespace: str, before_ms: int | None) -> dict[str, Any]:
-        """Destroy the keys of `namespace`. What was written up to `before_ms` is gone for good,
-        also if a peer that has not been told yet offers it again.
+        """Destroy the keys of `namespace`. Records written up to `before_ms` (None: now) are
+        refused from then on, also if a peer that has not shredded yet offers them.
+
+        Raises NamespaceNotFound, RequestError or StorageError.
         """
         self._encrypted(namespace, "destroy")
         now_ms = self._runtime.wall_ms()
-        before_ms = now_ms if before_ms is None else before_ms
-        if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
-            raise RequestError(
-                f"wanted a moment that has passed, {now_ms} ms or before, got {before_ms}; "
-                "set the clocks of the nodes"
-            )
+        before_ms = passed_moment(before_ms, now_ms)
         self._shred_horizon.end(namespace, before_ms)
         self._changed(lambda: self._vault.shred(namespace, now_ms))
         self._forget(namespace)
@@ -92,12 +92,14 @@ class KeyAdmin:
         return {"namespace": namespace, "before_ms": before_ms}
 
     def scrub(self) -> dict[str, Any]:
-        """Begin a pass now."""
+        """Begin a pass of the scrubber now; returns `status()`."""
         self._scrub.begin()
         return self.status()
 
     def keys(self) -> dict[str, Any]:
-        """`records`: how many each key has sealed, as of the last whole pass; None before it."""
+        """The data keys and the state of the scrubber. `records` of a key is how many it had sealed
+        as of the last complete pass; None before the first one.
+        """
         scrub = self._scrub.status()
         whole = scrub["whole"]
         counted = None if whole is None else whole["by_key"]
@@ -115,6 +117,7 @@ class KeyAdmin:
         }
 
     def status(self) -> dict[str, Any]:
+        """The state of the scrubber and the quarantine, and bytes by namespace."""
         return {
             "scrub": self._scrub.status(),
             "quarantine": self._quarantine.status(),
@@ -123,7 +126,7 @@ class KeyAdmin:
 
     def _volumes(self) -> dict[str, dict[str, Any]]:
         """Bytes of each namespace before and after sealing: of all its records as of the last
-        whole pass; before there was one, of what has been written since start.
+        complete pass; before the first one, of those written since the start.
         """
         whole = self._scrub.status()["whole"]
         counts: dict[str, Any] = {}
@@ -141,9 +144,7 @@ class KeyAdmin:
         return counts
 
     def _encrypted(self, namespace: str, action: str) -> str:
-        """Raises NamespaceNotFound, or RequestError if there are no keys of it; `action`: what was
-        to be done to them.
-        """
+        """`namespace`. Raises NamespaceNotFound, or RequestError if it has no keys to `action`."""
         settings = self._vault.namespaces.get(namespace)
         if settings is None:
             raise no_such_namespace(namespace, self._vault.namespaces)
@@ -152,7 +153,7 @@ class KeyAdmin:
             reason = "kept in memory alone" if in_memory else "not encrypted"
             raise RequestError(
                 f"Namespace {namespace!r} is {reason}, so it has no keys to {action}.",
-                advice=f"To be rid of what it holds, drop it: 'kvorum namespace drop {namespace}'.",
+                advice="To be rid of what it holds, drop the namespace.",
             )
         return namespace
 

@@ -1,11 +1,12 @@
-"""The keyring of a data directory: its namespaces' keys, open in memory, wrapped in `keys.json`.
+"""The keyring of a data directory: all keys of its namespaces.
 
-A record says the id of the key that sealed it (`by_id`); a new one is sealed by its
-namespace's active key. Every change is durable before it is seen. A change waits for the
-disk and unwraps all keys anew, so that nothing is written that does not open: it is rare, and
-has no place on the data path. Readers in other threads see the keys before a change or after.
+The keys are in plain in memory, and in `keys.json` wrapped (encrypted) by the master key. A stored
+record names the key that sealed it (`by_id`); a new record is sealed with its namespace's active
+key. Every change is durable before it is visible. It blocks until the disk has synced, and first
+unwraps all new keys, so that no file is written that does not open. Readers in other threads see
+the keys from before a change or from after it.
 
-If a change raises StorageError, the file holds the old keys or the new ones, and only opening
+If a change raises StorageError, the file may hold the old keys or the new ones, and only opening
 it again tells which: the node must stop.
 """
 
@@ -20,12 +21,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring_file import KeyringFile
 from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, KeyState, no_keys
 from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
 
 
 class DataKey:
-    """A key that seals records of `namespace`. `id` goes into each of them."""
+    """A key that encrypts records of `namespace`. Its `id` is stored with each of them."""
 
     __slots__ = ("cipher", "id", "namespace")
 
@@ -34,12 +36,9 @@ class DataKey:
         self.namespace: Final = namespace
         self.cipher: Final = AESGCMSIV(key)
 
-    def __repr__(self) -> str:
-        return f"DataKey({self.id}, {self.namespace!r})"
-
 
 class KeyStatus(msgspec.Struct, frozen=True):
-    """What people may know of a data key."""
+    """What may be shown of a data key."""
 
     namespace: str
     id: int
@@ -48,7 +47,7 @@ class KeyStatus(msgspec.Struct, frozen=True):
 
 
 class _OpenKeys:
-    """All keys of a state, unwrapped. Replaced whole, so that a reader never sees half a change."""
+    """All keys of a state, unwrapped. Replaced as a whole: readers never see half a change."""
 
     __slots__ = ("active", "by_id", "index", "shredded")
 
@@ -68,6 +67,8 @@ class _OpenKeys:
 
 
 class Keyring:
+    """The keys of one data directory. Every change blocks, and raises StorageError if it fails."""
+
     __slots__ = ("_keys", "_master", "_path", "_state")
 
     def __init__(self, path: Path, state: KeyringState, master: MasterKey) -> None:
@@ -85,9 +86,9 @@ class Keyring:
         namespaces: Iterable[str],
         now_ms: int,
     ) -> Keyring:
-        """The keyring of a directory that holds no data yet. Raises ConfigError if it has one."""
+        """The keyring of a directory that holds no data yet. Raises ConfigError or StorageError."""
         if path.exists():
-            raise ConfigError(f"wanted to make {path}, got one that is there; open that one")
+            raise ConfigError(f"{path} exists already. Open it instead of making a new one.")
         keyring = cls(path, KeyringState.empty(cluster), load_first(source))
         state = keyring._completed(namespaces, now_ms)
         keyring._store(state, keyring._master)
@@ -102,9 +103,10 @@ class Keyring:
         namespaces: Iterable[str],
         now_ms: int,
     ) -> Keyring:
-        """The keyring of a directory that holds data, with keys for all of `namespaces`.
+        """The keyring of a directory that holds data, with new keys for those of `namespaces` that
+        have none.
 
-        Raises ConfigError if the file or its master key is missing or wrong.
+        Raises ConfigError if the file or its master key is missing or wrong, or StorageError.
         """
         try:
             file = keyring_file.read(path)
@@ -117,7 +119,7 @@ class Keyring:
             raise ConfigError(f"{path}: {error.message}", **error.details) from error
         except OSError as error:
             raise ConfigError(
-                f"wanted to read and write {path}, got: {error}; make it a file of this user"
+                f"{path} cannot be read or written: {error}. Make it a file of this user."
             ) from error
         complete = keyring._completed(namespaces, now_ms)
         if complete is not state:
@@ -140,58 +142,60 @@ class Keyring:
         return key
 
     def by_id(self, key_id: int) -> DataKey | None:
+        """The key with this id; None if it was retired, shredded, or never there."""
         return self._keys.by_id.get(key_id)
 
     def index_key(self, namespace: str) -> bytes:
-        """For the pseudonyms of key names. Raises NamespaceNotFound if the namespace has none."""
+        """The key for pseudonyms of record names. Raises NamespaceNotFound if there is none."""
         key = self._keys.index.get(namespace)
         if key is None:
             raise no_keys(namespace)
         return key
 
     def is_shredded(self, key_id: int) -> bool:
-        """True if records of this key can never be read again, and are meant not to be."""
+        """True if this key was destroyed by a shred, so that its records are meant to be lost."""
         return key_id in self.shredded
 
     @property
     def shredded(self) -> frozenset[int]:
-        """The ids of all keys that were shredded."""
+        """The ids of all keys that were destroyed by a shred."""
         return self._keys.shredded
 
     def rotate(self, namespace: str, now_ms: int) -> DataKey:
-        """The new active key. What it replaces is retiring: still read with, until `retire`."""
+        """The new active key. The one that it replaces is retiring: it still decrypts."""
         self._store(self._state.rotated(namespace, self._master, now_ms), self._master)
         return self.active(namespace)
 
     def retire(self, key_id: int) -> None:
-        """Forget a retiring key that no record uses. Raises ValueError if it is not retiring."""
+        """Delete a retiring key that no record uses. Raises ValueError if it is not retiring."""
         self._store(self._state.retired(key_id), self._master)
 
     def shred(self, namespace: str) -> None:
-        """Destroy all keys of a namespace, so that nobody can ever read its records."""
+        """Destroy all keys of a namespace, so that nobody can ever read its records again."""
         self._store(self._state.without(namespace), self._master)
 
     def renew(self, namespace: str, now_ms: int) -> None:
-        """Give a namespace that was shredded its first keys anew; no change if it has some."""
+        """Make the first keys of a namespace that has none; no change if it has some."""
         state = self._completed([namespace], now_ms)
         if state is not self._state:
             self._store(state, self._master)
 
     def rewrap(self, new: MasterKey) -> None:
-        """From now on `new` is the master key. The keys that it wraps stay the same."""
+        """Wrap all keys with the master key `new` from now on. The keys stay the same."""
         self._store(self._state.rewrapped(self._master, new), new)
 
     @property
     def namespaces(self) -> Collection[str]:
-        """Those that have keys."""
+        """The namespaces that have keys."""
         return self._state.namespaces.keys()
 
     @property
     def has_room(self) -> bool:
-        """False if no key can be made any more: all ids were used."""
+        """False if no key can be made any more because all ids were used."""
         return self._state.last_id < KEY_ID_MAX
 
     def describe(self) -> list[KeyStatus]:
+        """All data keys, by namespace, oldest first."""
         return [
             KeyStatus(namespace, key.id, key.state, key.created_ms)
             for namespace, keys in self._state.namespaces.items()
@@ -208,30 +212,28 @@ class Keyring:
     def _store(self, state: KeyringState, master: MasterKey) -> None:
         keys = _OpenKeys(state, master)
         try:
-            keyring_file.write(self._path, keyring_file.encode(state, master))
+            keyring_file.write(self._path, KeyringFile.sealed(state, master).encoded())
         except OSError as error:
-            raise StorageError(f"cannot write {self._path}: {error}") from error
+            raise StorageError(
+                f"The keyring {self._path} cannot be written: {error}. Look after the disk."
+            ) from error
         self._state, self._master, self._keys = state, master, keys
 
-    def __repr__(self) -> str:
-        return f"Keyring({str(self._path)!r}, master key {self._master.id})"
 
-
-def _load(source: MasterKeySource, wanted: str) -> MasterKey:
+def _load(source: MasterKeySource, needed: str) -> MasterKey:
     try:
         return source.load()
     except ConfigError as error:
         raise ConfigError(
-            f"wanted master key {wanted}, which sealed this directory; {error.message}",
-            wanted=wanted,
+            f"This directory was sealed with master key {needed}. {error.message}", wanted=needed
         ) from error
 
 
 def _check_cluster(state: KeyringState, cluster: str) -> None:
     if state.cluster != cluster:
         raise ConfigError(
-            f"wanted the keys of cluster {cluster!r}, got those of {state.cluster!r}; start this "
-            "directory in the cluster it belongs to, or start on an empty one",
+            f"The keys are of cluster {state.cluster!r}, and the node is of cluster {cluster!r}. "
+            "Start this directory in the cluster it belongs to, or start on an empty one.",
             wanted=cluster,
             got=state.cluster,
         )

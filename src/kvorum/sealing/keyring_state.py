@@ -1,18 +1,18 @@
-"""What a keyring lists, as a value, and how each change makes the next one.
+"""The state of a keyring as an immutable value, and its transitions.
 
-Each namespace has an index key, which names its records on disk and lasts as long as the
-namespace, and data keys, which seal its records: one is active, the others are retiring, kept
-until no record uses them.
+Each namespace has an index key, which makes the pseudonyms of its records' names and lasts as long
+as the namespace, and data keys, which encrypt its records. One data key is active; the others are
+retiring: kept until no record uses them.
 
     rotate   the active key becomes retiring, a new one active
-    retire   a retiring key is forgotten
-    shred    all keys of a namespace are forgotten; only their ids are remembered
+    retire   a retiring key is deleted
+    shred    all keys of a namespace are deleted; only their ids are remembered
     rewrap   the same keys, wrapped by another master key
 
-An id names one key for as long as the data directory lives: `last_id` only grows, so a record
-that turns up late is never tried with a key that came after.
+An id is never used twice in a data directory: `last_id` only grows. So no record is ever decrypted
+with a later key of the same id.
 
-Each key is wrapped for its place: cluster, namespace, id and purpose are authenticated with it.
+Each key is wrapped with its cluster, namespace, id and purpose as associated data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kvorum.sealing.master_key import KEY_BYTES, MasterKey
 
 KEY_ID_MAX: Final = 65535
 _INDEX_KEY_ID: Final = 0
-"""Index keys need none: each namespace has one."""
+"""Index keys need no id: each namespace has one."""
 
 KeyId = Annotated[int, Meta(ge=1, le=KEY_ID_MAX)]
 KeyState = Literal["active", "retiring"]
@@ -37,6 +37,8 @@ Purpose = Literal["data", "index"]
 
 
 class WrappedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A data key, encrypted by the master key."""
+
     id: KeyId
     wrapped: bytes
     created_ms: Annotated[int, Meta(ge=0)]
@@ -44,14 +46,14 @@ class WrappedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NamespaceKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`data` is oldest first, so its last is the active one."""
+    """The wrapped keys of a namespace. `data` is oldest first; its last is the active one."""
 
     index: bytes
     data: Annotated[tuple[WrappedKey, ...], Meta(min_length=1)]
 
 
 class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`shredded` is namespace to the ids of its keys that are gone for good."""
+    """All keys of a data directory, wrapped. `shredded`: ids of destroyed keys, by namespace."""
 
     cluster: str
     last_id: Annotated[int, Meta(ge=0, le=KEY_ID_MAX)]
@@ -60,38 +62,44 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def empty(cls, cluster: str) -> KeyringState:
+        """The state without any keys."""
         return cls(cluster, 0, {}, {})
 
     def keys_of(self, namespace: str) -> NamespaceKeys:
-        """Raises NamespaceNotFound if it has none."""
+        """The keys of a namespace. Raises NamespaceNotFound if it has none."""
         keys = self.namespaces.get(namespace)
         if keys is None:
             raise no_keys(namespace)
         return keys
 
     def added(self, namespace: str, master: MasterKey, now_ms: int) -> KeyringState:
-        """With the first keys of a namespace that has none."""
+        """The state with the first keys of a namespace that has none. Raises ConfigError if all ids
+        are used, as does `rotated`.
+        """
         index = self._wrapped(master, "index", namespace, _INDEX_KEY_ID, _random_key())
         keys = NamespaceKeys(index, (self._new_key(namespace, master, now_ms),))
         return replace(self._with(namespace, keys), last_id=self.last_id + 1)
 
     def rotated(self, namespace: str, master: MasterKey, now_ms: int) -> KeyringState:
+        """The state with a new active key of `namespace`. Raises NamespaceNotFound."""
         keys = self.keys_of(namespace)
         retiring = tuple(replace(key, state="retiring") for key in keys.data)
         data = (*retiring, self._new_key(namespace, master, now_ms))
         return replace(self._with(namespace, replace(keys, data=data)), last_id=self.last_id + 1)
 
     def retired(self, key_id: int) -> KeyringState:
-        """Raises ValueError if it is not the id of a retiring key."""
+        """The state without this key. Raises ValueError if it is not a retiring one."""
         for namespace, keys in self.namespaces.items():
             for key in keys.data:
                 if key.id == key_id and key.state == "retiring":
                     left = tuple(other for other in keys.data if other is not key)
                     return self._with(namespace, replace(keys, data=left))
-        raise ValueError(f"wanted the id of a retiring key, got {key_id}; rotate it out first")
+        raise ValueError(f"Data key {key_id} is not retiring. Rotate it out first.")
 
     def without(self, namespace: str) -> KeyringState:
-        """Shredded: its keys are forgotten, their ids remembered."""
+        """The state after a shred: without the keys of `namespace`, but with their ids. Raises
+        NamespaceNotFound.
+        """
         gone = tuple(key.id for key in self.keys_of(namespace).data)
         namespaces = {name: keys for name, keys in self.namespaces.items() if name != namespace}
         before = self.shredded.get(namespace, ())
@@ -100,6 +108,7 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def rewrapped(self, old: MasterKey, new: MasterKey) -> KeyringState:
+        """The state with the same keys, wrapped by `new`. Raises ConfigError if `old` is wrong."""
         return replace(
             self,
             namespaces={
@@ -109,12 +118,12 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def index_key(self, namespace: str, master: MasterKey) -> bytes:
-        """In plain. Raises ConfigError if it was wrapped by another key or for another place."""
+        """The index key in plain. Raises ConfigError if it does not unwrap."""
         context = self._context("index", namespace, _INDEX_KEY_ID)
         return master.unwrap(self.namespaces[namespace].index, context)
 
     def data_key(self, namespace: str, key: WrappedKey, master: MasterKey) -> bytes:
-        """In plain. Raises ConfigError if it was wrapped by another key or for another place."""
+        """The data key in plain. Raises ConfigError if it does not unwrap."""
         return master.unwrap(key.wrapped, self._context("data", namespace, key.id))
 
     def _with(self, namespace: str, keys: NamespaceKeys) -> KeyringState:
@@ -123,8 +132,8 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _new_key(self, namespace: str, master: MasterKey, now_ms: int) -> WrappedKey:
         if self.last_id == KEY_ID_MAX:
             raise ConfigError(
-                f"wanted another data key for namespace {namespace!r}, got all {KEY_ID_MAX} ids "
-                "used up; start the node on an empty data directory and let it be repaired"
+                f"Namespace {namespace!r} can get no new data key: all {KEY_ID_MAX} ids of this "
+                "directory are used up. Start on an empty one and let the other nodes fill it."
             )
         key_id = self.last_id + 1
         wrapped = self._wrapped(master, "data", namespace, key_id, _random_key())
@@ -157,9 +166,9 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def no_keys(namespace: str) -> NamespaceNotFound:
+    """The error to raise for a namespace without keys."""
     return NamespaceNotFound(
-        f"wanted the keys of namespace {namespace!r}, got none: it was shredded, or is not "
-        "encrypted on this node",
+        f"Namespace {namespace!r} has no keys on this node: it was shredded, or is not encrypted.",
         namespace=namespace,
     )
 

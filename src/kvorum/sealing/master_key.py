@@ -1,16 +1,17 @@
-"""The master key, which wraps the keys of a node's keyring, and where a node gets it.
+"""The master key, which wraps the keys of a node's keyring, and its sources.
 
-Envelope encryption: records are sealed by data keys, data keys are wrapped by the master key
-and lie beside the data, and the master key comes from elsewhere. From its 32 bytes three things
-are derived by keyed BLAKE2b, each under a name of its own, so none says anything of another:
+Envelope encryption: records are encrypted by data keys; data keys are wrapped (encrypted) by the
+master key and stored beside the data; the master key comes from elsewhere. From its 32 bytes three
+values are derived by keyed BLAKE2b, each for a purpose of its own, so that none reveals anything of
+another:
 
-    id    8 bytes, shown freely: which key it is, never what it is
-    KEK   32 bytes, AES-256-GCM-SIV (RFC 8452), wraps keys
-    MAC   authenticates what lists the wrapped keys
+    id    8 bytes, public: identifies the key without revealing it
+    KEK   32 bytes, the AES-256-GCM-SIV (RFC 8452) key that wraps keys
+    MAC   authenticates the documents that list wrapped keys
 
     wrapped key: 12 bytes nonce (random) | ciphertext | 16 bytes tag
 
-Another source is a class with `load` and `describe` and a line in `parse_source`.
+A new kind of source is a class with `load` and `describe` and a line in `_SOURCES`.
 """
 
 from __future__ import annotations
@@ -41,55 +42,56 @@ COMMAND_SECONDS: Final = 10.0
 
 _NONCE_BYTES: Final = 12
 _TEXT_BYTES_MAX: Final = 1024
-_WANTED_TEXT: Final = "a master key of 32 bytes, as one line of 64 hex digits or of base64"
 
 
 class MasterKey:
-    """Holds no key as text or bytes, and its repr says only its id."""
+    """A master key. It keeps no key as text or bytes, and its repr shows only its `id`."""
 
     __slots__ = ("_kek", "_mac", "id")
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
-            raise ConfigError(f"wanted a master key of {KEY_BYTES} bytes, got {len(key)}")
+            raise ConfigError(f"A master key has {KEY_BYTES} bytes, and this one {len(key)}.")
         self.id: Final = _derive(key, b"kvorum key id", 8).hex()
         self._kek = AESGCMSIV(_derive(key, b"kvorum wrap", KEY_BYTES))
         self._mac = hashlib.blake2b(key=key, person=b"kvorum mac", digest_size=32)
 
     @classmethod
     def parse(cls, text: bytes) -> MasterKey:
-        """Raises ConfigError, without a word of the text."""
+        """The key in `text`, hex digits or base64. Raises ConfigError, which never shows it."""
         line = text.strip()
         decoded = _decoded(line)
         if len(decoded) != KEY_BYTES:
             raise ConfigError(
-                f"wanted {_WANTED_TEXT}, got a text of {len(line)} bytes that is neither"
+                f"A master key is {KEY_BYTES} bytes, as one line of {2 * KEY_BYTES} hex digits or "
+                f"of base64, and this text of {len(line)} bytes is neither."
             )
         return cls(decoded)
 
     def wrap(self, plain: bytes, context: bytes) -> bytes:
-        """`plain`, for the eyes of `unwrap` with the same key and context only."""
+        """`plain` encrypted, with `context` as associated data."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._kek.encrypt(nonce, plain, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Raises ConfigError if this key has not wrapped it for `context`."""
+        """What `wrap` was given. Raises ConfigError for another key, another context or damage."""
         try:
             return self._kek.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
         except (InvalidTag, ValueError) as error:
             raise ConfigError(
-                f"wanted a key wrapped by master key {self.id} for {context!r}, got one that is "
-                "damaged, moved, or wrapped by another master key; restore the file it is in"
+                f"The wrapped key for {context!r} does not open with master key {self.id}: "
+                "it is damaged, moved, or wrapped by another one. Restore the file it is in."
             ) from error
 
     def mac(self, data: bytes, context: bytes) -> bytes:
-        """32 bytes that only this key gives for `data` in `context`."""
+        """The MAC of `data` in `context`: 32 bytes."""
         state = self._mac.copy()
         state.update(len(context).to_bytes(4, "big") + context)
         state.update(data)
         return state.digest()
 
     def verifies(self, mac: bytes, data: bytes, context: bytes) -> bool:
+        """True if `mac` is the MAC of `data` in `context`. Takes the same time in any case."""
         return hmac.compare_digest(mac, self.mac(data, context))
 
     def __repr__(self) -> str:
@@ -110,17 +112,19 @@ def _decoded(line: bytes) -> bytes:
 
 
 class MasterKeySource(Protocol):
+    """Where a node gets its master key."""
+
     def load(self) -> MasterKey:
-        """The key. Waits for whoever has it. Raises ConfigError, which never shows a secret."""
+        """The key. May block. Raises ConfigError, which never shows a secret."""
         ...
 
     def describe(self) -> str:
-        """Where the key comes from, for people; no secrets."""
+        """Where the key comes from, for messages; without secrets."""
         ...
 
 
 class FileSource:
-    """A file of this user that nobody else may read."""
+    """A file that belongs to the user of this process and that nobody else may read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -130,8 +134,8 @@ class FileSource:
             text = self._read()
         except OSError as error:
             raise ConfigError(
-                f"wanted a master key in {self._path}, got: {error.strerror}; put the file back "
-                "or name another source"
+                f"The master key file {self._path} cannot be read: {error.strerror}. Put the file "
+                "back, or name another source."
             ) from error
         return _parsed(text, self)
 
@@ -139,18 +143,18 @@ class FileSource:
         return f"file {self._path}"
 
     def create_if_missing(self) -> None:
-        """Make the file, with a random key, durably. A file that is there is never touched.
+        """Make the file durably, with a random key, if it does not exist. Raises ConfigError.
 
-        It appears whole or not at all: a link refuses to replace, and several nodes that start
-        together agree on the first one's key.
+        It appears whole or not at all, by a hard link, which never replaces a file. So several
+        nodes that start together agree on the first one's key.
         """
         try:
             if not self._path.exists():
                 self._create()
         except OSError as error:
             raise ConfigError(
-                f"wanted to make a master key in {self._path}, got: {error.strerror}; make its "
-                "directory writable for this user, or name another source"
+                f"The master key file {self._path} cannot be made: {error.strerror}. Make its "
+                "directory writable for this user, or name another source."
             ) from error
 
     def _create(self) -> None:
@@ -169,7 +173,7 @@ class FileSource:
         sync_directory(self._path.parent)
 
     def _read(self) -> bytes:
-        # A pipe must not hold up the start: it is opened at once, and refused.
+        # O_NONBLOCK: a pipe must be refused, and not block the start.
         descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             self._check(os.fstat(descriptor))
@@ -179,26 +183,23 @@ class FileSource:
 
     def _check(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"wanted a master key in {self._path}, got no regular file")
+            raise ConfigError(f"The master key file {self._path} is not a regular file.")
         if found.st_uid != os.geteuid():
             raise ConfigError(
-                f"wanted {self._path} to belong to user {os.geteuid()}, who runs this node, got "
-                f"user {found.st_uid}; chown it, or run the node as that user"
+                f"The master key file {self._path} belongs to user {found.st_uid}, and this "
+                f"process runs as user {os.geteuid()}. Change the owner, or run as that user."
             )
         mode = stat.S_IMODE(found.st_mode)
         if mode & ~0o600:
             raise ConfigError(
-                f"wanted {self._path} with mode 0600 or stricter, got {mode:04o}: others may have "
-                f"read the key; chmod 600 {shlex.quote(str(self._path))}, and change the key if "
-                "they may have"
+                f"The master key file {self._path} has mode {mode:04o}, and others must have no "
+                f"access to it. Run 'chmod 600 {shlex.quote(str(self._path))}', and change the key "
+                "if they may have read it."
             )
-
-    def __repr__(self) -> str:
-        return f"FileSource({self.describe()})"
 
 
 class EnvironmentSource:
-    """A variable of the process's environment."""
+    """An environment variable of this process."""
 
     def __init__(self, variable: str) -> None:
         self._variable = variable
@@ -207,22 +208,19 @@ class EnvironmentSource:
         text = os.environ.get(self._variable)
         if text is None:
             raise ConfigError(
-                f"wanted a master key in the environment variable {self._variable}, got none; set "
-                "it or name another source"
+                f"The environment variable {self._variable}, which is to hold the master key, is "
+                "not set. Set it, or name another source."
             )
         return _parsed(os.fsencode(text), self)
 
     def describe(self) -> str:
         return f"environment variable {self._variable}"
 
-    def __repr__(self) -> str:
-        return f"EnvironmentSource({self.describe()})"
-
 
 class CommandSource:
-    """What a command prints: the way to a vault or a key service.
+    """The output of a command, for keys in a vault or a key service.
 
-    Only the program is ever shown: arguments may be secrets. stderr is shown when it fails.
+    Messages name only the program, as arguments may be secrets, and show stderr if it fails.
     """
 
     def __init__(self, command_line: str, seconds: float = COMMAND_SECONDS) -> None:
@@ -235,7 +233,7 @@ class CommandSource:
         except CommandFailed as error:
             raise self._failed(str(error)) from error
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "an argument with a NUL"
+            reason = error.strerror if isinstance(error, OSError) else "an argument has a NUL"
             raise self._failed(f"it cannot be started: {reason}") from None
         if finished.status != 0:
             raise self._failed(_ending(finished))
@@ -246,22 +244,17 @@ class CommandSource:
 
     def _failed(self, reason: str) -> ConfigError:
         return ConfigError(
-            f"wanted a master key from {self.describe()}, but {reason}; run it as this user to see"
+            f"The {self.describe()} gave no master key: {reason}. Run it as this user to see why."
         )
-
-    def __repr__(self) -> str:
-        return f"CommandSource({self.describe()})"
 
 
 def _split(command_line: str) -> list[str]:
     try:
         command = shlex.split(command_line)
     except ValueError as error:
-        raise ConfigError(f"wanted a command line for the master key, got one with {error}") from (
-            None
-        )
+        raise ConfigError(f"The command for the master key cannot be parsed: {error}.") from None
     if not command:
-        raise ConfigError("wanted a command line for the master key, got an empty one")
+        raise ConfigError("The command for the master key is empty.")
     return command
 
 
@@ -282,13 +275,13 @@ def _parsed(text: bytes, source: MasterKeySource) -> MasterKey:
 
 def _file_source(path: str) -> MasterKeySource:
     if not path or "\0" in path:
-        raise ConfigError("wanted file:PATH for the master key, got no path")
+        raise ConfigError("The source of the master key names no file. Write it as file:PATH.")
     return FileSource(Path(path))
 
 
 def _environment_source(variable: str) -> MasterKeySource:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable) is None:
-        raise ConfigError("wanted env:NAME for the master key, got no name of a variable")
+        raise ConfigError("The source of the master key names no variable. Write it as env:NAME.")
     return EnvironmentSource(variable)
 
 
@@ -302,19 +295,19 @@ _SOURCES: Final[dict[str, Callable[[str], MasterKeySource]]] = {
 def parse_source(spec: str) -> MasterKeySource:
     """The source named by "file:PATH", "env:NAME" or "command:PROGRAM ARGUMENTS".
 
-    Errors never repeat `spec`: a key may have been put there by mistake.
+    Raises ConfigError, which never shows `spec`: it may be a key, given by mistake.
     """
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _SOURCES:
         raise ConfigError(
-            "wanted file:PATH, env:NAME or command:PROGRAM ARGUMENTS as the source of the master "
-            "key, got a text that begins with none of these"
+            "The source of the master key is unknown. Write it as file:PATH, env:NAME or "
+            "command:PROGRAM ARGUMENTS."
         )
     return _SOURCES[kind](rest)
 
 
 def load_first(source: MasterKeySource) -> MasterKey:
-    """The key for data that does not exist yet: a key file that is missing is made."""
+    """The key for a new directory: a key file that does not exist is made. Raises ConfigError."""
     if isinstance(source, FileSource):
         source.create_if_missing()
     return source.load()

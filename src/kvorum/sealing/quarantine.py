@@ -1,14 +1,14 @@
-"""The quarantine: which stored pairs do not open, remembered until sound ones take their place.
+"""The quarantine: a durable list of the stored pairs that do not open, until they are replaced.
 
     b"q"  stored key   ->   JSON: found at (ms), why
 
-A damaged record stays where it is. So a read of its key goes on to fail, which is right: an
-answer "absent" would be a lie, and a coordinator that got it might spread it. It is never
-served, listed or sent. What the note is for is people, who are told how many there are and
-where, also after a restart; and repair, which is told once of each.
+A damaged record stays where it is. So reads of its key keep failing, as they must: an answer
+"absent" would be wrong, and a coordinator that got it might replicate it. The record is never
+served, listed or sent. The list serves the status, which shows how many there are and where, also
+after a restart; listings, which leave out its range; and repair, which is told of each one once.
 
-Nobody knows the key of a record that does not open, but its token is visible, so the peers
-can be asked for what they have around there.
+The key of a record that does not open is unknown. Its token is visible, so the other nodes can be
+asked for their records of that token.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kvorum.sealing.seal import is_record, visible_bytes
 from kvorum.storage.store import Store
 
 DAMAGES_MAX: Final = 10_000
-"""So many are remembered. Where more do not open the disk is worn out, not a record."""
+"""The most that are listed. Where more do not open, the disk is failing."""
 
 _LISTED_MAX: Final = 20
 _WHY_CHARACTERS: Final = 200
@@ -36,12 +36,14 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Damage(msgspec.Struct, frozen=True):
+    """When a pair was found not to open (ms since 1970), and why it does not."""
+
     found_ms: int
     why: str
 
 
 class Quarantine:
-    """`on_new(stored_key)` is called for each damage that was not known, within `add`."""
+    """The damaged pairs of one store: `damages`, by stored key."""
 
     __slots__ = ("_on_new", "_partition_of", "_store", "_wall_ms", "damages", "more", "released")
 
@@ -52,7 +54,9 @@ class Quarantine:
         wall_ms: Callable[[], int],
         on_new: Callable[[bytes], object],
     ) -> None:
-        """`store` is the one below the seal. `partition_of` is given a token."""
+        """`store` is the one below the seal. `partition_of(token)` is a partition's number.
+        `on_new(stored_key)` is called by `add` for each damage that was not known.
+        """
         self._store = store
         self._partition_of = partition_of
         self._wall_ms = wall_ms
@@ -62,20 +66,12 @@ class Quarantine:
             for note, data in store.scan(START, END, DAMAGES_MAX)
         }
         self.more = 0
-        """How often another was met when the quarantine was full, since start."""
+        """How often another one was found while the list was full, since the start."""
         self.released = 0
-
-    def __len__(self) -> int:
-        return len(self.damages)
-
-    def __contains__(self, stored_key: bytes) -> bool:
-        return stored_key in self.damages
-
-    def keys(self) -> list[bytes]:
-        return list(self.damages)
+        """How many were replaced or deleted since the start."""
 
     def add(self, stored_key: bytes, error: CorruptRecord) -> None:
-        """The pair at `stored_key` does not open."""
+        """List the pair at `stored_key`, which does not open. If it is a hint it is deleted."""
         if stored_key in self.damages:
             return
         if len(self.damages) >= DAMAGES_MAX:
@@ -92,18 +88,19 @@ class Quarantine:
         self._on_new(stored_key)
 
     def _forget(self, note: bytes) -> None:
-        """A hint that does not open says nothing: it goes, and whoever it was for is told of."""
+        """Delete a hint that does not open. `on_new` has its node compare with all others."""
         self._store.delete(note, _ignore, None)
         _LOG.warning("a damaged hint in partition %d was removed", self._partition(note))
         self._on_new(note)
 
     def release(self, stored_key: bytes) -> None:
-        """What was damaged there has been replaced or deleted."""
+        """Take `stored_key` off the list: its pair was replaced or deleted."""
         if self.damages.pop(stored_key, None) is not None:
             self.released += 1
             self._store.delete(START + stored_key, _ignore, None)
 
     def status(self) -> dict[str, Any]:
+        """How many damaged pairs there are, by partition, and the latest ones."""
         partitions = Counter(map(self._partition, self.damages))
         latest = list(self.damages.items())[-_LISTED_MAX:]
         return {
@@ -131,4 +128,4 @@ def _token(stored_key: bytes) -> bytes:
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
-    """The store reports its failure to the node; a damage is found again."""
+    """The store reports its failure to the node. The damage will be found again."""

@@ -1,15 +1,15 @@
-"""Resealing at start: every stored pair is brought into the form that the settings ask for.
+"""Resealing at the start: rewrites every stored pair as the settings of its namespace ask for.
 
-It runs where the store's note of its format (`vault.py`) is missing or says something else:
-after an upgrade from the first format, in which records lay in the store as they were, and
-when a namespace's encryption is turned on or off. The node serves nothing meanwhile. A crash
-is no harm: what is done is recognized, and both forms of a record open to the same one.
+It runs if the store's note of its format (`vault.py`) is missing or differs from the settings:
+after an upgrade from the first format, in which records were stored in plain, and after a
+namespace's encryption was turned on or off. The node serves nothing meanwhile. A crash does no
+harm: pairs that are resealed already are recognized, and both forms open to the same record.
 
-After that the journal is emptied, whose entries are newer than all that is stored otherwise.
+Afterwards the journal is emptied into the store; its entries are newer than all stored pairs.
 
-A record of the first format is told by its own check, which binds it to the key it lies under,
-and a note by being shorter than anything sealed. What an old form leaves behind in the engine's
-files is gone only when they are compacted; so the whole store is, at the end.
+A record of the first format is recognized by its checksum, which covers the key it is stored under;
+a hint by being shorter than any sealed value. Old forms remain in the engine's files until
+these are compacted, so the whole store is compacted at the end.
 """
 
 from __future__ import annotations
@@ -33,31 +33,39 @@ Done = Callable[[StorageError | None], object]
 
 
 class CompactingStore(Store, Protocol):
+    """A store that can be compacted."""
+
     def compact(self) -> None:
-        """Rewrite all files, so that what has been replaced is gone from them. Blocks."""
+        """Rewrite all files, so that replaced pairs are gone from them. Blocks."""
 
 
 def stored_format(store: Store) -> StoredFormat | None:
-    """What the store says of itself; None if nothing. Raises ConfigError if it is a later one."""
+    """The format that the store has noted; None without a note. Raises ConfigError for a damaged
+    note or a later format.
+    """
     note = store.get(NOTE)
     if note is None:
         return None
     try:
         found = msgspec.json.decode(note, type=StoredFormat)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"wanted the format of the data, got a damaged note: {error}") from error
+        raise ConfigError(
+            f"The store's note of its format is damaged: {error}. Restore the node from a "
+            "snapshot, or start on an empty directory and let the other nodes fill it."
+        ) from error
     if found.format > FORMAT:
         raise ConfigError(
-            f"wanted data of format {FORMAT} at most, got format {found.format}; start it with "
-            "the later kvorum that wrote it"
+            f"The data has format {found.format}, and this version of kvorum reads formats up to "
+            f"{FORMAT}. Start the node with the later kvorum that wrote it."
         )
     return found
 
 
 class Resealing:
-    """`done(error)` is called once every pair is in its present form, and that is noted.
+    """One run of resealing. `resealed` counts the pairs that it has rewritten.
 
-    `empty_journal(done)` is called once every pair is that is not in the journal.
+    `done(error)` is called when every pair is rewritten and the format is noted.
+    `empty_journal(done)` is called when every pair outside of the journal is rewritten.
     """
 
     __slots__ = (
@@ -90,18 +98,18 @@ class Resealing:
         self.resealed = 0
 
     def start(self) -> None:
-        """Nothing else may use the store until `done`."""
+        """Begin. Nothing else may use the store until `done`. Raises ConfigError."""
         stored = self._stored = stored_format(self._store)
-        wanted = self._vault.wanted_format
-        if stored == wanted:
+        present = self._vault.present_format
+        if stored == present:
             self._done(None)
-        elif stored is not None and stored.open == wanted.open:
+        elif stored is not None and stored.open == present.open:
             self._note()  # of an earlier version, whose pairs look the same
         else:
             self._page()
 
     def _page(self) -> None:
-        """Reseal the next pairs; go on once they are durable."""
+        """Reseal the next pairs, and go on once they are durable."""
         while self._ranges:
             start, end = self._ranges[0]
             pairs = self._store.scan(max(start, self._cursor), end, _PAGE)
@@ -122,7 +130,7 @@ class Resealing:
             key, data = self._plain(stored_key, value)
             new_key, sealed = self._vault.seal.seal(key, data)
         except (CorruptRecord, KeyError):
-            return  # Damaged, or of a namespace that is gone: left for those whose job that is.
+            return  # It is damaged, or of a dropped namespace: the scrubber deals with it.
         if new_key == stored_key and sealed[:1] == value[:1]:
             return
         self.resealed += 1
@@ -153,12 +161,12 @@ class Resealing:
         if error is not None:
             self._done(error)
             return
-        if self._stored is not None or self.resealed:  # else it is new
+        if self._stored is not None or self.resealed:  # else the store is new
             self._store.compact()
         self._note()
 
     def _note(self) -> None:
-        note = msgspec.json.encode(self._vault.wanted_format)
+        note = msgspec.json.encode(self._vault.present_format)
         self._store.put(NOTE, note, self._noted, None)
 
     def _noted(self, _arg: object, error: StorageError | None) -> None:

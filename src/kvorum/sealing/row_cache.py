@@ -1,13 +1,13 @@
-"""The row cache: records that are used much, whole and plain, in front of the seal.
+"""The row cache: frequently used records in plain, above the encryption.
 
-The engine finds a record in its memtable or block cache in a few microseconds, most of them
-spent on missing the processor's own caches, and then it has to be decrypted. A record that is
-found here costs a tenth of that. Every write passes through, so what is found here is what was
-put last. (Cassandra has the same cache under the same name.)
+The engine finds a record in its memtable or block cache in a few microseconds, most of them spent
+on misses of the processor's caches, and then the record has to be decrypted. A hit in the row cache
+costs a tenth of that. Every write passes through the cache, so a hit is what was written last.
+(Cassandra has the same cache under the same name.)
 
-One allowance serves all namespaces of a node, each with an eviction policy of its own
-(`storage/eviction.py`). Whatever namespace goes over it, the one that holds most gives up
-entries: a busy namespace can take what others leave, and cannot push them out.
+All namespaces of a node share one limit in bytes, and each has an eviction policy of its own
+(`storage/eviction.py`). When the limit is exceeded, the namespace that holds most evicts entries:
+a busy namespace can use what others leave, and cannot push them out.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from kvorum.model.topology import Eviction, NamespaceSettings
 from kvorum.storage.eviction import CacheStatus, rows_for
 
 ROW_OVERHEAD_BYTES: Final = 200
-"""What a row costs beside its bytes: two bytes objects and its place in the map, about."""
+"""About what a row takes beside its bytes: two bytes objects and its place in the map."""
 
 _NAMESPACE_AT: Final = 9
 
 
 def evictions(namespaces: Mapping[str, NamespaceSettings]) -> dict[str, Eviction]:
-    """The policies of those that have records on the disk; the others are memory already."""
+    """The policies of the namespaces that have records on the disk. Others are in memory anyway."""
     return {
         name: settings.eviction
         for name, settings in namespaces.items()
@@ -34,7 +34,7 @@ def evictions(namespaces: Mapping[str, NamespaceSettings]) -> dict[str, Eviction
 
 
 class _Share:
-    """What one namespace has in the cache."""
+    """The rows of one namespace."""
 
     __slots__ = ("bytes", "evicted", "hits", "misses", "rows")
 
@@ -47,12 +47,12 @@ class _Share:
 
 
 class RowCache:
-    """Its keys are storage keys of records (`model/keys.py`)."""
+    """A map from storage keys of records (`model/keys.py`) to records, bounded in bytes."""
 
     __slots__ = ("_bytes", "_bytes_max", "_only", "_shares")
 
     def __init__(self, bytes_max: int, evictions: Mapping[str, Eviction]) -> None:
-        """`evictions`: the policy of each namespace. What belongs to no other is not kept."""
+        """`evictions`: the policy by namespace. Records of other namespaces are not kept."""
         self._bytes_max = bytes_max
         self._bytes = 0
         self._shares = {name.encode(): _Share(policy) for name, policy in evictions.items()}
@@ -60,6 +60,7 @@ class RowCache:
         self._find_only()
 
     def get(self, key: bytes) -> bytes | None:
+        """The record of `key`, if it is in the cache."""
         share = self._only or self._shares.get(key[_NAMESPACE_AT : key.index(0, _NAMESPACE_AT)])
         if share is None:
             return None
@@ -71,13 +72,14 @@ class RowCache:
         return value
 
     def put(self, key: bytes, value: bytes) -> None:
+        """Keep the record `value` of `key`, and evict others if there is no room."""
         share = self._only or self._share(key)
         if share is None:
             return
         rows = share.rows
         whole = len(key) + len(value) + ROW_OVERHEAD_BYTES
         if self._bytes + whole <= self._bytes_max:
-            # There is room, whatever was there before.
+            # There is room even if the key is new.
             old = rows.insert(key, value)
             growth = whole if old is None else len(value) - len(old)
             share.bytes += growth
@@ -91,7 +93,7 @@ class RowCache:
             return
         old = share.rows.peek(key)
         growth = whole if old is None else len(value) - len(old)
-        # Before it comes in: an LFU would give up the newcomer, time and again.
+        # Evict before the insertion: LFU would evict the new row again and again.
         while self._bytes + growth > self._bytes_max:
             if self._evict() == key:
                 growth = whole
@@ -100,6 +102,7 @@ class RowCache:
         self._bytes += growth
 
     def drop(self, key: bytes) -> None:
+        """Forget the record of `key`."""
         share = self._share(key)
         if share is not None:
             value = share.rows.pop(key, None)
@@ -107,31 +110,33 @@ class RowCache:
                 self._forget(share, key, value)
 
     def clear(self) -> None:
+        """Forget all records."""
         self._bytes = 0
         for share in self._shares.values():
             share.rows.clear()
             share.bytes = 0
 
     def add(self, namespace: str, eviction: Eviction) -> None:
-        """Keep records of `namespace` from now on; one that is there begins anew."""
+        """Keep records of `namespace` from now on. Forgets those that it has."""
         self.remove(namespace)
         self._shares[namespace.encode()] = _Share(eviction)
         self._find_only()
 
     def remove(self, namespace: str) -> None:
-        """Forget all of `namespace`, and keep no more of it."""
+        """Forget all records of `namespace`, and keep none of it from now on."""
         share = self._shares.pop(namespace.encode(), None)
         if share is not None:
             self._bytes -= share.bytes
             self._find_only()
 
     def resize(self, bytes_max: int) -> None:
-        """Hold no more than `bytes_max` from now on."""
+        """Change the limit to `bytes_max`, and evict what exceeds it."""
         self._bytes_max = bytes_max
         while self._bytes > bytes_max:
             self._evict()
 
     def status(self) -> dict[str, CacheStatus]:
+        """Counts and bytes by namespace."""
         return {
             name.decode(): CacheStatus(
                 len(share.rows), share.bytes, share.hits, share.misses, share.evicted

@@ -1,31 +1,28 @@
-"""The scrubber: a walk over all that is stored, without end and without haste.
+"""The scrubber: a background walk over all stored pairs, again and again.
 
-    pair of records or hints   opened, which proves it whole from the node that sealed it
-      does not open            to the quarantine
-      of a shredded key        deleted
-      of a dropped namespace   deleted; where the namespace is encrypted its keys were shredded
-      sealed otherwise         by a key that is retiring, or with an older dictionary: sealed
-                               again, and put in the place of the old one
-      else                     left as it is
+    pair of records or hints   is opened, which verifies it
+      does not open            goes to the quarantine
+      of a shredded key        is deleted
+      of a dropped namespace   is deleted; if it was encrypted its keys were shredded
+      sealed otherwise         with a retiring key or an older dictionary: is resealed in place
+      else                     stays as it is
 
-All of it happens in the callback that has read the pair, so no write can come between.
+All of that happens in the callback that has read the pair, so no write can come between.
 
-A pass goes once over the whole store, when the journal has been emptied into it. Where one began
-after a key was rotated out, and has left no pair under it, the key can go, and so can a dictionary
-that is not the newest. First the journal is emptied again, and what was put must be durable, in the
-engine's files and not only in its log, for a lost log would bring the old ciphertext back. Where a
-key was shredded the files are compacted, so that what it has sealed is gone from there too: also
-where the walk met none of it, as the journal may have held it. The same holds for a namespace that
-was dropped; `on_removed` is told of those that nothing is left of.
+A pass is one walk over the store, and begins with emptying the journal into the store. If it began
+after a key was rotated out and has left no pair sealed with it, the key can be retired; likewise a
+dictionary that is not the newest. Before that, the journal is emptied again and the engine's log is
+flushed to its files, since a lost log would bring the old ciphertext back. If a key was shredded or
+a namespace dropped, the files are compacted, so that the old pairs are gone from them; also if the
+walk has met none, as the journal may have held them. Then `on_removed` is told of the namespaces of
+which nothing is left.
 
-A pass begins at once where a key is retiring or was shredded, or a namespace dropped, else a day
-after the last one has ended. Its place is noted in the store as it goes, behind the pairs it has
-put, so a restarted node goes on from there:
+A pass begins at once if a key is retiring or was shredded or a namespace was dropped, else a day
+after the end of the last one. Its position is noted in the store, behind the pairs that it has put
+(`scrub_pass.py`).
 
-    b"s"   ->   JSON, see `Pass`
-
-Pace: while clients are served, a portion is followed by a pause that is `_REST` times as
-long as the portion took, at least; how much longer, the node's own pace says.
+Pace: while clients are served, each page is followed by a pause of at least `_REST` times the
+page's duration, or longer, as the node's pace asks for.
 """
 
 from __future__ import annotations
@@ -37,7 +34,16 @@ import msgspec
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.ports import Runtime
-from kvorum.sealing.seal import NOTE, RECORD, dictionary_of, key_id_of, namespace_of
+from kvorum.sealing.scrub_pass import (
+    BOOKMARK,
+    NOTES_END,
+    NOTES_START,
+    RECORDS_END,
+    Bookmark,
+    Pass,
+    read_bookmark,
+)
+from kvorum.sealing.seal import key_id_of, namespace_of
 from kvorum.sealing.vault import Vault
 from kvorum.storage.store import Store
 
@@ -52,73 +58,27 @@ _RETRY_S: Final = 5.0
 _SETTLE_AGAIN_S: Final = 60.0
 _REST: Final = 19
 _OPENED_LIKE_ONE: Final = 16
-"""Opening so many pairs costs about as much as handing one over to another node."""
-
-_START: Final = bytes([RECORD])
-_NOTES_START: Final = bytes([NOTE])
-_RECORDS_END: Final = bytes([RECORD + 1])
-_NOTES_END: Final = bytes([NOTE + 1])
-_BOOKMARK: Final = b"s"
+"""Opening so many pairs costs about as much as sending one to another node."""
 
 OnDamaged = Callable[[bytes, CorruptRecord], object]
 Settled = Callable[[StorageError | None], object]
 
 
-class Volume(msgspec.Struct):
-    """What a namespace holds: bytes before and after sealing."""
-
-    pairs: int = 0
-    logical_bytes: int = 0
-    stored_bytes: int = 0
-
-
-class Pass(msgspec.Struct):
-    """One pass: where it is, and what it has come across. `ended_ms`: 0 while it goes on."""
-
-    began_ms: int
-    cursor: bytes = _START
-    ended_ms: int = 0
-    retiring: tuple[int, ...] = ()
-    """The keys that were retiring when it began: those it can free."""
-    shredded: tuple[int, ...] = ()
-    """The same for shredded keys; once it has ended none of their records are left."""
-    removing: dict[str, int] = {}
-    """The same for dropped namespaces, with the moments of their removals."""
-    older: dict[str, tuple[int, ...]] = {}
-    """The dictionaries that were not the newest of their namespaces when it began."""
-    used: dict[str, set[int]] = {}
-    """The dictionaries that pairs it left behind are compressed with."""
-    pairs: int = 0
-    resealed: int = 0
-    damaged: int = 0
-    dropped: int = 0
-    by_key: dict[int, int] = {}
-    """Of the pairs it left behind, how many each data key has sealed; 0 is none."""
-    volumes: dict[str, Volume] = {}
-
-
-class Bookmark(msgspec.Struct):
-    """The note: the pass under way or the last one, and the last whole one."""
-
-    current: Pass
-    whole: Pass | None = None
-
-
 class Engine(Protocol):
-    """What outlasts what, around the store. Each calls `settled` once, later."""
+    """The journal and the files around the store. Each method calls `settled` once, later."""
 
     def empty(self, settled: Settled, /) -> None:
-        """Have what is only in the journal flushed in the store."""
+        """Flush the journal into the store."""
 
     def flush(self, settled: Settled, /) -> None:
-        """Write to the files what is only in the log."""
+        """Flush the journal and the engine's log to the files."""
 
     def compact(self, settled: Settled, /) -> None:
-        """Rewrite the files, so that what was replaced or deleted is gone from them."""
+        """Flush as above, and rewrite the files without what was replaced or deleted."""
 
 
 class Scrub:
-    """`pause_s(count)`: how long to wait after the work of handing over so many records."""
+    """The scrubber of one store."""
 
     __slots__ = (
         "_bookmark",
@@ -150,10 +110,12 @@ class Scrub:
         on_failed: Callable[[StorageError], object],
         interval_s: float = INTERVAL_S,
     ) -> None:
-        """`store` is the one below the seal. `on_failed`: the keyring cannot be written."""
+        """`store` is the one below the seal. `pause_s(count)`: seconds to wait after work worth
+        sending `count` records. `on_failed` is told if the keyring cannot be written.
+        """
         self._on_failed = on_failed
         self.on_removed: Callable[[str, int], object] = _unheard
-        """Told of each dropped namespace, and the moment of its removal, once nothing is left."""
+        """Told each dropped namespace, and the time (ms) of its removal, once no pair is left."""
         self.on_deleted: Callable[[bytes], object] = _unheard
         """Told of the stored key of each pair that was deleted."""
         self._store = store
@@ -163,8 +125,8 @@ class Scrub:
         self._pause_s = pause_s
         self._on_damaged = on_damaged
         self._interval_s = interval_s
-        self._bookmark = _bookmark(store.get(_BOOKMARK))
-        # When, and with what fraction done, this life of the node took the pass up.
+        self._bookmark = read_bookmark(store.get(BOOKMARK))
+        # When this process has begun or resumed the pass (s), and its fraction then.
         self._resumed = (0.0, 0.0)
         self._pages = 0
         self._settling = False
@@ -172,17 +134,18 @@ class Scrub:
         self._timer: Any = None
 
     def start(self) -> None:
-        """Go on with the pass that was under way, or begin one when it is due."""
-        if self._bookmark is not None and self._bookmark.current.ended_ms == 0:
+        """Resume the pass that was under way, or begin one when it is due."""
+        if self.running:
             self._go_on()
         else:
             self._schedule(FIRST_AFTER_S)
 
     def stop(self) -> None:
+        """Do nothing from now on."""
         self._stopped = True
 
     def begin(self) -> None:
-        """Begin a pass now; one that is under way begins again."""
+        """Begin a pass now. One that is under way begins again."""
         keyring = self._vault.keyring
         began = Pass(
             self._runtime.wall_ms(),
@@ -190,9 +153,6 @@ class Scrub:
             shredded=tuple(sorted(keyring.shredded)),
             removing={name.decode(): at for name, at in self._vault.seal.removing.items()},
             older=self._vault.older_dictionaries(),
-            used={},
-            by_key={},
-            volumes={},
         )
         self._bookmark = Bookmark(began, self._whole)
         self._note(_ignore)
@@ -201,28 +161,36 @@ class Scrub:
 
     @property
     def _whole(self) -> Pass | None:
+        """The last complete pass."""
         return None if self._bookmark is None else self._bookmark.whole
 
     @property
+    def _current(self) -> Pass:
+        assert self._bookmark is not None
+        return self._bookmark.current
+
+    @property
     def running(self) -> bool:
+        """True while a pass is under way."""
         return self._bookmark is not None and self._bookmark.current.ended_ms == 0
 
     def status(self) -> dict[str, Any]:
-        """`whole` is the last pass that has ended."""
-        document: dict[str, Any] = {"running": self.running, "whole": _shown(self._whole)}
-        if self._bookmark is not None and self.running:
-            fraction = fraction_of(self._bookmark.current.cursor)
+        """The pass under way, if there is one, and `whole`, the last complete one."""
+        whole = self._whole
+        document: dict[str, Any] = {"running": self.running, "whole": whole and whole.document()}
+        if self.running:
+            fraction = self._current.fraction
             began, had = self._resumed
             gained, elapsed_s = fraction - had, self._runtime.now() - began
             eta_s = None if gained <= 0 else round(elapsed_s / gained * (1 - fraction), 1)
-            document |= _shown(self._bookmark.current) or {}
+            document |= self._current.document()
             document |= {"fraction": round(fraction, 4), "eta_s": eta_s}
         return document
 
     # When
 
     def _schedule(self, least_s: float) -> None:
-        """The next pass: at once if there is a key to be freed, else when it is due."""
+        """Schedule the next pass: at once if it is urgent, else when it is due."""
         delay_s = 0.0
         if not self._urgent():
             last = self._whole
@@ -231,15 +199,16 @@ class Scrub:
         self._later(delay_s, self._begin_if_idle)
 
     def _urgent(self) -> bool:
+        """True if there are keys to be retired, or shredded records to be deleted."""
         keyring, last = self._vault.keyring, self._whole
         if self._vault.seal.removing or self._unswept(keyring.shredded):
             return True
-        # A key that a whole pass could not free is used by what no namespace of today owns.
+        # A key that a complete pass could not retire is used by a namespace that is not served.
         tried = set(last.retiring) if last else set()
         return any(key.state == "retiring" and key.id not in tried for key in keyring.describe())
 
     def _unswept(self, shredded: Iterable[int]) -> bool:
-        """True if one of these keys was shredded after the last whole pass had begun."""
+        """True if one of these keys was shredded after the last complete pass had begun."""
         last = self._whole
         return not set(shredded) <= set(last.shredded if last else ())
 
@@ -256,15 +225,14 @@ class Scrub:
             self._engine.empty(self._emptied)
 
     def _emptied(self, error: StorageError | None) -> None:
-        assert self._bookmark is not None
         self._settling = False
         if self._stopped or error is not None:
-            return  # A store that has failed has told the node.
-        self._resumed = (self._runtime.now(), fraction_of(self._bookmark.current.cursor))
+            return  # The store has reported its failure to the node.
+        self._resumed = (self._runtime.now(), self._current.fraction)
         self._later(0.0, self._page)
 
     def _later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        """One thing is waited for at a time."""
+        """Call back after `delay_s`, in the place of what was to be called back before."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._runtime.call_later(delay_s, callback)
@@ -272,54 +240,53 @@ class Scrub:
     # A pass
 
     def _page(self) -> None:
-        assert self._bookmark is not None
         if self._stopped or self._store.failed is not None:
             return
-        current, began = self._bookmark.current, self._runtime.now()
+        current, began = self._current, self._runtime.now()
         if self._store.full:
             self._later(_RETRY_S, self._page)
             return
         try:
             pairs, cursor = self._next(current.cursor)
         except StorageError:
-            # What cannot be read is told by whoever wants it; the walk comes back to it.
+            # A request that needs these pairs reports the error. The walk tries them again.
             self._later(_RETRY_S, self._page)
             return
-        before = current.resealed + current.dropped
+        before = current.rewritten
         for stored_key, sealed in pairs:
-            self._meet(current, stored_key, sealed)
+            self._check(current, stored_key, sealed)
         current.cursor = cursor
-        if cursor >= _NOTES_END:
+        if current.walked:
             self._walked()
             return
         self._pages += 1
         if self._pages % _NOTED_EVERY_PAGES == 0:
             self._note(_ignore)
-        rewritten = current.resealed + current.dropped - before
+        rewritten = current.rewritten - before
         pause_s = self._pause_s(1 + rewritten + len(pairs) // _OPENED_LIKE_ONE)
         if pause_s:
             pause_s = max(pause_s, _REST * (self._runtime.now() - began))
         self._later(pause_s, self._page)
 
     def _next(self, cursor: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """The next pairs, and where to go on; they are fetched a few at a time."""
-        end = _RECORDS_END if cursor < _RECORDS_END else _NOTES_END
+        """The next pairs, and where to go on. They are read a few at a time, for their sizes."""
+        end = RECORDS_END if cursor < RECORDS_END else NOTES_END
         pairs: list[tuple[bytes, bytes]] = []
         size, step = 0, _FIRST_PAIRS
         while len(pairs) < PAGE_PAIRS and size < PAGE_BYTES:
             found = self._store.scan(cursor, end, step)
             pairs += found
             if len(found) < step:
-                return pairs, _NOTES_START if end == _RECORDS_END else _NOTES_END
+                return pairs, NOTES_START if end == RECORDS_END else NOTES_END
             size += sum(len(key) + len(data) for key, data in found)
             cursor = pairs[-1][0] + b"\0"
             step = min(PAGE_PAIRS - len(pairs), max(1, (PAGE_BYTES - size) * len(pairs) // size))
         return pairs, cursor
 
-    def _meet(self, current: Pass, stored_key: bytes, sealed: bytes) -> None:
+    def _check(self, current: Pass, stored_key: bytes, sealed: bytes) -> None:
+        vault = self._vault
         current.pairs += 1
-        key_id = key_id_of(sealed)
-        if self._vault.keyring.is_shredded(key_id) or self._vault.seal.is_removed(
+        if vault.keyring.is_shredded(key_id_of(sealed)) or vault.seal.is_removed(
             stored_key, sealed
         ):
             current.dropped += 1
@@ -327,30 +294,23 @@ class Scrub:
             self.on_deleted(stored_key)
             return
         try:
-            key, data = self._vault.seal.open(stored_key, sealed)
+            key, data = vault.seal.open(stored_key, sealed)
         except CorruptRecord as error:
             current.damaged += 1
             self._on_damaged(stored_key, error)
             return
-        sealed = self._present(current, stored_key, sealed, key, data)
-        key_id = key_id_of(sealed)
-        current.by_key[key_id] = current.by_key.get(key_id, 0) + 1
-        if dictionary := dictionary_of(sealed):
-            current.used.setdefault(namespace_of(key).decode(), set()).add(dictionary)
-        volume = current.volumes.setdefault(namespace_of(key).decode(), Volume())
-        volume.pairs += 1
-        volume.logical_bytes += len(key) + len(data)
-        volume.stored_bytes += len(stored_key) + len(sealed)
+        sealed = self._resealed(current, stored_key, sealed, key, data)
+        current.keep(key, data, stored_key, sealed)
 
-    def _present(
+    def _resealed(
         self, current: Pass, stored_key: bytes, sealed: bytes, key: bytes, data: bytes
     ) -> bytes:
-        """The pair as its namespace is sealed now; it is put if that is not how it is stored."""
+        """The stored value, after it was resealed if its namespace is sealed otherwise by now."""
         if self._vault.is_present(namespace_of(key), sealed):
             return sealed
         new_key, resealed = self._vault.seal.seal(key, data)
         if new_key != stored_key:
-            return sealed  # Encryption was turned on or off: done at start, see resealing.py.
+            return sealed  # Encryption was turned on or off: resealing.py does that at a start.
         current.resealed += 1
         self._store.put(stored_key, resealed, _ignore, None)
         return resealed
@@ -358,31 +318,28 @@ class Scrub:
     # Its end
 
     def _walked(self) -> None:
-        """Every pair is as it should be, once all that was put is in the engine's files."""
-        assert self._bookmark is not None
+        """The whole store is walked. Have all that was put flushed, and end the pass."""
         self._settling = True
         self._note(self._on_log)
 
     def _on_log(self, _arg: object, error: StorageError | None) -> None:
-        """All that the pass has put is in the log."""
-        assert self._bookmark is not None
-        current = self._bookmark.current
+        """All that the pass has put is in the engine's log."""
+        current = self._current
         if error is not None:
             self._settled(error)
         elif current.dropped or current.removing or self._unswept(current.shredded):
             self._engine.compact(self._settled)
-        elif current.retiring or _unused(current):
+        elif current.retiring or current.unused_dictionaries():
             self._engine.flush(self._settled)
         else:
             self._settled(None)
 
     def _settled(self, error: StorageError | None) -> None:
-        assert self._bookmark is not None
         self._settling = False
         if self._stopped or self._store.failed is not None:
             return
-        current = self._bookmark.current
-        if current.cursor < _NOTES_END:  # It was begun again.
+        current = self._current
+        if not current.walked:  # It was begun again.
             self._go_on()
             return
         if error is not None:
@@ -390,7 +347,7 @@ class Scrub:
             return
         try:
             self._retire_unused(current)
-            for namespace, dictionary in _unused(current):
+            for namespace, dictionary in current.unused_dictionaries():
                 if dictionary in self._vault.dictionaries.ids(namespace):
                     self._vault.forget_dictionary(namespace, dictionary)
         except StorageError as failure:
@@ -399,7 +356,7 @@ class Scrub:
         for name, before_ms in current.removing.items():
             self.on_removed(name, before_ms)
         current.ended_ms = self._runtime.wall_ms()
-        self._bookmark.whole = current
+        self._bookmark = Bookmark(current, whole=current)
         self._note(self._noted)
 
     def _retire_unused(self, current: Pass) -> None:
@@ -413,42 +370,7 @@ class Scrub:
             self._schedule(self._interval_s)
 
     def _note(self, done: Callable[[object, StorageError | None], None]) -> None:
-        self._store.put(_BOOKMARK, msgspec.json.encode(self._bookmark), done, None)
-
-
-def _bookmark(note: bytes | None) -> Bookmark | None:
-    """None also for one of another version: then the walk begins anew, which is always safe."""
-    try:
-        return None if note is None else msgspec.json.decode(note, type=Bookmark)
-    except msgspec.DecodeError:
-        return None
-
-
-def _unused(one: Pass) -> list[tuple[str, int]]:
-    """The older dictionaries that no pair needs."""
-    return [
-        (namespace, dictionary)
-        for namespace, older in one.older.items()
-        for dictionary in older
-        if dictionary not in one.used.get(namespace, ())
-    ]
-
-
-def fraction_of(cursor: bytes) -> float:
-    """How much of the token space lies before `cursor`. Hints come after all records."""
-    if cursor[0] != RECORD:
-        return 1.0
-    return int.from_bytes(cursor[1:9].ljust(8, b"\0")) / (1 << 64)
-
-
-def _shown(one: Pass | None) -> dict[str, Any] | None:
-    """For people: without what only the scrubber needs."""
-    if one is None:
-        return None
-    document: dict[str, Any] = msgspec.to_builtins(one, str_keys=True)
-    for private in ("cursor", "shredded", "removing", "older", "used"):
-        del document[private]
-    return document
+        self._store.put(BOOKMARK, msgspec.json.encode(self._bookmark), done, None)
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:
@@ -456,4 +378,4 @@ def _ignore(_arg: object, _error: StorageError | None) -> None:
 
 
 def _unheard(*_what: object) -> None:
-    """Nobody waits for it."""
+    """Nobody has subscribed."""

@@ -1,30 +1,28 @@
-"""What a record looks like on disk: compressed, then encrypted, under a name that says nothing.
+"""The seal: the form of records on disk, compressed and then encrypted, under pseudonymous keys.
 
     plain key     b"d"                token (8)  namespace 0x00 name     a record
-                  b"h" node 0x00 b"d" token (8)  namespace 0x00 name     a note about one (a hint)
-    stored key    the part before the namespace as it is, then
-                  encrypted:  8-byte pseudonym of namespace and name (BLAKE2b under the
-                              namespace's index key)
-                  open:       namespace 0x00 name
+                  b"h" node 0x00 b"d" token (8)  namespace 0x00 name     a hint
+    stored key    the part before the namespace as it is (the visible part), then
+                  encrypted:    8-byte pseudonym of namespace and name (BLAKE2b keyed with the
+                                namespace's index key)
+                  unencrypted:  namespace 0x00 name
 
     stored value  0   1  0x20 | 1: encrypted | 2: compressed | 4: with a dictionary
                   1   2  id of the data key    (if encrypted)
-                  ..  1  id of the dictionary  (if it took one)
-                  ..  n  the rest; encrypted, its last 16 bytes are the tag
+                  ..  1  id of the dictionary  (if compressed with one)
+                  ..  n  the text; if encrypted, its last 16 bytes are the tag
 
-What is encrypted is `length of name (2), name, body`, compressed as a whole, so that a name
-too costs little. The body of a record is all but its check: a record that is sound when it is
-sealed needs no other check than the cipher's tag, and gets its own back when it is opened. The
-check stays end to end, for sealing refuses a record that fails it. Where nothing is encrypted
-the body is the whole record, and its check is verified.
+The plaintext is `length of name (2), name, body`, compressed as a whole, so that a name costs
+little. The body of a record is the record without its checksum: sealing verifies the checksum,
+from then on the cipher's tag protects the record, and opening computes the checksum anew. In an
+unencrypted namespace the body is the whole record, and opening verifies its checksum.
 
-AES-GCM-SIV (RFC 8452) stays safe where a nonce repeats: two messages under one nonce then show
-whether they are equal, and nothing else. The nonce is made of the stored key (four bytes of the
-token, eight of the pseudonym), so it repeats only where a key is written again, and it takes no
-room. The header, the stored key and the cluster's name are authenticated with the text; the
-version is part of it. So a record that is moved to another key, namespace or cluster does not
-open. What the disk shows: how many records there are, their sizes, when they change, and eight
-bytes of each token, which is enough to test a guess of a key where the token seed is known.
+The nonce is the last 12 bytes of the stored key (four of the token, eight of the pseudonym), so it
+repeats when a key is written again, and takes no room. AES-GCM-SIV (RFC 8452) permits that: two
+messages with one nonce only reveal whether they are equal. The header, the stored key and the
+cluster's name are associated data. So a record that is moved to another key, namespace or cluster
+does not open. The disk reveals how many records there are, their sizes, when they change, and
+eight bytes of each token, enough to test a guess of a key if the token seed is known.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ WITH_DICTIONARY: Final = 4
 
 PSEUDONYM_BYTES: Final = 8
 PLAIN_BYTES_MAX: Final = RECORD_BYTES_MAX + 2 + KEY_BYTES_MAX
-"""Of what is compressed as a whole. Nothing longer is sealed, as nothing longer is opened."""
+"""The longest plaintext. Nothing longer is sealed, because it would not open again."""
 
 RECORD: Final = ord("d")
 NOTE: Final = ord("h")
@@ -57,26 +55,27 @@ _TOKEN_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 RECORD_VISIBLE_BYTES: Final = 1 + _TOKEN_BYTES
 _SAMPLED: Final = 3
-"""So many records are passed over for one that is looked at."""
+"""With a dictionary, so many records are skipped for each one that is sampled."""
 _KEY_ID_END: Final = 3
 
 
 def is_named(key: bytes) -> bool:
-    """True if the key `key` has a client's key in it; all others are stored as they are."""
+    """True for records and hints, whose keys contain a client's key. Others are not sealed."""
     return key[0] == RECORD or key[0] == NOTE
 
 
 def is_record(key: bytes) -> bool:
+    """True if `key`, plain or stored, is that of a record."""
     return key[0] == RECORD
 
 
 def visible_bytes(key: bytes) -> int:
-    """How much of `key`, plain or stored, comes before the namespace or its pseudonym."""
+    """The length of the visible part of `key`, plain or stored, in bytes."""
     return RECORD_VISIBLE_BYTES if key[0] == RECORD else key.index(0) + 2 + _TOKEN_BYTES
 
 
 def namespace_of(key: bytes) -> bytes:
-    """Of a plain key; b"" of one that has no client's key in it."""
+    """The namespace in a plain key; b"" if it contains no client's key."""
     if key[0] != RECORD and key[0] != NOTE:
         return b""
     visible = visible_bytes(key)
@@ -84,28 +83,28 @@ def namespace_of(key: bytes) -> bytes:
 
 
 def key_id_of(sealed: bytes) -> int:
-    """The id of the data key that a stored value names; 0 if it lies open, or makes no sense."""
+    """The id of the data key in a stored value; 0 if it is unencrypted or malformed."""
     if len(sealed) < _KEY_ID_END or sealed[0] & (FORMAT_MASK | ENCRYPTED) != FORMAT | ENCRYPTED:
         return 0
     return int.from_bytes(sealed[1:_KEY_ID_END])
 
 
 def dictionary_of(sealed: bytes) -> int:
-    """The id of the dictionary that a stored value names; 0 if it took none."""
+    """The id of the dictionary in a stored value; 0 if it was compressed without one."""
     if not sealed[0] & WITH_DICTIONARY:
         return 0
     return sealed[_KEY_ID_END if sealed[0] & ENCRYPTED else 1]
 
 
 class ShreddedRecord(CorruptRecord):
-    """Its key was destroyed on purpose, or its namespace dropped: nobody is to read it again."""
+    """The record is unreadable on purpose: its data key was shredded, or its namespace dropped."""
 
 
 class Manner:
-    """How a namespace is sealed now, with the headers that say so.
+    """How new records of a namespace are sealed: with which key, codec and headers.
 
-    `key`: None leaves it open. `codec`: None leaves it as long as it is. `dictionary`: the
-    codec's; 0 for none.
+    `key`: None to leave them unencrypted. `codec`: None to leave them uncompressed. `dictionary`:
+    the id of the codec's dictionary; 0 for none.
     """
 
     __slots__ = ("codec", "compressible_bytes", "header", "key", "packed_header", "sampled")
@@ -114,7 +113,7 @@ class Manner:
         self.key = key
         self.codec = codec
         self.sampled = _SAMPLED if dictionary else 0
-        # A dictionary helps even where there is hardly anything to compress.
+        # With a dictionary, even the shortest records get smaller.
         self.compressible_bytes = 0 if dictionary else MIN_BYTES
         kind = FORMAT if key is None else FORMAT | ENCRYPTED
         key_id = b"" if key is None else key.id.to_bytes(2)
@@ -123,14 +122,14 @@ class Manner:
         self.packed_header = bytes([packed]) + key_id + (bytes([dictionary]) if dictionary else b"")
 
     def has_sealed(self, sealed: bytes) -> bool:
-        """True if this stored value looks as if it had been sealed in this manner."""
+        """True if the header of this stored value is one of this manner."""
         if self.codec is None:
             return sealed.startswith(self.header)
         return sealed.startswith((self.header, self.packed_header))
 
 
 class NamespaceSeal:
-    """Seals what belongs to one namespace, and keeps what was ever needed to open it."""
+    """Seals and opens the records and hints of one namespace."""
 
     __slots__ = (
         "_aad",
@@ -146,41 +145,42 @@ class NamespaceSeal:
     )
 
     def __init__(self, cluster: str, namespace: str, index_key: bytes | None) -> None:
-        """`index_key` is None where the namespace lies open."""
+        """`index_key` is None for a namespace that was never encrypted."""
         self._aad = cluster.encode() + b"\0"
         self._prefix = namespace.encode() + b"\0"
         # Copying a keyed hash takes half the time of keying one.
         self._keyed = blake2b(self._prefix, key=index_key or b"", digest_size=PSEUDONYM_BYTES)
         self._codecs: dict[int, Codec] = {}
         self.manner = Manner(None, None)
-        # What dictionaries are trained from, and when; None where there are to be none.
+        # For the training of dictionaries; no sampler where there are to be none.
         self.sampler: Sampler | None = None
         self.drift = Drift(has_dictionary=True)
         self._to_sample = 0
         self.logical_bytes = 0
         self.stored_bytes = 0
-        """What came in and went out since start, for the ratio of the two."""
+        """Bytes before and after sealing, since the start."""
 
     def use(self, manner: Manner) -> None:
-        """Seal in this manner from now on."""
+        """Seal new records in this manner from now on."""
         self.manner = manner
 
     def know(self, dictionary: int, codec: Codec) -> None:
-        """`codec` opens what was compressed with this dictionary; 0 for none."""
+        """Decompress with `codec` what was compressed with this dictionary; 0 for none."""
         self._codecs[dictionary] = codec
 
     def forget(self, dictionary: int) -> None:
-        """Nothing is compressed with it any more."""
+        """Forget the codec of a dictionary that no record uses."""
         self._codecs.pop(dictionary, None)
 
     def codec(self, dictionary: int) -> Codec:
-        """Raises CorruptRecord."""
+        """The codec with this dictionary. Raises CorruptRecord if it is unknown."""
         codec = self._codecs.get(dictionary)
         if codec is None:
             raise _damaged(f"it was compressed with dictionary {dictionary}, which is missing")
         return codec
 
     def stored_key(self, visible: bytes, name: bytes) -> bytes:
+        """The stored key of a name, behind the visible part."""
         if self.manner.key is None:
             return visible + self._prefix + name
         pseudonym = self._keyed.copy()
@@ -188,10 +188,10 @@ class NamespaceSeal:
         return visible + pseudonym.digest()
 
     def seal(self, visible: bytes, name: bytes, body: bytes) -> tuple[bytes, bytes]:
-        """(stored key, stored value)."""
+        """(stored key, stored value) of a body. Raises CorruptRecord if it is too long to open."""
         manner = self.manner
         key, codec, header = manner.key, manner.codec, manner.header
-        # `stored_key`, written out: a call less for each record that is stored.
+        # `stored_key`, inlined: one call less for each record.
         if key is None:
             stored_key = visible + self._prefix + name
             plain = body
@@ -203,8 +203,8 @@ class NamespaceSeal:
         text = plain
         if len(plain) > PLAIN_BYTES_MAX:
             raise CorruptRecord(
-                f"A record of {len(plain)} bytes is not sealed, as none of more than "
-                f"{PLAIN_BYTES_MAX} bytes is opened."
+                f"A record of {len(plain)} bytes is too long to be stored: at most "
+                f"{PLAIN_BYTES_MAX} bytes are."
             )
         if codec is not None:
             if len(plain) >= manner.compressible_bytes:
@@ -220,14 +220,16 @@ class NamespaceSeal:
         return stored_key, header + text
 
     def _sample(self, plain: bytes, text: bytes) -> None:
-        """All records until there is a dictionary to train; then a few, to see how it does."""
+        """Offer a record for training: each one until there is a dictionary, a few afterwards."""
         self._to_sample = self.manner.sampled
         if self.sampler is not None:
             self.sampler.offer(plain)
             self.drift.note(len(plain), len(text))
 
     def open(self, stored_key: bytes, sealed: bytes, key: DataKey | None) -> tuple[bytes, bytes]:
-        """(plain key, body). Raises CorruptRecord."""
+        """(plain key, body); `key`: None if it is unencrypted. Raises CorruptRecord, and IndexError
+        or ValueError if it is too short.
+        """
         flags = sealed[0]
         at = 1 if key is None else 3
         dictionary = 0
@@ -250,7 +252,7 @@ class NamespaceSeal:
 
 
 class Seal:
-    """Seals and opens the pairs of a store, whatever namespace they belong to."""
+    """Seals and opens the records and hints of all namespaces of a store."""
 
     __slots__ = ("_keyring", "namespaces", "removing")
 
@@ -258,29 +260,31 @@ class Seal:
         self._keyring = keyring
         self.namespaces: dict[bytes, NamespaceSeal] = {}
         self.removing: dict[bytes, int] = {}
-        """Dropped namespaces of which pairs that lie open may still be stored, and the moments (ms)
-        as of which they were.
+        """Dropped unencrypted namespaces that may have pairs left, with the times of their removals
+        (ms since 1970).
         """
 
     def is_removed(self, stored_key: bytes, sealed: bytes) -> bool:
-        """True if this stored pair lies open and its namespace was dropped."""
+        """True if this stored pair is an unencrypted one of a dropped namespace."""
         if not self.removing or (sealed[:1] and sealed[0] & ENCRYPTED):
             return False
         visible = visible_bytes(stored_key)
         return stored_key[visible : stored_key.find(0, visible)] in self.removing
 
     def stored_key(self, key: bytes) -> bytes:
-        """Where the pair with the plain key `key` is."""
+        """The stored key of a plain one. Raises KeyError if its namespace does not exist."""
         visible = visible_bytes(key)
         end = key.index(0, visible)
         return self.namespaces[key[visible:end]].stored_key(key[:visible], key[end + 1 :])
 
     def seal(self, key: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """(stored key, stored value). Raises CorruptRecord if `data` is an unsound record."""
+        """(stored key, stored value) of a record or hint. Raises CorruptRecord if a record does not
+        match its checksum or is too long, and KeyError if its namespace does not exist.
+        """
         body = data
         if key[0] == RECORD:
             if not is_sound(key, data):
-                raise CorruptRecord("wanted a sound record to seal, got one that fails its check")
+                raise CorruptRecord("A record that is to be stored does not match its checksum.")
             visible = RECORD_VISIBLE_BYTES
             end = key.index(0, visible)
             part = self.namespaces[key[visible:end]]
@@ -296,24 +300,24 @@ class Seal:
         return stored_key, sealed
 
     def open(self, stored_key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
-        """(plain key, record or note). Raises CorruptRecord."""
+        """(plain key, record or hint) of a stored pair. Raises CorruptRecord."""
         try:
             key, body = self._open(stored_key, sealed)
         except (IndexError, KeyError, ValueError) as error:
-            raise _damaged("its header makes no sense") from error
+            raise _damaged("its header is malformed") from error
         if key[0] != RECORD:
             return key, body
         if sealed[0] & ENCRYPTED:
             return key, checked(key, body)
         if not is_sound(key, body):
-            raise _damaged("it fails its check")
+            raise _damaged("it does not match its checksum")
         return key, body
 
     def key(self, key_id: int) -> DataKey:
-        """The data key that sealed something. Raises CorruptRecord, or ShreddedRecord."""
+        """The data key with this id. Raises ShreddedRecord, or CorruptRecord if it is unknown."""
         key = self._keyring.by_id(key_id)
         if key is None and self._keyring.is_shredded(key_id):
-            raise ShreddedRecord(f"wanted a record that opens, got one of {key_id}, shredded")
+            raise ShreddedRecord(f"The record was shredded with its data key {key_id}.")
         if key is None:
             raise _damaged(f"it was sealed with data key {key_id}, which is not in the keyring")
         return key
@@ -321,16 +325,16 @@ class Seal:
     def _open(self, stored_key: bytes, sealed: bytes) -> tuple[bytes, bytes]:
         flags = sealed[0]
         if flags & FORMAT_MASK != FORMAT:
-            raise _damaged(f"wanted format {FORMAT:#x}, got {flags:#x}")
+            raise _damaged(f"its format is {flags & FORMAT_MASK:#x} in the place of {FORMAT:#x}")
         if flags & ENCRYPTED:
             key = self.key(int.from_bytes(sealed[1:3]))
             return self.namespaces[key.namespace.encode()].open(stored_key, sealed, key)
         visible = visible_bytes(stored_key)
         namespace = stored_key[visible : stored_key.index(0, visible)]
         if namespace in self.removing:
-            raise ShreddedRecord("wanted a record that opens, got one of a dropped namespace")
+            raise ShreddedRecord("The record is of a namespace that was dropped.")
         return self.namespaces[namespace].open(stored_key, sealed, None)
 
 
 def _damaged(why: str) -> CorruptRecord:
-    return CorruptRecord(f"wanted a record that opens, got a damaged one: {why}")
+    return CorruptRecord(f"A stored record is damaged: {why}.")

@@ -1,14 +1,14 @@
-"""SealedStore: the Store port on another store that may see no plain text.
+"""SealedStore: a Store that encrypts and decrypts, on top of a store that sees no plain text.
 
     replication  ──plain──>  row cache, seal  ──sealed──>  RocksStore, disk
 
-What stands above sees plain keys and sound records, in the order of plain keys. Below, a key
-that has a client's key in it is stored under a pseudonym (`seal.py`). Both orders agree as far
-as the visible part of a key goes, the token; keys that share one (a key in several namespaces,
-or a collision) form a group, which is read whole and put in order here.
+Above it there are plain keys and records that match their checksums, in the order of plain keys.
+Below it, records and hints are stored under pseudonyms (`seal.py`). Both orders agree on the
+visible part of a key, up to its token. Keys with the same token (one key in several namespaces, or
+a collision) form a group, which is read as a whole and sorted here.
 
-A stored record that does not open is damaged. A read of its key says so; a scan leaves it out,
-since nobody can say what its key was, and tells `on_damaged`.
+A stored record that does not open is damaged. A read of its key raises CorruptRecord. A scan leaves
+it out, as its key is unknown, and calls `on_damaged`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ _PAST_ANY_NAME: Final = b"\xff" * 9
 _GROUP_MAX: Final = 1 << 20
 
 OnDamaged = Callable[[bytes, CorruptRecord], object]
-"""Called with the stored key of a record that does not open."""
+"""(stored key of a pair that does not open, why)"""
 
 
 class SealedStore:
+    """The Store port: see `storage/store.py`. Reads and writes raise what `inner` and `seal` do."""
+
     __slots__ = (
         "_damages",
         "_inner",
@@ -57,12 +59,9 @@ class SealedStore:
         rows: RowCache | None = None,
         quarantine: Quarantine | None = None,
     ) -> None:
-        """Without `rows` every read opens its record anew.
-
-        `quarantine` is told when something takes the place of what is damaged.
-        """
+        """`quarantine` is told when a damaged pair is replaced or deleted."""
         self._quarantine = quarantine
-        # Looked at with each write, and hardly ever anything but empty.
+        # Checked at each write, and nearly always empty.
         self._damages = {} if quarantine is None else quarantine.damages
         self._inner = inner
         self._on_damaged = on_damaged
@@ -122,7 +121,7 @@ class SealedStore:
     def _open(self, key: bytes, stored_key: bytes, sealed: bytes) -> bytes:
         found, data = self.seal.open(stored_key, sealed)
         if found != key:
-            raise CorruptRecord("wanted the record of a key, got another's under its name")
+            raise CorruptRecord("A record of another key is stored in the place of this one.")
         if is_record(key):
             self._rows.put(key, data)
         return data
@@ -146,7 +145,7 @@ class SealedStore:
             else:
                 stored_key, sealed = self._sealed(key, value)
         except KeyError:
-            return  # Its namespace was dropped: what comes late is not kept.
+            return  # Its namespace was dropped.
         self._inner.write(stored_key, sealed)
         if self._damages:
             self._release(stored_key)
@@ -155,7 +154,7 @@ class SealedStore:
         self._inner.sync(done, arg)
 
     def _sealed(self, key: bytes, value: bytes) -> tuple[bytes, bytes]:
-        """What is stored in the place of a pair."""
+        """The stored form of a pair; a record is put into the row cache."""
         kind = key[0]
         if kind == RECORD:
             pair = self.seal.seal(key, value)
@@ -164,7 +163,7 @@ class SealedStore:
         return self.seal.seal(key, value) if kind == NOTE else (key, value)
 
     def _dropped(self, key: bytes) -> bytes:
-        """The stored key of a pair that is deleted."""
+        """The stored key of a pair; a record is dropped from the row cache."""
         if is_record(key):
             self._rows.drop(key)
         return self.seal.stored_key(key) if is_named(key) else key
@@ -194,14 +193,14 @@ class SealedStore:
             return below
         found = [(_visible(first), _plain_end(last)) for first, last in below]
         if self._quarantine is not None and self._quarantine.more:
-            return [(start, end)]  # There is more than is remembered, and it may be here.
+            return [(start, end)]  # Some damage is not listed, and it may be here.
         fresh = {self.seal.stored_key(key) for key in replaced}
         damaged = {key[: visible_bytes(key)] for key in self._damages if key not in fresh}
         tokens = (token_range(place[1:]) for place in sorted(damaged))
         return found + [(first, last) for first, last in tokens if first < end and start < last]
 
     def _groups(self, start: bytes, end: bytes, limit: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """The stored pairs from `start` to `end`, those with the same visible part together."""
+        """The stored pairs from `start` to `end`, grouped by their visible parts."""
         more = True
         while more:
             page = self._inner.scan(start, end, limit + 1)
@@ -222,7 +221,7 @@ class SealedStore:
             try:
                 yield self.seal.open(stored_key, sealed)
             except ShreddedRecord:
-                pass  # It is gone; the scrubber deletes what is left of it.
+                pass  # The scrubber will delete it.
             except CorruptRecord as error:
                 self._on_damaged(stored_key, error)
 
@@ -232,19 +231,19 @@ def _visible_of(pair: tuple[bytes, bytes]) -> bytes:
 
 
 def _visible(bound: bytes) -> bytes:
-    """The visible part of a range's bound, which need not be a whole key."""
+    """The visible part of a range's bound, which need not be a complete key."""
     if bound[0] == NOTE and 0 not in bound:
         return bound
     return bound[: visible_bytes(bound)] if is_named(bound) else bound
 
 
 def _plain_end(end: bytes) -> bytes:
-    """Where the plain keys end whose stored keys come before `end`; some may be past it."""
+    """An end for the plain keys whose stored keys come before `end`; it may include more."""
     visible = _visible(end)
     return visible if visible == end else token_range(visible[1:])[1]
 
 
 def _stored_end(end: bytes) -> bytes:
-    """Where the stored keys end whose plain keys come before `end`; some may be past it."""
+    """An end for the stored keys whose plain keys come before `end`; it may include more."""
     visible = _visible(end)
     return visible if visible == end else visible + _PAST_ANY_NAME

@@ -1,18 +1,16 @@
-"""What is left elsewhere of a namespace that was shredded here, and must not come back.
+"""The shred horizon: up to when the writes to a namespace were shredded or dropped.
 
-    b"x"  namespace   ->   8 bytes: shredded as of (ms)
+    b"x"  namespace   ->   8 bytes: the horizon (ms since 1970)
 
-The nodes of a cluster are told to shred one after another, and one may be away. Whoever has
-not done it yet still holds the records, and would hand them over, as a peer does with what
-another one lacks. So a node remembers from when on the namespace is a new one: a record all
-of whose writes are older is not stored, and a version that is older is taken out. All nodes
-are told the same moment, so they end up with the same records.
+The nodes of a cluster shred a namespace one after another, and one may be away. A node that has
+not shredded yet still holds the old records, and offers them to others as what these lack. So each
+node remembers the horizon: it removes the versions of a record that are not later, and refuses a
+record that has no later write. All nodes are given the same horizon, so they converge.
 
-A dot's time is its writer's wall clock, which may be behind the moment: that may have been given
-by another clock. What a node that has shredded writes nevertheless belongs to the present life: its
-dots are given a later time (`LocalReplica.mint`). A node that has not shredded yet gives its
-clock's, and what is of a former life by that is refused here, so nobody takes it for stored
-(`LocalReplica.put`).
+The time of a dot is its writer's wall clock, which may be behind the horizon, given by another
+node's clock. A node that has shredded therefore gives its new dots a time after the horizon
+(`LocalReplica.mint`). A write by a node that has not shredded yet is refused here if its time is
+before the horizon, so it is not acknowledged (`LocalReplica.put`).
 """
 
 from __future__ import annotations
@@ -30,6 +28,8 @@ _PAGE: Final = 1000
 
 
 class ShredHorizon:
+    """The shred horizons of all namespaces: `since_ms`, by name, in ms since 1970."""
+
     __slots__ = ("_store", "since_ms")
 
     def __init__(self, store: Store) -> None:
@@ -41,20 +41,21 @@ class ShredHorizon:
             self.since_ms |= {note[1:]: int.from_bytes(moment) for note, moment in notes}
             start = notes[-1][0] + b"\0"
 
-    def end(self, namespace: str, now_ms: int, done: Done | None = None, arg: Any = None) -> None:
-        """What was written to `namespace` up to `now_ms` belongs to a former life of it.
+    def end(
+        self, namespace: str, before_ms: int, done: Done | None = None, arg: Any = None
+    ) -> None:
+        """Move the horizon of `namespace` to `before_ms`, unless it is later already.
 
-        `done(arg, error)` once that is sure to be remembered.
+        `done(arg, error)` is called once that is durable.
         """
         name = namespace.encode()
-        moment_ms = max(now_ms, self.since_ms.get(name, 0))
+        moment_ms = max(before_ms, self.since_ms.get(name, 0))
         self.since_ms[name] = moment_ms
         self._store.put(_START + name, moment_ms.to_bytes(8), done or _ignore, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
-        """The record `data` of `key` as of its namespace's present life; empty if all is older.
-
-        Raises CorruptRecord.
+        """The record `data` of `key` without versions up to the horizon; b"" if it has no later
+        write. Raises CorruptRecord.
         """
         moment_ms = self.since_ms.get(namespace_of(key))
         if moment_ms is None:

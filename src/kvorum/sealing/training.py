@@ -1,21 +1,21 @@
-"""Training: when a namespace gets a (new) compression dictionary, and from what.
+"""Training of compression dictionaries: when a namespace gets a new one, and from which samples.
 
     Sampler   gathers plain records as they are written, about evenly over all of them
-    train     samples -> a dictionary that is worth having, or None; to be run in a thread
-    Drift     says when that should be tried: there is no dictionary yet, or what is written
-              no longer looks like what the dictionary was made from
+    Drift     tells when a training is due: there is no dictionary yet, or new records compress
+              worse than those that it was trained for
+    train     makes a dictionary from samples, or None if it would not be clearly better
 
 Nothing here reads a clock or starts a thread. The owner does, and puts it together:
 
-    write:        sampler.offer(body); stored = codec.compress(body)
-                  drift.note(len(body), len(stored))
-    sometimes:    if sampler.ready and drift.wants(now):
-                      made = <in a thread> train(sampler.take(), level, current)
-                      drift.tried(now, ...)
+    write:      sampler.offer(body); stored = codec.compress(body)
+                drift.note(len(body), len(stored))
+    now and     if sampler.ready and drift.is_due(now):
+    then:           made = <in a thread> train(sampler.take(), level, current)
+                    drift.trained(now, ...)
 
-A dictionary must earn its keep: each one is kept while any record needs it. So a tenth of the
-samples is held back from training, and the dictionary is thrown away unless it makes those
-clearly smaller than what is in use today.
+Each dictionary is stored as long as any record uses it, so it has to be worth that. A tenth of the
+samples is held back from training, and the dictionary is discarded unless it makes those clearly
+smaller than the current one does.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from kvorum.sealing.compression import Codec, learn
 
 SAMPLES_MIN: Final = 2000
 SAMPLE_BYTES_MIN: Final = 512 << 10
-"""What a training needs. zstd recommends about a hundred times the dictionary's size; eight
-times measured the same here, and is reached sooner."""
+"""The least that a training needs. zstd recommends about a hundred times the dictionary's size;
+eight times gave the same result here, and is reached sooner."""
 
 SAMPLES_MAX: Final = 32 << 10
 SAMPLE_BYTES_MAX: Final = 4 << 20
 SAMPLE_HEAD_BYTES: Final = 1 << 10
-"""So much of a record is kept: a longer one repeats itself enough to do without a dictionary.
-The bounds are such that half of a full sampler is still ready."""
+"""The part of a record that is kept: longer ones compress well without a dictionary. With these
+bounds, half of a full sampler is still ready."""
 
 DICTIONARY_BYTES: Final = 64 << 10
-"""Twice the size made records no smaller, and more of it has to stay in the processor's cache."""
+"""Twice the size made records no smaller, and takes more of the processor's cache."""
 
 HELD_BACK: Final = 10
-"""One of so many samples is held back."""
+"""One of so many samples is held back for the comparison."""
 GAIN_MIN: Final = 0.10
 
 DRIFT_MAX: Final = 0.25
@@ -51,9 +51,9 @@ REST_S: Final = 3600.0
 
 
 class Sampler:
-    """Every k-th record; when full it forgets every other one and doubles k.
+    """Keeps every k-th record; when it is full, it drops every other one and doubles k.
 
-    So what is kept is spread evenly over all that was offered, without a random source.
+    So the samples are spread evenly over all records, without a random source.
     """
 
     __slots__ = ("_bytes", "_every", "_samples", "_to_skip")
@@ -65,6 +65,7 @@ class Sampler:
         self._to_skip = 0
 
     def offer(self, body: bytes) -> None:
+        """A record was written."""
         if self._to_skip:
             self._to_skip -= 1
         else:
@@ -72,10 +73,11 @@ class Sampler:
 
     @property
     def ready(self) -> bool:
+        """True if there are enough samples for a training."""
         return len(self._samples) >= SAMPLES_MIN and self._bytes >= SAMPLE_BYTES_MIN
 
     def take(self) -> list[bytes]:
-        """The samples; gathering begins anew."""
+        """The samples. The sampler starts from empty again."""
         samples = self._samples
         self._samples = []
         self._bytes = self._to_skip = 0
@@ -94,14 +96,13 @@ class Sampler:
 
 def train(samples: Sequence[bytes], level: int, current: bytes | None) -> bytes | None:
     """A dictionary that makes records like `samples` at least GAIN_MIN smaller than `current`
-    does (None: no dictionary); None if there is no such.
+    does (None: no dictionary); None if there is none.
 
-    A pure function that works for a few tenths of a second, for the most part without the
-    interpreter's lock.
+    A pure function that takes a few tenths of a second, mostly without the interpreter's lock.
     """
     held_back = samples[::HELD_BACK]
-    learned_from = [body for at, body in enumerate(samples) if at % HELD_BACK]
-    dictionary = learn(learned_from, DICTIONARY_BYTES, level)
+    training_set = [body for at, body in enumerate(samples) if at % HELD_BACK]
+    dictionary = learn(training_set, DICTIONARY_BYTES, level)
     if dictionary is None:
         return None
     before = _stored_bytes(Codec(level, current), held_back)
@@ -114,10 +115,10 @@ def _stored_bytes(codec: Codec, bodies: Sequence[bytes]) -> int:
 
 
 class Drift:
-    """Compares how well records compress now with how well they did after the last training.
+    """Compares the compression ratio of new records with the ratio after the last training.
 
-    The first window of bytes after a training, or after a start, is what later ones are held
-    against. Where there is no dictionary, one is always wanted, but for the rest between two tries.
+    The baseline is the ratio of the first window of bytes after a training or a start. Without a
+    dictionary a training is always due, except for some time after the last one.
     """
 
     __slots__ = ("_baseline", "_has_dictionary", "_not_before", "_plain", "_stale", "_stored")
@@ -127,17 +128,17 @@ class Drift:
         self._begin(has_dictionary)
 
     def note(self, plain: int, stored: int) -> None:
-        """A record of `plain` bytes was stored as `stored`."""
+        """A record of `plain` bytes was stored in `stored` bytes."""
         self._stored += stored
         self._plain += plain
         if self._plain >= WINDOW_BYTES:
             self._end_window()
 
-    def wants(self, now: float) -> bool:
-        """True if a training should be tried at `now`, in seconds of any steady clock."""
+    def is_due(self, now: float) -> bool:
+        """True if a training is due at `now`, in seconds of a monotonic clock."""
         return self._stale and (self._not_before is None or now >= self._not_before)
 
-    def tried(self, now: float, has_dictionary: bool) -> None:
+    def trained(self, now: float, has_dictionary: bool) -> None:
         """A training has ended at `now`; `has_dictionary`: there is one now, old or new."""
         self._not_before = now + REST_S
         self._begin(has_dictionary)

@@ -1,16 +1,15 @@
-"""The vault: all that a data directory needs to seal its records and to open them again.
+"""The vault: the keys, dictionaries and settings with which a data directory seals its records.
 
     DIR/keys.json          the keyring: data keys, wrapped by the master key
-    DIR/dictionaries/      what small records are compressed with, sealed by the data keys
-    b"f" in the store      the format of what is stored: how each namespace was left
+    DIR/dictionaries/      compression dictionaries, sealed with the data keys
+    b"f" in the store      the note of the format of the stored pairs, see StoredFormat
 
-It knows, for each namespace, the manner of sealing that its settings ask for, and finds out
-when a dictionary is worth training (`training.py`); its owner lends the thread for that.
+The vault follows the namespaces of the catalog: it has their keys made and destroyed, and sets how
+their new records are sealed. It also offers the training of dictionaries (`training.py`), which
+its owner runs in a thread.
 
-A directory without the note `b"f"` is either new, or of the first format, whose records lie in
-the store as they are; or the note was not durable yet. A namespace whose encryption has been
-turned on or off since is in the same state: its records are found under the wrong keys. In all
-these cases `resealing.py` brings every record into its present form before anything is served.
+If the note is missing or differs from the settings, the stored pairs may have another form than
+the settings ask for. Then `resealing.py` rewrites them before anything is served.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ FORMAT: Final = 4
 """3 has the journal's entries among the pairs; 2 has no journal; 1 has no seals."""
 
 _NONCE_BYTES: Final = 12
-_LIES_OPEN: Final = b"\0\0"
-"""In the place of a key id: a dictionary of a namespace that is not encrypted."""
+_UNENCRYPTED: Final = b"\0\0"
+"""In the place of a key id, for a dictionary of a namespace that is not encrypted."""
 
 
 class StoredFormat(msgspec.Struct, frozen=True):
-    """The note: the format of the stored records, and which namespaces lie open."""
+    """The note: the format of the stored pairs, and which namespaces are unencrypted (`open`)."""
 
     format: int = FORMAT
     open: tuple[str, ...] = ()
 
 
 class TrainingJob:
-    """A dictionary to be trained. `learn` takes a few tenths of a second, and any thread."""
+    """The training of a dictionary for one namespace."""
 
     __slots__ = ("_current", "_level", "_samples", "namespace", "part")
 
@@ -64,17 +63,25 @@ class TrainingJob:
     ) -> None:
         self.namespace = namespace
         self.part = part
-        """Whose records the samples are. A namespace that is made anew has another one."""
+        """The seal of the namespace. If it is dropped and made again it has another one."""
         self._samples = samples
         self._level = level
         self._current = current
 
-    def learn(self) -> bytes | None:
-        """A dictionary that is better than the current one; None if there is none."""
+    def run(self) -> bytes | None:
+        """A better dictionary than the current one; None if there is none. Takes a few tenths of a
+        second, and may run in any thread.
+        """
         return train(self._samples, self._level, self._current)
 
 
 class Vault:
+    """The keyring, the dictionaries and the seal of one data directory.
+
+    Methods that change keys or dictionaries block until the disk has synced, and raise
+    StorageError if that fails.
+    """
+
     __slots__ = ("_cluster", "_settings", "dictionaries", "keyring", "seal")
 
     def __init__(
@@ -91,10 +98,9 @@ class Vault:
             dictionaries_path, self._seal_dictionary, self._open_dictionary
         )
         self.seal = Seal(keyring)
-        known = {status.namespace for status in keyring.describe()} | set(settings)
-        for namespace in known:
+        for namespace in {*keyring.namespaces, *settings}:
             self.dictionaries.remove_lost(namespace, self._is_shredded)
-            self._learn_of(namespace)
+            self._load(namespace)
 
     @classmethod
     def open(
@@ -106,9 +112,9 @@ class Vault:
         source: MasterKeySource | None,
         now_ms: int,
     ) -> Vault:
-        """The vault of a data directory with this `store`; made if there is no data yet.
+        """The vault of a data directory with this `store`; a new one if there is no data yet.
 
-        `source`: None for `master.key` in the directory. Raises ConfigError, StorageError.
+        `source`: None for `master.key` in the directory. Raises ConfigError or StorageError.
         """
         path = directory / "keys.json"
         source = source or FileSource(directory / "master.key")
@@ -118,55 +124,54 @@ class Vault:
             keyring = Keyring.create(path, cluster, source, settings, now_ms)
         else:
             raise ConfigError(
-                f"wanted the keyring of the data in {directory}, got no {path}; restore it from "
-                "a snapshot: without it nobody can read the data"
+                f"The keyring {path} is missing. Restore it from a snapshot: without it nobody can "
+                "read the data."
             )
         return cls(keyring, directory / "dictionaries", cluster, settings)
 
     # Format
 
     @property
-    def wanted_format(self) -> StoredFormat:
-        lie_open = [name for name, wish in self._settings.items() if wish.encryption == "off"]
-        return StoredFormat(FORMAT, tuple(sorted(lie_open)))
+    def present_format(self) -> StoredFormat:
+        """The note that the settings of today ask for."""
+        plain = [name for name, wish in self._settings.items() if wish.encryption == "off"]
+        return StoredFormat(FORMAT, tuple(sorted(plain)))
 
     # Keys
 
     def rotate(self, namespace: str, now_ms: int) -> int:
-        """Seal with a new data key from now on; returns its id. Waits for the disk."""
+        """Seal with a new data key from now on; returns its id."""
         key = self.keyring.rotate(namespace, now_ms)
-        self.dictionaries.seal_again(namespace)
+        self.dictionaries.reseal(namespace)
         self._renew_manner(namespace)
         return key.id
 
     def retire(self, key_id: int) -> None:
-        """Forget a retiring key that no record uses. Waits for the disk."""
-        for key in self.keyring.describe():
-            if key.id == key_id:
-                # A crash may have come between the last rotation and this.
-                self.dictionaries.seal_again(key.namespace)
+        """Delete a retiring key that no record uses."""
+        key = self.keyring.by_id(key_id)
+        if key is not None:
+            # After a rotation, a crash may have prevented it.
+            self.dictionaries.reseal(key.namespace)
         self.keyring.retire(key_id)
 
     # Namespaces that come and go
 
     def create(self, namespace: str, settings: NamespaceSettings, now_ms: int) -> None:
-        """Seal what is written to `namespace` from now on. Waits for the disk."""
+        """Make the keys of a new namespace, and seal its records from now on."""
         self.keyring.renew(namespace, now_ms)
         self._settings[namespace] = settings
-        self._learn_of(namespace)
+        self._load(namespace)
 
     def alter(self, namespace: str, settings: NamespaceSettings) -> None:
-        """Seal new records of `namespace` by these settings; what is stored opens as before."""
+        """Seal new records of `namespace` by these settings. Stored ones still open."""
         self._settings[namespace] = settings
         part = self.seal.namespaces[namespace.encode()]
         if not settings.dictionary or settings.compression == "off":
             part.sampler = None
-        self._learn_of(namespace)
+        self._load(namespace)
 
     def drop(self, namespace: str) -> None:
-        """Destroy what could open the records of `namespace`, which is no more. Waits for the
-        disk.
-        """
+        """Destroy the keys and dictionaries of a dropped namespace."""
         self._settings.pop(namespace, None)
         self.seal.namespaces.pop(namespace.encode(), None)
         if namespace in self.keyring.namespaces:
@@ -174,33 +179,32 @@ class Vault:
         self.dictionaries.remove_all(namespace)
 
     def remove(self, namespace: str, before_ms: int) -> None:
-        """What lies open of the dropped `namespace` is not to be seen, and to be deleted."""
+        """Hide unencrypted pairs of the dropped `namespace`; the scrubber will delete them."""
         self.seal.removing[namespace.encode()] = before_ms
 
     def removed(self, namespace: str) -> None:
-        """Nothing of the dropped `namespace` is left."""
+        """No pair of the dropped `namespace` is left."""
         self.seal.removing.pop(namespace.encode(), None)
 
     def shred(self, namespace: str, now_ms: int) -> None:
-        """Destroy what could open the records of `namespace`. Waits for the disk.
-
-        If it is in the topology it gets new keys, and is empty from now on.
+        """Destroy the keys of `namespace`, and the dictionaries that these sealed. A namespace of
+        the catalog gets new keys, and is empty from now on.
         """
         self.keyring.shred(namespace)
         self.dictionaries.remove_lost(namespace, self._is_shredded)
         self.seal.namespaces.pop(namespace.encode(), None)
         if namespace in self._settings:
             self.keyring.renew(namespace, now_ms)
-            self._learn_of(namespace)
+            self._load(namespace)
 
     @property
     def namespaces(self) -> Mapping[str, NamespaceSettings]:
-        """The namespaces of the topology."""
+        """The settings of the namespaces of the catalog, by name."""
         return self._settings
 
     @property
     def encrypted(self) -> list[str]:
-        """The namespaces of the topology whose records are stored, and encrypted."""
+        """The namespaces of the catalog whose records are on the disk, and encrypted."""
         return [
             name
             for name, wish in self._settings.items()
@@ -208,9 +212,8 @@ class Vault:
         ]
 
     def is_present(self, namespace: bytes, sealed: bytes) -> bool:
-        """True if a stored value of `namespace` is sealed as it would be now.
-
-        What belongs to no namespace of the topology stays as it is.
+        """True if a stored value of `namespace` is sealed as a new one would be, or if the catalog
+        has no such namespace, so that it stays as it is.
         """
         if namespace.decode() not in self._settings:
             return True
@@ -221,11 +224,11 @@ class Vault:
 
     # Dictionaries
 
-    def job(self, now: float) -> TrainingJob | None:
-        """The next dictionary that is due for training, if any."""
+    def training_job(self, now: float) -> TrainingJob | None:
+        """A training that is due at `now` (s, monotonic), if there is one."""
         for namespace, settings in self._settings.items():
             part = self.seal.namespaces[namespace.encode()]
-            if part.sampler is None or not part.sampler.ready or not part.drift.wants(now):
+            if part.sampler is None or not part.sampler.ready or not part.drift.is_due(now):
                 continue
             current = self.dictionaries.current(namespace)
             data = None if current is None else current.data
@@ -234,11 +237,9 @@ class Vault:
             )
         return None
 
-    def learned(self, job: TrainingJob, dictionary: bytes | None, now: float) -> None:
-        """What came of `job`. Waits for the disk.
-
-        Nothing, if the namespace was dropped or shredded meanwhile. Raises StorageError if the
-        dictionary cannot be kept: then all stays as it was.
+    def trained(self, job: TrainingJob, dictionary: bytes | None, now: float) -> None:
+        """Compress with the `dictionary` that `job` has made from now on, unless it is None or the
+        namespace was dropped or shredded meanwhile.
         """
         namespace = job.namespace
         if self.seal.namespaces.get(namespace.encode()) is not job.part:
@@ -246,13 +247,13 @@ class Vault:
         try:
             if dictionary is not None:
                 self.dictionaries.add(namespace, dictionary)
-                self._learn_of(namespace)
+                self._load(namespace)
         finally:
             has_one = self.dictionaries.current(namespace) is not None
-            self.seal.namespaces[namespace.encode()].drift.tried(now, has_one)
+            self.seal.namespaces[namespace.encode()].drift.trained(now, has_one)
 
     def older_dictionaries(self) -> dict[str, tuple[int, ...]]:
-        """Those that nothing is compressed with any more, by namespace."""
+        """The ids of the dictionaries that new records are not compressed with, by namespace."""
         older = {}
         for namespace, settings in self._settings.items():
             ids = self.dictionaries.ids(namespace)
@@ -260,16 +261,16 @@ class Vault:
         return older
 
     def forget_dictionary(self, namespace: str, dictionary: int) -> None:
-        """No record needs it any more. Waits for the disk."""
+        """Delete a dictionary that no record uses."""
         self.dictionaries.remove(namespace, dictionary)
         self.seal.namespaces[namespace.encode()].forget(dictionary)
 
-    def _learn_of(self, namespace: str) -> None:
-        """Know all dictionaries of `namespace`, and seal with the newest."""
+    def _load(self, namespace: str) -> None:
+        """Give the seal the keys and dictionaries of `namespace`, and its manner."""
         name = namespace.encode()
         part = self.seal.namespaces.get(name)
         if part is None:
-            has_keys = any(key.namespace == namespace for key in self.keyring.describe())
+            has_keys = namespace in self.keyring.namespaces
             index_key = self.keyring.index_key(namespace) if has_keys else None
             part = self.seal.namespaces[name] = NamespaceSeal(self._cluster, namespace, index_key)
         level = self._level(namespace)
@@ -282,15 +283,13 @@ class Vault:
     def _renew_manner(self, namespace: str) -> None:
         settings = self._settings.get(namespace)
         part = self.seal.namespaces[namespace.encode()]
-        if settings is None:
-            # It is no longer in the topology. What is left of it stays sealed where it is moved.
-            part.use(Manner(self.keyring.active(namespace), None))
-            return
-        key = self.keyring.active(namespace) if settings.encryption == "on" else None
-        dictionary = self.dictionaries.current(namespace) if settings.dictionary else None
-        if settings.compression == "off":
+        # Pairs that are left of a namespace that is not in the catalog stay encrypted.
+        encrypted = settings is None or settings.encryption == "on"
+        key = self.keyring.active(namespace) if encrypted else None
+        if settings is None or settings.compression == "off":
             part.use(Manner(key, None))
             return
+        dictionary = self.dictionaries.current(namespace) if settings.dictionary else None
         dictionary_id = dictionary.id if dictionary else 0
         part.use(Manner(key, part.codec(dictionary_id), dictionary_id))
         if settings.dictionary and part.sampler is None:
@@ -305,20 +304,20 @@ class Vault:
         namespace = context.split(b"\0")[1].decode()
         settings = self._settings.get(namespace)
         if settings is not None and settings.encryption == "off":
-            return _LIES_OPEN + data
+            return _UNENCRYPTED + data
         key = self.keyring.active(namespace)
         nonce = os.urandom(_NONCE_BYTES)
         return key.id.to_bytes(2) + nonce + key.cipher.encrypt(nonce, data, context)
 
     def _open_dictionary(self, sealed: bytes, context: bytes) -> bytes:
-        if sealed[:2] == _LIES_OPEN:
+        if sealed[:2] == _UNENCRYPTED:
             return sealed[2:]
         key_id = int.from_bytes(sealed[:2])
         key = self.keyring.by_id(key_id)
         if key is None:
-            raise StorageError(f"it was sealed with data key {key_id}, which is not in keys.json")
+            raise StorageError(f"Its data key {key_id} is not in the keyring. Restore keys.json.")
         nonce, text = sealed[2 : 2 + _NONCE_BYTES], sealed[2 + _NONCE_BYTES :]
         try:
             return key.cipher.decrypt(nonce, text, context)
         except (InvalidTag, ValueError) as error:
-            raise StorageError(f"it does not open with data key {key_id}") from error
+            raise StorageError(f"It does not open with its data key {key_id}.") from error

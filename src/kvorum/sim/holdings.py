@@ -92,7 +92,7 @@ class Holdings:
         for node in owners:
             life = self._lives[node]
             data = None if life is None else life.held(storage_key)
-            if life is not None and data is not None and life.replicator.clocks.may_expire:
+            if life is not None and data is not None and life.replicator.clocks.may_remove:
                 record = decode(storage_key, data)
                 left = expire(record, life.runtime.wall_ms() - SKEW_MS - self._swept_in_ms)
                 found[node] = len(record.versions) - len(left.versions)

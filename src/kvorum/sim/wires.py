@@ -27,16 +27,18 @@ from typing import Final
 
 from xxhash import xxh3_64_hexdigest
 
+from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.machine import LinkLimits
-from kvorum.links.peers import LinksLimits, Peers
+from kvorum.links.peers import Peers
 from kvorum.links.reconnect import DialLimits
 from kvorum.sim.network import Network
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.sim.trace import Trace
+from kvorum.wire.batches import decode_batch, encode_batch
 from kvorum.wire.frames import HEADER_BYTES, encode_frame, split_frame
 from kvorum.wire.handshake import NONCE_BYTES
-from kvorum.wire.messages import Forward, Message, decode_batch, encode_batch
+from kvorum.wire.messages import Forward, Message
 from kvorum.wire.pieces import PIECE_MARK, begins_whole
 
 LIMITS: Final = LinksLimits(

@@ -1,7 +1,7 @@
 """Frames: how payloads travel on a byte stream between two nodes. Bytes in, payloads out; no I/O.
 
     stream     preface, then frames
-    preface    8 bytes, so that whatever else connects is known by its first byte
+    preface    8 bytes, so that another protocol is known by its first byte
     frame      0   4   length of the payload (big-endian)
                4   8   topology epoch of the sender; 0 in handshake frames
                12  4   XXH32 of bytes 0 to 12
@@ -31,8 +31,8 @@ PREFACE: Final = b"\x8bkvorum\n"
 HANDSHAKE_EPOCH: Final = 0
 HANDSHAKE_BYTES_MAX: Final = 4 << 10
 FRAME_BYTES_MAX: Final = 2 << 20
-"""Limits of one payload, checked before any of it is kept. A write of the longest value fits a
-frame; whatever is sent later waits until a frame before it has passed.
+"""The longest payloads, checked before any of one is kept. A write of the longest value fits a
+frame; what is sent later waits until the frames before it have passed.
 """
 
 _HEAD = struct.Struct("!IQ")
@@ -42,18 +42,19 @@ HEADER_BYTES: Final = _HEADER.size
 
 
 def encode_frame(epoch: int, payload: bytes) -> bytes:
+    """The frame of `payload`, which was made in `epoch`."""
     head = _HEAD.pack(len(payload), epoch)
     return b"".join((head, xxh32_digest(head), xxh3_64_digest(payload, epoch), payload))
 
 
 def split_frame(frame: bytes) -> tuple[int, bytes]:
-    """The epoch and the payload of one whole frame that was made here: nothing is checked."""
+    """The epoch and the payload of one whole frame of this process: nothing is checked."""
     _length, epoch = _HEAD.unpack_from(frame)
     return epoch, frame[HEADER_BYTES:]
 
 
 class FrameDecoder:
-    """Cuts one side's byte stream into payloads. Useless after it has raised.
+    """Cuts the byte stream of one side into payloads. Useless after it has raised.
 
     Whole frames in one read, the common case, are sliced out of it directly. Only a frame
     that is not complete yet is kept, and looked at again once all of it is there.
@@ -94,7 +95,7 @@ class FrameDecoder:
         while have - start >= HEADER_BYTES:
             length, epoch, head_check, check = _HEADER.unpack_from(data, start)
             if xxh32_digest(data[start : start + _HEAD_BYTES]) != head_check:
-                raise ProtocolError("wanted a frame header, got one that fails its check")
+                raise ProtocolError("The header of a frame fails its check.")
             if (epoch == HANDSHAKE_EPOCH) != bool(self._handshake_frames) or (
                 length > self._bytes_max
             ):
@@ -106,10 +107,7 @@ class FrameDecoder:
                 break
             payload = data[body:end]
             if xxh3_64_digest(payload, epoch) != check:
-                raise ProtocolError(
-                    f"wanted a payload with check {check.hex()}, got {length} bytes "
-                    f"with check {xxh3_64_digest(payload, epoch).hex()}"
-                )
+                raise ProtocolError(f"A payload of {length} bytes fails its check.")
             frames.append((epoch, payload))
             if self._handshake_frames:
                 self._count_handshake_frame()
@@ -122,8 +120,8 @@ class FrameDecoder:
         got = data[: len(self._preface)]
         if not self._preface.startswith(got):
             raise ProtocolError(
-                "wanted the preface of a kvorum peer; is this a client that speaks another "
-                "protocol?"
+                "The connection does not begin like one of a kvorum node. Is this a client that "
+                "speaks another protocol?"
             )
         self._preface = self._preface[len(got) :]
         return data[len(got) :]
@@ -135,7 +133,9 @@ class FrameDecoder:
 
     def _unwanted(self, epoch: int, length: int) -> ProtocolError:
         if self._handshake_frames and epoch != HANDSHAKE_EPOCH:
-            return ProtocolError(f"wanted a frame of the handshake, got one of epoch {epoch}")
+            return ProtocolError(f"A frame of epoch {epoch} came during the handshake.")
         if not self._handshake_frames and epoch == HANDSHAKE_EPOCH:
-            return ProtocolError("wanted a frame with an epoch, got one of the handshake")
-        return ProtocolError(f"wanted a payload of at most {self._bytes_max} bytes, got {length}")
+            return ProtocolError("A frame of the handshake came after its end.")
+        return ProtocolError(
+            f"A frame announces a payload of {length} bytes, and {self._bytes_max} are the most."
+        )

@@ -105,15 +105,17 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
-    pass
+    """The link is open."""
 
 
 class Reject(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
+    """The speaker refuses the link, and why."""
+
     reason: str
 
 
 class Crossed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    pass
+    """Both nodes have dialed, and the listener keeps the other link."""
 
 
 Verdict = Welcome | Reject | Crossed
@@ -124,24 +126,25 @@ _decoder: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
+    """`greeting` as bytes, not sealed."""
     return _encoder.encode(greeting)
 
 
 def decode_greeting(data: bytes) -> Greeting:
-    """Raises ProtocolError if `data` is anything but one greeting."""
+    """The greeting in `data`. Raises ProtocolError if that is anything but one greeting."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(
-            f"{len(data)} bytes came that are no handshake message: {error}"
+            f"{len(data)} bytes of the handshake are no greeting: {error}."
         ) from error
 
 
 def no_common_version(ours: Versions, theirs: Versions) -> str:
     """What speaks against a link between a node that speaks `ours` and one that speaks `theirs`."""
     return (
-        f"a node that speaks {ours} of the protocol between nodes and one that speaks {theirs} do "
-        "not understand each other; run the same version of kvorum on both"
+        f"A node that speaks {ours} of the protocol between nodes and one that speaks {theirs} do "
+        "not understand each other. Run the same version of kvorum on both."
     )
 
 
@@ -155,31 +158,42 @@ def same_actors(node_id: str, other: str) -> bool:
     return node_id[:ACTOR_HEX_DIGITS] == other[:ACTOR_HEX_DIGITS]
 
 
+def colliding_ids(node: str, node_id: str, other: str, other_id: str) -> str:
+    """What speaks against a link where two nodes would make the same actors, as a sentence."""
+    return (
+        f"The node ids of {node!r} ({node_id}) and {other!r} ({other_id}) have the same first "
+        f"{ACTOR_HEX_DIGITS} digits, so their writes could not be told apart. Never start two "
+        "nodes from copies of one data directory."
+    )
+
+
 def veto(ours: Hello, theirs: Hello) -> str | None:
-    """Why a node that says `ours` must not talk to one that says `theirs`; None if it may."""
-    for what, want, got in (
+    """Why a node that says `ours` must not talk to one that says `theirs`, as a sentence; None if
+    it may.
+    """
+    for what, here, there in (
         ("cluster", ours.cluster, theirs.cluster),
         ("token_hash", ours.token_hash, theirs.token_hash),
         ("token_seed", ours.token_seed, theirs.token_seed),
         ("partitions", ours.partitions, theirs.partitions),
     ):
-        if want != got:
-            return f"wanted {what} {want!r}, got {got!r}; give both nodes the same cluster file"
+        if here != there:
+            return (
+                f"The cluster files differ: {what} is {here!r} for {ours.node} and {there!r} for "
+                f"{theirs.node!r}. Give both nodes the same cluster file."
+            )
     if ours.epoch == theirs.epoch and ours.fingerprint != theirs.fingerprint:
         return (
-            f"wanted the nodes of epoch {ours.epoch} as this node's cluster file has them "
-            f"(fingerprint {ours.fingerprint}), got others ({theirs.fingerprint!r}); give both "
-            "nodes the same cluster file"
+            f"The cluster files of {ours.node} (fingerprint {ours.fingerprint}) and "
+            f"{theirs.node!r} ({theirs.fingerprint!r}) have other nodes, though both are of "
+            f"epoch {ours.epoch}. "
+            "Give both nodes the same cluster file."
         )
     if theirs.node == ours.node:
         return (
-            f"wanted another node than {ours.node!r}, got the same name; "
-            "start each node of the cluster file once, at its own address"
+            f"Two nodes use the name {ours.node!r}. Start each node of the cluster file once, at "
+            "its own address."
         )
     if same_actors(ours.node_id, theirs.node_id):
-        return (
-            f"wanted node ids that differ in their first {ACTOR_HEX_DIGITS} digits, got "
-            f"{theirs.node_id} for {theirs.node!r} and {ours.node_id} for {ours.node!r}; "
-            "never start two nodes from copies of one data directory"
-        )
+        return colliding_ids(theirs.node, theirs.node_id, ours.node, ours.node_id)
     return None

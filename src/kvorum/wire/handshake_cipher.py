@@ -15,7 +15,7 @@ outsider sees a version number and random bytes.
     reflection    each direction has a key of its own
     splicing      `seen` binds a frame to all before it: to both nonces, and so to the identities
 
-As in the pattern NNpsk0 of the Noise framework, less its ephemeral keys: whoever records a
+As in the pattern NNpsk0 of the Noise framework, less its ephemeral keys: an attacker that records a
 handshake and learns the secret later can read the names in it. It seals the handshake only, not
 what follows.
 """
@@ -48,7 +48,7 @@ _COUNT_BYTES: Final = 12
 
 
 class HandshakeCipher:
-    """One side's. Useless after it has raised."""
+    """Seals and opens the greetings of one side. Useless after it has raised."""
 
     __slots__ = (
         "_dialed",
@@ -93,9 +93,9 @@ class HandshakeCipher:
         """
         theirs = decode_greeting(challenge)
         if isinstance(theirs, Reject):
-            raise ProtocolError(f"it refused this node: {theirs.reason!r}")
+            raise ProtocolError(f"It refused this node: {theirs.reason!r}")
         if not isinstance(theirs, Challenge):
-            raise ProtocolError(f"a {type(theirs).__name__} came where a Challenge was next")
+            raise ProtocolError(f"A {type(theirs).__name__} came where a Challenge was next.")
         protocol = self._spoken.agreed(theirs.versions)
         if protocol is None:
             raise ProtocolError(no_common_version(self._spoken, theirs.versions))
@@ -106,6 +106,7 @@ class HandshakeCipher:
         self.protocol = protocol
 
     def seal(self, greeting: Greeting) -> bytes:
+        """The frame that carries `greeting`; to be sent in the order of the calls."""
         count = self._sealed.to_bytes(_COUNT_BYTES)
         frame = self._seal_with.encrypt(count, encode_greeting(greeting), self._seen.digest())
         self._sealed += 1
@@ -113,16 +114,16 @@ class HandshakeCipher:
         return frame
 
     def open(self, frame: bytes) -> Greeting:
-        """Raises ProtocolError if the other side does not know the secret, or `frame` is not what
-        it said last on this link.
+        """The greeting in `frame`. Raises ProtocolError if the other side does not know the secret,
+        or `frame` is not what it said next on this link.
         """
         count = self._opened.to_bytes(_COUNT_BYTES)
         try:
             opened = self._open_with.decrypt(count, frame, self._seen.digest())
         except (InvalidTag, ValueError) as error:  # a ValueError: too short to have a tag
             raise ProtocolError(
-                "it does not know this node's cluster secret; if it is a node of this cluster, "
-                "give both the same secret, and if not, find out who tries to get in"
+                "It does not know this node's cluster secret. If it is a node of this cluster, "
+                "give both the same secret; if not, find out who tries to get in."
             ) from error
         self._opened += 1
         self._see(frame)

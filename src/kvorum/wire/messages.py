@@ -1,49 +1,27 @@
-"""The messages nodes send each other, and their bytes.
+"""The messages that nodes send each other.
 
-A batch is one MessagePack array of messages; each message is an array whose first item is
-its tag. msgspec checks types and arity while it decodes, at C speed, so nothing malformed
-reaches a handler. `op` is the sender's number for the operation and comes back in the reply.
-
-    request     reply                              what
-    Write       Wrote | Refused                    merge a record into the replica, durably
-    Handoff     Wrote | Refused                    the same, in the place of an owner that is away
-    Read        Same | Have | Refused              digest of the asker's record in, record out
-                Coming, Have                       where the record is long: first how long it is
-    Forward     Forwarded                          coordinate this client request
-    Scan        Page | Refused                     a page of one range of the key space
-    Vouch       Wrote | Refused                    have you made these writes?
-    SyncState    (none)                             whether the sender holds writes you missed
-    GossipDigest   GossipDelta                     what the sender knows of the members
-    GossipDelta    GossipDelta, if some are wanted news of members
-    Ping           Pong                            are you there?
-    PingRequest    PingReport, if it was reached   ping that node for me
-    Compare        Differing | Refused             which of these ranges' hashes are not yours?
-    Inventory      KeyDiff | Refused                the keys of one range, to be held against yours
-    RepairPartition    PartitionRepaired | Refused  compare and repair a partition with its owners
-    TombstoneProposal  TombstoneVeto | Refused      which of these tombstones are still needed?
-    Forget         (none)                          drop these tombstones
-    ViewUpdate     (none)                          what of the cluster's epochs the receiver lacks
-
-Every request may be answered with Behind, where the two nodes' epochs differ in what it is about.
+A message is a MessagePack array whose first item is its tag. A request carries `op`, the sender's
+number for the operation, which comes back in the reply; a message without `op` has no reply of its
+own. msgspec checks types and arity while it decodes, at C speed, so nothing malformed reaches a
+handler. `docs/protocols.md` lists all messages: their senders and receivers, what answers them, and
+what happens if no answer comes. `batches.py` is how several of them travel together.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 import msgspec
 
-from kvorum.model.errors import ProtocolError
 from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """`base`: the digest of the record that `record` was made from, empty if there was none.
+    """Merge `record` into the replica's record of the storage key `key`, durably.
 
-    A replica that holds just that record takes the new one without a look into either: an
-    event added to what it has. None where the record came about in another way (a merge). `anew`:
-    all owners have said that what they had of the key is lost.
+    `base`: the digest of the record that `record` was made from, empty if there was none. A replica
+    that has just that record takes the new one without decoding either: it is what it has plus one
+    event. None where the record came about in another way (a merge). `anew`: all owners have said
+    that they have lost what they had of the key.
     """
 
     op: int
@@ -54,11 +32,15 @@ class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
 
 
 class Wrote(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
+    """The record of a `Write` or `Handoff` is durable here; the writes of a `Vouch` are mine."""
+
     op: int
 
 
 class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
-    """`digest`: the first 8 bytes of the asker's own encoded record; empty if it has none."""
+    """Send your record of the storage key `key`, unless it has this `digest`: the first 8 bytes of
+    the asker's own encoded record; empty if it has none.
+    """
 
     op: int
     key: bytes
@@ -66,6 +48,8 @@ class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
 
 
 class Same(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
+    """The record here has the digest that was given."""
+
     op: int
 
 
@@ -77,30 +61,38 @@ class Have(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=5):
 
 
 class Coming(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=29):
-    """The reply to `op` has so many bytes, and is on its way in pieces."""
+    """A `Have` with a record of `size` bytes follows in pieces: wait for it longer."""
 
     op: int
     size: int
 
 
 class Refused(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
+    """The request was not carried out: the code and the message of a KvorumError."""
+
     op: int
     code: str
     message: str
 
 
 class Forward(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=7):
+    """Coordinate this change of a client, as an owner of its key."""
+
     op: int
     request: Change
 
 
 class Forwarded(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=8):
+    """The answer to the client whose change was forwarded."""
+
     op: int
     result: Answer | Failure
 
 
 class Scan(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
-    """start <= storage key < end, at most `limit` records; if that is 0, only what is damaged."""
+    """Send the records in start <= storage key < end, at most `limit`; if that is 0, only the
+    ranges that cannot be read.
+    """
 
     op: int
     start: bytes
@@ -110,7 +102,7 @@ class Scan(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
 
 class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
     """Storage keys and encoded records in key order; `more` if the range goes on. `unreadable`:
-    ranges of keys in the page for which the replica cannot speak.
+    ranges of keys in the page that are damaged or unverified at the replica.
     """
 
     op: int
@@ -120,9 +112,12 @@ class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 
 
 class SyncState(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
-    """`behind`: the receiver lacks writes. `lost`: the sender knew another node of its name; None
-    while the sender has not been introduced, and so cannot say. `recovering`: the sender's own
-    copies are incomplete. `actor`: under which the sender writes, 0 if it does not say.
+    """What the receiver has missed, as far as the sender knows, and the sender's own state.
+
+    `behind`: the receiver lacks writes. `lost`: the sender knew another node of the receiver's
+    name; None while it does not know the receiver's identity, and so cannot say. `recovering`: the
+    sender's own copies are incomplete. `actor`: under which the sender writes, 0 if it does not
+    say.
     """
 
     behind: bool
@@ -132,15 +127,17 @@ class SyncState(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
 
 
 class Vouch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
-    """`context`: what a record from outside lists of the receiver's writes."""
+    """Has the receiver made the writes in `context`, which a record from outside lists?"""
 
     op: int
     context: Context
 
 
 class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
-    """Members as (node, generation, heartbeat). `accused`: nodes the sender does not hold up.
-    `sent_at`: by the sender's monotonic clock.
+    """The members that the sender knows, as (node, generation, heartbeat).
+
+    `accused`: the nodes that the sender takes to be suspect or down. `sent_at`: by the sender's
+    monotonic clock.
     """
 
     members: list[tuple[int, int, int]]
@@ -149,8 +146,10 @@ class GossipDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1
 
 
 class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13):
-    """Members as (node, generation, heartbeat, active_ms). `wanted`: nodes to send news of.
-    `asked_at`: `sent_at` of the digest that this answers; `wall_ms`: the sender's wall clock.
+    """News of members, as (node, generation, heartbeat, active_ms).
+
+    `wanted`: the nodes of which the sender wants news. `asked_at`: `sent_at` of the digest that
+    this answers; `wall_ms`: the sender's wall clock.
     """
 
     members: list[tuple[int, int, int, int]]
@@ -160,18 +159,24 @@ class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13
 
 
 class Ping(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):
-    """`asker`: the node that wants to know; the sender itself, or the one it pings for."""
+    """Are you there? `asker`: the node that wants to know: the sender, or the one that it pings
+    for.
+    """
 
     number: int
     asker: int
 
 
 class Pong(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=15):
+    """The answer to a `Ping`, with its number and asker."""
+
     number: int
     asker: int
 
 
 class PingRequest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=16):
+    """Ping the node `target`, and report if it answers."""
+
     number: int
     target: int
 
@@ -183,7 +188,7 @@ class PingReport(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=17)
 
 
 class Handoff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=28):
-    """`record` for the node `owner`: keep it, with a hint, and ack."""
+    """Store `record` in the place of the node `owner`, with a hint."""
 
     op: int
     key: bytes
@@ -196,8 +201,8 @@ Entries = list[tuple[bytes, bytes]]
 
 
 class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=18):
-    """The hashes of ranges of one level of the trees under a placement rule (its id), 8 bytes
-    each.
+    """Which of these ranges have other hashes at yours? They are of one level of the hash trees
+    under a placement rule (its id), with 8 bytes of hash each.
     """
 
     op: int
@@ -208,14 +213,16 @@ class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=18):
 
 
 class Differing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=19):
-    """Those of the ranges asked about whose hash is another one here."""
+    """The ranges of a `Compare` whose hashes differ."""
 
     op: int
     indices: list[int]
 
 
 class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
-    """All that the sender holds in start <= storage key < end, under a placement rule (its id)."""
+    """How do your records differ from these? They are all that the sender has in start <= storage
+    key < end under a placement rule (its id).
+    """
 
     op: int
     rule: str
@@ -225,10 +232,10 @@ class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
 
 
 class KeyDiff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
-    """How the replica's records differ, from the start of the inventory to before `end`.
+    """How the replica's records differ from an inventory, from its start to before `end`.
 
-    `lacking`: listed keys that it does not hold soundly. `other`: what it holds that was not
-    listed, or with another digest.
+    `lacking`: the listed keys that the replica has no sound record of. `other`: the records that it
+    has and that were not listed, or with another digest.
     """
 
     op: int
@@ -238,7 +245,11 @@ class KeyDiff(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=21):
 
 
 class RepairPartition(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=22):
-    """`start`, `end`: compare all keys of that range, without trust in trees; empty: use them."""
+    """Compare and repair a partition with its other owners.
+
+    `start`, `end`: compare all keys of that range one by one; both empty: compare by the hash
+    trees.
+    """
 
     op: int
     rule: str
@@ -248,7 +259,7 @@ class RepairPartition(msgspec.Struct, array_like=True, frozen=True, gc=False, ta
 
 
 class PartitionRepaired(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=23):
-    """`complete`: every owner was compared with."""
+    """How many keys were repaired. `complete`: every owner was compared with."""
 
     op: int
     repaired: int
@@ -256,23 +267,27 @@ class PartitionRepaired(msgspec.Struct, array_like=True, frozen=True, gc=False, 
 
 
 class TombstoneProposal(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=24):
+    """Storage keys with the digests of their tombstones: may these be deleted?"""
+
     op: int
     entries: Entries
 
 
 class TombstoneVeto(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=25):
+    """The storage keys of a proposal whose tombstones are still needed here."""
+
     op: int
     keys: list[bytes]
 
 
 class Forget(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=26):
+    """Delete these tombstones, as all nodes agreed, where they are still the same."""
+
     entries: Entries
 
 
 class Fetch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=40):
-    """As `Read`, from one who compares: what is held there, also if its holder cannot vouch for it.
-    The answers are those to a `Read`.
-    """
+    """As `Read`, for anti-entropy: a record is also sent if its token is unverified."""
 
     op: int
     key: bytes
@@ -280,13 +295,15 @@ class Fetch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=40):
 
 
 class Survey(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=41):
-    """Of what are you short? The answer is a `Shortfall`."""
+    """For which tokens can you not answer?"""
 
     op: int
 
 
 class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
-    """Spans of tokens, each with its first and its last: see `replication/shortfall.py`."""
+    """The tokens for which the sender cannot answer, as spans with their first and their last one
+    (`repair/shortfall.py`).
+    """
 
     op: int
     unread: list[tuple[bytes, bytes]]
@@ -294,8 +311,8 @@ class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
 
 
 class Behind(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=43):
-    """The request `op` was not carried out: its sender's epoch and the receiver's differ in what it
-    is about. `epoch`: the receiver's.
+    """The request `op` was not carried out: the partition that it is about has other owners in its
+    epoch than in `epoch`, which the receiver is at.
     """
 
     op: int
@@ -303,7 +320,7 @@ class Behind(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=43):
 
 
 class ViewUpdate(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44):
-    """What the receiver lacks to come to `epoch`. It travels in a frame of its own."""
+    """What the receiver lacks to come to `epoch`. It is sent in a frame of its own."""
 
     epoch: int
     document: bytes
@@ -360,58 +377,4 @@ Reply = (
     | TombstoneVeto
     | Shortfall
 )
-"""What names the operation that it is for."""
-
-_BATCH_HEAD_BYTES: Final = 5
-"""At most: the mark and the length of a MessagePack array."""
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Message])
-
-
-def encode_batch(messages: list[Message]) -> bytes:
-    return _encoder.encode(messages)
-
-
-class Packed(NamedTuple):
-    """What a list of messages becomes where it is too long for one batch.
-
-    `batches`: payloads, each with the number of its messages. `wholes`: batches of one message
-    that is too long by itself (`pieces.py`).
-    """
-
-    batches: list[tuple[bytes, int]]
-    wholes: list[bytes]
-
-
-def pack(messages: list[Message], bytes_max: int) -> Packed:
-    """All of `messages`, in batches of at most `bytes_max` bytes where they fit. Keeps order
-    among the short ones, and among the long ones.
-    """
-    packed = Packed([], [])
-    gathered: list[msgspec.Raw] = []
-    room = bytes_max - _BATCH_HEAD_BYTES
-    size = 0
-    for message in messages:
-        encoded = _encoder.encode(message)
-        if len(encoded) > room:
-            packed.wholes.append(_encoder.encode([msgspec.Raw(encoded)]))
-            continue
-        if size + len(encoded) > room:
-            packed.batches.append((_encoder.encode(gathered), len(gathered)))
-            gathered, size = [], 0
-        gathered.append(msgspec.Raw(encoded))
-        size += len(encoded)
-    if gathered:
-        packed.batches.append((_encoder.encode(gathered), len(gathered)))
-    return packed
-
-
-def decode_batch(data: bytes | bytearray) -> list[Message]:
-    """Raises ProtocolError if `data` is anything but one batch."""
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(
-            f"wanted a batch of messages, got {len(data)} bytes: {error}"
-        ) from error
+"""The messages that carry the number of the operation that they answer."""

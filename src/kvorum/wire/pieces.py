@@ -18,18 +18,19 @@ for what has been announced.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 from kvorum.model.errors import ProtocolError
 
 PIECE_MARK: Final = b"\xc1"
 WHOLE_BYTES_MAX: Final = 1 << 30
-"""No message is longer. The siblings that clients can make in a cluster that is cut come to
-a small part of it.
+"""No message is longer. The siblings that clients can make in a partitioned cluster are a small
+part of it.
 """
 PIECE_BYTES: Final = 256 << 10
-"""Of the whole in each piece but the last: as long as this takes, a short message waits."""
+"""So many bytes of the message are in each piece but the last. A short message waits as long as
+they take.
+"""
 
 _HEAD = struct.Struct("!cQQ")
 _HEAD_BYTES: Final = _HEAD.size
@@ -41,11 +42,6 @@ def encode_piece(whole: bytes, start: int) -> bytes:
     return head + whole[start : start + PIECE_BYTES]
 
 
-def encode_pieces(whole: bytes) -> Iterator[bytes]:
-    for start in range(0, len(whole), PIECE_BYTES):
-        yield encode_piece(whole, start)
-
-
 def begins_whole(piece: bytes) -> bool:
     """True if `piece` is the first of its whole."""
     _mark, _length, start = _HEAD.unpack_from(piece)
@@ -53,11 +49,11 @@ def begins_whole(piece: bytes) -> bool:
 
 
 NO_MORE_PIECES: Final = encode_piece(b"", 0)
-"""What is incomplete is given up."""
+"""The piece that gives up a message of which not all pieces were sent."""
 
 
 class Assembly:
-    """Puts one side's pieces together. Useless after it has raised."""
+    """Puts the pieces of one side together. Useless after it has raised."""
 
     __slots__ = ("_announced", "_bytes_max", "_held")
 
@@ -68,12 +64,13 @@ class Assembly:
 
     @property
     def held_bytes(self) -> int:
+        """How many bytes of an incomplete message are kept."""
         return len(self._held)
 
     def add(self, piece: bytes) -> bytearray | None:
         """The whole, if `piece` completes one. Raises ProtocolError if it cannot be the next."""
         if len(piece) < _HEAD_BYTES:
-            raise ProtocolError(f"a piece of a message came without its head: {piece.hex()}")
+            raise ProtocolError(f"A piece of a message has no complete head: {piece.hex()}.")
         _mark, length, start = _HEAD.unpack_from(piece)
         if start == 0:
             self._begin(length)
@@ -81,13 +78,12 @@ class Assembly:
         held = self._held
         if length != self._announced or start != len(held):
             raise ProtocolError(
-                f"a piece for byte {start} of {length} came where byte {len(held)} of "
-                f"{self._announced} was next"
+                f"A piece for byte {start} of {length} came where byte {len(held)} of "
+                f"{self._announced} was next."
             )
         if size > length - start or (size == 0 and length):
             raise ProtocolError(
-                f"a piece for byte {start} of {length} came with {size} bytes, "
-                f"where 1 to {length - start} were left"
+                f"A piece for byte {start} of {length} has {size} bytes; {length - start} are left."
             )
         held += memoryview(piece)[_HEAD_BYTES:]
         if not length or len(held) < length:
@@ -99,8 +95,8 @@ class Assembly:
     def _begin(self, length: int) -> None:
         if length > self._bytes_max:
             raise ProtocolError(
-                f"a message of {length} bytes was announced, and the longest may have "
-                f"{self._bytes_max}"
+                f"A message of {length} bytes is announced, and the longest may have "
+                f"{self._bytes_max}."
             )
         self._announced = length
         self._held = bytearray()

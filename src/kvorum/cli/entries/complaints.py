@@ -32,9 +32,9 @@ def plain_words(error: Exception, text: bytes) -> str:
             return unsound(error, text)
         case UnicodeDecodeError():
             byte = error.object[error.start]
-            return f"wanted UTF-8, got the byte 0x{byte:02x} at place {error.start + 1} of the line"
+            return f"The byte 0x{byte:02x} at place {error.start + 1} of the line is not UTF-8."
         case RecursionError():
-            return "wanted JSON that is not nested so deeply, got more levels than can be read"
+            return "The JSON is nested more deeply than can be read."
         case KvorumError():
             return error.message
         case csv.Error():

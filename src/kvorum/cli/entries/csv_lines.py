@@ -18,9 +18,10 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
+from kvorum.cli.bulk.items import START, Item, Place, Reject
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.entries.csv_rows import Row, read_rows
-from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, START, Item, Lines, Place, Reject
+from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Lines
 from kvorum.model.errors import ConfigError
 
 DEFAULT_KEY_COLUMN: Final = "key"
@@ -43,7 +44,7 @@ class CsvShape(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """`width`: of the columns, also those at the end that have no name."""
+    """The first row of a file. `width`: of the columns, also those at the end that have no name."""
 
     names: list[str]
     width: int
@@ -116,7 +117,7 @@ def _read_header(stream: IO[bytes], shape: CsvShape) -> _Header:
     if shape.key_column not in names:
         raise ConfigError(
             f"No column is called {shape.key_column!r}, which is to hold the keys; the columns are "
-            f"{', '.join(names) or '(none)'}. Say by --key-column which it is, or by --delimiter "
+            f"{', '.join(names) or '(none)'}. Name it with --key-column, or say with --delimiter "
             "what is between the columns."
         )
     if len(set(names)) != len(names):
@@ -132,7 +133,7 @@ def _delimiter(row: Row, key_column: str) -> str:
     if len(fitting) > 1:
         named = " or ".join(_NAMES.get(one, repr(one)) for one in fitting)
         raise ConfigError(
-            f"The columns of the header may be separated by {named}; say which by --delimiter."
+            f"The columns of the header may be separated by {named}; name one with --delimiter."
         )
     return fitting[0] if fitting else max(_DELIMITERS, key=lambda one: len(found[one]))
 
@@ -175,7 +176,7 @@ def _check_width(cells: Sequence[str], header: _Header) -> None:
         names = ", ".join(header.names[:_NAMES_SHOWN])
         more = ", ..." if named > _NAMES_SHOWN else ""
         raise ValueError(
-            f"wanted {header.width} cells as in the header ({names}{more}), got {len(cells)}"
+            f"The row has {len(cells)} cells, but the header {header.width} ({names}{more})."
         )
     for number, cell in enumerate(cells[named:], named + 1):
         if cell:

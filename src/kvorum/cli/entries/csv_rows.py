@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import IO, Final, NamedTuple
 
-from kvorum.cli.entries.entry_lines import BOM, LINE_BYTES_MAX, Place
+from kvorum.cli.bulk.items import Place
+from kvorum.cli.entries.entry_lines import BOM, LINE_BYTES_MAX
 
 QUOTE: Final = b'"'
 

@@ -16,11 +16,12 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
 import msgspec
 
 from kvorum.api.entry_body import Lifespan, refuse_repeated_names
+from kvorum.cli.bulk.items import START, Item, Place, Reject, Timed, Value
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.client.requests import DEFAULT_LIFETIME, Lifetime
 from kvorum.client.values import decode_value
@@ -29,46 +30,6 @@ from kvorum.model.errors import InvalidValue, RequestError
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 BOM: Final = b"\xef\xbb\xbf"
 _EXCERPT_BYTES: Final = 40
-
-
-Value = msgspec.Raw | bytes
-"""As the client takes it: JSON text, or bytes."""
-
-
-class Timed(NamedTuple):
-    value: Value
-    lifetime: Lifetime = DEFAULT_LIFETIME
-
-
-class Place(NamedTuple):
-    """Where reading starts: behind `line` lines, which end at byte `offset`."""
-
-    offset: int = 0
-    line: int = 0
-
-
-START: Final = Place()
-
-
-class Item(NamedTuple):
-    """An entry to store, which begins in `line`; reading goes on at `end`. `siblings`, if there are
-    any, include `value`, latest first.
-    """
-
-    line: int
-    end: Place
-    key: str
-    value: Value
-    siblings: tuple[Timed, ...] = ()
-    lifetime: Lifetime = DEFAULT_LIFETIME
-
-
-class Reject(NamedTuple):
-    """What is no entry, from `line` to `end`."""
-
-    line: int
-    end: Place
-    reason: str
 
 
 Lines = Iterator[Item | Reject]
@@ -115,7 +76,7 @@ class _Source:
         self._offset += len(data)
         if len(data) > LINE_BYTES_MAX:
             self._skip_rest()
-            raise ValueError(f"wanted a line of at most {LINE_BYTES_MAX} bytes, got a longer one")
+            raise ValueError(f"The line is longer than {LINE_BYTES_MAX} bytes. Shorten it.")
         if self.line == 1:
             data = data.removeprefix(BOM)
         return data.decode()
@@ -149,7 +110,7 @@ def _item(text: str, source: _Source) -> Item:
     value = _value(found.value, found.metadata)
     siblings = tuple(map(_timed, found.siblings))
     if siblings and bytes(siblings[0].value) != bytes(value):
-        raise ValueError("wanted siblings of which the first is the value, got another first")
+        raise ValueError("The first of the siblings is another value than the line's own.")
     lifetime = _lifetime(found.metadata)
     return Item(source.line, source.place, found.key, value, siblings, lifetime)
 
@@ -175,7 +136,7 @@ def _value(text: msgspec.Raw, metadata: _Metadata | None) -> Value:
         return text
     if encoding == "base64":
         return _from_base64(text)
-    raise InvalidValue(f"wanted the encoding base64 or none, got {encoding!r}")
+    raise InvalidValue(f"Unknown encoding {encoding!r}: use base64, or none.")
 
 
 def _from_base64(text: msgspec.Raw) -> bytes:
@@ -183,5 +144,5 @@ def _from_base64(text: msgspec.Raw) -> bytes:
         value: bytes = decode_value(bytes(text), binary=True)
     except InvalidValue as error:
         got = bytes(text)[:_EXCERPT_BYTES].decode(errors="replace")
-        raise InvalidValue(f"wanted a value of base64 text, got {got}") from error
+        raise InvalidValue(f"The value is not base64 text: {got}.") from error
     return value

@@ -43,7 +43,9 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         with _opened(file) as out:
             yield out
     except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
+        raise ConfigError(
+            f"The file {file} cannot be written: {error.strerror}. Name another one."
+        ) from error
 
 
 @contextmanager

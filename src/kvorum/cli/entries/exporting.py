@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from kvorum.client.url import Target
     from kvorum.model.request import Unreadable
 
-    _Page = tuple[Iterable[bytes], Sequence[Unreadable]]
+    _Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
+    """Its lines, what is left out of it, and where the next one begins."""
 
 _SHOW_EVERY: Final = 100
 _PAGE: Final = 500
@@ -57,7 +58,10 @@ def export(
     kvorum export --namespace people | gzip > people.jsonl.gz
     """
     if encrypt != (key is not None):
-        raise click.UsageError("wanted --encrypt with the source of a key, as in --key file:PATH")
+        raise click.UsageError(
+            "--encrypt and --key belong together: add the one that is missing, as in --encrypt "
+            "--key file:PATH."
+        )
     from kvorum.cli.entries import export_target
 
     file = export_target.named(file)
@@ -118,7 +122,7 @@ def _export(
             out = stack.enter_context(sealed(out, key))
         if versions:
             out.write(record_lines.HEADER)
-        for lines, more in _records(client, target) if versions else _entries(client):
+        for lines, more, _ in _pages(client, target, versions):
             for line in lines:
                 out.write(line)
                 count += 1
@@ -129,28 +133,29 @@ def _export(
     return count, list(unreadable.values())
 
 
-def _entries(client: Client) -> Iterator[_Page]:
+def _pages(client: Client, target: Target, versions: bool) -> Iterator[_Page]:
+    page_from = _records_page if versions else _entries_page
     cursor: str | None = None
     while True:
-        page = client.page(cursor=cursor)
-        yield map(_line, page.entries), page.unreadable
-        cursor = page.cursor
+        page = page_from(client, target, cursor)
+        yield page
+        cursor = page[-1]
         if cursor is None:
             return
 
 
-def _records(client: Client, target: Target) -> Iterator[_Page]:
+def _entries_page(client: Client, target: Target, cursor: str | None) -> _Page:
+    page = client.page(cursor=cursor)
+    return map(_line, page.entries), page.unreadable, page.cursor
+
+
+def _records_page(client: Client, target: Target, cursor: str | None) -> _Page:
     from kvorum.cli.entries import record_lines
     from kvorum.client import record_requests
 
-    cursor: str | None = None
-    while True:
-        request = record_requests.page(target.namespace, cursor, _PAGE)
-        page = record_requests.found(client.ask(request))
-        yield map(record_lines.line, page.records), page.unreadable
-        cursor = page.cursor
-        if cursor is None:
-            return
+    request = record_requests.page(target.namespace, cursor, _PAGE)
+    page = record_requests.found(client.ask(request))
+    return map(record_lines.line, page.records), page.unreadable, page.cursor
 
 
 def _line(entry: Entry) -> bytes:

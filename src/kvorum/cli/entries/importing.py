@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
-from collections.abc import Coroutine
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from kvorum.cli.bulk.options import give_up_after_option
 from kvorum.cli.connection import asks_namespace
-from kvorum.cli.entries.options import give_up_after_option
 from kvorum.cli.entries.sealed_files import key_option, unsealed
-from kvorum.cli.errors import NEXT_STEP, ExitCode, Interrupted, one_line
+from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.stdin import STDIN, opened_stdin
-from kvorum.model.errors import ConfigError, KvorumError
+from kvorum.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kvorum.cli.entries.checkpoint import Checkpoint, Progress
+    from kvorum.cli.bulk.items import Place, Reject
+    from kvorum.cli.bulk.pipeline import Limits, Progress
+    from kvorum.cli.bulk.position import PositionFile
+    from kvorum.cli.bulk.watch import Watch
     from kvorum.cli.entries.csv_lines import CsvShape
-    from kvorum.cli.entries.entry_import import Plan
-    from kvorum.cli.entries.entry_lines import Lines, Place, Reject
+    from kvorum.cli.entries.entry_lines import Lines
     from kvorum.cli.progress import Bar
     from kvorum.client.url import Target
 
-SAVE_EVERY_S: Final = 1.0
-"""How much work a killed import repeats at most."""
+_SUFFIX: Final = ".kvorum-import"
+_SAMPLE_BYTES: Final = 64 * 1024
 
 
 def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -114,27 +116,28 @@ def import_file(
     kvorum import cities.csv --key-column geonameid --typed
     zcat big.jsonl.gz | kvorum import -
     """
+    from kvorum.cli.bulk.pipeline import Limits
     from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape
-    from kvorum.cli.entries.entry_import import Plan
 
     is_csv = kind == "csv" if kind else file.endswith(".csv")
     for_csv = {"--key-column": key_column, "--delimiter": delimiter, "--typed": typed or None}
     option = next((name for name, given in for_csv.items() if given is not None), None)
     if not is_csv and option is not None:
-        raise click.UsageError(f"{option} is for CSV; leave it out, or add --format csv")
+        raise click.UsageError(f"{option} is for CSV: leave it out, or add --format csv.")
+    if keep_versions and is_csv:
+        raise click.UsageError("--keep-versions is for files of 'kvorum export --versions'.")
     job = _Job(
         target,
         file,
         CsvShape(key_column or DEFAULT_KEY_COLUMN, typed, delimiter) if is_csv else None,
-        Plan(w, give_up_after, max_rejected),
+        w,
+        Limits(give_up_after, max_rejected),
         as_json=output == "json",
         keep_versions=keep_versions,
     )
-    if keep_versions and job.csv is not None:
-        raise click.UsageError("--keep-versions is for files of 'kvorum export --versions'")
     with _open(file, key) as source:
-        checkpoint = _checkpoint(job, source, checkpoint_path, resume)
-        summary = _import(job, source, checkpoint, resume)
+        position = _position(job, source, checkpoint_path, resume)
+        summary = _import(job, source, position, resume)
     _print_summary(summary, job.as_json)
     if summary.rejected:
         click.get_current_context().exit(ExitCode.REFUSED)
@@ -144,7 +147,8 @@ class _Job(NamedTuple):
     target: Target
     file: str
     csv: CsvShape | None
-    plan: Plan
+    w: int | None
+    limits: Limits
     as_json: bool
     keep_versions: bool
 
@@ -164,96 +168,87 @@ def _open(file: str, key: str | None) -> BufferedReader:
     try:
         return unsealed(Path(file).open("rb"), key)
     except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+        raise ConfigError(
+            f"The file {file} cannot be read: {error.strerror}. Name one that can."
+        ) from error
 
 
-def _checkpoint(
+def _position(
     job: _Job, source: BufferedReader, path: Path | None, resume: bool
-) -> Checkpoint | None:
+) -> PositionFile | None:
     """None where there can be none, because what is read cannot be read again."""
-    from kvorum.cli.entries.checkpoint import SUFFIX, Checkpoint
+    from kvorum.cli.bulk.position import PositionFile, Task
+    from kvorum.cli.bulk.watch import note
 
-    if job.file == "-" or not source.seekable():
+    if job.file == STDIN or not source.seekable():
         if resume or path is not None:
             raise click.UsageError(
-                f"wanted a file to resume or keep a checkpoint of, got {job.file}",
+                f"--resume and --checkpoint need a file that can be read again, and {job.file} "
+                "is none: leave them out.",
                 click.get_current_context(),
             )
         return None
-    path = path or Path(f"{job.file}{SUFFIX}")
-    checkpoint = Checkpoint(path, source, job.target.namespace)
-    if not resume and checkpoint.exists():
-        _note(f"starting anew; {path} is there, so --resume would have gone on", job.as_json)
-    return checkpoint
+    path = path or Path(f"{job.file}{_SUFFIX}")
+    namespace = job.target.namespace
+    options = ["no --namespace" if namespace is None else f"--namespace {namespace}"]
+    task = Task("an import", "lines", options)
+    position = PositionFile(path, task, lambda place: _digest(source, place), "--checkpoint")
+    if not resume and position.exists():
+        note(f"starting anew; {path} was there, so --resume would have gone on", job.as_json)
+    return position
+
+
+def _digest(source: BufferedReader, place: Place) -> str:
+    """Of the file up to `place`, by its first and last bytes there."""
+    count = min(_SAMPLE_BYTES, place.offset)
+    first = os.pread(source.fileno(), count, 0)
+    last = os.pread(source.fileno(), count, place.offset - count)
+    return hashlib.blake2b(first + last, digest_size=16).hexdigest()
 
 
 def _import(
-    job: _Job, source: BufferedReader, checkpoint: Checkpoint | None, resume: bool
+    job: _Job, source: BufferedReader, position: PositionFile | None, resume: bool
 ) -> _Summary:
-    from kvorum.cli.entries.checkpoint import Progress
+    from kvorum.cli.bulk.pipeline import Progress
+    from kvorum.cli.bulk.watch import Watch
     from kvorum.cli.progress import progress_bar
-    from kvorum.runtime.loop import run
 
-    done = checkpoint.load() if checkpoint and resume else Progress()
-    total = os.fstat(source.fileno()).st_size if checkpoint else None
+    before = position.begin(resume=resume) if position else Progress()
+    total = os.fstat(source.fileno()).st_size if position else None
     began = time.monotonic()
     with progress_bar(f"import {job.file}", total) as bar:
-        watch = _Watch(job, checkpoint, bar, done)
-        try:
-            work = (
-                _run_records(job, source, watch)
-                if job.keep_versions
-                else _run(job, _read(source, job.csv, done.place), watch)
-            )
-            # Without a checkpoint there is nothing to tell, and the input may be long in coming.
-            run(_until_stopped(work) if checkpoint else work)
-        except BaseException as error:
-            watch.interrupted(error)
-            raise
-    if checkpoint:
-        checkpoint.remove()
+
+        def on_reject(line: Reject) -> None:
+            _tell(line, bar, job.as_json)
+
+        watch = Watch(before, bar, lambda at: at.offset, on_reject, position, as_json=job.as_json)
+        done = _store(job, source, watch)
     seconds = time.monotonic() - began
-    stored = watch.done.stored - done.stored
-    return _Summary(
-        job.file,
-        watch.done.stored,
-        watch.done.rejected,
-        watch.done.expired,
-        round(seconds, 3),
-        round(stored / seconds),
-    )
+    rate = round((done.stored - before.stored) / seconds)
+    return _Summary(job.file, done.stored, done.rejected, done.expired, round(seconds, 3), rate)
 
 
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Raises Interrupted if a signal ended it."""
-    from kvorum.cli.signals import stop_signals, unless
-
-    with stop_signals(again=lambda: None) as stop:
-        await unless(stop, work)
-    if stop.is_set():
-        raise Interrupted
+def _tell(line: Reject, bar: Bar, as_json: bool) -> None:
+    if as_json:
+        bar.say(json.dumps({"line": line.line, "reason": line.reason}))
+    else:
+        bar.say(f"line {line.line}: {one_line(line.reason)}")
 
 
-async def _run_records(job: _Job, source: BufferedReader, watch: _Watch) -> None:
+def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
+    from kvorum.cli.bulk.entry_sink import EntrySink
+    from kvorum.cli.bulk.record_sink import RecordSink
+    from kvorum.cli.bulk.run import store_all
     from kvorum.cli.entries import record_lines
-    from kvorum.cli.entries.record_import import RecordImport
     from kvorum.client.asynchronous import AsyncClient
 
-    lines = record_lines.read(source, job.target.namespace, watch.done.place)
-    async with AsyncClient(job.target) as client:
-        await client.status()
-        work = RecordImport(client, job.plan, watch.done, watch.on_reject, watch.on_progress)
-        await work.run(lines)
-
-
-async def _run(job: _Job, lines: Lines, watch: _Watch) -> None:
-    from kvorum.cli.entries.entry_import import Import
-    from kvorum.client.asynchronous import AsyncClient
-
-    async with AsyncClient(job.target) as client:
-        await client.status()  # if nobody is there, say so at once and not when patience ends
-        work = Import(client, job.plan, watch.done, watch.on_reject, watch.on_progress, now_ms)
-        await work.run(lines)
+    place = watch.done.place
+    client = AsyncClient(job.target)
+    if job.keep_versions:
+        records = record_lines.read(source, job.target.namespace, place)
+        return store_all(client, RecordSink(client, job.w), records, job.limits, watch)
+    entries = _read(source, job.csv, place)
+    return store_all(client, EntrySink(client, job.w, now_ms), entries, job.limits, watch)
 
 
 def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines:
@@ -267,68 +262,24 @@ def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines
         source.seek(place.offset)
     elif record_lines.begins(source.peek(1)):
         raise ConfigError(
-            "wanted a file of entries, got one of 'kvorum export --versions'; add --keep-versions"
+            "The file is one of 'kvorum export --versions'. To import it, add --keep-versions."
         )
     return read_json_lines(source, place)
-
-
-class _Watch:
-    """Shows how an import goes, and keeps its checkpoint."""
-
-    def __init__(self, job: _Job, checkpoint: Checkpoint | None, bar: Bar, done: Progress) -> None:
-        self.done = done
-        self._job = job
-        self._checkpoint = checkpoint
-        self._bar = bar
-        self._saved_at = float("-inf")
-
-    def on_reject(self, line: Reject) -> None:
-        if self._job.as_json:
-            self._bar.say(json.dumps({"line": line.line, "reason": line.reason}))
-        else:
-            self._bar.say(f"line {line.line}: {one_line(line.reason)}")
-
-    def on_progress(self, done: Progress) -> None:
-        self.done = done
-        self._bar.show(done.offset, done.stored)
-        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
-            self._save()
-
-    def interrupted(self, error: BaseException) -> None:
-        """Leave a checkpoint, and say how to go on."""
-        if self._checkpoint is None or self.done.line == 0:
-            return
-        self._save()
-        step = f"{self.done.line} lines are done, and --resume goes on behind them"
-        if isinstance(error, KvorumError):
-            error.details[NEXT_STEP] = step
-        elif isinstance(error, KeyboardInterrupt | Interrupted):
-            _note(step, self._job.as_json)
-
-    def _save(self) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint.save(self.done)
-            self._saved_at = time.monotonic()
 
 
 def _print_summary(summary: _Summary, as_json: bool) -> None:
     if as_json:
         print_json(summary._asdict())
-    else:
-        print_table(
-            f"import of {summary.file}",
-            ("#stored", "#rejected", "#expired", "#seconds", "#entries/s"),
-            [
-                (
-                    f"{summary.stored:,}",
-                    f"{summary.rejected:,}",
-                    f"{summary.expired:,}",
-                    f"{summary.seconds:.1f}",
-                    f"{summary.entries_per_s:,}",
-                )
-            ],
-        )
-
-
-def _note(text: str, as_json: bool) -> None:
-    click.echo(json.dumps({"note": text}) if as_json else f"note: {one_line(text)}", err=True)
+        return
+    counts = (summary.stored, summary.rejected, summary.expired)
+    print_table(
+        f"import of {summary.file}",
+        ("#stored", "#rejected", "#expired", "#seconds", "#entries/s"),
+        [
+            (
+                *(f"{count:,}" for count in counts),
+                f"{summary.seconds:.1f}",
+                f"{summary.entries_per_s:,}",
+            )
+        ],
+    )

@@ -15,9 +15,9 @@ from typing import IO, Final, Literal
 import msgspec
 
 from kvorum.api.entry_body import refuse_repeated_names
+from kvorum.cli.bulk.items import Place, RecordItem, Reject
 from kvorum.cli.entries.complaints import plain_words
-from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX, Place, Reject
-from kvorum.cli.entries.record_store import Placed
+from kvorum.cli.entries.entry_lines import LINE_BYTES_MAX
 from kvorum.client.record_requests import PortableRecord
 from kvorum.model.errors import ConfigError, RequestError
 from kvorum.model.portable_record import from_portable
@@ -50,10 +50,11 @@ def begins(start: bytes) -> bool:
 
 
 def line(record: PortableRecord) -> bytes:
+    """The line of a file that holds `record`."""
     return _encode(_Line(record.key, record.record)) + b"\n"
 
 
-def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Placed | Reject]:
+def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[RecordItem | Reject]:
     """The records of `stream`, which is at its start, that end behind `after`.
 
     The mark of each is the Place behind it. Raises ConfigError if it is no such file.
@@ -65,14 +66,14 @@ def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[Pla
         end += len(data)
         if len(data) > RECORD_LINE_BYTES_MAX:
             raise ConfigError(
-                f"wanted lines of at most {RECORD_LINE_BYTES_MAX} bytes, got a longer one, line "
-                f"{number}; check that the file is whole"
+                f"Line {number} is longer than the {RECORD_LINE_BYTES_MAX} bytes that a record may "
+                "have. Check that the file is whole."
             )
         if end > after.offset:
             yield _record(data, namespace, Place(end, number))
 
 
-def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject:
+def _record(data: bytes, namespace: str | None, place: Place) -> RecordItem | Reject:
     try:
         found = _decode(data)
         refuse_repeated_names(data)
@@ -81,7 +82,7 @@ def _record(data: bytes, namespace: str | None, place: Place) -> Placed | Reject
         return Reject(place.line, place, plain_words(error, data))
     except RequestError as error:
         return Reject(place.line, place, error.message)
-    return Placed(place, PortableRecord(found.key, found.record, namespace))
+    return RecordItem(place, PortableRecord(found.key, found.record, namespace))
 
 
 def _read_header(stream: IO[bytes]) -> int:
@@ -91,12 +92,12 @@ def _read_header(stream: IO[bytes]) -> int:
         header = msgspec.json.decode(data, type=_Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "wanted a file that 'kvorum export --versions' wrote, got another; leave out "
-            "--keep-versions, or name the right file"
+            "The file is not one that 'kvorum export --versions' wrote. Leave out --keep-versions, "
+            "or name the right file."
         ) from error
     if header.format > FORMAT:
         raise ConfigError(
-            f"wanted records of format {FORMAT} at most, got format {header.format}; use the "
-            "later kvorum that wrote them"
+            f"The file has records of format {header.format}, and this kvorum reads format "
+            f"{FORMAT}. Use the later kvorum that wrote it."
         )
     return len(data)

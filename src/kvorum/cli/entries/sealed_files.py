@@ -46,10 +46,10 @@ def _unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
     peekable = _buffered(source)
     if not is_sealed(peekable.peek(len(MAGIC))):
         if key is not None:
-            raise ConfigError("wanted an encrypted export for --key, got an open one")
+            raise ConfigError("The file is not encrypted. Leave out --key.")
         return peekable
     if key is None:
-        raise ConfigError("wanted the key of an encrypted export, got none; name its source: --key")
+        raise ConfigError("The file is encrypted. Name the source of its key with --key.")
     return _buffered(sealed_reader(peekable, _load(key)))
 
 

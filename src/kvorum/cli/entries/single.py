@@ -13,7 +13,7 @@ from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
 from kvorum.cli.stdin import InputFile
-from kvorum.model.errors import NotFound
+from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed
 from kvorum.model.topology import TTL_S_MAX
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ def set_value(
     A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
     that has siblings resolves them.
     """
+    if if_absent and if_version is not None:
+        raise click.UsageError("--if-absent and --if-version exclude each other. Give one of them.")
     stored = _value(_one_source(value, file), _one_kind(kinds))
-    with open_client(target) as client:
+    with _in_options(key, if_absent=if_absent), open_client(target) as client:
         entry = client.set(
             key,
             stored,
@@ -114,7 +116,7 @@ def touch(
     kvorum touch session:7 3600
     kvorum touch session:7 0
     """
-    with _naming(key), open_client(target) as client:
+    with _in_options(key), open_client(target) as client:
         expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
     if output == "json":
         print_json({"key": key, "expires_at": expires_at})
@@ -141,7 +143,7 @@ def get(target: Target, key: str, r: int | None, everything: bool, output: str) 
     kvorum get user:7 --all             its version, clock and siblings
     kvorum get user:7 -o json           the same for programs
     """
-    with _naming(key), open_client(target) as client:
+    with _in_options(key), open_client(target) as client:
         entry = client.get_entry(key, r=r)
     if output == "json":
         print_json(_with_value(entry))
@@ -173,7 +175,7 @@ def delete(
     kvorum delete user:7
     kvorum delete user:7 -o json        prints what was deleted
     """
-    with _naming(key), open_client(target) as client:
+    with _in_options(key), open_client(target) as client:
         entry = client.delete(key, version=version, if_version=if_version, w=w)
     if output == "json":
         print_json(_with_value(entry))
@@ -182,22 +184,32 @@ def delete(
 
 
 @contextmanager
-def _naming(key: str) -> Iterator[None]:
-    """A key that is not there is named to whoever asked for it."""
+def _in_options(key: str, *, if_absent: bool = False) -> Iterator[None]:
+    """What is refused about `key` is said in the terms of the command's options."""
     try:
         yield
-    except NotFound as error:
-        raise NotFound(
-            f"wanted a value under the key {key!r}, got none", **error.details
+    except PreconditionFailed as error:
+        raise PreconditionFailed(
+            f"The key {key!r} has a value already. Leave out --if-absent to replace it."
+            if if_absent
+            else f"The key {key!r} is not at the version given with --if-version. Look at it with "
+            "'kvorum get --all', and decide anew.",
+            **error.details,
         ) from error
+    except InvalidVersion as error:
+        raise InvalidVersion(
+            f"The given version is none of the key {key!r}. Give the one that 'kvorum get --all' "
+            "shows.",
+            **error.details,
+        ) from error
+    except NotFound as error:
+        raise NotFound(error.message.replace("version=", "--version"), **error.details) from error
 
 
 def _one_source(value: str | None, file: IO[bytes] | None) -> bytes:
     if (value is None) == (file is None):
-        given = "neither" if file is None else "both"
-        raise click.UsageError(
-            f"wanted a VALUE or --file, got {given}", click.get_current_context()
-        )
+        given = "Neither VALUE nor --file is" if file is None else "VALUE and --file are both"
+        raise click.UsageError(f"{given} given. Give one of them.", click.get_current_context())
     if file is not None:
         return file.read()
     assert value is not None
@@ -205,7 +217,7 @@ def _one_source(value: str | None, file: IO[bytes] | None) -> bytes:
         return value.encode()
     except UnicodeEncodeError as error:
         raise click.UsageError(
-            "wanted a VALUE of UTF-8; give other bytes by --file", click.get_current_context()
+            "VALUE is not UTF-8. Give other bytes with --file.", click.get_current_context()
         ) from error
 
 
@@ -214,7 +226,7 @@ def _one_kind(kinds: dict[str, bool]) -> str | None:
     given = [name for name, is_given in kinds.items() if is_given]
     if len(given) > 1:
         raise click.UsageError(
-            f"wanted one of --json, --string and --bytes, got --{' and --'.join(given)}",
+            f"--{' and --'.join(given)} exclude each other. Give one of them.",
             click.get_current_context(),
         )
     return given[0] if given else None
@@ -234,13 +246,13 @@ def _value(data: bytes, kind: str | None) -> Any:
             return msgspec.json.decode(data, type=msgspec.Raw)
     except UnicodeDecodeError as error:
         raise click.UsageError(
-            "wanted a value of UTF-8 text; --bytes stores it as bytes",
+            "The value is not UTF-8 text. Store it as bytes with --bytes.",
             click.get_current_context(),
         ) from error
     except (msgspec.DecodeError, RecursionError) as error:
         if kind == "json":
             raise click.UsageError(
-                f"wanted a value of JSON, got {text[:40]!r}: {plain_words(error, data)}",
+                f"The value {text[:40]!r} is not JSON: {plain_words(error, data)}",
                 click.get_current_context(),
             ) from error
     return text
@@ -251,7 +263,7 @@ def _print_value(entry: Entry) -> None:
     if isinstance(value, bytes):
         if sys.stdout.isatty():
             raise click.UsageError(
-                f"the value is {len(value)} bytes, not text; send them to a file or use -o json",
+                f"The value is {len(value)} bytes, not text. Send them to a file, or use -o json.",
                 click.get_current_context(),
             )
         click.echo(value, nl=False)

@@ -32,6 +32,8 @@ _data_dir: Final = click.option(
 
 
 class SnapshotDamaged(PreconditionFailed):
+    """A snapshot is not what its node made."""
+
     code = "snapshot_damaged"
 
 
@@ -71,7 +73,7 @@ def create(target: Target, name: str | None, output: str) -> None:
     outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
     _print_outcomes(f"snapshot {chosen}", outcomes, output)
     command = f"kvorum snapshot delete {shlex.quote(chosen)}"
-    _raise_failed(outcomes, UnavailableError, f"; remove the rest with '{command}'")
+    _raise_failed(outcomes, UnavailableError, f" Remove the rest with '{command}'.")
     _raise_unreadable(chosen, outcomes)
 
 
@@ -236,5 +238,5 @@ def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice:
     failed = failures(outcomes)
     if failed:
         raise kind(
-            f"wanted it of {len(outcomes)} nodes, {len(failed)} failed: {reasons(failed)}{advice}"
+            f"{len(failed)} of {len(outcomes)} nodes failed: {reasons(failed).rstrip('.')}.{advice}"
         )

@@ -9,7 +9,7 @@ from kvorum.model.errors import NotFound
 
 
 def snapshot_in(data_dir: Path, name: str) -> Path:
-    """Raises NotFound, and says for which directory."""
+    """Where it is. Raises NotFound, and says for which directory."""
     try:
         return layout.existing(data_dir, name)
     except NotFound as error:

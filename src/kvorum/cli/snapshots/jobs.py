@@ -26,41 +26,49 @@ Snapshots = dict[str, list[dict[str, Any]]]
 
 
 async def snapshots(nodes: EveryNode) -> Snapshots:
-    """Raises UnavailableError, which names the nodes, unless all of them answer."""
+    """The snapshots of each node.
+
+    Raises UnavailableError, which names the nodes, unless all of them answer.
+    """
     documents = await nodes.ask(requests.listing())
     return {node: requests.listed(document) for node, document in documents.items()}
 
 
 async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Raises PreconditionFailed if a node has a snapshot of that name."""
+    """Make it on all nodes; returns what came of it on each.
+
+    Raises PreconditionFailed if a node has a snapshot of that name.
+    """
     taken = await _holders(nodes, name)
     if taken:
         raise PreconditionFailed(
-            f"wanted the name of no snapshot, got {name!r}, which is on {', '.join(taken)}; "
-            "choose another name, or delete that one first"
+            f"A snapshot named {name!r} already exists on {', '.join(taken)}. Choose another name, "
+            "or delete that one first."
         )
     return await _run(nodes, "create", name, nodes.names, requests.create)
 
 
 async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Raises NotFound if a node has no snapshot of that name."""
+    """Read it on all nodes; returns what came of it on each.
+
+    Raises NotFound if a node has no snapshot of that name.
+    """
     holders = await _holders(nodes, name)
     missing = [node for node in nodes.names if node not in holders]
     if missing:
         raise NotFound(
-            f"wanted snapshot {name!r} on all nodes, got none on {', '.join(missing)}; "
-            "see 'kvorum snapshot list'"
+            f"No such snapshot on {', '.join(missing)}: {name!r}. 'kvorum snapshot list' shows "
+            "which there are."
         )
     return await _run(nodes, "verify", name, holders, requests.verify)
 
 
 async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Wherever it is. Raises NotFound if it is nowhere."""
+    """Delete it wherever it is; returns what came of it there. Raises NotFound if it is nowhere."""
     holders = await _holders(nodes, name)
     if not holders:
         raise NotFound(
-            f"wanted a snapshot of some node, got {name!r}, which none has; "
-            "see 'kvorum snapshot list'"
+            f"No such snapshot on any node: {name!r}. 'kvorum snapshot list' shows which there are."
         )
     return await _run(nodes, "delete", name, holders, requests.delete)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.cli.bulk.options import give_up_after_option
 from kvorum.cli.connection import asks_namespaces
-from kvorum.cli.entries.options import give_up_after_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
@@ -85,28 +85,33 @@ def restore(
     kvorum snapshot restore monday --data-dir n1
     """
     if (data_dir is None) == (not origins):
-        raise click.UsageError("wanted --from for a cluster, or --data-dir for a stopped node")
+        raise click.UsageError(
+            "Give either --from, to restore into a cluster, or --data-dir, for a stopped node."
+        )
     if data_dir is not None:
         _restore_here(data_dir, name, master_keys, output)
         return
+    from kvorum.cli.bulk.pipeline import Limits
     from kvorum.cli.snapshots import restore_coverage
-    from kvorum.cli.snapshots.restore_run import Job, store_anew, store_as_they_are
+    from kvorum.cli.snapshots.restore_run import Job, restore_records
     from kvorum.cli.snapshots.restore_sources import opened
-    from kvorum.runtime.loop import run
 
     began = time.monotonic()
+    as_json = output == "json"
     path = position_path or origins[0] / "snapshots" / f".restore-{name}.json"
     with opened(name, origins, master_keys) as sources:
         if not partial:
             restore_coverage.check(restore_coverage.covered(sources, target.namespace))
         readers = [source.reader for source in sources]
         macs = [source.mac for source in sources]
-        job = Job(target, name, readers, macs, path, resume, w, give_up_after)
-        stored = run(store_anew(job) if renew else store_as_they_are(job))
+        job = Job(
+            target, name, readers, macs, path, resume, renew, w, Limits(give_up_after), as_json
+        )
+        stored = restore_records(job)
         damaged = sum(reader.damaged for reader in readers)
         found = restore_coverage.covered(sources, target.namespace)
     seconds = time.monotonic() - began
-    if output == "json":
+    if as_json:
         report = {"snapshot": name, "records": stored, "damaged": damaged}
         print_json({**report, "seconds": round(seconds, 3), **restore_coverage.document(found)})
     else:

@@ -69,6 +69,7 @@ def described(found: Coverage) -> str:
 
 
 def document(found: Coverage) -> dict[str, Any]:
+    """As JSON has it."""
     return {"missing": None if found.complete else msgspec.to_builtins(found)}
 
 
@@ -80,7 +81,7 @@ def _part(source: Source) -> Part:
     except ConfigError as error:
         raise ConfigError(
             f"The snapshot of {origin.node} does not say which nodes its cluster had: "
-            f"{error.message}; use the kvorum that made it"
+            f"{error.message.rstrip('.')}. Use the kvorum that made it."
         ) from error
     damaged = {key[2:10] for key in reader.notes(quarantine.START, quarantine.END)}
     doubted = [

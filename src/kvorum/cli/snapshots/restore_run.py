@@ -1,51 +1,47 @@
 """A restore under way: the merged records of snapshots, on their way into a cluster.
 
-    as they are    with their versions, so they merge with what the cluster has
-    anew           as plain writes, which win over it; one namespace after another, because a
-                   list of writes has one
-
-Where it is, is noted every second.
+as they are    with their versions, so they merge with what the cluster has
+anew           as plain writes, which win over it
 """
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from kvorum.backup.reading import FoundRecord, SnapshotReader, merged
-from kvorum.cli.entries.checkpoint import Progress
-from kvorum.cli.entries.entry_import import Import, Plan
-from kvorum.cli.entries.entry_lines import Item, Lines, Place, Reject, Timed
-from kvorum.cli.entries.record_store import Placed, RecordStore
-from kvorum.cli.errors import NEXT_STEP
+from kvorum.cli.bulk.entry_sink import EntrySink
+from kvorum.cli.bulk.items import START, Item, Place, RecordItem, Reject, Timed
+from kvorum.cli.bulk.pipeline import Limits
+from kvorum.cli.bulk.position import PositionFile, Task
+from kvorum.cli.bulk.record_sink import RecordSink
+from kvorum.cli.bulk.run import store_all
+from kvorum.cli.bulk.watch import Watch
 from kvorum.cli.moments import now_ms
-from kvorum.cli.progress import Bar, progress_bar, share_bar
-from kvorum.cli.snapshots.restore_position import RestorePosition, Task
+from kvorum.cli.progress import share_bar
 from kvorum.client import documents
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
-from kvorum.model.errors import ConfigError, KvorumError, NamespaceNotFound
+from kvorum.model.errors import ConfigError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
+from kvorum.model.keys import storage_key
 from kvorum.model.portable_record import to_portable
 from kvorum.model.record import BINARY, Version
-
-SAVE_EVERY_S: Final = 1.0
-"""How much work a killed restore repeats at most."""
+from kvorum.runtime.loop import run
 
 _STEPS: Final = 10_000
-_PLACE_BYTES: Final = 9
+_TOKEN: Final = slice(1, 9)
+"""Where in a place of a snapshot the token's first eight bytes are."""
 
 
 class Job(NamedTuple):
-    """`target.namespace`: restore only this one. `snapshots`: the MAC of each manifest."""
+    """A restore. `target.namespace`: only of this one. `snapshots`: the MAC of each manifest."""
 
     target: Target
     name: str
@@ -53,18 +49,28 @@ class Job(NamedTuple):
     snapshots: list[str]
     position_path: Path
     resume: bool
+    renew: bool
     w: int | None
-    give_up_after: float
+    limits: Limits
+    as_json: bool
 
     @property
     def namespaces(self) -> list[str]:
+        """The names of those that are restored."""
         if self.target.namespace is not None:
             return [self.target.namespace]
         return sorted(set().union(*(reader.namespaces for reader in self.readers)))
 
-    def position(self, cluster: _Cluster, *, renew: bool) -> RestorePosition:
-        task = Task(sorted(self.snapshots), cluster.identity, self.target.namespace, renew)
-        return RestorePosition(self.position_path, task)
+    def position(self, cluster: list[str]) -> PositionFile:
+        """Of a restore into the cluster of that name and those addresses."""
+        namespace = self.target.namespace
+        options = [
+            "no --namespace" if namespace is None else f"--namespace {namespace}",
+            "--renew" if self.renew else "no --renew",
+        ]
+        task = Task("a restore", "records", options, cluster)
+        digest = hashlib.blake2b("\n".join(sorted(self.snapshots)).encode(), digest_size=16)
+        return PositionFile(self.position_path, task, lambda _: digest.hexdigest(), "--position")
 
 
 class _Node(msgspec.Struct):
@@ -78,164 +84,76 @@ class _Cluster(msgspec.Struct):
     nodes: list[_Node]
     namespaces: dict[str, Any]
 
-    @property
-    def identity(self) -> list[str]:
-        return [self.cluster, *sorted(node.http for node in self.nodes)]
+
+def restore_records(job: Job) -> int:
+    """Restore all; returns how many records or, if they are written anew, entries were stored.
+
+    Raises NamespaceNotFound, ConfigError, Interrupted, or what the cluster says.
+    """
+    position = job.position(run(_cluster_of(job)))
+    done = position.begin(resume=job.resume)
+    with share_bar(f"restore {job.name}", _STEPS) as bar:
+        watch = Watch(done, bar, steps_to, _refuse, position, as_json=job.as_json)
+        client = AsyncClient(job.target)
+        if job.renew:
+            entries = EntrySink(client, job.w, now_ms)
+            done = store_all(client, entries, _entries(job, done.place), job.limits, watch)
+        else:
+            records = RecordSink(client, job.w)
+            done = store_all(client, records, _records(job, done.place), job.limits, watch)
+    return done.stored
 
 
-async def store_as_they_are(job: Job) -> int:
-    """How many records were stored."""
+def steps_to(place: Place) -> int:
+    """How many of _STEPS are done at `place`: records come in the order of their tokens, which are
+    spread evenly, so nobody need have counted them.
+    """
+    return place.offset * _STEPS >> 64
+
+
+def _refuse(line: Reject) -> None:
+    raise ConfigError(f"An entry of the snapshot was refused, and the restore ended: {line.reason}")
+
+
+async def _cluster_of(job: Job) -> list[str]:
+    """Its name and its addresses. Raises NamespaceNotFound if it lacks one of the snapshot's."""
     async with AsyncClient(job.target) as client:
-        position = job.position(await _cluster_of(client, job), renew=False)
-        after, stored = position.begin(resume=job.resume)
-        with share_bar(f"restore {job.name}", _STEPS) as bar:
-            watch = _Watch(position, bar, after, stored)
-            work = RecordStore(client, job.w, job.give_up_after, watch.on_stored)
-            with watch.interruptible():
-                await work.run(_portable(job, after))
-    position.remove()
-    return watch.stored
-
-
-async def store_anew(job: Job) -> int:
-    """How many entries were stored."""
-    async with AsyncClient(job.target) as client:
-        position = job.position(await _cluster_of(client, job), renew=True)
-    after, stored = position.begin(resume=job.resume)
-    first, offset = _Pass.parse(after)
-    with progress_bar(f"restore {job.name}", None) as bar:
-        watch = _Watch(position, bar, after, stored)
-        for namespace in job.namespaces:
-            if namespace < first:
-                continue
-            start = Progress(offset, 0) if namespace == first else Progress()
-            with watch.interruptible():
-                await _store_namespace(job, namespace, start, watch)
-    position.remove()
-    return watch.stored
-
-
-async def _store_namespace(job: Job, namespace: str, start: Progress, watch: _Watch) -> None:
-    before = watch.stored
-
-    def on_progress(done: Progress) -> None:
-        watch.at(_Pass(namespace, done.offset).to_bytes(), before + done.stored)
-
-    def on_reject(line: Reject) -> None:
-        raise ConfigError(f"wanted to restore every entry, got one refused: {line.reason}")
-
-    async with AsyncClient(replace(job.target, namespace=namespace)) as client:
-        plan = Plan(job.w, job.give_up_after)
-        work = Import(client, plan, start, on_reject, on_progress, now_ms)
-        await work.run(_entries(job, namespace, start.offset))
-
-
-class _Pass(NamedTuple):
-    """How far writing anew is: in which namespace, and how many bytes into it."""
-
-    namespace: str
-    offset: int
-
-    def to_bytes(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def parse(cls, data: bytes) -> _Pass:
-        """Raises ConfigError."""
-        if not data:
-            return cls("", 0)
-        try:
-            return cls(*msgspec.json.decode(data, type=tuple[str, int]))
-        except msgspec.DecodeError as error:
-            raise ConfigError(
-                f"wanted a namespace and an offset as the position of a restore, got {data!r}; "
-                "leave out --resume"
-            ) from error
-
-
-class _Watch:
-    """Shows how far a restore is, and notes it."""
-
-    def __init__(self, position: RestorePosition, bar: Bar, done: bytes, stored: int) -> None:
-        self.stored = stored
-        self._done = done
-        self._position = position
-        self._bar = bar
-        self._saved_at = time.monotonic()
-
-    def on_stored(self, done: bytes, more: int) -> None:
-        self.at(done, self.stored + more)
-
-    def at(self, done: bytes, stored: int) -> None:
-        self._done, self.stored = done, stored
-        self._bar.show(steps_to(done), stored)
-        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
-            self._save()
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self._save()
-            if isinstance(error, KvorumError):
-                error.details[NEXT_STEP] = (
-                    f"{self.stored} records are stored, and --resume goes on behind them"
-                )
-            raise
-
-    def _save(self) -> None:
-        self._position.save(self._done, self.stored)
-        self._saved_at = time.monotonic()
-
-
-def steps_to(place: bytes) -> int:
-    """How many of _STEPS are done at `place`, a letter and eight bytes of a token: records come in
-    the order of their tokens, which are spread evenly, so nobody need have counted them."""
-    if len(place) != _PLACE_BYTES:
-        return 0
-    return int.from_bytes(place[1:]) * _STEPS >> 64
-
-
-async def _cluster_of(client: AsyncClient, job: Job) -> _Cluster:
-    """Raises NamespaceNotFound if it lacks one of the snapshot's."""
-    cluster = documents.read(await client.status(), _Cluster, "the cluster")
+        cluster = documents.read(await client.status(), _Cluster, "the cluster")
     missing = [name for name in job.namespaces if name not in cluster.namespaces]
     if missing:
         raise NamespaceNotFound(
-            f"wanted a cluster with the snapshot's namespaces, got one without "
-            f"{', '.join(missing)}; declare them in its cluster file, or restore the others one "
-            "by one with --namespace"
+            f"The cluster lacks namespaces of the snapshot: {', '.join(missing)}. Create them with "
+            "'kvorum namespace create', or restore the others one by one with --namespace."
         )
-    return cluster
+    return [cluster.cluster, *sorted(node.http for node in cluster.nodes)]
 
 
-def _found(job: Job, after: bytes) -> Iterator[FoundRecord]:
+def _found(job: Job, after: Place) -> Iterator[tuple[Place, FoundRecord]]:
+    """The records behind `after`, each with the place up to which all have been read then."""
     wanted = job.target.namespace
-    for found in merged(job.readers, after):
+    line = after.line
+    begin = b"" if after == START else storage_key(after.offset.to_bytes(8), "", b"")[: _TOKEN.stop]
+    for found in merged(job.readers, begin):
         if wanted is None or found.namespace == wanted:
-            yield found
+            line += 1
+            token = int.from_bytes(found.done[_TOKEN])
+            yield Place(token, line) if found.done else START, found
 
 
-def _portable(job: Job, after: bytes) -> Iterator[Placed]:
-    for done, namespace, key, record in _found(job, after):
-        data = to_portable(key, record)
-        yield Placed(done, PortableRecord(key, data, namespace))
+def _records(job: Job, after: Place) -> Iterator[RecordItem]:
+    for place, found in _found(job, after):
+        data = to_portable(found.key, found.record)
+        yield RecordItem(place, PortableRecord(found.key, data, found.namespace))
 
 
-def _entries(job: Job, namespace: str, offset: int) -> Lines:
-    """The entries of a namespace that end behind `offset`, in bytes of values so far."""
-    end = 0
-    for number, found in enumerate(_found(job, b"")):
+def _entries(job: Job, after: Place) -> Iterator[Item]:
+    for place, found in _found(job, after):
         versions = found.record.live_versions()
-        if found.namespace != namespace or not versions:
-            continue
-        end += sum(len(version.value) + 1 for version in versions)
-        if end > offset:
+        if versions:
             latest, *others = map(_timed, versions)
             siblings = (latest, *others) if others else ()
-            place = Place(end, number)
-            yield Item(number, place, found.key, latest.value, siblings, latest.lifetime)
+            value, lifetime = latest
+            yield Item(place.line, place, found.key, value, siblings, lifetime, found.namespace)
 
 
 def _timed(version: Version) -> Timed:

@@ -22,7 +22,7 @@ from kvorum.sealing.master_key import MasterKeySource
 
 
 class Source(NamedTuple):
-    """`mac`: of the manifest, which tells this snapshot from all others."""
+    """A snapshot that is open. `mac`: of its manifest, which tells it from all others."""
 
     reader: SnapshotReader
     content: Content
@@ -40,6 +40,7 @@ class ShownProgress(Progress):
         self._show = show
 
     def advance(self, size: int) -> None:
+        """`size` more bytes are done."""
         super().advance(size)
         self._show(self._node, self.done, self.total)
 
@@ -64,15 +65,15 @@ def key_sources(directories: tuple[Path, ...], specs: tuple[str, ...]) -> list[M
     """Where the master key of each directory comes from. Raises ConfigError."""
     if len(specs) not in (0, 1, len(directories)):
         raise click.UsageError(
-            f"wanted --master-key once, or once for each of {len(directories)} directories, got "
-            f"it {len(specs)} times"
+            f"--master-key is given {len(specs)} times for {len(directories)} directories. Give it "
+            "once for all, or once for each --from."
         )
     each = specs if len(specs) == len(directories) else (specs or (None,)) * len(directories)
     return list(map(master_key_source, directories, each))
 
 
 def verified(path: Path, key: MasterKeySource) -> Content:
-    """Raises ConfigError or StorageError."""
+    """What it holds, once all of it was read. Raises ConfigError or StorageError."""
     master = key.load()
     node = trusted(path, master).origin.node
     with node_bars("verify", [node]) as show:
@@ -83,9 +84,14 @@ def _check_one_cluster(contents: list[Content]) -> None:
     clusters = sorted({content.origin.cluster for content in contents})
     if len(clusters) > 1:
         raise ConfigError(
-            f"wanted snapshots of one cluster, got those of {', '.join(clusters)}; restore one "
-            "cluster at a time"
+            f"The snapshots are of several clusters: {', '.join(clusters)}. Restore one cluster at "
+            "a time."
         )
     nodes = [content.origin.node_id for content in contents]
     if len(set(nodes)) < len(nodes):
-        raise ConfigError("wanted each node's snapshot once, got one twice; name each --from once")
+        twice = next(
+            content.origin for content in contents if nodes.count(content.origin.node_id) > 1
+        )
+        raise ConfigError(
+            f"The snapshot of node {twice.node} is given twice. Name each --from once."
+        )

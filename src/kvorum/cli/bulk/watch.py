@@ -1,0 +1,73 @@
+"""Showing how far bulk work is, saving its position, and saying how to go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from kvorum.cli.bulk.items import Place, Reject
+from kvorum.cli.bulk.pipeline import Progress
+from kvorum.cli.bulk.position import PositionFile
+from kvorum.cli.errors import NEXT_STEP, Interrupted, one_line
+from kvorum.cli.progress import Bar
+from kvorum.model.errors import KvorumError
+
+SAVE_EVERY_S: Final = 1.0
+"""How much work is repeated at most when a killed command is resumed, in seconds."""
+
+
+class Watch:
+    """Follows the work behind `done`. The bar shows `steps(place)`; `position` is None where the
+    source cannot be read again.
+    """
+
+    def __init__(
+        self,
+        done: Progress,
+        bar: Bar,
+        steps: Callable[[Place], int],
+        on_reject: Callable[[Reject], None],
+        position: PositionFile | None,
+        *,
+        as_json: bool,
+    ) -> None:
+        self.done = done
+        self.position = position
+        self.on_reject = on_reject
+        self._bar = bar
+        self._steps = steps
+        self._as_json = as_json
+        self._saved_at = float("-inf")
+
+    def on_progress(self, done: Progress) -> None:
+        """Show it, and save it if that is due. Raises ConfigError if it cannot be saved."""
+        self.done = done
+        self._bar.show(self._steps(done.place), done.stored)
+        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
+            self._save()
+
+    def interrupted(self, error: BaseException) -> None:
+        """Save the position, and say how to go on: in `error` if it is told to the user."""
+        if self.position is None or self.done.place.line == 0:
+            return
+        self._save()
+        lines = f"{self.done.place.line} {self.position.unit}"
+        step = f"{lines} are done, and --resume goes on behind them"
+        if isinstance(error, KvorumError):
+            error.details[NEXT_STEP] = step
+        elif isinstance(error, KeyboardInterrupt | Interrupted):
+            note(step, self._as_json)
+
+    def _save(self) -> None:
+        if self.position is not None:
+            self.position.save(self.done)
+            self._saved_at = time.monotonic()
+
+
+def note(text: str, as_json: bool) -> None:
+    """Tell the user something beside the result, on stderr."""
+    click.echo(json.dumps({"note": text}) if as_json else f"note: {one_line(text)}", err=True)

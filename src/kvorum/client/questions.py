@@ -1,0 +1,81 @@
+"""What is asked about many entries at once: to find those of some keys, and to store some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from kvorum.client import answers, requests
+from kvorum.client.bulk import Question
+from kvorum.client.requests import Lifetime
+from kvorum.client.values import JsonText, encode_value
+from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError
+from kvorum.model.keys import encode_key
+from kvorum.model.topology import QuorumKind
+
+
+class Put(NamedTuple):
+    """An entry to store: `body` is what a request says of it, `text` its value alone."""
+
+    key: str
+    text: JsonText
+    body: bytes
+
+
+def put_of(
+    key: str, value: Any, version: str | None, namespace: str | None, lifetime: Lifetime
+) -> Put:
+    """Raises InvalidKey, InvalidValue or RequestError."""
+    text = encode_value(value)
+    return Put(key, text, requests.put_item(key, text, version, namespace, lifetime))
+
+
+def puts_of(
+    items: Iterable[tuple[str, Any, Lifetime]], namespace: str | None
+) -> list[Put | KvorumError]:
+    """For each item what to store, or why that cannot be. Raises RequestError for a lifetime."""
+    puts: list[Put | KvorumError] = []
+    for key, value, lifetime in items:
+        try:
+            puts.append(put_of(key, value, None, namespace, lifetime))
+        except (InvalidKey, InvalidValue) as error:
+            puts.append(error)
+    return puts
+
+
+def keys_of(keys: Iterable[str]) -> list[str | KvorumError]:
+    """Each key, or why it is none."""
+    return list(map(_key_or_error, keys))
+
+
+def finding(namespace: str | None, r: int | None, quorum: QuorumKind | None) -> Question[str]:
+    """Asks for the entries of keys."""
+    return Question(
+        request=lambda keys: requests.get_many(keys, namespace, r, quorum),
+        results=answers.found_many,
+        size=_json_bytes_max,
+    )
+
+
+def storing(w: int | None, quorum: QuorumKind | None) -> Question[Put]:
+    """Asks to store entries."""
+    return Question(
+        request=lambda puts: requests.put_many([put.body for put in puts], w, quorum),
+        results=lambda puts, answer: answers.written_many(
+            [(put.key, put.text) for put in puts], answer
+        ),
+        size=lambda put: len(put.body),
+    )
+
+
+def _key_or_error(key: str) -> str | KvorumError:
+    try:
+        encode_key(key)
+    except InvalidKey as error:
+        return error
+    return key
+
+
+def _json_bytes_max(key: str) -> int:
+    """The most bytes `key` and a comma can take in JSON, where one character may become \\u0000."""
+    return 6 * len(key) + 3

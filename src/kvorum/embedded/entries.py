@@ -1,0 +1,97 @@
+"""Translation between what a program gives and gets and the requests and records of a node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvorum.client.answers import Result
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.values import encode_value
+from kvorum.model.errors import KvorumError, NotFound, RequestError
+from kvorum.model.keys import encode_key
+from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.request import ANY, EXACT, Answer, Delete, Put, Request
+from kvorum.service.conditions import Condition
+from kvorum.service.content_hash import content_hash
+from kvorum.service.service import Service
+from kvorum.service.version_string import subject_of
+
+
+def put_of(namespace: str, key: str, value: Any) -> Put:
+    """A write of bytes as they are, or of anything else as JSON. Raises InvalidValue."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Put(namespace, key, BINARY, bytes(value))
+    return Put(namespace, key, JSON, encode_value(value).json)
+
+
+class Entries:
+    """The translation, with the version strings and node names of `service`."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def condition(
+        self, namespace: str, key: str, version: str | None, if_version: str | None
+    ) -> Condition:
+        """What a write has seen, and what it expects. Raises RequestError or InvalidVersion."""
+        if version is not None and if_version is not None:
+            raise RequestError("Both version and if_version are given. Give one of them.")
+        text, expect = (version, ANY) if if_version is None else (if_version, EXACT)
+        if text is None:
+            return None, ANY
+        return self._service.versions.read(subject_of(namespace, encode_key(key)), text), expect
+
+    def result(self, request: Request, answer: Answer | KvorumError) -> Result:
+        """The entry that `request` is answered with, or its error: NotFound if there is none."""
+        if isinstance(answer, KvorumError):
+            return answer
+        if answer.record.versions:
+            return self.entry(request.namespace, request.key, answer.record, answer.created)
+        if isinstance(request, Delete):
+            return self._unread(request, answer.record)
+        return NotFound(f"No such key: {request.key!r}.")
+
+    def entry(self, namespace: str, key: str, record: Record, created: bool = False) -> Entry:
+        """The entry of a record that has live versions."""
+        subject = subject_of(namespace, encode_key(key))
+        siblings = [self._sibling(subject, version) for version in record.live_versions()]
+        return Entry(
+            key,
+            siblings[0].json,
+            binary=siblings[0].binary,
+            version=self._service.versions.write(subject, record.context),
+            clock=self._clock(record.context),
+            hash=siblings[0].hash,
+            siblings=tuple(siblings) if len(siblings) > 1 else (),
+            created=created,
+            expires_at=siblings[0].expires_at,
+        )
+
+    def _unread(self, request: Delete, tombstone: Record) -> Entry:
+        """For a key that was deleted though its value could not be read."""
+        subject = subject_of(request.namespace, encode_key(request.key))
+        return Entry(
+            request.key,
+            b"null",
+            version=self._service.versions.write(subject, tombstone.context),
+            clock=self._clock(tombstone.context),
+            unread=True,
+        )
+
+    def _sibling(self, subject: bytes, version: Version) -> Sibling:
+        binary = version.kind == BINARY
+        return Sibling(
+            encode_value(version.value).json if binary else version.value,
+            binary=binary,
+            clock=self._clock((version.dot,)),
+            hash=content_hash(subject, version.value),
+            expires_at=version.expires or None,
+        )
+
+    def _clock(self, context: Context) -> tuple[ClockEntry, ...]:
+        return tuple(
+            ClockEntry(self._service.actor_name(event.actor), event.counter, event.timestamp)
+            for event in context
+        )

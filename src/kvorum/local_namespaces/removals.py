@@ -1,0 +1,129 @@
+"""Removals: what follows when a namespace was dropped, until nothing of it is left.
+
+    commit ──> keys destroyed ──> horizon noted ──> [records deleted] ──> removal over
+    (catalog)     (keys.json)     (in the store)   (by a scrubber pass)      (catalog)
+
+Records are deleted only if the namespace was not encrypted; else nobody can read them without the
+keys, and a removal takes as long as two writes. Every step can be repeated, and is, after a crash.
+
+While a removal is not over, no namespace of that name can be created: it would show the old one's
+records.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from kvorum.local_namespaces.local_catalog import LocalCatalog
+from kvorum.local_namespaces.parts import Parts
+from kvorum.model.errors import StorageError
+from kvorum.runtime.ports import Runtime
+from kvorum.sealing.seal import NOTE, RECORD
+from kvorum.storage.catalog_file import Removal
+
+Settled = Callable[[StorageError | None], object]
+
+_LOG: Final = logging.getLogger(__name__)
+_PAGE: Final = 256
+
+
+class Removals:
+    """The removals of one local store."""
+
+    __slots__ = ("_catalog", "_failed", "_parts", "_runtime", "_waiting")
+
+    def __init__(self, parts: Parts, catalog: LocalCatalog, runtime: Runtime) -> None:
+        self._parts = parts
+        self._catalog = catalog
+        self._runtime = runtime
+        self._waiting: dict[str, list[Settled]] = {}
+        self._failed: StorageError | None = None
+
+    def settled(self, name: str, then: Settled) -> None:
+        """Call `then(error)` once nobody can read the entries of the dropped namespace any more."""
+        if name in self._catalog.removals and name in self._waiting:
+            self._waiting[name].append(then)
+        else:
+            self._runtime.call_soon(then, self._failed)
+
+    def fail(self, error: StorageError) -> None:
+        """The node must stop. Those that wait are told why."""
+        self._failed = error
+        waiting, self._waiting = self._waiting, {}
+        for then in (then for each in waiting.values() for then in each):
+            self._runtime.call_soon(then, error)
+
+    def begin(self, name: str, removal: Removal) -> None:
+        """Destroy the keys of a dropped namespace, and hide what is not encrypted. Raises
+        StorageError.
+        """
+        parts = self._parts
+        self._waiting.setdefault(name, [])
+        if removal.lies_open:
+            parts.vault.remove(name, removal.before_ms)
+        parts.vault.drop(name)
+        parts.shred_horizon.end(name, removal.before_ms, self._noted, (name, removal))
+
+    def end(self, name: str, before_ms: int) -> StorageError | None:
+        """No record is left of the namespace that was dropped at `before_ms`: forget the removal.
+        Returns why the catalog cannot be written.
+        """
+        removal = self._catalog.removals.get(name)
+        if removal is None or removal.before_ms != before_ms:
+            return None  # It was over, or another one of that name has been dropped since.
+        self._parts.vault.removed(name)
+        left = {other: one for other, one in self._catalog.removals.items() if other != name}
+        try:
+            self._catalog.write(msgspec.structs.replace(self._catalog.stored, removals=left))
+        except StorageError as error:
+            return error
+        _LOG.info("nothing is left of the dropped namespace %s", name)
+        return None
+
+    def delete_now(self, names: Sequence[str], done: Settled) -> None:
+        """Delete at once what is left of these dropped namespaces; `done(error)`. Blocks, and needs
+        space on the disk.
+        """
+        self._parts.journaled.empty(self._emptied, (names, done))
+
+    def _noted(self, which: tuple[str, Removal], error: StorageError | None) -> None:
+        name, removal = which
+        if error is None and not removal.lies_open:
+            error = self.end(name, removal.before_ms)
+        for then in self._waiting.pop(name, []):
+            then(error)
+
+    def _emptied(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
+        names, done = work
+        if error is not None:
+            done(error)
+            return
+        try:
+            self._delete_unencrypted()
+        except StorageError as failure:
+            done(failure)
+        else:
+            self._parts.rocks.sync(self._deleted, (names, done))
+
+    def _deleted(self, work: tuple[Sequence[str], Settled], error: StorageError | None) -> None:
+        names, done = work
+        for name in names:
+            if error is None and name in self._catalog.removals:
+                error = self.end(name, self._catalog.removals[name].before_ms)
+        done(error)
+
+    def _delete_unencrypted(self) -> None:
+        """Delete all unencrypted pairs of dropped namespaces."""
+        rocks, seal = self._parts.rocks, self._parts.vault.seal
+        for kind in (RECORD, NOTE):
+            cursor, end = bytes([kind]), bytes([kind + 1])
+            while pairs := rocks.scan(cursor, end, _PAGE):
+                for stored_key, sealed in pairs:
+                    if seal.is_removed(stored_key, sealed):
+                        rocks.write(stored_key, None)
+                        self._parts.quarantine.release(stored_key)
+                cursor = pairs[-1][0] + b"\0"
