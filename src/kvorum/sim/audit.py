@@ -109,8 +109,9 @@ class Audit:
         if healers.hints and parameters.steady:
             world.scheduler.run_for(_HANDED_OVER_S)
             self.violations += replicas_equal(self._owed())
-        if parameters.keeps_copies:
+        else:
             world.scheduler.run_for(_REPAIR_S)
+        if parameters.keeps_copies:
             for where in self._wheres:
                 self._read(*where)
             if healers.read_repair:
