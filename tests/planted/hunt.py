@@ -1,17 +1,19 @@
-"""Hunt the planted bugs: is the simulator able to find what it is there to find?
+"""Hunt the planted bugs: are the simulator and the tests able to find what they are there to find?
 
     python tests/planted/hunt.py                       # all bugs; exit code 1 if one escapes
     python tests/planted/hunt.py --bug tally-one-short # one of them
 
 Each bug is put into a copy of the package, and the simulator is run from that copy, in a
 process of its own, until a check fails. That a seed fails says nothing if it fails without the
-bug too: so the same seeds are run on a copy without any, and all of them must pass.
+bug too: so the same seeds are run on a copy without any, and all of them must pass. What the
+simulator does not run, such as sockets, is hunted by the tests that a bug names.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,15 +31,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from kvorum.cli.output import print_table
 
-SOURCE = Path(__file__).parents[2] / "src" / "kvorum"
+TESTS = Path(__file__).parents[1]
+SOURCE = TESTS.parent / "src" / "kvorum"
+_TESTS_S_MAX = 300
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider")
 _RUN_SEEDS = Path(__file__).with_name("run_seeds.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """The first failed check of a run."""
+    """The first failed check of a run. `seed`: None of one that a test found."""
 
-    seed: int
+    seed: int | None
     check: str
     message: str
 
@@ -60,7 +65,25 @@ def first_failure(bug: Bug | None, seeds: int) -> Iterator[Catch | None]:
             yield None
         if seed + 1 < seeds:
             name = "the unchanged package" if bug is None else bug.name
-            raise BrokenRun(f"wanted {seeds} seeds of {name}, got {seed + 1}; see stderr")
+            raise BrokenRun(f"The run of {name} ended after {seed + 1} of {seeds} seeds.")
+
+
+def failed_tests(bug: Bug) -> Catch | None:
+    """What fails of the tests that `bug` names, on a package with the bug in it."""
+    with _package(bug) as package:
+        run = subprocess.run(
+            [*_PYTEST, str(TESTS / bug.caught_by)],
+            capture_output=True,
+            text=True,
+            env=_environment(package),
+            cwd=TESTS.parent,
+            timeout=_TESTS_S_MAX,
+            check=False,
+        )
+    failed = re.findall(r"^FAILED (\S+)", run.stdout, re.MULTILINE)
+    if run.returncode not in (0, 1) or (run.returncode == 1 and not failed):
+        raise BrokenRun(f"The tests of {bug.name} could not be run:\n{run.stdout}{run.stderr}")
+    return Catch(None, f"tests/{bug.caught_by}", failed[0]) if failed else None
 
 
 @contextmanager
@@ -77,15 +100,18 @@ def _package(bug: Bug | None) -> Iterator[Path]:
 
 @contextmanager
 def _simulator(package: Path, seeds: int) -> Iterator[subprocess.Popen[str]]:
-    environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, str(_RUN_SEEDS), str(package), str(seeds)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=package.parent
+        command, stdout=subprocess.PIPE, text=True, env=_environment(package), cwd=package.parent
     ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _environment(package: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Hunt:
@@ -105,10 +131,13 @@ class Hunt:
             for task in as_completed(tasks):
                 self.catches[tasks[task].name] = task.result()
                 self._progress.advance(whole)
-        caught = [catch.seed for catch in self.catches.values() if catch is not None]
+        catches = (catch for catch in self.catches.values() if catch is not None)
+        caught = [catch.seed for catch in catches if catch.seed is not None]
         return self._watch(None, "no bug", 1 + max(caught, default=-1))
 
     def _hunt(self, bug: Bug) -> Catch | None:
+        if bug.caught_by:
+            return failed_tests(bug)
         return self._watch(bug, bug.name, self._seeds or bug.seeds)
 
     def _watch(self, bug: Bug | None, name: str, seeds: int) -> Catch | None:
@@ -151,11 +180,11 @@ def main(
     _WRITERS[output](bugs, hunt.catches)
     escaped = [name for name, catch in hunt.catches.items() if catch is None]
     for name in escaped:
-        click.echo(f"wanted {name} to be caught, but it escaped", err=True)
+        click.echo(f"{name} escaped: no check has failed.", err=True)
     if unplanted is not None:
         click.echo(
-            f"wanted no failure without a bug, got one at seed {unplanted.seed}: "
-            f"{unplanted.check}: {unplanted.message}; mend that first",
+            f"Seed {unplanted.seed} fails without a bug: {unplanted.check}: {unplanted.message}. "
+            "Mend that first.",
             err=True,
         )
     if escaped or unplanted is not None:
@@ -166,7 +195,7 @@ def _chosen(names: tuple[str, ...]) -> list[Bug]:
     known = {bug.name: bug for bug in BUGS}
     unknown = set(names) - set(known)
     if unknown:
-        raise click.BadParameter(f"wanted names from {sorted(known)}, got {sorted(unknown)}")
+        raise click.BadParameter(f"No such bugs: {sorted(unknown)}. There are {sorted(known)}.")
     if names:
         return [known[name] for name in names]
     return [bug for bug in BUGS if not bug.missed]
@@ -176,7 +205,7 @@ def _write_table(bugs: Sequence[Bug], catches: dict[str, Catch | None]) -> None:
     rows = []
     for bug in bugs:
         catch = catches[bug.name]
-        found = ("none", "") if catch is None else (catch.check, str(catch.seed))
+        found = ("none", "") if catch is None else (catch.check, _at(catch))
         rows.append((bug.name, bug.breaks, *found, str(bug.seeds)))
     print_table("planted bugs", ("bug", "breaks", "caught by", "#at seed", "#within"), rows)
 
@@ -202,8 +231,12 @@ def _write_markdown(bugs: Sequence[Bug], catches: dict[str, Catch | None]) -> No
     click.echo("|---|---|---|---|---|")
     for bug in bugs:
         catch = catches[bug.name]
-        check, seed = ("none", "") if catch is None else (f"`{catch.check}`", str(catch.seed))
+        check, seed = ("none", "") if catch is None else (f"`{catch.check}`", _at(catch))
         click.echo(f"| {bug.name} | {bug.breaks} | {check} | {seed} | {bug.seeds} |")
+
+
+def _at(catch: Catch) -> str:
+    return "" if catch.seed is None else str(catch.seed)
 
 
 _WRITERS = {"table": _write_table, "json": _write_json, "markdown": _write_markdown}

@@ -13,7 +13,7 @@ import resource
 from pathlib import Path
 
 import kvorum
-from kvorum.sim.parameters import draw
+from kvorum.sim.draw import draw
 from kvorum.sim.run import simulate
 
 _MEMORY_BYTES_MAX = 2 << 30
@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = Path(kvorum.__file__).parent
     if not found.samefile(arguments.package):
-        parser.error(f"wanted to run {arguments.package}, got {found}; check PYTHONPATH")
+        parser.error(f"{found} would be run, and not {arguments.package}; check PYTHONPATH")
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
     for seed in range(arguments.seeds):
         print(json.dumps(simulate(draw(seed)).violations), flush=True)

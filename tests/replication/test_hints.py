@@ -8,9 +8,10 @@ from stage import Stage
 from kvorum.handoff import hints
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.placement_rule import PlacementRule
-from kvorum.model.record import EMPTY, JSON, Event, encode, write
+from kvorum.model.record import EMPTY, JSON, Event, digest, encode, write
 from kvorum.model.request import Answer, Get, Put
 from kvorum.model.topology import NamespaceSettings
+from kvorum.replication.replicator import Replicator
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2)
 A_PASS_S = 10.0
@@ -98,3 +99,26 @@ def test_what_a_node_keeps_for_others_is_bounded(monkeypatch: pytest.MonkeyPatch
 
 def owners_of(stage: Stage, key: str) -> tuple[int, ...]:
     return stage.placement.owners(stage.placement.partition(place(key)[1:9]), PlacementRule(3))
+
+
+def test_a_hint_stays_when_an_older_record_than_the_newest_was_acknowledged() -> None:
+    stage = Stage(3, SETTINGS)
+    stage.kill(2)
+    put(stage, 0, "k")
+    holder = next(node for node, replicator in enumerate(stage.nodes) if is_owing(replicator))
+    key, older = place("k"), stage.disks[holder].get(place("k"))
+    stage.ask(0, Put("default", "k", JSON, b"2"))
+    stage.settle()
+    newest = stage.disks[holder].get(key)
+    replicator = stage.nodes[holder]
+    assert replicator is not None
+    assert older is not None
+    assert newest is not None
+    replicator.owner.hints.on_acked(2, key, digest(older))
+    assert replicator.hints_owed(2) == 1
+    replicator.owner.hints.on_acked(2, key, digest(newest))
+    assert replicator.hints_owed(2) == 0
+
+
+def is_owing(replicator: Replicator | None) -> bool:
+    return replicator is not None and replicator.hints_owed(2) > 0

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
 from kvorum.replication import write
-from kvorum.sim.parameters import OPERATIONS, draw
+from kvorum.sim.draw import draw
+from kvorum.sim.parameters import OPERATIONS
 from kvorum.sim.run import simulate
 
 

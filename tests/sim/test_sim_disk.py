@@ -170,7 +170,7 @@ def test_what_is_written_while_the_damage_happens_is_sound() -> None:
 def test_one_read_of_a_record_fails_and_the_next_does_not() -> None:
     bench = Bench()
     bench.put(b"d1", b"")
-    bench.store.misread()
+    bench.store.misread(1)
     with pytest.raises(StorageError):
         bench.store.get(b"d1")
     assert bench.store.get(b"d1") == b""

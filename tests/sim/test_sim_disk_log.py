@@ -6,13 +6,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.journal.entries import OpenEntries
+from kvorum.journal.journaled_store import JournaledStore
+from kvorum.journal.segment import SegmentLimits
 from kvorum.model.errors import StorageError
-from kvorum.sim.disk import Disk
+from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
 from kvorum.storage.identity import Facts, Identity
 
 IDENTITY = Identity(Facts("c", "n0", 16, "murmur3", 0), "7" * 32, 1, 0, False, {})
+
+
+def _must_not_fail(error: StorageError) -> None:
+    raise error
 
 
 class Bench:
@@ -21,9 +28,19 @@ class Bench:
     def __init__(self, seed: int = 0, disk: Disk | None = None) -> None:
         self.scheduler = Scheduler(100_000)
         self.disk = disk or Disk(IDENTITY, 0.01, {})
-        runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
-        self.log = DiskLog(self.disk, runtime, random.Random(seed))
+        self.runtime = NodeRuntime(self.scheduler, random.Random(seed), 0)
+        self.log = DiskLog(self.disk, self.runtime, random.Random(seed))
         self.done: list[tuple[Any, StorageError | None]] = []
+
+    def journal(self) -> JournaledStore:
+        """One in front of the disk, which has taken up what is in the log."""
+        store = DiskStore(self.disk, self.runtime, random.Random(0))
+        limits = SegmentLimits(4096, 4096, 1.0)
+        journal = JournaledStore(
+            store, self.log, OpenEntries(), self.runtime, limits, _must_not_fail
+        )
+        assert journal.replay() is None
+        return journal
 
     def append(self, *entries: bytes) -> None:
         for entry in entries:
@@ -101,3 +118,14 @@ def test_a_stop_leaves_all() -> None:
     bench.append(b"a", b"b")
     bench.log.close()
     assert list(Bench(disk=bench.disk).log.entries()) == [(1, b"a"), (2, b"b")]
+
+
+def test_a_node_that_stops_in_order_hands_over_what_it_has_gathered() -> None:
+    """Nobody was told that it is there; but the next life goes on after the dot in it."""
+    bench = Bench()
+    journal = bench.journal()
+    journal.put(b"n", b"noted", lambda _arg, _error: None, None)
+    journal.close()
+    bench.log.close()
+    after = Bench(disk=bench.disk).journal()
+    assert after.get(b"n") == b"noted"

@@ -24,9 +24,11 @@ from kvorum.replication.change import SiblingBounds
 from kvorum.runtime.ports import Runtime
 from kvorum.sim import workload
 from kvorum.sim.disk_log import DiskLog
+from kvorum.sim.draw import draw
 from kvorum.sim.network import Conditions
-from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Mix, Parameters, draw
+from kvorum.sim.parameters import DISK_FAULT_KINDS, FAULT_KINDS, Mix, Parameters
 from kvorum.sim.run import Report, simulate
+from kvorum.sim.swarm import draw_swarm
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done
 
@@ -56,36 +58,36 @@ def plain(drawn: Parameters) -> Parameters:
 
 def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
     """Its next dot covers the one before: without a copy that version would be dropped."""
-    assert simulate(plain(draw(706, 5))).violations == []
+    assert simulate(plain(draw_swarm(706, 5))).violations == []
 
 
 def test_a_node_that_crashes_while_it_recovers_goes_on_recovering() -> None:
     """Its new disk had nothing durable yet, not even a note that it was new."""
-    assert simulate(plain(draw(20067))).violations == []
+    assert simulate(plain(draw_swarm(20067))).violations == []
 
 
 def test_what_was_said_to_a_lost_node_does_not_vouch_for_its_successor() -> None:
     """It waited in the outbox for a link, and was the first that the newcomer heard."""
-    assert simulate(plain(draw(30964))).violations == []
+    assert simulate(plain(draw_swarm(30964))).violations == []
 
 
 def test_a_stand_in_that_could_not_read_its_record_vouches_for_nothing() -> None:
     """It noted who was owed the write, could not merge it into what it held, and acked."""
-    assert simulate(plain(draw(600576))).violations == []
+    assert simulate(plain(draw_swarm(600576))).violations == []
 
 
 def test_a_node_whose_disk_fails_shows_what_it_has_filed_and_not_synced() -> None:
     """What it read below was older than what it had acknowledged."""
-    assert simulate(plain(draw(502))).violations == []
+    assert simulate(plain(draw_swarm(502))).violations == []
 
 
 def test_a_replica_that_lost_a_record_does_not_speak_for_its_key_at_once() -> None:
     """What took its place was older, and two of three agreed on it."""
-    assert simulate(plain(draw(207, 5))).violations == []
+    assert simulate(plain(draw_swarm(207, 5))).violations == []
 
 
 def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:
-    assert simulate(plain(draw(70))).violations == []
+    assert simulate(plain(draw_swarm(70))).violations == []
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 12])
@@ -230,7 +232,7 @@ def test_a_blind_put_of_the_value_that_is_here_knows_what_was_acknowledged_elsew
 # Determinism
 
 PRINT_TRACES = """
-from kvorum.sim.parameters import draw
+from kvorum.sim.draw import draw
 from kvorum.sim.run import simulate
 print([simulate(draw(seed)).trace for seed in range(8)])
 """
@@ -389,7 +391,7 @@ def test_a_touch_covers_no_sibling_that_its_coordinator_has_not_met(
 ) -> None:
     """Its version did, and what nobody had touched was dropped everywhere."""
     monkeypatch.setattr(workload, "TTL_S_MAX", 0)
-    drawn = plain(draw(803))
+    drawn = plain(draw_swarm(803))
     mix = replace(drawn.mix, put=0.5, update=2.0, get=4.0, delete=0.0, stale=0.0, choosy=0.0)
     mix = replace(mix, fleeting=0.0, conditional=0.03)
     rates = {kind: rate for kind, rate in drawn.fault_rates.items() if kind != "damage"}

@@ -1,12 +1,17 @@
 """A whole cluster in one thread: the real node code under simulated time, network and disk.
 
     run        one seed -> Report: a phase with faults, a phase without, then the checks
-    parameters what one seed is about: sizes, quorums, workload, fault rates
+    parameters what a run is about: sizes, quorums, workload, fault rates
+    draw       the parameters of a seed: from a swarm, with a story, with some healers or all
     world      the cluster; the only file here that puts a node together
     scheduler  simulated time; each node's Runtime
-    links      who is connected with whom; each node's Transport
+    clocks     what the nodes' wall clocks show
+    wires      who is connected with whom; what each node's links are driven by
     network    what happens to bytes between two nodes
+    healers    what brings copies together again, and which of it runs
     disk       what a crash leaves of a node's writes; each node's Store
+    stacks     what lies between a node's journal and its disk: nothing, or the sealing
+    holdings   what nodes hold of a key, seen from outside
     faults     what breaks, and when
     workload   seeded clients
     history    what the clients did and were told

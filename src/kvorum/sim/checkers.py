@@ -14,9 +14,11 @@
                      that has met the last touch of a value shows no other expiry
     nothing_unexpired after the sweep no owner holds a version that has expired
     nothing_kept     no node holds the value of a put that was said to have changed nothing
+    nothing_back     no node holds a value of a namespace that was shredded
     nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
+    unhindered       where nothing is wrong but full disks, reads and blind deletes succeed
     undisturbed      without faults everything succeeds and blind writers make no siblings
 
 Each is a pure function that returns the violations it finds. `lineage` says what "replaced"
@@ -280,6 +282,16 @@ def nothing_kept(
     return [Violation("nothing_kept", message) for message in found]
 
 
+def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[Violation]:
+    """`stored`: per key the values in each node's store, after all nodes have shredded them."""
+    return [
+        Violation("nothing_back", f"n{node} holds {names(values)} of {key}, which was shredded")
+        for key, by_node in stored.items()
+        for node, values in by_node.items()
+        if values
+    ]
+
+
 def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[Violation]:
     """`damaged`: per key the nodes whose record of it does not read."""
     return [
@@ -297,6 +309,18 @@ def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Vio
             held = {node: data and data[:8].hex() for node, data in by_node.items()}
             found.append(f"the owners of {key} hold different records: {held}")
     return [Violation("replicas_equal", message) for message in found]
+
+
+def unhindered(history: History) -> list[Violation]:
+    """Only for a run in which nothing is wrong but that disks are full. A delete that carries a
+    version may leave siblings, for which there is no room.
+    """
+    return [
+        Violation("unhindered", f"{op} ({op.error}) though it needs no room")
+        for op in history.operations
+        if op.kind == "get" or (op.kind == "delete" and op.basis is None)
+        if op.outcome != "acked" and op.error not in EXPECTED_REFUSALS
+    ]
 
 
 def undisturbed(history: History) -> list[Violation]:

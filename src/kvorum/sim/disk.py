@@ -72,6 +72,10 @@ class Disk:
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
 
+    def records(self) -> Iterator[bytes]:
+        """The stored keys of all records."""
+        return (key for key in self.content if key[:1] == RECORD)
+
     def begin_life(self) -> Identity:
         """Who the node that starts now is. Durable before the node's first write."""
         if self.lives:
@@ -85,7 +89,6 @@ class DiskStore:
 
     __slots__ = (
         "_damaged",
-        "_disk",
         "_keys",
         "_log",
         "_memory",
@@ -93,13 +96,14 @@ class DiskStore:
         "_rng",
         "_runtime",
         "_syncing",
+        "disk",
         "failed",
         "on_damaged",
         "pressed",
     )
 
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
-        self._disk = disk
+        self.disk = disk
         self._runtime = runtime
         self._rng = rng
         self._memory = dict(disk.content)
@@ -118,7 +122,7 @@ class DiskStore:
 
     @property
     def full(self) -> bool:
-        return self._disk.full
+        return self.disk.full
 
     def get(self, key: bytes) -> bytes | None:
         if self._damaged and key in self._damaged:
@@ -184,27 +188,35 @@ class DiskStore:
                 yield key, self._memory[key]
 
     def _find(self, key: bytes) -> None:
-        if key not in self._disk.quarantine:
-            self._disk.quarantine.add(key)
+        if key not in self.disk.quarantine:
+            self.disk.quarantine.add(key)
             self.on_damaged(key)
 
     def _release(self, key: bytes) -> None:
         """What is damaged there, if anything, has been replaced."""
         if self._damaged:
             self._damaged.discard(key)
-            self._disk.quarantine.discard(key)
+            self.disk.quarantine.discard(key)
 
     # What may befall it
 
     def damage(self, key: bytes) -> None:
         """What is stored at `key` does not read any more."""
-        self._disk.damaged.add(key)
+        self.disk.damaged.add(key)
         if all(key != logged for logged, _, _, _ in self._log):
             self._damaged.add(key)
 
-    def misread(self) -> None:
-        """The next read of a record fails; the one after it does not."""
-        self._misreads += 1
+    def spoil(self, key: bytes) -> None:
+        """A byte of what is stored at `key` changes, and nobody is told."""
+        disk = self.disk
+        sealed = disk.content[key]
+        disk.content[key] = sealed[:-1] + bytes([sealed[-1] ^ 1])
+        if all(key != logged for logged, _, _, _ in self._log):
+            self._memory[key] = disk.content[key]
+
+    def misread(self, times: int) -> None:
+        """So many more reads of records fail, on end; the one after them does not."""
+        self._misreads += times
 
     def scrub(self) -> None:
         """Find all that is damaged, as the scrubber does in time."""
@@ -228,11 +240,11 @@ class DiskStore:
         for _, _, done, arg in self._log:
             self._runtime.call_soon(done, arg, self.failed)
         del self._log[self._rng.randint(0, len(self._log)) :]
-        self._memory = dict(self._disk.content)
+        self._memory = dict(self.disk.content)
         for key, value, _, _ in self._log:
             _change(self._memory, key, value)
         self._keys = sorted(self._memory)
-        self._damaged = self._disk.damaged.difference(key for key, _, _, _ in self._log)
+        self._damaged = self.disk.damaged.difference(key for key, _, _, _ in self._log)
 
     def crash(self) -> int:
         """Leave on disk what a crash leaves; returns how many writes were lost."""
@@ -242,10 +254,10 @@ class DiskStore:
     def close(self, counter: int) -> None:
         """Sync all and leave a clean disk, with the last counter the node used."""
         self._settle(len(self._log))
-        self._disk.identity = self._disk.identity.stopped_at(counter, 0)
+        self.disk.identity = self.disk.identity.stopped_at(counter, 0)
 
     def _sync(self) -> None:
-        delay_s = self._rng.expovariate(1 / self._disk.sync_s_mean)
+        delay_s = self._rng.expovariate(1 / self.disk.sync_s_mean)
         self._runtime.call_later(delay_s, self._synced, len(self._log))
 
     def _synced(self, count: int) -> None:
@@ -263,8 +275,8 @@ class DiskStore:
     def _settle(self, count: int) -> None:
         """Make the first `count` writes of the log durable."""
         for key, value, _, _ in self._log[:count]:
-            _change(self._disk.content, key, value)
-            self._disk.damaged.discard(key)
+            _change(self.disk.content, key, value)
+            self.disk.damaged.discard(key)
         del self._log[:count]
 
 

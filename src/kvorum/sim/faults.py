@@ -13,7 +13,8 @@
     disk        a log sync fails; the node stops soon, as it must
     full        the disks of one node, or of several, have no room for a while
     damage      a record on the disk of one of its owners does not read any more
-    misread     one read of a record fails
+    misread     one read of a record fails, or a few on end
+    rotate      where records are sealed, a node takes new keys
 
 Damage takes what a replica holds, and what takes its place may be older. So in all of a run
 it befalls a key at fewer owners than a write has to be stored on: then one of those that
@@ -23,14 +24,14 @@ A wipe, of one node and once a run, gives a node that was killed an empty disk. 
 be allowed to lose data, and so would a write that only one replica had to acknowledge.
 
 One kind is not left to chance, because the moment matters: an ambush kills some of a key's
-owners just when a write of it has been acknowledged.
+owners just when a write of it has been acknowledged, or of all nodes, or stops them in order.
 
 What has gone down comes back after a while. `Conditions` has the faults of single batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -38,6 +39,7 @@ from kvorum.sim.parameters import (
     CLOCK_SKEW_MS_MAX,
     DISK_FAULT_KINDS,
     FAULT_KINDS,
+    ROTATE,
     WRONG_CLOCK,
     Parameters,
     stream,
@@ -45,8 +47,9 @@ from kvorum.sim.parameters import (
 from kvorum.sim.scheduler import EPOCH_MS
 from kvorum.sim.world import World
 
-_NOTICED_S_MAX: Final = 0.2
 _STOPS_S_MAX: Final = 0.02
+_ALL_ENDED_S: Final = 5.0
+"""The longest deadline after the longest pause."""
 _DAY_MS: Final = 86_400_000
 _TO_1970_MS: Final = CLOCK_SKEW_MS_MAX - EPOCH_MS
 """From wherever a clock stands: no system lets one show a time before 1970."""
@@ -69,7 +72,7 @@ class Faults:
     )
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, WRONG_CLOCK)
+        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
@@ -94,6 +97,7 @@ class Faults:
             "full": self._full,
             "damage": self._damage,
             "misread": self._misread,
+            ROTATE: self._rotate,
         }
 
     def start(self) -> None:
@@ -107,14 +111,25 @@ class Faults:
             self._world.when_acked(self._ambush)
 
     def stop(self) -> None:
-        """No more faults, except for a power failure if there is to be one; then heal."""
+        """No more faults, except for a power failure or restarts if there are to be any; then
+        heal.
+        """
         if self._parameters.power_failure:
             self._outage()
         self._active = False
+        if self._parameters.rolling_restart:
+            self._restart_all()
         self._world.heal()
 
+    def _restart_all(self) -> None:
+        """One node after another, once nothing is under way any more. The network is as it was."""
+        self._world.scheduler.run_for(_ALL_ENDED_S)
+        for node in self._world.up():
+            self._world.stop(node)
+            self._world.start(node)
+
     def _await(self, kind: str) -> None:
-        rng = self._disk_rng if kind in DISK_FAULT_KINDS else self._rng
+        rng = self._disk_rng if kind in (*DISK_FAULT_KINDS, ROTATE) else self._rng
         rng = self._clock_rng if kind == WRONG_CLOCK else rng
         delay_s = rng.expovariate(self._parameters.fault_rates[kind])
         self._world.scheduler.after(delay_s, None, self._strike, kind)
@@ -144,10 +159,15 @@ class Faults:
     def _ambush(self, namespace: str, key: str) -> None:
         if self._active and self._rng.random() < self._parameters.ambush:
             self.counts["ambush"] += 1
-            owners = self._world.owners(namespace, key)
-            for node in self._rng.sample(owners, self._rng.randint(1, len(owners))):
+            nodes: Sequence[int] = self._world.holdings.owners(namespace, key)
+            if self._parameters.ambush_all:
+                nodes = range(self._parameters.nodes)
+            how = self._world.crash
+            if self._parameters.ambush_stops and self._rng.random() < self._parameters.ambush_stops:
+                how = self._world.stop
+            for node in self._rng.sample(nodes, self._rng.randint(1, len(nodes))):
                 # Not in the middle of what it does: it is telling a client of the write.
-                self._world.scheduler.after(0.0, None, self._take_down, self._world.crash, node)
+                self._world.scheduler.after(0.0, None, self._take_down, how, node)
 
     def _wipe(self) -> None:
         up = self._world.up()
@@ -197,10 +217,12 @@ class Faults:
     def _wrong_clock(self) -> bool:
         """Of a node that has compared its clock with all others: it must know better. And one at a
         time: nobody may remember another one that was wrong, or two of them could be a majority.
+        Of two clocks that differ nobody can tell which is wrong.
         """
         rng, world = self._clock_rng, self._world
         nodes = [node for node in world.up() if world.has_compared_clocks(node)]
-        if not nodes or world.wrong_clocks or not world.clocks_agree:
+        two = self._parameters.nodes == 2
+        if two or not nodes or world.clocks.wrong or not world.clocks_agree:
             return False
         node = rng.choice(nodes)
         ahead_ms = rng.choice((rng.randint(-_DAY_MS, 3 * _DAY_MS), 2 * _DAY_MS, _TO_1970_MS))
@@ -234,13 +256,22 @@ class Faults:
 
     def _may_damage(self, node: int, key: bytes) -> bool:
         struck = self._struck.get(key, set())
-        lost_max = self._parameters.copies_lost_max(self._world.settings_at(key))
+        lost_max = self._parameters.copies_lost_max(self._world.holdings.settings_at(key))
         return node in struck or len(struck) < lost_max
 
     def _misread(self) -> bool:
         up = self._world.up()
         if up:
-            self._world.misread(self._disk_rng.choice(up))
+            node, burst = self._disk_rng.choice(up), self._parameters.misread_burst
+            times = self._disk_rng.randint(1, burst) if burst > 1 else 1
+            self._world.misread(node, times)
+        return bool(up)
+
+    def _rotate(self) -> bool:
+        """No fault, but what people do meanwhile."""
+        up = self._world.up()
+        if up:
+            self._world.rotate(self._disk_rng.choice(up))
         return bool(up)
 
     # Paths
@@ -276,7 +307,7 @@ class Faults:
         for path in paths:
             world.wires.block(*path)
             after(duration_s, None, self._unblock, *path)
-            noticed_s = self._rng.uniform(0, _NOTICED_S_MAX)
+            noticed_s = self._rng.uniform(0, self._parameters.noticed_s_max)
             if noticed_s < duration_s:
                 after(noticed_s, None, world.wires.break_link, *path)
 

@@ -7,31 +7,37 @@ from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime
+from kvorum.sim.stacks import Stack
 from kvorum.storage.routed import RoutedStore
 
 
 class Life:
-    """`routed` is the store it runs on: namespaces that are kept in memory, and the `journal`, of
-    which `log` and `store` are what that has on the disk.
+    """`actor`: under which it writes. `routed` is the store it runs on: namespaces that are kept in
+    memory, and the `journal`, of which `log` and `store` are what that has on the disk; `stack` is
+    what lies between.
     """
 
-    __slots__ = ("journal", "log", "replicator", "routed", "runtime", "store")
+    __slots__ = ("actor", "journal", "log", "replicator", "routed", "runtime", "stack", "store")
 
     def __init__(
         self,
         replicator: Replicator,
+        actor: int,
         runtime: NodeRuntime,
         routed: RoutedStore,
         journal: JournaledStore,
         log: DiskLog,
         store: DiskStore,
+        stack: Stack,
     ) -> None:
         self.replicator = replicator
+        self.actor = actor
         self.runtime = runtime
         self.routed = routed
         self.journal = journal
         self.log = log
         self.store = store
+        self.stack = stack
 
     @property
     def failed(self) -> bool:
@@ -47,6 +53,7 @@ class Life:
 
     def stop(self) -> None:
         self.replicator.stop()
+        self.stack.stop()
         self.journal.close()
         self.log.close()
         self.store.close(self.replicator.counter)
@@ -56,7 +63,7 @@ class Life:
     def held(self, key: bytes) -> bytes | None:
         """What is there that is sound."""
         kept = self.journal.is_unflushed(key) or self.routed.is_volatile(key)
-        return self.routed.get(key) if kept else self.store.held(key)
+        return self.routed.get(key) if kept else self.stack.held(key)
 
     def is_damaged(self, key: bytes) -> bool:
-        return self.store.is_damaged(key) and not self.journal.is_unflushed(key)
+        return self.stack.is_damaged(key) and not self.journal.is_unflushed(key)

@@ -40,6 +40,8 @@ class Conditions:
     delay: float = 0.0
     reorder: float = 0.0
     duplicate: float = 0.0
+    echo: int = 20
+    """How many times as long as a batch its duplicate takes."""
 
     def calm(self) -> Conditions:
         """The same wires without these faults."""
@@ -127,7 +129,7 @@ class Network:
     ) -> None:
         """A duplicate of what has been carried: late, and out of order."""
         self.counts["duplicate"] += 1
-        self._scheduler.after(_DELAY_FACTOR * self.latency_s(), receiver, deliver, data)
+        self._scheduler.after(self.conditions.echo * self.latency_s(), receiver, deliver, data)
 
     def loses(self) -> bool:
         """Whether the next batch is one that is lost; so is the next long message."""

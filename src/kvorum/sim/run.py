@@ -62,6 +62,7 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     else:
         violations += audit.violations
         violations += _judge(workload.history, parameters, audit.final, world)
+    world.close()
     for violation in violations:
         world.trace.note(str(violation))
     history = workload.history
@@ -112,22 +113,25 @@ def _judge_one(
     world: World,
 ) -> list[Violation]:
     """`history`: of this namespace."""
-    skew_s, settings = world.skew_s, world.settings(namespace)
+    clocks, settings = world.clocks, world.settings(namespace)
+    skew_s = clocks.skew_s
     replicas = settings.replicas
     left = {key: read for (name, key), read in final.items() if name == namespace}
     found = checkers.nothing_invented(history)
-    found += checkers.nothing_outlived(history, world.slowest_ms)
+    found += checkers.nothing_outlived(history, clocks.slowest_ms)
     if not world.keeps(namespace):
         return found
     found += checkers.nothing_stale(history, replicas, skew_s)
     found += checkers.nothing_lost(history, left, replicas, skew_s)
     found += checkers.nothing_revived(history, replicas, skew_s)
     found += checkers.nothing_forgotten(history)
-    found += checkers.nothing_mistimed(history, replicas, world.slowest_ms, world.fastest_ms)
+    found += checkers.nothing_mistimed(history, replicas, clocks.slowest_ms, clocks.fastest_ms)
     found += nothing_unexpected(history, replicas, skew_s)
     if parameters.prompt and settings.durability != "none":
         quiet_s = _ARRIVED_AFTER * parameters.conditions.latency_s_mean
         found += checkers.none_needless(history, replicas, quiet_s)
+    if parameters.only_full and not parameters.crowded:
+        found += checkers.unhindered(history)
     if parameters.faultless and not parameters.crowded:
         found += checkers.undisturbed(history)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -106,9 +107,11 @@ def _reports(
 
 
 def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
-    from kvorum.sim.parameters import draw
+    from kvorum.sim.draw import draw
     from kvorum.sim.run import simulate
 
+    # What nodes would log in earnest belongs to nobody here.
+    logging.getLogger("kvorum").addHandler(logging.NullHandler())
     parameters = draw(seed, nodes, operations)
     if not trace:
         return simulate(parameters)
