@@ -4,7 +4,7 @@ what it is told of its clock: POST /clock/accept.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
+from kvorum.documents.location import Location
 from kvorum.model.keys import encode_key
 from kvorum.service.administration import Administration
 from kvorum.service.version_string import subject_of
@@ -46,12 +47,12 @@ class IntrospectionHandlers:
     def locate(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _LOCATE_QUERY)
         space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
-        pending = _Location(exchange, self._gateway, subject_of(space, encode_key(key)))
+        pending = _Located(exchange, self._gateway, subject_of(space, encode_key(key)))
         self._node.locate(exchange.principal, space, key, pending)
 
 
-class _Location(Pending[Any]):
+class _Located(Pending[Location]):
     __slots__ = ()
 
-    def answer(self, result: Any) -> None:
+    def answer(self, result: Location) -> None:
         self._exchange.respond(200, _encode(result))

@@ -1,42 +1,23 @@
-"""What people are told of snapshots."""
+"""The snapshots of a data directory, as documents."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from kvorum.backup import layout, manifest
 from kvorum.backup.manifest import Content
+from kvorum.documents.snapshot import Snapshot
 from kvorum.model.errors import ConfigError
 
 
-class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One snapshot of one node. `shared_bytes`: of files that others have too, the store or other
-    snapshots; deleting the snapshot frees the rest. `damage`: why nothing else can be said.
-    """
-
-    name: str
-    node: str = ""
-    cluster: str = ""
-    created_ms: int = 0
-    epoch: int = 0
-    files: int = 0
-    bytes: int = 0
-    shared_bytes: int = 0
-    damage: str = ""
-    unreadable: int = 0
-    """Records that were known to be damaged when it was made; told when it is made or verified."""
-
-
-def summaries(data_dir: Path) -> list[Summary]:
+def summaries(data_dir: Path) -> list[Snapshot]:
     """Of all snapshots in `data_dir`, as their manifests claim, oldest first."""
     found = [_claimed(data_dir, name) for name in layout.complete_names(data_dir)]
     return sorted(found, key=lambda summary: (summary.created_ms, summary.name))
 
 
-def summary_of(path: Path, content: Content) -> Summary:
-    return Summary(
+def summary_of(path: Path, content: Content) -> Snapshot:
+    return Snapshot(
         content.name,
         content.origin.node,
         content.origin.cluster,
@@ -48,12 +29,12 @@ def summary_of(path: Path, content: Content) -> Summary:
     )
 
 
-def _claimed(data_dir: Path, name: str) -> Summary:
+def _claimed(data_dir: Path, name: str) -> Snapshot:
     path = layout.snapshot_path(data_dir, name)
     try:
         return summary_of(path, manifest.read(path).claimed())
     except ConfigError as error:
-        return Summary(name, damage=error.message)
+        return Snapshot(name, damage=error.message)
 
 
 def _shared_bytes(path: Path, content: Content) -> int:

@@ -9,55 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from kvorum.backup import creation, layout
-from kvorum.backup.catalog import Summary, summaries, summary_of
+from kvorum.backup.catalog import summaries, summary_of
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify
+from kvorum.documents.snapshot import (
+    JobError,
+    Snapshot,
+    SnapshotJob,
+    SnapshotList,
+    SnapshotTask,
+)
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
-Task = Literal["create", "verify", "delete"]
-
 _REMEMBERED_MAX: Final = 16
-
-
-class JobError(msgspec.Struct, frozen=True):
-    code: str
-    message: str
-
-
-class JobState(msgspec.Struct, frozen=True):
-    """`bytes` are those that had to be read so far, of all that will have to."""
-
-    name: str
-    task: Task
-    ended: bool
-    bytes_done: int
-    bytes_total: int
-    snapshot: Summary | None = None
-    error: JobError | None = None
-
-
-class Listed(msgspec.Struct, frozen=True):
-    node: str
-    snapshots: list[Summary]
 
 
 class _Job:
     __slots__ = ("future", "name", "progress", "task")
 
-    def __init__(self, task: Task, name: str) -> None:
+    def __init__(self, task: SnapshotTask, name: str) -> None:
         self.task = task
         self.name = name
         self.progress = Progress()
-        self.future: Future[Summary | None]
+        self.future: Future[Snapshot | None]
 
-    def state(self) -> JobState:
+    def state(self) -> SnapshotJob:
         """Raises what the job did not expect."""
         done, total, ended = self.progress.done, self.progress.total, self.future.done()
         summary, error = None, None
@@ -66,7 +49,7 @@ class _Job:
                 summary = self.future.result()
             except KvorumError as reason:
                 error = JobError(reason.code, reason.message)
-        return JobState(self.name, self.task, ended, done, total, summary, error)
+        return SnapshotJob(self.name, self.task, ended, done, total, summary, error)
 
 
 class Snapshots:
@@ -77,30 +60,30 @@ class Snapshots:
         self._jobs: dict[str, _Job] = {}
         """The last one for each name, oldest first."""
 
-    def begin_create(self, name: str | None) -> JobState:
+    def begin_create(self, name: str | None) -> SnapshotJob:
         """Without a name it is the time. Raises RequestError, PreconditionFailed or Overloaded."""
         now_ms = self._wall_ms()
         name = name or layout.time_name(now_ms)
         creation.check_free(self._node.data_dir, name)
 
-        def create(progress: Progress) -> Summary:
+        def create(progress: Progress) -> Snapshot:
             content = creation.create(self._node, name, now_ms, progress)
             path = self._path(name)
             return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
         return self._begin(_Job("create", name), create)
 
-    def begin_verify(self, name: str) -> JobState:
+    def begin_verify(self, name: str) -> SnapshotJob:
         """Raises NotFound or Overloaded."""
         path = layout.existing(self._node.data_dir, name)
 
-        def check(progress: Progress) -> Summary:
+        def check(progress: Progress) -> Snapshot:
             content = verify(path, self._node.master(), progress)
             return msgspec.structs.replace(summary_of(path, content), unreadable=known_damage(path))
 
         return self._begin(_Job("verify", name), check)
 
-    def begin_delete(self, name: str) -> JobState:
+    def begin_delete(self, name: str) -> SnapshotJob:
         """Raises NotFound or Overloaded."""
         path = layout.existing(self._node.data_dir, name)
 
@@ -110,7 +93,7 @@ class Snapshots:
 
         return self._begin(_Job("delete", name), delete)
 
-    def progress(self, name: str) -> JobState:
+    def progress(self, name: str) -> SnapshotJob:
         """Of the last job for the snapshot `name`. Raises NotFound."""
         job = self._jobs.get(name)
         if job is None:
@@ -120,8 +103,8 @@ class Snapshots:
             )
         return self._told(job.state())
 
-    def list(self) -> Listed:
-        return Listed(self._node.origin().node, summaries(self._node.data_dir))
+    def list(self) -> SnapshotList:
+        return SnapshotList(self._node.origin().node, summaries(self._node.data_dir))
 
     def close(self) -> None:
         """Cut short what is under way, and wait for that: the store may be closed afterwards."""
@@ -129,7 +112,7 @@ class Snapshots:
             job.progress.cancelled = True
         self._thread.shutdown()
 
-    def _begin(self, job: _Job, work: Callable[[Progress], Summary | None]) -> JobState:
+    def _begin(self, job: _Job, work: Callable[[Progress], Snapshot | None]) -> SnapshotJob:
         for running in self._jobs.values():
             if not running.future.done():
                 raise Overloaded(
@@ -144,7 +127,7 @@ class Snapshots:
         self._jobs[job.name] = job
         return job.state()
 
-    def _told(self, state: JobState) -> JobState:
+    def _told(self, state: SnapshotJob) -> SnapshotJob:
         """Clients are told which file of a snapshot is damaged, and not where the data is."""
         if state.error is None:
             return state
@@ -156,7 +139,7 @@ class Snapshots:
         return layout.snapshot_path(self._node.data_dir, name)
 
 
-def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> Summary | None:
+def _worked(work: Callable[[Progress], Snapshot | None], progress: Progress) -> Snapshot | None:
     try:
         return work(progress)
     except OSError as error:

@@ -29,6 +29,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.status import HintStatus
 from kvorum.handoff.hint_notes import FoundNote, HintNotes
 from kvorum.handoff.hint_replay import HintReplay
 from kvorum.model.errors import Overloaded, StorageError
@@ -108,15 +109,15 @@ class Hints:
         """How many keys `node` is known to lack the newest record of."""
         return self._debts[node].pending
 
-    def status(self, node: int) -> dict[str, Any]:
+    def status(self, node: int) -> HintStatus:
         debt = self._debts[node]
         age_ms = self._operations.runtime.wall_ms() - debt.since_ms if debt.pending else 0
-        return {
-            "pending": debt.pending,
-            "oldest_s": round(max(age_ms, 0) / 1000, 1),
-            "per_second": round(self._replay.per_second(node), 1),
-            "missed_more": debt.marked,
-        }
+        return HintStatus(
+            pending=debt.pending,
+            oldest_s=round(max(age_ms, 0) / 1000, 1),
+            per_second=round(self._replay.per_second(node), 1),
+            missed_more=debt.marked,
+        )
 
     def holds(self, key: bytes) -> bool:
         """True if some node is owed the record at storage key `key`."""

@@ -24,6 +24,7 @@ import logging
 from functools import partial
 from typing import Final
 
+from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.face import Face
 from kvorum.listener.limits import ListenerLimits
@@ -63,14 +64,14 @@ class Listener:
     def connections(self) -> int:
         return len(self._connections)
 
-    def status(self) -> dict[str, int]:
-        """Of the connections: how many there are, and may be; and what became of others."""
-        return {
-            "open": len(self._connections),
-            "max": self.limits.connections,
-            "given_up": self._given_up,
-            "refused": self._refused,
-        }
+    def status(self) -> Connections:
+        """How many connections there are and may be, and what became of others."""
+        return Connections(
+            open=len(self._connections),
+            max=self.limits.connections,
+            given_up=self._given_up,
+            refused=self._refused,
+        )
 
     async def listen(self, face: Face, host: str, port: int) -> tuple[str, int]:
         """Take clients of `face` at this address; returns it (port 0 takes a free one).

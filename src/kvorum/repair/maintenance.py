@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.status import Waiting
 from kvorum.handoff.hints import Hints
 from kvorum.model.catalog import Catalog, difference
 from kvorum.operations.operations import Operations
@@ -102,7 +103,7 @@ class Maintenance:
         self.recovery.stop()
         self.repairs.stop()
 
-    def waiting(self) -> dict[str, Any]:
+    def waiting(self) -> Waiting:
         """What this node does not answer for, and whom it waits for: see `waiting.py`."""
         return waiting(self._view, self._replica.unverified, self.recovery)
 

@@ -35,6 +35,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from kvorum.documents.storage import ScrubPass, ScrubStatus
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.ports import Runtime
 from kvorum.sealing.seal import NOTE, RECORD, dictionary_of, key_id_of, namespace_of
@@ -207,17 +208,22 @@ class Scrub:
     def running(self) -> bool:
         return self._bookmark is not None and self._bookmark.current.ended_ms == 0
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ScrubStatus:
         """`whole` is the last pass that has ended."""
-        document: dict[str, Any] = {"running": self.running, "whole": _shown(self._whole)}
+        whole = None if self._whole is None else _shown(self._whole)
         if self._bookmark is not None and self.running:
             fraction = fraction_of(self._bookmark.current.cursor)
             began, had = self._resumed
             gained, elapsed_s = fraction - had, self._runtime.now() - began
             eta_s = None if gained <= 0 else round(elapsed_s / gained * (1 - fraction), 1)
-            document |= _shown(self._bookmark.current) or {}
-            document |= {"fraction": round(fraction, 4), "eta_s": eta_s}
-        return document
+            return ScrubStatus(
+                running=True,
+                whole=whole,
+                **msgspec.structs.asdict(_shown(self._bookmark.current)),
+                fraction=round(fraction, 4),
+                eta_s=eta_s,
+            )
+        return ScrubStatus(running=False, whole=whole)
 
     # When
 
@@ -441,14 +447,9 @@ def fraction_of(cursor: bytes) -> float:
     return int.from_bytes(cursor[1:9].ljust(8, b"\0")) / (1 << 64)
 
 
-def _shown(one: Pass | None) -> dict[str, Any] | None:
+def _shown(one: Pass) -> ScrubPass:
     """For people: without what only the scrubber needs."""
-    if one is None:
-        return None
-    document: dict[str, Any] = msgspec.to_builtins(one, str_keys=True)
-    for private in ("cursor", "shredded", "removing", "older", "used"):
-        del document[private]
-    return document
+    return msgspec.convert(one, ScrubPass, from_attributes=True)
 
 
 def _ignore(_arg: object, _error: StorageError | None) -> None:

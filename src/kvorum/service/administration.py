@@ -11,6 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.location import Location
+from kvorum.documents.ring import Ring
+from kvorum.documents.snapshot import SnapshotJob, SnapshotList
+from kvorum.documents.status import AcceptedClock, Status
+from kvorum.documents.storage import Soundness
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
 from kvorum.service.ports import Introspection, KeyAdmin, Namespaces, Repairs, Snapshots
@@ -55,15 +61,17 @@ class Administration:
 
     # What the node tells of itself
 
-    def status(self, principal: Principal) -> Any:
+    def status(self, principal: Principal) -> Status:
         self._check(principal, Action.SEE_STATUS)
         return self._introspection.status()
 
-    def ring(self, principal: Principal) -> Any:
+    def ring(self, principal: Principal) -> Ring:
         self._check(principal, Action.SEE_RING)
         return self._introspection.ring()
 
-    def locate(self, principal: Principal, namespace: str, key: str, reply: Reply[Any]) -> None:
+    def locate(
+        self, principal: Principal, namespace: str, key: str, reply: Reply[Location]
+    ) -> None:
         """Where `key` lives and who holds which version. Raises Overloaded, and what `namespace`
         and `key` deserve.
         """
@@ -77,7 +85,7 @@ class Administration:
             admission.leave()
             raise
 
-    def accept_clock(self, principal: Principal) -> Any:
+    def accept_clock(self, principal: Principal) -> AcceptedClock:
         """Take this node's clock for right as it is."""
         self._check(principal, Action.ACCEPT_CLOCK)
         return self._introspection.accept_clock()
@@ -108,24 +116,24 @@ class Administration:
 
     # Snapshots
 
-    def create_snapshot(self, principal: Principal, name: str | None) -> Any:
+    def create_snapshot(self, principal: Principal, name: str | None) -> SnapshotJob:
         self._check(principal, Action.CREATE_SNAPSHOT)
         return self._snapshots.begin_create(name)
 
-    def verify_snapshot(self, principal: Principal, name: str) -> Any:
+    def verify_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         self._check(principal, Action.VERIFY_SNAPSHOT)
         return self._snapshots.begin_verify(name)
 
-    def delete_snapshot(self, principal: Principal, name: str) -> Any:
+    def delete_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         self._check(principal, Action.DELETE_SNAPSHOT)
         return self._snapshots.begin_delete(name)
 
-    def snapshot(self, principal: Principal, name: str) -> Any:
+    def snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """How far the last job for it is."""
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.progress(name)
 
-    def snapshots(self, principal: Principal) -> Any:
+    def snapshots(self, principal: Principal) -> SnapshotList:
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.list()
 
@@ -182,25 +190,27 @@ class Administration:
 
     # Keys, and the records that they seal
 
-    def keys(self, principal: Principal) -> Any:
+    def keys(self, principal: Principal) -> DataKeys:
         self._check(principal, Action.SEE_KEYS)
         return self._key_admin.keys()
 
-    def rotate_keys(self, principal: Principal, namespace: str | None) -> Any:
+    def rotate_keys(self, principal: Principal, namespace: str | None) -> RotatedKeys:
         """New keys, for all namespaces if none is named."""
         self._check(principal, Action.ROTATE_KEYS, namespace)
         return self._key_admin.rotate(namespace)
 
-    def shred(self, principal: Principal, namespace: str, before_ms: int | None) -> Any:
+    def shred(
+        self, principal: Principal, namespace: str, before_ms: int | None
+    ) -> ShreddedNamespace:
         """Destroy the keys of `namespace`."""
         self._check(principal, Action.SHRED_NAMESPACE, namespace)
         return self._key_admin.shred(namespace, before_ms)
 
-    def scrub_status(self, principal: Principal) -> Any:
+    def scrub_status(self, principal: Principal) -> Soundness:
         self._check(principal, Action.SEE_SCRUB)
         return self._key_admin.status()
 
-    def scrub(self, principal: Principal) -> Any:
+    def scrub(self, principal: Principal) -> Soundness:
         """Begin the walk over stored records now."""
         self._check(principal, Action.SCRUB)
         return self._key_admin.scrub()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from kvorum.cli.inspection.documents import Storage, StorageScrub
+from msgspec import UNSET
+
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import print_table
+from kvorum.documents.storage import ScrubStatus, Storage
 
 _PARTITIONS_LISTED: Final = 8
 
@@ -35,7 +37,7 @@ def print_storage(storage: Storage) -> None:
         [
             (
                 storage.quarantine.damaged + storage.quarantine.more,
-                _partitions(list(storage.quarantine.partitions)),
+                _partitions([str(partition) for partition in storage.quarantine.partitions]),
                 ", ".join(storage.damaged_files),
                 _progress(storage.scrub),
             )
@@ -50,9 +52,9 @@ def _partitions(partitions: list[str]) -> str:
     return f"{shown} ..." if len(partitions) > _PARTITIONS_LISTED else shown
 
 
-def _progress(scrub: StorageScrub) -> str:
-    if scrub.running:
-        left = "" if scrub.eta_s is None else f", {timedelta(seconds=int(scrub.eta_s))} left"
+def _progress(scrub: ScrubStatus) -> str:
+    if scrub.running and scrub.fraction is not UNSET:
+        left = f", {timedelta(seconds=int(scrub.eta_s))} left" if scrub.eta_s else ""
         return f"{scrub.fraction:.1%}{left}"
     if scrub.whole is None:
         return "not yet"

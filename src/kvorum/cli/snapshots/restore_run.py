@@ -27,11 +27,11 @@ from kvorum.cli.errors import NEXT_STEP
 from kvorum.cli.moments import now_ms
 from kvorum.cli.progress import Bar, progress_bar, share_bar
 from kvorum.cli.snapshots.restore_position import RestorePosition, Task
-from kvorum.client import documents
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
+from kvorum.documents.reading import read
 from kvorum.model.errors import ConfigError, KvorumError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
 from kvorum.model.portable_record import to_portable
@@ -199,7 +199,7 @@ def steps_to(place: bytes) -> int:
 
 async def _cluster_of(client: AsyncClient, job: Job) -> _Cluster:
     """Raises NamespaceNotFound if it lacks one of the snapshot's."""
-    cluster = documents.read(await client.status(), _Cluster, "the cluster")
+    cluster = read(await client.status(), _Cluster)
     missing = [name for name in job.namespaces if name not in cluster.namespaces]
     if missing:
         raise NamespaceNotFound(
