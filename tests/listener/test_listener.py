@@ -168,7 +168,7 @@ async def test_closing_cuts_off_what_does_not_end(loops: Loops) -> None:
 
 async def test_a_taken_port_is_told_with_the_option_of_its_protocol(loops: Loops) -> None:
     async with stage() as here:
-        with pytest.raises(ConfigError, match="choose another with --toy-port"):
+        with pytest.raises(ConfigError, match="another port with --toy-port"):
             await here.listener.listen(ToyFace(), HERE, here.ports[here.first])
 
 

@@ -140,8 +140,8 @@ class Batch:
         self._room -= len(outcome)
         if self._room < 0 and self._end is None:
             self._end = AnswerTooLong(
-                f"wanted a list whose answer has at most {self._most} bytes, got one with more; "
-                "ask for this item in another request"
+                f"The answer to this list has reached the most it may have, {self._most} bytes. "
+                "Ask for this item in another request."
             )
 
     def _outcome(self, operation: Operation, result: Result) -> bytes:

@@ -14,7 +14,7 @@ from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
 from kvorum.model.request import Answer, Delete, Get, Put, Touch, tell_hinted
 from kvorum.model.topology import DEFAULT_NAMESPACE
-from kvorum.service.version_string import subject_of
+from kvorum.service.version_string import key_in, subject_of
 
 ENTRY_PATH: Final = b"/entry/"
 TOUCH_BODY_BYTES: Final = 64 << 10
@@ -101,7 +101,7 @@ class _Read(Pending[Answer]):
         elif status == 304:
             exchange.not_modified(_etag(version))
         else:
-            error = PreconditionFailed("wanted the version given in If-Match, got another one")
+            error = PreconditionFailed("The entry is at another version than the one in If-Match.")
             tell_hinted(error, result.hinted)
             raise error
 
@@ -128,8 +128,10 @@ class _Removal(Pending[Answer]):
 
 
 def not_found(gateway: Gateway, subject: bytes, answer: Answer) -> NotFound:
-    """With the version of what is known of the key, so that a new entry can follow on it."""
-    error = NotFound("wanted a live version of the key, got none")
+    """The error for a key without a value. It brings the version of what is known of the key, so
+    that a new entry can follow on it.
+    """
+    error = NotFound(f"No such key: {key_in(subject).decode()!r}.")
     context = answer.record.context
     if context:
         error.details["valueVersion"] = gateway.service.versions.write(subject, context)

@@ -16,11 +16,10 @@ from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
 from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES
-from kvorum.model.errors import KvorumError, RequestError
+from kvorum.model.errors import KvorumError
 from kvorum.model.keys import encode_key
 from kvorum.model.request import ANY, Answer, Get, Listing, Put
 from kvorum.model.topology import DEFAULT_NAMESPACE
-from kvorum.service.seal import Forged
 from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
@@ -72,7 +71,7 @@ class EntryListHandlers:
         gateway = self._gateway
         options = parse_query(exchange.query, _PAGE_QUERY)
         space = options.namespace
-        after = self._after(options)
+        after = gateway.after(options)
         limit = options.limit or gateway.limits.page_entries
         page = _Page(exchange, gateway, space)
         gateway.service.scan(exchange.principal, space, after, limit, page)
@@ -103,16 +102,6 @@ class EntryListHandlers:
         opening = b'{"status":200,' + operation.label
         presenter = self._gateway.presenter
         return presenter.found(opening, operation.subject, record, answer.hinted)[1]
-
-    def _after(self, options: Options) -> bytes:
-        if options.cursor is None:
-            return b""
-        try:
-            return self._gateway.service.cursors.open(options.namespace.encode(), options.cursor)
-        except Forged as error:
-            raise RequestError(
-                f"wanted the cursor that an earlier page of this namespace gave: {error}"
-            ) from error
 
 
 class _Page(PendingPage):

@@ -81,7 +81,8 @@ class Routes:
     def _refuse(self, exchange: Exchange) -> None:
         paths = list(self.served)
         raise UnknownPath(
-            f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
+            f"Nothing is served at {_shown(exchange.path)}; the paths are {', '.join(paths)}.",
+            paths=paths,
         )
 
 
@@ -176,7 +177,7 @@ def _refuse_method(methods: list[bytes]) -> Callable[[Exchange], None]:
 
     def refuse(exchange: Exchange) -> None:
         raise MethodNotAllowed(
-            f"wanted one of the methods {', '.join(allow)} here, got {exchange.method.decode()}",
+            f"The method {exchange.method.decode()} is not served here; {', '.join(allow)} are.",
             allow=allow,
         )
 

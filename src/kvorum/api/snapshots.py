@@ -74,7 +74,7 @@ class SnapshotHandlers:
 
     def verify(self, exchange: Exchange) -> None:
         if not exchange.path.endswith(_VERIFY):
-            raise RequestError("wanted POST for /snapshots or /snapshots/{name}/verify")
+            raise RequestError("POST is for /snapshots and /snapshots/{name}/verify.")
         exchange.path = exchange.path.removesuffix(_VERIFY)
         name = _name(exchange)
         with _advised():

@@ -445,7 +445,7 @@ class Connection(asyncio.Protocol):
         if doing == _READING and age >= limits.ticks(limits.request_s):
             self._refuse(
                 RequestTooSlow(
-                    f"wanted a whole request within {limits.request_s:g} s, got a part of one"
+                    f"The request was not complete within {limits.request_s:g} s of its first byte."
                 )
             )
         elif doing == _IDLE and age >= limits.ticks(limits.idle_s):

@@ -156,8 +156,8 @@ class Listener:
     def hold(self, size: int) -> None:
         if self._held + size > self.limits.large_bodies_bytes:
             raise Overloaded(
-                f"wanted at most {self.limits.large_bodies_bytes} bytes of large request bodies "
-                f"at a time, got {size} more",
+                "The large requests that are under way take all the room that there is for them, "
+                f"{self.limits.large_bodies_bytes} bytes. Try again in a moment.",
                 retry_after=1,
             )
         self._held += size
@@ -197,7 +197,7 @@ class Listener:
 def _cannot_listen(host: str, port: int, face: Face, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"wanted to listen on {host}:{port}, but the port is taken; choose another with "
-            f"{face.port_option} or stop the program that has it"
+            f"Cannot listen on {host}:{port}: another program has that port. Stop it, or choose "
+            f"another port with {face.port_option}."
         )
-    return ConfigError(f"wanted to listen on {host}:{port}, got: {error.strerror or error}")
+    return ConfigError(f"Cannot listen on {host}:{port}: {error.strerror or error}.")

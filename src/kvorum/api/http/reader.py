@@ -234,7 +234,7 @@ class RequestReader:
             self.appetite = limits.head_bytes - overhead
             if self.appetite <= 0:
                 raise HeadTooLarge(
-                    f"wanted a head of at most {limits.head_bytes} bytes, got more",
+                    f"The request line and header fields take more than {limits.head_bytes} bytes.",
                     wanted=f"at most {limits.head_bytes} bytes",
                 )
         elif self._chunked:
@@ -242,8 +242,8 @@ class RequestReader:
             allowed = limits.chunk_overhead_bytes + _CHUNK_FRAMING_BYTES * self._chunks
             if overhead > limits.head_bytes + allowed:
                 raise MalformedHttp(
-                    f"wanted at most {limits.chunk_overhead_bytes} bytes of chunk extensions "
-                    f"and trailers, got more"
+                    "The chunk extensions and trailers take more than "
+                    f"{limits.chunk_overhead_bytes} bytes."
                 )
         else:
             self.appetite = max(limits.head_bytes, self._content_length - self._content)
@@ -261,20 +261,22 @@ class RequestReader:
         self._url += part
         if len(self._url) > self._limits.url_bytes:
             wanted = f"at most {self._limits.url_bytes} bytes"
-            raise UrlTooLong(f"wanted a URL of {wanted}, got more", wanted=wanted)
+            raise UrlTooLong(
+                f"The URL is longer than {self._limits.url_bytes} bytes.", wanted=wanted
+            )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._field_count += 1
         if self._field_count > self._limits.header_fields:
-            wanted = f"at most {self._limits.header_fields}"
-            raise HeadTooLarge(f"wanted {wanted} header fields, got more", wanted=wanted)
+            most = self._limits.header_fields
+            raise HeadTooLarge(f"There are over {most} header fields.", wanted=f"at most {most}")
         name = name.lower()
         if name in _MEANINGFUL and self._phase == _HEAD:
             fields = self._fields
             if name not in fields:
                 fields[name] = value
             elif name == b"host":
-                raise MalformedHttp("wanted one Host field, got several")
+                raise MalformedHttp("There is more than one Host field.")
             else:
                 fields[name] += b", " + value
 
@@ -282,7 +284,7 @@ class RequestReader:
         parser, fields = self._parser, self._fields
         method = parser.get_method()
         if method == b"CONNECT":
-            raise NotImplementedHere("wanted a request, got CONNECT")
+            raise NotImplementedHere("This server is no proxy: it does not serve CONNECT.")
         target = self._url
         if target[0] != _SLASH or b"#" in target:
             target = self._origin_form()
@@ -306,7 +308,7 @@ class RequestReader:
     def on_chunk_header(self) -> None:
         self._chunks += 1
         if self._chunks > self._limits.chunks:
-            raise MalformedHttp(f"wanted at most {self._limits.chunks} chunks, got more")
+            raise MalformedHttp(f"The body has more than {self._limits.chunks} chunks.")
 
     def on_body(self, part: bytes) -> None:
         if not self._body:
@@ -341,7 +343,9 @@ class RequestReader:
         """The request target as /path?query."""
         url = self._url
         if b"#" in url:
-            raise MalformedHttp("wanted a request target without fragment, got one with '#'")
+            raise MalformedHttp(
+                "The request target has a fragment ('#'), which is for the client alone."
+            )
         scheme, separator, rest = url.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
             return url
@@ -354,7 +358,7 @@ class RequestReader:
     def _check_host(self, host: bytes | None) -> None:
         if host is None:
             if self._parser.get_http_version() == "1.1":
-                raise MalformedHttp("wanted a Host field, got none")
+                raise MalformedHttp("The Host field is missing.")
             return
         self._names.check(host)
         self._host = host
@@ -369,7 +373,7 @@ class RequestReader:
         """Anything a head asks for beyond a request of HTTP/1.1 without a body."""
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            raise UnsupportedHttpVersion(f"wanted HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
+            raise UnsupportedHttpVersion(f"HTTP/{version} is not served, only HTTP/1.1 and 1.0.")
         if not self._parser.should_keep_alive():
             exchange.persistence = CLOSE
         elif version == "1.0":
@@ -402,15 +406,15 @@ class RequestReader:
 
     def _check_coding(self, coding: bytes, version: str) -> None:
         if version == "1.0":
-            raise MalformedHttp("wanted HTTP/1.1 with Transfer-Encoding, got HTTP/1.0")
+            raise MalformedHttp("A request of HTTP/1.0 cannot have Transfer-Encoding.")
         if coding.lower() != b"chunked":
             raise NotImplementedHere(
-                f"wanted chunked as the only Transfer-Encoding, got {_shown(coding)}"
+                f"The Transfer-Encoding {_shown(coding)} is not served, only 'chunked'."
             )
 
     def _check_expectation(self, expectation: bytes) -> None:
         if expectation.lower() != b"100-continue":
-            raise ExpectationFailed(f"wanted Expect: 100-continue, got {_shown(expectation)}")
+            raise ExpectationFailed(f"The expectation {_shown(expectation)} is not known.")
         if self._chunked or self._content_length:
             self._line.interject(CONTINUE)
 
@@ -418,15 +422,18 @@ class RequestReader:
         self._line.hold(size)
         self.held = size
 
-    def _too_large(self, got: str) -> ContentTooLarge:
-        wanted = f"a body of at most {self._body_max} bytes" if self._body_max else "no body"
-        return ContentTooLarge(f"wanted {wanted}, got {got} bytes", wanted=wanted)
+    def _too_large(self, size: str) -> ContentTooLarge:
+        most = self._body_max
+        wanted = f"at most {most} bytes" if most else "no body"
+        return ContentTooLarge(
+            f"The body has {size} bytes; this call takes {wanted}.", wanted=wanted
+        )
 
 
 def _not_http(reason: str) -> KvorumError:
     if reason in _VERSION_ERRORS:
-        return UnsupportedHttpVersion("wanted HTTP/1.1 or HTTP/1.0, got another version")
-    return MalformedHttp(f"wanted an HTTP/1.1 request, got bytes that are none: {reason}")
+        return UnsupportedHttpVersion("Only HTTP/1.1 and HTTP/1.0 are served.")
+    return MalformedHttp(f"This is no request of HTTP/1.1: {reason}.")
 
 
 def _shown(value: bytes) -> str:

@@ -78,5 +78,5 @@ class InternalError(KvorumError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the server made an error of its own; its log says which", outcome="unknown"
+            "The server made an error of its own; its log says which.", outcome="unknown"
         )
