@@ -28,8 +28,9 @@ from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.face import Face
 from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.refusals import too_many_large_requests
 from kvorum.listener.unread_answers import UnreadAnswers
-from kvorum.model.errors import ConfigError, Overloaded
+from kvorum.model.errors import ConfigError
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
 
@@ -155,11 +156,7 @@ class Listener:
 
     def hold(self, size: int) -> None:
         if self._held + size > self.limits.large_bodies_bytes:
-            raise Overloaded(
-                "The large requests that are under way take all the room that there is for them, "
-                f"{self.limits.large_bodies_bytes} bytes. Try again in a moment.",
-                retry_after=1,
-            )
+            raise too_many_large_requests(self.limits.large_bodies_bytes)
         self._held += size
 
     def release(self, size: int) -> None:
