@@ -47,6 +47,8 @@ def refused(error: KvorumError, label: bytes = b"") -> bytes:
 
 
 class Batch:
+    """The operations of one list, a window of them under way at a time, and their outcomes."""
+
     __slots__ = (
         "_answers",
         "_end",
@@ -80,9 +82,11 @@ class Batch:
         self._places = gateway.service.reserve(self._window)
 
     def start(self) -> None:
+        """Begin the first ones."""
         self._go_on()
 
     def settle(self, place: int, waiting: _Waiting, result: Result) -> None:
+        """Note the result of the item at `place`, and begin the next ones."""
         operation = waiting.operation
         self._under_way -= 1
         if waiting.set_aside:

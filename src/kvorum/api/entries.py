@@ -26,6 +26,8 @@ _DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "time
 
 
 class EntryHandlers:
+    """The handlers of one entry."""
+
     __slots__ = ("_gateway", "_service")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -33,6 +35,7 @@ class EntryHandlers:
         self._service = gateway.service
 
     def get(self, exchange: Exchange) -> None:
+        """GET /entry/{key}"""
         options = parse_query(exchange.query, _GET_QUERY) if exchange.query else NO_OPTIONS
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -41,6 +44,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def post(self, exchange: Exchange) -> None:
+        """POST /entry"""
         options = parse_query(exchange.query, _POST_QUERY) if exchange.query else NO_OPTIONS
         check_utf8(exchange.body)
         entry = decode_entry(exchange.body)
@@ -57,6 +61,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def patch(self, exchange: Exchange) -> None:
+        """PATCH /entry/{key}"""
         options = parse_query(exchange.query, _PATCH_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -73,6 +78,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def delete(self, exchange: Exchange) -> None:
+        """DELETE /entry/{key}"""
         options = parse_query(exchange.query, _DELETE_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace

@@ -67,10 +67,14 @@ class Lifetime(Lifespan):
 
 
 class EntryMetadata(Lifetime):
+    """Metadata that an entry to store may have."""
+
     encoding: str | None = None
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An entry to store; its value is the text that was sent."""
+
     value: msgspec.Raw
     key: str | msgspec.UnsetType = msgspec.UNSET
     metadata: EntryMetadata | None = None
@@ -88,6 +92,7 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     @property
     def value_version(self) -> str | None:
+        """The version that it names; None if it names none."""
         return self.metadata.value_version if self.metadata else None
 
     @property
@@ -97,6 +102,8 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class TouchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of a touch."""
+
     metadata: Lifetime
 
 

@@ -30,6 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class EntryListHandlers:
+    """The handlers of lists of entries."""
+
     __slots__ = ("_entries", "_gateway", "_keys")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -39,6 +41,7 @@ class EntryListHandlers:
         self._keys = _decoder(("keys", bounded_list(str, most)), ("namespace", str | None, None))
 
     def put_many(self, exchange: Exchange) -> None:
+        """POST /entries"""
         refuse_conditions(exchange.fields)
         options = parse_query(exchange.query, _PUT_QUERY)
         texts = items_of(decode_object(self._entries, exchange.body).entries)
@@ -51,6 +54,7 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_written).start()
 
     def get_many(self, exchange: Exchange) -> None:
+        """POST /entries/get"""
         exchange.answers.check_room(LARGE_ANSWER_BYTES)
         options = parse_query(exchange.query, _GET_QUERY)
         body = decode_object(self._keys, exchange.body)
@@ -68,6 +72,7 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_found).start()
 
     def page(self, exchange: Exchange) -> None:
+        """GET /entries"""
         gateway = self._gateway
         options = parse_query(exchange.query, _PAGE_QUERY)
         space = options.namespace

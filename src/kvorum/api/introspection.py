@@ -26,6 +26,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class IntrospectionHandlers:
+    """The handlers of what the node tells of itself."""
+
     __slots__ = ("_gateway", "_node")
 
     def __init__(self, node: Administration, gateway: Gateway) -> None:
@@ -33,18 +35,22 @@ class IntrospectionHandlers:
         self._gateway = gateway
 
     def status(self, exchange: Exchange) -> None:
+        """GET /status"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.status(exchange.principal)))
 
     def ring(self, exchange: Exchange) -> None:
+        """GET /ring"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.ring(exchange.principal)))
 
     def accept_clock(self, exchange: Exchange) -> None:
+        """POST /clock/accept"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.accept_clock(exchange.principal)))
 
     def locate(self, exchange: Exchange) -> None:
+        """GET /locate/{key}"""
         options = parse_query(exchange.query, _LOCATE_QUERY)
         space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
         pending = _Located(exchange, self._gateway, subject_of(space, encode_key(key)))

@@ -30,10 +30,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class RotateBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /keys/rotate."""
+
     namespace: str | None = None
 
 
 class ShredBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /namespaces/shred."""
+
     namespace: str
     before_ms: int | None = None
 
@@ -43,16 +47,20 @@ _shred_body: Final = msgspec.json.Decoder(ShredBody)
 
 
 class KeyHandlers:
+    """The handlers of data keys and of the scrub."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def keys(self, exchange: Exchange) -> None:
+        """GET /keys"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.keys(exchange.principal)))
 
     def rotate(self, exchange: Exchange) -> None:
+        """POST /keys/rotate"""
         parse_query(exchange.query, _NO_QUERY)
         namespace = decode_object(_rotate_body, exchange.body or b"{}").namespace
         if namespace is not None:
@@ -61,6 +69,7 @@ class KeyHandlers:
         exchange.respond(_ACCEPTED, _encode(rotated))
 
     def shred(self, exchange: Exchange) -> None:
+        """POST /namespaces/shred"""
         parse_query(exchange.query, _NO_QUERY)
         body = decode_object(_shred_body, exchange.body or b"{}")
         checked_namespace(body.namespace)
@@ -68,9 +77,11 @@ class KeyHandlers:
         exchange.respond(_ACCEPTED, _encode(shredded))
 
     def progress(self, exchange: Exchange) -> None:
+        """GET /scrub"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.scrub_status(exchange.principal)))
 
     def scrub(self, exchange: Exchange) -> None:
+        """POST /scrub"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(_ACCEPTED, _encode(self._node.scrub(exchange.principal)))

@@ -38,12 +38,16 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class PutBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of PUT /namespaces/{name}."""
+
     settings: dict[str, Any] = {}
     version: int | None = None
     check_only: bool = False
 
 
 class DropBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of DELETE /namespaces/{name}."""
+
     before_ms: int | None = None
     version: int | None = None
 
@@ -53,20 +57,25 @@ _drop_body: Final = msgspec.json.Decoder(DropBody)
 
 
 class NamespaceHandlers:
+    """The handlers of namespaces."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def overview(self, exchange: Exchange) -> None:
+        """GET /namespaces"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.namespaces(exchange.principal)))
 
     def settings(self, exchange: Exchange) -> None:
+        """GET /namespaces/{name}"""
         name = _name(exchange)
         exchange.respond(200, _encode(self._node.namespace(exchange.principal, name)))
 
     def put(self, exchange: Exchange) -> None:
+        """PUT /namespaces/{name}"""
         name, principal = _name(exchange), exchange.principal
         body = decode_object(_put_body, exchange.body or b"{}")
         if body.check_only:
@@ -77,6 +86,7 @@ class NamespaceHandlers:
         exchange.respond(_CREATED if made else 200, _encode(shown))
 
     def drop(self, exchange: Exchange) -> None:
+        """DELETE /namespaces/{name}"""
         name = _name(exchange)
         body = decode_object(_drop_body, exchange.body or b"{}")
 

@@ -51,6 +51,8 @@ class _Shown(msgspec.Struct):
 
 
 class RecordHandlers:
+    """The handlers of records with their versions."""
+
     __slots__ = ("_body", "_gateway")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -61,6 +63,7 @@ class RecordHandlers:
         )
 
     def put_many(self, exchange: Exchange) -> None:
+        """POST /records"""
         w = parse_query(exchange.query, _PUT_QUERY).w
         texts = items_of(decode_object(self._body, exchange.body).records)
         storing = _Storing(exchange, self._gateway, len(texts))
@@ -73,6 +76,7 @@ class RecordHandlers:
         storing.settle()
 
     def page(self, exchange: Exchange) -> None:
+        """GET /records"""
         gateway = self._gateway
         options = parse_query(exchange.query, _PAGE_QUERY)
         space = options.namespace

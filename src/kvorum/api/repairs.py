@@ -32,6 +32,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /repair."""
+
     namespace: str | None = None
     partition: int | None = None
     key: str | None = None
@@ -42,12 +44,15 @@ _body: Final = msgspec.json.Decoder(RepairBody)
 
 
 class RepairHandlers:
+    """The handlers of repairs."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def begin(self, exchange: Exchange) -> None:
+        """POST /repair"""
         parse_query(exchange.query, _NO_QUERY)
         body = decode_object(_body, exchange.body or b"{}")
         if body.namespace is not None:
@@ -59,6 +64,7 @@ class RepairHandlers:
         exchange.respond(_ACCEPTED, _encode(run))
 
     def progress(self, exchange: Exchange) -> None:
+        """GET /repair/{id}"""
         parse_query(exchange.query, _NO_QUERY)
         number = exchange.path[len(REPAIR_PATH) :].decode("ascii", "backslashreplace")
         try:
@@ -69,5 +75,6 @@ class RepairHandlers:
         exchange.respond(200, _encode(run))
 
     def overview(self, exchange: Exchange) -> None:
+        """GET /repair"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.repairs(exchange.principal)))

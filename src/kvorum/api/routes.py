@@ -52,6 +52,7 @@ class Routes:
         self._unknown = Endpoint(self._refuse, _DROPPED_BODY_BYTES)
 
     def add(self, path: bytes, resource: Resource) -> None:
+        """Serve `resource` at exactly `path`."""
         self._whole[path] = resource
 
     def add_prefix(self, path: bytes, name: str, resource: Resource) -> None:
@@ -70,6 +71,7 @@ class Routes:
         }
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
+        """The endpoint that serves `method` at `path`; one that refuses if none does."""
         found = self._whole.get(path)
         if found is not None:
             return found[method]

@@ -37,6 +37,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class SnapshotBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /snapshots."""
+
     name: str | None = None
 
 
@@ -44,12 +46,15 @@ _body: Final = msgspec.json.Decoder(SnapshotBody)
 
 
 class SnapshotHandlers:
+    """The handlers of snapshots."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def create(self, exchange: Exchange) -> None:
+        """POST /snapshots"""
         parse_query(exchange.query, _NO_QUERY)
         name = decode_object(_body, exchange.body or b"{}").name
         with _advised():
@@ -57,22 +62,26 @@ class SnapshotHandlers:
         exchange.respond(_ACCEPTED, _encode(job))
 
     def overview(self, exchange: Exchange) -> None:
+        """GET /snapshots"""
         parse_query(exchange.query, _NO_QUERY)
         exchange.respond(200, _encode(self._node.snapshots(exchange.principal)))
 
     def progress(self, exchange: Exchange) -> None:
+        """GET /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.snapshot(exchange.principal, name)
         exchange.respond(200, _encode(job))
 
     def delete(self, exchange: Exchange) -> None:
+        """DELETE /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.delete_snapshot(exchange.principal, name)
         exchange.respond(_ACCEPTED, _encode(job))
 
     def verify(self, exchange: Exchange) -> None:
+        """POST /snapshots/{name}/verify"""
         if not exchange.path.endswith(_VERIFY):
             raise RequestError("POST is for /snapshots and /snapshots/{name}/verify.")
         exchange.path = exchange.path.removesuffix(_VERIFY)

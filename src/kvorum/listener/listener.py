@@ -63,6 +63,7 @@ class Listener:
 
     @property
     def connections(self) -> int:
+        """How many there are."""
         return len(self._connections)
 
     def status(self) -> Connections:
@@ -118,6 +119,7 @@ class Listener:
     # The connections' side
 
     def admit(self, connection: Connection) -> bool:
+        """See `Host`."""
         if len(self._connections) >= self.limits.connections:
             self._tell_of_bound()
             if not self._give_up_idle():
@@ -155,6 +157,7 @@ class Listener:
             self._empty.set()
 
     def hold(self, size: int) -> None:
+        """See `Host`."""
         if self._held + size > self.limits.large_bodies_bytes:
             raise too_many_large_requests(self.limits.large_bodies_bytes)
         self._held += size

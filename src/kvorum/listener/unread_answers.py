@@ -116,6 +116,7 @@ class UnreadAnswers:
 
 
 def no_room() -> Overloaded:
+    """The refusal of an answer for which there is no room."""
     return Overloaded(
         "The answers that clients have not read yet take all the memory there is for them. Ask "
         "again in a moment.",

@@ -62,10 +62,12 @@ class Administration:
     # What the node tells of itself
 
     def status(self, principal: Principal) -> Status:
+        """The cluster as this node sees it, and how this node fares."""
         self._check(principal, Action.SEE_STATUS)
         return self._introspection.status()
 
     def ring(self, principal: Principal) -> Ring:
+        """How the partitions are shared among the nodes."""
         self._check(principal, Action.SEE_RING)
         return self._introspection.ring()
 
@@ -111,20 +113,24 @@ class Administration:
         return self._repairs.progress(number)
 
     def repairs(self, principal: Principal) -> Any:
+        """The last repairs, and when each partition was last compared."""
         self._check(principal, Action.SEE_REPAIRS)
         return self._repairs.overview()
 
     # Snapshots
 
     def create_snapshot(self, principal: Principal, name: str | None) -> SnapshotJob:
+        """Begin to make a snapshot; without a name it is called by the time."""
         self._check(principal, Action.CREATE_SNAPSHOT)
         return self._snapshots.begin_create(name)
 
     def verify_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
+        """Begin to read a snapshot and compare it with what was made. Raises NotFound."""
         self._check(principal, Action.VERIFY_SNAPSHOT)
         return self._snapshots.begin_verify(name)
 
     def delete_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
+        """Begin to delete a snapshot. Raises NotFound."""
         self._check(principal, Action.DELETE_SNAPSHOT)
         return self._snapshots.begin_delete(name)
 
@@ -134,6 +140,7 @@ class Administration:
         return self._snapshots.progress(name)
 
     def snapshots(self, principal: Principal) -> SnapshotList:
+        """The snapshots of this node."""
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.list()
 
@@ -191,6 +198,7 @@ class Administration:
     # Keys, and the records that they seal
 
     def keys(self, principal: Principal) -> DataKeys:
+        """The data keys of this node."""
         self._check(principal, Action.SEE_KEYS)
         return self._key_admin.keys()
 
@@ -207,6 +215,7 @@ class Administration:
         return self._key_admin.shred(namespace, before_ms)
 
     def scrub_status(self, principal: Principal) -> Soundness:
+        """How far the walk over stored records is, and what is damaged."""
         self._check(principal, Action.SEE_SCRUB)
         return self._key_admin.status()
 

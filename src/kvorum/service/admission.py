@@ -22,6 +22,7 @@ class Admission:
         self.in_flight += operations
 
     def leave(self, operations: int = 1) -> None:
+        """Give back the places of that many operations."""
         self.in_flight -= operations
 
     def overloaded(self) -> Overloaded:

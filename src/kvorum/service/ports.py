@@ -23,7 +23,8 @@ from kvorum.model.request import Failure, Listing, Request, Result
 class Coordinator(Protocol):
     """Carries out what concerns entries."""
 
-    def submit(self, request: Request, reply: Callable[[Result], object], /) -> None: ...
+    def submit(self, request: Request, reply: Callable[[Result], object], /) -> None:
+        """Carry out `request`."""
 
     def scan(
         self,

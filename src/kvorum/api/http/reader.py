@@ -144,6 +144,7 @@ class RequestReader:
         return self._phase != _BETWEEN
 
     def last_word(self) -> Exchange:
+        """An exchange without a request, for what is said before the connection ends."""
         return Exchange(self._line, self._heads, b"", b"", {})
 
     def close(self) -> None:

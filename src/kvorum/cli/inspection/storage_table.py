@@ -15,6 +15,7 @@ _PARTITIONS_LISTED: Final = 8
 
 
 def print_storage(storage: Storage) -> None:
+    """Print tables of what is stored and of how sound it is."""
     from kvorum.model.sizes import format_size
 
     print_table(
