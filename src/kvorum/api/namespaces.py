@@ -24,17 +24,15 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import namespace_of, parse_query
+from kvorum.api.node_answers import answer, refuse_parameters
+from kvorum.api.parameters import namespace_of
 from kvorum.model.errors import StorageError
 from kvorum.service.administration import Administration
 
 NAMESPACE_PATH: Final = b"/namespaces/"
 NAMESPACE_BODY_BYTES: Final = 16 << 10
 
-_NO_QUERY: Final[frozenset[str]] = frozenset()
 _CREATED: Final = 201
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class PutBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,15 +62,10 @@ class NamespaceHandlers:
     def __init__(self, node: Administration) -> None:
         self._node = node
 
-    def overview(self, exchange: Exchange) -> None:
-        """GET /namespaces"""
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.namespaces(exchange.principal)))
-
     def settings(self, exchange: Exchange) -> None:
         """GET /namespaces/{name}"""
         name = _name(exchange)
-        exchange.respond(200, _encode(self._node.namespace(exchange.principal, name)))
+        answer(exchange, self._node.namespace(exchange.principal, name))
 
     def put(self, exchange: Exchange) -> None:
         """PUT /namespaces/{name}"""
@@ -80,10 +73,10 @@ class NamespaceHandlers:
         body = decode_object(_put_body, exchange.body or b"{}")
         if body.check_only:
             self._node.check_namespace(principal, name, body.settings, body.version)
-            exchange.respond(200, _encode({"namespace": name, "possible": True}))
+            answer(exchange, {"namespace": name, "possible": True})
             return
         made, shown = self._node.set_namespace(principal, name, body.settings, body.version)
-        exchange.respond(_CREATED if made else 200, _encode(shown))
+        answer(exchange, shown, _CREATED if made else 200)
 
     def drop(self, exchange: Exchange) -> None:
         """DELETE /namespaces/{name}"""
@@ -94,11 +87,11 @@ class NamespaceHandlers:
             if isinstance(result, StorageError):
                 exchange.refuse(result)
             else:
-                exchange.respond(200, _encode(result))
+                answer(exchange, result)
 
         self._node.drop_namespace(exchange.principal, name, body.before_ms, body.version, dropped)
 
 
 def _name(exchange: Exchange) -> str:
-    parse_query(exchange.query, _NO_QUERY)
+    refuse_parameters(exchange)
     return namespace_of(exchange.path[len(NAMESPACE_PATH) :])

@@ -20,7 +20,7 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import parse_query
+from kvorum.api.node_answers import ACCEPTED, answer, refuse_parameters
 from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
 from kvorum.service.administration import Administration
 
@@ -28,12 +28,8 @@ SNAPSHOT_PATH: Final = b"/snapshots/"
 SNAPSHOT_BODY_BYTES: Final = 4 << 10
 
 _VERIFY: Final = b"/verify"
-_NO_QUERY: Final[frozenset[str]] = frozenset()
-_ACCEPTED: Final = 202
 _UNKNOWN_NAME: Final = "GET /snapshots lists those that this node has; each node has its own."
 _NAME_NOT_FREE: Final = "Choose another name, or leave it out; GET /snapshots lists those taken."
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class SnapshotBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,30 +51,25 @@ class SnapshotHandlers:
 
     def create(self, exchange: Exchange) -> None:
         """POST /snapshots"""
-        parse_query(exchange.query, _NO_QUERY)
+        refuse_parameters(exchange)
         name = decode_object(_body, exchange.body or b"{}").name
         with _advised():
             job = self._node.create_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
-
-    def overview(self, exchange: Exchange) -> None:
-        """GET /snapshots"""
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.snapshots(exchange.principal)))
+        answer(exchange, job, ACCEPTED)
 
     def progress(self, exchange: Exchange) -> None:
         """GET /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.snapshot(exchange.principal, name)
-        exchange.respond(200, _encode(job))
+        answer(exchange, job)
 
     def delete(self, exchange: Exchange) -> None:
         """DELETE /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.delete_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
+        answer(exchange, job, ACCEPTED)
 
     def verify(self, exchange: Exchange) -> None:
         """POST /snapshots/{name}/verify"""
@@ -88,7 +79,7 @@ class SnapshotHandlers:
         name = _name(exchange)
         with _advised():
             job = self._node.verify_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
+        answer(exchange, job, ACCEPTED)
 
 
 @contextmanager
@@ -105,5 +96,5 @@ def _advised() -> Iterator[None]:
 
 
 def _name(exchange: Exchange) -> str:
-    parse_query(exchange.query, _NO_QUERY)
+    refuse_parameters(exchange)
     return exchange.path[len(SNAPSHOT_PATH) :].decode("ascii", "backslashreplace")
