@@ -64,6 +64,11 @@ class ScrubStatus(msgspec.Struct, frozen=True, kw_only=True):
     fraction: float | UnsetType = UNSET
     eta_s: float | UnsetType | None = UNSET
 
+    @property
+    def fraction_done(self) -> float:
+        """The fraction of a pass that is running; 0 if there is none."""
+        return 0.0 if isinstance(self.fraction, UnsetType) else self.fraction
+
 
 class DamagedPair(msgspec.Struct, frozen=True, kw_only=True):
     """A stored pair that does not open. `at`: its storage key, in hexadecimal."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from msgspec import UNSET
-
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import print_table
 from kvorum.documents.storage import ScrubStatus, Storage
@@ -54,9 +52,9 @@ def _partitions(partitions: list[str]) -> str:
 
 
 def _progress(scrub: ScrubStatus) -> str:
-    if scrub.running and scrub.fraction is not UNSET:
+    if scrub.running:
         left = f", {timedelta(seconds=int(scrub.eta_s))} left" if scrub.eta_s else ""
-        return f"{scrub.fraction:.1%}{left}"
+        return f"{scrub.fraction_done:.1%}{left}"
     if scrub.whole is None:
         return "not yet"
     return to_the_second(scrub.whole.ended_ms)
