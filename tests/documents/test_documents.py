@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +41,7 @@ from kvorum.documents.storage import (
 from kvorum.model.errors import NotFound, ProtocolError
 from kvorum.model.topology import NamespaceSettings
 
+GUIDE: Final = Path(__file__).parents[2] / "docs" / "http-api.md"
 WHOLE: Final = ScrubPass(
     began_ms=1,
     ended_ms=2,
@@ -184,6 +187,12 @@ def test_what_is_no_such_document_is_refused() -> None:
 def test_a_status_says_where_the_nodes_are() -> None:
     members = read(msgspec.json.decode(msgspec.json.encode(STATUS)), Members)
     assert [(node.name, node.http) for node in members.nodes] == [("n1", "127.0.0.1:1")]
+
+
+def test_the_guide_names_all_members_of_a_status() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", GUIDE.read_text()))
+    for kind in (Status, CacheStatus, Connections):
+        assert set(kind.__struct_encode_fields__) <= named
 
 
 def test_only_a_scrub_that_runs_says_how_far_it_is() -> None:
