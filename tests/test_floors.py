@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
-    "namespaces": BELOW_CLUSTER | {"cluster", "local_namespaces"},
+    "namespaces": BELOW_CLUSTER | {"cluster", "documents", "local_namespaces"},
     "node": BELOW_REPLICATION
     | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
     | {"local_store", "namespaces"},

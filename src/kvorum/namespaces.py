@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.namespaces import NamespaceList, RemovedUntil
 from kvorum.local_namespaces import LocalNamespaces
 from kvorum.model.catalog import Catalog, check_alteration, difference
 from kvorum.model.errors import ConfigError, PreconditionFailed, RequestError, StorageError
@@ -51,25 +52,22 @@ class Namespaces:
     def catalog(self) -> Catalog:
         return self._view.catalog
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> NamespaceList:
         """All of them, for people: settings by name, what was dropped, and what of that is still
         being deleted.
         """
         catalog = self._view.catalog
-        return {
-            "version": catalog.version,
-            "source": self._source,
-            "now_ms": self._runtime.wall_ms(),
-            "namespaces": {
-                name: msgspec.structs.asdict(settings)
-                for name, settings in sorted(catalog.namespaces.items())
-            },
-            "removals": {
-                name: {"before_ms": removal.before_ms}
+        return NamespaceList(
+            version=catalog.version,
+            source=self._source,
+            now_ms=self._runtime.wall_ms(),
+            namespaces=dict(sorted(catalog.namespaces.items())),
+            removals={
+                name: RemovedUntil(before_ms=removal.before_ms)
                 for name, removal in sorted(self._local.removals.items())
             },
-            "dropped": self._local.dropped,
-        }
+            dropped=self._local.dropped,
+        )
 
     # One by one
 

@@ -21,6 +21,7 @@ from kvorum.cli import main
 from kvorum.client.synchronous import Client
 from kvorum.documents.data_keys import DataKeys
 from kvorum.documents.location import Location
+from kvorum.documents.namespaces import NamespaceDocument, NamespaceList
 from kvorum.documents.reading import read
 from kvorum.documents.ring import Ring
 from kvorum.documents.snapshot import SnapshotList
@@ -179,6 +180,8 @@ def test_what_the_node_tells_of_itself_fits_the_tables(address: str) -> None:
         ("/snapshots", SnapshotList),
         ("/keys", DataKeys),
         ("/scrub", Soundness),
+        ("/namespaces", NamespaceList),
+        ("/namespaces/default", NamespaceDocument),
     ],
 )
 def test_the_node_tells_what_its_documents_say_and_no_more(

@@ -26,6 +26,7 @@ from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.node_answers import answer, refuse_parameters
 from kvorum.api.parameters import namespace_of
+from kvorum.documents.namespaces import DroppedNamespace, PossibleNamespace
 from kvorum.model.errors import StorageError
 from kvorum.service.administration import Administration
 
@@ -73,7 +74,7 @@ class NamespaceHandlers:
         body = decode_object(_put_body, exchange.body or b"{}")
         if body.check_only:
             self._node.check_namespace(principal, name, body.settings, body.version)
-            answer(exchange, {"namespace": name, "possible": True})
+            answer(exchange, PossibleNamespace(namespace=name))
             return
         made, shown = self._node.set_namespace(principal, name, body.settings, body.version)
         answer(exchange, shown, _CREATED if made else 200)
@@ -83,7 +84,7 @@ class NamespaceHandlers:
         name = _name(exchange)
         body = decode_object(_drop_body, exchange.body or b"{}")
 
-        def dropped(result: Any | StorageError) -> None:
+        def dropped(result: DroppedNamespace | StorageError) -> None:
             if isinstance(result, StorageError):
                 exchange.refuse(result)
             else:

@@ -13,6 +13,11 @@ from typing import Any
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.location import Location
+from kvorum.documents.namespaces import (
+    DroppedNamespace,
+    NamespaceDocument,
+    NamespaceList,
+)
 from kvorum.documents.ring import Ring
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.documents.status import AcceptedClock, Status
@@ -146,19 +151,19 @@ class Administration:
 
     # Namespaces
 
-    def namespaces(self, principal: Principal) -> Any:
+    def namespaces(self, principal: Principal) -> NamespaceList:
         """All of them, the version of their list, and what is still being deleted."""
         self._check(principal, Action.SEE_NAMESPACES)
         return self._namespaces.document()
 
-    def namespace(self, principal: Principal, name: str) -> Any:
+    def namespace(self, principal: Principal, name: str) -> NamespaceDocument:
         """The settings of one. Raises NamespaceNotFound."""
         self._check(principal, Action.SEE_NAMESPACES, name)
         return self._settings(name)
 
     def set_namespace(
         self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
-    ) -> tuple[bool, Any]:
+    ) -> tuple[bool, NamespaceDocument]:
         """Make the namespace, or alter it: whether it was made, and its settings.
 
         With a `version`, nothing is changed unless the list of namespaces has that one.
@@ -180,20 +185,22 @@ class Administration:
         name: str,
         before_ms: int | None,
         version: int | None,
-        reply: Callable[[Any | StorageError], object],
+        reply: Callable[[DroppedNamespace | StorageError], object],
     ) -> None:
         """End it, with all that was written to it until `before_ms`."""
         self._check(principal, Action.DROP_NAMESPACE, name)
 
         def dropped(error: StorageError | None) -> None:
-            document = {"namespace": name, "version": self._namespaces.catalog.version}
-            reply(document if error is None else error)
+            version = self._namespaces.catalog.version
+            reply(error or DroppedNamespace(namespace=name, version=version))
 
         self._namespaces.drop(name, before_ms, version, dropped)
 
-    def _settings(self, name: str) -> Any:
+    def _settings(self, name: str) -> NamespaceDocument:
         catalog = self._namespaces.catalog
-        return {"namespace": name, "version": catalog.version, "settings": catalog.settings(name)}
+        return NamespaceDocument(
+            namespace=name, version=catalog.version, settings=catalog.settings(name)
+        )
 
     # Keys, and the records that they seal
 

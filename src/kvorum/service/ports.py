@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.location import Location
+from kvorum.documents.namespaces import NamespaceList
 from kvorum.documents.ring import Ring
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.documents.status import AcceptedClock, Status
@@ -98,7 +99,7 @@ class Namespaces(Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
-    def document(self) -> Any:
+    def document(self) -> NamespaceList:
         """All of them, and what is still being deleted."""
 
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
