@@ -1,5 +1,4 @@
-"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots, namespaces
-and keys.
+"""The administration of a node: its status, clock, repairs, snapshots, namespaces and keys.
 
 Every call names the principal and raises AccessDenied before it does anything, and what its port
 raises (`ports.py`). Jobs go on after they were asked for.
@@ -42,7 +41,7 @@ class NodeParts:
 
 
 class Administration:
-    """A node, for principals. What is returned are documents."""
+    """Administers a node for principals. What is returned are documents."""
 
     __slots__ = (
         "_check",

@@ -1,4 +1,4 @@
-"""Admission: a bound on the operations that wait for the node, and a quick no beyond it."""
+"""Admission: a bound on the operations under way; requests beyond it are refused at once."""
 
 from __future__ import annotations
 
