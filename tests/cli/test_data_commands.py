@@ -106,7 +106,7 @@ def test_a_wrong_value_is_misuse_and_nothing_is_sent(
         (["1", "--file", "-"], "wanted a VALUE or --file, got both"),
         (["1", "--string", "--json"], "got --string and --json"),
         (["1", "--string", "--json", "--bytes"], "got --string and --json and --bytes"),
-        (["{", "--json"], "got a text that ends before it is complete"),
+        (["{", "--json"], "ends before it is complete"),
         (["[" * 100_000, "--json"], "not nested so deeply"),
     ],
 )

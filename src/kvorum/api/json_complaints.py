@@ -56,13 +56,13 @@ def unfit(error: msgspec.ValidationError) -> str:
         found = pattern.fullmatch(complaint)
         if found is not None:
             return say(found)
-    return f"The body does not fit this call: {complaint.replace('`$.', '').replace('`', '')}."
+    return f"The JSON does not fit: {complaint.replace('`$.', '').replace('`', '')}."
 
 
 def unsound(error: msgspec.DecodeError, text: bytes) -> str:
     """Of a `text` that is no JSON."""
     if not text:
-        return "There is no JSON in the body."
+        return "No JSON is given."
     halves = (escape["half"] for escape in _ESCAPE.finditer(text) if escape["half"])
     half = next(halves, None)
     if half is not None:
@@ -79,7 +79,7 @@ def unsound(error: msgspec.DecodeError, text: bytes) -> str:
 def _wrong_kind(found: re.Match[str]) -> str:
     kinds = " or ".join(_KINDS.get(kind, kind) for kind in found["kinds"].split(" | "))
     given = _KINDS.get(found["given"], found["given"])
-    place = f"Field {found['place']!r}" if found["place"] else "The body"
+    place = f"Field {found['place']!r}" if found["place"] else "The JSON"
     return f"{place} has to be {kinds}, not {given}."
 
 
