@@ -36,7 +36,7 @@ async def measure(scale: Scale) -> Outcome:
     world = _stocked(scale.keys)
     world.start()
     click.echo("building the trees of all three", err=True)
-    world.run_until(lambda: all(n.anti_entropy()["trees_built"] for n in world.nodes), _LIMIT_S)
+    world.run_until(lambda: all(n.anti_entropy().trees_built for n in world.nodes), _LIMIT_S)
     world.scheduler.run_for(_QUIET_S)
 
     _plant(world, f"{_DIFFERS}:repair")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kvorum.documents.namespaces import NamespaceList
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import PreconditionFailed, RequestError, StorageError, UnavailableError
 from kvorum.model.topology import NamespaceSettings
@@ -19,8 +20,13 @@ class FakeNamespaces:
         self.asked: list[tuple[Any, ...]] = []
         self.dropped: list[Callable[[StorageError | None], object]] = []
 
-    def document(self) -> Any:
-        return {"version": self.catalog.version, "namespaces": self.catalog.namespaces}
+    def document(self) -> NamespaceList:
+        return NamespaceList(
+            version=self.catalog.version,
+            source=None,
+            now_ms=1000,
+            namespaces=dict(self.catalog.namespaces),
+        )
 
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
         self.check(name, fields, version)

@@ -13,22 +13,23 @@ SOURCE = Path(__file__).parent.parent / "src" / "kvorum"
 BELOW_WIRE = {"model"}
 BELOW_RUNTIME = BELOW_WIRE
 BELOW_STORAGE = {"model", "runtime"}
-BELOW_SERVICE = {"model", "runtime"}
+BELOW_SERVICE = {"model", "runtime", "documents"}
 BELOW_LINKS = {"model", "wire", "runtime"}
 BELOW_CLUSTER = BELOW_LINKS | {"links"}
 BELOW_OPERATIONS = BELOW_CLUSTER | {"cluster"}
 BELOW_REPLICA = BELOW_OPERATIONS | {"operations", "storage"}
-BELOW_HANDOFF = BELOW_REPLICA | {"replica"}
+BELOW_HANDOFF = BELOW_REPLICA | {"replica", "documents"}
 BELOW_REPAIR = BELOW_HANDOFF | {"handoff"}
 BELOW_REPLICATION = BELOW_REPAIR | {"repair"}
 ALLOWED: dict[str, set[str]] = {
     "model": set(),
+    "documents": {"model"},
     "wire": BELOW_WIRE,
     "runtime": BELOW_RUNTIME,
     "storage": BELOW_STORAGE,
-    "sealing": BELOW_STORAGE | {"storage"},
+    "sealing": BELOW_STORAGE | {"storage", "documents"},
     "journal": BELOW_STORAGE | {"storage", "sealing"},
-    "backup": BELOW_STORAGE | {"storage", "sealing", "journal"},
+    "backup": BELOW_STORAGE | {"storage", "sealing", "journal", "documents"},
     "links": BELOW_LINKS,
     "net": BELOW_LINKS | {"links"},
     "cluster": BELOW_CLUSTER,
@@ -40,12 +41,12 @@ ALLOWED: dict[str, set[str]] = {
     "service": BELOW_SERVICE,
     "listener": BELOW_SERVICE,
     "api": BELOW_SERVICE | {"service", "listener"},
-    "client": {"model", "wire", "runtime"},
+    "client": {"model", "wire", "runtime", "documents"},
     "bench": {"model", "runtime", "client"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
-    "namespaces": BELOW_CLUSTER | {"cluster", "local_namespaces"},
+    "namespaces": BELOW_CLUSTER | {"cluster", "documents", "local_namespaces"},
     "node": BELOW_REPLICATION
     | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
     | {"local_store", "namespaces"},

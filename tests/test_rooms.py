@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "kvorum"
-SMALL: Final = 8
+SMALL: Final = 5
 """In a room with fewer modules, half of them are too few to say anything."""
 
 

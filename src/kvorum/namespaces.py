@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.namespaces import NamespaceList, RemovedUntil
 from kvorum.local_namespaces.local_namespaces import LocalNamespaces
 from kvorum.model.catalog import Catalog, check_alteration, difference, passed_moment
 from kvorum.model.errors import ConfigError, PreconditionFailed, RequestError, StorageError
@@ -47,25 +47,22 @@ class Namespaces:
         """The namespaces that are served."""
         return self._view.catalog
 
-    def document(self) -> dict[str, Any]:
-        """A JSON document: settings by name, the namespaces that were dropped, and those of them
-        that are still being deleted.
+    def document(self) -> NamespaceList:
+        """The settings of all namespaces by name, those that were dropped, and those of them that
+        are still being deleted.
         """
         catalog = self._view.catalog
-        return {
-            "version": catalog.version,
-            "source": self._source,
-            "now_ms": self._runtime.wall_ms(),
-            "namespaces": {
-                name: msgspec.structs.asdict(settings)
-                for name, settings in sorted(catalog.namespaces.items())
-            },
-            "removals": {
-                name: {"before_ms": removal.before_ms}
+        return NamespaceList(
+            version=catalog.version,
+            source=self._source,
+            now_ms=self._runtime.wall_ms(),
+            namespaces=dict(sorted(catalog.namespaces.items())),
+            removals={
+                name: RemovedUntil(before_ms=removal.before_ms)
                 for name, removal in sorted(self._local.removals.items())
             },
-            "dropped": self._local.dropped,
-        }
+            dropped=self._local.dropped,
+        )
 
     # One by one
 

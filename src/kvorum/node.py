@@ -29,6 +29,7 @@ from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
 from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.storage import Storage
 from kvorum.links.limits import LinksLimits
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
@@ -186,7 +187,9 @@ class Node:
             runtime,
             actor_names,
             caches=local_store.caches,
-            storage=lambda: {**key_admin.status(), "damaged_files": damaged_files.found},
+            storage=lambda: Storage(
+                **msgspec.structs.asdict(key_admin.status()), damaged_files=damaged_files.found
+            ),
             connections=listener.status,
         )
         snapshots = self._snapshots(local_store, runtime)

@@ -11,6 +11,7 @@ from web_fixture import Client, Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.limits import ApiLimits
+from kvorum.documents.status import Connections
 from kvorum.listener.limits import ListenerLimits
 from kvorum.service.limits import ServiceLimits
 
@@ -162,7 +163,7 @@ async def test_too_many_connections_with_requests(web: Web) -> None:
     assert answer.fields["retry-after"] == "1"
     assert answer.fields["connection"] == "close"
     await third.closed()
-    assert web.server.status() == {"open": 2, "max": 2, "given_up": 0, "refused": 1}
+    assert web.server.status() == Connections(open=2, max=2, given_up=0, refused=1)
     web.node.answer(0)
     web.node.answer(0)
     web.node.holding = False
@@ -203,7 +204,7 @@ async def test_the_connection_that_is_idle_the_longest_is_given_up(web: Web) -> 
     assert (await oldest.ask("GET", "/status")).status == 200
     web.node.answer(0)
     assert (await busy.response()).status == 404
-    assert web.server.status() == {"open": 3, "max": 3, "given_up": 1, "refused": 0}
+    assert web.server.status() == Connections(open=3, max=3, given_up=1, refused=0)
 
 
 async def test_connections_that_say_nothing_lock_nobody_out(

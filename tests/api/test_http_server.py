@@ -21,7 +21,7 @@ ENTRY = b'{"key":"k","value":1}'
 async def test_a_taken_port_is_a_clear_error(web: Web) -> None:
     await web.start()
     second = Listener(LoopRuntime(asyncio.get_running_loop()))
-    with pytest.raises(ConfigError, match="port is taken; choose another with --port"):
+    with pytest.raises(ConfigError, match="another port with --port"):
         await second.listen(HttpFace(routes_of(FakeNode())), *web.address)
     await second.close()
 

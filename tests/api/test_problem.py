@@ -98,6 +98,11 @@ def test_what_is_refused_for_good_is_not_to_be_retried() -> None:
     assert "later" not in advice
 
 
+@each_kind
+def test_an_advice_names_no_option_of_a_command(kind: type[KvorumError]) -> None:
+    assert "--" not in told(kind)["advice"]
+
+
 def test_an_error_may_bring_an_advice_of_its_own() -> None:
     document = told(NotFound, advice="Look there.", got="this")
     assert (document["advice"], document["got"]) == ("Look there.", "this")

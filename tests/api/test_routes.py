@@ -78,7 +78,7 @@ async def test_the_guide_names_all_parameters_of_a_call(
 ) -> None:
     answer = await web.ask(method, path.replace("{key}", "k") + "?no_such=1")
     names = named.replace("`", "")
-    said = f"wanted query parameters of {names}, got 'no_such'"
+    said = f"Unknown query parameter 'no_such': this call takes {names}."
     assert (answer.status, answer.json["detail"]) == (400, said)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from backed_up import BackedUp
 
-from kvorum.backup.snapshots import JobState, Snapshots
+from kvorum.backup.snapshots import Snapshots
+from kvorum.documents.snapshot import SnapshotJob
 from kvorum.model.errors import NotFound, Overloaded, PreconditionFailed, RequestError
 
 DEADLINE_S = 20.0
@@ -24,11 +25,11 @@ def snapshots(node: BackedUp) -> Iterator[Snapshots]:
     snapshots.close()
 
 
-def ended(snapshots: Snapshots, name: str) -> JobState:
+def ended(snapshots: Snapshots, name: str) -> SnapshotJob:
     return until(lambda: snapshots.progress(name), lambda state: state.ended)
 
 
-def until(look: Callable[[], JobState], good: Callable[[JobState], bool]) -> JobState:
+def until(look: Callable[[], SnapshotJob], good: Callable[[SnapshotJob], bool]) -> SnapshotJob:
     deadline = time.monotonic() + DEADLINE_S
     while not good(state := look()):
         assert time.monotonic() < deadline, state

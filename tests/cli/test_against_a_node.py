@@ -8,15 +8,25 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 import kvorum
 from kvorum.cli import main
 from kvorum.client.synchronous import Client
+from kvorum.documents.data_keys import DataKeys
+from kvorum.documents.location import Location
+from kvorum.documents.namespaces import NamespaceDocument, NamespaceList
+from kvorum.documents.reading import read
+from kvorum.documents.ring import Ring
+from kvorum.documents.snapshot import SnapshotList
+from kvorum.documents.status import Status
+from kvorum.documents.storage import Soundness
 from kvorum.model.errors import (
     InvalidKey,
     InvalidValue,
@@ -159,6 +169,28 @@ def test_what_the_node_tells_of_itself_fits_the_tables(address: str) -> None:
     for words in (["status"], ["ring"], ["locate", "cli/ü"]):
         result = command(address, *words)
         assert (result.exit_code, result.stderr) == (0, ""), words
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/status", Status),
+        ("/ring", Ring),
+        ("/locate/documented", Location),
+        ("/snapshots", SnapshotList),
+        ("/keys", DataKeys),
+        ("/scrub", Soundness),
+        ("/namespaces", NamespaceList),
+        ("/namespaces/default", NamespaceDocument),
+    ],
+)
+def test_the_node_tells_what_its_documents_say_and_no_more(
+    address: str, client: Client, path: str, kind: type[msgspec.Struct]
+) -> None:
+    client.set("documented", 1)
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=30) as answer:
+        told = json.load(answer)
+    assert json.loads(msgspec.json.encode(read(told, kind))) == told
 
 
 def test_the_node_tells_all_that_its_ring_depends_on(client: Client) -> None:

@@ -157,8 +157,8 @@ def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"key": "k"}', "wanted value, got JSON without it"),
-        (b'{"key": 1, "value": 1}', "wanted a string as key, got a whole number"),
+        (b'{"key": "k"}', "Field 'value' is missing."),
+        (b'{"key": 1, "value": 1}', "Field 'key' has to be a string, not a whole number."),
         (
             b'{"key": "k", "value": "\xff"}',
             "The byte 0xff at place 24 of the line is not UTF-8.",

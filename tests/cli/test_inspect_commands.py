@@ -48,10 +48,19 @@ STATUS: Final[dict[str, Any]] = {
     "counters": {"puts": 5},
 }
 RING: Final = {
+    "node": "n1",
+    "cluster": "shop",
+    "epoch": 7,
+    "token_hash": "murmur3",
+    "token_seed": 0,
     "partitions": 256,
+    "replicas": 1,
+    "namespaces": {"default": {"replicas": 1}},
     "nodes": [
         {
             "name": "n1",
+            "http": "10.0.0.1:7400",
+            "peer": "10.0.0.1:7500",
             "weight": 1.0,
             "tokens": 64,
             "primary": 90,
@@ -212,10 +221,10 @@ def test_status_says_what_the_server_waits_for(store: StoreDouble) -> None:
                 "nodes": ["n2", "n3"],
             }
         ],
-        "advice": "run `kvorum rebuild`",
+        "advice": "in terms of HTTP",
     }
     store.documents = {"/status": {**STATUS, "recovering": True, "waiting": waiting}}
     result = CliRunner().invoke(main, ["status", "--server", store.address])
     assert result.exit_code == 0, result.output
-    for said in ("compared with n2, n3", "960bc0cc3e365e01", "150", "run `kvorum rebuild`"):
+    for said in ("compared with n2, n3", "960bc0cc3e365e01", "150", "'kvorum rebuild'"):
         assert said in result.output

@@ -47,7 +47,8 @@ def topology(count: int, replicas: int = 2, **fields: Any) -> Topology:
 
 
 def document(of: Topology, node: str) -> dict[str, Any]:
-    return ring_document(ClusterView(of, of.number_of(node)))
+    ring: dict[str, Any] = msgspec.to_builtins(ring_document(ClusterView(of, of.number_of(node))))
+    return ring
 
 
 class Owners:

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from toy_protocol import ToyFace
 
+from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
@@ -89,7 +90,7 @@ async def test_each_port_has_its_protocol(loops: Loops) -> None:
             await begun(face)
             face.answer()
             assert await client.line() == "GET A"
-        assert here.listener.status()["open"] == 2
+        assert here.listener.status().open == 2
 
 
 async def test_clients_of_all_ports_share_the_places(loops: Loops) -> None:
@@ -105,7 +106,7 @@ async def test_clients_of_all_ports_share_the_places(loops: Loops) -> None:
         await until(lambda: here.second.asked == ["get b"])
         refused = await here.client(here.first)
         assert await refused.line() == "! overloaded (end)"
-        assert here.listener.status() == {"open": 2, "max": 2, "given_up": 1, "refused": 1}
+        assert here.listener.status() == Connections(open=2, max=2, given_up=1, refused=1)
         here.first.answer()
         assert await busy.line() == "GET A"
 
@@ -167,7 +168,7 @@ async def test_closing_cuts_off_what_does_not_end(loops: Loops) -> None:
 
 async def test_a_taken_port_is_told_with_the_option_of_its_protocol(loops: Loops) -> None:
     async with stage() as here:
-        with pytest.raises(ConfigError, match="choose another with --toy-port"):
+        with pytest.raises(ConfigError, match="another port with --toy-port"):
             await here.listener.listen(ToyFace(), HERE, here.ports[here.first])
 
 

@@ -33,8 +33,8 @@ def owed(stage: Stage, node: int) -> dict[str, object]:
     for other, replicator in enumerate(stage.nodes):
         if replicator is not None and other != node:
             status = replicator.hints(node)
-            totals["pending"] = int(str(totals["pending"])) + status["pending"]
-            totals["missed_more"] = totals["missed_more"] or status["missed_more"]
+            totals["pending"] = int(str(totals["pending"])) + status.pending
+            totals["missed_more"] = totals["missed_more"] or status.missed_more
     return totals
 
 

@@ -130,8 +130,8 @@ def test_a_peer_that_comes_back_with_an_empty_disk_is_called_lost_for_good() -> 
     stage.settle()
     assert noted == [("n2", None)]
     assert stage.disks[0].durable[b"mn2"] == b"lost"
-    assert keeper.hints(1)["missed_more"]
+    assert keeper.hints(1).missed_more
     stage.cut(0, 1)
     stage.mend(0, 1)
     stage.wait(30)
-    assert not keeper.hints(1)["missed_more"], "until they have compared all they share"
+    assert not keeper.hints(1).missed_more, "until they have compared all they share"

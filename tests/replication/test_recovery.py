@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from stage import Disk, Stage
 from test_anti_entropy import CountingStage, made, place
 
+from kvorum.documents.status import Waiting
 from kvorum.model.errors import ProtocolError
 from kvorum.model.record import EMPTY, JSON, Event, encode, write
 from kvorum.model.request import Answer, Failure, Get, Result
@@ -80,7 +79,7 @@ def recovering(stage: Stage, node: int) -> bool:
     return replicator.recovering
 
 
-def waiting(stage: Stage, node: int) -> dict[str, Any]:
+def waiting(stage: Stage, node: int) -> Waiting:
     replicator = stage.nodes[node]
     assert replicator is not None
     return replicator.waiting()
@@ -109,7 +108,7 @@ def test_two_that_were_damaged_and_one_without_a_disk_get_all_that_is_left(
     wipe(stage, N3)
     stage.wait(20)
     assert not any(recovering(stage, node) for node in range(3))
-    assert all(waiting(stage, node)["tokens"] == 0 for node in range(3))
+    assert all(waiting(stage, node).tokens == 0 for node in range(3))
     stage.assert_equal_owners()
     assert len(stage.content(N3)) == 300
 
@@ -126,11 +125,11 @@ def test_what_is_damaged_on_all_others_is_not_denied(stage: LossyStage) -> None:
     for node in range(3):
         assert isinstance(get(stage, node, "lost"), Failure)
     told = waiting(stage, N3)
-    assert told["unreadable"] == 1
-    (listed,) = told["unreadable_listed"]
-    assert listed["nodes"] == ["n1", "n2"]
-    assert listed["partition"] == stage.placement.partition(place("lost")[1:9])
-    assert "kvorum rebuild" in told["advice"]
+    assert told.unreadable == 1
+    (listed,) = told.unreadable_listed
+    assert listed.nodes == ["n1", "n2"]
+    assert listed.partition == stage.placement.partition(place("lost")[1:9])
+    assert "kvorum rebuild" in told.advice
     stage.kill(N3)
     stage.restart(N3)
     stage.wait(5)
@@ -150,7 +149,7 @@ def test_when_the_damage_is_written_over_all_answer_again(stage: LossyStage) -> 
         assert replicator is not None
         replicator.on_message((node + 1) % 3, Write(0, key, made(key, 99, NEW)))
     stage.wait(30)
-    assert all(waiting(stage, node)["tokens"] == 0 for node in range(3))
+    assert all(waiting(stage, node).tokens == 0 for node in range(3))
     for node in range(3):
         assert values(get(stage, node, "lost", read=3)) == [NEW]
 
@@ -183,7 +182,7 @@ def test_it_is_not_whole_while_something_could_not_be_stored(stage: LossyStage) 
     stage.disks[N3].full = True
     stage.wait(60)
     assert recovering(stage, N3)
-    assert waiting(stage, N3)["to_compare"] == ["n1", "n2"]
+    assert waiting(stage, N3).to_compare == ["n1", "n2"]
     stage.disks[N3].full = False
     stage.wait(30)
     assert not recovering(stage, N3)
@@ -211,11 +210,11 @@ def test_tokens_are_not_verified_before_all_could_be_compared(stage: LossyStage)
     stage.lost.add(Inventory)
     damage(stage, N1, "k")
     stage.wait(30)
-    assert waiting(stage, N1)["tokens"] == 1
-    assert waiting(stage, N1)["unreadable"] == 0
+    assert waiting(stage, N1).tokens == 1
+    assert waiting(stage, N1).unreadable == 0
     stage.lost.clear()
     stage.wait(10)
-    assert waiting(stage, N1)["tokens"] == 0
+    assert waiting(stage, N1).tokens == 0
     assert values(get(stage, N1, "k", read=3)) == [OLD]
 
 

@@ -56,7 +56,7 @@ def test_a_node_that_was_away_is_owed_nothing() -> None:
     stage.restart(2, crashed=True)
     stage.wait(300)
     comparisons = [node.anti_entropy() for node in stage.nodes if node is not None]
-    assert all(status["repaired"] == 0 for status in comparisons)
+    assert all(status.repaired == 0 for status in comparisons)
 
 
 def test_a_quorum_finds_what_a_restarted_node_has_not() -> None:

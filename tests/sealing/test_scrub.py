@@ -138,7 +138,7 @@ def test_after_a_rotation_no_pair_is_under_the_old_key_and_the_key_is_gone(stage
     before = contents(stage)
     old = stage.vault.keyring.active("default")
     document = stage.key_admin.rotate("default")
-    new = document["rotated"]["default"]
+    new = document.rotated["default"]
     stage.run()
     assert stage.key_ids("default") == {new}
     assert stage.vault.keyring.by_id(old.id) is None
@@ -147,7 +147,7 @@ def test_after_a_rotation_no_pair_is_under_the_old_key_and_the_key_is_gone(stage
 
 
 def test_all_encrypted_namespaces_are_rotated_where_none_is_named(stage: Stage) -> None:
-    assert set(stage.key_admin.rotate(None)["rotated"]) == {"default", "plain"}
+    assert set(stage.key_admin.rotate(None).rotated) == {"default", "plain"}
     stage.run()
     assert {key.state for key in stage.vault.keyring.describe()} == {"active"}
     assert len(contents(stage)) == 2 * RECORDS
@@ -197,18 +197,18 @@ def test_a_damaged_pair_is_found_kept_and_not_served(stage: Stage, tmp_path: Pat
     stage.rows.clear()
     stage.key_admin.scrub()
     stage.run()
-    assert stage.key_admin.status()["quarantine"]["damaged"] == 2
+    assert stage.key_admin.status().quarantine.damaged == 2
     assert len(stage.healed) == 2
     second = restarted(stage, tmp_path)
-    assert second.key_admin.status()["quarantine"]["damaged"] == 2
+    assert second.key_admin.status().quarantine.damaged == 2
     for key in keys.values():
         with pytest.raises(CorruptRecord):
             second.store.get(key)
         assert key not in [found for found, _ in contents(second)]
         second.put(key, record_of(key, b"sound", 2))
         assert second.store.get(key) == record_of(key, b"sound", 2)
-    assert second.key_admin.status()["quarantine"]["damaged"] == 0
-    assert restarted(second, tmp_path).key_admin.status()["quarantine"]["damaged"] == 0
+    assert second.key_admin.status().quarantine.damaged == 0
+    assert restarted(second, tmp_path).key_admin.status().quarantine.damaged == 0
 
 
 def test_a_damaged_pair_does_not_hold_up_the_rotation(stage: Stage) -> None:
@@ -246,12 +246,13 @@ def test_shredded_records_are_gone_at_once_and_then_from_the_disk(
 def test_it_counts_what_namespaces_hold_before_and_after_sealing(stage: Stage) -> None:
     stage.key_admin.scrub()
     stage.run()
-    status = stage.key_admin.status()["scrub"]["whole"]
-    assert status["pairs"] == 2 * RECORDS
-    assert status["volumes"]["open"]["pairs"] == 2 * RECORDS / 3
-    assert status["volumes"]["open"]["logical_bytes"] > 0
+    status = stage.key_admin.status().scrub.whole
+    assert status is not None
+    assert status.pairs == 2 * RECORDS
+    assert status.volumes["open"].pairs == 2 * RECORDS / 3
+    assert status.volumes["open"].logical_bytes > 0
     key = stage.vault.keyring.active("plain")
-    shares = {k["id"]: k["share"] for k in stage.key_admin.keys()["keys"]}
+    shares = {k.id: k.share for k in stage.key_admin.keys().keys}
     assert shares[key.id] == pytest.approx(1 / 3)
 
 

@@ -11,6 +11,7 @@ from fake_namespaces import FakeNamespaces
 from fake_node import SECRET, FakeNode, actor_name
 from fake_snapshots import FakeSnapshots
 
+from kvorum.documents.namespaces import DroppedNamespace
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.service.access import OPEN, AccessDenied, Policy, SamePolicy
 from kvorum.service.action import Action
@@ -85,10 +86,10 @@ CALLS: list[tuple[Action, Call, Any]] = [
     (Action.ROTATE_KEYS, lambda node: node.rotate_keys(LOCAL, "n"), {"rotated": {}}),
     (
         Action.SEE_NAMESPACES,
-        lambda node: node.namespaces(LOCAL)["version"],
+        lambda node: node.namespaces(LOCAL).version,
         1,
     ),
-    (Action.SEE_NAMESPACES, lambda node: node.namespace(LOCAL, "default")["namespace"], "default"),
+    (Action.SEE_NAMESPACES, lambda node: node.namespace(LOCAL, "default").namespace, "default"),
     (Action.SET_NAMESPACE, lambda node: node.set_namespace(LOCAL, "n", {"ttl": 5}, None)[0], True),
     (Action.SET_NAMESPACE, lambda node: node.check_namespace(LOCAL, "n", {}, None), None),
     (Action.SHRED_NAMESPACE, lambda node: node.shred(LOCAL, "n", 5), {"namespace": "n"}),
@@ -122,7 +123,7 @@ def test_a_namespace_is_dropped_by_whom_it_is_allowed_to() -> None:
     assert not told, "it is not durable yet"
     (dropped,) = allowed.namespaces.dropped
     dropped(None)
-    assert told == [{"namespace": "n", "version": 3}]
+    assert told == [DroppedNamespace(namespace="n", version=3)]
     denied = Stage(SamePolicy(set(Action) - {Action.DROP_NAMESPACE}))
     with pytest.raises(AccessDenied):
         denied.administration.drop_namespace(LOCAL, "default", None, None, told.append)

@@ -47,6 +47,8 @@ def refused(error: KvorumError, label: bytes = b"") -> bytes:
 
 
 class Batch:
+    """The operations of one list, a window of them under way at a time, and their outcomes."""
+
     __slots__ = (
         "_answers",
         "_end",
@@ -80,9 +82,11 @@ class Batch:
         self._places = gateway.service.reserve(self._window)
 
     def start(self) -> None:
+        """Begin the first ones."""
         self._go_on()
 
     def settle(self, place: int, waiting: _Waiting, result: Result) -> None:
+        """Note the result of the item at `place`, and begin the next ones."""
         operation = waiting.operation
         self._under_way -= 1
         if waiting.set_aside:
@@ -140,8 +144,8 @@ class Batch:
         self._room -= len(outcome)
         if self._room < 0 and self._end is None:
             self._end = AnswerTooLong(
-                f"wanted a list whose answer has at most {self._most} bytes, got one with more; "
-                "ask for this item in another request"
+                f"The answer to this list has reached the most it may have, {self._most} bytes. "
+                "Ask for this item in another request."
             )
 
     def _outcome(self, operation: Operation, result: Result) -> bytes:

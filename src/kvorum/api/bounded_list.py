@@ -20,4 +20,5 @@ def bounded_list(item: Any, most: int) -> type[msgspec.Struct]:
 
 
 def items_of(found: msgspec.Struct) -> list[Any]:
+    """The items of a bounded list."""
     return list(takewhile(lambda item: item is not None, msgspec.structs.astuple(found)))

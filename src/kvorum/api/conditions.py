@@ -36,10 +36,10 @@ def write_condition(
         return seen, ANY
     if_match, if_none_match = fields.get(b"if-match"), fields.get(b"if-none-match")
     if if_match is not None and if_none_match is not None:
-        raise RequestError("wanted If-Match or If-None-Match, got both")
+        raise RequestError("If-Match and If-None-Match are both given: leave one out.")
     if if_none_match is not None:
         if if_none_match != _ANY_TAG:
-            raise RequestError("wanted If-None-Match: * on a write, got an entity tag")
+            raise RequestError("A write takes If-None-Match: * alone, and no entity tag in it.")
         return seen, ABSENT
     if if_match is None:
         return seen, ANY
@@ -51,7 +51,9 @@ def write_condition(
 def refuse_conditions(fields: Fields) -> None:
     """For writes that are not of one entry."""
     if b"if-match" in fields or b"if-none-match" in fields:
-        raise RequestError("wanted no If-Match or If-None-Match on a list, got one")
+        raise RequestError(
+            "A list takes no If-Match and no If-None-Match: write such entries one by one."
+        )
 
 
 def read_status(fields: Fields, tag: str) -> int:
@@ -71,10 +73,10 @@ def _exact(
 ) -> Condition:
     tags = _tags(if_match)
     if len(tags) != 1:
-        raise RequestError(f"wanted one entity tag in If-Match, got {len(tags)}")
+        raise RequestError(f"If-Match of a write takes one entity tag, not {len(tags)}.")
     [(weak, tag)] = tags
     if stated is not None and stated != tag:
-        raise RequestError("wanted the same version in If-Match and valueVersion, got two")
+        raise RequestError("If-Match and valueVersion name different versions: leave one out.")
     try:
         if not weak:
             return versions.read(subject, tag), EXACT
@@ -84,7 +86,7 @@ def _exact(
 
 
 def _no_match() -> PreconditionFailed:
-    return PreconditionFailed("wanted the version given in If-Match; no version of this key has it")
+    return PreconditionFailed("No version of this key has the entity tag in If-Match.")
 
 
 def _tags(value: bytes) -> list[tuple[bool, str]]:
@@ -106,4 +108,4 @@ def _tags(value: bytes) -> list[tuple[bool, str]]:
 
 def _malformed(value: bytes) -> RequestError:
     shown = value[:80].decode("latin-1")
-    return RequestError(f'wanted entity tags like "version" or *, got {shown!r}')
+    return RequestError(f'Not a list of entity tags like "version", and not *: {shown!r}.')

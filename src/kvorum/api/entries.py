@@ -14,7 +14,7 @@ from kvorum.model.errors import NotFound, PreconditionFailed
 from kvorum.model.keys import encode_key
 from kvorum.model.request import Answer, Delete, Get, Put, Touch, tell_hinted
 from kvorum.model.topology import DEFAULT_NAMESPACE
-from kvorum.service.version_string import subject_of
+from kvorum.service.version_string import key_in, subject_of
 
 ENTRY_PATH: Final = b"/entry/"
 TOUCH_BODY_BYTES: Final = 64 << 10
@@ -26,6 +26,8 @@ _DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "time
 
 
 class EntryHandlers:
+    """The handlers of one entry."""
+
     __slots__ = ("_gateway", "_service")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -33,6 +35,7 @@ class EntryHandlers:
         self._service = gateway.service
 
     def get(self, exchange: Exchange) -> None:
+        """GET /entry/{key}"""
         options = parse_query(exchange.query, _GET_QUERY) if exchange.query else NO_OPTIONS
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -41,6 +44,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def post(self, exchange: Exchange) -> None:
+        """POST /entry"""
         options = parse_query(exchange.query, _POST_QUERY) if exchange.query else NO_OPTIONS
         check_utf8(exchange.body)
         entry = decode_entry(exchange.body)
@@ -57,6 +61,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def patch(self, exchange: Exchange) -> None:
+        """PATCH /entry/{key}"""
         options = parse_query(exchange.query, _PATCH_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -73,6 +78,7 @@ class EntryHandlers:
         self._service.submit(exchange.principal, request, waiting)
 
     def delete(self, exchange: Exchange) -> None:
+        """DELETE /entry/{key}"""
         options = parse_query(exchange.query, _DELETE_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
@@ -101,7 +107,7 @@ class _Read(Pending[Answer]):
         elif status == 304:
             exchange.not_modified(_etag(version))
         else:
-            error = PreconditionFailed("wanted the version given in If-Match, got another one")
+            error = PreconditionFailed("The entry is at another version than the one in If-Match.")
             tell_hinted(error, result.hinted)
             raise error
 
@@ -128,8 +134,10 @@ class _Removal(Pending[Answer]):
 
 
 def not_found(gateway: Gateway, subject: bytes, answer: Answer) -> NotFound:
-    """With the version of what is known of the key, so that a new entry can follow on it."""
-    error = NotFound("wanted a live version of the key, got none")
+    """The error for a key without a value. It brings the version of what is known of the key, so
+    that a new entry can follow on it.
+    """
+    error = NotFound(f"No such key: {key_in(subject).decode()!r}.")
     context = answer.record.context
     if context:
         error.details["valueVersion"] = gateway.service.versions.write(subject, context)

@@ -50,11 +50,13 @@ class Lifespan(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fa
         if ttl is msgspec.UNSET:
             return lifetime(None, expires)
         if expires is not None:
-            raise RequestError("wanted ttl or expiresAt, got both")
+            raise RequestError("Both ttl and expiresAt are given: leave one out.")
         if ttl is None:
             return FOREVER
         if ttl == NEVER:
-            raise RequestError(f"wanted a ttl from 1 to {TTL_S_MAX} seconds, or null, got 0")
+            raise RequestError(
+                f"A ttl of 0 is none: it is 1 to {TTL_S_MAX} seconds, or null for ever."
+            )
         return lifetime(ttl, None)
 
 
@@ -65,10 +67,14 @@ class Lifetime(Lifespan):
 
 
 class EntryMetadata(Lifetime):
+    """Metadata that an entry to store may have."""
+
     encoding: str | None = None
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An entry to store; its value is the text that was sent."""
+
     value: msgspec.Raw
     key: str | msgspec.UnsetType = msgspec.UNSET
     metadata: EntryMetadata | None = None
@@ -86,6 +92,7 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     @property
     def value_version(self) -> str | None:
+        """The version that it names; None if it names none."""
         return self.metadata.value_version if self.metadata else None
 
     @property
@@ -95,6 +102,8 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class TouchBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of a touch."""
+
     metadata: Lifetime
 
 
@@ -133,7 +142,7 @@ def decode_json(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> 
     except UnicodeDecodeError as error:
         raise _not_utf8(error) from error
     except RecursionError as error:
-        raise InvalidValue("wanted JSON of limited nesting, got one without end") from error
+        raise InvalidValue("The JSON is nested too deeply.") from error
 
 
 def decode_object(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
@@ -161,7 +170,9 @@ def decode_touch(text: bytes) -> Lifetime:
     lifetime = decode_json(_touch, text).metadata
     refuse_repeated_names(text)
     if lifetime.ttl is msgspec.UNSET and lifetime.expires_at is None:
-        raise RequestError("wanted metadata.ttl or metadata.expiresAt to set, got neither")
+        raise RequestError(
+            "Neither metadata.ttl nor metadata.expiresAt is given: give one of them to set."
+        )
     return lifetime
 
 
@@ -185,7 +196,7 @@ def refuse_repeated_names(text: bytes) -> None:
     """Raises RequestError if the object `text`, or its metadata, names a member twice."""
     members = {name: bytes(value) for name, value in decode_json(_members, text).items()}
     if repeats_a_name(text, members.values()):
-        raise RequestError("wanted every member once, got one that is given twice")
+        raise RequestError("A field is given twice in one object.")
     metadata = members.get("metadata", b"null")
     if metadata != b"null":
         refuse_repeated_names(metadata)
@@ -199,7 +210,7 @@ def value_of(entry: EntryBody, limits: ServiceLimits) -> tuple[int, bytes]:
     elif encoding == "base64":
         kind, value = BINARY, _from_base64(entry.value)
     else:
-        raise InvalidValue(f'wanted encoding "base64" or none, got {encoding[:80]!r}')
+        raise InvalidValue(f'Unknown encoding {encoding[:80]!r}: it is "base64", or left out.')
     limits.check_value(kind, value)
     return kind, value
 
@@ -208,11 +219,11 @@ def _from_base64(text: msgspec.Raw) -> bytes:
     try:
         return binascii.a2b_base64(_string.decode(text), strict_mode=True)
     except msgspec.ValidationError as error:
-        got = kind_of(bytes(text))
-        raise InvalidValue(f"wanted a string of base64 as the value, got {got}") from error
+        kind = kind_of(bytes(text))
+        raise InvalidValue(f"The value is {kind}, not a string of base64.") from error
     except ValueError as error:
-        raise InvalidValue(f"wanted a string of base64 as the value: {error}") from error
+        raise InvalidValue(f"The value is not base64: {error}.") from error
 
 
 def _not_utf8(error: UnicodeDecodeError) -> RequestError:
-    return RequestError(f"wanted JSON in UTF-8, got bytes that are none: {error.reason}")
+    return RequestError(f"The JSON is not UTF-8 at byte {error.start}: {error.reason}.")

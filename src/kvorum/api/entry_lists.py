@@ -16,11 +16,10 @@ from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
 from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES
-from kvorum.model.errors import KvorumError, RequestError
+from kvorum.model.errors import KvorumError
 from kvorum.model.keys import encode_key
 from kvorum.model.request import ANY, Answer, Get, Listing, Put
 from kvorum.model.topology import DEFAULT_NAMESPACE
-from kvorum.service.seal import Forged
 from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
@@ -31,6 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class EntryListHandlers:
+    """The handlers of lists of entries."""
+
     __slots__ = ("_entries", "_gateway", "_keys")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -40,6 +41,7 @@ class EntryListHandlers:
         self._keys = _decoder(("keys", bounded_list(str, most)), ("namespace", str | None, None))
 
     def put_many(self, exchange: Exchange) -> None:
+        """POST /entries"""
         refuse_conditions(exchange.fields)
         options = parse_query(exchange.query, _PUT_QUERY)
         texts = items_of(decode_object(self._entries, exchange.body).entries)
@@ -52,6 +54,7 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_written).start()
 
     def get_many(self, exchange: Exchange) -> None:
+        """POST /entries/get"""
         exchange.answers.check_room(LARGE_ANSWER_BYTES)
         options = parse_query(exchange.query, _GET_QUERY)
         body = decode_object(self._keys, exchange.body)
@@ -69,10 +72,11 @@ class EntryListHandlers:
         Batch(exchange, self._gateway, items, self._show_found).start()
 
     def page(self, exchange: Exchange) -> None:
+        """GET /entries"""
         gateway = self._gateway
         options = parse_query(exchange.query, _PAGE_QUERY)
         space = options.namespace
-        after = self._after(options)
+        after = gateway.after(options)
         limit = options.limit or gateway.limits.page_entries
         page = _Page(exchange, gateway, space)
         gateway.service.scan(exchange.principal, space, after, limit, page)
@@ -103,16 +107,6 @@ class EntryListHandlers:
         opening = b'{"status":200,' + operation.label
         presenter = self._gateway.presenter
         return presenter.found(opening, operation.subject, record, answer.hinted)[1]
-
-    def _after(self, options: Options) -> bytes:
-        if options.cursor is None:
-            return b""
-        try:
-            return self._gateway.service.cursors.open(options.namespace.encode(), options.cursor)
-        except Forged as error:
-            raise RequestError(
-                f"wanted the cursor that an earlier page of this namespace gave: {error}"
-            ) from error
 
 
 class _Page(PendingPage):

@@ -1,16 +1,35 @@
-"""What all handlers of entries share: the service, and how records are shown."""
+"""What all handlers of entries share: the service, its bounds, and how records are shown."""
 
 from __future__ import annotations
 
 from kvorum.api.limits import ApiLimits
+from kvorum.api.parameters import Options
 from kvorum.api.presentation import Presenter
+from kvorum.model.errors import RequestError
+from kvorum.service.seal import Forged
 from kvorum.service.service import Service
 
 
 class Gateway:
+    """The service as handlers of entries use it."""
+
     __slots__ = ("limits", "presenter", "service")
 
     def __init__(self, service: Service, limits: ApiLimits) -> None:
         self.service = service
         self.limits = limits
         self.presenter = Presenter(service.versions, service.actor_name)
+
+    def after(self, options: Options) -> bytes:
+        """The cursor that a page of a listing goes on from; b"" is the beginning. Raises
+        RequestError.
+        """
+        if options.cursor is None:
+            return b""
+        try:
+            return self.service.cursors.open(options.namespace.encode(), options.cursor)
+        except Forged as error:
+            raise RequestError(
+                "The cursor is none that an earlier page of this namespace gave. Leave it out to "
+                "begin anew."
+            ) from error

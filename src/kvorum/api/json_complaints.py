@@ -1,4 +1,4 @@
-"""What a JSON decoder complains of, in plain words: what was wanted, and what was got.
+"""What a JSON decoder complains of, in plain words.
 
 msgspec speaks of its own types ("Expected `str`, got `int` - at `$.key`"), and may call a lone
 surrogate the end of the text, since it looks for the other half behind it. What it says
@@ -25,7 +25,7 @@ _KINDS: Final = {
 _BEGINNINGS: Final = {b'"': "str", b"{": "object", b"[": "array", b"t": "bool", b"f": "bool"}
 
 _PLACE: Final = r"(?: - at `\$\.?(?P<place>.+)`)?"
-_WRONG_KIND: Final = re.compile(rf"Expected `(?P<wanted>[a-z |]+)`, got `(?P<got>[a-z]+)`{_PLACE}")
+_WRONG_KIND: Final = re.compile(rf"Expected `(?P<kinds>[a-z |]+)`, got `(?P<given>[a-z]+)`{_PLACE}")
 _MISSING: Final = re.compile(rf"Object missing required field `(?P<name>.+?)`{_PLACE}")
 _UNKNOWN: Final = re.compile(rf"Object contains unknown field `(?P<name>.*?)`{_PLACE}", re.DOTALL)
 _TOO_LONG: Final = re.compile(rf"Expected `array` of at most length (?P<most>\d+){_PLACE}")
@@ -37,6 +37,8 @@ _ESCAPE: Final = re.compile(
 )
 
 _NAME_CHARS_MAX: Final = 80
+_METADATA: Final = frozenset({"ttl", "expiresAt", "encoding", "valueVersion"})
+"""What belongs into the metadata of an entry, and not beside them."""
 
 
 def kind_of(text: bytes) -> str:
@@ -54,42 +56,45 @@ def unfit(error: msgspec.ValidationError) -> str:
         found = pattern.fullmatch(complaint)
         if found is not None:
             return say(found)
-    return f"wanted JSON that fits this call, got {complaint.replace('`$.', '').replace('`', '')}"
+    return f"The JSON does not fit: {complaint.replace('`$.', '').replace('`', '')}."
 
 
 def unsound(error: msgspec.DecodeError, text: bytes) -> str:
     """Of a `text` that is no JSON."""
     if not text:
-        return "wanted JSON, got nothing"
+        return "No JSON is given."
     halves = (escape["half"] for escape in _ESCAPE.finditer(text) if escape["half"])
     half = next(halves, None)
     if half is not None:
         return (
-            f"wanted \\u escapes that spell characters, got {half.decode()}, half of a surrogate "
-            "pair without its other half"
+            f"Invalid JSON: the escape {half.decode()} is half of a surrogate pair, and its other "
+            "half is missing."
         )
     found = _MALFORMED.fullmatch(str(error))
     if found is None:
-        return "wanted JSON, got a text that ends before it is complete"
-    return f"wanted JSON, got another text at byte {found['at']}: {found['what']}"
+        return "The JSON ends before it is complete."
+    return f"Invalid JSON at byte {found['at']}: {found['what']}."
 
 
 def _wrong_kind(found: re.Match[str]) -> str:
-    wanted = " or ".join(_KINDS.get(kind, kind) for kind in found["wanted"].split(" | "))
-    got = _KINDS.get(found["got"], found["got"])
-    return f"wanted {wanted} as {found['place'] or 'the body'}, got {got}"
+    kinds = " or ".join(_KINDS.get(kind, kind) for kind in found["kinds"].split(" | "))
+    given = _KINDS.get(found["given"], found["given"])
+    place = f"Field {found['place']!r}" if found["place"] else "The JSON"
+    return f"{place} has to be {kinds}, not {given}."
 
 
 def _missing(found: re.Match[str]) -> str:
-    return f"wanted {_path(found)}, got JSON without it"
+    return f"Field {_path(found)!r} is missing."
 
 
 def _unknown(found: re.Match[str]) -> str:
-    return f"wanted members that this call knows, got {_path(found)[:_NAME_CHARS_MAX]!r}"
+    name = _path(found)[:_NAME_CHARS_MAX]
+    advice = ": put it into metadata" if name in _METADATA else ""
+    return f"Unknown field {name!r}{advice}."
 
 
 def _too_long(found: re.Match[str]) -> str:
-    return f"wanted at most {found['most']} items in {found['place'] or 'the list'}, got more"
+    return f"There are more than {found['most']} items in {found['place'] or 'the list'}."
 
 
 def _path(found: re.Match[str]) -> str:

@@ -18,22 +18,22 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import checked_namespace, parse_query
+from kvorum.api.node_answers import ACCEPTED, answer, refuse_parameters
+from kvorum.api.parameters import checked_namespace
 from kvorum.service.administration import Administration
 
 KEYS_BODY_BYTES: Final = 4 << 10
 
-_NO_QUERY: Final[frozenset[str]] = frozenset()
-_ACCEPTED: Final = 202
-
-_encode: Final = msgspec.json.Encoder().encode
-
 
 class RotateBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /keys/rotate."""
+
     namespace: str | None = None
 
 
 class ShredBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /namespaces/shred."""
+
     namespace: str
     before_ms: int | None = None
 
@@ -43,34 +43,25 @@ _shred_body: Final = msgspec.json.Decoder(ShredBody)
 
 
 class KeyHandlers:
+    """The handlers of changes of data keys."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
-    def keys(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.keys(exchange.principal)))
-
     def rotate(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
+        """POST /keys/rotate"""
+        refuse_parameters(exchange)
         namespace = decode_object(_rotate_body, exchange.body or b"{}").namespace
         if namespace is not None:
             checked_namespace(namespace)
-        rotated = self._node.rotate_keys(exchange.principal, namespace)
-        exchange.respond(_ACCEPTED, _encode(rotated))
+        answer(exchange, self._node.rotate_keys(exchange.principal, namespace), ACCEPTED)
 
     def shred(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
+        """POST /namespaces/shred"""
+        refuse_parameters(exchange)
         body = decode_object(_shred_body, exchange.body or b"{}")
         checked_namespace(body.namespace)
         shredded = self._node.shred(exchange.principal, body.namespace, body.before_ms)
-        exchange.respond(_ACCEPTED, _encode(shredded))
-
-    def progress(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.scrub_status(exchange.principal)))
-
-    def scrub(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(_ACCEPTED, _encode(self._node.scrub(exchange.principal)))
+        answer(exchange, shredded, ACCEPTED)

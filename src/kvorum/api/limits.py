@@ -16,6 +16,8 @@ _LIST_ANSWER_PART: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiLimits:
+    """The bounds of requests and answers of the API."""
+
     entry_overhead_bytes: int = 16 << 10
     """What the body of POST /entry may hold beside the text of the value."""
     list_body_bytes: int = 8 << 20

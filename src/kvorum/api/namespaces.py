@@ -24,26 +24,29 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import namespace_of, parse_query
+from kvorum.api.node_answers import answer, refuse_parameters
+from kvorum.api.parameters import namespace_of
+from kvorum.documents.namespaces import DroppedNamespace, PossibleNamespace
 from kvorum.model.errors import StorageError
 from kvorum.service.administration import Administration
 
 NAMESPACE_PATH: Final = b"/namespaces/"
 NAMESPACE_BODY_BYTES: Final = 16 << 10
 
-_NO_QUERY: Final[frozenset[str]] = frozenset()
 _CREATED: Final = 201
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class PutBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of PUT /namespaces/{name}."""
+
     settings: dict[str, Any] = {}
     version: int | None = None
     check_only: bool = False
 
 
 class DropBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of DELETE /namespaces/{name}."""
+
     before_ms: int | None = None
     version: int | None = None
 
@@ -53,42 +56,43 @@ _drop_body: Final = msgspec.json.Decoder(DropBody)
 
 
 class NamespaceHandlers:
+    """The handlers of namespaces."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
-    def overview(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.namespaces(exchange.principal)))
-
     def settings(self, exchange: Exchange) -> None:
+        """GET /namespaces/{name}"""
         name = _name(exchange)
-        exchange.respond(200, _encode(self._node.namespace(exchange.principal, name)))
+        answer(exchange, self._node.namespace(exchange.principal, name))
 
     def put(self, exchange: Exchange) -> None:
+        """PUT /namespaces/{name}"""
         name, principal = _name(exchange), exchange.principal
         body = decode_object(_put_body, exchange.body or b"{}")
         if body.check_only:
             self._node.check_namespace(principal, name, body.settings, body.version)
-            exchange.respond(200, _encode({"namespace": name, "possible": True}))
+            answer(exchange, PossibleNamespace(namespace=name))
             return
         made, shown = self._node.set_namespace(principal, name, body.settings, body.version)
-        exchange.respond(_CREATED if made else 200, _encode(shown))
+        answer(exchange, shown, _CREATED if made else 200)
 
     def drop(self, exchange: Exchange) -> None:
+        """DELETE /namespaces/{name}"""
         name = _name(exchange)
         body = decode_object(_drop_body, exchange.body or b"{}")
 
-        def dropped(result: Any | StorageError) -> None:
+        def dropped(result: DroppedNamespace | StorageError) -> None:
             if isinstance(result, StorageError):
                 exchange.refuse(result)
             else:
-                exchange.respond(200, _encode(result))
+                answer(exchange, result)
 
         self._node.drop_namespace(exchange.principal, name, body.before_ms, body.version, dropped)
 
 
 def _name(exchange: Exchange) -> str:
-    parse_query(exchange.query, _NO_QUERY)
+    refuse_parameters(exchange)
     return namespace_of(exchange.path[len(NAMESPACE_PATH) :])

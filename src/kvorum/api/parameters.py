@@ -67,11 +67,11 @@ def key_of(part: bytes, options: Options) -> str:
     if not part:
         raise InvalidKey("No key is given.", advice=_KEY_PLACES)
     if b"/" in part:
-        raise InvalidKey("wanted a key as one part of the path, got a '/'; write it as %2F")
+        raise InvalidKey("A '/' in a key is written %2F in a path.")
     try:
         return _decode(part) if b"%" in part else part.decode("ascii")
     except ValueError as error:
-        raise InvalidKey(f"wanted a key of percent-encoded UTF-8, got {error}") from error
+        raise InvalidKey(f"The key is not percent-encoded UTF-8: {error}.") from error
 
 
 def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
@@ -84,14 +84,12 @@ def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
         try:
             name, value = _decode(raw_name), _decode(raw_value)
         except ValueError as error:
-            raise RequestError(
-                f"wanted query parameters of percent-encoded UTF-8, got {error}"
-            ) from error
+            raise RequestError(f"The query is not percent-encoded UTF-8: {error}.") from error
         if name not in allowed:
-            raise RequestError(f"wanted query parameters of {_listed(allowed)}, got {name[:80]!r}")
+            raise RequestError(f"Unknown query parameter {name[:80]!r}: {_known(allowed)}.")
         field = "version" if name == "valueVersion" else name
         if field in options:
-            raise RequestError(f"wanted query parameter {name} once, got it several times")
+            raise RequestError(f"The query parameter {name} is given more than once.")
         options[field] = _read(name, value)
     return Options(**options)
 
@@ -100,8 +98,8 @@ def checked_namespace(name: str) -> str:
     """Raises RequestError if no namespace can be called `name`."""
     if not is_namespace_name(name):
         raise RequestError(
-            "wanted a namespace of 1 to 64 characters from A-Z a-z 0-9 _ . - that begins with "
-            f"a letter or digit, got {name[:80]!r}"
+            f"No namespace can be called {name[:80]!r}: a name has 1 to 64 characters from A-Z a-z "
+            "0-9 _ . -, and begins with a letter or digit."
         )
     return name
 
@@ -121,14 +119,14 @@ def _read(name: str, value: str) -> str | int:
     if name == "namespace":
         return checked_namespace(value)
     if name == "quorum" and value not in _QUORUMS:
-        raise RequestError(f"wanted quorum as strict or sloppy, got {value[:80]!r}")
+        raise RequestError(f"Unknown quorum {value[:80]!r}: it is 'strict' or 'sloppy'.")
     return _number(name, value, _MOST[name]) if name in _MOST else value
 
 
 def _number(name: str, value: str, most: int) -> int:
     if not _NUMBER.fullmatch(value) or int(value) > most:
         raise RequestError(
-            f"wanted {name} as a number from 1 to {most}, got {value[:80]!r}",
+            f"The query parameter {name} has to be a number from 1 to {most}, not {value[:80]!r}.",
             wanted=f"1..{most}",
             got=value[:80],
         )
@@ -136,17 +134,17 @@ def _number(name: str, value: str, most: int) -> int:
 
 
 def _decode(raw: bytes) -> str:
-    """Raises ValueError, with what was got as its message."""
+    """Raises ValueError, whose message says what is wrong."""
     if b"%" not in raw:
         return raw.decode("ascii")
     bad = _BAD_ESCAPE.search(raw)
     if bad:
-        raise ValueError(f"{bad.group().decode('ascii')!r}, which is no escape")
+        raise ValueError(f"{bad.group().decode('ascii')!r} is no escape")
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"bytes that are no UTF-8 ({error.reason})") from error
+        raise ValueError(error.reason) from error
 
 
-def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "no name"
+def _known(names: frozenset[str]) -> str:
+    return f"this call takes {', '.join(sorted(names))}" if names else "this call takes none"

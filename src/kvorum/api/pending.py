@@ -1,4 +1,4 @@
-"""Exchanges that wait for the node."""
+"""Replies of operations under way, which answer their exchanges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Pending(Reply[T]):
-    """The reply of an operation, on its way to the client."""
+    """Answers an exchange with the result of its operation."""
 
     __slots__ = ("_exchange", "_gateway", "_subject")
 

@@ -23,12 +23,11 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
-from kvorum.model.errors import InvalidValue, KvorumError, RequestError
+from kvorum.model.errors import InvalidValue, KvorumError
 from kvorum.model.portable_record import from_portable, to_portable
 from kvorum.model.record import Record
 from kvorum.model.request import Failure, Listing, Result
 from kvorum.model.topology import DEFAULT_NAMESPACE
-from kvorum.service.seal import Forged
 
 RECORDS_BODY_BYTES: Final = 64 << 20
 """Room, in base64, for what several sides of a partition have each taken of one key."""
@@ -52,6 +51,8 @@ class _Shown(msgspec.Struct):
 
 
 class RecordHandlers:
+    """The handlers of records with their versions."""
+
     __slots__ = ("_body", "_gateway")
 
     def __init__(self, gateway: Gateway) -> None:
@@ -62,6 +63,7 @@ class RecordHandlers:
         )
 
     def put_many(self, exchange: Exchange) -> None:
+        """POST /records"""
         w = parse_query(exchange.query, _PUT_QUERY).w
         texts = items_of(decode_object(self._body, exchange.body).records)
         storing = _Storing(exchange, self._gateway, len(texts))
@@ -74,17 +76,11 @@ class RecordHandlers:
         storing.settle()
 
     def page(self, exchange: Exchange) -> None:
+        """GET /records"""
         gateway = self._gateway
         options = parse_query(exchange.query, _PAGE_QUERY)
         space = options.namespace
-        after = b""
-        if options.cursor is not None:
-            try:
-                after = gateway.service.cursors.open(space.encode(), options.cursor)
-            except Forged as error:
-                raise RequestError(
-                    "wanted a cursor that an earlier page of this namespace gave, got another text"
-                ) from error
+        after = gateway.after(options)
         limit = options.limit or gateway.limits.page_entries
         page = _Page(exchange, gateway, space.encode())
         gateway.service.export(exchange.principal, space, after, limit, page)
@@ -156,5 +152,5 @@ def _record(item: _Item) -> Record:
     try:
         data = binascii.a2b_base64(item.record, strict_mode=True)
     except ValueError as error:
-        raise InvalidValue(f"wanted a record in base64: {error}") from error
+        raise InvalidValue(f"The record is not base64: {error}.") from error
     return from_portable(item.key, data)

@@ -14,24 +14,23 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import checked_namespace, parse_query
+from kvorum.api.node_answers import ACCEPTED, answer, refuse_parameters
+from kvorum.api.parameters import checked_namespace
 from kvorum.model.errors import NotFound
 from kvorum.service.administration import Administration
 
 REPAIR_PATH: Final = b"/repair/"
 REPAIR_BODY_BYTES: Final = 16 << 10
 
-_NO_QUERY: Final[frozenset[str]] = frozenset()
-_ACCEPTED: Final = 202
 _UNKNOWN_ID: Final = (
     "Ask the node that answered POST /repair, which knows its last repairs since its start: "
     "GET /repair lists them."
 )
 
-_encode: Final = msgspec.json.Encoder().encode
-
 
 class RepairBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /repair."""
+
     namespace: str | None = None
     partition: int | None = None
     key: str | None = None
@@ -42,13 +41,16 @@ _body: Final = msgspec.json.Decoder(RepairBody)
 
 
 class RepairHandlers:
+    """The handlers of repairs."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def begin(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
+        """POST /repair"""
+        refuse_parameters(exchange)
         body = decode_object(_body, exchange.body or b"{}")
         if body.namespace is not None:
             checked_namespace(body.namespace)
@@ -56,18 +58,15 @@ class RepairHandlers:
         run = self._node.begin_repair(
             principal, body.namespace, body.partition, body.key, full=body.full
         )
-        exchange.respond(_ACCEPTED, _encode(run))
+        answer(exchange, run, ACCEPTED)
 
     def progress(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
+        """GET /repair/{id}"""
+        refuse_parameters(exchange)
         number = exchange.path[len(REPAIR_PATH) :].decode("ascii", "backslashreplace")
         try:
             run = self._node.repair(exchange.principal, number)
         except NotFound as error:
             error.details["advice"] = _UNKNOWN_ID
             raise
-        exchange.respond(200, _encode(run))
-
-    def overview(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.repairs(exchange.principal)))
+        answer(exchange, run)

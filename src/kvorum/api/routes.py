@@ -12,10 +12,11 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
-from kvorum.api.introspection import LOCATE_PATH, IntrospectionHandlers
 from kvorum.api.keys import KEYS_BODY_BYTES, KeyHandlers
 from kvorum.api.limits import ApiLimits
+from kvorum.api.location import LOCATE_PATH, LocateHandler
 from kvorum.api.namespaces import NAMESPACE_BODY_BYTES, NAMESPACE_PATH, NamespaceHandlers
+from kvorum.api.node_answers import ACCEPTED, telling
 from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
 from kvorum.api.snapshots import SNAPSHOT_BODY_BYTES, SNAPSHOT_PATH, SnapshotHandlers
@@ -52,6 +53,7 @@ class Routes:
         self._unknown = Endpoint(self._refuse, _DROPPED_BODY_BYTES)
 
     def add(self, path: bytes, resource: Resource) -> None:
+        """Serve `resource` at exactly `path`."""
         self._whole[path] = resource
 
     def add_prefix(self, path: bytes, name: str, resource: Resource) -> None:
@@ -70,6 +72,7 @@ class Routes:
         }
 
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
+        """The endpoint that serves `method` at `path`; one that refuses if none does."""
         found = self._whole.get(path)
         if found is not None:
             return found[method]
@@ -81,7 +84,8 @@ class Routes:
     def _refuse(self, exchange: Exchange) -> None:
         paths = list(self.served)
         raise UnknownPath(
-            f"wanted one of the paths {', '.join(paths)}, got {_shown(exchange.path)}", paths=paths
+            f"Nothing is served at {_shown(exchange.path)}; the paths are {', '.join(paths)}.",
+            paths=paths,
         )
 
 
@@ -92,11 +96,11 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
     routes = Routes()
     _serve_entries(routes, gateway)
     _serve_records(routes, RecordHandlers(gateway))
-    _serve_introspection(routes, IntrospectionHandlers(node, gateway))
-    _serve_repairs(routes, RepairHandlers(node))
-    _serve_snapshots(routes, SnapshotHandlers(node))
-    named = _serve_namespaces(routes, NamespaceHandlers(node))
-    _serve_keys(routes, KeyHandlers(node), named)
+    _serve_introspection(routes, node, gateway)
+    _serve_repairs(routes, node)
+    _serve_snapshots(routes, node)
+    _serve_namespaces(routes, node)
+    _serve_keys(routes, node)
     return routes
 
 
@@ -121,47 +125,47 @@ def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:
     routes.add(b"/records", Resource(_readable(handlers.page) | put))
 
 
-def _serve_introspection(routes: Routes, handlers: IntrospectionHandlers) -> None:
-    routes.add(b"/status", Resource(_readable(handlers.status)))
-    routes.add(b"/ring", Resource(_readable(handlers.ring)))
-    located = Resource(_readable(handlers.locate))
+def _serve_introspection(routes: Routes, node: Administration, gateway: Gateway) -> None:
+    routes.add(b"/status", Resource(_readable(telling(node.status))))
+    routes.add(b"/ring", Resource(_readable(telling(node.ring))))
+    located = Resource(_readable(LocateHandler(node, gateway).locate))
     routes.add(b"/locate", located)
     routes.add_prefix(LOCATE_PATH, "key", located)
-    routes.add(b"/clock/accept", Resource({b"POST": Endpoint(handlers.accept_clock)}))
+    routes.add(b"/clock/accept", Resource({b"POST": Endpoint(telling(node.accept_clock))}))
 
 
-def _serve_repairs(routes: Routes, handlers: RepairHandlers) -> None:
+def _serve_repairs(routes: Routes, node: Administration) -> None:
+    handlers = RepairHandlers(node)
     begin = {b"POST": Endpoint(handlers.begin, REPAIR_BODY_BYTES)}
-    routes.add(b"/repair", Resource(_readable(handlers.overview) | begin))
+    routes.add(b"/repair", Resource(_readable(telling(node.repairs)) | begin))
     routes.add_prefix(REPAIR_PATH, "id", Resource(_readable(handlers.progress)))
 
 
-def _serve_namespaces(routes: Routes, handlers: NamespaceHandlers) -> dict[bytes, Endpoint]:
-    """Returns what is served at the path of each."""
+def _serve_namespaces(routes: Routes, node: Administration) -> None:
+    handlers = NamespaceHandlers(node)
     named = _readable(handlers.settings) | {
         b"PUT": Endpoint(handlers.put, NAMESPACE_BODY_BYTES),
         b"DELETE": Endpoint(handlers.drop, NAMESPACE_BODY_BYTES),
     }
-    routes.add(b"/namespaces", Resource(_readable(handlers.overview)))
+    routes.add(b"/namespaces", Resource(_readable(telling(node.namespaces))))
     routes.add_prefix(NAMESPACE_PATH, "name", Resource(named))
-    return named
-
-
-def _serve_keys(
-    routes: Routes, handlers: KeyHandlers, of_namespaces: dict[bytes, Endpoint]
-) -> None:
-    routes.add(b"/keys", Resource(_readable(handlers.keys)))
-    routes.add(b"/keys/rotate", Resource({b"POST": Endpoint(handlers.rotate, KEYS_BODY_BYTES)}))
-    shred = Endpoint(handlers.shred, KEYS_BODY_BYTES)
     # A namespace may have that name.
-    routes.add(b"/namespaces/shred", Resource(of_namespaces | {b"POST": shred}))
-    scrub = {b"POST": Endpoint(handlers.scrub)}
-    routes.add(b"/scrub", Resource(_readable(handlers.progress) | scrub))
+    shred = Endpoint(KeyHandlers(node).shred, KEYS_BODY_BYTES)
+    routes.add(b"/namespaces/shred", Resource(named | {b"POST": shred}))
 
 
-def _serve_snapshots(routes: Routes, handlers: SnapshotHandlers) -> None:
+def _serve_keys(routes: Routes, node: Administration) -> None:
+    rotate = Endpoint(KeyHandlers(node).rotate, KEYS_BODY_BYTES)
+    routes.add(b"/keys", Resource(_readable(telling(node.keys))))
+    routes.add(b"/keys/rotate", Resource({b"POST": rotate}))
+    scrub = {b"POST": Endpoint(telling(node.scrub, ACCEPTED))}
+    routes.add(b"/scrub", Resource(_readable(telling(node.scrub_status)) | scrub))
+
+
+def _serve_snapshots(routes: Routes, node: Administration) -> None:
+    handlers = SnapshotHandlers(node)
     create = {b"POST": Endpoint(handlers.create, SNAPSHOT_BODY_BYTES)}
-    routes.add(b"/snapshots", Resource(_readable(handlers.overview) | create))
+    routes.add(b"/snapshots", Resource(_readable(telling(node.snapshots)) | create))
     change = {b"POST": Endpoint(handlers.verify), b"DELETE": Endpoint(handlers.delete)}
     routes.add_prefix(SNAPSHOT_PATH, "name", Resource(_readable(handlers.progress) | change))
 
@@ -176,7 +180,7 @@ def _refuse_method(methods: list[bytes]) -> Callable[[Exchange], None]:
 
     def refuse(exchange: Exchange) -> None:
         raise MethodNotAllowed(
-            f"wanted one of the methods {', '.join(allow)} here, got {exchange.method.decode()}",
+            f"The method {exchange.method.decode()} is not served here; {', '.join(allow)} are.",
             allow=allow,
         )
 

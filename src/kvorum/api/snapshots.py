@@ -20,7 +20,7 @@ import msgspec
 
 from kvorum.api.entry_body import decode_object
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import parse_query
+from kvorum.api.node_answers import ACCEPTED, answer, refuse_parameters
 from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
 from kvorum.service.administration import Administration
 
@@ -28,15 +28,13 @@ SNAPSHOT_PATH: Final = b"/snapshots/"
 SNAPSHOT_BODY_BYTES: Final = 4 << 10
 
 _VERIFY: Final = b"/verify"
-_NO_QUERY: Final[frozenset[str]] = frozenset()
-_ACCEPTED: Final = 202
 _UNKNOWN_NAME: Final = "GET /snapshots lists those that this node has; each node has its own."
 _NAME_NOT_FREE: Final = "Choose another name, or leave it out; GET /snapshots lists those taken."
 
-_encode: Final = msgspec.json.Encoder().encode
-
 
 class SnapshotBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /snapshots."""
+
     name: str | None = None
 
 
@@ -44,42 +42,44 @@ _body: Final = msgspec.json.Decoder(SnapshotBody)
 
 
 class SnapshotHandlers:
+    """The handlers of snapshots."""
+
     __slots__ = ("_node",)
 
     def __init__(self, node: Administration) -> None:
         self._node = node
 
     def create(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
+        """POST /snapshots"""
+        refuse_parameters(exchange)
         name = decode_object(_body, exchange.body or b"{}").name
         with _advised():
             job = self._node.create_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
-
-    def overview(self, exchange: Exchange) -> None:
-        parse_query(exchange.query, _NO_QUERY)
-        exchange.respond(200, _encode(self._node.snapshots(exchange.principal)))
+        answer(exchange, job, ACCEPTED)
 
     def progress(self, exchange: Exchange) -> None:
+        """GET /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.snapshot(exchange.principal, name)
-        exchange.respond(200, _encode(job))
+        answer(exchange, job)
 
     def delete(self, exchange: Exchange) -> None:
+        """DELETE /snapshots/{name}"""
         name = _name(exchange)
         with _advised():
             job = self._node.delete_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
+        answer(exchange, job, ACCEPTED)
 
     def verify(self, exchange: Exchange) -> None:
+        """POST /snapshots/{name}/verify"""
         if not exchange.path.endswith(_VERIFY):
-            raise RequestError("wanted POST for /snapshots or /snapshots/{name}/verify")
+            raise RequestError("POST is for /snapshots and /snapshots/{name}/verify.")
         exchange.path = exchange.path.removesuffix(_VERIFY)
         name = _name(exchange)
         with _advised():
             job = self._node.verify_snapshot(exchange.principal, name)
-        exchange.respond(_ACCEPTED, _encode(job))
+        answer(exchange, job, ACCEPTED)
 
 
 @contextmanager
@@ -96,5 +96,5 @@ def _advised() -> Iterator[None]:
 
 
 def _name(exchange: Exchange) -> str:
-    parse_query(exchange.query, _NO_QUERY)
+    refuse_parameters(exchange)
     return exchange.path[len(SNAPSHOT_PATH) :].decode("ascii", "backslashreplace")

@@ -8,60 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from kvorum.backup import creation, layout
-from kvorum.backup.catalog import Summary, examined, summaries
+from kvorum.backup.catalog import examined, summaries
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
 from kvorum.backup.verification import verify
+from kvorum.documents.snapshot import (
+    JobError,
+    Snapshot,
+    SnapshotJob,
+    SnapshotList,
+    SnapshotTask,
+)
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
-Task = Literal["create", "verify", "delete"]
-
 _REMEMBERED_MAX: Final = 16
-
-
-class JobError(msgspec.Struct, frozen=True):
-    """Why a job has failed."""
-
-    code: str
-    message: str
-
-
-class JobState(msgspec.Struct, frozen=True):
-    """How far a job is: `bytes_done` were read of `bytes_total`. Once it has ended there is an
-    `error`, or a `snapshot` unless it was deleted.
-    """
-
-    name: str
-    task: Task
-    ended: bool
-    bytes_done: int
-    bytes_total: int
-    snapshot: Summary | None = None
-    error: JobError | None = None
-
-
-class Listed(msgspec.Struct, frozen=True):
-    """The snapshots of a node."""
-
-    node: str
-    snapshots: list[Summary]
 
 
 class _Job:
     __slots__ = ("future", "name", "progress", "task")
 
-    def __init__(self, task: Task, name: str) -> None:
+    def __init__(self, task: SnapshotTask, name: str) -> None:
         self.task = task
         self.name = name
         self.progress = Progress()
-        self.future: Future[Summary | None]
+        self.future: Future[Snapshot | None]
 
-    def state(self) -> JobState:
+    def state(self) -> SnapshotJob:
         """Raises an exception of the job that is no KvorumError."""
         done, total, ended = self.progress.done, self.progress.total, self.future.done()
         summary, error = None, None
@@ -70,7 +47,7 @@ class _Job:
                 summary = self.future.result()
             except KvorumError as reason:
                 error = JobError(reason.code, reason.message)
-        return JobState(self.name, self.task, ended, done, total, summary, error)
+        return SnapshotJob(self.name, self.task, ended, done, total, summary, error)
 
 
 class Snapshots:
@@ -85,7 +62,7 @@ class Snapshots:
         self._jobs: dict[str, _Job] = {}
         """The last job for each name, oldest first."""
 
-    def begin_create(self, name: str | None) -> JobState:
+    def begin_create(self, name: str | None) -> SnapshotJob:
         """Make a snapshot, named after the time if `name` is None. Raises RequestError, and
         PreconditionFailed if there is one of that name.
         """
@@ -93,22 +70,22 @@ class Snapshots:
         name = name or layout.time_name(now_ms)
         creation.check_free(self._node.data_dir, name)
 
-        def create(progress: Progress) -> Summary:
+        def create(progress: Progress) -> Snapshot:
             content = creation.create(self._node, name, now_ms, progress)
             return examined(layout.snapshot_path(self._node.data_dir, name), content)
 
         return self._begin(_Job("create", name), create)
 
-    def begin_verify(self, name: str) -> JobState:
+    def begin_verify(self, name: str) -> SnapshotJob:
         """Compare the snapshot's files with its manifest. Raises NotFound."""
         path = layout.existing(self._node.data_dir, name)
 
-        def check(progress: Progress) -> Summary:
+        def check(progress: Progress) -> Snapshot:
             return examined(path, verify(path, self._node.master(), progress))
 
         return self._begin(_Job("verify", name), check)
 
-    def begin_delete(self, name: str) -> JobState:
+    def begin_delete(self, name: str) -> SnapshotJob:
         """Delete the snapshot. Raises NotFound."""
         path = layout.existing(self._node.data_dir, name)
 
@@ -118,7 +95,7 @@ class Snapshots:
 
         return self._begin(_Job("delete", name), delete)
 
-    def progress(self, name: str) -> JobState:
+    def progress(self, name: str) -> SnapshotJob:
         """The state of the last job for the snapshot `name`. Raises NotFound."""
         job = self._jobs.get(name)
         if job is None:
@@ -128,9 +105,9 @@ class Snapshots:
             )
         return self._told(job.state())
 
-    def list(self) -> Listed:
+    def list(self) -> SnapshotList:
         """All complete snapshots, oldest first."""
-        return Listed(self._node.origin().node, summaries(self._node.data_dir))
+        return SnapshotList(self._node.origin().node, summaries(self._node.data_dir))
 
     def close(self) -> None:
         """Cancel the running job and wait for its end. The store may be closed afterwards."""
@@ -138,7 +115,7 @@ class Snapshots:
             job.progress.cancelled = True
         self._thread.shutdown()
 
-    def _begin(self, job: _Job, work: Callable[[Progress], Summary | None]) -> JobState:
+    def _begin(self, job: _Job, work: Callable[[Progress], Snapshot | None]) -> SnapshotJob:
         for running in self._jobs.values():
             if not running.future.done():
                 raise Overloaded(
@@ -153,7 +130,7 @@ class Snapshots:
         self._jobs[job.name] = job
         return job.state()
 
-    def _told(self, state: JobState) -> JobState:
+    def _told(self, state: SnapshotJob) -> SnapshotJob:
         """`state` with paths relative to the data directory: clients are not told where it is."""
         if state.error is None:
             return state
@@ -162,7 +139,7 @@ class Snapshots:
         return msgspec.structs.replace(state, error=error)
 
 
-def _worked(work: Callable[[Progress], Summary | None], progress: Progress) -> Summary | None:
+def _worked(work: Callable[[Progress], Snapshot | None], progress: Progress) -> Snapshot | None:
     try:
         return work(progress)
     except OSError as error:

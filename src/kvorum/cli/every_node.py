@@ -18,7 +18,9 @@ from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import parse_servers
-from kvorum.model.errors import KvorumError, ProtocolError, RequestError, UnavailableError
+from kvorum.documents.node import Members
+from kvorum.documents.reading import read
+from kvorum.model.errors import KvorumError, RequestError, UnavailableError
 from kvorum.runtime.loop import run as run_loop
 
 if TYPE_CHECKING:
@@ -153,11 +155,8 @@ def on_node(target: Target, name: str, request: Request) -> dict[str, Any]:
 @asynccontextmanager
 async def _nodes(target: Target) -> AsyncIterator[EveryNode]:
     async with AsyncClient(target) as client:
-        status = await client.status()
-    try:
-        servers = {node["name"]: parse_servers(node["http"]) for node in status["nodes"]}
-    except (KeyError, TypeError) as error:
-        raise ProtocolError(f"wanted the nodes in a status, got none: {error}") from error
+        members = read(await client.status(), Members)
+    servers = {node.name: parse_servers(node.http) for node in members.nodes}
     clients = {name: AsyncClient(replace(target, servers=at)) for name, at in servers.items()}
     try:
         yield EveryNode(clients)

@@ -16,6 +16,7 @@ from kvorum.client import refusals
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.listing import Page
 from kvorum.client.values import JsonText
+from kvorum.documents.problem import Problem
 from kvorum.model import errors
 from kvorum.model.errors import KvorumError, Outcome, ProtocolError
 from kvorum.model.request import Unreadable
@@ -24,7 +25,8 @@ Result = Entry | KvorumError
 """What became of one item of a list."""
 
 _CREATED: Final = 201
-_OWN_FIELDS: Final = {"type", "title", "status", "detail", "instance", "code", "outcome"}
+_OWN_FIELDS: Final = {*Problem.__struct_fields__, "instance"} - {"advice"}
+"""Members of a problem that are no details of the error."""
 _RESERVED: Final = {"self", "message"}
 _EXCERPT_BYTES: Final = 80
 _NO_VALUE: Final = msgspec.Raw()

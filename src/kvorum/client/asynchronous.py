@@ -37,6 +37,8 @@ from kvorum.client.url import (
     parse_servers,
     parse_url,
 )
+from kvorum.documents.node import Members
+from kvorum.documents.reading import read
 from kvorum.model.errors import KvorumError, NotFound
 from kvorum.model.request import Unreadable
 from kvorum.model.topology import QuorumKind
@@ -352,12 +354,12 @@ class AsyncClient:
     @asynccontextmanager
     async def _each_node(self, namespace: str) -> AsyncIterator[EachNode]:
         check_namespace(namespace)
-        status = await self.status()
+        members = read(await self.status(), Members)
         clients: dict[str, AsyncClient] = {}
         try:
-            for node in status["nodes"]:
-                target = replace(self._target, servers=parse_servers(node["http"]))
-                clients[node["name"]] = AsyncClient(target)
+            for node in members.nodes:
+                target = replace(self._target, servers=parse_servers(node.http))
+                clients[node.name] = AsyncClient(target)
             yield EachNode({name: client.ask for name, client in clients.items()})
         finally:
             for client in clients.values():

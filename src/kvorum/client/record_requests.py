@@ -9,8 +9,8 @@ import msgspec
 
 from kvorum.client import answers
 from kvorum.client.answers import Answer
-from kvorum.client.documents import read
 from kvorum.client.requests import Request, query_of
+from kvorum.documents.reading import read
 from kvorum.model.errors import KvorumError, ProtocolError
 from kvorum.model.request import Unreadable
 
@@ -64,7 +64,7 @@ def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
 
 def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
     """What became of each record: None if it is stored."""
-    outcomes = read(document, _Outcomes, "records").records
+    outcomes = read(document, _Outcomes).records
     if len(outcomes) != wanted:
         raise ProtocolError(f"The answer has {len(outcomes)} outcomes for {wanted} records.")
     return [
@@ -77,4 +77,4 @@ def failures(document: dict[str, Any], wanted: int) -> list[KvorumError | None]:
 
 def found(document: dict[str, Any]) -> RecordPage:
     """The page of records in an answer. Raises ProtocolError."""
-    return read(document, RecordPage, "records")
+    return read(document, RecordPage)

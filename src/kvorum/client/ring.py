@@ -15,45 +15,11 @@ import msgspec
 
 from kvorum.client.answers import Answer
 from kvorum.client.requests import Subject
+from kvorum.documents.ring import Ring as RingDocument
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
-from kvorum.model.topology import (
-    DEFAULT_NAMESPACE,
-    UNNUMBERED,
-    NamespaceSettings,
-    NodeSpec,
-    Topology,
-)
-
-
-class _Identity(msgspec.Struct):
-    node: str
-
-
-class _Node(msgspec.Struct):
-    name: str
-    http: str
-    peer: str
-    dc: str
-    rack: str
-    host: str
-    weight: float
-    number: int = UNNUMBERED
-
-
-class _Namespace(msgspec.Struct):
-    replicas: int
-
-
-class _Layout(msgspec.Struct):
-    cluster: str
-    epoch: int
-    partitions: int
-    token_hash: str
-    token_seed: int
-    nodes: list[_Node]
-    namespaces: dict[str, _Namespace]
+from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
 
 
 class Told(NamedTuple):
@@ -63,39 +29,25 @@ class Told(NamedTuple):
     topology: Topology
 
 
-_identity: Final = msgspec.json.Decoder(_Identity)
-_layout: Final = msgspec.json.Decoder(_Layout)
+_document: Final = msgspec.json.Decoder(RingDocument)
 
 
 def read(answer: Answer) -> Told:
     """Raises ProtocolError if it tells no ring, ConfigError if it tells an impossible one."""
     if not answer.ok:
-        raise ProtocolError(f"wanted a ring, got HTTP {answer.status}")
+        raise ProtocolError(f"The server does not tell its ring: it answered HTTP {answer.status}.")
     try:
-        node, layout = _identity.decode(answer.body).node, _layout.decode(answer.body)
+        document = _document.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(
-            f"wanted a ring that names its nodes, got another: {error}; is it an older kvorum?"
+            f"The server's ring is not the document that this version of kvorum expects: {error}."
         ) from error
-    return Told(node, _topology(layout))
-
-
-def _topology(layout: _Layout) -> Topology:
-    return Topology(
-        cluster=layout.cluster,
-        epoch=layout.epoch,
-        partitions=layout.partitions,
-        token_hash=layout.token_hash,
-        token_seed=layout.token_seed,
-        nodes=tuple(NodeSpec(**msgspec.structs.asdict(node)) for node in layout.nodes),
-        namespaces={
-            name: NamespaceSettings.majority(namespace.replicas)
-            for name, namespace in layout.namespaces.items()
-        },
-    )
+    return Told(document.node, document.topology)
 
 
 class Ring:
+    """Finds the owners of entries, by a topology."""
+
     __slots__ = ("_placement", "_token_hash", "topology")
 
     def __init__(self, topology: Topology) -> None:

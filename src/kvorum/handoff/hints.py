@@ -29,6 +29,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.status import HintStatus
 from kvorum.handoff.hint_notes import FoundNote, HintNotes
 from kvorum.handoff.hint_replay import HintReplay
 from kvorum.model.errors import Overloaded, StorageError
@@ -115,16 +116,16 @@ class Hints:
         """How many keys `node` is known to lack the newest record of."""
         return self._debts[node].pending
 
-    def status(self, node: int) -> dict[str, Any]:
-        """The hints for `node` as a document; `per_second`: how fast they are replayed."""
+    def status(self, node: int) -> HintStatus:
+        """The hints for `node`; `per_second`: how fast they are replayed."""
         debt = self._debts[node]
         age_ms = self._operations.runtime.wall_ms() - debt.since_ms if debt.pending else 0
-        return {
-            "pending": debt.pending,
-            "oldest_s": round(max(age_ms, 0) / 1000, 1),
-            "per_second": round(self._replay.per_second(node), 1),
-            "missed_more": debt.marked,
-        }
+        return HintStatus(
+            pending=debt.pending,
+            oldest_s=round(max(age_ms, 0) / 1000, 1),
+            per_second=round(self._replay.per_second(node), 1),
+            missed_more=debt.marked,
+        )
 
     def holds(self, key: bytes) -> bool:
         """True if there is a hint for the record at storage key `key`."""

@@ -28,42 +28,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from kvorum.listener.face import E, Exchange, Face
-from kvorum.listener.limits import ListenerLimits
-from kvorum.listener.refusals import RequestTooSlow
-from kvorum.listener.unread_answers import UnreadAnswers
-from kvorum.model.errors import KvorumError, Overloaded
+from kvorum.listener.host import Host
+from kvorum.listener.refusals import no_connection_left, too_slow
+from kvorum.listener.watch import BUSY, CLOSING, IDLE, READING, Watch
+from kvorum.model.errors import KvorumError
 
 _logger = logging.getLogger(__name__)
 
 _OPEN, _ENDING, _LINGERING, _LOST = range(4)
-_NEW, _IDLE, _READING, _BUSY, _CLOSING = range(5)
-"""What a connection may be doing when the sweeper comes."""
 _PIECE_BYTES = 256 << 10
-
-
-class Host(Protocol):
-    """The listener, as a connection sees it."""
-
-    limits: ListenerLimits
-    tick: int
-    """How many ticks there have been."""
-    answers: UnreadAnswers
-
-    def admit(self, connection: Connection) -> bool:
-        """False if there are too many connections, and requests under way on all."""
-
-    def forget(self, connection: Connection) -> None: ...
-
-    def hold(self, size: int) -> None:
-        """Account for a large request. Raises Overloaded if there is no room for it."""
-
-    def release(self, size: int) -> None: ...
-
-    def write_soon(self, connection: Connection) -> None:
-        """Call its `write_ready` at the end of this turn of the loop."""
 
 
 class Connection(asyncio.Protocol):
@@ -82,14 +58,11 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_queue",
         "_session",
-        "_since",
-        "_situation",
         "_stage",
-        "_taken",
-        "_taken_since",
         "_transport",
         "_unwritten",
         "_waiting",
+        "_watch",
         "_write_soon",
         "_written",
         "answers",
@@ -121,12 +94,8 @@ class Connection(asyncio.Protocol):
         self._backlog = b""
         self._paused = False
         self._blocked = False
-        # What the sweeper saw last
-        self._situation = (_NEW, 0)
-        self._since = host.tick
         self._written = 0
-        self._taken = 0
-        self._taken_since = host.tick
+        self._watch = Watch(host.tick)
 
     # The transport's side
 
@@ -134,13 +103,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.unread_high_bytes)
         if not self._host.admit(self):
-            self._refuse(
-                Overloaded(
-                    f"All {self._limits.connections} connections that this node can have are busy "
-                    "with requests. Try again in a moment, or ask another node.",
-                    retry_after=1,
-                )
-            )
+            self._refuse(no_connection_left(self._limits.connections))
             self.write_ready()
             self._transport.close()
 
@@ -382,15 +345,12 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """True if it is open, and nothing has begun to come, is under way, or is left unread."""
-        return self._doing(self._transport.get_write_buffer_size()) == _IDLE
+        return self._doing(self._transport.get_write_buffer_size()) == IDLE
 
     @property
     def idle_since(self) -> int:
         """In which tick it became idle, as far as the sweeper has seen."""
-        doing, begun = self._situation
-        if doing in (_NEW, _IDLE) and begun == self._session.begun:
-            return self._since
-        return self._host.tick
+        return self._watch.idle_since(self._session.begun, self._host.tick)
 
     def give_up(self) -> None:
         """Close it, while it is idle."""
@@ -406,49 +366,32 @@ class Connection(asyncio.Protocol):
 
     def waiting(self, tick: int) -> int:
         """For how many ticks the client has taken next to nothing of what there is."""
-        return tick - self._taken_since
+        return tick - self._watch.taken_since
 
     def sweep(self, tick: int) -> None:
         """Enforce the deadlines."""
-        unread = self._transport.get_write_buffer_size()
-        if unread:
-            self._watch_taking(unread, tick)
-        else:
-            self._taken_since = tick
-        situation = (self._doing(unread), self._session.begun)
-        if situation != self._situation:
-            self._situation = situation
-            self._since = tick
-        else:
-            self._watch_doing(situation[0], tick - self._since)
-
-    def _watch_taking(self, unread: int, tick: int) -> None:
-        taken = self._written - unread
-        if taken - self._taken >= self._limits.unread_step_bytes:
-            self._taken = taken
-            self._taken_since = tick
-        elif tick - self._taken_since >= self._limits.ticks(self._limits.unread_s):
+        limits, unread = self._limits, self._transport.get_write_buffer_size()
+        ago = self._watch.saw_taken(self._written - unread, unread, limits, tick)
+        if ago >= limits.ticks(limits.unread_s):
             _logger.info("closed a connection whose client left %d bytes unread", unread)
             self.abort()
+        doing = self._doing(unread)
+        self._end_if_late(doing, self._watch.saw((doing, self._session.begun), tick))
 
     def _doing(self, unread: int) -> int:
         if self._stage == _LINGERING and not unread:
-            return _CLOSING
+            return CLOSING
         if self._stage != _OPEN or self._paused:
-            return _BUSY
+            return BUSY
         if self._session.reading:
-            return _READING
-        return _BUSY if self._queue or unread else _IDLE
+            return READING
+        return BUSY if self._queue or unread else IDLE
 
-    def _watch_doing(self, doing: int, age: int) -> None:
+    def _end_if_late(self, doing: int, age: int) -> None:
         limits = self._limits
-        if doing == _READING and age >= limits.ticks(limits.request_s):
-            self._refuse(
-                RequestTooSlow(
-                    f"wanted a whole request within {limits.request_s:g} s, got a part of one"
-                )
-            )
-        elif doing == _IDLE and age >= limits.ticks(limits.idle_s):
+        if doing == READING and age >= limits.ticks(limits.request_s):
+            self._refuse(too_slow(limits.request_s))
+        elif doing == IDLE and age >= limits.ticks(limits.idle_s):
             self._transport.close()
-        elif doing == _CLOSING and age >= limits.ticks(limits.linger_s):
+        elif doing == CLOSING and age >= limits.ticks(limits.linger_s):
             self.abort()

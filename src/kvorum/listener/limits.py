@@ -11,6 +11,8 @@ _UNREAD_PART: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
+    """The bounds of connections, and of what they hold together."""
+
     pipeline: int = 64
     """Requests of one connection that wait for their answers."""
     parallel: int = 8

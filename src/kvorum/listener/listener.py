@@ -24,11 +24,13 @@ import logging
 from functools import partial
 from typing import Final
 
+from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.face import Face
 from kvorum.listener.limits import ListenerLimits
+from kvorum.listener.refusals import too_many_large_requests
 from kvorum.listener.unread_answers import UnreadAnswers
-from kvorum.model.errors import ConfigError, Overloaded
+from kvorum.model.errors import ConfigError
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
 
@@ -61,16 +63,17 @@ class Listener:
 
     @property
     def connections(self) -> int:
+        """How many there are."""
         return len(self._connections)
 
-    def status(self) -> dict[str, int]:
-        """Of the connections: how many there are, and may be; and what became of others."""
-        return {
-            "open": len(self._connections),
-            "max": self.limits.connections,
-            "given_up": self._given_up,
-            "refused": self._refused,
-        }
+    def status(self) -> Connections:
+        """How many connections there are and may be, and what became of others."""
+        return Connections(
+            open=len(self._connections),
+            max=self.limits.connections,
+            given_up=self._given_up,
+            refused=self._refused,
+        )
 
     async def listen(self, face: Face, host: str, port: int) -> tuple[str, int]:
         """Take clients of `face` at this address; returns it (port 0 takes a free one).
@@ -116,6 +119,7 @@ class Listener:
     # The connections' side
 
     def admit(self, connection: Connection) -> bool:
+        """See `Host`."""
         if len(self._connections) >= self.limits.connections:
             self._tell_of_bound()
             if not self._give_up_idle():
@@ -153,12 +157,9 @@ class Listener:
             self._empty.set()
 
     def hold(self, size: int) -> None:
+        """See `Host`."""
         if self._held + size > self.limits.large_bodies_bytes:
-            raise Overloaded(
-                f"wanted at most {self.limits.large_bodies_bytes} bytes of large request bodies "
-                f"at a time, got {size} more",
-                retry_after=1,
-            )
+            raise too_many_large_requests(self.limits.large_bodies_bytes)
         self._held += size
 
     def release(self, size: int) -> None:
@@ -196,7 +197,7 @@ class Listener:
 def _cannot_listen(host: str, port: int, face: Face, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"wanted to listen on {host}:{port}, but the port is taken; choose another with "
-            f"{face.port_option} or stop the program that has it"
+            f"Cannot listen on {host}:{port}: another program has that port. Stop it, or choose "
+            f"another port with {face.port_option}."
         )
-    return ConfigError(f"wanted to listen on {host}:{port}, got: {error.strerror or error}")
+    return ConfigError(f"Cannot listen on {host}:{port}: {error.strerror or error}.")

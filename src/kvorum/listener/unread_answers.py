@@ -1,4 +1,4 @@
-"""Answers that are made and not taken by their clients yet: what they hold of the memory.
+"""Bounds the memory of answers that clients have not read yet.
 
 An answer counts from when it is made. That of a list counts from its first item, and with what is
 being read for it, at the size that was lately met: many values may be on their way at a time. What
@@ -43,7 +43,7 @@ class Reader(Protocol):
 
 
 class UnreadAnswers:
-    """The answers of all `readers`. `limit`: bytes."""
+    """Counts the bytes of the answers of all `readers`, and makes room beyond `limit`."""
 
     __slots__ = ("_readers", "_set_aside", "_stalled_ticks", "bytes", "limit", "part_bytes", "tick")
 
@@ -116,6 +116,7 @@ class UnreadAnswers:
 
 
 def no_room() -> Overloaded:
+    """The refusal of an answer for which there is no room."""
     return Overloaded(
         "The answers that clients have not read yet take all the memory there is for them. Ask "
         "again in a moment.",

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.status import AntiEntropyStatus
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question
@@ -228,17 +229,17 @@ class AntiEntropy:
 
     # For people
 
-    def status(self) -> dict[str, Any]:
-        """A document. `oldest_round_ms`: wall time of the last complete round of the partition that
-        has waited longest; None while some partition has had none.
+    def status(self) -> AntiEntropyStatus:
+        """`oldest_round_ms`: wall time of the last complete round of the partition that has waited
+        longest; None while some partition has had none.
         """
         rounds = self.rounds.status()
         times = [entry["last_round_ms"] for entry in rounds]
         known = [time for time in times if time is not None]
-        return {
-            "trees_built": self._replica.trees.built,
-            "partitions": len(rounds),
-            "compared": len(known),
-            "oldest_round_ms": min(known) if known and len(known) == len(times) else None,
-            "repaired": sum(entry["repaired"] for entry in rounds),
-        }
+        return AntiEntropyStatus(
+            trees_built=self._replica.trees.built,
+            partitions=len(rounds),
+            compared=len(known),
+            oldest_round_ms=min(known) if known and len(known) == len(times) else None,
+            repaired=sum(entry["repaired"] for entry in rounds),
+        )

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.status import Waiting
 from kvorum.handoff.hints import Hints
 from kvorum.model.catalog import Catalog, difference
 from kvorum.model.prefixes import HINT
@@ -111,7 +112,7 @@ class Maintenance:
         self.recovery.stop()
         self._verifier.stop()
 
-    def waiting(self) -> dict[str, Any]:
+    def waiting(self) -> Waiting:
         """What this node does not answer for, and which nodes it waits for: see `waiting.py`."""
         return waiting(self._view, self._replica.unverified, self.recovery)
 

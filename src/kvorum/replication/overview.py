@@ -1,19 +1,30 @@
-"""What a node can tell people about itself: its cluster, its ring, and where a key lives.
+"""The documents of a node about itself: its status, its ring, and where a key lives.
 
-It is read off the running node when somebody asks. Only the ring is kept: clients ask for it
-again and again, and it is the same until a namespace is made or dropped.
+They are read off the running node when somebody asks. Only the ring is kept: clients ask for
+it again and again, and it is the same until a namespace is made or dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from kvorum import __version__
 from kvorum.cluster.membership import MemberView
 from kvorum.cluster.view import ClusterView, Place
+from kvorum.documents.location import Location, Replica, ReplicaState
+from kvorum.documents.ring import Ring
+from kvorum.documents.status import (
+    AcceptedClock,
+    CacheStatus,
+    ClockStatus,
+    Connections,
+    NodeStatus,
+    Status,
+)
+from kvorum.documents.storage import Storage
 from kvorum.links.transport import Transport
 from kvorum.model.catalog import Catalog
 from kvorum.model.record import Context, Record, dominates, join
@@ -24,7 +35,7 @@ from kvorum.runtime.ports import Runtime
 
 
 class Cached(Protocol):
-    """What a bounded cache tells of itself, of one namespace."""
+    """What a bounded cache counts of one namespace."""
 
     @property
     def entries(self) -> int: ...
@@ -43,6 +54,21 @@ class Cached(Protocol):
 
 
 class Overview:
+    """Makes the documents of a running node about itself: status, ring and locations of keys."""
+
+    __slots__ = (
+        "_actor_name",
+        "_began",
+        "_caches",
+        "_connections",
+        "_replicator",
+        "_ring",
+        "_runtime",
+        "_storage",
+        "_transport",
+        "_view",
+    )
+
     def __init__(
         self,
         view: ClusterView,
@@ -52,11 +78,11 @@ class Overview:
         actor_name: Callable[[int], str],
         *,
         caches: Callable[[], Mapping[str, Cached]],
-        storage: Callable[[], Mapping[str, Any]],
-        connections: Callable[[], Mapping[str, int]],
+        storage: Callable[[], Storage],
+        connections: Callable[[], Connections],
     ) -> None:
-        """`caches`: what is in memory of each namespace. `storage`: how sound what is stored is.
-        `connections`: how many clients have, and may have.
+        """`actor_name` is the name of an actor, for people. `caches`: what is in memory of each
+        namespace. `storage`: how sound the stored records are.
         """
         self._connections = connections
         self._storage = storage
@@ -67,76 +93,73 @@ class Overview:
         self._began = runtime.now()
         self._actor_name = actor_name
         self._caches = caches
-        self._ring: dict[str, Any] | None = None
+        self._ring: Ring | None = None
         view.subscribe(self._forget_ring)
 
-    def status(self) -> dict[str, Any]:
-        view = self._view
+    def status(self) -> Status:
+        """The cluster as this node sees it, and how this node fares."""
+        view, replicator = self._view, self._replicator
         topology = view.topology
-        return {
-            "cluster": topology.cluster,
-            "epoch": topology.epoch,
-            "node": view.local_name,
-            "version": __version__,
-            "uptime_s": round(self._runtime.now() - self._began, 3),
-            "clock": self._own_clock(),
-            "nodes": self._nodes(),
-            "namespaces": {
-                name: msgspec.structs.asdict(settings)
-                for name, settings in view.catalog.namespaces.items()
-            },
-            "caches": {name: _cache(cached) for name, cached in self._caches().items()},
-            "storage": self._storage(),
-            "connections": self._connections(),
-            "recovering": self._replicator.recovering,
-            "forgot": self._replicator.forgot,
-            "waiting": self._replicator.waiting(),
-            "operations": self._replicator.under_way,
-            "anti_entropy": self._replicator.anti_entropy(),
-            "counters": self._replicator.counters(),
-            "membership": self._replicator.membership_counters(),
-        }
+        return Status(
+            cluster=topology.cluster,
+            epoch=topology.epoch,
+            node=view.local_name,
+            version=__version__,
+            uptime_s=round(self._runtime.now() - self._began, 3),
+            clock=self._own_clock(),
+            nodes=self._nodes(),
+            namespaces=dict(view.catalog.namespaces),
+            caches={name: _cache(cached) for name, cached in self._caches().items()},
+            storage=self._storage(),
+            connections=self._connections(),
+            recovering=replicator.recovering,
+            forgot=replicator.forgot,
+            waiting=replicator.waiting(),
+            operations=replicator.under_way,
+            anti_entropy=replicator.anti_entropy(),
+            counters=replicator.counters(),
+            membership=replicator.membership_counters(),
+        )
 
-    def accept_clock(self) -> dict[str, Any]:
-        """Have this node take its clock for right as it is."""
+    def accept_clock(self) -> AcceptedClock:
+        """Have this node take its clock for right as it is; returns what it makes of it then."""
         self._replicator.clocks.accept()
-        return {"node": self._view.local_name, "clock": self._own_clock()}
+        return AcceptedClock(node=self._view.local_name, clock=self._own_clock())
 
-    def _own_clock(self) -> dict[str, Any]:
-        """`off_ms`: by how much lifetimes are judged later than by this node's clock."""
+    def _own_clock(self) -> ClockStatus:
         clocks = self._replicator.clocks
         wall_ms = self._runtime.wall_ms()
-        return {"now_ms": wall_ms, "state": clocks.state, "off_ms": clocks.now_ms() - wall_ms}
+        return ClockStatus(now_ms=wall_ms, state=clocks.state, off_ms=clocks.now_ms() - wall_ms)
 
-    def _nodes(self) -> list[dict[str, Any]]:
+    def _nodes(self) -> list[NodeStatus]:
         ahead_ms = {self._view.local: 0, **self._replicator.clocks.ahead_ms()}
         return [
-            {**self._node(member), "clock_ahead_ms": ahead_ms.get(member.node)}
-            for member in self._replicator.members()
+            self._node(member, ahead_ms.get(member.node)) for member in self._replicator.members()
         ]
 
-    def _node(self, member: MemberView) -> dict[str, Any]:
+    def _node(self, member: MemberView, ahead_ms: int | None) -> NodeStatus:
         node, spec_of = member.node, self._view.topology.node
         linked = self._is_up(node)
-        return {
+        return NodeStatus(
             **msgspec.structs.asdict(spec_of(node)),
-            "up": linked and member.state == "up",
-            "linked": linked,
-            "state": member.state,
-            "since_ms": member.since_ms,
-            "phi": round(member.phi, 2),
-            "last_active_ms": member.last_active_ms,
-            "dissenters": self._view.names(member.dissenters),
-            "self": node == self._view.local,
-            "hints_owed": self._replicator.hints_owed(node),
-            "hints": self._replicator.hints(node),
-        }
+            up=linked and member.state == "up",
+            linked=linked,
+            state=member.state,
+            since_ms=member.since_ms,
+            phi=round(member.phi, 2),
+            last_active_ms=member.last_active_ms,
+            dissenters=self._view.names(member.dissenters),
+            is_self=node == self._view.local,
+            hints_owed=self._replicator.hints_owed(node),
+            hints=self._replicator.hints(node),
+            clock_ahead_ms=ahead_ms,
+        )
 
     def _is_up(self, node: int) -> bool:
         return node == self._view.local or self._transport.is_up(node)
 
-    def ring(self) -> dict[str, Any]:
-        """See `ring_document.py`."""
+    def ring(self) -> Ring:
+        """How the partitions are shared; see `ring_document.py`."""
         if self._ring is None:
             self._ring = ring_document(self._view)
         return self._ring
@@ -144,51 +167,52 @@ class Overview:
     def _forget_ring(self, _old: Catalog, _new: Catalog) -> None:
         self._ring = None
 
-    def locate(self, namespace: str, key: str, reply: Callable[[dict[str, Any]], object]) -> None:
-        """Where `key` lives and who holds which version; raises what its name deserves."""
+    def locate(self, namespace: str, key: str, reply: Callable[[Location], object]) -> None:
+        """Call `reply` with where `key` lives and who holds which version.
+
+        Raises NamespaceNotFound or InvalidKey.
+        """
 
         def on_held(place: Place, held: Held) -> None:
             reply(self._located(namespace, key, place, held))
 
         self._replicator.locate(namespace, key, on_held)
 
-    def _located(self, namespace: str, key: str, place: Place, held: Held) -> dict[str, Any]:
+    def _located(self, namespace: str, key: str, place: Place, held: Held) -> Location:
         newest = join(record.context for record in held.values() if record is not None)
-        return {
-            "key": key,
-            "namespace": namespace,
-            "token": place.token.hex(),
-            "partition": self._view.placement.partition(place.token),
-            "replicas": [
-                {
-                    "node": self._view.name(node),
-                    "up": self._is_up(node),
-                    "state": _state(held[node], newest),
-                    "clock": self._clock(held[node]),
-                }
-                for node in place.replicas.natural
-            ],
-        }
+        return Location(
+            key=key,
+            namespace=namespace,
+            token=place.token.hex(),
+            partition=self._view.placement.partition(place.token),
+            replicas=[self._replica(node, held[node], newest) for node in place.replicas.natural],
+        )
 
-    def _clock(self, record: Record | None) -> list[list[Any]] | None:
-        if record is None:
-            return None
-        return [[self._actor_name(e.actor), e.counter, e.timestamp] for e in record.context]
+    def _replica(self, node: int, record: Record | None, newest: Context) -> Replica:
+        clock = None
+        if record is not None:
+            clock = [(self._actor_name(e.actor), e.counter, e.timestamp) for e in record.context]
+        return Replica(
+            node=self._view.name(node),
+            up=self._is_up(node),
+            state=_state(record, newest),
+            clock=clock,
+        )
 
 
-def _cache(cached: Cached) -> dict[str, Any]:
+def _cache(cached: Cached) -> CacheStatus:
     reads = cached.hits + cached.misses
-    return {
-        "entries": cached.entries,
-        "bytes": cached.bytes,
-        "hits": cached.hits,
-        "misses": cached.misses,
-        "hit_ratio": round(cached.hits / reads, 4) if reads else None,
-        "evicted": cached.evicted,
-    }
+    return CacheStatus(
+        entries=cached.entries,
+        bytes=cached.bytes,
+        hits=cached.hits,
+        misses=cached.misses,
+        hit_ratio=round(cached.hits / reads, 4) if reads else None,
+        evicted=cached.evicted,
+    )
 
 
-def _state(record: Record | None, newest: Context) -> str:
+def _state(record: Record | None, newest: Context) -> ReplicaState:
     if record is None:
         return "unreachable"
     if not record.context:

@@ -18,6 +18,7 @@ from kvorum.cluster.clocks import Clocks
 from kvorum.cluster.membership import DEFAULTS, Membership, MemberView
 from kvorum.cluster.settings import MembershipSettings
 from kvorum.cluster.view import ClusterView, Place
+from kvorum.documents.status import AntiEntropyStatus, HintStatus, Waiting
 from kvorum.links.transport import Transport
 from kvorum.model.errors import ConfigError, KvorumError, UnknownWrite
 from kvorum.model.record import Event, Record
@@ -220,8 +221,8 @@ class Replicator:
         """True if this node lost writes it had acknowledged, and has not got them back."""
         return self.owner.maintenance.recovery.forgot
 
-    def waiting(self) -> dict[str, Any]:
-        """What this node does not answer for, and which nodes it waits for, as a document."""
+    def waiting(self) -> Waiting:
+        """What this node does not answer for, and which nodes it waits for."""
         return self.owner.maintenance.waiting()
 
     def members(self) -> list[MemberView]:
@@ -249,7 +250,7 @@ class Replicator:
     def counters(self) -> dict[str, int]:
         return self._operations.counters.as_dict()
 
-    def anti_entropy(self) -> dict[str, Any]:
+    def anti_entropy(self) -> AntiEntropyStatus:
         """How long ago, and with what result, partitions were compared."""
         return self.owner.maintenance.anti_entropy.status()
 
@@ -257,7 +258,7 @@ class Replicator:
         """How many keys `node` is known to lack the newest record of."""
         return self.owner.hints.owed(node)
 
-    def hints(self, node: int) -> dict[str, Any]:
+    def hints(self, node: int) -> HintStatus:
         """The hints for `node`: how many, since when, and how fast they are replayed."""
         return self.owner.hints.status(node)
 

@@ -11,43 +11,42 @@ and tool needs it, and the fingerprint that is sent in the clear covers it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from kvorum.cluster.view import ClusterView
+from kvorum.documents.ring import Ring, RingNamespace, RingNode
 from kvorum.model.ring import token_counts
 from kvorum.model.topology import DEFAULT_NAMESPACE
 
 
-def ring_document(view: ClusterView) -> dict[str, Any]:
+def ring_document(view: ClusterView) -> Ring:
     """`replicas`, shares and balance are of the default namespace; shares, of all copies."""
     topology, namespaces = view.topology, view.catalog.namespaces
     rule = namespaces[DEFAULT_NAMESPACE].rule
     replicas, balance = rule.copies, view.placement.balance(rule)
     copies = topology.partitions * replicas
     tokens = token_counts([spec.weight for spec in topology.nodes])
-    return {
-        "node": view.local_name,
-        "cluster": topology.cluster,
-        "epoch": topology.epoch,
-        "token_hash": topology.token_hash,
-        "token_seed": topology.token_seed,
-        "partitions": topology.partitions,
-        "replicas": replicas,
-        "namespaces": {
-            name: {"replicas": settings.replicas} for name, settings in namespaces.items()
+    return Ring(
+        node=view.local_name,
+        cluster=topology.cluster,
+        epoch=topology.epoch,
+        token_hash=topology.token_hash,
+        token_seed=topology.token_seed,
+        partitions=topology.partitions,
+        replicas=replicas,
+        namespaces={
+            name: RingNamespace(replicas=settings.replicas) for name, settings in namespaces.items()
         },
-        "nodes": [
-            {
+        nodes=[
+            RingNode(
                 **msgspec.structs.asdict(spec),
-                "tokens": tokens[place],
-                "primary": balance.led[place],
-                "replica": balance.owned[place] - balance.led[place],
-                "share": balance.owned[place] / copies,
-                "fair_share": balance.fair_owned[place] / copies,
-            }
+                tokens=tokens[place],
+                primary=balance.led[place],
+                replica=balance.owned[place] - balance.led[place],
+                share=balance.owned[place] / copies,
+                fair_share=balance.fair_owned[place] / copies,
+            )
             for place, spec in enumerate(topology.nodes)
         ],
-        "balance": balance.heaviest_owned,
-    }
+        balance=balance.heaviest_owned,
+    )

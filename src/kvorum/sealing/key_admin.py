@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from kvorum.documents.data_keys import DataKey, DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.storage import Soundness, Volume
 from kvorum.model.catalog import no_such_namespace, passed_moment
 from kvorum.model.errors import RequestError, StorageError
 from kvorum.runtime.ports import Runtime
@@ -61,7 +63,7 @@ class KeyAdmin:
         self._on_shredded = on_shredded
         self._on_failed = on_failed
 
-    def rotate(self, namespace: str | None) -> dict[str, Any]:
+    def rotate(self, namespace: str | None) -> RotatedKeys:
         """Seal with a new data key from now on, in all encrypted namespaces if none is named.
 
         Returns the keys, and `rotated`: the new key's id by namespace. Raises NamespaceNotFound,
@@ -73,9 +75,9 @@ class KeyAdmin:
         now_ms = self._runtime.wall_ms()
         made = self._changed(lambda: {name: self._vault.rotate(name, now_ms) for name in names})
         self._scrub.begin()
-        return {"rotated": made, **self.keys()}
+        return RotatedKeys(**msgspec.structs.asdict(self.keys()), rotated=made)
 
-    def shred(self, namespace: str, before_ms: int | None) -> dict[str, Any]:
+    def shred(self, namespace: str, before_ms: int | None) -> ShreddedNamespace:
         """Destroy the keys of `namespace`. Records written up to `before_ms` (None: now) are
         refused from then on, also if a peer that has not shredded yet offers them.
 
@@ -89,58 +91,55 @@ class KeyAdmin:
         self._forget(namespace)
         self._on_shredded()
         self._scrub.begin()
-        return {"namespace": namespace, "before_ms": before_ms}
+        return ShreddedNamespace(namespace=namespace, before_ms=before_ms)
 
-    def scrub(self) -> dict[str, Any]:
+    def scrub(self) -> Soundness:
         """Begin a pass of the scrubber now; returns `status()`."""
         self._scrub.begin()
         return self.status()
 
-    def keys(self) -> dict[str, Any]:
+    def keys(self) -> DataKeys:
         """The data keys and the state of the scrubber. `records` of a key is how many it had sealed
         as of the last complete pass; None before the first one.
         """
         scrub = self._scrub.status()
-        whole = scrub["whole"]
-        counted = None if whole is None else whole["by_key"]
+        whole = scrub.whole
+        counted = None if whole is None else whole.by_key
         total = sum(counted.values()) if counted else 0
         keys = []
         for key in self._vault.keyring.describe():
-            records = None if counted is None else counted.get(str(key.id), 0)
+            records = None if counted is None else counted.get(key.id, 0)
             share = records / total if records is not None and total else None
-            keys.append({**msgspec.structs.asdict(key), "records": records, "share": share})
-        return {
-            "now_ms": self._runtime.wall_ms(),
-            "master_key": self._vault.keyring.master_key_id,
-            "keys": keys,
-            "scrub": scrub,
-        }
+            keys.append(DataKey(**msgspec.structs.asdict(key), records=records, share=share))
+        return DataKeys(
+            now_ms=self._runtime.wall_ms(),
+            master_key=self._vault.keyring.master_key_id,
+            keys=keys,
+            scrub=scrub,
+        )
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Soundness:
         """The state of the scrubber and the quarantine, and bytes by namespace."""
-        return {
-            "scrub": self._scrub.status(),
-            "quarantine": self._quarantine.status(),
-            "volumes": self._volumes(),
-        }
+        return Soundness(
+            scrub=self._scrub.status(),
+            quarantine=self._quarantine.status(),
+            volumes=self._volumes(),
+        )
 
-    def _volumes(self) -> dict[str, dict[str, Any]]:
+    def _volumes(self) -> dict[str, Volume]:
         """Bytes of each namespace before and after sealing: of all its records as of the last
         complete pass; before the first one, of those written since the start.
         """
-        whole = self._scrub.status()["whole"]
-        counts: dict[str, Any] = {}
+        whole = self._scrub.status().whole
+        counts: dict[str, Volume] = {}
         for name, part in self._vault.seal.namespaces.items():
-            known = None if whole is None else whole["volumes"].get(name.decode())
-            if known is not None:
-                logical, stored, counted = known["logical_bytes"], known["stored_bytes"], "all"
-            else:
-                logical, stored, counted = part.logical_bytes, part.stored_bytes, "since start"
-            counts[name.decode()] = {
-                "logical_bytes": logical,
-                "stored_bytes": stored,
-                "counted": counted,
-            }
+            known = None if whole is None else whole.volumes.get(name.decode())
+            bytes_of, counted = (part, "since start") if known is None else (known, "all")
+            counts[name.decode()] = Volume(
+                logical_bytes=bytes_of.logical_bytes,
+                stored_bytes=bytes_of.stored_bytes,
+                counted=counted,
+            )
         return counts
 
     def _encrypted(self, namespace: str, action: str) -> str:

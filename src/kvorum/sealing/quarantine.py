@@ -16,10 +16,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from kvorum.documents.storage import DamagedPair, QuarantineStatus
 from kvorum.model import prefixes
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.spans import TOKEN_BYTES
@@ -101,24 +102,25 @@ class Quarantine:
             self.released += 1
             self._store.write(START + stored_key, None)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> QuarantineStatus:
         """How many damaged pairs there are, by partition, and the latest ones."""
         partitions = Counter(map(self._partition, self.damages))
         latest = list(self.damages.items())[-_LISTED_MAX:]
-        return {
-            "damaged": len(self.damages),
-            "more": self.more,
-            "released": self.released,
-            "partitions": {str(partition): n for partition, n in sorted(partitions.items())},
-            "latest": [
-                {
-                    "at": stored_key.hex(),
-                    "partition": self._partition(stored_key),
-                    **msgspec.structs.asdict(damage),
-                }
+        return QuarantineStatus(
+            damaged=len(self.damages),
+            more=self.more,
+            released=self.released,
+            partitions=dict(sorted(partitions.items())),
+            latest=[
+                DamagedPair(
+                    at=stored_key.hex(),
+                    partition=self._partition(stored_key),
+                    found_ms=damage.found_ms,
+                    why=damage.why,
+                )
                 for stored_key, damage in latest
             ],
-        }
+        )
 
     def _partition(self, stored_key: bytes) -> int:
         return self._partition_of(_token(stored_key))

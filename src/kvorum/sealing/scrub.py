@@ -32,6 +32,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from kvorum.documents.storage import ScrubStatus
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.prefixes import HINT, HINTS_END, RECORDS_END, SCRUB
 from kvorum.runtime.ports import Runtime
@@ -167,18 +168,22 @@ class Scrub:
         """True while a pass is under way."""
         return self._bookmark is not None and self._bookmark.current.ended_ms == 0
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ScrubStatus:
         """The pass under way, if there is one, and `whole`, the last complete one."""
-        whole = self._whole
-        document: dict[str, Any] = {"running": self.running, "whole": whole and whole.document()}
-        if self.running:
-            fraction = self._current.fraction
-            began, had = self._resumed
-            gained, elapsed_s = fraction - had, self._runtime.now() - began
-            eta_s = None if gained <= 0 else round(elapsed_s / gained * (1 - fraction), 1)
-            document |= self._current.document()
-            document |= {"fraction": round(fraction, 4), "eta_s": eta_s}
-        return document
+        whole = None if self._whole is None else self._whole.document()
+        if not self.running:
+            return ScrubStatus(running=False, whole=whole)
+        fraction = self._current.fraction
+        began, had = self._resumed
+        gained, elapsed_s = fraction - had, self._runtime.now() - began
+        eta_s = None if gained <= 0 else round(elapsed_s / gained * (1 - fraction), 1)
+        return ScrubStatus(
+            running=True,
+            whole=whole,
+            **msgspec.structs.asdict(self._current.document()),
+            fraction=round(fraction, 4),
+            eta_s=eta_s,
+        )
 
     # When
 

@@ -5,14 +5,11 @@ b"s"   ->   JSON: the bookmark, with which a restarted node resumes the pass
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 import msgspec
 
+from kvorum.documents.storage import ScrubPass
 from kvorum.model.prefixes import HINTS_END, RECORD
 from kvorum.sealing.seal import dictionary_of, key_id_of, namespace_of
-
-_INTERNAL: Final = ("cursor", "shredded", "removing", "older", "used")
 
 
 class Volume(msgspec.Struct):
@@ -85,12 +82,9 @@ class Pass(msgspec.Struct):
             if dictionary not in self.used.get(namespace, ())
         ]
 
-    def document(self) -> dict[str, Any]:
-        """The counts, as JSON for people."""
-        document: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
-        for field in _INTERNAL:
-            del document[field]
-        return document
+    def document(self) -> ScrubPass:
+        """The counts, for people: without what only the scrubber needs."""
+        return msgspec.convert(self, ScrubPass, from_attributes=True)
 
 
 class Bookmark(msgspec.Struct):

@@ -1,5 +1,4 @@
-"""The door to the node itself: what it tells of itself, its clock, repairs, snapshots, namespaces
-and keys.
+"""The administration of a node: its status, clock, repairs, snapshots, namespaces and keys.
 
 Every call names the principal and raises AccessDenied before it does anything, and what its port
 raises (`ports.py`). Jobs go on after they were asked for.
@@ -11,6 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.location import Location
+from kvorum.documents.namespaces import (
+    DroppedNamespace,
+    NamespaceDocument,
+    NamespaceList,
+)
+from kvorum.documents.ring import Ring
+from kvorum.documents.snapshot import SnapshotJob, SnapshotList
+from kvorum.documents.status import AcceptedClock, Status
+from kvorum.documents.storage import Soundness
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
 from kvorum.service.ports import Introspection, KeyAdmin, Namespaces, Repairs, Snapshots
@@ -31,7 +41,7 @@ class NodeParts:
 
 
 class Administration:
-    """A node, for principals. What is returned are documents."""
+    """Administers a node for principals. What is returned are documents."""
 
     __slots__ = (
         "_check",
@@ -55,15 +65,19 @@ class Administration:
 
     # What the node tells of itself
 
-    def status(self, principal: Principal) -> Any:
+    def status(self, principal: Principal) -> Status:
+        """The cluster as this node sees it, and how this node fares."""
         self._check(principal, Action.SEE_STATUS)
         return self._introspection.status()
 
-    def ring(self, principal: Principal) -> Any:
+    def ring(self, principal: Principal) -> Ring:
+        """How the partitions are shared among the nodes."""
         self._check(principal, Action.SEE_RING)
         return self._introspection.ring()
 
-    def locate(self, principal: Principal, namespace: str, key: str, reply: Reply[Any]) -> None:
+    def locate(
+        self, principal: Principal, namespace: str, key: str, reply: Reply[Location]
+    ) -> None:
         """Where `key` lives and who holds which version. Raises Overloaded, and what `namespace`
         and `key` deserve.
         """
@@ -77,7 +91,7 @@ class Administration:
             admission.leave()
             raise
 
-    def accept_clock(self, principal: Principal) -> Any:
+    def accept_clock(self, principal: Principal) -> AcceptedClock:
         """Take this node's clock for right as it is."""
         self._check(principal, Action.ACCEPT_CLOCK)
         return self._introspection.accept_clock()
@@ -103,47 +117,52 @@ class Administration:
         return self._repairs.progress(number)
 
     def repairs(self, principal: Principal) -> Any:
+        """The last repairs, and when each partition was last compared."""
         self._check(principal, Action.SEE_REPAIRS)
         return self._repairs.overview()
 
     # Snapshots
 
-    def create_snapshot(self, principal: Principal, name: str | None) -> Any:
+    def create_snapshot(self, principal: Principal, name: str | None) -> SnapshotJob:
+        """Begin to make a snapshot; without a name it is called by the time."""
         self._check(principal, Action.CREATE_SNAPSHOT)
         return self._snapshots.begin_create(name)
 
-    def verify_snapshot(self, principal: Principal, name: str) -> Any:
+    def verify_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
+        """Begin to read a snapshot and compare it with what was made. Raises NotFound."""
         self._check(principal, Action.VERIFY_SNAPSHOT)
         return self._snapshots.begin_verify(name)
 
-    def delete_snapshot(self, principal: Principal, name: str) -> Any:
+    def delete_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
+        """Begin to delete a snapshot. Raises NotFound."""
         self._check(principal, Action.DELETE_SNAPSHOT)
         return self._snapshots.begin_delete(name)
 
-    def snapshot(self, principal: Principal, name: str) -> Any:
+    def snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """How far the last job for it is."""
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.progress(name)
 
-    def snapshots(self, principal: Principal) -> Any:
+    def snapshots(self, principal: Principal) -> SnapshotList:
+        """The snapshots of this node."""
         self._check(principal, Action.SEE_SNAPSHOTS)
         return self._snapshots.list()
 
     # Namespaces
 
-    def namespaces(self, principal: Principal) -> Any:
+    def namespaces(self, principal: Principal) -> NamespaceList:
         """All of them, the version of their list, and what is still being deleted."""
         self._check(principal, Action.SEE_NAMESPACES)
         return self._namespaces.document()
 
-    def namespace(self, principal: Principal, name: str) -> Any:
+    def namespace(self, principal: Principal, name: str) -> NamespaceDocument:
         """The settings of one. Raises NamespaceNotFound."""
         self._check(principal, Action.SEE_NAMESPACES, name)
         return self._settings(name)
 
     def set_namespace(
         self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
-    ) -> tuple[bool, Any]:
+    ) -> tuple[bool, NamespaceDocument]:
         """Make the namespace, or alter it: whether it was made, and its settings.
 
         With a `version`, nothing is changed unless the list of namespaces has that one.
@@ -165,42 +184,48 @@ class Administration:
         name: str,
         before_ms: int | None,
         version: int | None,
-        reply: Callable[[Any | StorageError], object],
+        reply: Callable[[DroppedNamespace | StorageError], object],
     ) -> None:
         """End it, with all that was written to it until `before_ms`."""
         self._check(principal, Action.DROP_NAMESPACE, name)
 
         def dropped(error: StorageError | None) -> None:
-            document = {"namespace": name, "version": self._namespaces.catalog.version}
-            reply(document if error is None else error)
+            version = self._namespaces.catalog.version
+            reply(error or DroppedNamespace(namespace=name, version=version))
 
         self._namespaces.drop(name, before_ms, version, dropped)
 
-    def _settings(self, name: str) -> Any:
+    def _settings(self, name: str) -> NamespaceDocument:
         catalog = self._namespaces.catalog
-        return {"namespace": name, "version": catalog.version, "settings": catalog.settings(name)}
+        return NamespaceDocument(
+            namespace=name, version=catalog.version, settings=catalog.settings(name)
+        )
 
     # Keys, and the records that they seal
 
-    def keys(self, principal: Principal) -> Any:
+    def keys(self, principal: Principal) -> DataKeys:
+        """The data keys of this node."""
         self._check(principal, Action.SEE_KEYS)
         return self._key_admin.keys()
 
-    def rotate_keys(self, principal: Principal, namespace: str | None) -> Any:
+    def rotate_keys(self, principal: Principal, namespace: str | None) -> RotatedKeys:
         """New keys, for all namespaces if none is named."""
         self._check(principal, Action.ROTATE_KEYS, namespace)
         return self._key_admin.rotate(namespace)
 
-    def shred(self, principal: Principal, namespace: str, before_ms: int | None) -> Any:
+    def shred(
+        self, principal: Principal, namespace: str, before_ms: int | None
+    ) -> ShreddedNamespace:
         """Destroy the keys of `namespace`."""
         self._check(principal, Action.SHRED_NAMESPACE, namespace)
         return self._key_admin.shred(namespace, before_ms)
 
-    def scrub_status(self, principal: Principal) -> Any:
+    def scrub_status(self, principal: Principal) -> Soundness:
+        """How far the walk over stored records is, and what is damaged."""
         self._check(principal, Action.SEE_SCRUB)
         return self._key_admin.status()
 
-    def scrub(self, principal: Principal) -> Any:
+    def scrub(self, principal: Principal) -> Soundness:
         """Begin the walk over stored records now."""
         self._check(principal, Action.SCRUB)
         return self._key_admin.scrub()

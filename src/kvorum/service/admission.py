@@ -1,4 +1,4 @@
-"""Admission: a bound on the operations that wait for the node, and a quick no beyond it."""
+"""Admission: a bound on the operations under way; requests beyond it are refused at once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ class Admission:
     def enter(self, operations: int = 1) -> None:
         """Raises Overloaded if there is no room for that many more."""
         if self.in_flight + operations > self.limit:
-            raise self.overloaded(operations)
+            raise self.overloaded()
         self.in_flight += operations
 
     def leave(self, operations: int = 1) -> None:
+        """Give back the places of that many operations."""
         self.in_flight -= operations
 
-    def overloaded(self, operations: int = 1) -> Overloaded:
+    def overloaded(self) -> Overloaded:
+        """The refusal of an operation for which there is no room."""
         return Overloaded(
-            f"wanted at most {self.limit} operations under way, got {operations} more",
+            f"{self.in_flight} operations are under way, and at most {self.limit} may be.",
             retry_after=self._retry_after_s,
         )

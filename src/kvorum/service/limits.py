@@ -29,9 +29,9 @@ class ServiceLimits:
         if len(value) > self.value_bytes:
             most = self.value_bytes
             raise ValueTooLarge(
-                f"wanted a value of at most {most} bytes, got {len(value)}",
+                f"The value has {len(value)} bytes; at most {most} are stored.",
                 wanted=f"at most {most}",
                 got=len(value),
             )
         if kind == JSON and is_deeper(value, self.nesting):
-            raise InvalidValue(f"wanted a value nested at most {self.nesting} levels, got more")
+            raise InvalidValue(f"The value is nested deeper than {self.nesting} levels.")

@@ -1,6 +1,6 @@
 """What the service needs of a node. Replies come exactly once, never before the call returned.
 
-Documents are values that a serialiser can write as they are: dicts, lists, text, numbers.
+Documents are the structs of `documents/`, or values that a serialiser can write as they are.
 """
 
 from __future__ import annotations
@@ -8,6 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.location import Location
+from kvorum.documents.namespaces import NamespaceList
+from kvorum.documents.ring import Ring
+from kvorum.documents.snapshot import SnapshotJob, SnapshotList
+from kvorum.documents.status import AcceptedClock, Status
+from kvorum.documents.storage import Soundness
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record
@@ -17,7 +24,8 @@ from kvorum.model.request import Failure, Listing, Request, Result
 class Coordinator(Protocol):
     """Carries out what concerns entries."""
 
-    def submit(self, request: Request, reply: Callable[[Result], object], /) -> None: ...
+    def submit(self, request: Request, reply: Callable[[Result], object], /) -> None:
+        """Carry out `request`."""
 
     def scan(
         self,
@@ -42,17 +50,17 @@ class Coordinator(Protocol):
 
 
 class Introspection(Protocol):
-    """What a node tells of itself, as documents."""
+    """The documents of a node about itself."""
 
-    def status(self) -> Any: ...
+    def status(self) -> Status: ...
 
-    def ring(self) -> Any: ...
+    def ring(self) -> Ring: ...
 
-    def accept_clock(self) -> Any:
+    def accept_clock(self) -> AcceptedClock:
         """Take this node's clock for right as it is."""
 
-    def locate(self, namespace: str, key: str, reply: Callable[[Any | Failure], object], /) -> None:
-        """Where `key` lives and who holds which version. Raises a KvorumError for a bad name."""
+    def locate(self, namespace: str, key: str, reply: Callable[[Location], object], /) -> None:
+        """Where `key` lives and who holds which version. Raises NamespaceNotFound or InvalidKey."""
 
 
 class Repairs(Protocol):
@@ -70,17 +78,19 @@ class Repairs(Protocol):
 
 
 class Snapshots(Protocol):
-    """Jobs as documents. They raise a KvorumError for a bad name."""
+    """The snapshots of a node, and the jobs about them. Each raises a KvorumError for a bad name,
+    NotFound and PreconditionFailed included, and Overloaded while another job is under way.
+    """
 
-    def begin_create(self, name: str | None, /) -> Any: ...
+    def begin_create(self, name: str | None, /) -> SnapshotJob: ...
 
-    def begin_verify(self, name: str, /) -> Any: ...
+    def begin_verify(self, name: str, /) -> SnapshotJob: ...
 
-    def begin_delete(self, name: str, /) -> Any: ...
+    def begin_delete(self, name: str, /) -> SnapshotJob: ...
 
-    def progress(self, name: str, /) -> Any: ...
+    def progress(self, name: str, /) -> SnapshotJob: ...
 
-    def list(self) -> Any: ...
+    def list(self) -> SnapshotList: ...
 
 
 class Namespaces(Protocol):
@@ -89,7 +99,7 @@ class Namespaces(Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
-    def document(self) -> Any:
+    def document(self) -> NamespaceList:
         """All of them, and what is still being deleted."""
 
     def put(self, name: str, fields: dict[str, Any], version: int | None, /) -> bool:
@@ -112,14 +122,15 @@ class Namespaces(Protocol):
 class KeyAdmin(Protocol):
     """The keys and stored records of a node, as documents."""
 
-    def keys(self) -> Any: ...
+    def keys(self) -> DataKeys: ...
 
-    def rotate(self, namespace: str | None, /) -> Any:
+    def rotate(self, namespace: str | None, /) -> RotatedKeys:
         """Raises NamespaceNotFound."""
 
-    def shred(self, namespace: str, before_ms: int | None, /) -> Any:
+    def shred(self, namespace: str, before_ms: int | None, /) -> ShreddedNamespace:
         """Raises NamespaceNotFound or RequestError."""
 
-    def status(self) -> Any: ...
+    def status(self) -> Soundness: ...
 
-    def scrub(self) -> Any: ...
+    def scrub(self) -> Soundness:
+        """Begin a pass now."""

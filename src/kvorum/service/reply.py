@@ -46,6 +46,7 @@ class Reply(Generic[T]):
         raise NotImplementedError
 
     def refuse(self, error: KvorumError) -> None:
+        """Tell of `error`."""
         raise NotImplementedError
 
     def fail(self) -> None:

@@ -61,4 +61,5 @@ class Reservation:
         self._coordinator.ingest(namespace, key, record, w, reply)
 
     def release(self) -> None:
+        """Give the places back; no operation is begun after that."""
         self._admission.leave(self._operations)

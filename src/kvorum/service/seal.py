@@ -34,6 +34,8 @@ class Forged(ValueError):
 
 
 class Seal:
+    """Seals payloads as opaque text for one purpose, and opens them."""
+
     __slots__ = ("_keyed", "_purpose")
 
     def __init__(self, secret: bytes, purpose: int) -> None:

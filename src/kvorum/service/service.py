@@ -1,4 +1,4 @@
-"""The door: every request for entries, of every protocol, comes to the node through here.
+"""The service: it checks and carries out the requests for entries of every protocol.
 
     face ──> principal, action ──> policy ──> admission ──> coordinator ──> reply ──> face
              who, and what for     may he?    is there room?

@@ -21,13 +21,21 @@ def subject_of(namespace: str, key: bytes) -> bytes:
     return b"%b\0%b\0" % (namespace.encode(), key)
 
 
+def key_in(subject: bytes) -> bytes:
+    """The key of a subject: a namespace has no NUL in it."""
+    return subject[subject.index(0) + 1 : -1]
+
+
 class VersionStrings:
+    """Writes contexts as opaque strings, and reads them back."""
+
     __slots__ = ("_seal",)
 
     def __init__(self, secret: bytes) -> None:
         self._seal = Seal(secret, _PURPOSE)
 
     def write(self, subject: bytes, context: Context) -> str:
+        """The string for `context`, which works for `subject` alone."""
         return self._seal.seal(subject, _encode(context))
 
     def read(self, subject: bytes, text: str) -> Context:
@@ -36,5 +44,5 @@ class VersionStrings:
             return _decode(self._seal.open(subject, text))
         except (Forged, msgspec.DecodeError) as error:
             raise InvalidVersion(
-                f"wanted a valueVersion this cluster gave for this key, got another text: {error}"
+                f"This cluster gave out no such valueVersion for this key: {error}."
             ) from error

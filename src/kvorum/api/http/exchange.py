@@ -81,15 +81,19 @@ class Exchange:
         self._line.on_response(self)
 
     def not_modified(self, fields: bytes) -> None:
+        """Answer 304. `fields` as in `respond`."""
         self.body = b""
         self.response = b"".join((self._heads[304], fields, self.persistence, b"\r\n\r\n"))
         self._line.on_response(self)
 
     def refuse(self, error: KvorumError) -> None:
+        """Answer with `error`."""
         self.respond(status_of(error), problem(error), problem_fields(error))
 
     def fail(self) -> None:
+        """Answer that the program has made an error of its own."""
         self.refuse(InternalError())
 
     def end(self) -> None:
+        """Have the answer say that the connection ends behind it."""
         self.persistence = CLOSE

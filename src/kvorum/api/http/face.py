@@ -29,7 +29,9 @@ class HttpFace:
         self._heads = Heads(0)
 
     def session(self, line: Line) -> RequestReader:
+        """The reader of a new connection."""
         return RequestReader(line, self._router, self._limits, self._names, self._heads)
 
     def on_tick(self, wall_ms: int) -> None:
+        """Set the date of the responses. `wall_ms`: since 1970."""
         self._heads.set_date(wall_ms / _MS)

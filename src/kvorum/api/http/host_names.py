@@ -47,8 +47,8 @@ class HostNames:
         if name not in self._names and not _is_address(name):
             raise MisdirectedRequest(
                 f"This server does not answer to the host name {name[:_SHOWN_BYTES]!r}.",
-                advice="Use its IP address or localhost, or start the server with "
-                f"--allow-host {name[:_SHOWN_BYTES]} if that name is its own.",
+                advice="Use its IP address or localhost. If the name is its own, whoever runs the "
+                "server has to allow it as a host name.",
             )
 
 

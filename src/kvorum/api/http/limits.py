@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
+    """The bounds of one request of HTTP."""
+
     url_bytes: int = 8 << 10
     head_bytes: int = 16 << 10
     """Request line and header fields, counted on the raw bytes. Also the most that is fed to

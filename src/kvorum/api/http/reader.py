@@ -23,18 +23,24 @@ piece its overhead counts from the next piece on, so at most one piece passes un
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import httptools
 
 from kvorum.api.http.cross_site import check_content_type, check_origin
 from kvorum.api.http.exchange import Exchange, Fields
+from kvorum.api.http.head_rules import (
+    MEANINGFUL,
+    check_coding,
+    check_expectation,
+    not_http,
+    origin_form,
+    too_large,
+    without_offer,
+)
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.refusals import (
-    ContentTooLarge,
-    ExpectationFailed,
     HeadTooLarge,
     MalformedHttp,
     NotImplementedHere,
@@ -48,27 +54,11 @@ from kvorum.model.errors import KvorumError
 
 _BETWEEN, _HEAD, _BODY = range(3)
 
-_MEANINGFUL: Final = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"content-type",
-        b"expect",
-        b"host",
-        b"if-match",
-        b"if-none-match",
-        b"origin",
-        b"sec-fetch-site",
-        b"transfer-encoding",
-    }
-)
 _SLASH: Final = ord("/")
-_AUTHORITY: Final = re.compile(rb"[^/?]*")
 _PLAIN: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:@/?"
 )
 """What a target is made of (RFC 3986), and nothing that could end it."""
-_VERSION_ERRORS: Final = {"Invalid HTTP version", "Pause on PRI/Upgrade"}
 _CHUNK_FRAMING_BYTES: Final = 16
 """Size line and line ends of a chunk, at most, without extensions."""
 
@@ -154,6 +144,7 @@ class RequestReader:
         return self._phase != _BETWEEN
 
     def last_word(self) -> Exchange:
+        """An exchange without a request, for what is said before the connection ends."""
         return Exchange(self._line, self._heads, b"", b"", {})
 
     def close(self) -> None:
@@ -178,7 +169,7 @@ class RequestReader:
                 raise error.__context__ from None
             raise
         except httptools.HttpParserError as error:
-            raise _not_http(str(error)) from error
+            raise not_http(str(error)) from error
         if self._phase == _BETWEEN:
             self.appetite = self._limits.head_bytes
             if self._is_plain and phase == _BETWEEN and self.begun == begun + 1:
@@ -234,7 +225,7 @@ class RequestReader:
             self.appetite = limits.head_bytes - overhead
             if self.appetite <= 0:
                 raise HeadTooLarge(
-                    f"wanted a head of at most {limits.head_bytes} bytes, got more",
+                    f"The request line and header fields take more than {limits.head_bytes} bytes.",
                     wanted=f"at most {limits.head_bytes} bytes",
                 )
         elif self._chunked:
@@ -242,8 +233,8 @@ class RequestReader:
             allowed = limits.chunk_overhead_bytes + _CHUNK_FRAMING_BYTES * self._chunks
             if overhead > limits.head_bytes + allowed:
                 raise MalformedHttp(
-                    f"wanted at most {limits.chunk_overhead_bytes} bytes of chunk extensions "
-                    f"and trailers, got more"
+                    "The chunk extensions and trailers take more than "
+                    f"{limits.chunk_overhead_bytes} bytes."
                 )
         else:
             self.appetite = max(limits.head_bytes, self._content_length - self._content)
@@ -261,20 +252,22 @@ class RequestReader:
         self._url += part
         if len(self._url) > self._limits.url_bytes:
             wanted = f"at most {self._limits.url_bytes} bytes"
-            raise UrlTooLong(f"wanted a URL of {wanted}, got more", wanted=wanted)
+            raise UrlTooLong(
+                f"The URL is longer than {self._limits.url_bytes} bytes.", wanted=wanted
+            )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._field_count += 1
         if self._field_count > self._limits.header_fields:
-            wanted = f"at most {self._limits.header_fields}"
-            raise HeadTooLarge(f"wanted {wanted} header fields, got more", wanted=wanted)
+            most = self._limits.header_fields
+            raise HeadTooLarge(f"There are over {most} header fields.", wanted=f"at most {most}")
         name = name.lower()
-        if name in _MEANINGFUL and self._phase == _HEAD:
+        if name in MEANINGFUL and self._phase == _HEAD:
             fields = self._fields
             if name not in fields:
                 fields[name] = value
             elif name == b"host":
-                raise MalformedHttp("wanted one Host field, got several")
+                raise MalformedHttp("There is more than one Host field.")
             else:
                 fields[name] += b", " + value
 
@@ -282,10 +275,10 @@ class RequestReader:
         parser, fields = self._parser, self._fields
         method = parser.get_method()
         if method == b"CONNECT":
-            raise NotImplementedHere("wanted a request, got CONNECT")
+            raise NotImplementedHere("This server is no proxy: it does not serve CONNECT.")
         target = self._url
         if target[0] != _SLASH or b"#" in target:
-            target = self._origin_form()
+            target = origin_form(target, self._names)
         exchange = Exchange(self._line, self._heads, method, target, fields)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
@@ -296,7 +289,8 @@ class RequestReader:
         if len(fields) > 1 or host is None or not parser.should_keep_alive():
             self._is_plain = False
             if b"connection" in fields and parser.should_upgrade():
-                self._repeated = self._without_offer(method)
+                version = parser.get_http_version()
+                self._repeated = without_offer(method, self._url, version, fields)
                 return
             self._prepare(exchange, fields)
         else:
@@ -306,7 +300,7 @@ class RequestReader:
     def on_chunk_header(self) -> None:
         self._chunks += 1
         if self._chunks > self._limits.chunks:
-            raise MalformedHttp(f"wanted at most {self._limits.chunks} chunks, got more")
+            raise MalformedHttp(f"The body has more than {self._limits.chunks} chunks.")
 
     def on_body(self, part: bytes) -> None:
         if not self._body:
@@ -317,7 +311,7 @@ class RequestReader:
             self._body += part
         self._content += len(part)
         if self._content > self._body_max:
-            raise self._too_large(f"more than {self._body_max}")
+            raise too_large(f"more than {self._body_max}", self._body_max)
         if self._chunked and not self.held and self._content >= self._limits.large_body_bytes:
             self._hold(self._body_max)
 
@@ -337,39 +331,19 @@ class RequestReader:
 
     # What a head asks for
 
-    def _origin_form(self) -> bytes:
-        """The request target as /path?query."""
-        url = self._url
-        if b"#" in url:
-            raise MalformedHttp("wanted a request target without fragment, got one with '#'")
-        scheme, separator, rest = url.partition(b"://")
-        if not separator or scheme.lower() not in (b"http", b"https"):
-            return url
-        authority = _AUTHORITY.match(rest)
-        assert authority is not None, "it matches nothing as well"
-        self._names.check(authority.group())
-        rest = rest[authority.end() :]
-        return rest if rest.startswith(b"/") else b"/" + rest
-
     def _check_host(self, host: bytes | None) -> None:
         if host is None:
             if self._parser.get_http_version() == "1.1":
-                raise MalformedHttp("wanted a Host field, got none")
+                raise MalformedHttp("The Host field is missing.")
             return
         self._names.check(host)
         self._host = host
-
-    def _without_offer(self, method: bytes) -> bytes:
-        """The head with all that means something here; Upgrade does not."""
-        version = self._parser.get_http_version().encode("ascii")
-        fields = b"".join(b"%b: %b\r\n" % field for field in self._fields.items())
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, fields)
 
     def _prepare(self, exchange: Exchange, fields: Fields) -> None:
         """Anything a head asks for beyond a request of HTTP/1.1 without a body."""
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            raise UnsupportedHttpVersion(f"wanted HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
+            raise UnsupportedHttpVersion(f"HTTP/{version} is not served, only HTTP/1.1 and 1.0.")
         if not self._parser.should_keep_alive():
             exchange.persistence = CLOSE
         elif version == "1.0":
@@ -381,13 +355,15 @@ class RequestReader:
         if not exchange.is_safe:
             self._check_sender(fields)
         if self._chunked:
-            self._check_coding(fields[b"transfer-encoding"], version)
+            check_coding(fields[b"transfer-encoding"], version)
         elif self._content_length > self._body_max:
-            raise self._too_large(f"{self._content_length}")
+            raise too_large(f"{self._content_length}", self._body_max)
         elif self._content_length >= self._limits.large_body_bytes:
             self._hold(self._content_length)
         if b"expect" in fields and version == "1.1":
-            self._check_expectation(fields[b"expect"])
+            check_expectation(fields[b"expect"])
+            if self._chunked or self._content_length:
+                self._line.interject(CONTINUE)
 
     def _check_sender(self, fields: Fields) -> None:
         """Of a request that may change something."""
@@ -400,34 +376,6 @@ class RequestReader:
             check_content_type(declared)
             self._content_type = declared
 
-    def _check_coding(self, coding: bytes, version: str) -> None:
-        if version == "1.0":
-            raise MalformedHttp("wanted HTTP/1.1 with Transfer-Encoding, got HTTP/1.0")
-        if coding.lower() != b"chunked":
-            raise NotImplementedHere(
-                f"wanted chunked as the only Transfer-Encoding, got {_shown(coding)}"
-            )
-
-    def _check_expectation(self, expectation: bytes) -> None:
-        if expectation.lower() != b"100-continue":
-            raise ExpectationFailed(f"wanted Expect: 100-continue, got {_shown(expectation)}")
-        if self._chunked or self._content_length:
-            self._line.interject(CONTINUE)
-
     def _hold(self, size: int) -> None:
         self._line.hold(size)
         self.held = size
-
-    def _too_large(self, got: str) -> ContentTooLarge:
-        wanted = f"a body of at most {self._body_max} bytes" if self._body_max else "no body"
-        return ContentTooLarge(f"wanted {wanted}, got {got} bytes", wanted=wanted)
-
-
-def _not_http(reason: str) -> KvorumError:
-    if reason in _VERSION_ERRORS:
-        return UnsupportedHttpVersion("wanted HTTP/1.1 or HTTP/1.0, got another version")
-    return MalformedHttp(f"wanted an HTTP/1.1 request, got bytes that are none: {reason}")
-
-
-def _shown(value: bytes) -> str:
-    return repr(value[:80].decode("latin-1"))

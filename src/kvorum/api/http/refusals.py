@@ -10,6 +10,8 @@ from kvorum.model.errors import KvorumError, RequestError
 
 
 class MalformedHttp(RequestError):
+    """What the client sent is no valid request of HTTP."""
+
     code = "malformed_http"
 
 
@@ -20,6 +22,8 @@ class ForeignOrigin(RequestError):
 
 
 class UnknownPath(RequestError):
+    """Nothing is served at the path. `details` holds paths (list of str)."""
+
     code = "unknown_path"
 
 
@@ -30,10 +34,14 @@ class MethodNotAllowed(RequestError):
 
 
 class ContentTooLarge(RequestError):
+    """The body is larger than the call takes. `details` holds wanted (str)."""
+
     code = "content_too_large"
 
 
 class UrlTooLong(RequestError):
+    """The URL is too long. `details` holds wanted (str)."""
+
     code = "url_too_long"
 
 
@@ -44,6 +52,8 @@ class UnsupportedMediaType(RequestError):
 
 
 class ExpectationFailed(RequestError):
+    """The Expect field asks for what this server does not do."""
+
     code = "expectation_failed"
 
 
@@ -54,14 +64,20 @@ class MisdirectedRequest(RequestError):
 
 
 class HeadTooLarge(RequestError):
+    """The head is too large, or has too many fields. `details` holds wanted (str)."""
+
     code = "head_too_large"
 
 
 class NotImplementedHere(RequestError):
+    """A part of HTTP that this server does not serve."""
+
     code = "not_implemented"
 
 
 class UnsupportedHttpVersion(RequestError):
+    """Another version of HTTP than 1.0 and 1.1."""
+
     code = "unsupported_http_version"
 
 
@@ -78,5 +94,5 @@ class InternalError(KvorumError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the server made an error of its own; its log says which", outcome="unknown"
+            "The server made an error of its own; its log says which.", outcome="unknown"
         )

@@ -62,6 +62,7 @@ class Heads(dict[int, bytes]):
         self.set_date(wall_s)
 
     def set_date(self, wall_s: float) -> None:
+        """Use the date of `wall_s` (seconds since 1970) from now on."""
         second = int(wall_s)
         if second != self._second:
             self._second = second

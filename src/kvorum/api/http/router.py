@@ -21,5 +21,7 @@ class Endpoint:
 
 
 class Router(Protocol):
+    """Says which endpoint serves a method and a path."""
+
     def resolve(self, method: bytes, path: bytes) -> Endpoint:
         """Never fails: where nothing is served, the endpoint says so."""

@@ -10,8 +10,9 @@ from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from kvorum.cli.inspection.documents import Location, Ring
     from kvorum.client.url import Target
+    from kvorum.documents.location import Location
+    from kvorum.documents.ring import Ring
 
 
 @click.command()
@@ -32,7 +33,8 @@ def ring(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.cli.inspection.documents import Ring, read
+        from kvorum.documents.reading import read
+        from kvorum.documents.ring import Ring
 
         _print_ring(read(document, Ring))
 
@@ -58,7 +60,8 @@ def locate(target: Target, key: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.cli.inspection.documents import Location, read
+        from kvorum.documents.location import Location
+        from kvorum.documents.reading import read
 
         _print_location(read(document, Location))
 

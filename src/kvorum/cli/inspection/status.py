@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,16 +11,21 @@ from kvorum.cli.connection import asks_cluster, open_client
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 
+_END_OF_DAMAGE: Final = (
+    "to end that: run 'kvorum repair --full'; write or delete the damaged keys again; or give each "
+    "of the nodes with the damage an empty store with 'kvorum rebuild', one after another"
+)
+
 if TYPE_CHECKING:
-    from kvorum.cli.inspection.documents import (
-        Status,
-        StatusCache,
-        StatusConnections,
-        StatusNode,
-        StatusRounds,
-        StatusWaiting,
-    )
     from kvorum.client.url import Target
+    from kvorum.documents.status import (
+        AntiEntropyStatus,
+        CacheStatus,
+        Connections,
+        NodeStatus,
+        Status,
+        Waiting,
+    )
 
 
 @click.command()
@@ -42,7 +47,8 @@ def status(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.cli.inspection.documents import Status, read
+        from kvorum.documents.reading import read
+        from kvorum.documents.status import Status
 
         _print_status(read(document, Status))
 
@@ -110,7 +116,7 @@ def _print_status(status: Status) -> None:
         _print_connections(status.connections)
 
 
-def _state(node: StatusNode, status: Status) -> str:
+def _state(node: NodeStatus, status: Status) -> str:
     """As the answering server sees it. A node may live and yet have no link to that server."""
     if node.name == status.node:
         return "recovering" if status.recovering else "up"
@@ -132,7 +138,7 @@ def _print_clocks(status: Status) -> None:
         print_table(f"the clock of {status.node} is {status.clock.state}", (), [])
 
 
-def _print_waiting(waiting: StatusWaiting) -> None:
+def _print_waiting(waiting: Waiting) -> None:
     if waiting.to_compare:
         names = ", ".join(waiting.to_compare)
         print_table(f"this server answers no reads until it has compared with {names}", (), [])
@@ -151,10 +157,10 @@ def _print_waiting(waiting: StatusWaiting) -> None:
                 for run in waiting.unreadable_listed
             ],
         )
-        print_table(f"to end that: {waiting.advice}", (), [])
+        print_table(_END_OF_DAMAGE, (), [])
 
 
-def _print_caches(caches: dict[str, StatusCache]) -> None:
+def _print_caches(caches: dict[str, CacheStatus]) -> None:
     from kvorum.model.sizes import format_size
 
     print_table(
@@ -173,7 +179,7 @@ def _print_caches(caches: dict[str, StatusCache]) -> None:
     )
 
 
-def _print_connections(connections: StatusConnections) -> None:
+def _print_connections(connections: Connections) -> None:
     print_table(
         "client connections",
         ("#open", "#at most", "#given up while idle", "#refused"),
@@ -181,7 +187,7 @@ def _print_connections(connections: StatusConnections) -> None:
     )
 
 
-def _print_rounds(rounds: StatusRounds) -> None:
+def _print_rounds(rounds: AntiEntropyStatus) -> None:
     oldest = "not yet"
     if rounds.oldest_round_ms is not None:
         oldest = to_the_second(rounds.oldest_round_ms)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from kvorum.cli.inspection.documents import Storage, StorageScrub
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import print_table
+from kvorum.documents.storage import ScrubStatus, Storage
 
 _PARTITIONS_LISTED: Final = 8
 
 
 def print_storage(storage: Storage) -> None:
+    """Print tables of what is stored and of how sound it is."""
     from kvorum.model.sizes import format_size
 
     print_table(
@@ -35,7 +36,7 @@ def print_storage(storage: Storage) -> None:
         [
             (
                 storage.quarantine.damaged + storage.quarantine.more,
-                _partitions(list(storage.quarantine.partitions)),
+                _partitions([str(partition) for partition in storage.quarantine.partitions]),
                 ", ".join(storage.damaged_files),
                 _progress(storage.scrub),
             )
@@ -50,10 +51,10 @@ def _partitions(partitions: list[str]) -> str:
     return f"{shown} ..." if len(partitions) > _PARTITIONS_LISTED else shown
 
 
-def _progress(scrub: StorageScrub) -> str:
+def _progress(scrub: ScrubStatus) -> str:
     if scrub.running:
-        left = "" if scrub.eta_s is None else f", {timedelta(seconds=int(scrub.eta_s))} left"
-        return f"{scrub.fraction:.1%}{left}"
+        left = f", {timedelta(seconds=int(scrub.eta_s))} left" if scrub.eta_s else ""
+        return f"{scrub.fraction_done:.1%}{left}"
     if scrub.whole is None:
         return "not yet"
     return to_the_second(scrub.whole.ended_ms)

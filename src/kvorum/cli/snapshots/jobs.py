@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kvorum.backup.layout import check_name
 from kvorum.client import snapshot_requests as requests
+from kvorum.documents.reading import read
+from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.model.errors import NotFound, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ async def snapshots(nodes: EveryNode) -> Snapshots:
     Raises UnavailableError, which names the nodes, unless all of them answer.
     """
     documents = await nodes.ask(requests.listing())
-    return {node: requests.listed(document) for node, document in documents.items()}
+    for document in documents.values():
+        read(document, SnapshotList)
+    return {node: document["snapshots"] for node, document in documents.items()}
 
 
 async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
@@ -77,14 +81,16 @@ async def _run(
     nodes: EveryNode, what: str, name: str, names: list[str], request: Callable[[str], Request]
 ) -> dict[str, Outcome]:
     async def carry_out(client: AsyncClient, show: ShowBytes) -> dict[str, Any]:
-        job = requests.job(await client.ask(request(name)))
+        document = await client.ask(request(name))
+        job = read(document, SnapshotJob)
         while not job.ended:
             show(job.bytes_done, job.bytes_total)
             await asyncio.sleep(_POLL_S)
-            job = requests.job(await client.ask(requests.progress(name)))
+            document = await client.ask(requests.progress(name))
+            job = read(document, SnapshotJob)
         if job.failure is not None:
             raise job.failure
-        return job.snapshot or {"name": name}
+        return document["snapshot"] if job.snapshot else {"name": name}
 
     return await nodes.each(what, names, carry_out)
 

@@ -23,11 +23,11 @@ from kvorum.cli.bulk.run import store_all
 from kvorum.cli.bulk.watch import Watch
 from kvorum.cli.moments import now_ms
 from kvorum.cli.progress import share_bar
-from kvorum.client import documents
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
+from kvorum.documents.reading import read
 from kvorum.model.errors import ConfigError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
 from kvorum.model.keys import storage_key
@@ -118,7 +118,7 @@ def _refuse(line: Reject) -> None:
 async def _cluster_of(job: Job) -> list[str]:
     """Its name and its addresses. Raises NamespaceNotFound if it lacks one of the snapshot's."""
     async with AsyncClient(job.target) as client:
-        cluster = documents.read(await client.status(), _Cluster, "the cluster")
+        cluster = read(await client.status(), _Cluster)
     missing = [name for name in job.namespaces if name not in cluster.namespaces]
     if missing:
         raise NamespaceNotFound(

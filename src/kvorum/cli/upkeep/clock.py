@@ -39,5 +39,8 @@ def accept(target: Target, node: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        state = document["clock"]["state"]
-        print_table("clock", ("node", "its clock is"), [(document["node"], state)])
+        from kvorum.documents.reading import read
+        from kvorum.documents.status import AcceptedClock
+
+        accepted = read(document, AcceptedClock)
+        print_table("clock", ("node", "its clock is"), [(accepted.node, accepted.clock.state)])

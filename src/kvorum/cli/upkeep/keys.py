@@ -12,6 +12,8 @@ from kvorum.cli.key_sources import source_option
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
+from kvorum.documents.data_keys import DataKey, DataKeys
+from kvorum.documents.reading import read
 
 if TYPE_CHECKING:
     from kvorum.cli.every_node import Documents, EveryNode
@@ -106,9 +108,10 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
 
 def _fraction_freed(document: dict[str, Any]) -> float:
     """1 once no key is retiring any more."""
-    if not any(key["state"] == "retiring" for key in document["keys"]):
+    keys = read(document, DataKeys)
+    if not any(key.state == "retiring" for key in keys.keys):
         return 1.0
-    return min(float(document["scrub"].get("fraction", 0.0)), 0.9999)
+    return min(keys.scrub.fraction_done, 0.9999)
 
 
 def _print(documents: Documents, output: str) -> None:
@@ -118,13 +121,17 @@ def _print(documents: Documents, output: str) -> None:
     print_table(
         "data keys",
         ("node", "namespace", "#id", "state", "made", "#records", "#share"),
-        [_row(node, key) for node, document in documents.items() for key in document["keys"]],
+        [
+            _row(node, key)
+            for node, document in documents.items()
+            for key in read(document, DataKeys).keys
+        ],
     )
 
 
-def _row(node: str, key: dict[str, Any]) -> tuple[object, ...]:
+def _row(node: str, key: DataKey) -> tuple[object, ...]:
     """Its use is as of the last whole walk over the records."""
-    made = to_the_second(key["created_ms"])
-    records = "" if key["records"] is None else key["records"]
-    share = "" if key["share"] is None else f"{key['share']:.1%}"
-    return (node, key["namespace"], key["id"], key["state"], made, records, share)
+    made = to_the_second(key.created_ms)
+    records = "" if key.records is None else key.records
+    share = "" if key.share is None else f"{key.share:.1%}"
+    return (node, key.namespace, key.id, key.state, made, records, share)

@@ -79,11 +79,11 @@ def repair(
 
 
 def _described(damaged: list[dict[str, Any]]) -> list[str]:
-    from kvorum.client import documents
     from kvorum.client.listing import described
+    from kvorum.documents.reading import read
     from kvorum.model.request import Unreadable
 
-    return [described(documents.read(one, Unreadable, "damage")) for one in damaged]
+    return [described(read(one, Unreadable)) for one in damaged]
 
 
 def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:

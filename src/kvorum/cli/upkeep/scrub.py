@@ -11,6 +11,8 @@ import click
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.documents.reading import read
+from kvorum.documents.storage import Soundness
 
 if TYPE_CHECKING:
     from kvorum.cli.every_node import Documents, EveryNode
@@ -49,7 +51,7 @@ def scrub(target: Target, wait: bool, output: str) -> None:
         print_json(documents)
     else:
         _print(documents)
-    damaged = {node: one["quarantine"]["damaged"] for node, one in documents.items()}
+    damaged = {node: _damaged(one) for node, one in documents.items()}
     if wait and any(damaged.values()):
         counts = ", ".join(f"{count} on {node}" for node, count in damaged.items() if count)
         raise Incomplete(
@@ -65,7 +67,7 @@ async def _mended(nodes: EveryNode) -> Documents:
     deadline = time.monotonic() + _REPLACED_S
     while True:
         documents = await nodes.ask(key_requests.scrub_progress())
-        left = sum(one["quarantine"]["damaged"] for one in documents.values())
+        left = any(map(_damaged, documents.values()))
         if not left or time.monotonic() >= deadline:
             return documents
         await asyncio.sleep(_POLL_S)
@@ -81,14 +83,17 @@ def _print(documents: Documents) -> None:
 
 def fraction_done(document: dict[str, Any]) -> float:
     """Of the pass under way; 1 if there is none."""
-    scrub = document["scrub"]
-    return min(scrub["fraction"], 0.9999) if scrub["running"] else 1.0
+    scrub = read(document, Soundness).scrub
+    return min(scrub.fraction_done, 0.9999) if scrub.running else 1.0
+
+
+def _damaged(document: dict[str, Any]) -> int:
+    return read(document, Soundness).quarantine.damaged
 
 
 def _row(node: str, document: dict[str, Any]) -> tuple[object, ...]:
-    scrub = document["scrub"]
-    running = scrub["running"]
-    one = scrub if running else scrub["whole"] or {}
-    state = f"{scrub['fraction']:.0%}" if running else "done"
-    counts = (one.get(name, 0) for name in ("pairs", "resealed", "damaged"))
-    return (node, state, *counts, document["quarantine"]["damaged"])
+    scrub = read(document, Soundness).scrub
+    state = f"{scrub.fraction_done:.0%}" if scrub.running else "done"
+    one = scrub if scrub.running else scrub.whole
+    counts = (one.pairs, one.resealed, one.damaged) if one else (0, 0, 0)
+    return (node, state, *counts, _damaged(document))
