@@ -174,8 +174,8 @@ def topologies(draw: st.DrawFn) -> Topology:
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
-@settings(max_examples=30)
-@given(topologies(), st.lists(KEYS, min_size=1), st.data())
+@settings(max_examples=15)
+@given(topologies(), st.lists(KEYS, min_size=1, max_size=10), st.data())
 def test_a_client_finds_the_owners_that_the_nodes_find(
     of: Topology, keys: list[str], data: st.DataObject
 ) -> None:

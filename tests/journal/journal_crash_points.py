@@ -22,7 +22,7 @@ from kvorum.model.errors import StorageError
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import InlineSyncer
 
-OPERATIONS = 24
+OPERATIONS = 16
 
 
 class Tiny(SegmentLimits, frozen=True):

@@ -16,7 +16,7 @@ def both(world: InMemory) -> tuple[Node, Node]:
     return world.start(0, TOPOLOGY, limits=limits), world.start(1, TOPOLOGY, limits=limits)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_interleaving_ends_with_one_link_and_no_message_lost(data: st.DataObject) -> None:
     world = InMemory()
