@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from store_double import StoreDouble, store_double
+from kit.http_store import StoreDouble, store_double
 
 # No test here may fail because the machine is busy.
 ANY_SPEED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from store_lives import (
+from kit.store_lives import (
     NAMESPACES,
     NOW_MS,
     Life,

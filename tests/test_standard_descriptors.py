@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 import kvorum
 from kvorum.cli.errors import ExitCode

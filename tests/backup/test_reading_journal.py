@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from backed_up import BackedUp, backed_up
+from kit.backed_up import BackedUp, backed_up
 
 import kvorum
 from kvorum.backup import replacement

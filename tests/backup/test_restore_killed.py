@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import killed_before
 import pytest
-from backed_up import backed_up
 from click.testing import CliRunner
+from kit.backed_up import backed_up
 
 import kvorum
 from kvorum.cli import main

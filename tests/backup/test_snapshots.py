@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from backed_up import BackedUp
+from kit.backed_up import BackedUp
 
 from kvorum.backup.snapshots import JobState, Snapshots
 from kvorum.model.errors import NotFound, Overloaded, PreconditionFailed, RequestError

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from bench_plans import plan_for
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 from kvorum.bench import processes
 from kvorum.model.errors import ConnectionFailed, KvorumError

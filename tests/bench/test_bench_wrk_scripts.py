@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import wrk
 from etcd import ETCD
+from kit.http_store import StoreDouble
 from kvorum_up import KVORUM
 from preload import preload
-from store_double import StoreDouble
 from system import NODES, Cluster, System, Target, key_name
 
 from kvorum import connect

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from store_double import Reply, StoreDouble, answer, problem
+from kit.http_store import Reply, StoreDouble, answer, problem
 
 from kvorum.bench.distribution import DISTRIBUTIONS
 from kvorum.bench.workload import WORKLOADS

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 from test_inspect_commands import RING, STATUS
 
 from kvorum import __version__

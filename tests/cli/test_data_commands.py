@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import Reply, StoreDouble, answer, hang_up, problem, store_double
+from kit.http_store import Reply, StoreDouble, answer, hang_up, problem, store_double
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from program import eventually, is_running, kvorum, refusal
+from kit.program import eventually, is_running, kvorum, refusal
 
 from kvorum import connect
 from kvorum.cli import main

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from store_double import Reply, StoreDouble, answer, hang_up, problem, refuse_items
+from kit.http_store import Reply, StoreDouble, answer, hang_up, problem, refuse_items
 
 from kvorum.cli import main
 from kvorum.cli.entries.entry_import import BATCH_LINES

@@ -11,7 +11,7 @@ from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
 import pytest
-from running_cluster import Cluster, command, running
+from kit.running_cluster import Cluster, command, running
 
 import kvorum
 from kvorum.cli.errors import ExitCode

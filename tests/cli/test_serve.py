@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
-from program import eventually, kvorum, refusal
+from kit.program import eventually, kvorum, refusal
 
 from kvorum import connect
 from kvorum.cli import main

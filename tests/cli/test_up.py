@@ -19,9 +19,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
+from kit.http_store import StoreDouble
+from kit.program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
 from rich.console import Console
-from store_double import StoreDouble
 
 from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import Fault, StoreDouble, answer, keep_silent, problem, say, store_double
+from kit.http_store import Fault, StoreDouble, answer, keep_silent, problem, say, store_double
 
 import kvorum
 import kvorum.aio

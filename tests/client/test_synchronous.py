@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from store_double import StoreDouble, keep_silent
+from kit.http_store import StoreDouble, keep_silent
 
 import kvorum
 from kvorum.model.errors import ConfigError, ConnectionFailed

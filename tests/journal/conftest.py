@@ -14,7 +14,7 @@ for room in ("storage", "sealing"):
 @pytest.fixture(scope="session")
 def vault_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The keys of a data directory, made once. Who changes them makes some of their own."""
-    from vaults import vault_of
+    from kit.vaults import vault_of
 
     from kvorum.runtime.inline import InlineRuntime
     from kvorum.storage.memory import MemoryStore

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import crash_points
-from pump import Pump
+from kit.runtime import Pump
 
 import kvorum.local_store
 from kvorum.journal.segment import SegmentLimits

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from disks import StoreDouble
-from journals import CLUSTER, HINTS, RECORDS, Pairs, contents, seal_of, value_for
-from vaults import NOW_MS, not_damaged, rows
+from kit.journal_disks import StoreDouble
+from kit.journals import CLUSTER, HINTS, RECORDS, Pairs, contents, seal_of, value_for
+from kit.vaults import NOW_MS, not_damaged, rows
 
 from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
 from kvorum.journal.former_entries import END, START, file_former_entries, number_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from links_rig import End, InMemory, Node, ops, topology
+from kit.links import End, InMemory, Node, ops, topology
 
 from kvorum.links.peers import LinksLimits
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from links_rig import Turns
+from kit.links import Turns
 
 from kvorum.links.reconnect import DialLimits, Reconnect
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from net_rig import QUICK, Cluster, Inbox, Node, Play, hello_of, ops, until
+from kit.network import QUICK, Cluster, Inbox, Node, Play, hello_of, ops, until
 
 from kvorum.links.machine import LinkLimits
 from kvorum.links.peers import LinksLimits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Clock
+from kit.stage import Clock
 
 from kvorum.operations.pace import RATE_MAX, RATE_MIN, Pace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stage import Disk, Stage
+from kit.stage import Disk, Stage
 from test_anti_entropy import CountingStage, made, place
 
 from kvorum.model.errors import ProtocolError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Clock
+from kit.stage import Clock
 
 from kvorum.operations.speculation import BUDGET_MAX, EARNED_BY_READ, Speculation
 

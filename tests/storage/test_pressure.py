@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pump import Pump
+from kit.runtime import Pump
 from rocksdict import Rdict
 
 from kvorum.model.errors import StorageError

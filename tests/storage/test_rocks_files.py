@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from kit.runtime import Answers, Pump
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pump import DEADLINE_S, Answers, Pump
+from kit.runtime import DEADLINE_S, Answers, Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.loop import LoopRuntime

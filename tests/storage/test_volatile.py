@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pump import Answers, Pump
+from kit.runtime import Answers, Pump
 
 from kvorum.model.keys import storage_key
 from kvorum.model.topology import Eviction, NamespaceSettings
