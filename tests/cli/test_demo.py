@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from kit.program import eventually, is_running, kvorum, refusal
+from kit.program import is_running, kvorum, refusal
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.cli import main

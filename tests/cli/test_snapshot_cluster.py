@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from kit.program import DEADLINE_S, eventually
 from kit.running_cluster import Cluster, command, origins, running
+from kit.waiting import DEADLINE_S, eventually
 
 import kvorum as client_library
 from kvorum.cli.errors import ExitCode

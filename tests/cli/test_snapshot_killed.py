@@ -16,8 +16,8 @@ from typing import Final
 
 import pytest
 from kit.dam import dammed
-from kit.program import DEADLINE_S, eventually
 from kit.running_cluster import Cluster, command, origins, running
+from kit.waiting import DEADLINE_S, eventually
 
 from kvorum.cli.errors import ExitCode
 

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 import pytest
 from kit.http_store import StoreDouble
-from kit.program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
+from kit.program import Program, is_running, kvorum, refusal
+from kit.waiting import DEADLINE_S, eventually
 from rich.console import Console
 
 from kvorum import Client, connect
