@@ -217,7 +217,7 @@ def test_what_is_given_up_is_taken_up_again(kvorum: Kvorum, store: StoreDouble, 
     second = kvorum("import", file, "--give-up-after", "1")
     assert second.exit_code == ExitCode.UNAVAILABLE
     assert second.stderr.endswith(
-        f"{BATCH_LINES} lines are done, and --resume goes on behind them\n"
+        f"{BATCH_LINES} lines are done, and --resume goes on behind them.\n"
     )
     assert checkpoint_of(file).exists()
 
@@ -350,7 +350,7 @@ def test_an_interrupted_import_can_be_taken_up(
         told = running.stderr.read()
     assert running.returncode == ExitCode.INTERRUPTED
     assert told == (
-        f"note: {BATCH_LINES} lines are done, and --resume goes on behind them\n"
+        f"note: {BATCH_LINES} lines are done, and --resume goes on behind them.\n"
         "error: interrupted\n"
     )
     store.broken = set()
