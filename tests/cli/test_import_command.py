@@ -350,7 +350,7 @@ def test_an_interrupted_import_can_be_taken_up(
         told = running.stderr.read()
     assert running.returncode == ExitCode.INTERRUPTED
     assert told == (
-        f"note: {BATCH_LINES} lines are done, and --resume goes on behind them.\n"
+        f"note: {BATCH_LINES} lines are done, and --resume goes on behind them\n"
         "error: interrupted\n"
     )
     store.broken = set()
