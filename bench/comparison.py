@@ -8,15 +8,15 @@ noise is left.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import mean, quantiles
 from typing import Any, Final
 
-from wrk import Load
-
 from kvorum.bench.histogram import Histogram
 from kvorum.bench.report import latency
+from kvorum.model.errors import KvorumError
 
 PUT: Final = "put"
 GET: Final = "get"
@@ -26,27 +26,37 @@ _COLUMNS: Final = ("system", "connections to", "operation", "per second", "p50 m
 
 
 @dataclass
+class Turn:
+    """What one turn of load has measured; latencies in nanoseconds."""
+
+    requests: int = 0
+    per_second: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    latencies: Histogram = field(default_factory=Histogram)
+
+
+@dataclass
 class Series:
     """All rounds of one operation on one system, with one way to spread connections."""
 
     system: str
     targets: str
     operation: str
-    rounds: list[Load] = field(default_factory=list)
+    rounds: list[Turn] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
-        return mean(load.per_second for load in self.rounds)
+        return mean(turn.per_second for turn in self.rounds)
 
     @property
     def errors(self) -> int:
-        return sum(load.errors.total() for load in self.rounds)
+        return sum(turn.errors.total() for turn in self.rounds)
 
     @property
     def latencies(self) -> Histogram:
         merged = Histogram()
-        for load in self.rounds:
-            merged.merge(load.latencies)
+        for turn in self.rounds:
+            merged.merge(turn.latencies)
         return merged
 
     def latency_ms(self, share: float) -> float:
@@ -75,9 +85,9 @@ class Comparison:
         self._theirs = theirs
         self._series: dict[tuple[str, str, str], Series] = {}
 
-    def add(self, system: str, targets: str, operation: str, load: Load) -> None:
+    def add(self, system: str, targets: str, operation: str, turn: Turn) -> None:
         key = (system, targets, operation)
-        self._series.setdefault(key, Series(*key)).rounds.append(load)
+        self._series.setdefault(key, Series(*key)).rounds.append(turn)
 
     @property
     def series(self) -> Iterable[Series]:
@@ -86,6 +96,11 @@ class Comparison:
     @property
     def errors(self) -> int:
         return sum(series.errors for series in self.series)
+
+    def check(self) -> None:
+        """Raises KvorumError if a request failed: then the figures are of something else."""
+        if self.errors:
+            raise KvorumError(f"{self.errors} requests failed; -o json shows which.")
 
     def ratios(self) -> list[Ratio]:
         """Empty unless both systems were measured."""
@@ -115,9 +130,9 @@ class Comparison:
                     "connections_to": series.targets,
                     "operation": series.operation,
                     "per_second": series.per_second,
-                    "per_second_by_round": [load.per_second for load in series.rounds],
-                    "requests": sum(load.requests for load in series.rounds),
-                    "errors": [dict(load.errors) for load in series.rounds],
+                    "per_second_by_round": [turn.per_second for turn in series.rounds],
+                    "requests": sum(turn.requests for turn in series.rounds),
+                    "errors": [dict(turn.errors) for turn in series.rounds],
                     "latency_ms": latency(series.latencies),
                 }
                 for series in self.series

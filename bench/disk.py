@@ -21,7 +21,8 @@ def check(directory: Path) -> None:
     kind = _filesystem(directory)
     if kind in _IN_MEMORY:
         raise ConfigError(
-            f"wanted a directory on a disk, got {directory} on {kind}; choose one with --work-dir"
+            f"{directory} is in memory ({kind}), where a sync costs nothing. "
+            "Choose a directory on a disk with --work-dir."
         )
 
 

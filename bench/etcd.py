@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from comparison import GET, PUT
 from server import Server, answers
 from system import NODES, PEER_OFFSET, Cluster, System, Target, request
 
@@ -61,7 +62,7 @@ def _executable() -> str:
     found = shutil.which("etcd")
     if found is None:
         raise ConfigError(
-            "wanted etcd, found none; install it, for example `apt-get install etcd-server`"
+            "etcd is not installed. Install it, for example with `apt-get install etcd-server`."
         )
     return found
 
@@ -71,7 +72,7 @@ def _coordinator(nodes: Sequence[Address]) -> Address:
         status = _post(node, "/v3/maintenance/status")
         if status["leader"] == status["header"]["member_id"]:
             return node
-    raise KvorumError("wanted a leader among the members of etcd, got none")
+    raise KvorumError("None of the members of etcd is its leader.")
 
 
 def _post(node: Address, path: str) -> Any:
@@ -118,7 +119,7 @@ def _value_in(body: bytes) -> bytes:
     try:
         (pair,) = msgspec.json.decode(body, type=_Range).kvs
     except (msgspec.DecodeError, ValueError) as error:
-        raise ProtocolError(f"wanted one key and its value, got {body[:80]!r}") from error
+        raise ProtocolError(f"etcd answered with no key and value but {body[:80]!r}.") from error
     return pair.value
 
 
@@ -126,8 +127,7 @@ ETCD = System(
     name="etcd",
     version=_version,
     start=start,
-    put_script="etcd_put.lua",
-    get_script="etcd_get.lua",
+    scripts={PUT: "etcd_put.lua", GET: "etcd_get.lua"},
     put=_put,
     get=_get,
     value_in=_value_in,

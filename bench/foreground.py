@@ -11,16 +11,17 @@ from typing import Any, Final
 
 from failover import TIMEOUT_S, Load
 from figures import Figure, at_most
-from stocking import store
 from trio import Trio
 
-from kvorum.bench import workload
+from kvorum.bench import phases, workload
 from kvorum.bench.plan import Plan
 from kvorum.bench.report import latency
+from kvorum.model.errors import KvorumError
 
 KEYS: Final = 10_000
 WARM_UP_S: Final = 2.0
 
+_STOCKING_CONNECTIONS: Final = 32
 _P99_RATIO_MAX: Final = 2.0
 
 
@@ -29,13 +30,18 @@ def now_ns() -> int:
 
 
 async def stock(trio: Trio) -> None:
-    """Every key that the foreground asks for."""
-    names = [workload.name(number) for number in range(KEYS)]
-    await store(trio.clients, names, "foreground")
+    """Store every key that the foreground asks for. Raises KvorumError if one is not stored."""
+    stored = await phases.load(_plan(trio, _STOCKING_CONNECTIONS), lambda _: None)
+    if stored.errors:
+        raise KvorumError(f"An entry was not stored: {dict(stored.errors)}.")
 
 
 def load_on(trio: Trio, connections: int) -> Load:
-    plan = Plan(
+    return Load(trio.addresses, workload.Workload(_plan(trio, connections), 0))
+
+
+def _plan(trio: Trio, connections: int) -> Plan:
+    return Plan(
         servers=tuple(trio.addresses),
         workload="a",
         distribution="uniform",
@@ -48,7 +54,6 @@ def load_on(trio: Trio, connections: int) -> Load:
         timeout_s=TIMEOUT_S,
         seed=1,
     )
-    return Load(trio.addresses, workload.Workload(plan, 0))
 
 
 class Span:

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from comparison import GET, PUT
 from server import Server, answers
 from system import NODES, Cluster, System, Target, request
 
@@ -27,8 +28,14 @@ Settings = dict[str, Any]
 """Of the namespace "default", where they are not the usual ones."""
 
 
-def starter(settings: Settings) -> Callable[[Path, int], AbstractContextManager[Cluster]]:
-    """Starts nodes whose default namespace has these settings."""
+ALL_NODES: Final = "all nodes"
+FIRST_OWNERS: Final = "first owners"
+
+
+def starter(
+    settings: Settings, spread: Sequence[str] = (ALL_NODES, FIRST_OWNERS)
+) -> Callable[[Path, int], AbstractContextManager[Cluster]]:
+    """Starts nodes whose default namespace has these settings, to be asked in these ways."""
 
     @contextmanager
     def start(directory: Path, port: int) -> Iterator[Cluster]:
@@ -44,10 +51,10 @@ def starter(settings: Settings) -> Callable[[Path, int], AbstractContextManager[
             for node in nodes:
                 server.wait_until(lambda node=node: answers(node, "/status"))  # type: ignore[misc]
             targets = {
-                "all nodes": [Target(node) for node in nodes],
-                "first owners": _first_owners(topology, nodes),
+                ALL_NODES: [Target(node) for node in nodes],
+                FIRST_OWNERS: _first_owners(topology, nodes),
             }
-            yield Cluster(nodes, targets)
+            yield Cluster(nodes, {way: targets[way] for way in spread})
 
     return start
 
@@ -71,7 +78,7 @@ def _executable() -> str:
     beside = Path(sys.executable).with_name("kvorum")
     found = str(beside) if beside.exists() else shutil.which("kvorum")
     if found is None:
-        raise ConfigError("wanted the command kvorum, found none; install it with `pip install .`")
+        raise ConfigError("The command kvorum is not installed. Install it with `pip install .`.")
     return found
 
 
@@ -92,15 +99,14 @@ def _value_in(body: bytes) -> bytes:
     try:
         return msgspec.json.decode(body, type=_Entry).value.encode()
     except msgspec.DecodeError as error:
-        raise ProtocolError(f"wanted an entry, got {body[:80]!r}") from error
+        raise ProtocolError(f"kvorum answered with no entry but {body[:80]!r}.") from error
 
 
 KVORUM = System(
     name="kvorum",
     version=lambda: __version__,
     start=starter({}),
-    put_script="kvorum_put.lua",
-    get_script="kvorum_get.lua",
+    scripts={PUT: "kvorum_put.lua", GET: "kvorum_get.lua"},
     put=_put,
     get=_get,
     value_in=_value_in,

@@ -9,84 +9,41 @@ counts (VmHWM), not the last.
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
+from one_node import OneNode, fill, gets, serving
 
-import kvorum
-from kvorum.devcluster.ports import free_port
+from kvorum.bench import processes
 from kvorum.model.sizes import parse_size
 
-VALUE_BYTES = 200
-BATCH = 500
-ALLOWED_OVER = 150_000_000
+VALUE_BYTES: Final = 200
+ALLOWED_OVER: Final = 150_000_000
 
 
-class Node:
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self._status = Path(f"/proc/{process.pid}/status")
-        self.address = address
-
-    def memory(self, field: str) -> int:
-        """Bytes; `field` is VmRSS for now, VmHWM for the most there ever was."""
-        for line in self._status.read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) * 1024
-        raise RuntimeError(f"no {field} in {self._status}")
+def resident_bytes(node: OneNode, field: str) -> int:
+    """`field` is VmRSS for now, VmHWM for the most there ever was."""
+    path = Path(f"/proc/{node.pid}/status")
+    for line in path.read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"There is no {field} in {path}.")
 
 
-@contextmanager
-def serving(directory: Path, memory: str) -> Iterator[tuple[Node, float]]:
-    """A node, and how many seconds it took to be ready."""
-    port = free_port(1)
-    command = [sys.executable, "-m", "kvorum", "serve", "--data-dir", str(directory)]
-    began = time.monotonic()
-    with subprocess.Popen(
-        [*command, "--port", str(port), "--memory", memory], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise RuntimeError("the node did not start")
-            yield Node(process, f"kvorum://127.0.0.1:{port}"), time.monotonic() - began
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def key_of(number: int) -> str:
-    return f"user:{number:09}"
-
-
-def fill(node: Node, entries: int) -> None:
-    rng = random.Random(1)
-    with kvorum.connect(node.address) as client:
-        for first in range(0, entries, BATCH):
-            numbers = range(first, min(first + BATCH, entries))
-            client.set_many([(key_of(n), rng.randbytes(VALUE_BYTES // 2).hex()) for n in numbers])
-
-
-def read(node: Node, entries: int) -> None:
-    rng = random.Random(2)
-    with kvorum.connect(node.address) as client:
-        for _ in range(entries // 4 // BATCH):
-            found = client.get_many([key_of(rng.randrange(entries)) for _ in range(BATCH)])
-            assert found
-
-
-def report(what: str, node: Node, memory: str) -> None:
-    over = node.memory("VmHWM") - parse_size(memory)
+def report(what: str, node: OneNode, memory: str) -> None:
+    now, most = (resident_bytes(node, field) for field in ("VmRSS", "VmHWM"))
+    over = most - parse_size(memory)
     click.echo(
-        f"{what:24}{node.memory('VmRSS') / 1e6:8.0f} MB now"
-        f"{node.memory('VmHWM') / 1e6:8.0f} MB at most{over / 1e6:+8.0f} MB beside {memory}"
-        f"{'' if over <= ALLOWED_OVER else '   TOO MUCH'}"
+        f"{what:24}{now / 1e6:8.0f} MB now{most / 1e6:8.0f} MB at most"
+        f"{over / 1e6:+8.0f} MB beside {memory}{'' if over <= ALLOWED_OVER else '   TOO MUCH'}"
     )
+
+
+def read(node: OneNode, entries: int) -> None:
+    plan = replace(gets(node, entries, VALUE_BYTES), operations=entries // 4)
+    assert not processes.run(plan, lambda _: None).errors
 
 
 @click.command()
@@ -94,14 +51,14 @@ def report(what: str, node: Node, memory: str) -> None:
 @click.option("--memory", default="256MB", show_default=True)
 @click.option("--entries", default=1_000_000, show_default=True)
 def main(directory: Path, memory: str, entries: int) -> None:
-    with serving(directory, memory) as (node, _):
+    with serving(directory, memory) as node:
         report("started empty", node, memory)
-        fill(node, entries)
+        fill(gets(node, entries, VALUE_BYTES))
         report("filled", node, memory)
         read(node, entries)
         report("read", node, memory)
-    with serving(directory, memory) as (node, ready_s):
-        click.echo(f"{'ready again after':24}{ready_s:8.2f} s")
+    with serving(directory, memory) as node:
+        click.echo(f"{'ready again after':24}{node.ready_s:8.2f} s")
         read(node, entries)
         report("read", node, memory)
 

@@ -27,8 +27,8 @@ def _drive(cluster: Cluster, operations: Iterator[Operation], count: int, connec
     measured = run(drive(cluster.nodes, connections, _Source(operations), _LIMITS, lambda _: None))
     if measured.errors or measured.success_count != count:
         raise KvorumError(
-            f"wanted {count} operations without errors before the measurement, "
-            f"got {measured.success_count} and {dict(measured.errors)}"
+            f"Only {measured.success_count} of {count} requests succeeded before the measurement; "
+            f"errors: {dict(measured.errors)}."
         )
 
 
@@ -47,7 +47,7 @@ def _value(name: str) -> bytes:
 def _expect(system: System, name: str) -> Follow:
     def follow(body: bytes) -> bytes | None:
         if system.value_in(body) != _value(name):
-            raise ProtocolError(f"wanted the value stored under {name}, got {body[:200]!r}")
+            raise ProtocolError(f"{name} holds another value than was stored: {body[:200]!r}.")
         return None
 
     return follow

@@ -76,7 +76,7 @@ class World:
         start = self.scheduler.now
         while not condition():
             if self.scheduler.now - start > limit_s:
-                raise KvorumError(f"wanted equal replicas within {limit_s:.0f} s, got others")
+                raise KvorumError(f"The replicas still differ after {limit_s:.0f} s.")
             self.scheduler.run_for(_STEP_S)
         return self.scheduler.now - start
 

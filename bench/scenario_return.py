@@ -132,8 +132,7 @@ async def _miss(trio: Trio, keys: list[str]) -> int:
     await store([trio.clients[node] for node in SURVIVORS], keys, "missed by the dead node")
     if await trio.victim_missed_more():
         raise KvorumError(
-            f"wanted each of {len(keys)} writes to be noted, got more than is noted; "
-            "give fewer --writes"
+            f"{len(keys)} missed writes are more than nodes note one by one. Give fewer --writes."
         )
     return await trio.hints_owed()
 
@@ -146,7 +145,7 @@ async def _return(trio: Trio, load: Load) -> tuple[int, float]:
 
 async def _check_no_hints(trio: Trio) -> None:
     if await trio.victim_missed_more():
-        raise KvorumError("wanted survivors without hints and marks, got one with a mark")
+        raise KvorumError("A survivor still knows that the node missed writes.")
 
 
 async def _begin_repair(trio: Trio, returned: float) -> None:
@@ -161,7 +160,7 @@ async def _begin_repair(trio: Trio, returned: float) -> None:
 
 async def _wait(since: float) -> None:
     if monotonic() - since > _GIVEN_UP_AFTER_S:
-        raise KvorumError(f"wanted the node healed, got none in {_GIVEN_UP_AFTER_S:.0f} s")
+        raise KvorumError(f"The node was not healed within {_GIVEN_UP_AFTER_S:.0f} s.")
     await asyncio.sleep(_POLL_S)
 
 

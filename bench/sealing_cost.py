@@ -4,73 +4,74 @@
     sealed   as installed: AES-GCM-SIV, Zstandard, a dictionary
     open     encryption and compression off; checks of records stay, as they are part of the data
 
-Both run at once and are loaded in turn (`side_by_side.py`), with wrk: --connections in all,
-100-byte values, uniformly drawn keys, three nodes, N=3, R=W=2, every write synced before it is
-answered.
+Both run at once and are loaded in turn (`side_by_side.py`), by `kvorum bench`'s load generator:
+--connections in all, spread over all nodes, 100-byte values, uniformly drawn keys, three nodes,
+N=3, R=W=2, every write synced before it is answered.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import signal
-import sys
-import tempfile
-from datetime import UTC, datetime
+from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-import wrk
-from comparison import Comparison
-from kvorum_up import KVORUM, starter
-from side_by_side import Plan, measure
-from system import NODES
+import report
+import side_by_side
+from comparison import Comparison, Turn
+from kvorum_up import ALL_NODES, KVORUM, starter
+from report import Report
+from side_by_side import Candidate, Plan
 
-from kvorum import __version__
-from kvorum.bench import machine
+from kvorum.bench import processes
+from kvorum.bench.histogram import Histogram
+from kvorum.bench.plan import Plan as BenchPlan
 from kvorum.model.errors import KvorumError
 
-SEALED: Final = dataclasses.replace(KVORUM, name="sealed")
+SEALED: Final = dataclasses.replace(KVORUM, name="sealed", start=starter({}, [ALL_NODES]))
 OPEN: Final = dataclasses.replace(
-    KVORUM, name="open", start=starter({"encryption": "off", "compression": "off"})
+    KVORUM, name="open", start=starter({"encryption": "off", "compression": "off"}, [ALL_NODES])
 )
-_COUNT: Final = click.IntRange(min=1)
 
 
 @click.command(help=(__doc__ or "").partition("\n")[0])
-@click.option("--rounds", type=_COUNT, default=10, show_default=True)
-@click.option("--duration", type=_COUNT, default=3, show_default=True, help="Seconds of each turn.")
-@click.option("--warm-up", type=_COUNT, default=5, show_default=True, help="Seconds before that.")
-@click.option("--connections", type=click.IntRange(min=NODES), default=64, show_default=True)
-@click.option("--keys", type=_COUNT, default=10_000, show_default=True)
-@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def main(output: str, **options: int) -> None:
-    # So that a terminated comparison, too, stops its servers and removes their data.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+@side_by_side.options
+@report.options
+def main(work_dir: Path, output: str, save: Path | None, **options: int) -> None:
     plan = Plan(**options)
     comparison = Comparison(SEALED.name, OPEN.name)
     try:
-        measure([OPEN, SEALED], Path(tempfile.gettempdir()), plan, comparison)
+        document = {**report.circumstances(work_dir), "load": plan._asdict()}
+        side_by_side.measure([OPEN, SEALED], work_dir, plan, load, comparison)
+        told = Report(output=output, save=save)
+        told.show({**document, **comparison.document()}, comparison.table())
+        comparison.check()
     except KvorumError as error:
         raise click.ClickException(error.message) from error
-    click.echo(
-        json.dumps({**circumstances(plan), **comparison.document()}, indent=2)
-        if output == "json"
-        else comparison.table()
+
+
+def load(candidate: Candidate, operation: str, plan: Plan, duration_s: int) -> Turn:
+    """By `kvorum bench`'s workloads `put` and `get`."""
+    bench_plan = BenchPlan(
+        servers=tuple(candidate.cluster.nodes),
+        workload=operation,
+        distribution="uniform",
+        keys=plan.keys,
+        value_size=100,
+        connections=plan.connections,
+        duration_s=duration_s,
+        operations=None,
+        processes=1,
+        timeout_s=10.0,
+        seed=1,
     )
-    if comparison.errors:
-        raise click.ClickException(f"wanted no errors, got {comparison.errors}; see -o json")
-
-
-def circumstances(plan: Plan) -> dict[str, Any]:
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {**machine.facts(), "load_average": os.getloadavg()},
-        "versions": {"wrk": wrk.version(), "kvorum": __version__},
-        "load": plan._asdict(),
-    }
+    measured = processes.run(bench_plan, lambda _: None)
+    latencies = Histogram()
+    for histogram in measured.latencies.values():
+        latencies.merge(histogram)
+    errors = Counter({reason: count for (_, reason), count in measured.errors.items()})
+    return Turn(measured.success_count, measured.per_second, errors, latencies)
 
 
 if __name__ == "__main__":

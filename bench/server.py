@@ -40,6 +40,10 @@ class Server:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Raises KvorumError, with the end of the log, if the server ends or takes too long."""
         deadline = time.monotonic() + _READY_WITHIN_S

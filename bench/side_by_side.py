@@ -15,30 +15,53 @@ load cost next to nothing: heartbeats.
 from __future__ import annotations
 
 import random
+import signal
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
-import disk
-import wrk
-from comparison import GET, OPERATIONS, PUT, Comparison
+from comparison import OPERATIONS, Comparison, Turn
 from preload import preload
-from system import NODES, Cluster, System
+from report import COUNT
+from system import NODES, Cluster, System, Target
 
 from kvorum.devcluster.ports import free_port
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 
 class Plan(NamedTuple):
-    """`duration` and `warm_up` in seconds."""
+    """What `options` give; `duration` and `warm_up` in seconds."""
 
     rounds: int
     duration: int
     warm_up: int
     connections: int
     keys: int
+
+
+_OPTIONS = (
+    click.option("--rounds", type=COUNT, default=10, show_default=True),
+    click.option(
+        "--duration", type=COUNT, default=3, show_default=True, help="Seconds of each turn."
+    ),
+    click.option(
+        "--warm-up", type=COUNT, default=5, show_default=True, help="Seconds before that."
+    ),
+    click.option("--connections", type=click.IntRange(min=NODES), default=64, show_default=True),
+    click.option("--keys", type=COUNT, default=10_000, show_default=True),
+)
+
+
+def options(command: _Command) -> _Command:
+    """The options that make a Plan."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 class Candidate(NamedTuple):
@@ -48,27 +71,30 @@ class Candidate(NamedTuple):
     cluster: Cluster
     targets: str
 
-    def load(self, operation: str, plan: Plan, duration_s: int) -> wrk.Load:
-        script = _SCRIPTS[operation](self.system)
-        targets = self.cluster.targets[self.targets]
-        return wrk.run(script, targets, plan.connections, plan.keys, duration_s)
+    @property
+    def servers(self) -> Sequence[Target]:
+        return self.cluster.targets[self.targets]
 
 
-_SCRIPTS: Final = {PUT: lambda s: s.put_script, GET: lambda s: s.get_script}
+Loader = Callable[[Candidate, str, Plan, int], Turn]
+"""Puts an operation on a cluster for so many seconds. Raises KvorumError if it cannot."""
 
 
-def measure(systems: Sequence[System], work_dir: Path, plan: Plan, comparison: Comparison) -> None:
+def measure(
+    systems: Sequence[System], work_dir: Path, plan: Plan, load: Loader, comparison: Comparison
+) -> None:
     """Add to `comparison` what each of `systems` does under the load of `plan`."""
-    disk.check(work_dir)
+    # So that a terminated comparison, too, stops its servers and removes their data.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     order = random.Random(1)
     with _running(systems, work_dir, plan) as candidates:
         for operation in OPERATIONS:
             for candidate in candidates:
-                candidate.load(operation, plan, plan.warm_up)
+                load(candidate, operation, plan, plan.warm_up)
             for number in range(1, plan.rounds + 1):
                 click.echo(f"{operation}: round {number} of {plan.rounds}", err=True)
                 for candidate in order.sample(candidates, len(candidates)):
-                    found = candidate.load(operation, plan, plan.duration)
+                    found = load(candidate, operation, plan, plan.duration)
                     comparison.add(candidate.system.name, candidate.targets, operation, found)
 
 

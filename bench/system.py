@@ -33,7 +33,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`targets`: for each way to spread connections its name and a target for each third."""
+    """Three running nodes.
+
+    `targets`: for each way to spread connections its name and a target for each third.
+    """
 
     nodes: Sequence[Address]
     targets: Mapping[str, Sequence[Target]]
@@ -41,12 +44,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class System:
+    """What is compared, and how to speak to it."""
+
     name: str
     version: Callable[[], str]
     start: Callable[[Path, int], AbstractContextManager[Cluster]]
     """Three nodes with their data under the directory, at ports from this one on."""
-    put_script: str
-    get_script: str
+    scripts: Mapping[str, str]
+    """By operation, what wrk runs."""
     put: Callable[[str, bytes], bytes]
     """The request that stores a value (ASCII), to load the keys before anything is measured."""
     get: Callable[[str], bytes]

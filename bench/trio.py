@@ -104,7 +104,7 @@ class Trio:
         deadline = time.monotonic() + within_s
         while not await condition():
             if time.monotonic() > deadline:
-                raise KvorumError(f"wanted {wanted} within {within_s:.0f} s, got none")
+                raise KvorumError(f"Waited {within_s:.0f} s for {wanted}, in vain.")
             await asyncio.sleep(_POLL_S)
 
     async def survivors_notice(self) -> None:

@@ -1,5 +1,9 @@
 """Load by wrk: several processes at once, one for each target, their results merged.
 
+Only the comparison with etcd uses it: there the load has to be made by a tool that belongs to
+neither side, and that takes as little of the machine as can be. All else is loaded by
+`kvorum.bench`.
+
 wrk takes one URL, so connections are spread over servers by one process per server. The
 number of processes is always the same, and each has one thread; to put all connections on
 one server, name it several times.
@@ -15,17 +19,16 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from comparison import Turn
+from side_by_side import Candidate, Plan
 from system import Target, key_name
 
-from kvorum.bench.histogram import Histogram
 from kvorum.client.url import host_port
 from kvorum.model.errors import ConfigError, KvorumError
 
@@ -36,37 +39,34 @@ _GRACE_S: Final = 60
 _process_numbers: Final = count(1)
 
 
-@dataclass
-class Load:
-    """What all processes of a run, or of several runs, have measured; latencies in ns."""
-
-    requests: int = 0
-    per_second: float = 0.0
-    errors: Counter[str] = field(default_factory=Counter)
-    latencies: Histogram = field(default_factory=Histogram)
-
-    def add(self, result: dict[str, Any]) -> None:
-        """Add one process, as told by load.lua."""
-        self.requests += result["requests"]
-        self.per_second += result["requests"] / (result["duration_us"] / 1e6)
-        self.errors.update({kind: n for kind, n in result["errors"].items() if n})
-        for microseconds, times in result["latency_us"]:
-            self.latencies.record(microseconds * 1000, times)
+def load(candidate: Candidate, operation: str, plan: Plan, duration_s: int) -> Turn:
+    """Put the load of `plan` on a cluster. Raises KvorumError if a process fails."""
+    script = candidate.system.scripts[operation]
+    return run(script, candidate.servers, plan.connections, plan.keys, duration_s)
 
 
 def run(
     script: str, targets: Sequence[Target], connections: int, keys: int, duration_s: int
-) -> Load:
+) -> Turn:
     """Put `script` on `targets`. Raises KvorumError if a process fails."""
-    load = Load()
+    turn = Turn()
     with ExitStack() as stack:
         processes = [
             stack.enter_context(_Process(script, target, share, keys, duration_s))
             for target, share in zip(targets, shares(connections, len(targets)), strict=True)
         ]
         for process in processes:
-            load.add(process.result())
-    return load
+            add(turn, process.result())
+    return turn
+
+
+def add(turn: Turn, result: dict[str, Any]) -> None:
+    """Add to `turn` what one process has measured, as told by load.lua."""
+    turn.requests += result["requests"]
+    turn.per_second += result["requests"] / (result["duration_us"] / 1e6)
+    turn.errors.update({kind: n for kind, n in result["errors"].items() if n})
+    for microseconds, times in result["latency_us"]:
+        turn.latencies.record(microseconds * 1000, times)
 
 
 def shares(whole: int, parts: int) -> list[int]:
@@ -115,16 +115,18 @@ class _Process:
         try:
             output, _ = self._process.communicate(timeout=self._timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise KvorumError(f"wanted wrk to end when its time was up: {error}") from error
+            raise KvorumError(f"wrk did not end when its time was up: {error}") from error
         for line in output.splitlines():
             if line.startswith(_MARK):
                 found: dict[str, Any] = json.loads(line.removeprefix(_MARK))
                 return found
-        raise KvorumError(f"wanted a result of {' '.join(self._command)}, got: {output.strip()}")
+        raise KvorumError(f"{' '.join(self._command)} printed no result but: {output}")
 
 
 def _executable() -> str:
     found = shutil.which("wrk")
     if found is None:
-        raise ConfigError("wanted wrk, found none; install it, for example `apt-get install wrk`")
+        raise ConfigError(
+            "wrk is not installed. Install it, for example with `apt-get install wrk`."
+        )
     return found

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from store_double import StoreDouble, store_double
+from kit.http_store import StoreDouble, store_double
 
 # No test here may fail because the machine is busy.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANY_SPEED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any speed", ANY_SPEED)
+# For a long hunt: pytest --hypothesis-profile=thorough
+settings.register_profile("thorough", ANY_SPEED, max_examples=2000)
 settings.load_profile("any speed")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from store_lives import Life, Pairs, hint_key, life, record_key
+from kit.store_lives import Life, Pairs, hint_key, life, record_key
 
 NAMES = ("default", "plain", "open")
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Final
 
 import pytest
-from store_lives import NAMESPACES, Life, Pairs, hint_key, life, record_key, settings
+from kit.store_lives import NAMESPACES, Life, Pairs, hint_key, life, record_key, settings
 
 from kvorum.model.errors import StorageError
 from kvorum.storage import durable_file

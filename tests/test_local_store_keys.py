@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from store_lives import TICK_S, Life, Pairs, files_with, hint_key, life, record_key
+from kit.store_lives import TICK_S, Life, Pairs, files_with, hint_key, life, record_key
 
 from kvorum.sealing.compression import learn
 from kvorum.sealing.seal import namespace_of

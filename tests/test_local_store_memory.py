@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from store_lives import Life, life, record_key
+from kit.store_lives import Life, life, record_key
 
 from kvorum.journal.journaled_store import BATCH_BYTES_MAX
 from kvorum.journal.segment import SegmentLimits

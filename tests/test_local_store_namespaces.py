@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from store_lives import (
+from kit.store_lives import (
     KEPT_BYTES,
     NAMESPACES,
     Clock,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from store_lives import (
+from kit.store_lives import (
     NAMESPACES,
     Life,
     Pairs,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from store_lives import NOW_MS, Life, life
+from kit.store_lives import NOW_MS, Life, life
 
 from kvorum.cluster.view import ClusterView
 from kvorum.model.record import JSON, Event, Record, Version

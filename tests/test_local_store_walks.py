@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from store_lives import MANY, NAMESPACES, TICK_S, Life, hint_key, record_key, settings
+from kit.store_lives import MANY, NAMESPACES, TICK_S, Life, hint_key, record_key, settings
 
 from kvorum.journal.segment import SegmentLimits
 from kvorum.sealing.seal import namespace_of

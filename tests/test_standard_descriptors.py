@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 import kvorum
 from kvorum.cli.errors import ExitCode
@@ -56,7 +56,7 @@ def test_a_closed_stdin_is_no_empty_input(store: StoreDouble, command: str) -> N
     status, _, errors = shell('"$@" <&-', *words)
     assert status == ExitCode.USAGE
     assert len(errors.splitlines()) == 1
-    assert "stdin is closed" in errors
+    assert "Stdin is closed" in errors
     assert store.values() == {}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from web_fixture import Web
+from kit.web import Web
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 import xxhash
-from fake_node import ACTOR, BORN_MS, FakeNode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from web_fixture import Response, Web
+from kit.node import ACTOR, BORN_MS, FakeNode
+from kit.web import Response, Web
 
 from kvorum.api.limits import ApiLimits
 from kvorum.model.record import BINARY, JSON

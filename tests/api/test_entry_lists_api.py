@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from web_fixture import Response, Web, request
+from kit.web import Response, Web, request
 
 from kvorum.api.limits import ApiLimits
 from kvorum.model.record import JSON

@@ -9,9 +9,9 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
-from fake_node import FakeNode
-from one_connection import LIMITS, OneConnection
-from web_fixture import NAMES, Web, request, routes_of
+from kit.node import FakeNode
+from kit.one_connection import LIMITS, OneConnection
+from kit.web import NAMES, Web, request, routes_of
 
 from kvorum.api.http.face import HttpFace
 from kvorum.api.http.limits import HttpLimits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_fixture import Web, both_loops, request
+from kit.web import Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.limits import ApiLimits

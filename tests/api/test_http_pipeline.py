@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from web_fixture import Client, Web, both_loops, request
+from kit.web import Client, Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.limits import ApiLimits

@@ -103,7 +103,7 @@ PLAIN = b"GET /k HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @given(st.lists(pieces, min_size=1, max_size=12))
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_a_reader_understands_as_one_that_has_read_nothing_before(pieces: list[bytes]) -> None:
     reading = Reading()
     begun = 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fake_node import FakeNode
-from web_fixture import Web, both_loops, request, routes_of
+from kit.node import FakeNode
+from kit.web import Web, both_loops, request, routes_of
 
 from kvorum.api.http.face import HttpFace
 from kvorum.listener.listener import Listener

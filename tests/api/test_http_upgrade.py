@@ -6,7 +6,7 @@ import asyncio
 import shutil
 
 import pytest
-from web_fixture import Web, both_loops, request
+from kit.web import Web, both_loops, request
 
 from kvorum.api.http.limits import HttpLimits
 from kvorum.listener.limits import ListenerLimits

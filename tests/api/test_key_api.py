@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from fake_node import BORN_MS
 from hypothesis import given
 from hypothesis import strategies as st
-from web_fixture import Response, Web
+from kit.node import BORN_MS
+from kit.web import Response, Web
 
 from kvorum.api.entry_body import decode_entry
 from kvorum.model.errors import RequestError

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 from kvorum.model.errors import StorageError
 

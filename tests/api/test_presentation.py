@@ -56,7 +56,7 @@ class Copies:
 
 
 @given(steps)
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_a_record_is_shown_as_one_that_was_never_shown_is(
     steps: list[tuple[int, int, str]],
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 from kvorum.model.errors import QuorumError
 from kvorum.model.portable_record import from_portable, to_portable

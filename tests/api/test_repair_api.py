@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 
 async def test_a_repair_is_begun_and_watched(web: Web) -> None:

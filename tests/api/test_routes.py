@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 from kvorum.model.request import Failure
 from kvorum.service.limits import ServiceLimits

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fake_node import FakeNode
-from web_fixture import Response, Web, routes_of
+from kit.node import FakeNode
+from kit.web import Response, Web, routes_of
 
 from kvorum.service.access import OPEN, SamePolicy
 from kvorum.service.action import Action

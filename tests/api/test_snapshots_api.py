@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_fixture import Web
+from kit.web import Web
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from web_fixture import Client, Web, request
+from kit.web import Client, Web, request
 
 from kvorum.listener.limits import ListenerLimits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_fixture import Client, Web, both_loops, request
+from kit.web import Client, Web, both_loops, request
 
 from kvorum.api.http.host_names import HostNames
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backed_up import BackedUp, backed_up
+from kit.backed_up import BackedUp, backed_up
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from backed_up import BackedUp
+from kit.backed_up import BackedUp
 
 from kvorum.backup import layout, manifest
 from kvorum.backup.catalog import summaries

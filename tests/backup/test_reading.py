@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from backed_up import BackedUp, backed_up
+from kit.backed_up import BackedUp, backed_up
 
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import FoundRecord, SnapshotReader, known_damage, merged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from backed_up import backed_up
+from kit.backed_up import backed_up
 
 import kvorum
 from kvorum.backup import replacement

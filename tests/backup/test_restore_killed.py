@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import killed_before
 import pytest
-from backed_up import backed_up
+from click.testing import CliRunner
+from kit.backed_up import backed_up
 
 import kvorum
+from kvorum.cli import main
 from kvorum.model.errors import ConfigError
 
 DEADLINE_S: Final = 60.0
@@ -50,14 +52,18 @@ def copy_of(path: Path, where: Path) -> Path:
 
 def restore(path: Path, last: int) -> subprocess.CompletedProcess[str]:
     """Killed before its change number `last`; 0 lets it live."""
-    words = ["snapshot", "restore", "one", "--data-dir", str(path)]
     return subprocess.run(
-        [sys.executable, PROGRAM, str(last), str(path), *words],
+        [sys.executable, PROGRAM, str(last), str(path), *restoring(path)],
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
         check=False,
     )
+
+
+def restoring(path: Path) -> list[str]:
+    """The words of the command."""
+    return ["snapshot", "restore", "one", "--data-dir", str(path)]
 
 
 def entries(path: Path) -> dict[str, Any]:
@@ -74,27 +80,21 @@ def entries_or_refusal(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def test_given_again_it_is_whole(stopped: Path, changes: int, tmp_path: Path) -> None:
-    for number in range(1, changes + 1):
-        path = copy_of(stopped, tmp_path / str(number))
-        assert restore(path, number).returncode == -signal.SIGKILL
-        again = restore(path, 0)
-        assert again.returncode == 0, (number, again.stderr)
-        assert entries(path) == THEN, number
-
-
-def test_started_all_the_same_it_is_the_one_or_the_other_and_never_half(
+def test_given_again_it_is_whole_whether_or_not_it_is_started_in_between(
     stopped: Path, changes: int, tmp_path: Path
 ) -> None:
+    """Started in between it is the one or the other, and never half."""
     refused = 0
     for number in range(1, changes + 1):
         path = copy_of(stopped, tmp_path / str(number))
         assert restore(path, number).returncode == -signal.SIGKILL
-        found = entries_or_refusal(path)
+        started = copy_of(path, tmp_path / f"{number} started")
+        found = entries_or_refusal(started)
         assert found in (None, NOW), number
         refused += found is None
-        again = restore(path, 0)
-        assert again.returncode == 0, (number, again.stderr)
-        assert entries(path) == THEN, number
+        for one in (path, started):
+            again = CliRunner().invoke(main, restoring(one))
+            assert again.exit_code == 0, (number, again.stderr)
+            assert entries(one) == THEN, number
     assert refused > 0, "no kill fell between the old store and the new one"
     assert refused < changes, "no kill fell before anything was changed"

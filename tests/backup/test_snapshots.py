@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from backed_up import BackedUp
+from kit.backed_up import BackedUp
 
 from kvorum.backup.snapshots import Snapshots
 from kvorum.documents.snapshot import SnapshotJob

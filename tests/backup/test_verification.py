@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from backed_up import BackedUp
+from kit.backed_up import BackedUp
 
 from kvorum.backup import manifest
 from kvorum.backup.manifest import Content, Manifest, Origin, SnapshotFile

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from comparison import Comparison
-from wrk import Load, shares
+from comparison import Comparison, Turn
+from wrk import add, shares
 
 
-def load_of(requests: int, latency_us: int = 1000, **errors: int) -> Load:
-    load = Load()
-    load.add(result_of(requests, latency_us, **errors))
-    return load
+def turn_of(requests: int, latency_us: int = 1000, **errors: int) -> Turn:
+    turn = Turn()
+    add(turn, result_of(requests, latency_us, **errors))
+    return turn
 
 
 def result_of(requests: int, latency_us: int = 1000, **errors: int) -> dict[str, Any]:
@@ -27,19 +27,19 @@ def result_of(requests: int, latency_us: int = 1000, **errors: int) -> dict[str,
 def compared() -> Comparison:
     comparison = Comparison()
     for factor in (1, 2):
-        comparison.add("etcd", "all members", "put", load_of(100 * factor, 4000))
-        comparison.add("etcd", "leader", "put", load_of(50 * factor, 9000))
-        comparison.add("kvorum", "all nodes", "put", load_of(300, 2000))
+        comparison.add("etcd", "all members", "put", turn_of(100 * factor, 4000))
+        comparison.add("etcd", "leader", "put", turn_of(50 * factor, 9000))
+        comparison.add("kvorum", "all nodes", "put", turn_of(300, 2000))
     return comparison
 
 
 def test_processes_add_up() -> None:
-    load = Load()
-    load.add(result_of(90, 1000))
-    load.add(result_of(10, 5000, timeout=2))
-    assert load.requests == load.per_second == 100
-    assert load.errors == {"timeout": 2}
-    assert load.latencies.quantiles([0.9, 1.0]) == [pytest.approx(1e6, rel=0.01), 5_000_000]
+    turn = Turn()
+    add(turn, result_of(90, 1000))
+    add(turn, result_of(10, 5000, timeout=2))
+    assert turn.requests == turn.per_second == 100
+    assert turn.errors == {"timeout": 2}
+    assert turn.latencies.quantiles([0.9, 1.0]) == [pytest.approx(1e6, rel=0.01), 5_000_000]
 
 
 def test_connections_are_shared_as_equally_as_can_be() -> None:
@@ -56,7 +56,7 @@ def test_ratios_are_to_the_better_way_of_etcd() -> None:
 
 def test_one_system_alone_has_no_ratios() -> None:
     comparison = Comparison()
-    comparison.add("etcd", "leader", "get", load_of(100))
+    comparison.add("etcd", "leader", "get", turn_of(100))
     assert comparison.ratios() == []
     assert "| etcd | leader | get | 100 | 1.00 | 1.00 |" in comparison.table()
 
@@ -70,7 +70,7 @@ def test_the_table_is_markdown_with_a_line_for_each_series_and_ratio() -> None:
 
 def test_errors_are_counted_and_told() -> None:
     comparison = compared()
-    comparison.add("kvorum", "all nodes", "get", load_of(100, status=7))
+    comparison.add("kvorum", "all nodes", "get", turn_of(100, status=7))
     assert comparison.errors == 7
     series = json.loads(json.dumps(comparison.document()))["series"]
     assert series[-1]["errors"] == [{"status": 7}]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from bench_plans import plan_for
-from store_double import (
+from kit.http_store import (
     Fault,
     StoreDouble,
     answer,

@@ -32,5 +32,5 @@ def test_processes_and_phases_draw_from_different_sequences() -> None:
 
 
 def test_a_process_without_a_connection_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least one connection"):
+    with pytest.raises(ConfigError, match="3 processes"):
         make_plan(connections=2, processes=3)

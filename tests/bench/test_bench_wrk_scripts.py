@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import wrk
 from etcd import ETCD
+from kit.http_store import StoreDouble
 from kvorum_up import KVORUM
 from preload import preload
-from store_double import StoreDouble
 from system import NODES, Cluster, System, Target, key_name
 
 from kvorum import connect
@@ -67,13 +67,13 @@ def check_scripts(system: System, cluster: Cluster) -> None:
     """Puts leave values of 100 bytes that differ, and nothing goes wrong."""
     preload(system, cluster, KEYS, 6)
     targets = next(iter(cluster.targets.values()))
-    put = wrk.run(system.put_script, targets, 6, KEYS, 1)
+    put = wrk.run(system.scripts["put"], targets, 6, KEYS, 1)
     assert put.requests > KEYS
     assert not put.errors
     values = read_all(system, cluster)
     assert {len(value) for value in values} == {100}
     assert len(set(values)) == KEYS
-    get = wrk.run(system.get_script, targets, 6, KEYS, 1)
+    get = wrk.run(system.scripts["get"], targets, 6, KEYS, 1)
     assert get.requests > KEYS
     assert not get.errors
     assert get.latencies.count >= get.requests
@@ -89,7 +89,7 @@ def test_scripts_for_kvorum(store: StoreDouble) -> None:
 @needs_wrk
 def test_what_is_no_success_is_an_error(store: StoreDouble) -> None:
     targets = cluster_of(store).targets["all nodes"]
-    assert wrk.run(KVORUM.get_script, targets, 3, KEYS, 1).errors["status"] > 0
+    assert wrk.run(KVORUM.scripts["get"], targets, 3, KEYS, 1).errors["status"] > 0
 
 
 @needs_wrk
@@ -97,7 +97,7 @@ def test_a_target_is_asked_for_its_keys_only(store: StoreDouble) -> None:
     wanted = {"key00000003", "key00000017"}
     server = Address("127.0.0.1", store.port)
     targets = [Target(server, wanted.__contains__), Target(server, {"key00000005"}.__contains__)]
-    wrk.run(KVORUM.get_script, targets, 2, KEYS, 1)
+    wrk.run(KVORUM.scripts["get"], targets, 2, KEYS, 1)
     assert {seen.path for seen in store.requests} == {
         f"/entry/{key}" for key in (*wanted, "key00000005")
     }

@@ -20,7 +20,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chaos_waiting import eventually
+from kit.waiting import eventually
 
 from kvorum.client.entry import ClockEntry, Entry
 from kvorum.client.synchronous import Client

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from chaos_ledger import Ledger
-from chaos_waiting import DEADLINE_S, eventually
+from kit.waiting import DEADLINE_S, eventually
 
 from kvorum import aio
 from kvorum.model.errors import KvorumError, NotFound, RequestError

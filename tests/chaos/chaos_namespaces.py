@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from chaos_waiting import DEADLINE_S
+from kit.waiting import DEADLINE_S
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 

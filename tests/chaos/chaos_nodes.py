@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from chaos_waiting import DEADLINE_S, eventually
+from kit.waiting import DEADLINE_S, eventually
 
 from kvorum import connect
 from kvorum.client import key_requests

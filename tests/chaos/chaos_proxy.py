@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 from chaos_namespaces import Namespace
 from chaos_roads import Road, join
-from chaos_waiting import DEADLINE_S
+from kit.waiting import DEADLINE_S
 
 from kvorum.model.address import Address, parse_address
 from kvorum.model.topology import Topology

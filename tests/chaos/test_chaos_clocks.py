@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from chaos_clock import around, set_ahead
 from chaos_nodes import ServedCluster, ServedNode
-from chaos_waiting import eventually
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.devcluster.ports import free_port, local_topology

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from chaos_nodes import ServedCluster
-from chaos_waiting import eventually
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.cli.errors import ExitCode

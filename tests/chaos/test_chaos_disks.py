@@ -17,7 +17,7 @@ from chaos_load import Load
 from chaos_namespaces import Namespace, own_namespace, requires_namespaces, requires_programs
 from chaos_nodes import ServedCluster, ServedNode
 from chaos_verdict import verify, verify_through
-from chaos_waiting import eventually
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.cli.errors import ExitCode

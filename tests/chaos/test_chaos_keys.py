@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from chaos_nodes import ServedCluster, ServedNode, asked
-from chaos_waiting import eventually
 from click.testing import CliRunner, Result
+from kit.waiting import eventually
 from msgspec.structs import replace
 from rocksdict import Options, Rdict
 

@@ -15,7 +15,7 @@ from chaos_namespaces import own_namespace, requires_namespaces, requires_progra
 from chaos_nodes import ServedCluster, ServedNode
 from chaos_proxy import Proxy
 from chaos_verdict import verify
-from chaos_waiting import eventually
+from kit.waiting import eventually
 
 from kvorum import Client, connect
 from kvorum.devcluster.ports import free_port, local_topology

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 from test_inspect_commands import RING, STATUS
 
 from kvorum import __version__
@@ -74,9 +74,9 @@ def test_the_version() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["gte", "k"], "there is no command 'gte', did you mean 'get'"),
-        (["xyzzy"], "there is no command 'xyzzy'; see"),
-        (["nosuch"], "there is no command 'nosuch'; see"),
+        (["gte", "k"], "There is no command 'gte', did you mean 'get'"),
+        (["xyzzy"], "There is no command 'xyzzy'. See"),
+        (["nosuch"], "There is no command 'nosuch'. See"),
         (["improt"], "did you mean 'import'"),
         (["snap"], "did you mean 'snapshot'"),
         (["sett"], "did you mean 'set'"),
@@ -177,7 +177,7 @@ def test_a_full_stdout_is_one_line_and_an_exit_code(
         status, errors = refused_output(*words.split(), *server, stdout=full.fileno())
     assert status == ExitCode.CONFIG
     assert errors.count("\n") == 1
-    assert "cannot write to stdout: No space left on device" in errors
+    assert "Cannot write to stdout: No space left on device" in errors
     if "json" in words:
         assert json.loads(errors)["error"]["outcome"] == "unknown"
 
@@ -201,7 +201,7 @@ def test_a_closed_stdout_is_told_before_anything_is_done(store: StoreDouble) -> 
         ["bash", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )
     assert done.returncode == ExitCode.CONFIG
-    assert done.stderr.startswith("error: cannot write to stdout: it is closed")
+    assert done.stderr.startswith("error: Cannot write to stdout: it is closed")
     assert store.values() == {}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from click.testing import Result
-from running_cluster import Cluster, command, damage, origins, running
+from kit.running_cluster import Cluster, command, damage, origins, running
 
 import kvorum as client_library
 from kvorum.cli.errors import ExitCode

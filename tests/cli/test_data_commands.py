@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import Reply, StoreDouble, answer, hang_up, problem, store_double
+from kit.http_store import Reply, StoreDouble, answer, hang_up, problem, store_double
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
@@ -127,7 +127,7 @@ def test_a_key_that_is_no_text_is_told_from_one_that_is(kvorum: Kvorum) -> None:
 def test_a_timeout_that_is_none_is_misuse(kvorum: Kvorum, store: StoreDouble, seconds: str) -> None:
     result = kvorum("get", "k", "--timeout", seconds)
     assert result.exit_code == ExitCode.USAGE
-    assert f"wanted more than 0 seconds, got {seconds}" in result.stderr
+    assert "more than 0 seconds" in result.stderr
     assert store.requests == []
 
 
@@ -204,16 +204,16 @@ def test_advice_for_programs_is_in_the_terms_of_the_command_too(
     [
         (
             problem(404, "not_found", advice="Check the key; use POST /entry."),
-            "error: No such key: 'k'; check the key and --namespace, or "
-            "store it with 'kvorum set'\n",
+            "error: No such key: 'k'. Check the key and --namespace, or "
+            "store it with 'kvorum set'.\n",
         ),
         (
             problem(404, "namespace_not_found", detail="no such place", advice="Mind the name."),
-            "error: no such place; mind the name\n",
+            "error: no such place. Mind the name.\n",
         ),
         (
             problem(421, "misdirected_request", detail="It is not 'x'.", advice="Use another."),
-            "error: It is not 'x'; use another\n",
+            "error: It is not 'x'. Use another.\n",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from program import kvorum
+from kit.program import kvorum
 
 import kvorum as client_library
 from kvorum.cli import main

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from store_double import Reply, StoreDouble, answer, hang_up, problem, refuse_items
+from kit.http_store import Reply, StoreDouble, answer, hang_up, problem, refuse_items
 
 from kvorum.cli import main
 from kvorum.cli.bulk.pipeline import BATCH_ITEMS
@@ -153,7 +153,7 @@ def test_what_is_for_csv_is_refused_for_json_lines(
 def test_patience_is_a_number_of_seconds(kvorum: Kvorum, file: Path, seconds: str) -> None:
     result = kvorum("import", file, "--give-up-after", seconds)
     assert result.exit_code == ExitCode.USAGE
-    assert f"wanted 0 seconds or more, got {seconds}" in result.stderr
+    assert "0 seconds or more" in result.stderr
 
 
 def test_too_many_wrong_lines_end_it(kvorum: Kvorum, store: StoreDouble, file: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 from click.testing import CliRunner
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
@@ -154,4 +154,4 @@ def test_without_a_yes_it_says_that_nothing_was_changed(store: StoreDouble, type
     answering(store, "n1")
     result = run(store, "namespace", "drop", "default", "--shred", typed=typed)
     assert result.exit_code == ExitCode.REFUSED
-    assert result.stderr.splitlines()[-1].startswith("error: wanted a yes, got none")
+    assert result.stderr.splitlines()[-1].startswith("error: Nothing was changed")

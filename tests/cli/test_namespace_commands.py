@@ -11,7 +11,7 @@ from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
 import pytest
-from running_cluster import Cluster, command, running
+from kit.running_cluster import Cluster, command, running
 
 import kvorum
 from kvorum.cli.errors import ExitCode
@@ -128,7 +128,7 @@ def test_what_is_kept_in_memory_has_to_fit_on_each_node(cluster: Cluster) -> Non
         (("alter", "default", "--read", "4"), ExitCode.USAGE, "read"),
         (("drop", "nobody", "--yes"), ExitCode.NOT_FOUND, "nobody"),
         (("drop", "default", "--yes"), ExitCode.USAGE, "cannot be dropped"),
-        (("drop", "default"), ExitCode.REFUSED, "wanted a yes"),
+        (("drop", "default"), ExitCode.REFUSED, "the answer was not yes"),
         (("shred", "nobody", "--yes"), ExitCode.NOT_FOUND, "nobody"),
     ],
 )
@@ -157,8 +157,8 @@ def test_what_has_no_keys_is_not_shredded(
 ) -> None:
     cluster.run("namespace", "create", name, *settings)
     said = refused(cluster, ExitCode.USAGE, "shred", name, "--yes")
-    assert f"Namespace '{name}' {reason}, so it has no keys to destroy; " in said
-    assert "drop the namespace" in said
+    assert f"Namespace '{name}' {reason}, so it has no keys to destroy. " in said
+    assert f"'kvorum namespace drop {name}'" in said
     cluster.run("namespace", "drop", name, "--yes")
     result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
     assert result.exit_code == ExitCode.NOT_FOUND

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from program import Program, eventually, kvorum
-from running_cluster import command
+from kit.program import Program, kvorum
+from kit.running_cluster import command
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.devcluster.ports import free_port, local_topology

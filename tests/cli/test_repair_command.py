@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode

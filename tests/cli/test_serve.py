@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
-from program import eventually, kvorum, refusal
+from kit.program import kvorum, refusal
+from kit.waiting import eventually
 
 from kvorum import connect
 from kvorum.cli import main

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from program import DEADLINE_S, eventually, kvorum
-from running_cluster import Cluster, command, origins, running
+from kit.program import kvorum
+from kit.running_cluster import Cluster, command, origins, running
+from kit.waiting import DEADLINE_S, eventually
 
 import kvorum as client_library
 from kvorum.cli.bulk.position import PositionFile

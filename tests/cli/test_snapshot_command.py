@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from click.testing import CliRunner, Result
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 from kvorum.cli import main
 from kvorum.cli.bulk.items import START, Place

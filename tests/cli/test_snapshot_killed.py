@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from dam import dammed
-from program import DEADLINE_S, eventually
-from running_cluster import Cluster, command, origins, running
+from kit.dam import dammed
+from kit.running_cluster import Cluster, command, origins, running
+from kit.waiting import DEADLINE_S, eventually
 
 from kvorum.cli.errors import ExitCode
 

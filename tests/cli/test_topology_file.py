@@ -91,7 +91,7 @@ def test_the_secret_that_lies_beside_the_file_need_not_be_named(file: Path) -> N
 def test_a_secret_beside_the_file_that_others_may_touch_is_refused(file: Path) -> None:
     file.write_text(ONE_NODE)
     write_secret(file, SECRET, mode=0o644)
-    assert "wanted a secret file with mode 0600, got 0644" in refusal(file)
+    assert "mode is 0644" in refusal(file)
 
 
 def test_the_secret_file_may_be_anywhere(file: Path, tmp_path: Path) -> None:
@@ -104,23 +104,26 @@ def test_the_secret_file_may_be_anywhere(file: Path, tmp_path: Path) -> None:
     named = {"KVORUM_CLUSTER_SECRET": "x" * 16, "KVORUM_CLUSTER_SECRET_FILE": "missing"}
     assert load_topology(file, named, secret_file=other).secret == OTHER_SECRET
     other.chmod(0o640)
-    assert "wanted a secret file with mode 0600" in refusal(file, environ)
+    assert "chmod 600" in refusal(file, environ)
     other.unlink()
-    assert refusal(file, environ).startswith(f"{other}: wanted a secret file, got")
+    assert f"{other} as a secret file" in refusal(file, environ)
 
 
 @pytest.mark.parametrize("value", ["", "short", "x" * (SECRET_BYTES_MAX + 1)])
 def test_a_secret_in_the_environment_of_the_wrong_size_is_refused(file: Path, value: str) -> None:
     file.write_text(ONE_NODE)
     said = refusal(file, {"KVORUM_CLUSTER_SECRET": value})
-    assert said.startswith("KVORUM_CLUSTER_SECRET: wanted a secret of 16 to 4096 bytes")
+    assert "KVORUM_CLUSTER_SECRET" in said
+    assert "16 to 4096 bytes" in said
 
 
 @pytest.mark.parametrize("size", [0, 15, SECRET_BYTES_MAX + 1, 100_000])
 def test_a_secret_file_of_the_wrong_size_is_refused(file: Path, size: int) -> None:
     file.write_text(WITH_SECRET)
     path = write_secret(file, b"x" * size)
-    assert refusal(file).startswith(f"{path}: wanted a secret of 16 to 4096 bytes, got ")
+    said = refusal(file)
+    assert str(path) in said
+    assert "16 to 4096 bytes" in said
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610, 0o602, 0o644, 0o777])
@@ -128,7 +131,7 @@ def test_a_secret_that_others_may_touch_is_refused(file: Path, mode: int) -> Non
     file.write_text(WITH_SECRET)
     path = write_secret(file, SECRET, mode)
     said = refusal(file)
-    assert said.startswith(f"{path}: wanted a secret file with mode 0600, got 0{mode:o}")
+    assert f"{path}, whose mode is 0{mode:o}" in said
     assert f"chmod 600 {path}" in said
     assert SECRET.decode() not in said
 
@@ -155,18 +158,18 @@ def nothing(path: Path) -> None:
 @pytest.mark.parametrize("make", [nothing, Path.mkdir, os.mkfifo])
 def test_what_is_no_plain_file_is_refused(file: Path, make: Callable[[Path], object]) -> None:
     make(file)
-    assert refusal(file).startswith(f"{file}: wanted a topology file, got")
+    assert f"{file} as a topology file" in refusal(file)
     other = file.with_name("other.toml")
     other.write_text(WITH_SECRET)
     secret = file.with_name("cluster.secret")
     make(secret)
-    assert refusal(other).startswith(f"{secret}: wanted a secret file, got")
+    assert f"{secret} as a secret file" in refusal(other)
 
 
 @pytest.mark.parametrize("named", ["", "nul\\u0000byte"])
 def test_a_secret_file_that_cannot_be_named_is_refused(file: Path, named: str) -> None:
     file.write_text(WITH_SECRET.replace("cluster.secret", named))
-    assert "wanted a secret file, got" in refusal(file)
+    assert "as a secret file" in refusal(file)
 
 
 def test_the_file_is_named_where_its_content_is_wrong(file: Path) -> None:
@@ -177,7 +180,7 @@ def test_the_file_is_named_where_its_content_is_wrong(file: Path) -> None:
 
 def test_bytes_that_are_no_text_are_refused(file: Path) -> None:
     file.write_bytes(b'cluster = "\xff"')
-    assert refusal(file).startswith(f"{file}: wanted TOML in UTF-8")
+    assert refusal(file).startswith(f"{file} is not UTF-8")
 
 
 def test_a_huge_file_is_refused_and_the_largest_is_read(file: Path) -> None:
@@ -185,4 +188,4 @@ def test_a_huge_file_is_refused_and_the_largest_is_read(file: Path) -> None:
     file.write_text(ONE_NODE + padding)
     assert isinstance(load_topology(file, {}), Topology)
     file.write_text(ONE_NODE + padding + "#")
-    assert "wanted a topology file of at most 1048576 bytes" in refusal(file)
+    assert "longer than a topology file may be" in refusal(file)

@@ -6,7 +6,8 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from program import eventually, kvorum
+from kit.program import kvorum
+from kit.waiting import eventually
 
 from kvorum.client.synchronous import connect
 from kvorum.devcluster.ports import free_port

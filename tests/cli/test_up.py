@@ -19,9 +19,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from program import DEADLINE_S, Program, eventually, is_running, kvorum, refusal
+from kit.http_store import StoreDouble
+from kit.program import Program, is_running, kvorum, refusal
+from kit.waiting import DEADLINE_S, eventually
 from rich.console import Console
-from store_double import StoreDouble
 
 from kvorum import Client, connect
 from kvorum.cli.errors import ExitCode

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import (
+from kit.http_store import (
     StoreDouble,
     answer,
     hang_up,

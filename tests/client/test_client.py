@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_double import StoreDouble, problem, say, store_double
+from kit.http_store import StoreDouble, problem, say, store_double
 from test_values import json_values
 
 import kvorum

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 import pytest
-from store_double import (
+from kit.http_store import (
     Fault,
     StoreDouble,
     answer,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 import kvorum
 from kvorum.errors import InvalidValue, RequestError, WrongType

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from store_double import StoreDouble
+from kit.http_store import StoreDouble
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python.md"
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_double import Fault, StoreDouble, answer, keep_silent, problem, say, store_double
+from kit.http_store import Fault, StoreDouble, answer, keep_silent, problem, say, store_double
 
 import kvorum
 import kvorum.aio
@@ -175,8 +175,8 @@ def topologies(draw: st.DrawFn) -> Topology:
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
-@settings(max_examples=30)
-@given(topologies(), st.lists(KEYS, min_size=1), st.data())
+@settings(max_examples=15)
+@given(topologies(), st.lists(KEYS, min_size=1, max_size=10), st.data())
 def test_a_client_finds_the_owners_that_the_nodes_find(
     of: Topology, keys: list[str], data: st.DataObject
 ) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from store_double import StoreDouble, keep_silent
+from kit.http_store import StoreDouble, keep_silent
 
 import kvorum
 from kvorum.model.errors import ConfigError, ConnectionFailed

@@ -66,7 +66,7 @@ def test_a_killed_node_is_suspected_within_5_s_despite_loss_and_jitter() -> None
 
 
 def test_rounds_grow_with_the_logarithm_of_the_nodes() -> None:
-    for nodes in (3, 10, 60):
+    for nodes in (3, 10, 40):
         rounds = measure(World(nodes, seed=nodes))
         assert rounds.birth <= 2 + math.log2(nodes)
         assert rounds.death <= DETECTION_S
@@ -74,7 +74,7 @@ def test_rounds_grow_with_the_logarithm_of_the_nodes() -> None:
 
 
 def test_a_node_gossips_no_more_in_a_larger_cluster_and_probes_few() -> None:
-    for nodes in (10, 60):
+    for nodes in (10, 40):
         world = started(nodes)
         gossip = world.sent[GossipDigest] + world.sent[GossipDelta]
         assert gossip / nodes / world.now < 11
@@ -317,7 +317,7 @@ def test_one_liar_makes_nobody_suspect_who_lives() -> None:
     assert world.view(0, 1).dissenters == [4]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(25))
 def test_5_s_after_the_last_fault_has_ended_nobody_suspects_anybody(seed: int) -> None:
     rng = random.Random(seed)
     nodes = rng.choice((2, 3, 3, 5, 7, 10))

@@ -51,5 +51,5 @@ def test_a_cluster_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="choose another"):
+    with pytest.raises(ConfigError, match="Choose another"):
         Layout(tmp_path / "file" / "D").create(TOPOLOGY)

@@ -1,4 +1,4 @@
-"""What a journaled store is made of has its parts for tests in the rooms below."""
+"""The journal's crash points are those of an embedded store, in tests/storage."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from kit.vaults import vault_of
 
-for room in ("storage", "sealing"):
-    sys.path.append(str(Path(__file__).parents[1] / room))
+from kvorum.runtime.inline import InlineRuntime
+from kvorum.storage.memory import MemoryStore
+
+sys.path.append(str(Path(__file__).parents[1] / "storage"))
 
 
 @pytest.fixture(scope="session")
 def vault_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The keys of a data directory, made once. Who changes them makes some of their own."""
-    from vaults import vault_of
-
-    from kvorum.runtime.inline import InlineRuntime
-    from kvorum.storage.memory import MemoryStore
-
     path = tmp_path_factory.mktemp("vault")
     vault_of(path, MemoryStore(InlineRuntime()))
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from journals import Journal
+from kit.journals import Journal
 
 
 class Client:

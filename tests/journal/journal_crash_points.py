@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import crash_points
-from pump import Pump
+from kit.runtime import Pump
 
 import kvorum.local_store
 from kvorum.journal.segment import SegmentLimits
@@ -22,7 +22,7 @@ from kvorum.model.errors import StorageError
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import InlineSyncer
 
-OPERATIONS = 24
+OPERATIONS = 16
 
 
 class Tiny(SegmentLimits, frozen=True):

@@ -9,8 +9,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
-from journals import HINTS, MARKS, NO_LIMITS, RECORDS, Journal, Pairs, contents, value_for
-from pump import DEADLINE_S
+from kit.journals import HINTS, MARKS, NO_LIMITS, RECORDS, Journal, Pairs, contents, value_for
+from kit.runtime import DEADLINE_S
 
 from kvorum.journal import checkpoint
 from kvorum.journal.checkpoint import Checkpoints

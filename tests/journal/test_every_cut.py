@@ -15,11 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from disks import Cut, Disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_client import Client
-from journals import HINTS, MARKS, RECORDS, TINY, Journal, seal_of, value_for
+from kit.journal_disks import Cut, Disk
+from kit.journals import HINTS, MARKS, RECORDS, TINY, Journal, seal_of, value_for
 
 from kvorum.journal.segment import SegmentLimits
 from kvorum.sealing.seal import Seal

@@ -13,9 +13,9 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import CLUSTER, HINTS, MARKS, RECORDS, TINY, Pairs, contents, value_for
-from pump import DEADLINE_S, Answers, Pump
-from vaults import not_damaged, rows, vault_of
+from kit.journals import CLUSTER, HINTS, MARKS, RECORDS, TINY, Pairs, contents, value_for
+from kit.runtime import DEADLINE_S, Answers, Pump
+from kit.vaults import not_damaged, rows, vault_of
 
 from kvorum.journal.entries import SealedEntries
 from kvorum.journal.journaled_store import JournaledStore

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump
+from kit.runtime import Answers, Pump
 
 import kvorum
 from kvorum.journal.journaled_store import JournaledStore

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from disks import StoreDouble
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import CLUSTER, HINTS, MARKS, RECORDS, value_for
-from vaults import NAMESPACES, NOW_MS, note_key, record_key, vault_of
+from kit.journal_disks import StoreDouble
+from kit.journals import CLUSTER, HINTS, MARKS, RECORDS, value_for
+from kit.vaults import NAMESPACES, NOW_MS, note_key, record_key, vault_of
 
 from kvorum.journal.entries import OpenEntries, SealedEntries
 from kvorum.journal.memtable import Change

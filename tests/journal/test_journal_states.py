@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from disks import Disk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,7 +14,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from journal_client import Client
-from journals import HINTS, MARKS, RECORDS, Journal, contents, seal_of, value_for
+from kit.journal_disks import Disk
+from kit.journals import HINTS, MARKS, RECORDS, Journal, contents, seal_of, value_for
 
 from kvorum.journal.segment import SegmentLimits
 from kvorum.sealing.seal import Seal

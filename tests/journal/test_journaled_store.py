@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disks import EVERYTHING, Appended, Cut, Disk, StoreDouble
-from journals import (
+from kit.journal_disks import EVERYTHING, Appended, Cut, Disk, StoreDouble
+from kit.journals import (
     HINTS,
     MARKS,
     NO_LIMITS,
@@ -17,8 +17,8 @@ from journals import (
     seal_of,
     value_for,
 )
-from pump import Answers
-from vaults import NOW_MS, not_damaged, record_key, rows, vault_of
+from kit.runtime import Answers
+from kit.vaults import NOW_MS, not_damaged, record_key, rows, vault_of
 
 from kvorum.journal.emptied_first import EmptiedFirst
 from kvorum.journal.entries import OpenEntries

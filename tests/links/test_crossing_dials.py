@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from links_rig import End, InMemory, Node, ops, topology
+from kit.links import End, InMemory, Node, ops, topology
 
 from kvorum.links.limits import LinksLimits
 
@@ -16,7 +16,7 @@ def both(world: InMemory) -> tuple[Node, Node]:
     return world.start(0, TOPOLOGY, limits=limits), world.start(1, TOPOLOGY, limits=limits)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_interleaving_ends_with_one_link_and_no_message_lost(data: st.DataObject) -> None:
     world = InMemory()

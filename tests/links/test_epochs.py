@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from links_rig import InMemory, Node, topology
+from kit.links import InMemory, Node, topology
 
 from kvorum.links.fence import ChangedPartitions, Partitioning
 from kvorum.links.views import StaticView, members_digest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from links_rig import Turns
+from kit.runtime import Pump
 
 from kvorum.links.reconnect import DialLimits, Reconnect
 
@@ -11,7 +11,7 @@ LIMITS = DialLimits(pause_min_s=1.0, pause_max_s=4.0)
 
 class Dialed:
     def __init__(self) -> None:
-        self.runtime = Turns()
+        self.runtime = Pump()
         self.at: list[float] = []
         self.reconnect = Reconnect(self.runtime, self._dial, LIMITS)
 

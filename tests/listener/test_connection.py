@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_connection import LIMITS, OneConnection
-from toy_protocol import ToyFace
+from kit.one_connection import LIMITS, OneConnection
+from kit.toy_protocol import ToyFace
 
 from kvorum.listener.limits import ListenerLimits
 

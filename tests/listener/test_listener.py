@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from toy_protocol import ToyFace
+from kit.toy_protocol import ToyFace
 
 from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection

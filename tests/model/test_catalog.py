@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from topologies import even_cluster
+from kit.topologies import even_cluster
 
 from kvorum.model.catalog import Catalog, difference
 from kvorum.model.errors import ConfigError, NamespaceNotFound

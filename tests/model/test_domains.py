@@ -7,7 +7,7 @@ from itertools import combinations, product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from topologies import node
+from kit.topologies import node
 
 from kvorum.model.domains import FaultDomains
 from kvorum.model.topology import NodeSpec

@@ -28,7 +28,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from topologies import cluster, even_cluster, node
+from kit.topologies import cluster, even_cluster, node
 
 from kvorum.model.assignment import BOUND
 from kvorum.model.errors import ConfigError

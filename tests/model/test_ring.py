@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from topologies import cluster, even_cluster, node
+from kit.topologies import cluster, even_cluster, node
 
 from kvorum.model.keys import TOKEN_HASHES
 from kvorum.model.ring import TOKENS_MAX, Ring, token_counts

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.topologies import cluster, even_cluster, node, topologies
 from rich.pretty import pretty_repr
-from topologies import cluster, even_cluster, node, topologies
 
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import (

@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 from hypothesis import given
-from topologies import topologies
+from kit.topologies import topologies
 
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology

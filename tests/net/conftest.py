@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from net_rig import Play, Scenario
+from kit.network import Play, Scenario
 
 from kvorum.runtime.loop import new_loop
 

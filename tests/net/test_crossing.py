@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from net_rig import QUICK, Cluster, Play, Stranger, hello_of, ops, until
+from kit.network import QUICK, Cluster, Play, Stranger, hello_of, ops, until
 
 from kvorum.links.limits import LinksLimits
 from kvorum.links.reconnect import DialLimits

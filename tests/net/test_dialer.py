@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from net_rig import Play, free_addresses, until
+from kit.network import Play, free_addresses, until
 
 from kvorum.net.dialer import Dialer
 from kvorum.net.socket_link import SocketLink

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from net_rig import QUICK, Cluster, Inbox, Life, Node, Play, ops, until
+from kit.network import QUICK, Cluster, Inbox, Life, Node, Play, ops, until
 
 from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link

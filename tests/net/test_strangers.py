@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from net_rig import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
+from kit.network import QUICK, Cluster, Node, Play, Stranger, hello_of, ops, until
 
 from kvorum.links.limits import LinksLimits
 from kvorum.links.machine import LinkLimits

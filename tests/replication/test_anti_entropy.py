@@ -6,7 +6,7 @@ Differences are planted as a faulty link would make them: a `Write` that reaches
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.errors import ProtocolError
 from kvorum.model.keys import TOKEN_HASHES, storage_key

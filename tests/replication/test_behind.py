@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.request import Answer, Failure, Get, Put, Request, Result
 from kvorum.model.topology import NamespaceSettings

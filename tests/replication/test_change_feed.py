@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.record import JSON, decode
 from kvorum.model.request import Delete, Put

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.record import JSON
 from kvorum.model.request import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Disk, Stage
+from kit.stage import Disk, Stage
 from test_anti_entropy import CountingStage, place
 
 from kvorum.cluster.clocks import SKEW_MS, Clocks

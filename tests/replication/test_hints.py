@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.handoff import hints
 from kvorum.model.keys import TOKEN_HASHES, storage_key

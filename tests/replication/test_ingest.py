@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.placement_rule import PlacementRule

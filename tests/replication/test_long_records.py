@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.record import EMPTY, JSON, Event, encode, write

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.record import JSON
 from kvorum.model.request import Delete, Get, Put

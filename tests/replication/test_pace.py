@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Clock
+from kit.runtime import Pump
 
 from kvorum.operations.pace import RATE_MAX, RATE_MIN, Pace
 
@@ -11,7 +11,7 @@ class Day:
     """A pace, clients that are asking, and work that never ends."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Pump()
         self.pace = Pace(self.clock)
 
     def work(self, seconds: float, latency_ms: float | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.request import Failure, Get
 from kvorum.model.topology import NamespaceSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 from test_anti_entropy import A_PASS_S, CountingStage, made, place
 
 from kvorum.model.errors import NamespaceNotFound, NotFound, Overloaded, ProtocolError, RequestError

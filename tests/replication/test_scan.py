@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import partition_of
 from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Unreadable

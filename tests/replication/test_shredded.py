@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement_rule import PlacementRule

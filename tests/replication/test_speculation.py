@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Clock
+from kit.runtime import Pump
 
 from kvorum.operations.speculation import BUDGET_MAX, EARNED_BY_READ, Speculation
 
@@ -15,7 +15,7 @@ class Asked:
 
 
 def test_second_questions_are_a_tenth_of_reads() -> None:
-    speculation = Speculation(Clock())
+    speculation = Speculation(Pump())
     while speculation.spend():
         pass
     reads = 1000
@@ -28,7 +28,7 @@ def test_second_questions_are_a_tenth_of_reads() -> None:
 
 
 def test_the_budget_is_bounded() -> None:
-    speculation = Speculation(Clock())
+    speculation = Speculation(Pump())
     for _ in range(5000):
         speculation.watch(Asked(), 20)
     assert sum(speculation.spend() for _ in range(5000)) == BUDGET_MAX

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.request import Get, Put

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.request import Answer, Put

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.placement_rule import PlacementRule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.record import JSON, Context
 from kvorum.model.request import EXACT, Answer, Delete, Failure, Get, Put, Request, Result, Touch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.keys import TOKEN_HASHES, storage_key
 from kvorum.model.request import Answer, Delete, Failure, Get, Put

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 
 from kvorum.model.request import Answer, Delete, Failure, Get, Put, Request, Result
 from kvorum.model.topology import NamespaceSettings

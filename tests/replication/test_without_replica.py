@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from stage import LifeClock, Line, Stage
+from kit.stage import LifeClock, Line, Stage
 
 from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import ConfigError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
+from kit.stage import Stage
 from test_anti_entropy import place
 from test_expiry import answer, ask, cluster, failure, held, now_ms, put, shown
 

@@ -209,7 +209,7 @@ def test_each_missing_byte_and_each_cut_is_refused(path: Path) -> None:
         refused(path, sound[:place] + sound[place + 1 :])
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(place=st.integers(0), extra=st.binary(min_size=1, max_size=4))
 def test_more_bytes_are_refused(
     tmp_path_factory: pytest.TempPathFactory, place: int, extra: bytes

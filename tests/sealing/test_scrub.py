@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vaults import (
+from kit.vaults import (
     NOW_MS,
     CompactingMemory,
     note_key,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vaults import (
+from kit.vaults import (
     NAMESPACES,
     not_damaged,
     note_key,

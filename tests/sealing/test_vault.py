@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from vaults import (
+from kit.vaults import (
     NAMESPACES,
     NOW_MS,
     CompactingMemory,

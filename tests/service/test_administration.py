@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_key_admin import FakeCustody
-from fake_namespaces import FakeNamespaces
-from fake_node import SECRET, FakeNode, actor_name
-from fake_snapshots import FakeSnapshots
+from kit.key_admin import FakeKeyAdmin
+from kit.namespaces import FakeNamespaces
+from kit.node import SECRET, FakeNode, actor_name
+from kit.snapshots import FakeSnapshots
 
 from kvorum.documents.namespaces import DroppedNamespace
 from kvorum.model.errors import KvorumError, RequestError
@@ -32,7 +32,7 @@ class Unheard(Reply[Any]):
 class Stage:
     def __init__(self, policy: Policy = OPEN) -> None:
         self.node = FakeNode()
-        self.snapshots, self.key_admin = FakeSnapshots(), FakeCustody()
+        self.snapshots, self.key_admin = FakeSnapshots(), FakeKeyAdmin()
         self.namespaces = FakeNamespaces()
         self.service = Service(self.node, SECRET, actor_name, policy=policy)
         parts = NodeParts(

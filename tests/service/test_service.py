@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
-from fake_node import SECRET, FakeNode, actor_name
+from kit.node import SECRET, FakeNode, actor_name
 
 from kvorum.model.errors import KvorumError, Overloaded, QuorumError, RequestError
 from kvorum.model.record import EMPTY, JSON

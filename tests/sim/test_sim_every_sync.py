@@ -28,7 +28,7 @@ from kvorum.wire.messages import Message
 
 IDENTITY = Identity(Facts("c", "n1", 16, "murmur3", 0), "7" * 32, 1, 0, False, {})
 KEYS = [f"key-{number}" for number in range(10)]
-STEPS = 250
+STEPS = 120
 
 
 class Crashed(Exception):

@@ -80,7 +80,7 @@ class Chains:
         }
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(histories())
 def test_it_finds_what_trying_every_chain_finds(operations: list[Operation]) -> None:
     lineage, chains = Lineage(operations, 3), Chains(operations)

@@ -44,9 +44,9 @@ BASIC = Parameters(
 )
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", range(0, 20, 5))
 def test_seeds_pass(first: int) -> None:
-    for seed in range(first, first + 10):
+    for seed in range(first, first + 5):
         report = simulate(draw(seed))
         assert report.violations == [], f"seed {seed}"
 
@@ -90,9 +90,9 @@ def test_a_write_that_is_sent_on_from_a_full_node_keeps_its_deadline() -> None:
     assert simulate(plain(draw_swarm(70))).violations == []
 
 
-@pytest.mark.parametrize("nodes", [2, 3, 12])
-def test_clusters_of_any_size_pass(nodes: int) -> None:
-    for seed in range(5):
+@pytest.mark.parametrize(("nodes", "seeds"), [(2, 4), (3, 4), (12, 2)])
+def test_clusters_of_any_size_pass(nodes: int, seeds: int) -> None:
+    for seed in range(seeds):
         assert simulate(draw(seed, nodes)).violations == [], f"seed {seed}"
 
 
@@ -234,7 +234,7 @@ def test_a_blind_put_of_the_value_that_is_here_knows_what_was_acknowledged_elsew
 PRINT_TRACES = """
 from kvorum.sim.draw import draw
 from kvorum.sim.run import simulate
-print([simulate(draw(seed)).trace for seed in range(8)])
+print([simulate(draw(seed)).trace for seed in range(4)])
 """
 
 
@@ -382,7 +382,8 @@ def test_a_planted_fault_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], checks: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    found = first_failure(range(100))
+    # One of them shows late: what the seeds before find is no news.
+    found = first_failure(range(20 if plant is one_ack_too_few else 0, 120))
     assert checks & {violation.split(":")[0] for violation in found.violations}
 
 

@@ -37,7 +37,7 @@ from kvorum.storage.log_recovery import Recovered
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import Finished, InlineSyncer, Sync
 
-OPERATIONS = 60
+OPERATIONS = 24
 KEYS = 12
 
 Say = Callable[..., None]

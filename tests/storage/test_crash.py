@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pump import DEADLINE_S, Pump
+from kit.runtime import DEADLINE_S, Pump
 from writer_process import key_of, value_of
 
 from kvorum.model.errors import StorageError

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import DEADLINE_S, Answers, Pump, put
+from kit.runtime import DEADLINE_S, Answers, Pump, put
 
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.storage.directory import DataDirectory

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.directory_watch import DirectoryLost

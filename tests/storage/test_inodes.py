@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.storage.inodes import NEEDED, RESERVE_FILES, Count, Inodes, count_inodes
 from kvorum.storage.rocks import RocksStore

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from log_lives import BLOCK, FILE_BLOCKS, Life, Told, files_in, small_files, text_of
+from kit.log_lives import BLOCK, FILE_BLOCKS, Life, Told, files_in, small_files, text_of
 
 STEPS = ("pwrite", "fsync", "replace", "rename", "unlink")
 

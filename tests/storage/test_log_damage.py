@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from log_lives import BLOCK, FILE_BLOCKS, Life, files_in, left_in, small_files, text_of
+from kit.log_lives import BLOCK, FILE_BLOCKS, Life, files_in, left_in, small_files, text_of
 
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.storage.log_file import entry_blocks, read_salt, reading

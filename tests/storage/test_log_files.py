@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from log_lives import (
+from kit.log_lives import (
     BLOCK,
     FILE_BLOCKS,
     SYNCERS,
@@ -19,7 +19,7 @@ from log_lives import (
     small_files,
     text_of,
 )
-from pump import Pump
+from kit.runtime import Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.storage import log_file, log_rotation

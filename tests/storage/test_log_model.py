@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from log_lives import BLOCK, FILE_BLOCKS, SYNCERS, Life, files_in, small_files
+from kit.log_lives import BLOCK, FILE_BLOCKS, SYNCERS, Life, files_in, small_files
 
 # A thread would make what a crash leaves another one each time.
 DETERMINISTIC = st.sampled_from(sorted(SYNCERS.keys() - {"thread"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pump import Pump, put
+from kit.runtime import Pump, put
 from rocksdict import Rdict
 
 from kvorum.model.errors import StorageError

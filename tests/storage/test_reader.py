@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pump import Pump
+from kit.runtime import Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.storage import reader

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
 from kvorum.storage.engine import EngineSettings, open_engine

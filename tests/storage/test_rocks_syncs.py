@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.model.errors import StorageError
 from kvorum.storage.engine import EngineSettings, open_engine

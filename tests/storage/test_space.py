@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pump import Answers, Pump, put
+from kit.runtime import Answers, Pump, put
 
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.identity import Facts

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pump import Answers, Pump
+from kit.runtime import Answers, Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.ports import Runtime

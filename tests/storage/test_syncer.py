@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from pump import DEADLINE_S, Pump
+from kit.runtime import DEADLINE_S, Pump
 
 from kvorum.model.errors import StorageError
 from kvorum.storage.syncer import AdaptiveSyncer, InlineSyncer, NoSyncer, Syncer, ThreadSyncer

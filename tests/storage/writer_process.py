@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import uvloop
-from pump import put
+from kit.runtime import put
 
 from kvorum.model.errors import StorageError
 from kvorum.runtime.loop import LoopRuntime

@@ -17,6 +17,8 @@ BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class Listener(Protocol):
+    """Whom a connection tells of its answers."""
+
     def on_answer(self, status: int, body: bytes) -> None: ...
 
     def on_lost(self, reason: str) -> None:
@@ -24,6 +26,8 @@ class Listener(Protocol):
 
 
 class Connection(asyncio.Protocol):
+    """A connection of one caller."""
+
     __slots__ = (
         "_body",
         "_keep_alive",

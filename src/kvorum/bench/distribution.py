@@ -32,6 +32,7 @@ _SECOND: Final = 1.0 + 0.5**THETA
 
 
 def zeta(n: int) -> float:
+    """The sum of i**-THETA for i from 1 to `n`."""
     if n <= _SUMMED:
         return _ZETA[n]
     a, b = float(_SUMMED), float(n)
@@ -42,11 +43,15 @@ def zeta(n: int) -> float:
 
 
 class Distribution(Protocol):
+    """A way to draw one of many entries."""
+
     def draw(self, count: int) -> int:
         """The position, 0 <= position < count, of one of `count` entries in order of insertion."""
 
 
 class Uniform:
+    """Each entry alike."""
+
     __slots__ = ("_random",)
 
     def __init__(self, rng: Random) -> None:
@@ -101,6 +106,8 @@ class Scattered:
 
 
 class Latest:
+    """Zipfian, the newest entries most often."""
+
     __slots__ = ("_draw_rank",)
 
     def __init__(self, rng: Random) -> None:

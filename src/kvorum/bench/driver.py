@@ -2,14 +2,14 @@
 
 The number of requests in flight is fixed, so latency is that of a server under exactly this
 many callers; a slow server is asked less, not later. Connections are spread over the servers
-in turn. What goes wrong is counted, and the loop goes on.
+in turn. What goes wrong is counted under its reason, and the loop goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -18,6 +18,7 @@ from typing import Final
 from kvorum.bench import reasons
 from kvorum.bench.lane import Lane
 from kvorum.bench.measurement import Measurement
+from kvorum.bench.reasons import Refusal
 from kvorum.bench.workload import Operation, Source
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
@@ -31,8 +32,11 @@ _TICK_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`timeout_s` is for each operation. Each of the others ends the run when it is reached,
-    and so does the end of the source."""
+    """What ends an operation and a run.
+
+    `timeout_s` is for each operation. Each of the others ends the run when it is reached,
+    and so does the end of the source.
+    """
 
     timeout_s: float
     duration_s: float | None = None
@@ -47,12 +51,12 @@ async def drive(
     limits: Limits,
     progress: Progress,
 ) -> Measurement:
-    """Put the load of `source` on `servers`.
+    """Put the load of `source` on `servers`; returns what was measured.
 
     Raises ConnectionFailed if a server cannot be reached at the start.
     """
-    run = _Run(source, limits)
-    lanes = [Lane(run, servers[i % len(servers)]) for i in range(connections)]
+    run = _Run(servers, source, limits)
+    lanes = [Lane(run, i) for i in range(connections)]
     try:
         for lane in lanes:
             await _connect(lane)
@@ -62,13 +66,20 @@ async def drive(
             lane.close()
 
 
+def give_up_late(lanes: Iterable[Lane], timeout_s: float) -> None:
+    """Have lanes give up operations that began more than `timeout_s` ago."""
+    since_ns = perf_counter_ns() - int(timeout_s * 1e9)
+    for lane in lanes:
+        lane.give_up_if_began_before(since_ns)
+
+
 async def _connect(lane: Lane) -> None:
     try:
         await lane.connect()
     except OSError as error:
         raise ConnectionFailed(
-            f"wanted a server at {host_port(lane.server)}, got: {reasons.of_os_error(error)}; "
-            "start it, or name another"
+            f"No server answers at {host_port(lane.server)}: {reasons.of_os_error(error)}. "
+            "Start it, or name another one."
         ) from error
 
 
@@ -85,12 +96,14 @@ class _Run:
         "_last_ns",
         "_measurement",
         "_operations_left",
+        "_servers",
         "_source",
         "timeout_s",
     )
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, servers: Sequence[Address], source: Source, limits: Limits) -> None:
         self.timeout_s = limits.timeout_s
+        self._servers = servers
         self._source = source
         self._measurement = Measurement()
         self._duration_s = limits.duration_s
@@ -120,11 +133,12 @@ class _Run:
         with suppress(TimeoutError):
             async with asyncio.timeout(_TICK_S):
                 await self._all_ended.wait()
-        since_ns = perf_counter_ns() - int(self.timeout_s * 1e9)
-        for lane in lanes:
-            lane.give_up_if_began_before(since_ns)
+        give_up_late(lanes, self.timeout_s)
 
     # the lanes' side
+
+    def server_for(self, home: int) -> Address:
+        return self._servers[home % len(self._servers)]
 
     def next_operation(self, now_ns: int) -> Operation | None:
         if self.is_over(now_ns):
@@ -138,15 +152,25 @@ class _Run:
     def is_over(self, now_ns: int) -> bool:
         return now_ns >= self._end_ns or self._operations_left <= 0 or self._errors_left <= 0
 
-    def on_success(self, kind: str, began_ns: int, now_ns: int) -> None:
+    def on_success(self, operation: Operation, began_ns: int, now_ns: int) -> None:
         self._done += 1
         self._last_ns = now_ns
-        self._measurement.succeeded(kind, now_ns - began_ns)
+        self._measurement.succeeded(operation.kind, now_ns - began_ns)
 
-    def on_error(self, kind: str, reason: str) -> None:
+    def on_refused(self, operation: Operation, refusal: Refusal) -> bool:
+        return self._failed(operation.kind, refusal.reason)
+
+    def on_lost(self, operation: Operation, server: Address, reason: str) -> bool:
+        return self._failed(operation.kind, reason)
+
+    def on_unreachable(self, server: Address, reason: str) -> None:
+        self._failed("connect", reason)
+
+    def _failed(self, kind: str, reason: str) -> bool:
         self._done += 1
         self._errors_left -= 1
         self._measurement.failed(kind, reason)
+        return False  # a failure is counted, and not hidden by asking again
 
     def on_lane_ended(self) -> None:
         self._lanes_left -= 1

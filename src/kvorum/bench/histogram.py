@@ -21,6 +21,7 @@ RELATIVE_ERROR: Final = 1 / (1 << PRECISION_BITS)
 
 
 def bucket_of(value: int) -> int:
+    """The number of the bucket that counts `value`."""
     shift = value.bit_length() - PRECISION_BITS - 1
     if shift <= 0:
         return value
@@ -47,8 +48,9 @@ class Histogram:
         self.highest = 0
 
     def record(self, value: int, times: int = 1) -> None:
+        """Count `value`. Raises ValueError if it is negative."""
         if value < 0:
-            raise ValueError(f"wanted a value of 0 or more, got {value}")
+            raise ValueError(f"A histogram counts values of 0 or more, not {value}.")
         bucket = bucket_of(value)
         self._buckets[bucket] = self._buckets.get(bucket, 0) + times
         self.count += times
@@ -57,6 +59,7 @@ class Histogram:
             self.highest = value
 
     def merge(self, other: Histogram) -> None:
+        """Add all that `other` has counted."""
         for bucket, times in other._buckets.items():
             self._buckets[bucket] = self._buckets.get(bucket, 0) + times
         self.count += other.count

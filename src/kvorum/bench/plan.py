@@ -11,6 +11,11 @@ from kvorum.model.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """A bench run; `timeout_s` and `duration_s` in seconds, `value_size` in bytes.
+
+    Raises ConfigError if there are fewer connections than processes.
+    """
+
     servers: tuple[Address, ...]
     workload: str
     distribution: str
@@ -30,8 +35,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.connections < self.processes:
             raise ConfigError(
-                f"wanted at least one connection for each of {self.processes} processes, "
-                f"got {self.connections}; give more --connections or fewer --processes"
+                f"{self.connections} connections are too few for {self.processes} processes. "
+                "Give more --connections or fewer --processes."
             )
 
     def share(self, index: int) -> Share:
@@ -41,11 +46,14 @@ class Plan:
         return Share(index, _part(self.connections, n, index), operations)
 
     def rng(self, purpose: str, index: int) -> Random:
+        """Chance for one purpose in process `index`, the same in each run of this plan."""
         return Random(f"{self.seed}/{purpose}/{index}")
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
+    """What one process of a run does."""
+
     index: int
     connections: int
     operations: int | None

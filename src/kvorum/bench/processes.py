@@ -27,7 +27,7 @@ from kvorum.runtime import loop
 
 
 def run(plan: Plan, progress: Progress) -> Measurement:
-    """Raises KvorumError if a process could not do its share."""
+    """What all processes of `plan` measured. Raises KvorumError if one could not do its share."""
     if plan.processes == 1:
         return loop.run(phases.run(plan, plan.share(0), progress))
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def _receive(pipe: Connection) -> int | Measurement | None:
     try:
         got: int | Measurement | KvorumError | None = pipe.recv()
     except EOFError as error:
-        raise KvorumError("wanted the share of a load process, got its end before") from error
+        raise KvorumError("A process of the load generator ended before it was done.") from error
     if isinstance(got, KvorumError):
         raise got
     return got

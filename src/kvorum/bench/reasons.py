@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from kvorum.model.errors import BY_CODE
 
-UNEXPECTED: Final = "unexpected answer"
 TIMEOUT: Final = "timeout"
 
 
+class Refusal(NamedTuple):
+    """An answer that is no success."""
+
+    reason: str
+    outcome: str
+    """As the server says: "unknown" if the operation may have taken effect."""
+
+
+UNEXPECTED: Final = Refusal("unexpected answer", "")
+
+
 class _Problem(msgspec.Struct):
-    code: str
+    code: str = ""
+    outcome: str = ""
 
 
 _problem: Final = msgspec.json.Decoder(_Problem)
 
 
-def of_answer(status: int, body: bytes) -> str:
-    """The status of an answer that is no success, and the code of its problem if it is known."""
+def of_answer(status: int, body: bytes) -> Refusal:
+    """The reason is the status, and the code of the problem if it is known."""
     try:
-        code = _problem.decode(body).code
+        problem = _problem.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"HTTP {status}"
-    return f"HTTP {status} {code}" if code in BY_CODE else f"HTTP {status}"
+        problem = _Problem()
+    code = f" {problem.code}" if problem.code in BY_CODE else ""
+    return Refusal(f"HTTP {status}{code}", problem.outcome)
 
 
 def of_os_error(error: OSError) -> str:

@@ -29,6 +29,8 @@ _found: Final = msgspec.json.Decoder(_Found)
 
 
 class Requests:
+    """Makes the requests of a plan."""
+
     __slots__ = ("_get_tail", "_put_head", "_put_tail")
 
     def __init__(self, plan: Plan) -> None:
@@ -61,11 +63,11 @@ class Requests:
 
 
 def version_in(body: bytes) -> str:
-    """The valueVersion of an answered get."""
+    """The valueVersion of an answered get. Raises ProtocolError if there is none."""
     try:
         return _found.decode(body).metadata.value_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"wanted an entry with its valueVersion, got {error}") from error
+        raise ProtocolError(f"The answer is no entry with a valueVersion: {error}.") from error
 
 
 def _query(**options: str | int | None) -> str:

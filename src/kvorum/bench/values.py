@@ -16,6 +16,8 @@ _WINDOWS: Final = 4096
 
 
 class Values:
+    """Makes values of `size` bytes."""
+
     __slots__ = ("_bits", "_block", "_rest", "_size")
 
     def __init__(self, rng: Random, size: int) -> None:

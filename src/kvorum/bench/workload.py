@@ -31,24 +31,34 @@ Follow = Callable[[bytes], bytes | None]
 
 
 class Operation:
-    """`request` goes out first. `follow`, if there is one, gets the body of its successful
-    answer and returns the request that completes the operation, or None if it is complete."""
+    """One or two requests, measured together.
 
-    __slots__ = ("follow", "kind", "request")
+    `request` goes out first. `follow`, if there is one, gets the body of its successful
+    answer and returns the request that completes the operation, or None if it is complete;
+    it raises ProtocolError if the body is not what was asked for. `again`: it was asked before,
+    and failed.
+    """
+
+    __slots__ = ("again", "follow", "kind", "request")
 
     def __init__(self, kind: str, request: bytes, follow: Follow | None = None) -> None:
         self.kind = kind
         self.request = request
         self.follow = follow
+        self.again = False
 
 
 class Source(Protocol):
+    """Where the operations of a run come from."""
+
     def next(self) -> Operation | None:
         """The next operation; None when there are no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
+    """A workload: each kind of operation's share, and how keys are drawn."""
+
     shares: dict[str, float]
     distribution: str
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
+    """With what a command ends; scripts rely on these."""
+
     OK = 0
     NOT_FOUND = 1
     USAGE = 2
@@ -57,12 +59,12 @@ NEXT_STEP: Final = "next_step"
 """The detail of an error in which a command says how to go on."""
 
 _ADVICE: Final = {
-    "not_found": "check the key and --namespace, or store it with 'kvorum set'",
-    "invalid_version": "give the version that 'kvorum get --all' shows, unchanged",
-    "precondition_failed": "look at the entry with 'kvorum get --all', and decide anew",
-    "too_many_siblings": "look at them with 'kvorum get --all', and resolve them with "
+    "not_found": "Check the key and --namespace, or store it with 'kvorum set'",
+    "invalid_version": "Give the version that 'kvorum get --all' shows, unchanged",
+    "precondition_failed": "Look at the entry with 'kvorum get --all', and decide anew",
+    "too_many_siblings": "Look at them with 'kvorum get --all', and resolve them with "
     "'kvorum set --version'",
-    "quorum_not_met": "retry later, or with a smaller -r or -w if weaker guarantees will do",
+    "quorum_not_met": "Retry later, or with a smaller -r or -w if weaker guarantees will do",
 }
 """By code: in place of a server's advice, where that is for those who speak HTTP."""
 
@@ -78,6 +80,7 @@ class Interrupted(Exception):
 
 
 def exit_code(error: KvorumError) -> ExitCode:
+    """The exit code of a command that ends with `error`."""
     if error.outcome == "unknown":
         return ExitCode.UNKNOWN
     match error:
@@ -95,17 +98,17 @@ def exit_code(error: KvorumError) -> ExitCode:
 
 
 def print_failure(error: KvorumError, as_json: bool) -> None:
+    """What is wrong, and what to do next."""
     stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
     if "advice" in error.details and error.code in _ADVICE:
         stated["advice"] = _ADVICE[error.code]
-    step = _next_step(error)
-    text = f"{error.message.removesuffix('.')}{step}" if step else error.message
-    _print({**error.details, **stated}, text, as_json)
+    _print({**error.details, **stated}, _sentences(error.message, _next_step(error)), as_json)
 
 
 def print_misuse(error: click.UsageError, as_json: bool) -> None:
+    """What is wrong with the command line, and where help is."""
     command = error.ctx.command_path if error.ctx else "kvorum"
-    message = f"{error.format_message().rstrip('.')}; see '{command} --help'"
+    message = _sentences(error.format_message(), f"See '{command} --help'")
     _print({"code": "usage", "message": message, "outcome": "none"}, message, as_json)
 
 
@@ -117,7 +120,7 @@ def print_interruption(as_json: bool) -> None:
 def print_unwritable(error: Unwritable, as_json: bool) -> None:
     """What the command was to do, it may have done."""
     reason = error.reason.strerror or error.reason
-    message = f"cannot write to stdout: {reason}; send the output elsewhere, or make room"
+    message = f"Cannot write to stdout: {reason}. Send the output elsewhere, or make room."
     _print({"code": "output", "message": message, "outcome": "unknown"}, message, as_json)
 
 
@@ -141,18 +144,20 @@ def _next_step(error: KvorumError) -> str:
     """What a message does not say itself."""
     step = error.details.get(NEXT_STEP)
     if isinstance(step, str):
-        return f"; {step}"
+        return step
     if error.outcome == "unknown":
-        return "; it may have been carried out: read before you repeat it"
+        return "It may have been carried out: read before you repeat it"
     advice = error.details.get("advice")
-    if isinstance(advice, str) and advice:
-        return f"; {_ADVICE.get(error.code, _as_clause(advice))}"
+    if isinstance(advice, str):
+        return _ADVICE.get(error.code, advice)
     return ""
 
 
-def _as_clause(sentence: str) -> str:
-    """A sentence as the end of another one."""
-    return sentence[0].lower() + sentence[1:].rstrip(".")
+def _sentences(message: str, step: str) -> str:
+    """`message`, which may begin with a file's name, and `step`, if there is one, as sentences."""
+    if not step:
+        return message
+    return f"{message.rstrip('.')}. {step[0].upper()}{step[1:].rstrip('.')}."
 
 
 def _print(error: dict[str, Any], text: str, as_json: bool) -> None:

@@ -46,6 +46,8 @@ Work = Callable[[AsyncClient, ShowBytes], Awaitable[dict[str, Any]]]
 
 
 class EveryNode:
+    """The nodes of a cluster, each with a client of its own."""
+
     def __init__(self, clients: dict[str, AsyncClient]) -> None:
         self._clients = clients
 
@@ -114,11 +116,13 @@ class EveryNode:
 
 
 def failures(outcomes: dict[str, Outcome]) -> dict[str, KvorumError]:
+    """Those of `outcomes` that failed, by node."""
     return {node: one for node, one in outcomes.items() if isinstance(one, KvorumError)}
 
 
 def reasons(failed: dict[str, KvorumError]) -> str:
-    return "; ".join(f"{node}: {error.message}" for node, error in failed.items())
+    """Why each of the nodes failed, in one line."""
+    return "; ".join(f"{node}: {error.message.removesuffix('.')}" for node, error in failed.items())
 
 
 def _raise_joint(failed: dict[str, KvorumError], asked: int, *, changes: bool) -> NoReturn:
@@ -128,13 +132,15 @@ def _raise_joint(failed: dict[str, KvorumError], asked: int, *, changes: bool) -
         error.outcome == "none" for error in failed.values()
     )
     raise UnavailableError(
-        f"wanted all {asked} nodes to do it, got failures of {len(failed)} ({reasons(failed)}); "
-        "repeat it when 'kvorum status' shows them up",
+        f"{len(failed)} of {asked} nodes failed: {reasons(failed)}. "
+        "Repeat it when 'kvorum status' shows them up.",
         outcome="unknown" if changes and not changed_nothing else "none",
     )
 
 
 def on_every_node(target: Target, act: Callable[[EveryNode], Awaitable[_T]]) -> _T:
+    """What `act` returns, given the nodes of the cluster that `target` is in."""
+
     async def run() -> _T:
         async with _nodes(target) as nodes:
             return await act(nodes)

@@ -67,8 +67,8 @@ def _check_creatable(path: Path, data_dir: Path) -> None:
     if place.resolve().is_relative_to(data_dir.resolve()):
         return  # It is made with the data.
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        reason = "a directory that is not writable" if place.is_dir() else "no such directory"
+        reason = "its directory is not writable" if place.is_dir() else "there is no such directory"
         raise ConfigError(
-            f"wanted to make a master key in {path}, got {reason}; put the key there, make its "
-            "directory and let this user write to it, or name another source"
+            f"Cannot make a master key in {path}: {reason}. Put the key there, make its "
+            "directory and let this user write to it, or name another source."
         )

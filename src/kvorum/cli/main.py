@@ -104,7 +104,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             near = next((command for command in COMMANDS if _is_near(name, command)), None)
             hint = f", did you mean '{near}'" if near else ""
-            raise click.UsageError(f"there is no command '{name}'{hint}", ctx)
+            raise click.UsageError(f"There is no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

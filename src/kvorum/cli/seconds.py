@@ -21,5 +21,5 @@ class Seconds(click.FloatRange):
         seconds = float(click.FLOAT.convert(value, param, ctx))
         if not math.isfinite(seconds) or seconds < 0 or (self.min_open and seconds == 0):
             least = "more than 0 seconds" if self.min_open else "0 seconds or more"
-            self.fail(f"wanted {least}, got {value}", param, ctx)
+            self.fail(f"{value} is no time span: {least} are possible", param, ctx)
         return seconds

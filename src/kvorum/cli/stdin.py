@@ -15,7 +15,7 @@ def opened_stdin() -> BinaryIO:
     stdin = cast("Any", sys.stdin)
     if stdin is None:
         raise click.UsageError(
-            "stdin is closed; give it a file or a pipe, or name a file",
+            "Stdin is closed. Give it a file or a pipe, or name a file.",
             click.get_current_context(),
         )
     return cast("BinaryIO", stdin.buffer)

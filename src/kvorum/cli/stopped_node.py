@@ -33,6 +33,6 @@ def stopped_node(data_dir: Path) -> Iterator[None]:
             yield
         except OSError as error:
             raise StorageError(
-                f"cannot change the files in {data_dir}: {error}; free or mend the disk, then "
-                "repeat it"
+                f"Cannot change the files in {data_dir}: {error}. Free or mend the disk, then "
+                "repeat it."
             ) from error

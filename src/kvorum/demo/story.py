@@ -166,4 +166,4 @@ async def _in_time(start: Coroutine[Any, Any, None], what: str) -> None:
         async with asyncio.timeout(_START_S):
             await start
     except TimeoutError as error:
-        raise TimeoutExpired(f"wanted {what} within {_START_S:g} s, got no sign of it") from error
+        raise TimeoutExpired(f"Waited {_START_S:g} s for {what}, in vain.") from error

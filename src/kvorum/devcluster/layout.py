@@ -48,8 +48,8 @@ class Layout:
         strangers = found - {self._secret_file.name, self._draft.name}
         if strangers:
             raise ConfigError(
-                f"wanted {self.directory} to be empty, for a new cluster, "
-                f"got {min(strangers)!r} in it; choose another directory"
+                f"A new cluster needs an empty directory, and {self.directory} holds "
+                f"{min(strangers)!r}. Choose another directory."
             )
 
     def create(self, topology: Topology) -> Topology:
@@ -79,6 +79,6 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 def _refusal(directory: Path, error: OSError) -> ConfigError:
     return ConfigError(
-        f"wanted a directory to write to at {directory}, got: {error.strerror or error}; "
-        "choose another one or correct its permissions"
+        f"Cannot write to the directory {directory}: {error.strerror or error}. "
+        "Choose another one, or correct its permissions."
     )

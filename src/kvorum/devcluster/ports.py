@@ -52,8 +52,8 @@ def check_ports(nodes: Iterable[NodeSpec]) -> None:
     ]
     if refused:
         raise ConfigError(
-            f"wanted ports to listen on, but {', '.join(refused)}; stop what listens there "
-            "(another kvorum?) or choose another port, with --port or in the cluster file"
+            f"Cannot listen: {', '.join(refused)}. Stop what listens there (another kvorum?), or "
+            "choose another port with --port or in the cluster file."
         )
 
 
@@ -67,7 +67,8 @@ def free_port(nodes: int) -> int:
         if _all_free(port, nodes):
             return port
     raise ConfigError(
-        f"wanted {2 * nodes} free ports of {LOOPBACK}, got none in {_ATTEMPTS} attempts"
+        f"No {2 * nodes} free ports of {LOOPBACK} were found in {_ATTEMPTS} attempts. "
+        "Name the first one with --port."
     )
 
 

@@ -15,7 +15,7 @@ def _checked(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> t
 
     for name in names:
         if not is_host(name):
-            raise click.BadParameter(f"{name!r} is not a host name; leave out scheme and port")
+            raise click.BadParameter(f"{name!r} is not a host name. Leave out scheme and port")
     return names
 
 

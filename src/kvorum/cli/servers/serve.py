@@ -142,7 +142,7 @@ def serve(
 
 def _check_unset(option: str, value: object, reason: str) -> None:
     if value is not None:
-        raise click.UsageError(f"{option} {reason}; leave it out")
+        raise click.UsageError(f"{option} {reason}. Leave it out")
 
 
 def _alone(host: str, port: int) -> Topology:
@@ -158,7 +158,7 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
     topology = load_topology(cluster, secret_file=secret_file)
     if node is None:
         names = ", ".join(spec.name for spec in topology.nodes)
-        raise click.UsageError(f"wanted --node with --cluster; it is one of {names}")
+        raise click.UsageError(f"--cluster needs --node, which is one of {names}")
     topology.number_of(node)
     return topology, node
 
@@ -171,9 +171,10 @@ def check_loopback(spec: NodeSpec) -> None:
     for text in filter(None, (spec.http, spec.peer)):
         if not _is_loopback(parse_address(text).host):
             raise ConfigError(
-                f"wanted a loopback address such as 127.0.0.1 for {spec.name}, got {text}: there "
-                "is no authentication and no TLS yet, so whoever reaches it can read and write "
-                "everything; use a loopback address, or add --insecure if the network is trusted"
+                f"{spec.name} would listen at {text}, which other machines can reach. There is no "
+                "authentication and no TLS yet, so whoever reaches it can read and write "
+                "everything. Use a loopback address such as 127.0.0.1, or add --insecure if the "
+                "network is trusted."
             )
 
 

@@ -70,14 +70,14 @@ def _read_text(path: Path) -> str:
         data = file.read(TOPOLOGY_BYTES_MAX + 1)
     if len(data) > TOPOLOGY_BYTES_MAX:
         raise ConfigError(
-            f"{path}: wanted a topology file of at most {TOPOLOGY_BYTES_MAX} bytes, got more; "
-            "check that it is the right file"
+            f"{path} is longer than a topology file may be ({TOPOLOGY_BYTES_MAX} bytes). "
+            "Check that it is the right file."
         )
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: wanted TOML in UTF-8, got other bytes at {error.start}; save it as UTF-8"
+            f"{path} is not UTF-8 at byte {error.start}. Save it as UTF-8."
         ) from error
 
 
@@ -87,9 +87,9 @@ def _read_secret(path: Path) -> bytes:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(
-                f"{path}: wanted a secret file with mode 0600, got {mode:04o}; "
-                f"run `chmod 600 {shlex.quote(str(path))}`, and choose a new secret if others may "
-                "have read it"
+                f"Others can read the secret file {path}, whose mode is {mode:04o}. "
+                f"Run `chmod 600 {shlex.quote(str(path))}`, and choose a new secret if others may "
+                "have read it."
             )
         data = file.read(SECRET_BYTES_MAX + 1)
     return _checked(data, str(path))
@@ -103,11 +103,11 @@ def _opened(path: Path, what: str) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(
-            f"{path}: wanted {what}, got: {reason}; check the path and its permissions"
+            f"Cannot read {path} as {what}: {reason}. Check the path and its permissions."
         ) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ConfigError(f"{path}: wanted {what}, got something that is no plain file")
+        raise ConfigError(f"Cannot read {path} as {what}: it is no plain file.")
     return descriptor
 
 
@@ -116,8 +116,8 @@ def _checked(data: bytes, source: str) -> bytes:
     secret = data.removesuffix(b"\n").removesuffix(b"\r")
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
         raise ConfigError(
-            f"{source}: wanted a secret of {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes, "
-            f"got {min(len(secret), SECRET_BYTES_MAX + 1)}; "
-            "make one with `openssl rand -base64 32`"
+            f"The secret in {source} is too {'short' if len(secret) < SECRET_BYTES_MIN else 'long'}"
+            f": it has to have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes. "
+            "Make one with `openssl rand -base64 32`."
         )
     return secret

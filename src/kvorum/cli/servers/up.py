@@ -145,8 +145,8 @@ def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
     for name, value in asked.items():
         if value != filed[name]:
             raise ConfigError(
-                f"wanted a cluster with --{name} {value}, but {layout.topology_file} has "
-                f"{filed[name]}; leave --{name} out, or choose another --data-dir"
+                f"--{name} {value} does not fit the cluster in {layout.topology_file}, which has "
+                f"{filed[name]}. Leave --{name} out, or choose another --data-dir."
             )
     return topology
 

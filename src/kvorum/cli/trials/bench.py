@@ -109,8 +109,9 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
         print_report(made)
     if measured.error_share > max_error_share:
         raise UnavailableError(
-            f"wanted at most {max_error_share:.3%} errors, got {measured.error_share:.3%}: "
-            f"{_most_common_error(measured)}; see the report, or raise --max-error-share"
+            f"{measured.error_share:.3%} of the operations failed, most often with "
+            f"{_most_common_error(measured)}. See the report, or allow more with "
+            "--max-error-share."
         )
 
 
@@ -145,8 +146,8 @@ def _load(plan: Plan) -> Measurement:
         loaded = run(phases.load(plan, advance))
     if loaded.error_count:
         raise UnavailableError(
-            f"wanted {plan.keys:,} entries stored before the run, got {loaded.success_count:,}, "
-            f"then an error: {_most_common_error(loaded)}; see 'kvorum status'"
+            f"Only {loaded.success_count:,} of {plan.keys:,} entries were stored before the run, "
+            f"then this: {_most_common_error(loaded)}. See 'kvorum status'."
         )
     return loaded
 

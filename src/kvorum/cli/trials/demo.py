@@ -85,6 +85,6 @@ def _check(report: Report) -> None:
     if not report.ok:
         keys = ", ".join(map(repr, [*report.lost_keys, *report.mismatched_keys]))
         raise StorageError(
-            f"wanted every acknowledged entry back, got {report.lost} lost and "
-            f"{report.mismatched} mismatched: {keys}; this is a fault of kvorum, please report it"
+            f"Of the acknowledged entries, {report.lost} lost and {report.mismatched} mismatched: "
+            f"{keys}. This is a fault of kvorum; please report it."
         )

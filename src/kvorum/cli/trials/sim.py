@@ -75,7 +75,7 @@ def sim(
     from kvorum.sim.summary import Summary
 
     if trace and jobs > 1:
-        raise click.UsageError("--trace shows one run after another; leave --jobs away")
+        raise click.UsageError("--trace shows one run after another. Leave --jobs away")
     summary = Summary(nodes, operations)
     began = perf_counter()
     with _progress(seeds, shown=not trace) as bar:

@@ -277,5 +277,5 @@ def _confirm(question: str) -> None:
         agreed = False
     if not agreed:
         raise PreconditionFailed(
-            "wanted a yes, got none, and nothing was changed; --yes says it without being asked"
+            "Nothing was changed, since the answer was not yes. --yes says it without being asked."
         )

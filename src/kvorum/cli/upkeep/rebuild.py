@@ -50,15 +50,16 @@ def rebuild(data_dir: Path, discard: bool, lose_data: bool, output: str) -> None
 def _check_has_peers(data_dir: Path, old: Identity | None) -> None:
     if old is None:
         raise ConfigError(
-            f"wanted a node that knows others, got {data_dir}, whose node.json is missing or "
-            "damaged; if the other nodes of its cluster have the data, repeat this with --lose-data"
+            f"It is not known whether other nodes have the data of {data_dir}: its node.json is "
+            "missing or damaged. If the other nodes of its cluster have it, repeat this with "
+            "--lose-data."
         )
     others = set(old.names.values()) - {old.facts.node}
     if not others:
         raise ConfigError(
-            f"wanted a node that others can fill, got {old.facts.node} in {data_dir}, which has "
-            "never met another: its data would be lost; restore a snapshot with 'kvorum snapshot "
-            "restore NAME --data-dir', or repeat this with --lose-data"
+            f"{old.facts.node} in {data_dir} has never met another node, so nobody could give "
+            "its data back. Restore a snapshot with 'kvorum snapshot restore NAME --data-dir', or "
+            "repeat this with --lose-data."
         )
 
 

@@ -67,14 +67,14 @@ def repair(
             click.echo(one_line(f"still damaged: {text}"), err=True)
     if document["incomplete"]:
         raise UnavailableError(
-            f"wanted all owners of {document['partitions']} partitions, got some that are away or "
-            f"could not repair, of partitions {_listed(document['incomplete'])}; "
-            "see 'kvorum status', and repeat it when all nodes are up"
+            f"Of {document['partitions']} partitions these could not be repaired, as owners are "
+            f"away or failed: {_listed(document['incomplete'])}. "
+            "Repeat it when 'kvorum status' shows all nodes up."
         )
     if damaged:
         raise Incomplete(
-            f"{len(damaged)} damaged records are still damaged, as no owner has them whole; "
-            "overwrite or delete them, or restore a snapshot."
+            f"{len(damaged)} damaged records are still damaged, as no owner has them whole. "
+            "Overwrite or delete them, or restore a snapshot."
         )
 
 
@@ -88,7 +88,7 @@ def _described(damaged: list[dict[str, Any]]) -> list[str]:
 
 def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:
     """Only the server that began a repair knows of it: so one server is asked for both."""
-    failure = ConnectionFailed("wanted a server to ask, got none")
+    failure = ConnectionFailed("No server is named. Name one with --server.")
     for server in target.servers:
         with open_client(replace(target, servers=(server,))) as client:
             try:

@@ -55,7 +55,7 @@ def scrub(target: Target, wait: bool, output: str) -> None:
     if wait and any(damaged.values()):
         counts = ", ".join(f"{count} on {node}" for node, count in damaged.items() if count)
         raise Incomplete(
-            f"Damaged records are left that no other node has replaced: {counts}; see "
+            f"Damaged records are left that no other node has replaced: {counts}. See "
             "'kvorum status' and 'kvorum repair --full'."
         )
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from disks import Disk, StoreDouble
-from pump import Answers, Pump
-from vaults import not_damaged, note_key, record_key, record_of, rows, vault_of
-
+from kit.journal_disks import Disk, StoreDouble
+from kit.runtime import Answers, Pump
+from kit.vaults import not_damaged, note_key, record_key, record_of, rows, vault_of
 from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits

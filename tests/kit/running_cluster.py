@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
-from program import kvorum
 from rocksdict import Options, Rdict
 
 import kvorum as client_library
+from kit.program import kvorum
 from kvorum.cli import main
 from kvorum.devcluster.ports import free_port
 from kvorum.model.keys import TOKEN_HASHES, token_range

@@ -7,7 +7,7 @@ from typing import Any
 from kvorum.model.errors import NamespaceNotFound
 
 
-class FakeCustody:
+class FakeKeyAdmin:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 

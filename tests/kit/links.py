@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from itertools import count
 from typing import Any
 
+from kit.runtime import Pump
 from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.peers import Peers
@@ -30,59 +27,6 @@ def topology(nodes: int = 2, **changes: Any) -> Topology:
 
 def ops(numbers: Sequence[int]) -> list[Message]:
     return [Wrote(number) for number in numbers]
-
-
-class Timer:
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback = callback
-        self.args = args
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Turns:
-    """A `Runtime` whose turns are taken, and whose time passes, when a test says so."""
-
-    def __init__(self) -> None:
-        self.rng = random.Random(1)
-        self.time = 0.0
-        self._order = count()
-        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._timers: list[tuple[float, int, Timer]] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def wall_ms(self) -> int:
-        return int(self.time * 1000)
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        self._soon.append((callback, args))
-
-    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> Timer:
-        timer = Timer(callback, args)
-        heappush(self._timers, (self.time + delay_s, next(self._order), timer))
-        return timer
-
-    def turn(self) -> bool:
-        """Run what is due; False if nothing was."""
-        ran = bool(self._soon)
-        for _ in range(len(self._soon)):
-            callback, args = self._soon.popleft()
-            callback(*args)
-        return ran
-
-    def pass_time(self, duration_s: float) -> None:
-        until = self.time + duration_s
-        while self._timers and self._timers[0][0] <= until:
-            self.time, _, timer = heappop(self._timers)
-            if not timer.cancelled:
-                timer.callback(*timer.args)
-            while self.turn():
-                pass
-        self.time = until
 
 
 class End:
@@ -156,7 +100,7 @@ class Node:
 
     number: int
     world: InMemory
-    runtime: Turns
+    runtime: Pump
     log: Log = field(default_factory=Log)
     heard: list[tuple[str, int]] = field(default_factory=list)
     received: list[tuple[int, Message]] = field(default_factory=list)
@@ -198,7 +142,7 @@ class InMemory:
     """Nodes and the connections between them."""
 
     def __init__(self) -> None:
-        self.runtime = Turns()
+        self.runtime = Pump()
         self.nodes: dict[int, Node] = {}
         self.dials: list[tuple[int, int, Link]] = []
         """Attempts to connect that are under way: from, to, and the link they are for."""

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-DEADLINE_S = 60.0
+from kit.waiting import DEADLINE_S
 
 
 class Program:
@@ -102,13 +101,6 @@ def refusal(*words: str | int | Path, **environ: str | Path) -> tuple[int, str]:
         status = program.ended()
         assert len(program.errors) == 1, program.errors
         return status, program.errors[0]
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:

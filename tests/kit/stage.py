@@ -6,14 +6,12 @@ turns the clock. Disks sync when asked for, that is, at once, unless a node's di
 
 from __future__ import annotations
 
-import heapq
-import random
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Any
 
+from kit.runtime import Pump
 from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
@@ -30,44 +28,10 @@ from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import Message
 
 
-class Clock:
-    """The time of the whole stage; it moves only in `wait`."""
-
-    def __init__(self) -> None:
-        self.rng = random.Random(7)
-        self.time = 0.0
-        self.soon: deque[Callable[[], object]] = deque()
-        self._timers: list[tuple[float, int, Callable[[], object]]] = []
-        self._order = count()
-
-    def now(self) -> float:
-        return self.time
-
-    def wall_ms(self) -> int:
-        return 1_700_000_000_000 + int(self.time * 1000)
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        self.soon.append(lambda: callback(*args))
-
-    def call_later(
-        self, delay_s: float, callback: Callable[..., object], *args: Any
-    ) -> Cancellable:
-        timer = _Timer(lambda: callback(*args))
-        heapq.heappush(self._timers, (self.time + delay_s, next(self._order), timer.go_off))
-        return timer
-
-    def due(self, until: float) -> Callable[[], object] | None:
-        if self._timers and self._timers[0][0] <= until:
-            self.time, _, callback = heapq.heappop(self._timers)
-            return callback
-        self.time = until
-        return None
-
-
 class LifeClock:
     """The Runtime of one node, until it is killed: then nothing it asked for happens."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Pump) -> None:
         self.rng = clock.rng
         self.killed = False
         self.now = clock.now
@@ -90,26 +54,13 @@ class LifeClock:
             callback(*args)
 
 
-class _Timer:
-    def __init__(self, callback: Callable[[], object]) -> None:
-        self._callback = callback
-        self._cancelled = False
-
-    def go_off(self) -> None:
-        if not self._cancelled:
-            self._callback()
-
-    def cancel(self) -> None:
-        self._cancelled = True
-
-
 class Disk:
     """A Store whose content outlives its node; `held` keeps writes from becoming durable, and
     what is in `damaged` cannot be read until something else is written there. What is in
     `failing` cannot be read for now.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Pump) -> None:
         self.durable: dict[bytes, bytes] = {NOTE: WHOLE}
         self.held = False
         self.damaged: set[bytes] = set()
@@ -195,7 +146,7 @@ class Stage:
         self, nodes: int, settings: NamespaceSettings, numbers: Sequence[int] | None = None
     ) -> None:
         """`numbers`: of the nodes, in their order; where they are left out, from 0."""
-        self.clock = Clock()
+        self.clock = Pump(seed=7, wall_from_ms=1_700_000_000_000)
         self.numbers = list(numbers or range(nodes))
         self.topology = Topology(
             cluster="stage",
@@ -288,8 +239,8 @@ class Stage:
     def wait(self, seconds: float) -> None:
         until = self.clock.time + seconds
         self.settle()
-        while (callback := self.clock.due(until)) is not None:
-            callback()
+        while (timer := self.clock.due(until)) is not None:
+            timer.go_off()
             self.settle()
 
     def cut(self, a: int, b: int) -> None:

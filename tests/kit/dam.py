@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from program import DEADLINE_S
+from kit.waiting import DEADLINE_S
 
 _PIECE: Final = 4096
 

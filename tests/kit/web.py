@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from fake_key_admin import FakeCustody
-from fake_namespaces import FakeNamespaces
-from fake_node import SECRET, FakeNode, actor_name
-from fake_snapshots import FakeSnapshots
 
+from kit.key_admin import FakeKeyAdmin
+from kit.namespaces import FakeNamespaces
+from kit.node import SECRET, FakeNode, actor_name
+from kit.snapshots import FakeSnapshots
 from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
 from kvorum.api.http.limits import HttpLimits
@@ -113,7 +113,7 @@ def routes_of(node: FakeNode) -> Routes:
         introspection=node,
         repairs=node,
         snapshots=FakeSnapshots(),
-        key_admin=FakeCustody(),
+        key_admin=FakeKeyAdmin(),
         namespaces=FakeNamespaces(),
     )
     return api_routes(service, Administration(service, parts))
@@ -126,7 +126,7 @@ class Web:
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
         self.node = FakeNode()
-        self.key_admin = FakeCustody()
+        self.key_admin = FakeKeyAdmin()
         self.namespaces = FakeNamespaces()
         self.snapshots = FakeSnapshots()
         self.routes: Routes

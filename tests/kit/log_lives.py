@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pump import Pump
 
 import kvorum.storage.log_file
 import kvorum.storage.log_rotation
+from kit.runtime import Pump
 from kvorum.model.errors import StorageError
 from kvorum.storage.log_files import LogFiles
 from kvorum.storage.syncer import AdaptiveSyncer, InlineSyncer, NoSyncer, Syncer, ThreadSyncer

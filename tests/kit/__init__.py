@@ -1,0 +1,1 @@
+"""The test doubles: what the tests of several rooms stand on, one concept a file."""
