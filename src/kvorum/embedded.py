@@ -40,7 +40,6 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
 )
-from kvorum.model.keys import encode_key
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
 from kvorum.model.request import (
     ABSENT,
@@ -395,7 +394,7 @@ class Embedded:
         text, expect = (version, ANY) if if_version is None else (if_version, EXACT)
         if text is None:
             return None, ANY
-        subject = subject_of(namespace, encode_key(key))
+        subject = subject_of(namespace, key)
         return self._service.versions.read(subject, text), expect
 
     def _entry(self, request: Request, result: Answer | KvorumError) -> Result:
@@ -409,7 +408,7 @@ class Embedded:
 
     def _unread(self, request: Delete, tombstone: Record) -> Entry:
         """For a key that was deleted though its value could not be read."""
-        subject = subject_of(request.namespace, encode_key(request.key))
+        subject = subject_of(request.namespace, request.key)
         return Entry(
             request.key,
             b"null",
@@ -419,7 +418,7 @@ class Embedded:
         )
 
     def _shown(self, namespace: str, key: str, record: Record, created: bool = False) -> Entry:
-        subject = subject_of(namespace, encode_key(key))
+        subject = subject_of(namespace, key)
         live = record.live_versions()
         siblings = [self._sibling(subject, version) for version in live]
         return Entry(

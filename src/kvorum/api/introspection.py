@@ -12,7 +12,6 @@ from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
-from kvorum.model.keys import encode_key
 from kvorum.service.administration import Administration
 from kvorum.service.version_string import subject_of
 
@@ -46,7 +45,7 @@ class IntrospectionHandlers:
     def locate(self, exchange: Exchange) -> None:
         options = parse_query(exchange.query, _LOCATE_QUERY)
         space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
-        pending = _Location(exchange, self._gateway, subject_of(space, encode_key(key)))
+        pending = _Location(exchange, self._gateway, subject_of(space, key))
         self._node.locate(exchange.principal, space, key, pending)
 
 

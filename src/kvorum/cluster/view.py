@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import QuorumError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, namespace_of, storage_key
@@ -30,20 +32,13 @@ OnCatalog = Callable[[Catalog, Catalog], object]
 SLOPPY: Final = "sloppy"
 
 
-class Place:
-    """Where one key lives: its token, its storage key, its replica set, and the settings of its
-    namespace.
-    """
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where one key lives. `key`: its storage key. `settings`: of its namespace."""
 
-    __slots__ = ("key", "replicas", "settings", "token")
-
-    def __init__(
-        self, token: bytes, key: bytes, replicas: ReplicaSet, settings: NamespaceSettings
-    ) -> None:
-        self.token = token
-        self.key = key
-        self.replicas = replicas
-        self.settings = settings
+    token: bytes
+    key: bytes
+    replicas: ReplicaSet
+    settings: NamespaceSettings
 
 
 class ClusterView:

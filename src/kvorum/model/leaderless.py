@@ -83,7 +83,7 @@ class Leaderless:
                 wanted=f"1..{settings.replicas}",
                 got=needed,
             )
-        up = [node for node in replica_set.preference if is_up(node)]
+        up = [*filter(is_up, replica_set.preference)]
         if len(up) < needed:
             return TooFew("store it", needed, tuple(up))
         if replica_set.is_changing:

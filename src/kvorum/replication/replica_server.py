@@ -51,7 +51,8 @@ class ReplicaServer:
 
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in; say so once it is durable here."""
-        _check_record_key(message.key)
+        if not is_record_key(message.key):
+            raise _not_a_record(message.key)
         if self._replica.is_warm(message.key, self._write, (node, message)):
             self._write((node, message))
 
