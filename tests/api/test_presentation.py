@@ -11,7 +11,7 @@ from kvorum.model.record import BINARY, EMPTY, JSON, Event, Record, delete, expi
 from kvorum.service.version_string import VersionStrings, subject_of
 
 SECRET = bytes(32)
-SUBJECTS = [subject_of("default", key) for key in (b"a", b"b")]
+SUBJECTS = [subject_of("default", key) for key in ("a", "b")]
 
 steps = st.lists(
     st.tuples(
@@ -73,5 +73,5 @@ def test_what_is_kept_of_the_records_shown_is_bounded() -> None:
     shown = presenter()
     for number in range(presentation.KNOWN_MAX + 100):
         record = write(EMPTY, (), Event(1, number + 1, 1000), JSON, b"1")
-        shown.found(b"{", subject_of("default", b"%d" % number), record)
+        shown.found(b"{", subject_of("default", str(number)), record)
     assert shown.known == presentation.KNOWN_MAX

@@ -118,7 +118,7 @@ def test_what_is_kept_in_memory_has_to_fit_on_each_node(cluster: Cluster) -> Non
     [
         (("create", "a b"), ExitCode.CONFIG, "No namespace can be called 'a b'"),
         (("create", "_a"), ExitCode.CONFIG, "begins with a letter or digit"),
-        (("create", "x", "--replicas", "4"), ExitCode.USAGE, "at most the 3 nodes"),
+        (("create", "x", "--replicas", "4"), ExitCode.USAGE, "the cluster has 3"),
         (("create", "x", "--write", "4"), ExitCode.USAGE, "write"),
         (("create", "x", "--durability", "none"), ExitCode.USAGE, "max_memory"),
         (("create", "x", "--max-memory", "much"), ExitCode.CONFIG, "512MB"),
@@ -158,7 +158,7 @@ def test_what_has_no_keys_is_not_shredded(
     cluster.run("namespace", "create", name, *settings)
     said = refused(cluster, ExitCode.USAGE, "shred", name, "--yes")
     assert f"Namespace '{name}' {reason}, so it has no keys to destroy. " in said
-    assert f"'kvorum namespace drop {name}'" in said
+    assert "drop the namespace" in said
     cluster.run("namespace", "drop", name, "--yes")
     result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
     assert result.exit_code == ExitCode.NOT_FOUND

@@ -258,7 +258,7 @@ def test_more_replicas_than_nodes_are_refused(tmp_path: Path, port: int) -> None
     words = ("-n", 2, "--replicas", 3, "--port", port)
     status, line = refusal("up", "--data-dir", directory, *words)
     assert status == ExitCode.CONFIG
-    assert "2 nodes" in line
+    assert "the cluster has 2" in line
     assert not directory.exists()
 
 

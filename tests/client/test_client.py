@@ -115,7 +115,7 @@ def test_a_bad_key_is_refused_before_it_is_sent(
 def test_a_key_that_is_no_text_is_refused_before_it_is_sent(
     store: StoreDouble, client: Client, key: Any
 ) -> None:
-    wanted = f"wanted a key that is a str, got {type(key).__name__}"
+    wanted = f"A key is a str, not {type(key).__name__}"
     for call in (client.get, client.get_entry, client.delete, client.locate):
         with pytest.raises(InvalidKey, match=wanted):
             call(key)

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
+from kvorum.model.errors import InvalidKey, NotFound, PreconditionFailed, RequestError
+from kvorum.model.keys import encode_key
 from kvorum.model.record import EMPTY, Event, Record, delete, write
 from kvorum.model.request import (
     ABSENT,
@@ -62,6 +63,11 @@ class FakeNode:
     # The coordinator port
 
     def submit(self, request: Request, reply: Callable[[Result], object], /) -> None:
+        try:
+            encode_key(request.key)
+        except InvalidKey as error:
+            asyncio.get_running_loop().call_soon(reply, Failure.of(error))
+            return
         self.requests.append(request)
         if self.holding:
             self.held.append((request, reply))
@@ -111,7 +117,8 @@ class FakeNode:
 
     def locate(self, namespace: str, key: str, reply: Callable[[Any], object], /) -> None:
         if namespace == "nowhere":
-            raise RequestError("wanted a namespace that exists, got 'nowhere'")
+            raise RequestError("There is no namespace 'nowhere'.")
+        encode_key(key)
         document = {"key": key, "namespace": namespace, "owners": ["n1"]}
         asyncio.get_running_loop().call_soon(reply, self.failure or document)
 
@@ -121,7 +128,7 @@ class FakeNode:
         self, namespace: str | None, partition: int | None, key: str | None, /, *, full: bool
     ) -> Any:
         if partition == 999:
-            raise RequestError("wanted a partition from 0 to 255, got 999")
+            raise RequestError("There is no partition 999.")
         self.repair = {
             "id": "a1",
             "namespace": namespace,
@@ -133,7 +140,7 @@ class FakeNode:
 
     def progress(self, number: str, /) -> Any:
         if number != "a1":
-            raise NotFound(f"wanted a repair, got {number!r}")
+            raise NotFound(f"There is no repair {number!r}.")
         return self.repair
 
     def overview(self) -> Any:

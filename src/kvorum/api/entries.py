@@ -11,7 +11,6 @@ from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import NO_OPTIONS, key_of, parse_query
 from kvorum.api.pending import Pending
 from kvorum.model.errors import NotFound, PreconditionFailed
-from kvorum.model.keys import encode_key
 from kvorum.model.request import Answer, Delete, Get, Put, Touch, tell_hinted
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.service.version_string import key_in, subject_of
@@ -39,7 +38,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _GET_QUERY) if exchange.query else NO_OPTIONS
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
-        waiting = _Read(exchange, self._gateway, subject_of(space, encode_key(key)))
+        waiting = _Read(exchange, self._gateway, subject_of(space, key))
         request = Get(space, key, options.r, options.timeout_ms, options.quorum)
         self._service.submit(exchange.principal, request, waiting)
 
@@ -49,7 +48,7 @@ class EntryHandlers:
         check_utf8(exchange.body)
         entry = decode_entry(exchange.body)
         space, key = entry.namespace or DEFAULT_NAMESPACE, entry.key_given(options.key)
-        subject = subject_of(space, encode_key(key))
+        subject = subject_of(space, key)
         kind, value = value_of(entry, self._service.limits)
         seen, expect = write_condition(
             exchange.fields, entry.value_version, subject, self._service.versions
@@ -65,7 +64,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _PATCH_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
-        subject = subject_of(space, encode_key(key))
+        subject = subject_of(space, key)
         check_utf8(exchange.body)
         lifetime = decode_touch(exchange.body)
         ttl, expires = lifetime.asked
@@ -82,7 +81,7 @@ class EntryHandlers:
         options = parse_query(exchange.query, _DELETE_QUERY)
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
-        subject = subject_of(space, encode_key(key))
+        subject = subject_of(space, key)
         seen, expect = write_condition(
             exchange.fields, options.version, subject, self._service.versions
         )

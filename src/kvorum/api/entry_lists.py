@@ -17,7 +17,6 @@ from kvorum.api.parameters import Options, checked_namespace, parse_query
 from kvorum.api.pending import PendingPage
 from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.model.errors import KvorumError
-from kvorum.model.keys import encode_key
 from kvorum.model.request import ANY, Answer, Get, Listing, Put
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.service.version_string import subject_of
@@ -63,7 +62,7 @@ class EntryListHandlers:
         for key in items_of(body.keys):
             label = b'"key":%b,' % _encode(key)
             try:
-                subject = subject_of(space, encode_key(key))
+                subject = subject_of(space, key)
             except KvorumError as error:
                 items.append(refused(error, label))
             else:
@@ -86,7 +85,7 @@ class EntryListHandlers:
         entry = decode_entry(text)
         space = entry.namespace or options.namespace
         key = entry.key_given()
-        subject = subject_of(space, encode_key(key))
+        subject = subject_of(space, key)
         kind, value = value_of(entry, self._gateway.service.limits)
         stated = entry.value_version
         seen = None if stated is None else self._gateway.service.versions.read(subject, stated)
@@ -121,7 +120,7 @@ class _Page(PendingPage):
         entries = []
         for key, record in result.entries:
             if record.versions:
-                subject = subject_of(self._space, key.encode())
+                subject = subject_of(self._space, key)
                 opening = b'{"key":%b,' % _encode(key)
                 entries.append(gateway.presenter.found(opening, subject, record)[1])
         cursor = b"null"

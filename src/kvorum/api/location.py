@@ -10,7 +10,6 @@ from kvorum.api.node_answers import answer
 from kvorum.api.parameters import key_of, parse_query
 from kvorum.api.pending import Pending
 from kvorum.documents.location import Location
-from kvorum.model.keys import encode_key
 from kvorum.service.administration import Administration
 from kvorum.service.version_string import subject_of
 
@@ -32,7 +31,7 @@ class LocateHandler:
         """GET /locate/{key}"""
         options = parse_query(exchange.query, _QUERY)
         space, key = options.namespace, key_of(exchange.path[len(LOCATE_PATH) :], options)
-        pending = _Located(exchange, self._gateway, subject_of(space, encode_key(key)))
+        pending = _Located(exchange, self._gateway, subject_of(space, key))
         self._node.locate(exchange.principal, space, key, pending)
 
 

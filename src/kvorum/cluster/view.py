@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import QuorumError
 from kvorum.model.keys import TOKEN_HASHES, encode_key, namespace_of, storage_key
@@ -31,22 +33,17 @@ OnCatalog = Callable[[Catalog, Catalog], object]
 SLOPPY: Final = "sloppy"
 
 
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where one key is stored.
 
     `token`: of the key. `key`: its storage key. `replicas`: its replica set. `settings`: of its
     namespace.
     """
 
-    __slots__ = ("key", "replicas", "settings", "token")
-
-    def __init__(
-        self, token: bytes, key: bytes, replicas: ReplicaSet, settings: NamespaceSettings
-    ) -> None:
-        self.token = token
-        self.key = key
-        self.replicas = replicas
-        self.settings = settings
+    token: bytes
+    key: bytes
+    replicas: ReplicaSet
+    settings: NamespaceSettings
 
 
 class ClusterView:

@@ -8,7 +8,6 @@ from kvorum.client.answers import Result
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.values import encode_value
 from kvorum.model.errors import KvorumError, NotFound, RequestError
-from kvorum.model.keys import encode_key
 from kvorum.model.record import BINARY, JSON, Context, Record, Version
 from kvorum.model.request import ANY, EXACT, Answer, Delete, Put, Request
 from kvorum.service.conditions import Condition
@@ -41,7 +40,7 @@ class Entries:
         text, expect = (version, ANY) if if_version is None else (if_version, EXACT)
         if text is None:
             return None, ANY
-        return self._service.versions.read(subject_of(namespace, encode_key(key)), text), expect
+        return self._service.versions.read(subject_of(namespace, key), text), expect
 
     def result(self, request: Request, answer: Answer | KvorumError) -> Result:
         """The entry that `request` is answered with, or its error: NotFound if there is none."""
@@ -55,7 +54,7 @@ class Entries:
 
     def entry(self, namespace: str, key: str, record: Record, created: bool = False) -> Entry:
         """The entry of a record that has live versions."""
-        subject = subject_of(namespace, encode_key(key))
+        subject = subject_of(namespace, key)
         siblings = [self._sibling(subject, version) for version in record.live_versions()]
         return Entry(
             key,
@@ -71,7 +70,7 @@ class Entries:
 
     def _unread(self, request: Delete, tombstone: Record) -> Entry:
         """For a key that was deleted though its value could not be read."""
-        subject = subject_of(request.namespace, encode_key(request.key))
+        subject = subject_of(request.namespace, request.key)
         return Entry(
             request.key,
             b"null",

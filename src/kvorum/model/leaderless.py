@@ -81,7 +81,7 @@ class Leaderless:
         needed = request.w or settings.write
         if needed > settings.replicas:
             raise beyond_replicas("w", needed, request.namespace, settings.replicas)
-        up = [node for node in replica_set.preference if is_up(node)]
+        up = [*filter(is_up, replica_set.preference)]
         if len(up) < needed:
             return TooFew("store it", needed, tuple(up))
         if replica_set.is_changing:

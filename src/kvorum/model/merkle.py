@@ -37,6 +37,8 @@ _LEAVES_OF_PARTITION_BITS_MIN: Final = 4
 _LEAVES_OF_PARTITION_BITS_MAX: Final = 10
 _FAN_OUT_BITS: Final = 5
 
+_number = int.from_bytes
+
 
 def levels(partition_bits: int) -> tuple[int, ...]:
     """How many bits of a token choose the range, by level: from the partitions to the leaves."""
@@ -58,8 +60,8 @@ class Forest:
 
     def replace(self, key: bytes, old: bytes, new: bytes) -> None:
         """The record at storage key `key` was `old` and is `new`, encoded; empty for none."""
-        leaf = int.from_bytes(key[1:9]) >> self._shift
-        self._leaves[leaf] ^= int.from_bytes(old[:8]) ^ int.from_bytes(new[:8])
+        leaf = _number(key[1:9]) >> self._shift
+        self._leaves[leaf] ^= _number(old[:8]) ^ _number(new[:8])
 
     def clear(self) -> None:
         """As if there were no records."""

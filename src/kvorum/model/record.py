@@ -185,10 +185,21 @@ def write(
 
     `dot` must be new: no context anywhere has seen it.
     """
+    if seen is record.context:  # It covers all there is.
+        return Record(_advanced(seen, dot), (Version(dot, kind, value, expires),))
     kept = _kept(record, seen)
     kept.append(Version(dot, kind, value, expires))
     kept.sort(key=_dot)
     return Record(join((record.context, seen, (dot,))), tuple(kept))
+
+
+def _advanced(context: Context, dot: Event) -> Context:
+    """`context` once it has also seen `dot`, the newest of its actor."""
+    actor = dot.actor
+    events = [event for event in context if event.actor != actor]
+    events.append(dot)
+    events.sort()
+    return tuple(events)
 
 
 def delete(record: Record, seen: Context, dot: Event) -> Record:

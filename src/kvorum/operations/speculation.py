@@ -55,8 +55,6 @@ class Speculation:
 
     def watch(self, operation: Hedged, delay_ms: int) -> None:
         """Call its `on_slow` if it has not ended in so many milliseconds."""
-        if self._budget < BUDGET_MAX:
-            self._budget += EARNED_BY_READ
         self._deadlines.watch(operation, delay_ms)
         self._fresh -= 1
         if not self._fresh:
@@ -64,6 +62,7 @@ class Speculation:
 
     def _climb(self) -> None:
         self._fresh = _FRESH_READS
+        self._budget = min(BUDGET_MAX, self._budget + _FRESH_READS * EARNED_BY_READ)
         usual_ms = self._usual_ms.estimate
         self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms), LADDER_MS[-1])
 

@@ -296,7 +296,7 @@ class LocalReplica:
             if not rest:
                 return
             data, done = rest, ignore
-        if not self.has_room(key) and not is_tombstone(key, data):
+        if self.store.full and not self.has_room(key) and not is_tombstone(key, data):
             self._runtime.call_soon(done, arg, self._disk_full())
             return
         if len(data) > RECORD_BYTES_MAX:

@@ -19,6 +19,7 @@ the records that replicas have, and leaves it to each of them to remove what has
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.model.errors import CorruptRecord, StorageError, TimeoutExpired
@@ -29,6 +30,10 @@ from kvorum.replica.expiry import visible
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import COLD, ignore
 from kvorum.wire.messages import Have, Read, Refused, Reply, Same, Write
+
+_SAMPLED: Final = 7
+_FEW: Final = 8
+"""Of eight reads one is timed, and each while no more than so many operations are under way."""
 
 
 class ReadOperation:
@@ -135,7 +140,8 @@ class ReadOperation:
             return
         self._op = operations.next_op()
         operations.table[self._op] = self
-        self._began = operations.runtime.now()
+        if self._op & _SAMPLED == 0 or len(operations.table) <= _FEW:
+            self._began = operations.runtime.now()
         missing = self._needed - len(self._asked) + len(self._failed)
         while missing > 0 and self._ask_another(place.replicas.preference):
             missing -= 1
@@ -190,16 +196,13 @@ class ReadOperation:
 
     def on_reply(self, node: int, message: Reply) -> None:
         if type(message) is Same:
-            self._on_same(node)
+            if self._is_news(node):
+                self._same.append(node)
+                self._settle()
         elif isinstance(message, Have):
             self._on_have(node, message.record)
         elif isinstance(message, Refused):
             self._on_refused(node, message.code)
-
-    def _on_same(self, node: int) -> None:
-        if self._is_news(node):
-            self._same.append(node)
-            self._settle()
 
     def _on_have(self, node: int, data: bytes) -> None:
         if self._is_news(node):
@@ -264,13 +267,17 @@ class ReadOperation:
 
     def _settle(self) -> None:
         if len(self._same) + len(self._replies) >= self._needed:
-            operations = self._operations
-            elapsed_ms = (operations.runtime.now() - self._began) * 1000
-            operations.speculation.sample(elapsed_ms)
-            operations.pace.sample(elapsed_ms)
+            if self._began:
+                self._sample()
             self._finish()
         elif self._is_hopeless():
             self._give_up()
+
+    def _sample(self) -> None:
+        operations = self._operations
+        elapsed_ms = (operations.runtime.now() - self._began) * 1000
+        operations.speculation.sample(elapsed_ms)
+        operations.pace.sample(elapsed_ms)
 
     # Ends
 
@@ -288,7 +295,9 @@ class ReadOperation:
         agreed = not self._replies and not self._failed  # nor damaged: those have failed too
         record = self._record if agreed else self._merged()
         hinted = self._hinted() if self._place.replicas.fallbacks else 0
-        self._end(Answer(self._shown(record), hinted=hinted))
+        self.ended = True
+        self._operations.table.pop(self._op, None)
+        self._reply(Answer(self._shown(record), hinted=hinted))
         if not agreed:
             self._repair(record)
 

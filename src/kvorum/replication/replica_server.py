@@ -51,7 +51,8 @@ class ReplicaServer:
 
     def on_write(self, node: int, message: Write) -> None:
         """Merge the record in, and acknowledge it once it is durable here."""
-        _check_record_key(message.key)
+        if not is_record_key(message.key):
+            raise _not_a_record(message.key)
         try:
             held = self._replica.find_held(message.key, self._write_fetched, (node, message))
         except StorageError as error:

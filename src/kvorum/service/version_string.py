@@ -16,9 +16,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Context).decode
 
 
-def subject_of(namespace: str, key: bytes) -> bytes:
-    """What a version string or a hash is bound to."""
-    return b"%b\0%b\0" % (namespace.encode(), key)
+def subject_of(namespace: str, key: str) -> bytes:
+    """What a version string or a hash is bound to: bytes that no other entry has.
+
+    `key` need not be a sound one: whoever places it finds that out.
+    """
+    return f"{namespace}\0{key}\0".encode(errors="surrogatepass")
 
 
 def key_in(subject: bytes) -> bytes:
