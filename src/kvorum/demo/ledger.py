@@ -15,7 +15,7 @@ from kvorum.model.errors import NotFound
 
 
 class Ledger:
-    """The values that the cluster has acknowledged, by key, and what was found when they were read."""
+    """The values that the cluster has acknowledged, by key, and how reading them went."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
