@@ -168,7 +168,8 @@ def _sentences(message: str, step: str) -> str:
     """`message`, which may begin with a file's name, and `step`, if there is one, as sentences."""
     if not step:
         return message
-    return f"{message.rstrip('.')}. {step[0].upper()}{step[1:].rstrip('.')}."
+    end = "" if message.endswith("?") else "."
+    return f"{message.rstrip('.')}{end} {step[0].upper()}{step[1:].rstrip('.')}."
 
 
 def _print(error: dict[str, Any], text: str, as_json: bool) -> None:
