@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from kvorum.cli.seconds import Seconds
-
-if TYPE_CHECKING:
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
 
 _R = TypeVar("_R")
 
@@ -64,13 +62,11 @@ def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:
 
 
 def open_client(target: Target) -> Client:
-    from kvorum.client.synchronous import Client
 
     return Client(target)
 
 
 def _target(server: str, namespace: str | None, timeout: float) -> Target:
-    from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
 
     return Target(
         parse_servers(server),

@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
 from kvorum.client.asynchronous import AsyncClient
-from kvorum.client.url import parse_servers
+from kvorum.client.requests import Request
+from kvorum.client.url import Target, parse_servers
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.errors import KvorumError, RequestError, UnavailableError
 from kvorum.runtime.loop import run as run_loop
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from kvorum.client.requests import Request
-    from kvorum.client.url import Target
 
 _T = TypeVar("_T")
 _POLL_S: Final = 0.2

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from kvorum.sealing.master_key import MasterKeySource
+from kvorum.model.errors import ConfigError
+from kvorum.sealing.master_key import FileSource, MasterKeySource, parse_source
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -36,7 +36,6 @@ master_key_option: Final[Callable[[_Command], _Command]] = source_option(
 
 def master_key_source(data_dir: Path, spec: str | None) -> MasterKeySource:
     """Of the node whose data is in `data_dir`. Raises ConfigError."""
-    from kvorum.sealing.master_key import FileSource, parse_source
 
     return FileSource(data_dir / MASTER_KEY_FILE) if spec is None else parse_source(spec)
 
@@ -45,7 +44,6 @@ def check_master_key(spec: str, data_dir: Path) -> None:
     """Raises ConfigError if the nodes of the cluster in `data_dir` would get no master key from
     `spec`. A key file that its first node is to make is not made, only looked for a place.
     """
-    from kvorum.sealing.master_key import parse_source
 
     source = parse_source(spec)
     path = Path(spec.removeprefix("file:"))
@@ -61,7 +59,6 @@ def _has_keys(data_dir: Path) -> bool:
 
 
 def _check_creatable(path: Path, data_dir: Path) -> None:
-    from kvorum.model.errors import ConfigError
 
     place = path.parent
     if place.resolve().is_relative_to(data_dir.resolve()):

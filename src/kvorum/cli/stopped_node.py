@@ -11,6 +11,7 @@ import click
 
 from kvorum.cli.paths import NonEmptyPath
 from kvorum.model.errors import StorageError
+from kvorum.storage.directory import exclusive
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -26,7 +27,6 @@ def stopped_node(data_dir: Path) -> Iterator[None]:
     """Nobody else has the directory meanwhile. Raises ConfigError if its node runs, and
     StorageError for what the operating system refuses inside.
     """
-    from kvorum.storage.directory import exclusive
 
     with exclusive(data_dir):
         try:

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.entries import export_target, record_lines
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.progress import progress_bar
+from kvorum.client import record_requests
+from kvorum.client.entry import Entry, Sibling
+from kvorum.client.listing import described, documents
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target
+from kvorum.model.request import Unreadable
 
 if TYPE_CHECKING:
-    from kvorum.client.entry import Entry, Sibling
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
-    from kvorum.model.request import Unreadable
-
     _Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
     """Its lines, what is left out of it, and where the next one begins."""
 
@@ -62,7 +65,6 @@ def export(
             "--encrypt and --key belong together: add the one that is missing, as in --encrypt "
             "--key file:PATH."
         )
-    from kvorum.cli.entries import export_target
 
     file = export_target.named(file)
     began = time.monotonic()
@@ -77,7 +79,6 @@ def export(
 def _report(
     file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
 ) -> None:
-    from kvorum.client.listing import documents
 
     if output == "json":
         summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
@@ -92,7 +93,6 @@ def _report(
 
 def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:
     """Name what the export lacks, each on a line of its own. Raises Incomplete."""
-    from kvorum.client.listing import described, documents
 
     if output != "json":
         for one in unreadable:
@@ -108,9 +108,6 @@ def _export(
     target: Target, file: str, versions: bool, key: str | None
 ) -> tuple[int, list[Unreadable]]:
     """How many entries were written, and what could not be."""
-    from kvorum.cli.entries import export_target, record_lines
-    from kvorum.cli.progress import progress_bar
-    from kvorum.client.listing import described
 
     count = 0
     unreadable: dict[str, Unreadable] = {}
@@ -150,8 +147,6 @@ def _entries_page(client: Client, target: Target, cursor: str | None) -> _Page:
 
 
 def _records_page(client: Client, target: Target, cursor: str | None) -> _Page:
-    from kvorum.cli.entries import record_lines
-    from kvorum.client import record_requests
 
     request = record_requests.page(target.namespace, cursor, _PAGE)
     page = record_requests.found(client.ask(request))

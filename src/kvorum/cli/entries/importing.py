@@ -8,29 +8,32 @@ import os
 import time
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
+from kvorum.cli.bulk.entry_sink import EntrySink
+from kvorum.cli.bulk.items import Place, Reject
 from kvorum.cli.bulk.options import give_up_after_option
+from kvorum.cli.bulk.pipeline import Limits, Progress
+from kvorum.cli.bulk.position import PositionFile, Task
+from kvorum.cli.bulk.record_sink import RecordSink
+from kvorum.cli.bulk.run import store_all
+from kvorum.cli.bulk.watch import Watch, note
 from kvorum.cli.connection import asks_namespace
+from kvorum.cli.entries import record_lines
+from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape, read_csv
+from kvorum.cli.entries.entry_lines import Lines, read_json_lines
 from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.progress import Bar, progress_bar
 from kvorum.cli.stdin import STDIN, opened_stdin
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.url import Target
 from kvorum.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kvorum.cli.bulk.items import Place, Reject
-    from kvorum.cli.bulk.pipeline import Limits, Progress
-    from kvorum.cli.bulk.position import PositionFile
-    from kvorum.cli.bulk.watch import Watch
-    from kvorum.cli.entries.csv_lines import CsvShape
-    from kvorum.cli.entries.entry_lines import Lines
-    from kvorum.cli.progress import Bar
-    from kvorum.client.url import Target
 
 _SUFFIX: Final = ".kvorum-import"
 _SAMPLE_BYTES: Final = 64 * 1024
@@ -116,8 +119,6 @@ def import_file(
     kvorum import cities.csv --key-column geonameid --typed
     zcat big.jsonl.gz | kvorum import -
     """
-    from kvorum.cli.bulk.pipeline import Limits
-    from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape
 
     is_csv = kind == "csv" if kind else file.endswith(".csv")
     for_csv = {"--key-column": key_column, "--delimiter": delimiter, "--typed": typed or None}
@@ -177,8 +178,6 @@ def _position(
     job: _Job, source: BufferedReader, path: Path | None, resume: bool
 ) -> PositionFile | None:
     """None where there can be none, because what is read cannot be read again."""
-    from kvorum.cli.bulk.position import PositionFile, Task
-    from kvorum.cli.bulk.watch import note
 
     if job.file == STDIN or not source.seekable():
         if resume or path is not None:
@@ -209,9 +208,6 @@ def _digest(source: BufferedReader, place: Place) -> str:
 def _import(
     job: _Job, source: BufferedReader, position: PositionFile | None, resume: bool
 ) -> _Summary:
-    from kvorum.cli.bulk.pipeline import Progress
-    from kvorum.cli.bulk.watch import Watch
-    from kvorum.cli.progress import progress_bar
 
     before = position.begin(resume=resume) if position else Progress()
     total = os.fstat(source.fileno()).st_size if position else None
@@ -236,11 +232,6 @@ def _tell(line: Reject, bar: Bar, as_json: bool) -> None:
 
 
 def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
-    from kvorum.cli.bulk.entry_sink import EntrySink
-    from kvorum.cli.bulk.record_sink import RecordSink
-    from kvorum.cli.bulk.run import store_all
-    from kvorum.cli.entries import record_lines
-    from kvorum.client.asynchronous import AsyncClient
 
     place = watch.done.place
     client = AsyncClient(job.target)
@@ -252,9 +243,6 @@ def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
 
 
 def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines:
-    from kvorum.cli.entries import record_lines
-    from kvorum.cli.entries.csv_lines import read_csv
-    from kvorum.cli.entries.entry_lines import read_json_lines
 
     if shape is not None:
         return read_csv(source, shape, place)

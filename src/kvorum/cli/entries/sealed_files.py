@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import IO, Any, Final, TypeVar, cast
 
+from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader, sealed_writer
 from kvorum.cli.key_sources import source_option
 from kvorum.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kvorum.sealing.master_key import MasterKey
+from kvorum.sealing.master_key import MasterKey, parse_source
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -23,7 +22,6 @@ key_option: Final[Callable[[_Command], _Command]] = source_option(
 @contextmanager
 def sealed(out: IO[bytes], key: str) -> Iterator[IO[bytes]]:
     """What is written goes to `out` under the key from the source `key`."""
-    from kvorum.backup.sealed_stream import sealed_writer
 
     with sealed_writer(out, _load(key)) as writer:
         yield writer
@@ -41,7 +39,6 @@ def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
 
 
 def _unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
-    from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader
 
     peekable = _buffered(source)
     if not is_sealed(peekable.peek(len(MAGIC))):
@@ -60,6 +57,5 @@ def _buffered(source: IO[bytes]) -> io.BufferedReader:
 
 
 def _load(key: str) -> MasterKey:
-    from kvorum.sealing.master_key import parse_source
 
     return parse_source(key).load()

@@ -5,20 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import click
+import msgspec
 
 from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
 from kvorum.cli.stdin import InputFile
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.url import Target
 from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed
 from kvorum.model.topology import TTL_S_MAX
-
-if TYPE_CHECKING:
-    from kvorum.client.entry import ClockEntry, Entry, Sibling
-    from kvorum.client.url import Target
 
 _REPLICAS: Final = click.IntRange(min=1)
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
@@ -234,9 +234,6 @@ def _one_kind(kinds: dict[str, bool]) -> str | None:
 
 def _value(data: bytes, kind: str | None) -> Any:
     """What to store for `data`; JSON stays the text it is."""
-    import msgspec
-
-    from kvorum.cli.entries.complaints import plain_words
 
     if kind == "bytes":
         return data
@@ -317,7 +314,6 @@ def _facts(one: Entry | Sibling) -> dict[str, Any]:
 
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
-    import msgspec
 
     shape: dict[str, Any] = {"value": msgspec.Raw(one.json)}
     return {**shape, "encoding": "base64"} if one.binary else shape

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, print_table
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
-    from kvorum.documents.location import Location
-    from kvorum.documents.ring import Ring
+from kvorum.client.url import Target
+from kvorum.documents.location import Location
+from kvorum.documents.reading import read
+from kvorum.documents.ring import Ring
 
 
 @click.command()
@@ -33,9 +30,6 @@ def ring(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.ring import Ring
-
         _print_ring(read(document, Ring))
 
 
@@ -60,9 +54,6 @@ def locate(target: Target, key: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.location import Location
-        from kvorum.documents.reading import read
-
         _print_location(read(document, Location))
 
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from kvorum.cli.connection import asks_cluster, open_client
+from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.client.url import Target
+from kvorum.cluster.clock_notices import apart, difference
+from kvorum.documents.reading import read
+from kvorum.documents.status import (
+    AntiEntropyStatus,
+    CacheStatus,
+    Connections,
+    NodeStatus,
+    Status,
+    Waiting,
+)
+from kvorum.model.sizes import format_size
 
 _END_OF_DAMAGE: Final = (
     "to end that: run 'kvorum repair --full'; write or delete the damaged keys again; or give each "
     "of the nodes with the damage an empty store with 'kvorum rebuild', one after another"
 )
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
-    from kvorum.documents.status import (
-        AntiEntropyStatus,
-        CacheStatus,
-        Connections,
-        NodeStatus,
-        Status,
-        Waiting,
-    )
 
 
 @click.command()
@@ -47,9 +49,6 @@ def status(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.status import Status
-
         _print_status(read(document, Status))
 
 
@@ -107,8 +106,6 @@ def _print_status(status: Status) -> None:
     if status.caches:
         _print_caches(status.caches)
     if status.storage is not None:
-        from kvorum.cli.inspection.storage_table import print_storage
-
         print_storage(status.storage)
     if status.anti_entropy is not None:
         _print_rounds(status.anti_entropy)
@@ -127,7 +124,6 @@ def _state(node: NodeStatus, status: Status) -> str:
 
 def _print_clocks(status: Status) -> None:
     """Only where there is something to set right."""
-    from kvorum.cluster.clock_notices import apart, difference
 
     known = enumerate(node.clock_ahead_ms for node in status.nodes)
     differing = apart({number: ahead_ms for number, ahead_ms in known if ahead_ms is not None})
@@ -161,7 +157,6 @@ def _print_waiting(waiting: Waiting) -> None:
 
 
 def _print_caches(caches: dict[str, CacheStatus]) -> None:
-    from kvorum.model.sizes import format_size
 
     print_table(
         "in memory",

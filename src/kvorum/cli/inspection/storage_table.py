@@ -8,13 +8,13 @@ from typing import Final
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import print_table
 from kvorum.documents.storage import ScrubStatus, Storage
+from kvorum.model.sizes import format_size
 
 _PARTITIONS_LISTED: Final = 8
 
 
 def print_storage(storage: Storage) -> None:
     """Print tables of what is stored and of how sound it is."""
-    from kvorum.model.sizes import format_size
 
     print_table(
         "stored",

@@ -7,11 +7,12 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.model.address import is_host
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _checked(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    from kvorum.model.address import is_host
 
     for name in names:
         if not is_host(name):

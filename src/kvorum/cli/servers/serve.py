@@ -7,26 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
+from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.servers.host_names import allow_host_option
-from kvorum.cli.servers.logs import FORMATS, LEVELS
+from kvorum.cli.servers.logs import FORMATS, LEVELS, configure_logging
 from kvorum.cli.servers.memory import memory_option
-
-if TYPE_CHECKING:
-    from kvorum.cli.servers.reload import Reload
-    from kvorum.model.errors import KvorumError
-    from kvorum.model.topology import NodeSpec, Topology
-    from kvorum.node import Node
+from kvorum.cli.servers.reload import Reload
+from kvorum.cli.servers.topology_file import load_topology
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.devcluster.ports import check_ports
+from kvorum.model.address import parse_address
+from kvorum.model.errors import ConfigError, KvorumError
+from kvorum.model.sizes import parse_size
+from kvorum.model.topology import NodeSpec, Topology
+from kvorum.node import Node
+from kvorum.runtime.descriptors import raise_descriptor_limit
+from kvorum.runtime.faults import tell_faults
+from kvorum.runtime.loop import run
+from kvorum.sealing.core_dumps import forbid_core_dumps
+from kvorum.storage.directory_watch import DirectoryLost
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7400
@@ -101,16 +111,6 @@ def serve(
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
-    from kvorum.cli.servers.logs import configure_logging
-    from kvorum.cli.servers.reload import Reload
-    from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.devcluster.ports import check_ports
-    from kvorum.model.sizes import parse_size
-    from kvorum.node import Node
-    from kvorum.runtime.descriptors import raise_descriptor_limit
-    from kvorum.runtime.faults import tell_faults
-    from kvorum.runtime.loop import run
-    from kvorum.sealing.core_dumps import forbid_core_dumps
 
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
@@ -146,14 +146,12 @@ def _check_unset(option: str, value: object, reason: str) -> None:
 
 
 def _alone(host: str, port: int) -> Topology:
-    from kvorum.model.topology import Topology
 
     bare_ipv6 = ":" in host and not host.startswith("[")
     return Topology.single(http=f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}")
 
 
 def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[Topology, str]:
-    from kvorum.cli.servers.topology_file import load_topology
 
     topology = load_topology(cluster, secret_file=secret_file)
     if node is None:
@@ -165,8 +163,6 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
 
 def check_loopback(spec: NodeSpec) -> None:
     """Raises ConfigError if others than this machine could connect to the node."""
-    from kvorum.model.address import parse_address
-    from kvorum.model.errors import ConfigError
 
     for text in filter(None, (spec.http, spec.peer)):
         if not _is_loopback(parse_address(text).host):
@@ -182,8 +178,6 @@ def check_secret(topology: Topology) -> None:
     """Raises ConfigError if others than this machine could connect to nodes whose secret they can
     work out.
     """
-    from kvorum.model.address import parse_address
-    from kvorum.model.errors import ConfigError
 
     if not topology.secret_is_derived:
         return
@@ -198,7 +192,6 @@ def check_secret(topology: Topology) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    import ipaddress
 
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -215,7 +208,6 @@ async def _run(
     node: Node, ready_line: str, stop_on_stdin_close: bool, reload: Reload | None
 ) -> KvorumError | None:
     """Why the node had to stop, or None if it was asked to."""
-    from kvorum.cli.signals import stop_signals, unless
 
     hang_up = None if reload is None else reload.ask
     with stop_signals(again=_stop_at_once, hang_up=hang_up) as stop:
@@ -241,8 +233,6 @@ async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumErr
 
 def _leave_lost_directory(failure: KvorumError) -> None:
     """If the data directory was lost, end at once: what a stop does by path would harm another."""
-    from kvorum.cli.errors import exit_code, print_failure
-    from kvorum.storage.directory_watch import DirectoryLost
 
     if isinstance(failure, DirectoryLost):
         print_failure(failure, as_json=False)

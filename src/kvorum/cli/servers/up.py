@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -15,12 +15,19 @@ from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import LEVELS
 from kvorum.cli.servers.memory import memory_option
-
-if TYPE_CHECKING:
-    from kvorum.cli.servers.up_view import View
-    from kvorum.devcluster.cluster import LocalCluster
-    from kvorum.devcluster.layout import Layout
-    from kvorum.model.topology import NamespaceSettings, Topology
+from kvorum.cli.servers.topology_file import load_topology
+from kvorum.cli.servers.up_view import JsonView, LineView, View
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import check_ports, local_topology
+from kvorum.model.address import parse_address
+from kvorum.model.errors import ConfigError
+from kvorum.model.sizes import parse_size
+from kvorum.model.topology import DEFAULT_NAMESPACE, DEFAULT_REPLICAS, NamespaceSettings, Topology
+from kvorum.runtime.loop import run
+from kvorum.runtime.together import together
+from kvorum.storage.budget import Budget, promised
 
 # Spelled out here, so that `kvorum --help` need not load what knows them.
 DEFAULT_NODES: Final = 3
@@ -79,9 +86,6 @@ def up(
     kvorum up -n 3 --data-dir data --port 7400
     kvorum up --data-dir data
     """
-    from kvorum.devcluster.cluster import LocalCluster
-    from kvorum.devcluster.layout import Layout
-    from kvorum.runtime.loop import run
 
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
@@ -105,9 +109,6 @@ def _check_can_start(
     topology: Topology, layout: Layout, memory: str, master_key: str | None
 ) -> None:
     """Raises ConfigError for what every node would refuse to start with, while nothing is made."""
-    from kvorum.devcluster.ports import check_ports
-    from kvorum.model.sizes import parse_size
-    from kvorum.storage.budget import Budget, promised
 
     Budget.split(parse_size(memory), promised(topology.namespaces.values()))
     check_ports(topology.nodes)
@@ -117,7 +118,6 @@ def _check_can_start(
 
 def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
     """A new cluster, not filed yet."""
-    from kvorum.devcluster.ports import local_topology
 
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
@@ -125,7 +125,6 @@ def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
 
 
 def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
-    from kvorum.model.topology import DEFAULT_REPLICAS, NamespaceSettings
 
     usual = NamespaceSettings.majority(asked.get("replicas", min(DEFAULT_REPLICAS, nodes)))
     return NamespaceSettings(
@@ -137,8 +136,6 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
 
 def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
-    from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.model.errors import ConfigError
 
     topology = load_topology(layout.topology_file)
     filed = _facts(topology)
@@ -152,8 +149,6 @@ def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
 
 
 def _facts(topology: Topology) -> dict[str, int]:
-    from kvorum.model.address import parse_address
-    from kvorum.model.topology import DEFAULT_NAMESPACE
 
     settings = topology.namespaces[DEFAULT_NAMESPACE]
     return {
@@ -166,7 +161,6 @@ def _facts(topology: Topology) -> dict[str, int]:
 
 
 def _view(output: str, topology: Topology) -> View:
-    from kvorum.cli.servers.up_view import JsonView, LineView
 
     if output == "json":
         return JsonView()
@@ -179,7 +173,6 @@ def _view(output: str, topology: Topology) -> View:
 
 async def _run(cluster: LocalCluster, view: View) -> None:
     """Returns when the cluster has been asked to stop and has."""
-    from kvorum.cli.signals import stop_signals, unless
 
     this = asyncio.current_task()
     assert this is not None
@@ -192,7 +185,6 @@ async def _run(cluster: LocalCluster, view: View) -> None:
 
 
 async def _live(cluster: LocalCluster, view: View) -> None:
-    from kvorum.runtime.together import together
 
     await cluster.start()
     await together([cluster.keep_running(), view.keep_current()])

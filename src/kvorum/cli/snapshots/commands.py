@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
+import msgspec
 
+from kvorum.backup import layout
+from kvorum.backup.catalog import summaries, summary_of
+from kvorum.backup.layout import time_name
+from kvorum.backup.progress import Progress
+from kvorum.backup.reading import known_damage
+from kvorum.backup.verification import verify as verify_snapshot
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
+from kvorum.cli.every_node import Outcome, failures, on_every_node, reasons
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.snapshots import jobs
+from kvorum.cli.snapshots.directories import snapshot_in
 from kvorum.cli.snapshots.restore import restore
 from kvorum.cli.stopped_node import stopped_node
+from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Outcome
-    from kvorum.client.url import Target
 
 _COLUMNS: Final = ("snapshot", "node", "made", "#files", "#bytes", "#shared", "state")
 
@@ -65,9 +72,6 @@ def create(target: Target, name: str | None, output: str) -> None:
     \b
     kvorum snapshot create before-upgrade
     """
-    from kvorum.backup.layout import time_name
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.cli.snapshots import jobs
 
     chosen = name or time_name(now_ms())
     outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
@@ -89,14 +93,9 @@ def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
     kvorum snapshot list --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         by_node = on_every_node(target, jobs.snapshots)
         found = [{**one, "node": node} for node, some in by_node.items() for one in some]
     else:
-        from kvorum.backup.catalog import summaries
-
         found = [_as_dict(summary) for summary in summaries(data_dir)]
     if output == "json":
         print_json({"snapshots": found})
@@ -123,9 +122,6 @@ def verify(
     kvorum snapshot verify before-upgrade --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         outcomes = on_every_node(target, lambda nodes: jobs.verify(nodes, name))
     else:
         outcomes = {str(data_dir): _verified(data_dir, name, master_key)}
@@ -147,14 +143,8 @@ def delete(target: Target, name: str, data_dir: Path | None, output: str) -> Non
     kvorum snapshot delete before-upgrade --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         outcomes = on_every_node(target, lambda nodes: jobs.delete(nodes, name))
     else:
-        from kvorum.backup import layout
-        from kvorum.cli.snapshots.directories import snapshot_in
-
         path = snapshot_in(data_dir, name)
         with stopped_node(data_dir):
             layout.remove(path)
@@ -168,11 +158,6 @@ snapshot.add_command(restore)
 
 
 def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
-    from kvorum.backup.catalog import summary_of
-    from kvorum.backup.progress import Progress
-    from kvorum.backup.reading import known_damage
-    from kvorum.backup.verification import verify as verify_snapshot
-    from kvorum.cli.snapshots.directories import snapshot_in
 
     path = snapshot_in(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
@@ -184,7 +169,6 @@ def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
 
 
 def _as_dict(summary: object) -> dict[str, Any]:
-    import msgspec
 
     return dict(msgspec.to_builtins(summary))
 
@@ -233,7 +217,6 @@ def _raise_unreadable(name: str, outcomes: dict[str, Outcome]) -> None:
 
 
 def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice: str) -> None:
-    from kvorum.cli.every_node import failures, reasons
 
     failed = failures(outcomes)
     if failed:

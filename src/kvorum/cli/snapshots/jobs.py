@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kvorum.backup.layout import check_name
+from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
 from kvorum.client import snapshot_requests as requests
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.requests import Request
 from kvorum.documents.reading import read
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.model.errors import NotFound, PreconditionFailed
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
-    from kvorum.client.asynchronous import AsyncClient
-    from kvorum.client.requests import Request
 
 _POLL_S: Final = 0.1
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.backup import replacement
 from kvorum.cli.bulk.options import give_up_after_option
+from kvorum.cli.bulk.pipeline import Limits
 from kvorum.cli.connection import asks_namespaces
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.snapshots import restore_coverage
+from kvorum.cli.snapshots.directories import snapshot_in
+from kvorum.cli.snapshots.restore_run import Job, restore_records
+from kvorum.cli.snapshots.restore_sources import key_sources, opened, verified
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
+from kvorum.client.url import Target
 
 
 @click.command()
@@ -91,10 +94,6 @@ def restore(
     if data_dir is not None:
         _restore_here(data_dir, name, master_keys, output)
         return
-    from kvorum.cli.bulk.pipeline import Limits
-    from kvorum.cli.snapshots import restore_coverage
-    from kvorum.cli.snapshots.restore_run import Job, restore_records
-    from kvorum.cli.snapshots.restore_sources import opened
 
     began = time.monotonic()
     as_json = output == "json"
@@ -128,9 +127,6 @@ def restore(
 
 
 def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
-    from kvorum.backup import replacement
-    from kvorum.cli.snapshots.directories import snapshot_in
-    from kvorum.cli.snapshots.restore_sources import key_sources, verified
 
     path = snapshot_in(data_dir, name)
     (key,) = key_sources((data_dir,), master_keys)

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
+from kvorum.bench import phases, processes, report
+from kvorum.bench.measurement import Measurement
+from kvorum.bench.plan import Plan
+from kvorum.bench.workload import WORKLOADS as MIXES
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.output import output_option, print_json, stderr_console
 from kvorum.cli.seconds import Seconds
+from kvorum.cli.trials.bench_table import print_report
+from kvorum.client.url import Target
 from kvorum.model.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.bench.measurement import Measurement
-    from kvorum.bench.plan import Plan
-    from kvorum.client.url import Target
+from kvorum.runtime.loop import run
 
 # Spelled out here, so that `kvorum bench --help` need not load the generator.
 WORKLOADS: Final = ("a", "b", "c", "d", "f", "put", "get")
@@ -90,7 +92,6 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
     kvorum bench --workload put --value-size 1000 --duration 30
     kvorum bench --workload get --no-load -r 1 -o json
     """
-    from kvorum.bench import processes, report
 
     plan = _plan(target, **options)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -104,8 +105,6 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
     if output == "json":
         print_json(made)
     else:
-        from kvorum.cli.trials.bench_table import print_report
-
         print_report(made)
     if measured.error_share > max_error_share:
         raise UnavailableError(
@@ -116,8 +115,6 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
 
 
 def _plan(target: Target, **options: Any) -> Plan:
-    from kvorum.bench.plan import Plan
-    from kvorum.bench.workload import WORKLOADS as MIXES
 
     workload, seed = options["workload"], options["seed"]
     return Plan(
@@ -139,8 +136,6 @@ def _plan(target: Target, **options: Any) -> Plan:
 
 
 def _load(plan: Plan) -> Measurement:
-    from kvorum.bench import phases
-    from kvorum.runtime.loop import run
 
     with _progress("load", plan.keys) as advance:
         loaded = run(phases.load(plan, advance))

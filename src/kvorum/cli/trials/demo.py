@@ -11,16 +11,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from kvorum.cli.output import output_option, print_json
 from kvorum.cli.paths import NonEmptyPath
-
-if TYPE_CHECKING:
-    from kvorum.demo.audience import Audience
-    from kvorum.demo.report import Report
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.cli.trials.demo_screen import print_summary, screen
+from kvorum.demo.audience import Audience
+from kvorum.demo.characters import named_characters
+from kvorum.demo.report import Report
+from kvorum.demo.story import play
+from kvorum.model.errors import StorageError
+from kvorum.runtime.loop import run
 
 
 @click.command()
@@ -41,8 +44,6 @@ def demo(keep: Path | None, output: str) -> None:
     kvorum demo
     kvorum demo --keep data && kvorum up --data-dir data
     """
-    from kvorum.cli.trials.demo_screen import print_summary, screen
-    from kvorum.runtime.loop import run
 
     with _directory(keep) as directory, screen() as audience:
         report = run(_play(directory, audience))
@@ -69,9 +70,6 @@ def _directory(keep: Path | None) -> Iterator[Path]:
 
 async def _play(directory: Path, audience: Audience) -> Report | None:
     """What came of it, or None if it was interrupted."""
-    from kvorum.cli.signals import stop_signals, unless
-    from kvorum.demo.characters import named_characters
-    from kvorum.demo.story import play
 
     # The first signal already ends it as fast as it can.
     with stop_signals(again=lambda: None) as stop:
@@ -80,7 +78,6 @@ async def _play(directory: Path, audience: Audience) -> Report | None:
 
 def _check(report: Report) -> None:
     """Raises StorageError if the cluster did not give back what was written."""
-    from kvorum.model.errors import StorageError
 
     if not report.ok:
         keys = ", ".join(map(repr, [*report.lost_keys, *report.mismatched_keys]))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.output import output_option, print_json, print_table, stderr_console
-
-if TYPE_CHECKING:
-    from kvorum.sim.run import Report
-    from kvorum.sim.summary import Summary
+from kvorum.sim.draw import draw
+from kvorum.sim.run import Report, simulate
+from kvorum.sim.summary import Summary
 
 _SHOWN_MAX: Final = 3
 """Violations of one seed that a table shows; there may be hundreds with one cause."""
@@ -72,7 +72,6 @@ def sim(
     kvorum sim --seeds 1000 --jobs 2
     kvorum sim --seeds 1 --first-seed 42 --trace
     """
-    from kvorum.sim.summary import Summary
 
     if trace and jobs > 1:
         raise click.UsageError("--trace shows one run after another. Leave --jobs away")
@@ -100,15 +99,12 @@ def _reports(
     if jobs == 1:
         yield from map(run, seeds)
         return
-    from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(jobs) as workers:
         yield from workers.map(run, seeds, chunksize=_CHUNK)
 
 
 def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
-    from kvorum.sim.draw import draw
-    from kvorum.sim.run import simulate
 
     # What nodes would log in earnest belongs to nobody here.
     logging.getLogger("kvorum").addHandler(logging.NullHandler())

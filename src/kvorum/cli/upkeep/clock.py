@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from kvorum.cli.connection import asks_cluster
+from kvorum.cli.every_node import on_node
 from kvorum.cli.output import output_option, print_json, print_table
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
+from kvorum.client import requests
+from kvorum.client.url import Target
+from kvorum.documents.reading import read
+from kvorum.documents.status import AcceptedClock
 
 
 @click.group()
@@ -32,15 +32,10 @@ def accept(target: Target, node: str, output: str) -> None:
     \b
     kvorum clock accept n1
     """
-    from kvorum.cli.every_node import on_node
-    from kvorum.client import requests
 
     document = on_node(target, node, requests.accept_clock())
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.status import AcceptedClock
-
         accepted = read(document, AcceptedClock)
         print_table("clock", ("node", "its clock is"), [(accepted.node, accepted.clock.state)])

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespaces
+from kvorum.cli.every_node import Documents, EveryNode, on_every_node
 from kvorum.cli.key_sources import source_option
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
+from kvorum.client import key_requests
+from kvorum.client.url import Target
 from kvorum.documents.data_keys import DataKey, DataKeys
 from kvorum.documents.reading import read
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
+from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.master_key import load_first, parse_source
 
 
 @click.group()
@@ -41,8 +43,6 @@ def list_keys(target: Target, output: str) -> None:
     \b
     kvorum keys list
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
 
     documents = on_every_node(target, lambda nodes: nodes.ask(key_requests.keys()))
     _print(documents, output)
@@ -62,8 +62,6 @@ def rotate(target: Target, wait: bool, output: str) -> None:
     kvorum keys rotate --wait
     kvorum keys rotate --namespace sessions
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
 
     async def run(nodes: EveryNode) -> Documents:
         await nodes.reachable()
@@ -88,9 +86,6 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
     \b
     kvorum keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY
     """
-    from kvorum.sealing import keyring_file
-    from kvorum.sealing.keyring import Keyring
-    from kvorum.sealing.master_key import load_first, parse_source
 
     path = data_dir / "keys.json"
     with stopped_node(data_dir):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
+from kvorum.cli.every_node import Documents, EveryNode, on_every_node, reasons
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.client import key_requests, namespace_changes, namespace_requests
+from kvorum.client.namespace_changes import agreed_moment, differences
+from kvorum.client.url import Target, check_namespace
 from kvorum.model.errors import PreconditionFailed
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
+from kvorum.model.sizes import format_size, parse_size
 
 _R = TypeVar("_R")
 _COUNT: Final = click.IntRange(1, 1000)
@@ -33,8 +34,6 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
     def with_fields(*arguments: Any, output: str, name: str, **options: Any) -> _R:
         fields = {field: value for field, value in options.items() if value is not None}
         if "max_memory" in fields:
-            from kvorum.model.sizes import parse_size
-
             fields["max_memory"] = parse_size(fields["max_memory"])
         return command(*arguments, name=name, output=output, fields=fields)
 
@@ -84,7 +83,6 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
     \b
     kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
     """
-    from kvorum.client import namespace_changes
 
     documents = _change(target, name, lambda n: namespace_changes.create(n, name, fields))
     _print_done(name, documents, output, "serves it")
@@ -104,7 +102,6 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
     \b
     kvorum namespace alter sessions --ttl 600
     """
-    from kvorum.client import namespace_changes
 
     if not fields:
         raise click.UsageError(
@@ -125,9 +122,6 @@ def list_namespaces(target: Target, output: str) -> None:
     \b
     kvorum namespace list
     """
-    from kvorum.cli.every_node import on_every_node, reasons
-    from kvorum.client import namespace_requests
-    from kvorum.client.namespace_changes import differences
 
     request = namespace_requests.namespaces()
     documents, failed = on_every_node(target, lambda nodes: nodes.ask_those_up(request))
@@ -162,8 +156,6 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
     \b
     kvorum namespace drop sessions
     """
-    from kvorum.client import namespace_changes
-    from kvorum.client.url import check_namespace
 
     if shred:
         _shred(target, name, yes, output)
@@ -192,9 +184,6 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
-    from kvorum.client import key_requests
-    from kvorum.client.namespace_changes import agreed_moment
-    from kvorum.client.url import check_namespace
 
     check_namespace(name)
     if not yes:
@@ -209,8 +198,6 @@ def _shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _change(target: Target, name: str, act: Callable[[EveryNode], Any]) -> Documents:
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client.url import check_namespace
 
     check_namespace(name)
     documents: Documents = on_every_node(target, act)
@@ -249,7 +236,6 @@ def _rows(documents: Documents, nodes_in_all: int) -> list[tuple[object, ...]]:
 
 
 def _cells(settings: dict[str, Any]) -> tuple[object, ...]:
-    from kvorum.model.sizes import format_size
 
     encrypted = "encrypted" if settings["encryption"] == "on" else "open"
     packed = settings["compression"]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.backup import replacement
+from kvorum.backup.layout import time_name
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
 from kvorum.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kvorum.storage.identity import Identity
+from kvorum.storage.identity import Identity
 
 
 @click.command()
@@ -33,8 +32,6 @@ def rebuild(data_dir: Path, discard: bool, lose_data: bool, output: str) -> None
     \b
     kvorum rebuild --data-dir n2
     """
-    from kvorum.backup import replacement
-    from kvorum.backup.layout import time_name
 
     with stopped_node(data_dir):
         old = replacement.known_identity(data_dir)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -12,11 +12,12 @@ from kvorum.cli.connection import asks_namespaces, open_client
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.progress import partition_bar
+from kvorum.client.listing import described
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target
+from kvorum.documents.reading import read
 from kvorum.model.errors import ConnectionFailed, UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
+from kvorum.model.request import Unreadable
 
 _POLL_S: Final = 0.2
 _LISTED_MAX: Final = 10
@@ -79,9 +80,6 @@ def repair(
 
 
 def _described(damaged: list[dict[str, Any]]) -> list[str]:
-    from kvorum.client.listing import described
-    from kvorum.documents.reading import read
-    from kvorum.model.request import Unreadable
 
     return [described(read(one, Unreadable)) for one in damaged]
 

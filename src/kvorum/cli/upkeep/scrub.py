@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
+from kvorum.cli.every_node import Documents, EveryNode, on_every_node
 from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.client import key_requests
+from kvorum.client.url import Target
 from kvorum.documents.reading import read
 from kvorum.documents.storage import Soundness
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
 
 _POLL_S: Final = 0.5
 _REPLACED_S: Final = 15.0
@@ -36,8 +35,6 @@ def scrub(target: Target, wait: bool, output: str) -> None:
     \b
     kvorum scrub --wait
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
 
     async def run(nodes: EveryNode) -> Documents:
         begun = await nodes.ask(key_requests.scrub())
@@ -62,7 +59,6 @@ def scrub(target: Target, wait: bool, output: str) -> None:
 
 async def _mended(nodes: EveryNode) -> Documents:
     """Once nothing is damaged any more; or it is, though there was time to replace it."""
-    from kvorum.client import key_requests
 
     deadline = time.monotonic() + _REPLACED_S
     while True:
