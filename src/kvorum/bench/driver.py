@@ -86,21 +86,6 @@ async def _connect(lane: Lane) -> None:
 class _Run:
     """What the lanes of a run share."""
 
-    __slots__ = (
-        "_all_ended",
-        "_done",
-        "_duration_s",
-        "_end_ns",
-        "_errors_left",
-        "_lanes_left",
-        "_last_ns",
-        "_measurement",
-        "_operations_left",
-        "_servers",
-        "_source",
-        "timeout_s",
-    )
-
     def __init__(self, servers: Sequence[Address], source: Source, limits: Limits) -> None:
         self.timeout_s = limits.timeout_s
         self._servers = servers

@@ -60,19 +60,6 @@ class Run(Protocol):
 class Lane:
     """Caller number `home` of `run`."""
 
-    __slots__ = (
-        "_active",
-        "_began_ns",
-        "_connection",
-        "_follow",
-        "_home",
-        "_operation",
-        "_pause",
-        "_reconnection",
-        "_run",
-        "server",
-    )
-
     def __init__(self, run: Run, home: int) -> None:
         self.server = run.server_for(home)
         self._home = home

@@ -27,7 +27,7 @@ def source_option(
     return click.option(*names, metavar="SOURCE", help=text, **settings)
 
 
-master_key_option: Final[Callable[[_Command], _Command]] = source_option(
+master_key_option: Final = source_option(
     "--master-key",
     what="The key that wraps all keys of a node's data",
     default=f"file {MASTER_KEY_FILE} in its data directory, made at its first start",

@@ -8,8 +8,8 @@ Text from a cluster is never read as markup and cannot steer the terminal.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-output_option: Final[Callable[[_Command], _Command]] = click.option(
+output_option: Final = click.option(
     "-o",
     "--output",
     type=click.Choice(("table", "json")),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
@@ -13,11 +13,9 @@ from kvorum.cli.paths import NonEmptyPath
 from kvorum.model.errors import StorageError
 from kvorum.storage.directory import exclusive
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
 DIRECTORY: Final = NonEmptyPath(file_okay=False, exists=True, path_type=Path)
 
-stopped_node_option: Final[Callable[[_Command], _Command]] = click.option(
+stopped_node_option: Final = click.option(
     "--data-dir", required=True, type=DIRECTORY, help="Of the stopped node."
 )
 

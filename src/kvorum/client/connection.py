@@ -26,24 +26,6 @@ class AnswerTooLarge(ProtocolError):
 class Connection(asyncio.Protocol):
     """A connection to `server`, which carries one request at a time."""
 
-    __slots__ = (
-        "_answer",
-        "_body",
-        "_body_bytes",
-        "_has_spoken",
-        "_head_bytes",
-        "_in_head",
-        "_keep_alive",
-        "_parser",
-        "_refusal",
-        "_retry_after",
-        "_transport",
-        "_unverified",
-        "idle_since",
-        "lost",
-        "server",
-    )
-
     def __init__(self, server: str) -> None:
         self.server = server
         self.idle_since = 0.0

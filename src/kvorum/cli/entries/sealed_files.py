@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Final, TypeVar, cast
+from typing import IO, Final, cast
 
 from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader, sealed_writer
 from kvorum.cli.key_sources import source_option
 from kvorum.model.errors import ConfigError
 from kvorum.sealing.master_key import MasterKey, parse_source
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-key_option: Final[Callable[[_Command], _Command]] = source_option(
+key_option: Final = source_option(
     "--key", what="The key of an encrypted export, 32 bytes as 64 hex digits or base64"
 )
 

@@ -20,9 +20,8 @@ import click
 from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import FORMATS, LEVELS, configure_logging
-from kvorum.cli.servers.memory import memory_option
+from kvorum.cli.servers.options import allow_host_option, memory_option
 from kvorum.cli.servers.reload import Reload
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.signals import stop_signals, unless

@@ -12,9 +12,8 @@ import click
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
 from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.host_names import allow_host_option
 from kvorum.cli.servers.logs import LEVELS
-from kvorum.cli.servers.memory import memory_option
+from kvorum.cli.servers.options import allow_host_option, memory_option
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
