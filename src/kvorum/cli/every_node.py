@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeVar
 
 from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
-from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.asynchronous import AsyncClient, clients_of_nodes
+from kvorum.client.each_node import Documents
 from kvorum.client.requests import Request
-from kvorum.client.url import Target, parse_servers
-from kvorum.documents.node import Members
-from kvorum.documents.reading import read
+from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError, RequestError, UnavailableError
 from kvorum.runtime.loop import run as run_loop
 
 _T = TypeVar("_T")
 _POLL_S: Final = 0.2
 _BAR_STEPS: Final = 10_000
-
-Documents = dict[str, dict[str, Any]]
-"""By node."""
 
 Outcome = dict[str, Any] | KvorumError
 """What came of a node's work, or why it failed."""
@@ -137,33 +131,12 @@ def on_every_node(target: Target, act: Callable[[EveryNode], Awaitable[_T]]) -> 
     """What `act` returns, given the nodes of the cluster that `target` is in."""
 
     async def run() -> _T:
-        async with _nodes(target) as nodes:
-            return await act(nodes)
+        async with AsyncClient(target) as client:
+            status = await client.status()
+        async with clients_of_nodes(target, status) as clients:
+            return await act(EveryNode(clients))
 
     return run_loop(run())
-
-
-def on_node(target: Target, name: str, request: Request) -> dict[str, Any]:
-    """What the node called `name` answers. Raises RequestError if there is none."""
-
-    async def run() -> dict[str, Any]:
-        async with _nodes(target) as nodes:
-            return await nodes.ask_one(name, request)
-
-    return run_loop(run())
-
-
-@asynccontextmanager
-async def _nodes(target: Target) -> AsyncIterator[EveryNode]:
-    async with AsyncClient(target) as client:
-        members = read(await client.status(), Members)
-    servers = {node.name: parse_servers(node.http) for node in members.nodes}
-    clients = {name: AsyncClient(replace(target, servers=at)) for name, at in servers.items()}
-    try:
-        yield EveryNode(clients)
-    finally:
-        for client in clients.values():
-            await client.close()
 
 
 async def _outcome(answer: Awaitable[dict[str, Any]]) -> Outcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 import click
@@ -102,8 +103,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
-            near = next((command for command in COMMANDS if _is_near(name, command)), None)
-            hint = f", did you mean '{near}'" if near else ""
+            begun = [command for command in COMMANDS if command.startswith(name)]
+            near = begun or get_close_matches(name, COMMANDS)
+            hint = f", did you mean '{near[0]}'" if near else ""
             raise click.UsageError(f"There is no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -151,19 +153,6 @@ def _meeting_its_user(ctx: click.Context) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted):
         print_interruption(as_json)
         ctx.exit(ExitCode.INTERRUPTED)
-
-
-def _is_near(word: str, command: str) -> bool:
-    """True if `word` is how `command` begins, or one slip away from it: a letter too many, too few
-    or wrong, or two letters that changed places.
-    """
-    if command.startswith(word):
-        return True
-    pairs = enumerate(zip(word, command, strict=False))
-    same = next((at for at, (one, other) in pairs if one != other), len(command))
-    was, wanted = word[same:], command[same:]
-    swapped = was[:2] == wanted[:2][::-1] and was[2:] == wanted[2:]
-    return swapped or was[1:] in (wanted, wanted[1:]) or was == wanted[1:]
 
 
 @click.group(

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
-from kvorum.client import answers, namespace_changes, namespace_requests, requests
+from kvorum.client import answers, namespace_changes, node_requests, requests
 from kvorum.client.answers import Result
 from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
 from kvorum.client.each_node import EachNode
-from kvorum.client.entry import Entry, value_or_error
+from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
@@ -190,17 +190,11 @@ class AsyncClient:
 
         What has a value that Python cannot hold gets an InvalidValue in its place.
         """
-        wanted = list(keys)
+        asked = list(keys)
         results = await self.get_entries(
-            wanted, namespace=namespace, r=r, quorum=quorum, timeout=timeout
+            asked, namespace=namespace, r=r, quorum=quorum, timeout=timeout
         )
-        values: dict[str, Any] = {}
-        for key, result in zip(wanted, results, strict=True):
-            if isinstance(result, Entry):
-                values[key] = value_or_error(result)
-            elif not isinstance(result, NotFound):
-                raise result
-        return values
+        return answers.values_of(asked, results)
 
     async def get_entries(
         self,
@@ -321,7 +315,7 @@ class AsyncClient:
 
     async def namespaces(self, *, timeout: float | None = None) -> dict[str, dict[str, Any]]:
         """The settings of each namespace by name, as the server that answers has them."""
-        document = await self._document(namespace_requests.namespaces(), timeout)
+        document = await self._document(node_requests.namespaces(), timeout)
         found: dict[str, dict[str, Any]] = document["namespaces"]
         return found
 
@@ -348,16 +342,8 @@ class AsyncClient:
     @asynccontextmanager
     async def _each_node(self, namespace: str) -> AsyncIterator[EachNode]:
         check_namespace(namespace)
-        members = read(await self.status(), Members)
-        clients: dict[str, AsyncClient] = {}
-        try:
-            for node in members.nodes:
-                target = replace(self._target, servers=parse_servers(node.http))
-                clients[node.name] = AsyncClient(target)
+        async with clients_of_nodes(self._target, await self.status()) as clients:
             yield EachNode({name: client.ask for name, client in clients.items()})
-        finally:
-            for client in clients.values():
-                await client.close()
 
     async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
@@ -380,3 +366,16 @@ class AsyncClient:
     def _deadline(self, timeout: float | None) -> float:
         seconds = self._target.timeout if timeout is None else check_timeout(timeout)
         return self._calls.now() + seconds
+
+
+@asynccontextmanager
+async def clients_of_nodes(
+    target: Target, status: dict[str, Any]
+) -> AsyncIterator[dict[str, AsyncClient]]:
+    """A client for each node, by name, of the cluster that told `status`."""
+    async with AsyncExitStack() as stack:
+        clients: dict[str, AsyncClient] = {}
+        for node in read(status, Members).nodes:
+            client = AsyncClient(replace(target, servers=parse_servers(node.http)))
+            clients[node.name] = await stack.enter_async_context(client)
+        yield clients

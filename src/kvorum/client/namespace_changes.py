@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.client import namespace_requests
+from kvorum.client import node_requests
 from kvorum.client.each_node import Documents, Nodes
 from kvorum.client.requests import Request
 from kvorum.model.errors import (
@@ -81,7 +81,7 @@ async def drop(nodes: Nodes, name: str) -> Documents:
             f"There is no namespace {name!r}. 'kvorum namespace list' shows those that there are."
         )
     before_ms = agreed_moment(found)
-    request = namespace_requests.drop_namespace(name, before_ms)
+    request = node_requests.drop_namespace(name, before_ms)
     return await _one_by_one(
         nodes, dict.fromkeys(having, request), f"Namespace {name!r} was dropped"
     )
@@ -110,7 +110,7 @@ def differences(documents: Documents) -> list[str]:
 
 async def _namespaces_of(nodes: Nodes) -> Documents:
     """What each has. Raises RequestError if not the nodes say what there is, but a file."""
-    found = await nodes.ask(namespace_requests.namespaces())
+    found = await nodes.ask(node_requests.namespaces())
     _check_own(found)
     return found
 
@@ -182,10 +182,10 @@ def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
 async def _put(nodes: Nodes, found: Documents, name: str, fields: Settings) -> Documents:
     versions = {node: document["version"] for node, document in found.items()}
     for node, version in versions.items():
-        asked = namespace_requests.put_namespace(name, fields, version, check_only=True)
+        asked = node_requests.put_namespace(name, fields, version, check_only=True)
         await _at(nodes, node, asked)
     told = {
-        node: namespace_requests.put_namespace(name, fields, version)
+        node: node_requests.put_namespace(name, fields, version)
         for node, version in versions.items()
     }
     return await _one_by_one(nodes, told, f"Namespace {name!r} is as asked for")

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import msgspec
 
-from kvorum.client.answers import Result
-from kvorum.client.entry import Entry, value_or_error
+from kvorum.client.answers import Result, values_of
+from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.url import check_is_text
@@ -161,12 +161,7 @@ class Embedded:
         What has a value that Python cannot hold gets an InvalidValue in its place.
         """
         asked = list(keys)
-        results = zip(asked, self.get_entries(asked, namespace=namespace), strict=True)
-        return {
-            key: value_or_error(_sound(result))
-            for key, result in results
-            if not isinstance(result, NotFound)
-        }
+        return values_of(asked, self.get_entries(asked, namespace=namespace))
 
     def get_entries(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE

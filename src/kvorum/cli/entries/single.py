@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import click
 import msgspec
@@ -20,8 +20,30 @@ from kvorum.client.url import Target
 from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed
 from kvorum.model.topology import TTL_S_MAX
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 _REPLICAS: Final = click.IntRange(min=1)
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
+
+
+def _changes(verb: str) -> Callable[[_Command], _Command]:
+    """The options of a command that changes an entry, named as the client's arguments are."""
+    options = (
+        click.option("--version", metavar="V", help=f"{verb} only what this version covers."),
+        click.option(
+            "--if-version",
+            metavar="V",
+            help=f"{verb} only if the entry is at this version.",
+        ),
+        click.option("-w", type=_REPLICAS, help="How many replicas must acknowledge it."),
+    )
+
+    def decorated(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 @click.command("set")
@@ -31,16 +53,14 @@ _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 @click.option("--json", is_flag=True, help="The value must be JSON.")
 @click.option("--string", is_flag=True, help="The value is a string.")
 @click.option("--bytes", is_flag=True, help="The value is bytes, not JSON.")
-@click.option("--version", metavar="V", help="Replace what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("--if-absent", is_flag=True, help="Only if the key has no value.")
+@_changes("Replace")
+@click.option("--if-absent", is_flag=True, help="Store only if the key has no value.")
 @click.option(
     "--ttl",
     type=_SECONDS,
     metavar="SECONDS",
-    help="How long it lives; 0 is for ever.  [default: as the namespace says]",
+    help="How long the entry lives; 0 means for ever.  [default: as the namespace says]",
 )
-@click.option("-w", type=_REPLICAS, help="Replicas that must have it.")
 @asks_namespace
 @output_option
 def set_value(
@@ -48,13 +68,8 @@ def set_value(
     key: str,
     value: str | None,
     file: IO[bytes] | None,
-    version: str | None,
-    if_version: str | None,
-    if_absent: bool,
-    ttl: int | None,
-    w: int | None,
     output: str,
-    **kinds: bool,
+    **how: Any,
 ) -> None:
     """Store VALUE under KEY.
 
@@ -73,19 +88,12 @@ def set_value(
     A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
     that has siblings resolves them.
     """
-    if if_absent and if_version is not None:
+    if how["if_absent"] and how["if_version"] is not None:
         raise click.UsageError("--if-absent and --if-version exclude each other. Give one of them.")
-    stored = _value(_one_source(value, file), _one_kind(kinds))
-    with _in_options(key, if_absent=if_absent), open_client(target) as client:
-        entry = client.set(
-            key,
-            stored,
-            version=version,
-            if_version=if_version,
-            if_absent=if_absent,
-            ttl=ttl,
-            w=w,
-        )
+    kind = _one_kind({name: how.pop(name) for name in ("json", "string", "bytes")})
+    stored = _value(_one_source(value, file), kind)
+    with _in_options(key, if_absent=how["if_absent"]), open_client(target) as client:
+        entry = client.set(key, stored, **how)
     if output == "json":
         print_json({"key": key, "created": entry.created, **_shape(entry)})
     else:
@@ -96,20 +104,10 @@ def set_value(
 @click.command()
 @click.argument("key")
 @click.argument("ttl", type=_SECONDS)
-@click.option("--version", metavar="V", help="Touch what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@_changes("Touch")
 @asks_namespace
 @output_option
-def touch(
-    target: Target,
-    key: str,
-    ttl: int,
-    version: str | None,
-    if_version: str | None,
-    w: int | None,
-    output: str,
-) -> None:
+def touch(target: Target, key: str, ttl: int, output: str, **how: Any) -> None:
     """Let KEY live for TTL seconds from now, whatever it holds; 0 is for ever.
 
     \b
@@ -117,7 +115,7 @@ def touch(
     kvorum touch session:7 0
     """
     with _in_options(key), open_client(target) as client:
-        expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
+        expires_at = client.touch(key, ttl, **how)
     if output == "json":
         print_json({"key": key, "expires_at": expires_at})
     elif expires_at is None:
@@ -156,19 +154,10 @@ def get(target: Target, key: str, r: int | None, everything: bool, output: str) 
 
 @click.command()
 @click.argument("key")
-@click.option("--version", metavar="V", help="Delete what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@_changes("Delete")
 @asks_namespace
 @output_option
-def delete(
-    target: Target,
-    key: str,
-    version: str | None,
-    if_version: str | None,
-    w: int | None,
-    output: str,
-) -> None:
+def delete(target: Target, key: str, output: str, **how: Any) -> None:
     """Delete KEY.
 
     \b
@@ -176,7 +165,7 @@ def delete(
     kvorum delete user:7 -o json        prints what was deleted
     """
     with _in_options(key), open_client(target) as client:
-        entry = client.delete(key, version=version, if_version=if_version, w=w)
+        entry = client.delete(key, **how)
     if output == "json":
         print_json(_with_value(entry))
     else:

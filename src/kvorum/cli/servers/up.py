@@ -19,7 +19,7 @@ from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.devcluster.cluster import LocalCluster
 from kvorum.devcluster.layout import Layout
-from kvorum.devcluster.ports import check_ports, local_topology
+from kvorum.devcluster.ports import NODES_MAX, PORT_LAST, check_ports, local_topology
 from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.sizes import parse_size
@@ -28,11 +28,8 @@ from kvorum.runtime.loop import run
 from kvorum.runtime.together import together
 from kvorum.storage.budget import Budget, promised
 
-# Spelled out here, so that `kvorum --help` need not load what knows them.
 DEFAULT_NODES: Final = 3
 DEFAULT_PORT: Final = 7400
-NODES_MAX: Final = 100
-PORT_LAST: Final = 65335
 
 _COUNT: Final = click.IntRange(1, NODES_MAX)
 

@@ -26,14 +26,18 @@ class View(Protocol):
         """Show what changes without an event; may run for ever."""
 
 
-class JsonView:
-    def hear(self, event: Event) -> None:
-        click.echo(msgspec.json.encode(event))
+class _Lines:
+    """A view that writes line after line, and keeps none of them current."""
 
     def shown(self) -> AbstractContextManager[object]:
         return nullcontext()
 
     async def keep_current(self) -> None: ...
+
+
+class JsonView(_Lines):
+    def hear(self, event: Event) -> None:
+        click.echo(msgspec.json.encode(event))
 
 
 class Teller:
@@ -66,18 +70,13 @@ def _of_any_node(node: str, line: str) -> str:
     return line.replace(node, "")
 
 
-class LineView:
+class LineView(_Lines):
     def __init__(self) -> None:
         self._teller = Teller()
 
     def hear(self, event: Event) -> None:
         if (line := self._teller.line_of(event)) is not None:
             click.echo(line)
-
-    def shown(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    async def keep_current(self) -> None: ...
 
 
 def _line_of(event: Event) -> str | None:

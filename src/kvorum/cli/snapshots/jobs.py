@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kvorum.backup.layout import check_name
 from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
-from kvorum.client import snapshot_requests as requests
+from kvorum.client import node_requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.requests import Request
 from kvorum.documents.reading import read
@@ -30,7 +30,7 @@ async def snapshots(nodes: EveryNode) -> Snapshots:
 
     Raises UnavailableError, which names the nodes, unless all of them answer.
     """
-    documents = await nodes.ask(requests.listing())
+    documents = await nodes.ask(node_requests.snapshots())
     for document in documents.values():
         read(document, SnapshotList)
     return {node: document["snapshots"] for node, document in documents.items()}
@@ -47,7 +47,7 @@ async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
             f"A snapshot named {name!r} already exists on {', '.join(taken)}. Choose another name, "
             "or delete that one first."
         )
-    return await _run(nodes, "create", name, nodes.names, requests.create)
+    return await _run(nodes, "create", name, nodes.names, node_requests.create_snapshot)
 
 
 async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
@@ -62,7 +62,7 @@ async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
             f"No such snapshot on {', '.join(missing)}: {name!r}. 'kvorum snapshot list' shows "
             "which there are."
         )
-    return await _run(nodes, "verify", name, holders, requests.verify)
+    return await _run(nodes, "verify", name, holders, node_requests.verify_snapshot)
 
 
 async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
@@ -72,7 +72,7 @@ async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
         raise NotFound(
             f"No such snapshot on any node: {name!r}. 'kvorum snapshot list' shows which there are."
         )
-    return await _run(nodes, "delete", name, holders, requests.delete)
+    return await _run(nodes, "delete", name, holders, node_requests.delete_snapshot)
 
 
 async def _run(
@@ -84,7 +84,7 @@ async def _run(
         while not job.ended:
             show(job.bytes_done, job.bytes_total)
             await asyncio.sleep(_POLL_S)
-            document = await client.ask(requests.progress(name))
+            document = await client.ask(node_requests.snapshot_progress(name))
             job = read(document, SnapshotJob)
         if job.failure is not None:
             raise job.failure

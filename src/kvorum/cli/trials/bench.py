@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -12,20 +10,18 @@ from typing import Any, Final
 import click
 
 from kvorum.bench import phases, processes, report
+from kvorum.bench.distribution import DISTRIBUTIONS
 from kvorum.bench.measurement import Measurement
 from kvorum.bench.plan import Plan
-from kvorum.bench.workload import WORKLOADS as MIXES
+from kvorum.bench.workload import WORKLOADS
 from kvorum.cli.connection import asks_namespace, open_client
-from kvorum.cli.output import output_option, print_json, stderr_console
+from kvorum.cli.output import output_option, print_json
+from kvorum.cli.progress import share_bar
 from kvorum.cli.seconds import Seconds
 from kvorum.cli.trials.bench_table import print_report
 from kvorum.client.url import Target
 from kvorum.model.errors import UnavailableError
 from kvorum.runtime.loop import run
-
-# Spelled out here, so that `kvorum bench --help` need not load the generator.
-WORKLOADS: Final = ("a", "b", "c", "d", "f", "put", "get")
-DISTRIBUTIONS: Final = ("uniform", "zipfian", "latest")
 
 _COUNT: Final = click.IntRange(min=1)
 
@@ -33,7 +29,7 @@ _COUNT: Final = click.IntRange(min=1)
 @click.command()
 @click.option(
     "--workload",
-    type=click.Choice(WORKLOADS),
+    type=click.Choice(tuple(WORKLOADS)),
     default="a",
     show_default=True,
     help="YCSB: a half updates, b 5% updates, c reads, d 5% inserts, f read-modify-writes.",
@@ -42,7 +38,7 @@ _COUNT: Final = click.IntRange(min=1)
 @click.option("--value-size", type=_COUNT, default=100, show_default=True, help="In bytes.")
 @click.option(
     "--distribution",
-    type=click.Choice(DISTRIBUTIONS),
+    type=click.Choice(tuple(DISTRIBUTIONS)),
     help="Which keys are asked.  [default: the workload's]",
 )
 @click.option(
@@ -98,9 +94,9 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
     with open_client(target) as client:
         cluster = client.status()
     loaded = _load(plan) if load else None
-    with _progress("run", plan.duration_s) as advance:
+    with share_bar("run", plan.duration_s, "operations") as bar:
         since = monotonic()
-        measured = processes.run(plan, lambda _: advance(monotonic() - since))
+        measured = processes.run(plan, lambda done: bar.show(monotonic() - since, done))
     made = {"started": started, "cluster": cluster, **report.document(plan, loaded, measured)}
     if output == "json":
         print_json(made)
@@ -120,7 +116,7 @@ def _plan(target: Target, **options: Any) -> Plan:
     return Plan(
         servers=target.servers,
         workload=workload,
-        distribution=options["distribution"] or MIXES[workload].distribution,
+        distribution=options["distribution"] or WORKLOADS[workload].distribution,
         keys=options["keys"],
         value_size=options["value_size"],
         connections=options["connections"],
@@ -137,8 +133,8 @@ def _plan(target: Target, **options: Any) -> Plan:
 
 def _load(plan: Plan) -> Measurement:
 
-    with _progress("load", plan.keys) as advance:
-        loaded = run(phases.load(plan, advance))
+    with share_bar("load", plan.keys, "entries") as bar:
+        loaded = run(phases.load(plan, lambda done: bar.show(done, done)))
     if loaded.error_count:
         raise UnavailableError(
             f"Only {loaded.success_count:,} of {plan.keys:,} entries were stored before the run, "
@@ -150,15 +146,3 @@ def _load(plan: Plan) -> Measurement:
 def _most_common_error(measured: Measurement) -> str:
     ((kind, reason), _), *_ = measured.errors.most_common(1)
     return f"{kind}: {reason}"
-
-
-@contextmanager
-def _progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    console = stderr_console()
-    columns = (TextColumn("{task.description:5}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda completed: bar.update(task, completed=completed)

@@ -18,10 +18,9 @@ from kvorum.cli.output import output_option, print_json
 from kvorum.cli.paths import NonEmptyPath
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.cli.trials.demo_screen import print_summary, screen
+from kvorum.demo import characters, story
 from kvorum.demo.audience import Audience
-from kvorum.demo.characters import named_characters
 from kvorum.demo.report import Report
-from kvorum.demo.story import play
 from kvorum.model.errors import StorageError
 from kvorum.runtime.loop import run
 
@@ -73,7 +72,9 @@ async def _play(directory: Path, audience: Audience) -> Report | None:
 
     # The first signal already ends it as fast as it can.
     with stop_signals(again=lambda: None) as stop:
-        return await unless(stop, play(directory, list(named_characters()), audience))
+        return await unless(
+            stop, story.play(directory, list(characters.named_characters()), audience)
+        )
 
 
 def _check(report: Report) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any, Final
@@ -13,7 +12,8 @@ from typing import Any, Final
 import click
 
 from kvorum.cli.errors import ExitCode, one_line
-from kvorum.cli.output import output_option, print_json, print_table, stderr_console
+from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.progress import number_bar
 from kvorum.sim.draw import draw
 from kvorum.sim.run import Report, simulate
 from kvorum.sim.summary import Summary
@@ -77,12 +77,12 @@ def sim(
         raise click.UsageError("--trace shows one run after another. Leave --jobs away")
     summary = Summary(nodes, operations)
     began = perf_counter()
-    with _progress(seeds, shown=not trace) as bar:
+    with number_bar("seeds", seeds, "failed", shown=not trace) as bar:
         for report in _reports(
             range(first_seed, first_seed + seeds), nodes, operations, jobs, trace
         ):
             summary.add(report)
-            bar(summary)
+            bar.show(summary.runs, len(summary.failures))
     wall_s = perf_counter() - began
     if output == "json":
         print_json(_document(summary, wall_s))
@@ -113,31 +113,6 @@ def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
         return simulate(parameters)
     click.echo(parameters, err=True)
     return simulate(parameters, partial(click.echo, err=True))
-
-
-@contextmanager
-def _progress(total: int, shown: bool) -> Iterator[Callable[[Summary], None]]:
-    """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = stderr_console()
-    columns = (
-        TextColumn("seeds"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeRemainingColumn(),
-    )
-    hidden = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total, failed=0)
-        yield lambda summary: bar.update(task, completed=summary.runs, failed=len(summary.failures))
 
 
 def _document(summary: Summary, wall_s: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kvorum.cli.connection import asks_cluster
-from kvorum.cli.every_node import on_node
+from kvorum.cli.every_node import on_every_node
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.client import requests
 from kvorum.client.url import Target
@@ -33,7 +33,7 @@ def accept(target: Target, node: str, output: str) -> None:
     kvorum clock accept n1
     """
 
-    document = on_node(target, node, requests.accept_clock())
+    document = on_every_node(target, lambda nodes: nodes.ask_one(node, requests.accept_clock()))
     if output == "json":
         print_json(document)
     else:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespaces
-from kvorum.cli.every_node import Documents, EveryNode, on_every_node
+from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.key_sources import source_option
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
-from kvorum.client import key_requests
+from kvorum.client import node_requests
+from kvorum.client.each_node import Documents
 from kvorum.client.url import Target
 from kvorum.documents.data_keys import DataKey, DataKeys
 from kvorum.documents.reading import read
@@ -44,7 +45,7 @@ def list_keys(target: Target, output: str) -> None:
     kvorum keys list
     """
 
-    documents = on_every_node(target, lambda nodes: nodes.ask(key_requests.keys()))
+    documents = on_every_node(target, lambda nodes: nodes.ask(node_requests.keys()))
     _print(documents, output)
 
 
@@ -65,10 +66,10 @@ def rotate(target: Target, wait: bool, output: str) -> None:
 
     async def run(nodes: EveryNode) -> Documents:
         await nodes.reachable()
-        begun = await nodes.ask(key_requests.rotate(target.namespace))
+        begun = await nodes.ask(node_requests.rotate(target.namespace))
         if not wait:
             return begun
-        return await nodes.watch("seal again", key_requests.keys(), _fraction_freed)
+        return await nodes.watch("seal again", node_requests.keys(), _fraction_freed)
 
     _print(on_every_node(target, run), output)
 

@@ -10,9 +10,10 @@ import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
-from kvorum.cli.every_node import Documents, EveryNode, on_every_node, reasons
+from kvorum.cli.every_node import EveryNode, on_every_node, reasons
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.client import key_requests, namespace_changes, namespace_requests
+from kvorum.client import namespace_changes, node_requests
+from kvorum.client.each_node import Documents
 from kvorum.client.namespace_changes import agreed_moment, differences
 from kvorum.client.url import Target, check_namespace
 from kvorum.model.errors import PreconditionFailed
@@ -123,7 +124,7 @@ def list_namespaces(target: Target, output: str) -> None:
     kvorum namespace list
     """
 
-    request = namespace_requests.namespaces()
+    request = node_requests.namespaces()
     documents, failed = on_every_node(target, lambda nodes: nodes.ask_those_up(request))
     differing = differences(documents)
     if output == "json":
@@ -190,8 +191,8 @@ def _shred(target: Target, name: str, yes: bool, output: str) -> None:
         _confirm(f"Destroy all data of namespace {name!r}, for good?")
 
     async def run(nodes: EveryNode) -> Documents:
-        before_ms = agreed_moment(await nodes.ask(key_requests.keys()))
-        return await nodes.ask(key_requests.shred(name, before_ms))
+        before_ms = agreed_moment(await nodes.ask(node_requests.keys()))
+        return await nodes.ask(node_requests.shred(name, before_ms))
 
     documents = _change(target, name, run)
     _print_done(name, documents, output, "its keys are destroyed")

@@ -11,7 +11,7 @@ import click
 from kvorum.cli.connection import asks_namespaces, open_client
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.progress import partition_bar
+from kvorum.cli.progress import number_bar
 from kvorum.client.listing import described
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
@@ -99,7 +99,7 @@ def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watched(client: Client, document: dict[str, Any]) -> dict[str, Any]:
-    with partition_bar("comparing partitions", document["partitions"]) as bar:
+    with number_bar("comparing partitions", document["partitions"], "records repaired") as bar:
         while not document["ended"]:
             bar.show(document["done"], document["repaired"])
             time.sleep(_POLL_S)

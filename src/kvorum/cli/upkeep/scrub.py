@@ -10,9 +10,10 @@ import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
-from kvorum.cli.every_node import Documents, EveryNode, on_every_node
+from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.client import key_requests
+from kvorum.client import node_requests
+from kvorum.client.each_node import Documents
 from kvorum.client.url import Target
 from kvorum.documents.reading import read
 from kvorum.documents.storage import Soundness
@@ -37,10 +38,10 @@ def scrub(target: Target, wait: bool, output: str) -> None:
     """
 
     async def run(nodes: EveryNode) -> Documents:
-        begun = await nodes.ask(key_requests.scrub())
+        begun = await nodes.ask(node_requests.scrub())
         if not wait:
             return begun
-        await nodes.watch("scrub", key_requests.scrub_progress(), fraction_done)
+        await nodes.watch("scrub", node_requests.scrub_progress(), fraction_done)
         return await _mended(nodes)
 
     documents = on_every_node(target, run)
@@ -62,7 +63,7 @@ async def _mended(nodes: EveryNode) -> Documents:
 
     deadline = time.monotonic() + _REPLACED_S
     while True:
-        documents = await nodes.ask(key_requests.scrub_progress())
+        documents = await nodes.ask(node_requests.scrub_progress())
         left = any(map(_damaged, documents.values()))
         if not left or time.monotonic() >= deadline:
             return documents
