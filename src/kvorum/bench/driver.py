@@ -32,11 +32,7 @@ _TICK_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ends an operation and a run.
-
-    `timeout_s` is for each operation. Each of the others ends the run when it is reached,
-    and so does the end of the source.
-    """
+    """What ends an operation (`timeout_s`) or the run: any of the others, or the source's end."""
 
     timeout_s: float
     duration_s: float | None = None
@@ -51,10 +47,8 @@ async def drive(
     limits: Limits,
     progress: Progress,
 ) -> Measurement:
-    """Put the load of `source` on `servers`; returns what was measured.
-
-    Raises ConnectionFailed if a server cannot be reached at the start.
-    """
+    """Put the load of `source` on `servers`; returns what was measured. Raises ConnectionFailed if
+    a server cannot be reached at the start."""
     run = _Run(servers, source, limits)
     lanes = [Lane(run, i) for i in range(connections)]
     try:

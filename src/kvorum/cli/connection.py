@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -21,7 +21,13 @@ _server = click.option(
     default="127.0.0.1:7400",
     show_default=True,
     show_envvar=True,
-    help="Any servers of the cluster; they are tried in turn.",
+    help="Servers of the cluster, tried in turn; any will do.",
+)
+r_option: Final = click.option(
+    "-r", type=click.IntRange(min=1), help="How many replicas must answer a read."
+)
+w_option: Final = click.option(
+    "-w", type=click.IntRange(min=1), help="How many replicas must acknowledge a write."
 )
 _timeout = click.option(
     "--timeout",
@@ -53,12 +59,14 @@ def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
 
 def asks_namespace(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command whose keys are in a namespace."""
-    return _namespace("Where the keys are.  [default: the cluster's]")(asks_cluster(command))
+    return _namespace("The namespace of the key.  [default: the cluster's default one]")(
+        asks_cluster(command)
+    )
 
 
 def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command that is about all namespaces, unless one is named."""
-    return _namespace("Only this one.  [default: all]")(asks_cluster(command))
+    return _namespace("Only this namespace.  [default: all]")(asks_cluster(command))
 
 
 def open_client(target: Target) -> Client:

@@ -42,8 +42,7 @@ def master_key_source(data_dir: Path, spec: str | None) -> MasterKeySource:
 
 def check_master_key(spec: str, data_dir: Path) -> None:
     """Raises ConfigError if the nodes of the cluster in `data_dir` would get no master key from
-    `spec`. A key file that its first node is to make is not made, only looked for a place.
-    """
+    `spec`. Nothing is made: of a key file that is missing it only checks the place."""
 
     source = parse_source(spec)
     path = Path(spec.removeprefix("file:"))

@@ -26,7 +26,7 @@ output_option: Final = click.option(
     type=click.Choice(("table", "json")),
     default="table",
     show_default=True,
-    help="For people or for programs.",
+    help="A table for people, or JSON for programs.",
 )
 
 
@@ -38,9 +38,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns whose name begins with '#' hold numbers, to the right; the first columns are the
-    last to go below the others on a narrow terminal.
-    """
+    """Print a table; columns whose name begins with '#' hold numbers, put to the right."""
     from rich.console import Console
     from rich.text import Text
 

@@ -16,15 +16,14 @@ from kvorum.storage.directory import exclusive
 DIRECTORY: Final = NonEmptyPath(file_okay=False, exists=True, path_type=Path)
 
 stopped_node_option: Final = click.option(
-    "--data-dir", required=True, type=DIRECTORY, help="Of the stopped node."
+    "--data-dir", required=True, type=DIRECTORY, help="The data directory of the stopped node."
 )
 
 
 @contextmanager
 def stopped_node(data_dir: Path) -> Iterator[None]:
-    """Nobody else has the directory meanwhile. Raises ConfigError if its node runs, and
-    StorageError for what the operating system refuses inside.
-    """
+    """Keeps others out of the directory meanwhile. Raises ConfigError if its node runs, and
+    StorageError for what the operating system refuses inside."""
 
     with exclusive(data_dir):
         try:

@@ -53,10 +53,8 @@ def connect(url: str = DEFAULT_URL) -> AsyncClient:
 
 
 class AsyncClient:
-    """A client of a cluster, in one event loop.
-
-    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
-    """
+    """A client of a cluster, in one event loop. Every method takes `namespace`, and `timeout`: how
+    many seconds the whole call may last."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -169,10 +167,8 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
-        """Delete `key`; returns the entry that was deleted. Raises NotFound.
-
-        `version` and `if_version` mean what they mean in `set`.
-        """
+        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version` and
+        `if_version` mean what they mean in `set`."""
         condition = requests.condition(if_version)
         request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
         return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
@@ -186,10 +182,8 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met.
-
-        What has a value that Python cannot hold gets an InvalidValue in its place.
-        """
+        """The values of those `keys` that have one. Raises the first error met. A value that Python
+        cannot hold is replaced by an InvalidValue."""
         asked = list(keys)
         results = await self.get_entries(
             asked, namespace=namespace, r=r, quorum=quorum, timeout=timeout
@@ -296,10 +290,8 @@ class AsyncClient:
         full: bool = False,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Have replicas compared and made equal: all, or of one namespace, partition or key.
-
-        `full` compares every key. Only the server that answers knows how the repair gets on.
-        """
+        """Have replicas compared and made equal: all, or those of one namespace, partition or key.
+        `full` compares every key. Only the server that answers knows how the repair gets on."""
         request = requests.begin_repair(namespace, partition, key, full=full)
         return await self._document(request, timeout)
 

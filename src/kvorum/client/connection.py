@@ -43,10 +43,7 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and self._answer is None and self._keep_alive
 
     async def exchange(self, request: bytes, unverified: Outcome) -> Answer:
-        """The answer to `request`. `unverified` is the outcome to report if none comes.
-
-        Raises ConnectionFailed or ProtocolError.
-        """
+        """The answer to `request`. Raises ConnectionFailed or ProtocolError, of that outcome."""
         if self._transport is None or not self.usable:
             raise ConnectionFailed(f"The connection to {self.server} is closed.")
         self._begin(unverified)

@@ -73,9 +73,7 @@ class Request:
 
 
 class Lifetime(NamedTuple):
-    """How long an entry lives: `ttl`, 0 for ever; or until `expires_at` (ms). Without either it
-    lives as long as its namespace says.
-    """
+    """How long it lives: `ttl`, 0 for ever; until `expires_at` (ms); or as the namespace says."""
 
     ttl: Ttl | None = None
     expires_at: int | None = None
@@ -174,10 +172,8 @@ ABSENT: Final[Pairs] = (("if-none-match", "*"),)
 
 
 def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
-    """That the entry is at `if_version` and no other, or that the key holds no value.
-
-    Raises RequestError if both are given, InvalidVersion.
-    """
+    """That the entry is at `if_version`, or that the key has no value. Raises RequestError if both
+    are given, InvalidVersion."""
     if if_version is None:
         return ABSENT if if_absent else ()
     if if_absent:

@@ -53,8 +53,7 @@ def _blocking_of_many(
     method: Callable[Concatenate[AsyncClient, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[Client, _P], _T]:
     """The same of a method whose first argument is an iterable: it is read on the caller's thread,
-    for it may be a generator that calls the client itself.
-    """
+    for it may be a generator that calls the client itself."""
     _, many, *_ = inspect.signature(method).parameters
     of_any: Callable[..., Coroutine[Any, Any, _T]] = method
 
@@ -77,10 +76,8 @@ def _read(items: Iterable[Any]) -> Iterable[Any]:
 
 
 class Client:
-    """A client of a cluster, which threads may share.
-
-    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
-    """
+    """A client of a cluster, which threads may share. Every method takes `namespace`, and
+    `timeout`: how many seconds the whole call may last."""
 
     def __init__(self, target: Target) -> None:
         self._async = AsyncClient(target)

@@ -14,5 +14,5 @@ give_up_after_option: Final = click.option(
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to go on without any success.",
+    help="How long to try again while nothing succeeds.",
 )

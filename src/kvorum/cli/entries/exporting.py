@@ -34,8 +34,8 @@ _PAGE: Final = 500
 
 @click.command()
 @click.argument("file", type=NonEmptyPath(allow_dash=True), default="-")
-@click.option("--versions", is_flag=True, help="With versions, for 'import --keep-versions'.")
-@click.option("--encrypt", is_flag=True, help="Seal it with the key that --key names.")
+@click.option("--versions", is_flag=True, help="Export records with their versions.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the file with the key that --key names.")
 @key_option
 @asks_namespace
 @output_option
@@ -44,16 +44,16 @@ def export(
 ) -> None:
     """Write every entry to FILE, one JSON object a line; without FILE, to stdout.
 
-    The lines are what 'kvorum import' reads: {"key": ..., "value": ...}, where the value is
-    bytes or expires also "metadata", and where there are concurrent values also "siblings". FILE is
-    replaced when all is written, and stays as it is if that fails; a new one is only for its owner
-    to read. What is written to the cluster meanwhile may or may not be in it.
+    'kvorum import' reads these lines: {"key": ..., "value": ...}. A value that is bytes or that
+    expires also has "metadata"; a key with concurrent values also has "siblings". FILE is replaced
+    when all is written, and stays as it was if that fails. Only its owner can read a new FILE. What
+    is written to the cluster meanwhile may or may not be in it.
 
-    With --versions each line holds a record as the cluster has it, siblings and all; imported
-    with --keep-versions it merges with what is there.
+    With --versions each line holds a record with its versions and siblings. Import such a file with
+    --keep-versions to merge it with what the cluster has.
 
-    What is damaged on so many nodes that its value is not certain is left out and named, and the
-    exit code is 7 in the end.
+    A record that is damaged on so many nodes that its value is not certain is left out and named;
+    the exit code is then 7.
 
     \b
     kvorum export backup.jsonl

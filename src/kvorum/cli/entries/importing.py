@@ -20,7 +20,7 @@ from kvorum.cli.bulk.position import PositionFile, Task
 from kvorum.cli.bulk.record_sink import RecordSink
 from kvorum.cli.bulk.run import store_all
 from kvorum.cli.bulk.watch import Watch, note
-from kvorum.cli.connection import asks_namespace
+from kvorum.cli.connection import asks_namespace, w_option
 from kvorum.cli.entries import record_lines
 from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape, read_csv
 from kvorum.cli.entries.entry_lines import Lines, read_json_lines
@@ -56,7 +56,7 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--format",
     "kind",
     type=click.Choice(("jsonl", "csv")),
-    help="[default: csv if FILE ends with .csv, else jsonl]",
+    help="The format of FILE.  [default: csv if it ends with .csv, else jsonl]",
 )
 @click.option("--key-column", help="CSV: where the keys are.  [default: key]")
 @click.option("--typed", is_flag=True, help="CSV: read numbers, true, false and null as such.")
@@ -64,18 +64,22 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--delimiter",
     callback=_delimiter,
     metavar="CHARACTER",
-    help="CSV: what is between the cells.  [default: , ; tab or |, as the header has it]",
+    help="CSV: the character between the cells.  [default: , ; tab or |, as the header has it]",
 )
-@click.option("--resume", is_flag=True, help="Go on where the checkpoint of FILE says.")
+@click.option(
+    "--resume", is_flag=True, help="Go on where the checkpoint of FILE says, and do not begin anew."
+)
 @click.option(
     "--checkpoint",
     "checkpoint_path",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
-    help="[default: FILE.kvorum-import]",
+    help="The file that notes how far the import is.  [default: FILE.kvorum-import]",
 )
-@click.option("--max-rejected", type=click.IntRange(min=0), help="End when more lines are wrong.")
+@click.option(
+    "--max-rejected", type=click.IntRange(min=0), help="End when more lines than this are wrong."
+)
 @give_up_after_option
-@click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each entry.")
+@w_option
 @click.option(
     "--keep-versions", is_flag=True, help="FILE is of 'kvorum export --versions'; merge it in."
 )
@@ -100,19 +104,20 @@ def import_file(
 ) -> None:
     """Store the entries of FILE; '-' is stdin.
 
-    JSON Lines has {"key": ..., "value": ...} on each line; it is what 'kvorum export' writes.
-    CSV has a header; the column "key" holds the keys, and the other columns become an
-    object, or if there is only one and it is called "value", its cells are the values. Columns
-    may be separated by a comma, a semicolon, a tab or a vertical bar.
+    A JSON Lines file has {"key": ..., "value": ...} on each line, as 'kvorum export' writes it. Its
+    "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970. Entries that
+    have expired are left out and counted.
 
-    "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970; what has
-    expired already is left out and counted.
+    A CSV file begins with a header. The column "key" holds the keys. If there is one other column
+    and it is called "value", it holds the values; else each row becomes an object of its other
+    columns. Columns may be separated by a comma, a semicolon, a tab or a vertical bar.
 
-    A line that is wrong is reported and left out, and the exit code is 6 in the end. What is
-    interrupted can be taken up with --resume; importing a line twice does no harm.
+    A wrong line is reported and left out; the exit code is then 6. After an interruption --resume
+    goes on where the import stopped. Without it the import begins anew and forgets its checkpoint.
+    Importing a line twice does no harm.
 
-    With --keep-versions the records go in with their versions, and merge with what the cluster
-    has: what was written or deleted since stays so.
+    With --keep-versions the records keep their versions and merge with those of the cluster:
+    whatever was written or deleted there since the export stays.
 
     \b
     kvorum import people.jsonl

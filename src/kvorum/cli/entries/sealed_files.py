@@ -26,9 +26,8 @@ def sealed(out: IO[bytes], key: str) -> Iterator[IO[bytes]]:
 
 
 def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
-    """`source`, or if it is sealed, its text. Raises ConfigError, and closes `source`, if there is
-    no key, or not the right one, or nothing to use it for.
-    """
+    """`source`, or its text if it is sealed. Raises ConfigError, and closes `source`, if the key is
+    missing, wrong, or given for nothing."""
     try:
         return _unsealed(source, key)
     except BaseException:

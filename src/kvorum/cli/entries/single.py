@@ -10,7 +10,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 import msgspec
 
-from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
@@ -22,7 +22,6 @@ from kvorum.model.topology import TTL_S_MAX
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_REPLICAS: Final = click.IntRange(min=1)
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 
 
@@ -35,7 +34,7 @@ def _changes(verb: str) -> Callable[[_Command], _Command]:
             metavar="V",
             help=f"{verb} only if the entry is at this version.",
         ),
-        click.option("-w", type=_REPLICAS, help="How many replicas must acknowledge it."),
+        w_option,
     )
 
     def decorated(command: _Command) -> _Command:
@@ -85,8 +84,8 @@ def set_value(
     kvorum set session:7 '{}' --ttl 3600         gone in an hour
     kvorum set depth -- -5                       what begins with '-' goes behind '--'
 
-    A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
-    that has siblings resolves them.
+    'kvorum get -o json KEY' prints the version of an entry. To resolve siblings, write with the
+    --version of the entry that has them.
     """
     if how["if_absent"] and how["if_version"] is not None:
         raise click.UsageError("--if-absent and --if-version exclude each other. Give one of them.")
@@ -108,7 +107,7 @@ def set_value(
 @asks_namespace
 @output_option
 def touch(target: Target, key: str, ttl: int, output: str, **how: Any) -> None:
-    """Let KEY live for TTL seconds from now, whatever it holds; 0 is for ever.
+    """Let KEY expire TTL seconds from now; 0 means never. Its value stays the same.
 
     \b
     kvorum touch session:7 3600
@@ -126,14 +125,14 @@ def touch(target: Target, key: str, ttl: int, output: str, **how: Any) -> None:
 
 @click.command()
 @click.argument("key")
-@click.option("-r", type=_REPLICAS, help="Replicas that must answer.")
+@r_option
 @click.option("--all", "everything", is_flag=True, help="Show version, clock and siblings too.")
 @asks_namespace
 @output_option
 def get(target: Target, key: str, r: int | None, everything: bool, output: str) -> None:
     """Print the value of KEY.
 
-    A string is printed as it is, bytes too; anything else as JSON.
+    A string and bytes are printed as they are, anything else as JSON.
 
     \b
     kvorum get answer

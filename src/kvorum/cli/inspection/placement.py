@@ -18,8 +18,8 @@ from kvorum.documents.ring import Ring
 def ring(target: Target, output: str) -> None:
     """Show how the partitions are shared among the nodes.
 
-    A node leads the partitions it is the first replica of. Its fair share is what its weight
-    entitles it to; the balance is the fullest node's share over its fair one.
+    A node leads the partitions whose first replica it is. Its fair share is given by its weight.
+    The balance is the share of the fullest node divided by its fair share.
 
     \b
     kvorum ring

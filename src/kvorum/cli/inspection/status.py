@@ -36,9 +36,9 @@ _END_OF_DAMAGE: Final = (
 def status(target: Target, output: str) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
-    State, since when, and phi (how surprising the node's silence is) are that server's view;
-    "disagree" names the nodes that last told it another. Hints are writes a node has missed,
-    kept for it by the server that answers.
+    The state of a node, its beginning, and phi (how surprising the node's silence is) are that
+    server's view; "disagree" names the nodes that reported another one. Hints are writes that a
+    node has missed; the server that answers keeps them for it.
 
     \b
     kvorum status

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.servers.logs import LEVELS
 from kvorum.model.address import is_host
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _checked(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,3 +36,14 @@ memory_option: Final = click.option(
     show_default=True,
     help="What a node's caches, write buffers and entries kept in memory may take together.",
 )
+
+
+def log_level_option(default: str) -> Callable[[_Command], _Command]:
+    """The option that says which messages of a node's log are shown."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(LEVELS),
+        default=default,
+        show_default=True,
+        help="The least severe messages that are logged.",
+    )

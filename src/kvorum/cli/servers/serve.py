@@ -20,8 +20,8 @@ import click
 from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.logs import FORMATS, LEVELS, configure_logging
-from kvorum.cli.servers.options import allow_host_option, memory_option
+from kvorum.cli.servers.logs import FORMATS, configure_logging
+from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
 from kvorum.cli.servers.reload import Reload
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.signals import stop_signals, unless
@@ -50,8 +50,14 @@ _STOPPED_AT_ONCE: Final = 130
     type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Where the node keeps its data; made if it is missing.",
 )
-@click.option("--host", metavar="ADDRESS", help=f"To listen on.  [default: {DEFAULT_HOST}]")
-@click.option("--port", type=click.IntRange(1, 65535), help=f"[default: {DEFAULT_PORT}]")
+@click.option(
+    "--host", metavar="ADDRESS", help=f"The address to listen on.  [default: {DEFAULT_HOST}]"
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help=f"The port for clients.  [default: {DEFAULT_PORT}]",
+)
 @click.option(
     "--cluster",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
@@ -63,26 +69,22 @@ _STOPPED_AT_ONCE: Final = 130
     "--secret-file",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="With the cluster's secret.  [default: cluster.secret beside the topology file]",
+    help="The file with the cluster's secret.  [default: cluster.secret beside the topology file]",
 )
 @master_key_option
 @memory_option
 @allow_host_option
-@click.option("--insecure", is_flag=True, help="Let others than this machine connect.")
+@click.option(
+    "--insecure", is_flag=True, help="Let other machines connect, without authentication."
+)
 @click.option(
     "--log-format",
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="Of what it tells on stderr: for people or for programs.",
+    help="The format of the log on stderr: for people or for programs.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="info",
-    show_default=True,
-    help="The least that is told.",
-)
+@log_level_option("info")
 @click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
 @click.option("--own-namespaces", is_flag=True, hidden=True)
 def serve(
@@ -103,8 +105,8 @@ def serve(
 ) -> None:
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
-    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. SIGHUP has a member read the
-    --cluster file again and take over what namespaces it has by now.
+    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. On SIGHUP a member reads the
+    --cluster file again and takes over the namespaces in it.
 
     \b
     kvorum serve --data-dir data
@@ -174,9 +176,7 @@ def check_loopback(spec: NodeSpec) -> None:
 
 
 def check_secret(topology: Topology) -> None:
-    """Raises ConfigError if others than this machine could connect to nodes whose secret they can
-    work out.
-    """
+    """Raises ConfigError if other machines can reach the nodes and work out their secret."""
 
     if not topology.secret_is_derived:
         return
@@ -252,8 +252,7 @@ def _take_long_turns() -> None:
 
 
 def _settle_collector() -> None:
-    """What lives now lives as long as the process, and requests leave next to no cycles behind:
-    the collector need not look through either as often as it does by default."""
+    """Have the collector run less often: what lives now stays, and requests leave few cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

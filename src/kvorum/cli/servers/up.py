@@ -12,8 +12,7 @@ import click
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
 from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.logs import LEVELS
-from kvorum.cli.servers.options import allow_host_option, memory_option
+from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
@@ -45,7 +44,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @click.option(
     "--port",
     type=click.IntRange(1, PORT_LAST),
-    help=f"Of the first node; the next ones follow.  [default: {DEFAULT_PORT}]",
+    help=f"The port of the first node.  [default: {DEFAULT_PORT}]",
 )
 @click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
 @click.option("--read", type=_COUNT, help="Replicas that answer a read.  [default: a majority]")
@@ -55,13 +54,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @master_key_option
 @memory_option
 @allow_host_option
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="error",
-    show_default=True,
-    help="Of the nodes.",
-)
+@log_level_option("error")
 @output_option
 def up(
     data_dir: Path,
@@ -74,9 +67,9 @@ def up(
 ) -> None:
     """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
 
-    Node i answers at port+i, from 0. The first start files all settings in the data
-    directory; later ones need no more than --data-dir, and --master-key and --allow-host if
-    they were given.
+    The first node answers at --port, the next ones at the ports after it. The first start stores
+    the settings in --data-dir. A later start needs only --data-dir, and --master-key and
+    --allow-host if they were given before.
 
     \b
     kvorum up -n 3 --data-dir data --port 7400
@@ -85,7 +78,7 @@ def up(
 
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
-    topology = _flushed(layout, given) if layout.exists else _asked_for(layout, given)
+    topology = _stored(layout, given) if layout.exists else _asked_for(layout, given)
     _check_can_start(topology, layout, memory, master_key)
     if not layout.exists:
         topology = layout.create(topology)
@@ -113,7 +106,7 @@ def _check_can_start(
 
 
 def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
-    """A new cluster, not filed yet."""
+    """A new cluster, not stored yet."""
 
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
@@ -130,16 +123,16 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
     )
 
 
-def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
+def _stored(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
 
     topology = load_topology(layout.topology_file)
-    filed = _facts(topology)
+    stored = _facts(topology)
     for name, value in asked.items():
-        if value != filed[name]:
+        if value != stored[name]:
             raise ConfigError(
                 f"--{name} {value} does not fit the cluster in {layout.topology_file}, which has "
-                f"{filed[name]}. Leave --{name} out, or choose another --data-dir."
+                f"{stored[name]}. Leave --{name} out, or choose another --data-dir."
             )
     return topology
 

@@ -41,9 +41,8 @@ class JsonView(_Lines):
 
 
 class Teller:
-    """Makes a line of an event. While the cluster starts, what one node says of itself is left out
-    where it is what another has said: all have the same settings, and fail for the same reason.
-    """
+    """Makes a line of an event. While the cluster starts, a node's line is left out if another node
+    has said the same: all have the same settings, and fail for the same reason."""
 
     def __init__(self) -> None:
         self._started = False

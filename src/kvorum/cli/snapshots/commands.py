@@ -17,7 +17,7 @@ from kvorum.backup.reading import known_damage
 from kvorum.backup.verification import verify as verify_snapshot
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
-from kvorum.cli.every_node import Outcome, failures, on_every_node, reasons
+from kvorum.cli.every_node import on_every_node
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
@@ -26,6 +26,7 @@ from kvorum.cli.snapshots import jobs
 from kvorum.cli.snapshots.directories import snapshot_in
 from kvorum.cli.snapshots.restore import restore
 from kvorum.cli.stopped_node import stopped_node
+from kvorum.client.each_node import Outcome, failures, reasons
 from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
 
@@ -63,11 +64,10 @@ def snapshot() -> None:
 @asks_cluster
 @output_option
 def create(target: Target, name: str | None, output: str) -> None:
-    """Make snapshot NAME on every node; without NAME it is called by the time (UTC).
+    """Make snapshot NAME on every node. Without NAME it is named after the time (UTC).
 
-    The exit code is 7 if it is made, but records were known to be damaged.
-
-    All that was acknowledged before is in it. What is written meanwhile may or may not be.
+    It holds every write that was acknowledged before. What is written meanwhile may or may not be
+    in it. The exit code is 7 if it was made, but holds records that are known to be damaged.
 
     \b
     kvorum snapshot create before-upgrade
@@ -86,7 +86,9 @@ def create(target: Target, name: str | None, output: str) -> None:
 @asks_cluster
 @output_option
 def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
-    """Show which snapshots there are. Shared bytes are those that the store or others have too.
+    """Show which snapshots there are.
+
+    Shared bytes are in files that the store or other snapshots use too.
 
     \b
     kvorum snapshot list
@@ -115,7 +117,7 @@ def verify(
 ) -> None:
     """Read all of snapshot NAME on every node, and compare it with what its node made.
 
-    The exit code is 7 if it is the same, but records were known to be damaged then.
+    The exit code is 7 if it is the same, but holds records that were known to be damaged.
 
     \b
     kvorum snapshot verify before-upgrade

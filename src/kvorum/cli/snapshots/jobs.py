@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kvorum.backup.layout import check_name
-from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
+from kvorum.cli.every_node import EveryNode, ShowBytes
 from kvorum.client import node_requests
 from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.each_node import Outcome
 from kvorum.client.requests import Request
 from kvorum.documents.reading import read
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
@@ -26,10 +27,7 @@ Snapshots = dict[str, list[dict[str, Any]]]
 
 
 async def snapshots(nodes: EveryNode) -> Snapshots:
-    """The snapshots of each node.
-
-    Raises UnavailableError, which names the nodes, unless all of them answer.
-    """
+    """The snapshots of each node. Raises UnavailableError if one does not answer."""
     documents = await nodes.ask(node_requests.snapshots())
     for document in documents.values():
         read(document, SnapshotList)
@@ -37,10 +35,7 @@ async def snapshots(nodes: EveryNode) -> Snapshots:
 
 
 async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Make it on all nodes; returns what came of it on each.
-
-    Raises PreconditionFailed if a node has a snapshot of that name.
-    """
+    """What came of making it, on each node. Raises PreconditionFailed if the name is taken."""
     taken = await _holders(nodes, name)
     if taken:
         raise PreconditionFailed(
@@ -51,10 +46,7 @@ async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
 
 
 async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Read it on all nodes; returns what came of it on each.
-
-    Raises NotFound if a node has no snapshot of that name.
-    """
+    """What came of reading it, on each node. Raises NotFound if a node lacks it."""
     holders = await _holders(nodes, name)
     missing = [node for node in nodes.names if node not in holders]
     if missing:

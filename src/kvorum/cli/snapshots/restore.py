@@ -10,7 +10,7 @@ import click
 from kvorum.backup import replacement
 from kvorum.cli.bulk.options import give_up_after_option
 from kvorum.cli.bulk.pipeline import Limits
-from kvorum.cli.connection import asks_namespaces
+from kvorum.cli.connection import asks_namespaces, w_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
@@ -45,7 +45,7 @@ from kvorum.client.url import Target
     default=f"file {MASTER_KEY_FILE} in each directory",
     multiple=True,
 )
-@click.option("--partial", is_flag=True, help="Also where acknowledged writes may be missing.")
+@click.option("--partial", is_flag=True, help="Restore even if acknowledged writes may be missing.")
 @click.option("--renew", is_flag=True, help="Write the values anew, over what the cluster has.")
 @click.option("--resume", is_flag=True, help="Go on where a restore was cut short.")
 @click.option(
@@ -54,7 +54,7 @@ from kvorum.client.url import Target
     type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="Where to note how far it is.  [default: .restore-NAME.json in the first DIR/snapshots]",
 )
-@click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each record.")
+@w_option
 @give_up_after_option
 @asks_namespaces
 @output_option
@@ -74,14 +74,15 @@ def restore(
 ) -> None:
     """Restore snapshot NAME into a running cluster, or into the directory of a stopped node.
 
-    Into a cluster, of any size: name the data directories of all nodes the snapshot is of. Their
-    records are merged and stored with their versions, so what the cluster has written or
-    deleted since stays. With --renew the values are written anew, and win over what is there.
-    Where so many snapshots are missing that acknowledged writes may be too, nothing is restored,
-    unless --partial is given; then the exit code is 7.
+    To restore into a cluster, of any size, name with --from the data directories of all nodes that
+    made the snapshot. Records keep their versions and merge with those of the cluster: whatever was
+    written or deleted there since the snapshot stays. With --renew the values are written anew and
+    replace what is there. If so many snapshots are missing that acknowledged writes may be lost,
+    nothing is restored, except with --partial, and then the exit code is 7.
 
-    Into a directory: the node goes on with the snapshot's data under a new identity, and compares
-    with the other nodes before it answers. The old files are moved aside, and never deleted.
+    To restore into a stopped node, name its --data-dir. The node goes on with the snapshot's data
+    under a new identity, and compares with the other nodes before it answers. The old files are
+    moved aside, and never deleted.
 
     \b
     kvorum snapshot restore monday --from n1 --from n2 --from n3 --server HOST:PORT

@@ -86,10 +86,8 @@ class _Cluster(msgspec.Struct):
 
 
 def restore_records(job: Job) -> int:
-    """Restore all; returns how many records or, if they are written anew, entries were stored.
-
-    Raises NamespaceNotFound, ConfigError, Interrupted, or what the cluster says.
-    """
+    """Restore all; returns how many records (or entries, if written anew) were stored. Raises
+    NamespaceNotFound, ConfigError, Interrupted, or what the cluster says."""
     position = job.position(run(_cluster_of(job)))
     done = position.begin(resume=job.resume)
     with share_bar(f"restore {job.name}", _STEPS) as bar:
@@ -105,9 +103,7 @@ def restore_records(job: Job) -> int:
 
 
 def steps_to(place: Place) -> int:
-    """How many of _STEPS are done at `place`: records come in the order of their tokens, which are
-    spread evenly, so nobody need have counted them.
-    """
+    """How many of _STEPS are done at `place`, by its token: tokens are spread evenly."""
     return place.offset * _STEPS >> 64
 
 

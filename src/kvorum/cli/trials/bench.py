@@ -14,7 +14,7 @@ from kvorum.bench.distribution import DISTRIBUTIONS
 from kvorum.bench.measurement import Measurement
 from kvorum.bench.plan import Plan
 from kvorum.bench.workload import WORKLOADS
-from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
 from kvorum.cli.output import output_option, print_json
 from kvorum.cli.progress import share_bar
 from kvorum.cli.seconds import Seconds
@@ -34,19 +34,25 @@ _COUNT: Final = click.IntRange(min=1)
     show_default=True,
     help="YCSB: a half updates, b 5% updates, c reads, d 5% inserts, f read-modify-writes.",
 )
-@click.option("--keys", type=_COUNT, default=10_000, show_default=True, help="How many.")
-@click.option("--value-size", type=_COUNT, default=100, show_default=True, help="In bytes.")
+@click.option("--keys", type=_COUNT, default=10_000, show_default=True, help="How many keys.")
+@click.option(
+    "--value-size",
+    type=_COUNT,
+    default=100,
+    show_default=True,
+    help="The size of a value, in bytes.",
+)
 @click.option(
     "--distribution",
     type=click.Choice(tuple(DISTRIBUTIONS)),
-    help="Which keys are asked.  [default: the workload's]",
+    help="How the keys are drawn.  [default: the workload's]",
 )
 @click.option(
     "--connections",
     type=click.IntRange(1, 10_000),
     default=64,
     show_default=True,
-    help="In all; each has one request under way.",
+    help="How many connections, each with one request under way.",
 )
 @click.option(
     "--duration",
@@ -56,24 +62,28 @@ _COUNT: Final = click.IntRange(min=1)
     metavar="SECONDS",
     help="How long to measure.",
 )
-@click.option("--operations", type=_COUNT, help="End after so many, if that comes first.")
+@click.option(
+    "--operations", type=_COUNT, help="End after this many operations, if that comes first."
+)
 @click.option("--load/--no-load", default=True, show_default=True, help="Store every key first.")
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Of this generator, to use more cores.",
+    help="How many processes make the load, to use more cores.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of keys and values.  [default: any]")
-@click.option("-r", type=_COUNT, help="Replicas that must answer a read.")
-@click.option("-w", type=_COUNT, help="Replicas that must have a write.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The seed of keys and values.  [default: random]"
+)
+@r_option
+@w_option
 @click.option(
     "--max-error-share",
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="More errors per attempt are a failure.",
+    help="The command fails if more errors occur per attempt.",
 )
 @asks_namespace
 @output_option

@@ -29,26 +29,36 @@ _SEED_MAX: Final = (1 << 63) - 1
 
 @click.command()
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=100, show_default=True, help="How many."
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many seeds to run.",
 )
 @click.option(
     "--first-seed",
     type=click.IntRange(0, _SEED_MAX),
     default=0,
     show_default=True,
-    help="The others follow it.",
+    help="The first seed; the others follow it.",
 )
 @click.option(
-    "--nodes", type=click.IntRange(2, 32), help="Of each cluster.  [default: drawn, 3 to 7]"
+    "--nodes", type=click.IntRange(2, 32), help="Nodes of each cluster.  [default: drawn, 3 to 7]"
 )
 @click.option(
     "--operations",
     type=click.IntRange(1, 10_000),
     default=200,
     show_default=True,
-    help="That the clients of each cluster ask for.",
+    help="How many operations the clients of each cluster ask for.",
 )
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="At once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many seeds run at once.",
+)
 @click.option("--trace", is_flag=True, help="Print every event of every run on stderr.")
 @output_option
 @click.pass_context

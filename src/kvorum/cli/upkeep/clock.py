@@ -15,7 +15,7 @@ from kvorum.documents.status import AcceptedClock
 
 @click.group()
 def clock() -> None:
-    """Work on what the nodes make of their clocks."""
+    """Say which clock of a cluster is right."""
 
 
 @clock.command()
@@ -23,11 +23,11 @@ def clock() -> None:
 @asks_cluster
 @output_option
 def accept(target: Target, node: str, output: str) -> None:
-    """Have node NODE take its clock for right, until that jumps or the node is started again.
+    """Have NODE take its clock for right, until the clock jumps or the node is started again.
 
-    A node whose clock is away from the others' gives no lifetimes and expires nothing that has
-    expired. Set the clock that is wrong, rather. This is for where that cannot be done soon, and
-    nodes that are too few to be a majority do not know which one it is.
+    A node whose clock differs from that of the majority gives no lifetimes and expires nothing. It
+    is better to set the wrong clock. Use this if that cannot be done soon, and no majority of nodes
+    agrees on the time.
 
     \b
     kvorum clock accept n1

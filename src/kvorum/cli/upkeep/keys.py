@@ -54,10 +54,10 @@ def list_keys(target: Target, output: str) -> None:
 @asks_namespaces
 @output_option
 def rotate(target: Target, wait: bool, output: str) -> None:
-    """Seal with new data keys from now on, on every node.
+    """Make new data keys on every node, and seal with them from now on.
 
-    In the background all older records are sealed again; then the old keys are forgotten. That
-    goes on if this command is interrupted, and after restarts.
+    Older records are sealed again in the background; then the old keys are deleted. That goes on if
+    this command is interrupted, and after restarts.
 
     \b
     kvorum keys rotate --wait
@@ -77,12 +77,12 @@ def rotate(target: Target, wait: bool, output: str) -> None:
 @keys.command()
 @stopped_node_option
 @source_option("--master-key", what="The master key used so far", required=True)
-@source_option("--new-master-key", what="The one to use from now on", required=True)
+@source_option("--new-master-key", what="The master key to use from now on", required=True)
 @output_option
 def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) -> None:
     """Change the master key of a stopped node. No record is touched.
 
-    If the new one is to come from a file that is not there, it is made, with a random key.
+    If --new-master-key names a file that does not exist, it is made, with a random key.
 
     \b
     kvorum keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY

@@ -20,13 +20,13 @@ from kvorum.storage.identity import Identity
 @stopped_node_option
 @click.option("--discard", is_flag=True, help="Delete the damaged files at once.")
 @click.option(
-    "--lose-data", is_flag=True, help="Also where no other node is known that has the data."
+    "--lose-data", is_flag=True, help="Go on even if no other node is known to have the data."
 )
 @output_option
 def rebuild(data_dir: Path, discard: bool, lose_data: bool, output: str) -> None:
-    """Give a stopped node, whose files are damaged, an empty store and a new identity.
+    """Give a stopped node whose files are damaged an empty store and a new identity.
 
-    When it is started it fills itself from the other nodes, and answers no read before it has
+    When it is started, it gets its data from the other nodes, and answers no read before it has
     compared with all of them. The damaged files are moved aside; delete them when all is well.
 
     \b

@@ -38,12 +38,11 @@ def repair(
 ) -> None:
     """Compare all replicas now, and make those equal that differ.
 
-    The nodes do so by themselves, round after round; this does not wait for the next one. Hash
-    trees show what differs. '--full' does not trust them: it also finds records that were
-    damaged on disk, and takes as long as reading everything.
+    The nodes also do so by themselves, all the time. They compare hash trees. With --full they
+    compare every record: that finds damage on disk, too, and takes as long as reading everything.
 
-    The server that is asked leads the repair, which goes on if this command is interrupted. What is
-    damaged and no other owner has stays so; it is named, and the exit code is 7.
+    The repair goes on if this command is interrupted. A damaged record that no other owner has
+    stays damaged; it is named, and the exit code is 7.
 
     \b
     kvorum repair

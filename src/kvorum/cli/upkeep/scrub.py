@@ -24,13 +24,13 @@ _REPLACED_S: Final = 15.0
 
 
 @click.command()
-@click.option("--wait", is_flag=True, help="Return when every node has been through.")
+@click.option("--wait", is_flag=True, help="Return when every node has read everything.")
 @asks_cluster
 @output_option
 def scrub(target: Target, wait: bool, output: str) -> None:
-    """Have every node read all that it stores, and see whether it is whole.
+    """Have every node read all that it stores, and look for damage.
 
-    The nodes do so by themselves once a day. Damaged records are fetched from other nodes. With
+    The nodes do so by themselves once a day. A damaged record is replaced by another node's. With
     --wait the exit code is 7 if some stay damaged.
 
     \b
