@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from kvorum.cli.seconds import Seconds
+from kvorum.cli.parameter_types import Seconds
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
 

@@ -56,6 +56,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         console.print(_table(places, columns, body))
 
 
+def print_records(title: str, records: Sequence[dict[str, object]]) -> None:
+    """Print a table whose rows, one at least, name their cells; see `print_table`."""
+    print_table(title, list(records[0]), [list(record.values()) for record in records])
+
+
 def _table(places: list[int], columns: Sequence[str], body: list[list[str]]) -> Table:
     """The columns at `places`, side by side."""
     from rich.table import Table

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.model.errors import StorageError
 from kvorum.storage.directory import exclusive
 

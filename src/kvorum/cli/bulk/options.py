@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from kvorum.cli.seconds import Seconds
+from kvorum.cli.parameter_types import Seconds
 
 give_up_after_option: Final = click.option(
     "--give-up-after",

@@ -15,7 +15,7 @@ from kvorum.cli.entries import export_target, record_lines
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.progress import progress_bar
 from kvorum.client import record_requests
 from kvorum.client.entry import Entry, Sibling

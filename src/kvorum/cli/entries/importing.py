@@ -28,9 +28,8 @@ from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import STDIN, NonEmptyPath, opened_stdin
 from kvorum.cli.progress import Bar, progress_bar
-from kvorum.cli.stdin import STDIN, opened_stdin
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import Target
 from kvorum.model.errors import ConfigError

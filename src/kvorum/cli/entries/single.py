@@ -14,7 +14,7 @@ from kvorum.cli.connection import asks_namespace, open_client, r_option, w_optio
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
-from kvorum.cli.stdin import InputFile
+from kvorum.cli.parameter_types import InputFile
 from kvorum.client.entry import ClockEntry, Entry, Sibling
 from kvorum.client.url import Target
 from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed

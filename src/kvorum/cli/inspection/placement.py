@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_records
 from kvorum.client.url import Target
 from kvorum.documents.location import Location
 from kvorum.documents.reading import read
@@ -58,37 +58,35 @@ def locate(target: Target, key: str, output: str) -> None:
 
 
 def _print_ring(ring: Ring) -> None:
-    print_table(
+    print_records(
         f"{ring.partitions} partitions, balance {ring.balance:.3f}",
-        ("node", "#weight", "#tokens", "#leads", "#follows", "#share", "#fair share"),
         [
-            (
-                node.name,
-                f"{node.weight:g}",
-                node.tokens,
-                node.primary,
-                node.replica,
-                f"{node.share:.1%}",
-                f"{node.fair_share:.1%}",
-            )
+            {
+                "node": node.name,
+                "#weight": f"{node.weight:g}",
+                "#tokens": node.tokens,
+                "#leads": node.primary,
+                "#follows": node.replica,
+                "#share": f"{node.share:.1%}",
+                "#fair share": f"{node.fair_share:.1%}",
+            }
             for node in ring.nodes
         ],
     )
 
 
 def _print_location(location: Location) -> None:
-    print_table(
+    print_records(
         f"{location.key} in {location.namespace}: token {location.token}, "
         f"partition {location.partition}",
-        ("#", "node", "reachable", "state", "clock"),
         [
-            (
-                place,
-                replica.node,
-                "yes" if replica.up else "no",
-                replica.state,
-                ", ".join(f"{node}:{counter}" for node, counter, _ in replica.clock or ()),
-            )
+            {
+                "#": place,
+                "node": replica.node,
+                "reachable": "yes" if replica.up else "no",
+                "state": replica.state,
+                "clock": ", ".join(f"{node}:{counter}" for node, counter, _ in replica.clock or ()),
+            }
             for place, replica in enumerate(location.replicas, 1)
         ],
     )

@@ -10,7 +10,7 @@ import click
 from kvorum.cli.connection import asks_cluster, open_client
 from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_records, print_table
 from kvorum.client.url import Target
 from kvorum.cluster.clock_notices import apart, difference
 from kvorum.documents.reading import read
@@ -53,44 +53,10 @@ def status(target: Target, output: str) -> None:
 
 
 def _print_status(status: Status) -> None:
-    print_table(
+    print_records(
         f"cluster {status.cluster}, epoch {status.epoch}, seen by {status.node} "
         f"(kvorum {status.version}, up {timedelta(seconds=int(status.uptime_s))})",
-        (
-            "node",
-            "state",
-            "http",
-            "peer",
-            "since",
-            "#phi",
-            "disagree",
-            "#hints",
-            "#oldest",
-            "#hints/s",
-            "dc",
-            "rack",
-            "host",
-            "#weight",
-        ),
-        [
-            (
-                node.name,
-                _state(node, status),
-                node.http,
-                node.peer,
-                to_the_second(node.since_ms),
-                f"{node.phi:.1f}",
-                ", ".join(node.dissenters),
-                node.hints_owed,
-                f"{node.hints.oldest_s:.0f} s" if node.hints and node.hints.pending else "",
-                f"{node.hints.per_second:.0f}" if node.hints and node.hints.pending else "",
-                node.dc,
-                node.rack,
-                node.host,
-                f"{node.weight:g}",
-            )
-            for node in status.nodes
-        ],
+        [_node(node, status) for node in status.nodes],
     )
     _print_clocks(status)
     print_table(
@@ -111,6 +77,26 @@ def _print_status(status: Status) -> None:
         _print_rounds(status.anti_entropy)
     if status.connections is not None:
         _print_connections(status.connections)
+
+
+def _node(node: NodeStatus, status: Status) -> dict[str, object]:
+    hints = node.hints if node.hints and node.hints.pending else None
+    return {
+        "node": node.name,
+        "state": _state(node, status),
+        "http": node.http,
+        "peer": node.peer,
+        "since": to_the_second(node.since_ms),
+        "#phi": f"{node.phi:.1f}",
+        "disagree": ", ".join(node.dissenters),
+        "#hints": node.hints_owed,
+        "#oldest": f"{hints.oldest_s:.0f} s" if hints else "",
+        "#hints/s": f"{hints.per_second:.0f}" if hints else "",
+        "dc": node.dc,
+        "rack": node.rack,
+        "host": node.host,
+        "#weight": f"{node.weight:g}",
+    }
 
 
 def _state(node: NodeStatus, status: Status) -> str:
@@ -139,17 +125,16 @@ def _print_waiting(waiting: Waiting) -> None:
         names = ", ".join(waiting.to_compare)
         print_table(f"this server answers no reads until it has compared with {names}", (), [])
     if waiting.unreadable_listed:
-        print_table(
+        print_records(
             f"damaged wherever they were ({waiting.unreadable}), not answered for by this server",
-            ("first token", "last token", "#partition", "since", "damaged on"),
             [
-                (
-                    run.first_token,
-                    run.last_token,
-                    run.partition,
-                    to_the_second(run.since_ms),
-                    ", ".join(run.nodes),
-                )
+                {
+                    "first token": run.first_token,
+                    "last token": run.last_token,
+                    "#partition": run.partition,
+                    "since": to_the_second(run.since_ms),
+                    "damaged on": ", ".join(run.nodes),
+                }
                 for run in waiting.unreadable_listed
             ],
         )
@@ -158,17 +143,16 @@ def _print_waiting(waiting: Waiting) -> None:
 
 def _print_caches(caches: dict[str, CacheStatus]) -> None:
 
-    print_table(
+    print_records(
         "in memory",
-        ("namespace", "#entries", "#size", "#hits", "#evicted"),
         [
-            (
-                name,
-                cache.entries,
-                format_size(cache.bytes),
-                "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
-                cache.evicted,
-            )
+            {
+                "namespace": name,
+                "#entries": cache.entries,
+                "#size": format_size(cache.bytes),
+                "#hits": "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
+                "#evicted": cache.evicted,
+            }
             for name, cache in caches.items()
         ],
     )

@@ -19,7 +19,7 @@ import click
 
 from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.servers.logs import FORMATS, configure_logging
 from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
 from kvorum.cli.servers.reload import Reload

@@ -11,7 +11,7 @@ import click
 
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View

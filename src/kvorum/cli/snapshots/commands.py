@@ -21,10 +21,10 @@ from kvorum.cli.every_node import on_every_node
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.snapshots import jobs
-from kvorum.cli.snapshots.directories import snapshot_in
 from kvorum.cli.snapshots.restore import restore
+from kvorum.cli.snapshots.restore_sources import snapshot_in
 from kvorum.cli.stopped_node import stopped_node
 from kvorum.client.each_node import Outcome, failures, reasons
 from kvorum.client.url import Target

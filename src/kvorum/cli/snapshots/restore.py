@@ -14,11 +14,10 @@ from kvorum.cli.connection import asks_namespaces, w_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.snapshots import restore_coverage
-from kvorum.cli.snapshots.directories import snapshot_in
 from kvorum.cli.snapshots.restore_run import Job, restore_records
-from kvorum.cli.snapshots.restore_sources import key_sources, opened, verified
+from kvorum.cli.snapshots.restore_sources import key_sources, opened, snapshot_in, verified
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
 from kvorum.client.url import Target
 

@@ -16,8 +16,8 @@ from kvorum.bench.plan import Plan
 from kvorum.bench.workload import WORKLOADS
 from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
 from kvorum.cli.output import output_option, print_json
+from kvorum.cli.parameter_types import Seconds
 from kvorum.cli.progress import share_bar
-from kvorum.cli.seconds import Seconds
 from kvorum.cli.trials.bench_table import print_report
 from kvorum.client.url import Target
 from kvorum.model.errors import UnavailableError

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from kvorum.cli.output import output_option, print_json
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.cli.trials.demo_screen import print_summary, screen
 from kvorum.demo import characters, story
