@@ -41,11 +41,7 @@ class Limits:
 
 
 async def drive(
-    servers: Sequence[Address],
-    connections: int,
-    source: Source,
-    limits: Limits,
-    progress: Progress,
+    servers: Sequence[Address], connections: int, source: Source, limits: Limits, progress: Progress
 ) -> Measurement:
     """Put the load of `source` on `servers`; returns what was measured. Raises ConnectionFailed if
     a server cannot be reached at the start."""

@@ -19,7 +19,6 @@ _server = click.option(
     metavar="HOST:PORT[,...]",
     envvar="KVORUM_SERVER",
     default="127.0.0.1:7400",
-    show_default=True,
     show_envvar=True,
     help="Servers of the cluster, tried in turn; any will do.",
 )
@@ -33,7 +32,6 @@ _timeout = click.option(
     "--timeout",
     type=Seconds(),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
     help="How long a request may take.",
 )

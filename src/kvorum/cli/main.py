@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 import click
@@ -55,7 +54,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "export": Lazy("entries.exporting", "export", "Write all entries to a file."),
     },
     "Back up": {
-        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore."),
+        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore.")
     },
     "Mend": {
         "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; mend damage."),
@@ -103,9 +102,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
-            begun = [command for command in COMMANDS if command.startswith(name)]
-            near = begun or get_close_matches(name, COMMANDS)
-            hint = f", did you mean '{near[0]}'" if near else ""
+            near = next((command for command in COMMANDS if _is_near(name, command)), None)
+            hint = f", did you mean '{near}'" if near else ""
             raise click.UsageError(f"There is no command '{name}'{hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -155,9 +153,25 @@ def _meeting_its_user(ctx: click.Context) -> Iterator[None]:
         ctx.exit(ExitCode.INTERRUPTED)
 
 
+def _is_near(word: str, command: str) -> bool:
+    """True if `word` is how `command` begins, or one slip away from it: a letter too many, too few
+    or wrong, or two letters that changed places."""
+    if command.startswith(word):
+        return True
+    pairs = enumerate(zip(word, command, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), len(command))
+    was, meant = word[same:], command[same:]
+    swapped = was[:2] == meant[:2][::-1] and was[2:] == meant[2:]
+    return swapped or was[1:] in (meant, meant[1:]) or was == meant[1:]
+
+
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="kvorum", message="%(prog)s %(version)s")
 def main() -> None:

@@ -25,7 +25,6 @@ output_option: Final = click.option(
     "--output",
     type=click.Choice(("table", "json")),
     default="table",
-    show_default=True,
     help="A table for people, or JSON for programs.",
 )
 

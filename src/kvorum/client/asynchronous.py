@@ -341,10 +341,7 @@ class AsyncClient:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
 
     async def _ask(
-        self,
-        question: Question[_Item],
-        items: Sequence[_Item | KvorumError],
-        timeout: float | None,
+        self, question: Question[_Item], items: Sequence[_Item | KvorumError], timeout: float | None
     ) -> list[Result]:
         """Results for `items`, of which some have failed already."""
         sound = [item for item in items if not isinstance(item, KvorumError)]

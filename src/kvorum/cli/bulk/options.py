@@ -12,7 +12,6 @@ give_up_after_option: Final = click.option(
     "--give-up-after",
     type=Seconds(zero=True),
     default=60.0,
-    show_default=True,
     metavar="SECONDS",
     help="How long to try again while nothing succeeds.",
 )

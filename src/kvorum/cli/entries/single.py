@@ -30,9 +30,7 @@ def _changes(verb: str) -> Callable[[_Command], _Command]:
     options = (
         click.option("--version", metavar="V", help=f"{verb} only what this version covers."),
         click.option(
-            "--if-version",
-            metavar="V",
-            help=f"{verb} only if the entry is at this version.",
+            "--if-version", metavar="V", help=f"{verb} only if the entry is at this version."
         ),
         w_option,
     )
@@ -63,12 +61,7 @@ def _changes(verb: str) -> Callable[[_Command], _Command]:
 @asks_namespace
 @output_option
 def set_value(
-    target: Target,
-    key: str,
-    value: str | None,
-    file: IO[bytes] | None,
-    output: str,
-    **how: Any,
+    target: Target, key: str, value: str | None, file: IO[bytes] | None, output: str, **how: Any
 ) -> None:
     """Store VALUE under KEY.
 

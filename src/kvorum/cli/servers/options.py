@@ -33,7 +33,6 @@ memory_option: Final = click.option(
     "--memory",
     metavar="SIZE",
     default="256MB",
-    show_default=True,
     help="What a node's caches, write buffers and entries kept in memory may take together.",
 )
 
@@ -44,6 +43,5 @@ def log_level_option(default: str) -> Callable[[_Command], _Command]:
         "--log-level",
         type=click.Choice(LEVELS),
         default=default,
-        show_default=True,
         help="The least severe messages that are logged.",
     )

@@ -81,7 +81,6 @@ _STOPPED_AT_ONCE: Final = 130
     "--log-format",
     type=click.Choice(FORMATS),
     default="text",
-    show_default=True,
     help="The format of the log on stderr: for people or for programs.",
 )
 @log_level_option("info")

@@ -31,17 +31,10 @@ _COUNT: Final = click.IntRange(min=1)
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
     default="a",
-    show_default=True,
     help="YCSB: a half updates, b 5% updates, c reads, d 5% inserts, f read-modify-writes.",
 )
-@click.option("--keys", type=_COUNT, default=10_000, show_default=True, help="How many keys.")
-@click.option(
-    "--value-size",
-    type=_COUNT,
-    default=100,
-    show_default=True,
-    help="The size of a value, in bytes.",
-)
+@click.option("--keys", type=_COUNT, default=10_000, help="How many keys.")
+@click.option("--value-size", type=_COUNT, default=100, help="The size of a value, in bytes.")
 @click.option(
     "--distribution",
     type=click.Choice(tuple(DISTRIBUTIONS)),
@@ -51,26 +44,19 @@ _COUNT: Final = click.IntRange(min=1)
     "--connections",
     type=click.IntRange(1, 10_000),
     default=64,
-    show_default=True,
     help="How many connections, each with one request under way.",
 )
 @click.option(
-    "--duration",
-    type=Seconds(),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to measure.",
+    "--duration", type=Seconds(), default=10.0, metavar="SECONDS", help="How long to measure."
 )
 @click.option(
     "--operations", type=_COUNT, help="End after this many operations, if that comes first."
 )
-@click.option("--load/--no-load", default=True, show_default=True, help="Store every key first.")
+@click.option("--load/--no-load", default=True, help="Store every key first.")
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=1,
-    show_default=True,
     help="How many processes make the load, to use more cores.",
 )
 @click.option(
@@ -82,7 +68,6 @@ _COUNT: Final = click.IntRange(min=1)
     "--max-error-share",
     type=click.FloatRange(0, 1),
     default=0.0,
-    show_default=True,
     help="The command fails if more errors occur per attempt.",
 )
 @asks_namespace

@@ -28,18 +28,11 @@ _SEED_MAX: Final = (1 << 63) - 1
 
 
 @click.command()
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="How many seeds to run.",
-)
+@click.option("--seeds", type=click.IntRange(min=1), default=100, help="How many seeds to run.")
 @click.option(
     "--first-seed",
     type=click.IntRange(0, _SEED_MAX),
     default=0,
-    show_default=True,
     help="The first seed; the others follow it.",
 )
 @click.option(
@@ -49,16 +42,9 @@ _SEED_MAX: Final = (1 << 63) - 1
     "--operations",
     type=click.IntRange(1, 10_000),
     default=200,
-    show_default=True,
     help="How many operations the clients of each cluster ask for.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    help="How many seeds run at once.",
-)
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, help="How many seeds run at once.")
 @click.option("--trace", is_flag=True, help="Print every event of every run on stderr.")
 @output_option
 @click.pass_context

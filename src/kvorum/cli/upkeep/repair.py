@@ -29,13 +29,7 @@ _LISTED_MAX: Final = 10
 @click.option("--full", is_flag=True, help="Compare every key, also where hash trees agree.")
 @asks_namespaces
 @output_option
-def repair(
-    target: Target,
-    partition: int | None,
-    key: str | None,
-    full: bool,
-    output: str,
-) -> None:
+def repair(target: Target, partition: int | None, key: str | None, full: bool, output: str) -> None:
     """Compare all replicas now, and make those equal that differ.
 
     The nodes also do so by themselves, all the time. They compare hash trees. With --full they
