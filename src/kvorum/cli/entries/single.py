@@ -22,6 +22,7 @@ from kvorum.model.topology import TTL_S_MAX
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_KINDS: Final = ("json", "string", "bytes")
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 
 
@@ -82,7 +83,7 @@ def set_value(
     """
     if how["if_absent"] and how["if_version"] is not None:
         raise click.UsageError("--if-absent and --if-version exclude each other. Give one of them.")
-    kind = _one_kind({name: how.pop(name) for name in ("json", "string", "bytes")})
+    kind = _one_kind({name: how.pop(name) for name in list(how) if name in _KINDS})
     stored = _value(_one_source(value, file), kind)
     with _in_options(key, if_absent=how["if_absent"]), open_client(target) as client:
         entry = client.set(key, stored, **how)
