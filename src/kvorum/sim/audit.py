@@ -50,6 +50,8 @@ _SWEPT_S: Final = 15.0
 
 
 class Audit:
+    """The questions asked of a cluster once all faults have healed."""
+
     __slots__ = (
         "_client",
         "_crowded",

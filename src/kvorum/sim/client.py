@@ -66,6 +66,8 @@ class Wish:
 
 
 class Client:
+    """A client that makes one request at a time."""
+
     __slots__ = (
         "_calm_at",
         "_current",

@@ -59,6 +59,8 @@ _PAUSE_S_MAX: Final = 2.0
 
 
 class Faults:
+    """The faults of one run, drawn at random."""
+
     __slots__ = (
         "_active",
         "_clock_rng",

@@ -91,6 +91,8 @@ class Operation:
 
 
 class History:
+    """All operations of the clients of one run."""
+
     __slots__ = ("operations",)
 
     def __init__(self) -> None:

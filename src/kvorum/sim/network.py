@@ -58,6 +58,8 @@ class _Path:
 
 
 class Network:
+    """The network between the simulated nodes."""
+
     __slots__ = ("_paths", "_rng", "_scheduler", "conditions", "counts")
 
     def __init__(

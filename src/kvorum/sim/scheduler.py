@@ -21,6 +21,8 @@ class RunawaySimulation(Exception):
 
 
 class Timer:
+    """A callback that is due at some simulated moment."""
+
     __slots__ = ("args", "callback", "owner")
 
     def __init__(
@@ -35,6 +37,8 @@ class Timer:
 
 
 class Scheduler:
+    """The simulated time, and all that is still to happen."""
+
     __slots__ = ("_events_max", "_heap", "_sequence", "events", "now")
 
     def __init__(self, events_max: int) -> None:

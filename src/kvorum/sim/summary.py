@@ -9,6 +9,8 @@ from kvorum.sim.run import Report
 
 
 class Summary:
+    """The sums over many runs."""
+
     __slots__ = (
         "_nodes",
         "_operations",

@@ -67,6 +67,8 @@ class PeerIdentities:
 
 
 class World:
+    """The cluster of one run: its nodes, disks, clocks and wires."""
+
     __slots__ = (
         "_ack_listeners",
         "_disk_rng",
