@@ -68,12 +68,10 @@ def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:
 
 
 def open_client(target: Target) -> Client:
-
     return Client(target)
 
 
 def _target(server: str, namespace: str | None, timeout: float) -> Target:
-
     return Target(
         parse_servers(server),
         None if namespace is None else check_namespace(namespace),

@@ -36,14 +36,12 @@ master_key_option: Final = source_option(
 
 def master_key_source(data_dir: Path, spec: str | None) -> MasterKeySource:
     """Of the node whose data is in `data_dir`. Raises ConfigError."""
-
     return FileSource(data_dir / MASTER_KEY_FILE) if spec is None else parse_source(spec)
 
 
 def check_master_key(spec: str, data_dir: Path) -> None:
     """Raises ConfigError if the nodes of the cluster in `data_dir` would get no master key from
     `spec`. Nothing is made: of a key file that is missing it only checks the place."""
-
     source = parse_source(spec)
     path = Path(spec.removeprefix("file:"))
     if spec.startswith("file:") and not path.exists() and not _has_keys(data_dir):
@@ -58,7 +56,6 @@ def _has_keys(data_dir: Path) -> bool:
 
 
 def _check_creatable(path: Path, data_dir: Path) -> None:
-
     place = path.parent
     if place.resolve().is_relative_to(data_dir.resolve()):
         return  # It is made with the data.

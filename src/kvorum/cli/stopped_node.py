@@ -24,7 +24,6 @@ stopped_node_option: Final = click.option(
 def stopped_node(data_dir: Path) -> Iterator[None]:
     """Keeps others out of the directory meanwhile. Raises ConfigError if its node runs, and
     StorageError for what the operating system refuses inside."""
-
     with exclusive(data_dir):
         try:
             yield

@@ -79,7 +79,6 @@ def export(
 def _report(
     file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
 ) -> None:
-
     if output == "json":
         summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
         print_json({**summary, "unreadable": documents(unreadable)})
@@ -93,7 +92,6 @@ def _report(
 
 def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:
     """Name what the export lacks, each on a line of its own. Raises Incomplete."""
-
     if output != "json":
         for one in unreadable:
             click.echo(one_line(f"not exported: {described(one)}"), err=True)
@@ -108,7 +106,6 @@ def _export(
     target: Target, file: str, versions: bool, key: str | None
 ) -> tuple[int, list[Unreadable]]:
     """How many entries were written, and what could not be."""
-
     count = 0
     unreadable: dict[str, Unreadable] = {}
     with ExitStack() as stack:
@@ -147,7 +144,6 @@ def _entries_page(client: Client, target: Target, cursor: str | None) -> _Page:
 
 
 def _records_page(client: Client, target: Target, cursor: str | None) -> _Page:
-
     request = record_requests.page(target.namespace, cursor, _PAGE)
     page = record_requests.found(client.ask(request))
     return map(record_lines.line, page.records), page.unreadable, page.cursor

@@ -123,7 +123,6 @@ def import_file(
     kvorum import cities.csv --key-column geonameid --typed
     zcat big.jsonl.gz | kvorum import -
     """
-
     is_csv = kind == "csv" if kind else file.endswith(".csv")
     for_csv = {"--key-column": key_column, "--delimiter": delimiter, "--typed": typed or None}
     option = next((name for name, given in for_csv.items() if given is not None), None)
@@ -182,7 +181,6 @@ def _position(
     job: _Job, source: BufferedReader, path: Path | None, resume: bool
 ) -> PositionFile | None:
     """None where there can be none, because what is read cannot be read again."""
-
     if job.file == STDIN or not source.seekable():
         if resume or path is not None:
             raise click.UsageError(
@@ -212,7 +210,6 @@ def _digest(source: BufferedReader, place: Place) -> str:
 def _import(
     job: _Job, source: BufferedReader, position: PositionFile | None, resume: bool
 ) -> _Summary:
-
     before = position.begin(resume=resume) if position else Progress()
     total = os.fstat(source.fileno()).st_size if position else None
     began = time.monotonic()
@@ -236,7 +233,6 @@ def _tell(line: Reject, bar: Bar, as_json: bool) -> None:
 
 
 def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
-
     place = watch.done.place
     client = AsyncClient(job.target)
     if job.keep_versions:
@@ -247,7 +243,6 @@ def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
 
 
 def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines:
-
     if shape is not None:
         return read_csv(source, shape, place)
     if place.offset:

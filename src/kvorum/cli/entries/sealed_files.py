@@ -20,7 +20,6 @@ key_option: Final = source_option(
 @contextmanager
 def sealed(out: IO[bytes], key: str) -> Iterator[IO[bytes]]:
     """What is written goes to `out` under the key from the source `key`."""
-
     with sealed_writer(out, _load(key)) as writer:
         yield writer
 
@@ -36,7 +35,6 @@ def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
 
 
 def _unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
-
     peekable = _buffered(source)
     if not is_sealed(peekable.peek(len(MAGIC))):
         if key is not None:
@@ -54,5 +52,4 @@ def _buffered(source: IO[bytes]) -> io.BufferedReader:
 
 
 def _load(key: str) -> MasterKey:
-
     return parse_source(key).load()

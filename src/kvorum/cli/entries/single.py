@@ -216,7 +216,6 @@ def _one_kind(kinds: dict[str, bool]) -> str | None:
 
 def _value(data: bytes, kind: str | None) -> Any:
     """What to store for `data`; JSON stays the text it is."""
-
     if kind == "bytes":
         return data
     try:
@@ -296,6 +295,5 @@ def _facts(one: Entry | Sibling) -> dict[str, Any]:
 
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
-
     shape: dict[str, Any] = {"value": msgspec.Raw(one.json)}
     return {**shape, "encoding": "base64"} if one.binary else shape

@@ -110,7 +110,6 @@ def _state(node: NodeStatus, status: Status) -> str:
 
 def _print_clocks(status: Status) -> None:
     """Only where there is something to set right."""
-
     known = enumerate(node.clock_ahead_ms for node in status.nodes)
     differing = apart({number: ahead_ms for number, ahead_ms in known if ahead_ms is not None})
     for number, ahead_ms in differing.items():
@@ -142,7 +141,6 @@ def _print_waiting(waiting: Waiting) -> None:
 
 
 def _print_caches(caches: dict[str, CacheStatus]) -> None:
-
     print_records(
         "in memory",
         [

@@ -15,7 +15,6 @@ _PARTITIONS_LISTED: Final = 8
 
 def print_storage(storage: Storage) -> None:
     """Print tables of what is stored and of how sound it is."""
-
     print_table(
         "stored",
         ("namespace", "#logical", "#stored", "#share", "counted"),

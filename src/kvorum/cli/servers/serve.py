@@ -111,7 +111,6 @@ def serve(
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
-
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
         _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
@@ -146,13 +145,11 @@ def _check_unset(option: str, value: object, reason: str) -> None:
 
 
 def _alone(host: str, port: int) -> Topology:
-
     bare_ipv6 = ":" in host and not host.startswith("[")
     return Topology.single(http=f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}")
 
 
 def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[Topology, str]:
-
     topology = load_topology(cluster, secret_file=secret_file)
     if node is None:
         names = ", ".join(spec.name for spec in topology.nodes)
@@ -163,7 +160,6 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
 
 def check_loopback(spec: NodeSpec) -> None:
     """Raises ConfigError if others than this machine could connect to the node."""
-
     for text in filter(None, (spec.http, spec.peer)):
         if not _is_loopback(parse_address(text).host):
             raise ConfigError(
@@ -176,7 +172,6 @@ def check_loopback(spec: NodeSpec) -> None:
 
 def check_secret(topology: Topology) -> None:
     """Raises ConfigError if other machines can reach the nodes and work out their secret."""
-
     if not topology.secret_is_derived:
         return
     for node in topology.nodes:
@@ -190,7 +185,6 @@ def check_secret(topology: Topology) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -206,7 +200,6 @@ async def _run(
     node: Node, ready_line: str, stop_on_stdin_close: bool, reload: Reload | None
 ) -> KvorumError | None:
     """Why the node had to stop, or None if it was asked to."""
-
     hang_up = None if reload is None else reload.ask
     with stop_signals(again=_stop_at_once, hang_up=hang_up) as stop:
         if stop_on_stdin_close:
@@ -231,7 +224,6 @@ async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumErr
 
 def _leave_lost_directory(failure: KvorumError) -> None:
     """If the data directory was lost, end at once: what a stop does by path would harm another."""
-
     if isinstance(failure, DirectoryLost):
         print_failure(failure, as_json=False)
         os._exit(exit_code(failure))

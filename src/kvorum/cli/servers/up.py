@@ -75,7 +75,6 @@ def up(
     kvorum up -n 3 --data-dir data --port 7400
     kvorum up --data-dir data
     """
-
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
     topology = _stored(layout, given) if layout.exists else _asked_for(layout, given)
@@ -98,7 +97,6 @@ def _check_can_start(
     topology: Topology, layout: Layout, memory: str, master_key: str | None
 ) -> None:
     """Raises ConfigError for what every node would refuse to start with, while nothing is made."""
-
     Budget.split(parse_size(memory), promised(topology.namespaces.values()))
     check_ports(topology.nodes)
     if master_key is not None:
@@ -107,14 +105,12 @@ def _check_can_start(
 
 def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
     """A new cluster, not stored yet."""
-
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
     return local_topology(nodes, asked.get("port", DEFAULT_PORT), _settings(nodes, asked))
 
 
 def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
-
     usual = NamespaceSettings.majority(asked.get("replicas", min(DEFAULT_REPLICAS, nodes)))
     return NamespaceSettings(
         replicas=usual.replicas,
@@ -125,7 +121,6 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
 
 def _stored(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
-
     topology = load_topology(layout.topology_file)
     stored = _facts(topology)
     for name, value in asked.items():
@@ -138,7 +133,6 @@ def _stored(layout: Layout, asked: dict[str, int]) -> Topology:
 
 
 def _facts(topology: Topology) -> dict[str, int]:
-
     settings = topology.namespaces[DEFAULT_NAMESPACE]
     return {
         "nodes": len(topology.nodes),
@@ -150,7 +144,6 @@ def _facts(topology: Topology) -> dict[str, int]:
 
 
 def _view(output: str, topology: Topology) -> View:
-
     if output == "json":
         return JsonView()
     if sys.stdout.isatty():
@@ -162,7 +155,6 @@ def _view(output: str, topology: Topology) -> View:
 
 async def _run(cluster: LocalCluster, view: View) -> None:
     """Returns when the cluster has been asked to stop and has."""
-
     this = asyncio.current_task()
     assert this is not None
     # A second signal cancels the stopping, which kills what is left.
@@ -174,6 +166,5 @@ async def _run(cluster: LocalCluster, view: View) -> None:
 
 
 async def _live(cluster: LocalCluster, view: View) -> None:
-
     await cluster.start()
     await together([cluster.keep_running(), view.keep_current()])

@@ -28,16 +28,8 @@ class View(Protocol):
         """Show what changes without an event; may run for ever."""
 
 
-<<<<<<< HEAD
 class _Lines:
     """A view that writes line after line, and keeps none of them current."""
-=======
-class JsonView:
-    """The view for programs: each event as one line of JSON."""
-
-    def hear(self, event: Event) -> None:
-        click.echo(msgspec.json.encode(event))
->>>>>>> main
 
     def shown(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -46,6 +38,8 @@ class JsonView:
 
 
 class JsonView(_Lines):
+    """The view for programs: each event as one line of JSON."""
+
     def hear(self, event: Event) -> None:
         click.echo(msgspec.json.encode(event))
 
@@ -79,13 +73,9 @@ def _of_any_node(node: str, line: str) -> str:
     return line.replace(node, "")
 
 
-<<<<<<< HEAD
 class LineView(_Lines):
-=======
-class LineView:
     """The view for logs: each event that matters to people as one line."""
 
->>>>>>> main
     def __init__(self) -> None:
         self._teller = Teller()
 

@@ -72,7 +72,6 @@ def create(target: Target, name: str | None, output: str) -> None:
     \b
     kvorum snapshot create before-upgrade
     """
-
     chosen = name or time_name(now_ms())
     outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
     _print_outcomes(f"snapshot {chosen}", outcomes, output)
@@ -160,7 +159,6 @@ snapshot.add_command(restore)
 
 
 def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
-
     path = snapshot_in(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
     try:
@@ -171,7 +169,6 @@ def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
 
 
 def _as_dict(summary: object) -> dict[str, Any]:
-
     return dict(msgspec.to_builtins(summary))
 
 
@@ -219,7 +216,6 @@ def _raise_unreadable(name: str, outcomes: dict[str, Outcome]) -> None:
 
 
 def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice: str) -> None:
-
     failed = failures(outcomes)
     if failed:
         raise kind(

@@ -127,7 +127,6 @@ def restore(
 
 
 def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
-
     path = snapshot_in(data_dir, name)
     (key,) = key_sources((data_dir,), master_keys)
     with stopped_node(data_dir):

@@ -83,7 +83,6 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
     kvorum bench --workload put --value-size 1000 --duration 30
     kvorum bench --workload get --no-load -r 1 -o json
     """
-
     plan = _plan(target, **options)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_client(target) as client:
@@ -106,7 +105,6 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
 
 
 def _plan(target: Target, **options: Any) -> Plan:
-
     workload, seed = options["workload"], options["seed"]
     return Plan(
         servers=target.servers,
@@ -127,7 +125,6 @@ def _plan(target: Target, **options: Any) -> Plan:
 
 
 def _load(plan: Plan) -> Measurement:
-
     with share_bar("load", plan.keys, "entries") as bar:
         loaded = run(phases.load(plan, lambda done: bar.show(done, done)))
     if loaded.error_count:

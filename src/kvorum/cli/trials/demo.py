@@ -43,7 +43,6 @@ def demo(keep: Path | None, output: str) -> None:
     kvorum demo
     kvorum demo --keep data && kvorum up --data-dir data
     """
-
     with _directory(keep) as directory, screen() as audience:
         report = run(_play(directory, audience))
     if report is None:
@@ -69,7 +68,6 @@ def _directory(keep: Path | None) -> Iterator[Path]:
 
 async def _play(directory: Path, audience: Audience) -> Report | None:
     """What came of it, or None if it was interrupted."""
-
     # The first signal already ends it as fast as it can.
     with stop_signals(again=lambda: None) as stop:
         return await unless(
@@ -79,7 +77,6 @@ async def _play(directory: Path, audience: Audience) -> Report | None:
 
 def _check(report: Report) -> None:
     """Raises StorageError if the cluster did not give back what was written."""
-
     if not report.ok:
         keys = ", ".join(map(repr, [*report.lost_keys, *report.mismatched_keys]))
         raise StorageError(

@@ -68,7 +68,6 @@ def sim(
     kvorum sim --seeds 1000 --jobs 2
     kvorum sim --seeds 1 --first-seed 42 --trace
     """
-
     if trace and jobs > 1:
         raise click.UsageError("--trace shows one run after another. Leave --jobs away")
     summary = Summary(nodes, operations)

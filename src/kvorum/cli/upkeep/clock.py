@@ -32,7 +32,6 @@ def accept(target: Target, node: str, output: str) -> None:
     \b
     kvorum clock accept n1
     """
-
     document = on_every_node(target, lambda nodes: nodes.ask_one(node, requests.accept_clock()))
     if output == "json":
         print_json(document)

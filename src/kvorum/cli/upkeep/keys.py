@@ -44,7 +44,6 @@ def list_keys(target: Target, output: str) -> None:
     \b
     kvorum keys list
     """
-
     documents = on_every_node(target, lambda nodes: nodes.ask(node_requests.keys()))
     _print(documents, output)
 
@@ -87,7 +86,6 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
     \b
     kvorum keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY
     """
-
     path = data_dir / "keys.json"
     with stopped_node(data_dir):
         old = parse_source(master_key)

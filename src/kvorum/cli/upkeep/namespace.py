@@ -100,7 +100,6 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
     \b
     kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
     """
-
     documents = _change(target, name, lambda n: namespace_changes.create(n, name, fields))
     _print_done(name, documents, output, "serves it")
 
@@ -119,7 +118,6 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
     \b
     kvorum namespace alter sessions --ttl 600
     """
-
     if not fields:
         raise click.UsageError(
             "No setting is named. Name those to change, as --ttl; --help lists them."
@@ -139,7 +137,6 @@ def list_namespaces(target: Target, output: str) -> None:
     \b
     kvorum namespace list
     """
-
     request = node_requests.namespaces()
     documents, failed = on_every_node(target, lambda nodes: nodes.ask_those_up(request))
     differing = differences(documents)
@@ -172,7 +169,6 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
     \b
     kvorum namespace drop sessions
     """
-
     if shred:
         _shred(target, name, yes, output)
         return
@@ -200,7 +196,6 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
-
     check_namespace(name)
     if not yes:
         _confirm(f"Destroy all data of namespace {name!r}, for good?")
@@ -214,7 +209,6 @@ def _shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _change(target: Target, name: str, act: Callable[[EveryNode], Any]) -> Documents:
-
     check_namespace(name)
     documents: Documents = on_every_node(target, act)
     return documents
@@ -252,7 +246,6 @@ def _rows(documents: Documents, nodes_in_all: int) -> list[tuple[object, ...]]:
 
 
 def _cells(settings: dict[str, Any]) -> tuple[object, ...]:
-
     encrypted = "encrypted" if settings["encryption"] == "on" else "open"
     packed = settings["compression"]
     sealing = encrypted if packed == "off" else f"{encrypted}, {packed}"

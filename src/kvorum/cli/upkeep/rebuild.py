@@ -32,7 +32,6 @@ def rebuild(data_dir: Path, discard: bool, lose_data: bool, output: str) -> None
     \b
     kvorum rebuild --data-dir n2
     """
-
     with stopped_node(data_dir):
         old = replacement.known_identity(data_dir)
         if not lose_data:

@@ -73,7 +73,6 @@ def repair(target: Target, partition: int | None, key: str | None, full: bool, o
 
 
 def _described(damaged: list[dict[str, Any]]) -> list[str]:
-
     return [described(read(one, Unreadable)) for one in damaged]
 
 

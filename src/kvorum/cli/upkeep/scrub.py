@@ -60,7 +60,6 @@ def scrub(target: Target, wait: bool, output: str) -> None:
 
 async def _mended(nodes: EveryNode) -> Documents:
     """Once nothing is damaged any more; or it is, though there was time to replace it."""
-
     deadline = time.monotonic() + _REPLACED_S
     while True:
         documents = await nodes.ask(node_requests.scrub_progress())
