@@ -43,6 +43,19 @@ def _namespace(meaning: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]
     )
 
 
+def with_options(
+    *options: Callable[[Callable[..., _R]], Callable[..., _R]],
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """All of `options`, which --help shows in that order."""
+
+    def decorated(command: Callable[..., _R]) -> Callable[..., _R]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
 def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
     """Gives `command` its connection options, as one Target in place of its first argument."""
 

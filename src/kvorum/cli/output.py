@@ -55,6 +55,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         console.print(_table(places, columns, body))
 
 
+def print_result(
+    output: str, document: Any, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print `document` as JSON for programs, or the table for people."""
+    if output == "json":
+        print_json(document)
+    else:
+        print_table(title, columns, rows)
+
+
 def print_records(title: str, records: Sequence[dict[str, object]]) -> None:
     """Print a table whose rows, one at least, name their cells; see `print_table`."""
     print_table(title, list(records[0]), [list(record.values()) for record in records])

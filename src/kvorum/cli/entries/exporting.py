@@ -14,7 +14,7 @@ from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.entries import export_target, record_lines
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.errors import Incomplete, one_line
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.progress import progress_bar
 from kvorum.client import record_requests
@@ -79,15 +79,12 @@ def export(
 def _report(
     file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
 ) -> None:
-    if output == "json":
-        summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
-        print_json({**summary, "unreadable": documents(unreadable)})
-    else:
-        print_table(
-            f"export to {file}",
-            ("#entries", "#seconds", "#entries/s"),
-            [(f"{count:,}", f"{seconds:.1f}", f"{count / seconds:,.0f}")],
-        )
+    summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
+    summary |= {"unreadable": documents(unreadable)}
+    row = (f"{count:,}", f"{seconds:.1f}", f"{count / seconds:,.0f}")
+    print_result(
+        output, summary, f"export to {file}", ("#entries", "#seconds", "#entries/s"), [row]
+    )
 
 
 def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:

@@ -27,7 +27,7 @@ from kvorum.cli.entries.entry_lines import Lines, read_json_lines
 from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.cli.parameter_types import STDIN, NonEmptyPath, opened_stdin
 from kvorum.cli.progress import Bar, progress_bar
 from kvorum.client.asynchronous import AsyncClient
@@ -142,7 +142,10 @@ def import_file(
     with _open(file, key) as source:
         position = _position(job, source, checkpoint_path, resume)
         summary = _import(job, source, position, resume)
-    _print_summary(summary, job.as_json)
+    counts = (f"{n:,}" for n in (summary.stored, summary.rejected, summary.expired))
+    row = (*counts, f"{summary.seconds:.1f}", f"{summary.entries_per_s:,}")
+    columns = ("#stored", "#rejected", "#expired", "#seconds", "#entries/s")
+    print_result(output, summary._asdict(), f"import of {file}", columns, [row])
     if summary.rejected:
         click.get_current_context().exit(ExitCode.REFUSED)
 
@@ -252,21 +255,3 @@ def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines
             "The file is one of 'kvorum export --versions'. To import it, add --keep-versions."
         )
     return read_json_lines(source, place)
-
-
-def _print_summary(summary: _Summary, as_json: bool) -> None:
-    if as_json:
-        print_json(summary._asdict())
-        return
-    counts = (summary.stored, summary.rejected, summary.expired)
-    print_table(
-        f"import of {summary.file}",
-        ("#stored", "#rejected", "#expired", "#seconds", "#entries/s"),
-        [
-            (
-                *(f"{count:,}" for count in counts),
-                f"{summary.seconds:.1f}",
-                f"{summary.entries_per_s:,}",
-            )
-        ],
-    )

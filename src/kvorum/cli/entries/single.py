@@ -10,7 +10,7 @@ from typing import IO, Any, Final, TypeVar
 import click
 import msgspec
 
-from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
+from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option, with_options
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
@@ -20,28 +20,21 @@ from kvorum.client.url import Target
 from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed
 from kvorum.model.topology import TTL_S_MAX
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_R = TypeVar("_R")
 
 _KINDS: Final = ("json", "string", "bytes")
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 
 
-def _changes(verb: str) -> Callable[[_Command], _Command]:
+def _changes(verb: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """The options of a command that changes an entry, named as the client's arguments are."""
-    options = (
+    return with_options(
         click.option("--version", metavar="V", help=f"{verb} only what this version covers."),
         click.option(
             "--if-version", metavar="V", help=f"{verb} only if the entry is at this version."
         ),
         w_option,
     )
-
-    def decorated(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
 
 
 @click.command("set")

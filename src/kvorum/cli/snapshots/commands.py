@@ -20,7 +20,7 @@ from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import on_every_node
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.snapshots import jobs
 from kvorum.cli.snapshots.restore import restore
@@ -98,11 +98,8 @@ def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
         found = [{**one, "node": node} for node, some in by_node.items() for one in some]
     else:
         found = [_as_dict(summary) for summary in summaries(data_dir)]
-    if output == "json":
-        print_json({"snapshots": found})
-    else:
-        found.sort(key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", "")))
-        print_table("snapshots", _COLUMNS, map(_row, found))
+    found.sort(key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", "")))
+    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, found))
 
 
 @snapshot.command()
@@ -174,10 +171,7 @@ def _as_dict(summary: object) -> dict[str, Any]:
 
 def _print_outcomes(title: str, outcomes: dict[str, Outcome], output: str) -> None:
     found = [_described(node, outcome) for node, outcome in outcomes.items()]
-    if output == "json":
-        print_json({"nodes": found})
-    else:
-        print_table(title, _COLUMNS, map(_row, found))
+    print_result(output, {"nodes": found}, title, _COLUMNS, map(_row, found))
 
 
 def _described(node: str, outcome: Outcome) -> dict[str, Any]:

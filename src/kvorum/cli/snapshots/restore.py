@@ -13,7 +13,7 @@ from kvorum.cli.bulk.pipeline import Limits
 from kvorum.cli.connection import asks_namespaces, w_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_result
 from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.snapshots import restore_coverage
 from kvorum.cli.snapshots.restore_run import Job, restore_records
@@ -110,15 +110,10 @@ def restore(
         damaged = sum(reader.damaged for reader in readers)
         found = restore_coverage.covered(sources, target.namespace)
     seconds = time.monotonic() - began
-    if as_json:
-        report = {"snapshot": name, "records": stored, "damaged": damaged}
-        print_json({**report, "seconds": round(seconds, 3), **restore_coverage.document(found)})
-    else:
-        print_table(
-            f"restore of {name}",
-            ("#records", "#damaged", "#seconds"),
-            [(f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")],
-        )
+    report = {"snapshot": name, "records": stored, "damaged": damaged}
+    report |= {"seconds": round(seconds, 3), **restore_coverage.document(found)}
+    row = (f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")
+    print_result(output, report, f"restore of {name}", ("#records", "#damaged", "#seconds"), [row])
     if not found.complete:
         raise Incomplete(
             "All that these snapshots hold is restored, but acknowledged writes may be missing: "

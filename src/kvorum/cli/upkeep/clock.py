@@ -6,7 +6,7 @@ import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.every_node import on_every_node
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.client import requests
 from kvorum.client.url import Target
 from kvorum.documents.reading import read
@@ -33,8 +33,6 @@ def accept(target: Target, node: str, output: str) -> None:
     kvorum clock accept n1
     """
     document = on_every_node(target, lambda nodes: nodes.ask_one(node, requests.accept_clock()))
-    if output == "json":
-        print_json(document)
-    else:
-        accepted = read(document, AcceptedClock)
-        print_table("clock", ("node", "its clock is"), [(accepted.node, accepted.clock.state)])
+    accepted = read(document, AcceptedClock)
+    row = (accepted.node, accepted.clock.state)
+    print_result(output, document, "clock", ("node", "its clock is"), [row])

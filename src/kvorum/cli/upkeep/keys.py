@@ -11,7 +11,7 @@ from kvorum.cli.connection import asks_cluster, asks_namespaces
 from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.key_sources import source_option
 from kvorum.cli.moments import now_ms, to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
 from kvorum.client import node_requests
 from kvorum.client.each_node import Documents
@@ -94,10 +94,8 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
         before = keyring.master_key_id
         keyring.rewrap(load_first(parse_source(new_master_key)))
     document = {"data_dir": str(data_dir), "from": before, "to": keyring.master_key_id}
-    if output == "json":
-        print_json(document)
-    else:
-        print_table("master key", ("data directory", "from", "to"), [tuple(document.values())])
+    row = tuple(document.values())
+    print_result(output, document, "master key", ("data directory", "from", "to"), [row])
 
 
 def _fraction_freed(document: dict[str, Any]) -> float:
@@ -109,18 +107,10 @@ def _fraction_freed(document: dict[str, Any]) -> float:
 
 
 def _print(documents: Documents, output: str) -> None:
-    if output == "json":
-        print_json(documents)
-        return
-    print_table(
-        "data keys",
-        ("node", "namespace", "#id", "state", "made", "#records", "#share"),
-        [
-            _row(node, key)
-            for node, document in documents.items()
-            for key in read(document, DataKeys).keys
-        ],
-    )
+    columns = ("node", "namespace", "#id", "state", "made", "#records", "#share")
+    keys = ((node, read(document, DataKeys).keys) for node, document in documents.items())
+    rows = (_row(node, key) for node, some in keys for key in some)
+    print_result(output, documents, "data keys", columns, rows)
 
 
 def _row(node: str, key: DataKey) -> tuple[object, ...]:

@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from kvorum.cli.connection import asks_cluster
+from kvorum.cli.connection import asks_cluster, with_options
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import EveryNode, on_every_node
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_result, print_table
 from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
@@ -38,7 +38,7 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
             fields["max_memory"] = parse_size(fields["max_memory"])
         return command(*arguments, name=name, output=output, fields=fields)
 
-    options = (
+    return with_options(
         click.option("--read", type=_COUNT, help="Replicas that answer a read."),
         click.option("--write", type=_COUNT, help="Replicas that acknowledge a write."),
         click.option(
@@ -74,11 +74,7 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
         click.option(
             "--max-memory", metavar="SIZE", help="On each node; only with durability none."
         ),
-    )
-    decorated: Callable[..., _R] = with_fields
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
+    )(with_fields)
 
 
 @namespace.command()
@@ -215,11 +211,8 @@ def _change(target: Target, name: str, act: Callable[[EveryNode], Any]) -> Docum
 
 
 def _print_done(name: str, documents: Documents, output: str, state: str) -> None:
-    if output == "json":
-        print_json(documents)
-    else:
-        rows = [(node, state) for node in documents]
-        print_table(f"namespace {name}", ("node", "state"), rows)
+    rows = [(node, state) for node in documents]
+    print_result(output, documents, f"namespace {name}", ("node", "state"), rows)
 
 
 def _print_namespaces(documents: Documents, nodes: int) -> None:

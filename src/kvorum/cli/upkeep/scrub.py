@@ -11,7 +11,7 @@ import click
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import EveryNode, on_every_node
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.client import node_requests
 from kvorum.client.each_node import Documents
 from kvorum.client.url import Target
@@ -45,10 +45,8 @@ def scrub(target: Target, wait: bool, output: str) -> None:
         return await _mended(nodes)
 
     documents = on_every_node(target, run)
-    if output == "json":
-        print_json(documents)
-    else:
-        _print(documents)
+    columns = ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged")
+    print_result(output, documents, "scrub", columns, map(_row, documents, documents.values()))
     damaged = {node: _damaged(one) for node, one in documents.items()}
     if wait and any(damaged.values()):
         counts = ", ".join(f"{count} on {node}" for node, count in damaged.items() if count)
@@ -67,14 +65,6 @@ async def _mended(nodes: EveryNode) -> Documents:
         if not left or time.monotonic() >= deadline:
             return documents
         await asyncio.sleep(_POLL_S)
-
-
-def _print(documents: Documents) -> None:
-    print_table(
-        "scrub",
-        ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged"),
-        [_row(node, document) for node, document in documents.items()],
-    )
 
 
 def fraction_done(document: dict[str, Any]) -> float:
