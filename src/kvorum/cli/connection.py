@@ -70,9 +70,7 @@ def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
 
 def asks_namespace(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command whose keys are in a namespace."""
-    return _namespace("The namespace of the key.  [default: the cluster's default one]")(
-        asks_cluster(command)
-    )
+    return _namespace("The namespace to use.  [default: default]")(asks_cluster(command))
 
 
 def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -18,18 +18,17 @@ from kvorum.cli.output import output_option, print_result
 from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.progress import progress_bar
 from kvorum.client import record_requests
+from kvorum.client.asynchronous import PAGE_ENTRIES
 from kvorum.client.entry import Entry, Sibling
 from kvorum.client.listing import described, documents
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
 from kvorum.model.request import Unreadable
 
-if TYPE_CHECKING:
-    _Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
-    """Its lines, what is left out of it, and where the next one begins."""
+_Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
+"""Its lines, what is left out of it, and where the next one begins."""
 
 _SHOW_EVERY: Final = 100
-_PAGE: Final = 500
 
 
 @click.command()
@@ -141,7 +140,7 @@ def _entries_page(client: Client, target: Target, cursor: str | None) -> _Page:
 
 
 def _records_page(client: Client, target: Target, cursor: str | None) -> _Page:
-    request = record_requests.page(target.namespace, cursor, _PAGE)
+    request = record_requests.page(target.namespace, cursor, PAGE_ENTRIES)
     page = record_requests.found(client.ask(request))
     return map(record_lines.line, page.records), page.unreadable, page.cursor
 

@@ -27,6 +27,7 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
+from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.errors import ConfigError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
@@ -73,15 +74,10 @@ class Job(NamedTuple):
         return PositionFile(self.position_path, task, lambda _: digest.hexdigest(), "--position")
 
 
-class _Node(msgspec.Struct):
-    http: str
-
-
-class _Cluster(msgspec.Struct):
+class _Cluster(Members, frozen=True, kw_only=True):
     """What it is restored into."""
 
     cluster: str
-    nodes: list[_Node]
     namespaces: dict[str, Any]
 
 

@@ -47,7 +47,12 @@ _COUNT: Final = click.IntRange(min=1)
     help="How many connections, each with one request under way.",
 )
 @click.option(
-    "--duration", type=Seconds(), default=10.0, metavar="SECONDS", help="How long to measure."
+    "--duration",
+    "duration_s",
+    type=Seconds(),
+    default=10.0,
+    metavar="SECONDS",
+    help="How long to measure.",
 )
 @click.option(
     "--operations", type=_COUNT, help="End after this many operations, if that comes first."
@@ -105,22 +110,16 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
 
 
 def _plan(target: Target, **options: Any) -> Plan:
-    workload, seed = options["workload"], options["seed"]
+    options["distribution"] = options["distribution"] or WORKLOADS[options["workload"]].distribution
+    if options["seed"] is None:
+        options["seed"] = secrets.randbits(32)
     return Plan(
         servers=target.servers,
-        workload=workload,
-        distribution=options["distribution"] or WORKLOADS[workload].distribution,
-        keys=options["keys"],
-        value_size=options["value_size"],
-        connections=options["connections"],
-        duration_s=options["duration"],
-        operations=options["operations"],
-        processes=options["processes"],
         timeout_s=target.timeout,
-        seed=secrets.randbits(32) if seed is None else seed,
         namespace=target.namespace,
-        read_quorum=options["r"],
-        write_quorum=options["w"],
+        read_quorum=options.pop("r"),
+        write_quorum=options.pop("w"),
+        **options,
     )
 
 
