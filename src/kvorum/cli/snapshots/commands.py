@@ -98,8 +98,10 @@ def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
         found = [{**one, "node": node} for node, some in by_node.items() for one in some]
     else:
         found = [_as_dict(summary) for summary in summaries(data_dir)]
-    found.sort(key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", "")))
-    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, found))
+    oldest_first = sorted(
+        found, key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", ""))
+    )
+    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, oldest_first))
 
 
 @snapshot.command()
