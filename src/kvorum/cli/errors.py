@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
+from kvorum.cli.stdout import Unwritable
 from kvorum.model.errors import (
     ConfigError,
     KvorumError,
@@ -21,9 +22,6 @@ from kvorum.model.errors import (
     RequestError,
     TooManySiblings,
 )
-
-if TYPE_CHECKING:
-    from kvorum.cli.stdout import Unwritable
 
 
 class ExitCode(IntEnum):

@@ -54,7 +54,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "export": Lazy("entries.exporting", "export", "Write all entries to a file."),
     },
     "Back up": {
-        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore."),
+        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore.")
     },
     "Mend": {
         "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; mend damage."),
@@ -157,20 +157,23 @@ def _meeting_its_user(ctx: click.Context) -> Iterator[None]:
 
 def _is_near(word: str, command: str) -> bool:
     """True if `word` is how `command` begins, or one slip away from it: a letter too many, too few
-    or wrong, or two letters that changed places.
-    """
+    or wrong, or two letters that changed places."""
     if command.startswith(word):
         return True
     pairs = enumerate(zip(word, command, strict=False))
     same = next((at for at, (one, other) in pairs if one != other), len(command))
-    was, wanted = word[same:], command[same:]
-    swapped = was[:2] == wanted[:2][::-1] and was[2:] == wanted[2:]
-    return swapped or was[1:] in (wanted, wanted[1:]) or was == wanted[1:]
+    was, meant = word[same:], command[same:]
+    swapped = was[:2] == meant[:2][::-1] and was[2:] == meant[2:]
+    return swapped or was[1:] in (meant, meant[1:]) or was == meant[1:]
 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="kvorum", message="%(prog)s %(version)s")
 def main() -> None:

@@ -8,13 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvorum.client.requests import ABSENT, Request
-from kvorum.model.errors import (
-    InvalidVersion,
-    KvorumError,
-    NotFound,
-    PreconditionFailed,
-    from_code,
-)
+from kvorum.model.errors import InvalidVersion, KvorumError, NotFound, PreconditionFailed, from_code
 
 _ADVICE: Final = {
     "invalid_key": "Use a key of 1 to 1024 bytes of UTF-8.",

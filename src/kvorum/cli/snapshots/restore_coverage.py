@@ -26,10 +26,7 @@ class SnapshotsIncomplete(PreconditionFailed):
 
 
 def covered(sources: Sequence[Source], namespace: str | None) -> Coverage:
-    """By what is known of the snapshots, and by what has been read of them so far.
-
-    Raises ConfigError if a manifest does not say what cluster it is of.
-    """
+    """What `sources` hold, as far as they have been read. Raises ConfigError."""
     parts = list(map(_part, sources))
     namespaces = {namespace} if namespace is not None else set()
     if namespace is None:
