@@ -23,7 +23,7 @@ _COUNT: Final = click.IntRange(1, 1000)
 
 @click.group()
 def namespace() -> None:
-    """Work on whole namespaces."""
+    """Make, alter, list, drop and shred namespaces."""
 
 
 def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
