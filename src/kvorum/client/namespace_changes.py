@@ -172,7 +172,9 @@ def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(namespace_settings(fields, nodes))
     except ConfigError as error:
-        raise RequestError(f"Namespace {name!r} cannot be so: {error.message}") from error
+        raise RequestError(
+            f"Namespace {name!r} cannot have these settings: {error.message}"
+        ) from error
 
 
 async def _put(nodes: EachNode, found: Documents, name: str, fields: Settings) -> Documents:

@@ -33,8 +33,8 @@ def of_key(error: KvorumError, key: str) -> KvorumError:
         case InvalidVersion():
             return _saying(
                 error,
-                f"The given version is none of the key {key!r}. Give version= or if_version= as a "
-                "read or a write of this key returned it.",
+                f"The given version is not one of the key {key!r}. Give version= or if_version= as "
+                "a read or a write of this key returned it.",
             )
     return error
 

@@ -47,6 +47,8 @@ def open(  # noqa: A001  as gzip.open
     """
     if not os.fspath(path):
         raise ConfigError("The path of the store is empty. Name a directory, '.' for this one.")
+    if Path(path).exists() and not Path(path).is_dir():
+        raise ConfigError(f"{path} is not a directory. Name a directory for the store.")
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
     files = engine_files(descriptor_limit())

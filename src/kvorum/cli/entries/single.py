@@ -173,8 +173,8 @@ def _in_options(key: str, *, if_absent: bool = False) -> Iterator[None]:
         ) from error
     except InvalidVersion as error:
         raise InvalidVersion(
-            f"The given version is none of the key {key!r}. Give the one that 'kvorum get --all' "
-            "shows.",
+            f"The given version is not one of the key {key!r}. Give the one that 'kvorum get "
+            "--all' shows.",
             **error.details,
         ) from error
     except NotFound as error:

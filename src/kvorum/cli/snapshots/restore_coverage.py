@@ -39,7 +39,7 @@ def check(found: Coverage) -> None:
     """Raises SnapshotsIncomplete."""
     if not found.complete:
         raise SnapshotsIncomplete(
-            f"These snapshots need not hold every acknowledged write: {described(found)}. Name "
+            f"These snapshots may lack acknowledged writes: {described(found)}. Name "
             "those of the other nodes with --from as well, or restore what there is with "
             "--partial.",
             **document(found),
@@ -50,7 +50,7 @@ def described(found: Coverage) -> str:
     """What is missing, as a part of a sentence."""
     said = []
     if found.missing:
-        said.append(f"no snapshot is there of {_listed(found.missing)}")
+        said.append(f"there is no snapshot of {_listed(found.missing)}")
     if found.forgetful:
         said.append(f"{_listed(found.forgetful)} had lost data and not yet got it back")
     said += [

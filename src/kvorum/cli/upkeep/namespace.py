@@ -25,7 +25,7 @@ _COUNT: Final = click.IntRange(1, 1000)
 
 @click.group()
 def namespace() -> None:
-    """List, create, change and destroy namespaces, on every node."""
+    """Make, alter, list, drop and shred namespaces."""
 
 
 def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
