@@ -374,6 +374,11 @@ def _check_storage(settings: NamespaceSettings) -> None:
     with naming("eviction"):
         check_choice(settings.eviction, get_args(Eviction))
     with naming("max_memory"):
+        if settings.durability == "none" and not settings.max_memory:
+            raise ConfigError(
+                "It is missing, and entries kept in memory need a bound. Give the bytes that each "
+                f"node may use for them, {MEMORY_BYTES_MIN} to {MEMORY_BYTES_MAX}."
+            )
         if settings.durability == "none":
             check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
         elif settings.max_memory:
