@@ -142,14 +142,6 @@ def test_an_empty_path_is_not_the_working_directory(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("mine")
-    with pytest.raises(ConfigError, match="data directory .*notes.txt cannot be used"):
-        kvorum.open(path)
-    assert path.read_text() == "mine"
-
-
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with kvorum.open(tmp_path), pytest.raises(ConfigError, match="Stop that one") as refused:
         kvorum.open(tmp_path)

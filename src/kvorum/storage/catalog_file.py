@@ -87,8 +87,8 @@ class CatalogFile:
         try:
             with self.path.open("rb") as stream:
                 data = stream.read(FILE_BYTES_MAX + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return None  # what is wrong with a directory that is none, `DataDirectory.open` says
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise ConfigError(
                 f"The list of the node's namespaces, {self.path}, cannot be read: "
