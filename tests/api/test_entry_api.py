@@ -290,7 +290,7 @@ async def test_an_entry_in_the_query_or_in_a_list_takes_every_member_once(web: W
     problem(await web.ask("POST", "/entry?key=k", repeated), 400, "bad_request")
     problem(await web.ask("POST", "/entry", b'{"value":1}'), 400, "bad_request")
     listed = await web.ask("POST", "/entries", b'{"entries":[{"value":1}]}')
-    assert listed.json["entries"][0]["error"]["detail"] == "The entry has no member key."
+    assert listed.json["entries"][0]["error"]["detail"] == "Field 'key' is missing."
 
 
 async def test_what_is_not_there_says_that_nodes_stand_in(web: Web) -> None:
@@ -625,6 +625,14 @@ async def test_if_match_on_a_read(web: Web) -> None:
     assert (await web.ask("GET", "/entry/k", if_match="*")).status == 200
     for tags in (f"W/{etag}", '"x"'):
         problem(await web.ask("GET", "/entry/k", if_match=tags), 412, "precondition_failed")
+
+
+async def test_a_malformed_condition_is_named(web: Web) -> None:
+    await web.put("k", b"1")
+    body = problem(await web.put("k", b"2", if_match='*, "x"'), 400, "bad_request")
+    assert str(body["detail"]).startswith("If-Match has to be ")
+    body = problem(await web.ask("GET", "/entry/k", if_none_match="x"), 400, "bad_request")
+    assert str(body["detail"]).startswith("If-None-Match has to be ")
 
 
 async def test_if_match_on_writes(web: Web) -> None:

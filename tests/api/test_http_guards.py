@@ -212,6 +212,13 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(web: Web) -
     await client.closed()
 
 
+async def test_who_sends_a_body_where_none_is_taken_is_advised_to_leave_it_out(web: Web) -> None:
+    await web.start()
+    answer = await web.ask("DELETE", "/entry/k", b"{}")
+    assert (answer.status, answer.json["code"]) == (413, "content_too_large")
+    assert answer.json["advice"] == "Send the request without a body."
+
+
 async def test_a_client_gets_to_read_why_its_large_body_is_refused(web: Web) -> None:
     client = await web.client()
     client.send(POST + b"Content-Length: 100000000\r\n\r\n")

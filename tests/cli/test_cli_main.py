@@ -311,3 +311,10 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("kvorum.cli.entries.single.get", interrupted)
     result = CliRunner().invoke(main, ["get"])
     assert (result.exit_code, result.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")
+
+
+def test_a_question_about_a_mistyped_option_ends_as_one() -> None:
+    ended = CliRunner().invoke(main, ["bench", "--seconds", "5"])
+    assert ended.exit_code == ExitCode.USAGE
+    assert "?" in ended.stderr
+    assert "?." not in ended.stderr

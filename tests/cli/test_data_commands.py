@@ -224,6 +224,17 @@ def test_a_servers_advice_is_passed_on(
     assert kvorum("get", "k").stderr == says
 
 
+@pytest.mark.parametrize("code", ["bad_request", "invalid_key", "invalid_value"])
+def test_advice_that_only_repeats_a_refusal_in_terms_of_http_is_left_out(
+    kvorum: Kvorum, store: StoreDouble, code: str
+) -> None:
+    refusal = problem(400, code, detail="w is 9.", advice="Percent-encode it as the detail says.")
+    store.script(answer(refusal))
+    assert kvorum("get", "k").stderr == "error: w is 9.\n"
+    store.script(answer(refusal))
+    assert "advice" not in json.loads(kvorum("get", "k", "-o", "json").stderr)["error"]
+
+
 def test_get_as_json_tells_everything(kvorum: Kvorum, store: StoreDouble) -> None:
     store.put("k", {"a": 1}, 2)
     shown = json.loads(kvorum("get", "k", "-o", "json").stdout)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.topologies import even_cluster
 
-from kvorum.model.catalog import Catalog, difference
-from kvorum.model.errors import ConfigError, NamespaceNotFound
+from kvorum.model.catalog import Catalog, difference, passed_moment
+from kvorum.model.errors import ConfigError, NamespaceNotFound, RequestError
 from kvorum.model.topology import NamespaceSettings
 
 NODES = 3
@@ -92,3 +92,12 @@ def test_a_difference_leads_from_one_catalog_to_the_other(
     made |= {name: after[name] for name in (*found.created, *found.altered)}
     assert made == after
     assert bool(found) == (before != after)
+
+
+def test_a_moment_of_a_drop_has_passed_and_is_one() -> None:
+    assert passed_moment(None, 7_000) == 7_000
+    assert passed_moment(5_000, 7_000) == 5_000
+    with pytest.raises(RequestError, match="has not passed yet"):
+        passed_moment(10**13, 7_000)
+    with pytest.raises(RequestError, match="-1 ms is none"):
+        passed_moment(-1, 7_000)

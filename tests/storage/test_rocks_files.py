@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from kit.runtime import Answers, Pump, put
+from rocksdict import Rdict
 
 from kvorum.model.errors import ConfigError, CorruptRecord, StorageError
-from kvorum.storage.engine import EngineSettings, open_engine
+from kvorum.storage.engine import EngineSettings, failure, open_engine
 from kvorum.storage.rocks import RocksStore
 from kvorum.storage.syncer import InlineSyncer, ThreadSyncer
 
@@ -81,9 +82,25 @@ def test_files_that_cannot_be_opened_are_a_storage_error(tmp_path: Path) -> None
     (tmp_path / "CURRENT").write_text("nonsense\n")
     pump = Pump()
     syncer = ThreadSyncer(pump, pump.call_threadsafe)
-    with pytest.raises(StorageError, match="cannot open its files"):
+    with pytest.raises(StorageError, match="cannot open its files") as refused:
         RocksStore.open(tmp_path, pump, syncer, never)
+    assert ".." not in str(refused.value)
     assert not syncer._thread.is_alive()
+
+
+def test_who_cannot_write_for_a_damaged_file_is_told_to_rebuild_and_not_to_restart(
+    tmp_path: Path,
+) -> None:
+    engine = Rdict(str(tmp_path))
+    try:
+        damage = failure(engine, "write to its log", Exception("Corruption: wrong checksum."))
+        assert "wrong checksum. The store" in damage.message
+        assert "kvorum rebuild" in damage.message
+        assert "restart" not in damage.message
+        full = failure(engine, "write to its log", Exception("IO error: no space"))
+        assert "restart the node" in full.message
+    finally:
+        engine.close()
 
 
 @pytest.fixture

@@ -59,19 +59,19 @@ def refuse_conditions(fields: Fields) -> None:
 def read_status(fields: Fields, tag: str) -> int:
     """200, 304 or 412 for a read that found the version `tag`."""
     if_match, if_none_match = fields.get(b"if-match"), fields.get(b"if-none-match")
-    if if_match is not None and if_match != _ANY_TAG and (False, tag) not in _tags(if_match):
+    if if_match not in (None, _ANY_TAG) and (False, tag) not in _tags("If-Match", if_match):
         return 412
     if if_none_match is None:
         return 200
-    if if_none_match == _ANY_TAG or any(tag == other for _, other in _tags(if_none_match)):
+    if if_none_match == _ANY_TAG:
         return 304
-    return 200
+    return 304 if any(tag == other for _, other in _tags("If-None-Match", if_none_match)) else 200
 
 
 def _exact(
     if_match: bytes, stated: str | None, subject: bytes, versions: VersionStrings
 ) -> Condition:
-    tags = _tags(if_match)
+    tags = _tags("If-Match", if_match)
     if len(tags) != 1:
         raise RequestError(f"If-Match of a write takes one entity tag, not {len(tags)}.")
     [(weak, tag)] = tags
@@ -89,23 +89,25 @@ def _no_match() -> PreconditionFailed:
     return PreconditionFailed("No version of this key has the entity tag in If-Match.")
 
 
-def _tags(value: bytes) -> list[tuple[bool, str]]:
+def _tags(field: str, value: bytes) -> list[tuple[bool, str]]:
     """(weak, opaque tag) of each entity tag in a list. Raises RequestError."""
     tags = []
     at = 0
     while True:
         found = _TAG.match(value, at)
         if found is None:
-            raise _malformed(value)
+            raise _malformed(field, value)
         tags.append((found[1] is not None, found[2].decode("latin-1")))
         at = found.end()
         if at == len(value):
             return tags
         if value[at] != ord(","):
-            raise _malformed(value)
+            raise _malformed(field, value)
         at += 1
 
 
-def _malformed(value: bytes) -> RequestError:
+def _malformed(field: str, value: bytes) -> RequestError:
     shown = value[:80].decode("latin-1")
-    return RequestError(f'Not a list of entity tags like "version", and not *: {shown!r}.')
+    return RequestError(
+        f'{field} has to be * or a list of entity tags like "version", not {shown!r}.'
+    )

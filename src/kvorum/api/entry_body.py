@@ -84,7 +84,7 @@ class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         """The key, which is given here or in the query. Raises RequestError."""
         if self.key is msgspec.UNSET:
             if in_query is None:
-                raise RequestError("The entry has no member key.")
+                raise RequestError("Field 'key' is missing.")
             return in_query
         if in_query is not None:
             raise RequestError("The key is given twice, in the body and in the query.")

@@ -56,15 +56,20 @@ EXIT_CODES: Final = {
 NEXT_STEP: Final = "next_step"
 """The detail of an error in which a command says how to go on."""
 
-_ADVICE: Final = {
+_ADVICE: Final[dict[str, str | None]] = {
     "not_found": "Check the key and --namespace, or store it with 'kvorum set'",
     "invalid_version": "Give the version that 'kvorum get --all' shows, unchanged",
     "precondition_failed": "Look at the entry with 'kvorum get --all', and decide anew",
     "too_many_siblings": "Look at them with 'kvorum get --all', and resolve them with "
     "'kvorum set --version'",
     "quorum_not_met": "Retry later, or with a smaller -r or -w if weaker guarantees will do",
+    "bad_request": None,
+    "invalid_key": None,
+    "invalid_value": None,
 }
-"""By code: in place of a server's advice, where that is for those who speak HTTP."""
+"""By code: in place of a server's advice, where that is for those who speak HTTP. None where the
+message says it all.
+"""
 
 
 _PLAIN: Final = {
@@ -106,9 +111,10 @@ def exit_code(error: KvorumError) -> ExitCode:
 def print_failure(error: KvorumError, as_json: bool) -> None:
     """What is wrong, and what to do next."""
     stated = {"code": error.code, "message": error.message, "outcome": error.outcome}
-    if "advice" in error.details and error.code in _ADVICE:
-        stated["advice"] = _ADVICE[error.code]
-    _print({**error.details, **stated}, _sentences(error.message, _next_step(error)), as_json)
+    details = {name: value for name, value in error.details.items() if name != "advice"}
+    if advice := _advice(error):
+        stated["advice"] = advice
+    _print({**details, **stated}, _sentences(error.message, _next_step(error)), as_json)
 
 
 def print_misuse(error: click.UsageError, as_json: bool) -> None:
@@ -153,10 +159,15 @@ def _next_step(error: KvorumError) -> str:
         return step
     if error.outcome == "unknown":
         return "It may have been carried out: read before you repeat it"
+    return _advice(error) or ""
+
+
+def _advice(error: KvorumError) -> str | None:
+    """The advice that came with `error`, in the terms of a command; None if there is none."""
     advice = error.details.get("advice")
-    if isinstance(advice, str):
-        return _ADVICE.get(error.code, advice)
-    return ""
+    if not isinstance(advice, str):
+        return None
+    return _ADVICE.get(error.code, advice)
 
 
 def _plain(message: str) -> str:

@@ -117,7 +117,11 @@ def passed_moment(before_ms: int | None, now_ms: int) -> int:
     """
     if before_ms is None:
         return now_ms
-    if not 0 < before_ms <= now_ms + _CLOCKS_APART_MS:
+    if before_ms <= 0:
+        raise RequestError(
+            f"The time {before_ms} ms is none: give milliseconds since 1970, more than 0."
+        )
+    if before_ms > now_ms + _CLOCKS_APART_MS:
         raise RequestError(
             f"The time {before_ms} ms has not passed yet: it is {now_ms} ms by this node's clock. "
             "Set the clocks of the nodes."

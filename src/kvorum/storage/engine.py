@@ -156,19 +156,29 @@ def _opened(
 
 def _refusal(path: Path, error: Exception) -> StorageError:
     return StorageError(
-        f"The storage engine cannot open its files in {path}: {error}. If the disk is full, make "
-        "room; if a file is damaged or missing, restore it, or give the node its data again: from "
-        "the other nodes with 'kvorum rebuild', else from a snapshot."
+        f"The storage engine cannot open its files in {path}: {str(error).rstrip('.')}. If the "
+        "disk is full, make room; if a file is damaged or missing, restore it, or give the node "
+        "its data again: from the other nodes with 'kvorum rebuild', else from a snapshot."
     )
 
 
 def failure(engine: Rdict, what: str, error: Exception) -> StorageError:
     """What to say when the engine could not do `what`, and no write can follow."""
-    mounted = mount_point(Path(engine.path()).absolute())
+    why = str(error).rstrip(".")
+    if why.startswith("Corruption"):
+        step = (
+            "A file is damaged: stop the node, and give it its data again, from the other nodes "
+            "with 'kvorum rebuild', else from a snapshot."
+        )
+    else:
+        mounted = mount_point(Path(engine.path()).absolute())
+        step = (
+            f"Check the file system at {mounted} (room, the kernel's log), then restart the node, "
+            "which goes on with all it has acknowledged."
+        )
     return StorageError(
-        f"The storage engine could not {what}: {error}. The store takes no more writes, as it "
-        f"cannot tell what is on the disk. Check the file system at {mounted} (room, the "
-        "kernel's log), then restart the node, which goes on with all it has acknowledged.",
+        f"The storage engine could not {what}: {why}. The store takes no more writes, as it "
+        f"cannot tell what is on the disk. {step}",
         outcome="unknown",
     )
 

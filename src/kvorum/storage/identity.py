@@ -178,7 +178,7 @@ def decode(data: bytes) -> Identity:
         if file.format != FORMAT:
             raise ConfigError(
                 f"The data directory has format {file.format}; this kvorum uses format {FORMAT} "
-                "only. Start it with the kvorum that wrote it, or choose another one."
+                "only. Start it with the kvorum that wrote it, or choose another data directory."
             )
         state = bytes(file.state)
         if _check(state) != file.check:

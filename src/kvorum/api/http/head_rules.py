@@ -77,7 +77,13 @@ def check_expectation(expectation: bytes) -> None:
 
 def too_large(size: str, most: int) -> ContentTooLarge:
     """The refusal of a body of `size` bytes, where at most `most` are taken."""
-    wanted = f"at most {most} bytes" if most else "no body"
+    if not most:
+        return ContentTooLarge(
+            f"The body has {size} bytes; this call takes no body.",
+            wanted="no body",
+            advice="Send the request without a body.",
+        )
+    wanted = f"at most {most} bytes"
     return ContentTooLarge(f"The body has {size} bytes; this call takes {wanted}.", wanted=wanted)
 
 
