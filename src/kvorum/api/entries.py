@@ -27,8 +27,6 @@ _DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "time
 class EntryHandlers:
     """The handlers of one entry."""
 
-    __slots__ = ("_gateway", "_service")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._service = gateway.service

@@ -31,8 +31,6 @@ _encode: Final = msgspec.json.Encoder().encode
 class EntryListHandlers:
     """The handlers of lists of entries."""
 
-    __slots__ = ("_entries", "_gateway", "_keys")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         most = gateway.limits.list_items

@@ -13,8 +13,6 @@ from kvorum.service.service import Service
 class Gateway:
     """The service as handlers of entries use it."""
 
-    __slots__ = ("limits", "presenter", "service")
-
     def __init__(self, service: Service, limits: ApiLimits) -> None:
         self.service = service
         self.limits = limits

@@ -53,8 +53,6 @@ class _Shown(msgspec.Struct):
 class RecordHandlers:
     """The handlers of records with their versions."""
 
-    __slots__ = ("_body", "_gateway")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         members = [("records", bounded_list(msgspec.Raw, gateway.limits.list_items))]
@@ -89,8 +87,6 @@ class RecordHandlers:
 
 class _Storing:
     """The outcomes of one list; answered once all are there."""
-
-    __slots__ = ("_exchange", "_left", "_outcomes", "_places")
 
     def __init__(self, exchange: Exchange, gateway: Gateway, count: int) -> None:
         """Raises Overloaded."""

@@ -44,8 +44,6 @@ _body: Final = msgspec.json.Decoder(SnapshotBody)
 class SnapshotHandlers:
     """The handlers of snapshots."""
 
-    __slots__ = ("_node",)
-
     def __init__(self, node: Administration) -> None:
         self._node = node
 

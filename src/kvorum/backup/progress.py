@@ -8,8 +8,6 @@ from kvorum.model.errors import UnavailableError
 class Progress:
     """Bytes to be read in `total`, and `done`. Set `cancelled` to end the job."""
 
-    __slots__ = ("cancelled", "done", "total")
-
     def __init__(self) -> None:
         self.total = 0
         self.done = 0

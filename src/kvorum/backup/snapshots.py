@@ -30,8 +30,6 @@ _REMEMBERED_MAX: Final = 16
 
 
 class _Job:
-    __slots__ = ("future", "name", "progress", "task")
-
     def __init__(self, task: SnapshotTask, name: str) -> None:
         self.task = task
         self.name = name

@@ -35,8 +35,6 @@ def difference(ahead_ms: int) -> str:
 class ClockNotices:
     """Remembers which differences were logged, and when."""
 
-    __slots__ = ("_told",)
-
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
 

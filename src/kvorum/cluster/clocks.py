@@ -62,11 +62,6 @@ class Reading(NamedTuple):
 class Clocks:
     """The wall clocks of the other nodes, compared with this node's."""
 
-    __slots__ = (
-        "_accepted_ms", "_began", "_correction_ms", "_first_contact_s", "_judged_ms", "_nodes",
-        "_readings", "_runtime", "_state",
-    )  # fmt: skip
-
     def __init__(self, nodes: int, runtime: Runtime, first_contact_s: float) -> None:
         """`nodes`: how many the cluster has. `first_contact_s`: how long a node that has just
         started waits for another one before it relies on its own clock.

@@ -71,12 +71,6 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 class Membership:
     """The members of the cluster as this node sees them, kept current."""
 
-    __slots__ = (
-        "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
-        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
-        "handlers",
-    )  # fmt: skip
-
     def __init__(
         self,
         nodes: Sequence[int],

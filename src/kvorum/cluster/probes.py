@@ -28,8 +28,6 @@ class Send(NamedTuple):
 class Probe:
     """One probe of the node `target`. `failed`: nobody has reached it in time."""
 
-    __slots__ = ("deadline", "failed", "helpers", "number", "seconded", "target")
-
     def __init__(self, target: int, number: int, deadline: float) -> None:
         self.target = target
         self.number = number
@@ -43,8 +41,6 @@ class Probe:
 
 class Probes:
     """The probes that nothing has settled yet, one at most for each target."""
-
-    __slots__ = ("_local", "_number", "_probes", "_rng", "_settings", "begun")
 
     def __init__(self, local: int, settings: MembershipSettings, rng: Chance) -> None:
         self.begun = 0

@@ -50,8 +50,6 @@ class Opinion(NamedTuple):
 class Roster:
     """The membership list of the node `local`. `refused`: how many claims could not be true."""
 
-    __slots__ = ("_opinions", "local", "members", "refused")
-
     def __init__(
         self,
         nodes: Iterable[int],

@@ -49,20 +49,6 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class ClusterView:
     """The cluster as the node with the number `local` sees it."""
 
-    __slots__ = (
-        "_known",
-        "_listeners",
-        "_place_hash",
-        "_sloppy",
-        "_strict",
-        "_volatile",
-        "catalog",
-        "local",
-        "placement",
-        "rules",
-        "topology",
-    )
-
     def __init__(
         self,
         topology: Topology,

@@ -37,8 +37,6 @@ class FoundNote(NamedTuple):
 class HintNotes:
     """The notes in this node's store, about all other nodes."""
 
-    __slots__ = ("_names", "_nodes", "_replica", "_view")
-
     def __init__(self, view: ClusterView, replica: LocalReplica) -> None:
         self._view = view
         self._replica = replica

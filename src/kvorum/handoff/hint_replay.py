@@ -48,8 +48,6 @@ class Ledger(Protocol):
 class _Progress:
     """How far the replay to one node is."""
 
-    __slots__ = ("cursor", "per_second", "running")
-
     def __init__(self) -> None:
         self.running = False
         self.cursor = b""
@@ -58,8 +56,6 @@ class _Progress:
 
 class HintReplay:
     """Replays hints to all nodes that have some, independently of each other."""
-
-    __slots__ = ("_ledger", "_notes", "_operations", "_progress", "_replica", "_stopped", "_view")
 
     def __init__(
         self,
@@ -129,19 +125,6 @@ class HintReplay:
 
 class _Window:
     """A handful of hinted records on their way to one node."""
-
-    __slots__ = (
-        "_began",
-        "_bytes",
-        "_complete",
-        "_count",
-        "_keys",
-        "_left",
-        "_node",
-        "_operations",
-        "_replay",
-        "_replica",
-    )
 
     def __init__(
         self, replay: HintReplay, replica: LocalReplica, operations: Operations, node: int

@@ -53,17 +53,6 @@ class _Debt:
     is not recovering.
     """
 
-    __slots__ = (
-        "lost",
-        "marked",
-        "met",
-        "missed_at",
-        "pending",
-        "since_ms",
-        "unsure",
-        "whole",
-    )
-
     def __init__(self) -> None:
         self.pending = 0
         self.since_ms = 0
@@ -83,16 +72,6 @@ class _Debt:
 
 class Hints:
     """The hints that this node holds, and what other nodes are told of them."""
-
-    __slots__ = (
-        "_debts",
-        "_handoff_bytes",
-        "_notes",
-        "_operations",
-        "_replay",
-        "_replica",
-        "_view",
-    )
 
     def __init__(
         self, view: ClusterView, replica: LocalReplica, operations: Operations, crashed: bool

@@ -89,8 +89,6 @@ class Segment:
 class Flush:
     """Of one closed segment."""
 
-    __slots__ = ("_below", "_fullness", "_steps", "done", "segment")
-
     def __init__(self, segment: Segment, below: FlushTarget) -> None:
         self.segment = segment
         self.done = False

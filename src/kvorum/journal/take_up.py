@@ -21,8 +21,6 @@ Settled = Callable[[StorageError | None], object]
 class TakeUp:
     """Of one life. `on_replayed()` is called when the journal has been played back."""
 
-    __slots__ = ("_directory", "_journaled", "_log", "_on_replayed", "_replayed")
-
     def __init__(
         self,
         journaled: JournaledStore,

@@ -31,8 +31,6 @@ class Reconnect:
     of each.
     """
 
-    __slots__ = ("_dial", "_limits", "_planned", "_runtime", "_under_way", "pause_s")
-
     def __init__(self, runtime: Runtime, dial: Callable[[], object], limits: DialLimits) -> None:
         self._runtime = runtime
         self._dial = dial

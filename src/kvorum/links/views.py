@@ -55,8 +55,6 @@ class StaticView:
     only whether its members are the same.
     """
 
-    __slots__ = ("_all", "_members", "_none", "epoch")
-
     advice: Final = "Give both nodes the same cluster file."
 
     def __init__(self, topology: Topology) -> None:

@@ -64,8 +64,6 @@ def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
 class LocalCatalog:
     """The catalog as it was last committed."""
 
-    __slots__ = ("_directory", "_file", "_on_disk", "_on_failed", "stored")
-
     def __init__(
         self,
         directory: DataDirectory,

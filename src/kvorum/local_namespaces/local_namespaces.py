@@ -40,18 +40,6 @@ Done = Callable[[KvorumError | None], object]
 class LocalNamespaces:
     """The namespaces of one local store."""
 
-    __slots__ = (
-        "_catalog",
-        "_directory",
-        "_failed",
-        "_memory",
-        "_on_failed",
-        "_parts",
-        "_runtime",
-        "_scrub",
-        "removing",
-    )
-
     def __init__(
         self,
         parts: Parts,

@@ -34,8 +34,6 @@ _PAGE: Final = 256
 class Removals:
     """The removals of one local store."""
 
-    __slots__ = ("_catalog", "_failed", "_parts", "_runtime", "_waiting")
-
     def __init__(self, parts: Parts, catalog: LocalCatalog, runtime: Runtime) -> None:
         self._parts = parts
         self._catalog = catalog

@@ -40,8 +40,6 @@ _HALVINGS: Final = 64
 class Domain:
     """A node or a domain. Of the copies of a partition it holds `low` to `high`."""
 
-    __slots__ = ("high", "low", "parts", "weight")
-
     def __init__(self, weight: float, parts: list[Domain]) -> None:
         self.weight = weight
         self.parts = parts
@@ -60,8 +58,6 @@ class Domain:
 class Tier:
     """All hosts, all racks or all dcs: which of them each node is in, and what each may hold."""
 
-    __slots__ = ("domains", "of_node")
-
     def __init__(self, of_node: list[int], domains: list[Domain]) -> None:
         self.of_node = of_node
         self.domains = domains
@@ -73,8 +69,6 @@ class Tier:
 
 class FaultDomains:
     """The rules for `copies` copies of each partition on nodes with these labels."""
-
-    __slots__ = ("_nodes", "_steps", "_tiers", "copies")
 
     def __init__(self, specs: Sequence[NodeSpec], copies: int) -> None:
         self.copies = copies

@@ -45,8 +45,6 @@ _SPEAKING: Final = (UNREAD, SOUND)
 class Leaderless:
     """The mode in which every owner may coordinate; a `ReplicationMode`."""
 
-    __slots__ = ()
-
     def plan(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> WritePlan | TooFew:
         """Leave the request to its coordinator, or plan it if that is this node."""
         coordinator = self._coordinator(request, replica_set, sight)

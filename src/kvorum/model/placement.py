@@ -42,8 +42,6 @@ class Balance(NamedTuple):
 class Placement:
     """Which nodes own which partition of a topology."""
 
-    __slots__ = ("_assigned", "_bits", "_nodes", "_numbers", "_partitions", "_ring", "_shift")
-
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
         self._shift = 64 - self._bits

@@ -63,20 +63,6 @@ _LOOKED_AT_MAX: Final = 1024
 class Collection:
     """Collects the tombstones of this node's keys, and answers for those of other nodes."""
 
-    __slots__ = (
-        "_grace_s",
-        "_hints",
-        "_operations",
-        "_others",
-        "_proposal",
-        "_replica",
-        "_rounds",
-        "_stopped",
-        "_view",
-        "_walk",
-        "handlers",
-    )
-
     def __init__(
         self,
         view: ClusterView,
@@ -244,8 +230,6 @@ class _Proposal:
     `vetoed`: the keys whose tombstones some node still needs.
     """
 
-    __slots__ = ("_heard", "_left", "_operations", "_replica", "entries", "failed", "vetoed")
-
     def __init__(
         self,
         replica: LocalReplica,
@@ -287,8 +271,6 @@ class _Proposal:
 
 class _Answer:
     """This node's answer to a proposal, sent once all that it relies on is durable."""
-
-    __slots__ = ("_node", "_op", "_operations", "_vetoes")
 
     def __init__(self, operations: Operations, node: int, op: int, vetoes: list[bytes]) -> None:
         self._operations = operations

@@ -25,8 +25,6 @@ COMPARED_MAX: Final = 512
 class Counterpart:
     """Answers the comparisons of other owners."""
 
-    __slots__ = ("_operations", "_replica", "_stock", "_view")
-
     def __init__(
         self, view: ClusterView, replica: LocalReplica, operations: Operations, stock: Stock
     ) -> None:

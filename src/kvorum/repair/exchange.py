@@ -83,32 +83,6 @@ class Exchange:
     monotonic. `repaired`: how many keys differed and are equal now.
     """
 
-    __slots__ = (
-        "_done",
-        "_forest",
-        "_found",
-        "_operations",
-        "_partition",
-        "_portion",
-        "_portion_bytes",
-        "_repaired",
-        "_replica",
-        "_roots",
-        "_sound",
-        "_stock",
-        "_todo",
-        "_under_way",
-        "_waiting",
-        "_walk",
-        "_window",
-        "began",
-        "complete",
-        "ended",
-        "node",
-        "repaired",
-        "task",
-    )
-
     def __init__(
         self,
         replica: LocalReplica,

@@ -41,23 +41,6 @@ _RECOUNT_AFTER_S: Final = 2.0
 class Maintenance:
     """The background work of a node that has a replica."""
 
-    __slots__ = (
-        "_collection",
-        "_hints",
-        "_operations",
-        "_recount_due",
-        "_replica",
-        "_stopped",
-        "_sweep",
-        "_verifier",
-        "_view",
-        "_walk",
-        "anti_entropy",
-        "handlers",
-        "recovery",
-        "repairs",
-    )
-
     def __init__(
         self,
         view: ClusterView,

@@ -31,8 +31,6 @@ _REPAIR_TIMEOUT_MS: Final = 600_000
 class PartitionRepairs:
     """Repairs single partitions, for this node and on behalf of others."""
 
-    __slots__ = ("_anti_entropy", "_operations", "_replica", "_view", "handlers")
-
     def __init__(
         self,
         view: ClusterView,
@@ -136,8 +134,6 @@ class PartitionRepairs:
 
 class _Comparisons:
     """The comparisons of this owner of a partition with others, one after another."""
-
-    __slots__ = ("_anti_entropy", "_complete", "_done", "_peers", "_repaired", "_task")
 
     def __init__(
         self,

@@ -37,21 +37,6 @@ _AGAIN_S: Final = 1.0
 class Recovery:
     """Whether this node is recovering, and what it still has to compare before it ends that."""
 
-    __slots__ = (
-        "_began",
-        "_compared",
-        "_lost",
-        "_on_end",
-        "_operations",
-        "_partners",
-        "_replica",
-        "_stopped",
-        "_surveying",
-        "_tell",
-        "_view",
-        "_vouched",
-    )
-
     def __init__(
         self,
         view: ClusterView,

@@ -35,8 +35,6 @@ RUNS_MAX: Final = 4
 class Repairs:
     """The runs that this node was asked for."""
 
-    __slots__ = ("_operations", "_partition_repairs", "_replica", "_rounds", "_runs", "_view")
-
     def __init__(
         self,
         view: ClusterView,
@@ -146,18 +144,6 @@ class Repairs:
 
 class Run:
     """One run: its targets are repaired and surveyed, one after another."""
-
-    __slots__ = (
-        "_damaged",
-        "_done",
-        "_incomplete",
-        "_key",
-        "_number",
-        "_repaired",
-        "_repairs",
-        "_targets",
-        "_total",
-    )
 
     def __init__(
         self, number: str, repairs: Repairs, targets: deque[Target], key: str | None

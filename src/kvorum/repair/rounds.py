@@ -25,8 +25,6 @@ _Place = tuple[PlacementRule, int]
 class Rounds:
     """When each partition was last compared with each of its other owners."""
 
-    __slots__ = ("_entries", "_operations", "_repaired", "_view")
-
     def __init__(self, view: ClusterView, operations: Operations) -> None:
         """The ledger has the partitions that this node owns together with others."""
         self._view = view

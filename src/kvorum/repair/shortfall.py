@@ -102,8 +102,6 @@ class ShortfallSurvey:
     have said.
     """
 
-    __slots__ = ("_nodes", "_operations", "_shorts", "_then", "_waiting")
-
     def __init__(
         self,
         operations: Operations,

@@ -26,8 +26,6 @@ class Walk:
     the last page to before the storage key `upto`. `ended`: all have been met.
     """
 
-    __slots__ = ("_cursor", "_meet", "_operations", "_replica", "_stopped", "ended")
-
     def __init__(self, replica: LocalReplica, operations: Operations, meet: Meet) -> None:
         self.ended = False
         self._replica = replica

@@ -59,8 +59,6 @@ class Dictionaries:
     StorageError if a file cannot be read or written.
     """
 
-    __slots__ = ("_open_sealed", "_path", "_read", "_seal", "_serials")
-
     def __init__(self, path: Path, seal: Sealing, open_sealed: Sealing) -> None:
         """`path` is created if it does not exist."""
         self._path = path

@@ -29,17 +29,6 @@ from kvorum.sealing.vault import Vault
 class KeyAdmin:
     """The operations, and what they answer as JSON documents."""
 
-    __slots__ = (
-        "_forget",
-        "_on_failed",
-        "_on_shredded",
-        "_quarantine",
-        "_runtime",
-        "_scrub",
-        "_shred_horizon",
-        "_vault",
-    )
-
     def __init__(
         self,
         vault: Vault,

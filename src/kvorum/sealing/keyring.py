@@ -49,8 +49,6 @@ class KeyStatus(msgspec.Struct, frozen=True):
 class _OpenKeys:
     """All keys of a state, unwrapped. Replaced as a whole: readers never see half a change."""
 
-    __slots__ = ("active", "by_id", "index", "shredded")
-
     def __init__(self, state: KeyringState, master: MasterKey) -> None:
         self.shredded = frozenset(key_id for ids in state.shredded.values() for key_id in ids)
         self.active: dict[str, DataKey] = {}
@@ -68,8 +66,6 @@ class _OpenKeys:
 
 class Keyring:
     """The keys of one data directory. Every change blocks, and raises StorageError if it fails."""
-
-    __slots__ = ("_keys", "_master", "_path", "_state")
 
     def __init__(self, path: Path, state: KeyringState, master: MasterKey) -> None:
         self._path = path

@@ -62,17 +62,6 @@ class Resealing:
     `empty_journal(done)` is called when every pair outside of the journal is rewritten.
     """
 
-    __slots__ = (
-        "_cursor",
-        "_done",
-        "_empty_journal",
-        "_ranges",
-        "_store",
-        "_stored",
-        "_vault",
-        "resealed",
-    )
-
     def __init__(
         self,
         store: CompactingStore,

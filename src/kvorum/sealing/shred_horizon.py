@@ -30,8 +30,6 @@ _PAGE: Final = 1000
 class ShredHorizon:
     """The shred horizons of all namespaces: `since_ms`, by name, in ms since 1970."""
 
-    __slots__ = ("_store", "since_ms")
-
     def __init__(self, store: FlushTarget) -> None:
         """`store` is the one below the seal."""
         self._store = store

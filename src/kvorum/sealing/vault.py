@@ -52,8 +52,6 @@ class StoredFormat(msgspec.Struct, frozen=True):
 class TrainingJob:
     """The training of a dictionary for one namespace."""
 
-    __slots__ = ("_current", "_level", "_samples", "namespace", "part")
-
     def __init__(
         self,
         namespace: str,
@@ -82,8 +80,6 @@ class Vault:
     Methods that change keys or dictionaries block until the disk has synced, and raise
     StorageError if that fails.
     """
-
-    __slots__ = ("_cluster", "_settings", "dictionaries", "keyring", "seal")
 
     def __init__(
         self,

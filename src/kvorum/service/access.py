@@ -31,8 +31,6 @@ class Policy(Protocol):
 class SamePolicy:
     """A policy that allows the same `actions` to everybody, and no others."""
 
-    __slots__ = ("_actions",)
-
     def __init__(self, actions: Collection[Action]) -> None:
         self._actions = frozenset(actions)
 
@@ -75,8 +73,6 @@ OPEN: Final = SamePolicy(
 
 class AccessControl:
     """Asks the policy, and refuses what it does not allow."""
-
-    __slots__ = ("allows",)
 
     def __init__(self, policy: Policy) -> None:
         self.allows = policy.allows

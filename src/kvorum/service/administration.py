@@ -43,16 +43,6 @@ class NodeParts:
 class Administration:
     """Administers a node for principals. What is returned are documents."""
 
-    __slots__ = (
-        "_check",
-        "_introspection",
-        "_key_admin",
-        "_namespaces",
-        "_repairs",
-        "_service",
-        "_snapshots",
-    )
-
     def __init__(self, service: Service, parts: NodeParts) -> None:
         """Under the policy and the admission of `service`."""
         self._service = service

@@ -36,8 +36,6 @@ def members(writes: Writes) -> Iterator[int]:
 class Attribution:
     """Of the versions of one key."""
 
-    __slots__ = ("_by_value", "_dots", "_may", "_shared", "_sure", "made", "repeats")
-
     def __init__(self, operations: Sequence[Operation], writes: Sequence[Operation]) -> None:
         """`writes`: those of `operations` that took effect, or may have."""
         self._by_value: dict[bytes, Writes] = {}

@@ -66,18 +66,6 @@ class Wish:
 
 
 class Client:
-    __slots__ = (
-        "_calm_at",
-        "_current",
-        "_give_up",
-        "_history",
-        "_node",
-        "_ran_s",
-        "_submitting",
-        "_then",
-        "_world",
-    )
-
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._history = history

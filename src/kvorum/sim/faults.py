@@ -59,18 +59,6 @@ _PAUSE_S_MAX: Final = 2.0
 
 
 class Faults:
-    __slots__ = (
-        "_active",
-        "_clock_rng",
-        "_disk_rng",
-        "_parameters",
-        "_rng",
-        "_strikes",
-        "_struck",
-        "_world",
-        "counts",
-    )
-
     def __init__(self, world: World, parameters: Parameters) -> None:
         kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}

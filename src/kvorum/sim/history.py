@@ -91,8 +91,6 @@ class Operation:
 
 
 class History:
-    __slots__ = ("operations",)
-
     def __init__(self) -> None:
         self.operations: list[Operation] = []
 

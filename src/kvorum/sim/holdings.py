@@ -18,8 +18,6 @@ _FAR_MS = 1 << 53
 class Holdings:
     """`lives`: by node the one under way, or None. A sweep begins every `sweep_s` seconds."""
 
-    __slots__ = ("_lives", "_placement", "_sweep_s", "_topology")
-
     def __init__(
         self,
         topology: Topology,

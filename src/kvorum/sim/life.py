@@ -17,8 +17,6 @@ class Life:
     what lies between.
     """
 
-    __slots__ = ("actor", "journal", "log", "replicator", "routed", "runtime", "stack", "store")
-
     def __init__(
         self,
         replicator: Replicator,

@@ -49,8 +49,6 @@ class Conditions:
 
 
 class _Path:
-    __slots__ = ("blocks", "free_at", "long_free_at")
-
     def __init__(self) -> None:
         self.blocks = 0
         self.free_at = 0.0
@@ -58,8 +56,6 @@ class _Path:
 
 
 class Network:
-    __slots__ = ("_paths", "_rng", "_scheduler", "conditions", "counts")
-
     def __init__(
         self, scheduler: Scheduler, rng: random.Random, conditions: Conditions, nodes: int
     ) -> None:

@@ -35,8 +35,6 @@ class Timer:
 
 
 class Scheduler:
-    __slots__ = ("_events_max", "_heap", "_sequence", "events", "now")
-
     def __init__(self, events_max: int) -> None:
         """`events_max`: after so many events nobody will get anywhere any more."""
         self.now = 0.0
@@ -96,8 +94,6 @@ class Scheduler:
 
 class NodeRuntime:
     """The `Runtime` of one node from one start to the next stop."""
-
-    __slots__ = ("_scheduler", "clock_offset_ms", "paused_s", "paused_until", "rng", "stopped")
 
     def __init__(self, scheduler: Scheduler, rng: random.Random, clock_offset_ms: int) -> None:
         self.rng = rng

@@ -9,20 +9,6 @@ from kvorum.sim.run import Report
 
 
 class Summary:
-    __slots__ = (
-        "_nodes",
-        "_operations",
-        "acked",
-        "failures",
-        "faults",
-        "operations",
-        "refused",
-        "runs",
-        "simulated_s",
-        "unknown",
-        "writes_forgotten",
-    )
-
     def __init__(self, nodes: int | None, operations: int) -> None:
         """`nodes` and `operations` as they were asked for, for the replay."""
         self._nodes = nodes

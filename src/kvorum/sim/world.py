@@ -51,8 +51,6 @@ class PeerIdentities:
     another disk; as the real node does.
     """
 
-    __slots__ = ("_disk", "replicator")
-
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self.replicator: Replicator
@@ -67,29 +65,6 @@ class PeerIdentities:
 
 
 class World:
-    __slots__ = (
-        "_ack_listeners",
-        "_disk_rng",
-        "_down_listeners",
-        "_ever_down",
-        "_keyrings",
-        "_membership",
-        "_parameters",
-        "_placement",
-        "clocks",
-        "disks",
-        "healing",
-        "holdings",
-        "lives",
-        "network",
-        "scheduler",
-        "topology",
-        "trace",
-        "wiped",
-        "wires",
-        "writes_forgotten",
-    )
-
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
         nodes, seed = parameters.nodes, parameters.seed
         self._parameters = parameters

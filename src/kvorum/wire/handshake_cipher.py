@@ -50,19 +50,6 @@ _COUNT_BYTES: Final = 12
 class HandshakeCipher:
     """Seals and opens the greetings of one side. Useless after it has raised."""
 
-    __slots__ = (
-        "_dialed",
-        "_open_with",
-        "_opened",
-        "_root",
-        "_seal_with",
-        "_sealed",
-        "_seen",
-        "_spoken",
-        "challenge",
-        "protocol",
-    )
-
     def __init__(
         self, secret: bytes, nonce: bytes, *, dialed: bool, spoken: Versions = SPOKEN
     ) -> None:

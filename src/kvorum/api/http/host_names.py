@@ -32,8 +32,6 @@ _SHOWN_BYTES: Final = 80
 class HostNames:
     """The names that a server answers to, beside IP addresses and localhost."""
 
-    __slots__ = ("_names",)
-
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = _ALWAYS.union(map(_canonical, names))
 
