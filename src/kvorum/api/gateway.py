@@ -19,9 +19,7 @@ class Gateway:
         self.presenter = Presenter(service.versions, service.actor_name)
 
     def after(self, options: Options) -> bytes:
-        """The cursor that a page of a listing goes on from; b"" is the beginning. Raises
-        RequestError.
-        """
+        """The cursor that a page goes on from; b"" is the beginning. Raises RequestError."""
         if options.cursor is None:
             return b""
         try:

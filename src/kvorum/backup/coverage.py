@@ -65,9 +65,7 @@ class _Rule(NamedTuple):
 
 
 def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
-    """The coverage of `namespaces` by the snapshots `parts`. If they were made under several
-    topologies, it is what holds under each of them.
-    """
+    """The coverage of `namespaces` by the snapshots `parts`, under each of their topologies."""
     topologies: list[Topology] = []
     for part in parts:
         if not any(_is_alike(part.topology, other) for other in topologies):

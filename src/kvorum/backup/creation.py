@@ -101,9 +101,7 @@ def _copy(node: Node, path: Path) -> MasterKey:
 
 
 def _small_files(data_dir: Path) -> dict[str, bytes]:
-    """The files to copy, by path. The node's identity is not among those that are compared: it may
-    change at any time.
-    """
+    """The files to copy, by path. The node's identity is copied, but not compared: it changes."""
     files = {layout.KEYS: (data_dir / layout.KEYS).read_bytes()}
     for path in sorted((data_dir / layout.DICTIONARIES).glob("*.dict")):
         try:
@@ -146,9 +144,7 @@ def _described(node: Node, name: str, created_ms: int, path: Path, progress: Pro
 
 
 def listed(path: Path) -> list[str]:
-    """The paths of the files in a snapshot's directory, without its manifest. Raises ConfigError if
-    it has any other file.
-    """
+    """The files of a snapshot, without its manifest. Raises ConfigError if there are others."""
     found = []
     for entry in sorted(path.iterdir()):
         if entry.name in layout.FOLDERS and entry.is_dir() and not entry.is_symlink():

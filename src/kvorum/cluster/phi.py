@@ -48,9 +48,7 @@ class Arrivals:
         self._beat = self.last = now
 
     def sign(self, now: float) -> None:
-        """Another sign of life: it ends the silence, but says nothing about the gaps between
-        heartbeats.
-        """
+        """Another sign of life. It ends the silence and tells nothing of gaps."""
         self.last = now
 
     def interrupt(self) -> None:

@@ -77,9 +77,7 @@ class ClusterView:
     # Changes
 
     def subscribe(self, listener: OnCatalog) -> None:
-        """Have `listener(old, new)` called whenever the catalog has changed, after those who
-        subscribed before.
-        """
+        """Have `listener(old, new)` called after each change, in the order of subscriptions."""
         self._listeners.append(listener)
 
     def change_catalog(self, catalog: Catalog) -> None:

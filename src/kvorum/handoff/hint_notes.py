@@ -24,9 +24,7 @@ _NOTE: Final = struct.Struct(">QQ")
 
 
 class FoundNote(NamedTuple):
-    """A note that a node lacks a key. `node`: None if the topology no longer has it. `stored_key`:
-    the key of the note itself.
-    """
+    """A note that `node` lacks `key`; None if it is gone. `stored_key`: the note's own key."""
 
     node: int | None
     key: bytes

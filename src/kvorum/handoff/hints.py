@@ -153,9 +153,7 @@ class Hints:
         self._note(node, key, done, arg)
 
     def mark(self, node: int) -> None:
-        """`node` has missed more writes than are noted: it is behind until all has been
-        compared.
-        """
+        """`node` has missed more writes than are noted: it is behind until compared."""
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
         if not debt.marked:
@@ -183,9 +181,7 @@ class Hints:
             self.mark(node)
 
     def on_compared(self, node: int, began: float) -> None:
-        """All that `node` and this node both own is equal, but for writes since `began`
-        (monotonic).
-        """
+        """What `node` and this one own is equal, but for writes since `began` (monotonic)."""
         debt = self._debts[node]
         if debt.unsure:
             debt.unsure = False
@@ -248,9 +244,7 @@ class Hints:
             self.announce(node)
 
     def on_peer_up(self, node: int) -> None:
-        """A link to `node` is open. If it is another node than before, `mark_lost` has
-        been called.
-        """
+        """A link to `node` is open; if it is another node now, after `mark_lost`."""
         self._debts[node].met = True
         self.announce(node)
 
@@ -298,9 +292,7 @@ class Hints:
     # Start
 
     def _recover(self) -> None:
-        """Read the hints that the store has; those for nodes that are gone go to the key's owners
-        of today.
-        """
+        """Read the stored hints; those for nodes that are gone go to the keys' owners."""
         orphans = []
         for note in self._notes.all():
             if note.node is None:

@@ -21,9 +21,7 @@ class Files(Protocol):
         """True while there is no room, in which nothing is flushed."""
 
     def checkpoint(self, path: Path) -> None:
-        """Make the directory `path`: the files as they are now. Blocks. Raises StorageError or
-        DiskFull.
-        """
+        """Make the directory `path` of the files as they are now. Blocks. Raises StorageError."""
 
 
 class Checkpoints:

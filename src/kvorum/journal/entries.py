@@ -186,9 +186,7 @@ def _unpacked(text: bytes) -> list[Change]:
 
 
 def _split(entry: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(header, text) of each section. Raises IndexError or ValueError if `entry` is not made of
-    one or more.
-    """
+    """(header, text) of each section. Raises IndexError or ValueError if `entry` is malformed."""
     at = 0
     while at < len(entry) or not at:
         size = 3 if entry[at] & ENCRYPTED else 1

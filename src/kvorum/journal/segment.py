@@ -111,9 +111,7 @@ class Flush:
             pass
 
     def _flush_all(self) -> Iterator[None]:
-        """Once it has raised it goes no further, and is never done: entries are not let go of
-        that hold what could not be flushed.
-        """
+        """If it raises it is never done: entries that could not be flushed are not let go of."""
         for key in list(self.segment.memtable.changes):
             changes = self.segment.memtable.changes
             if key in changes:  # It may have been forgotten since.

@@ -27,9 +27,7 @@ class DialLimits:
 
 
 class Reconnect:
-    """Calls `dial` for each attempt to reach one node; `ended` is to be called at the end
-    of each.
-    """
+    """Calls `dial` for each attempt to reach one node; call `ended` at the end of each."""
 
     def __init__(self, runtime: Runtime, dial: Callable[[], object], limits: DialLimits) -> None:
         self._runtime = runtime

@@ -18,9 +18,7 @@ Situation = tuple[int, int]
 
 
 class Watch:
-    """Remembers how long a connection has been in its situation, and when its client last took
-    something of its answers.
-    """
+    """How long a connection has been in its situation, and when its client last took something."""
 
     __slots__ = ("_since", "_situation", "_taken", "taken_since")
 

@@ -71,9 +71,7 @@ class LocalCatalog:
         on_disk: StoredCatalog | None,
         on_failed: Callable[[StorageError], object],
     ) -> None:
-        """`stored`: what the node starts with; `on_disk`: what the last run has left. `on_failed`
-        is told if a write fails.
-        """
+        """`stored`: at the start. `on_disk`: from the last run. `on_failed`: a write has failed."""
         self.stored = stored
         self._directory = directory
         self._file = CatalogFile(directory.path)
@@ -91,9 +89,7 @@ class LocalCatalog:
         return self.stored.removals
 
     def write(self, stored: StoredCatalog) -> None:
-        """Commit `stored`: from here on it is durable. Blocks. Raises StorageError; then it may be
-        durable or not.
-        """
+        """Commit `stored`. Blocks. Raises StorageError; then it may be durable or not."""
         if stored == self._on_disk:
             return
         try:

@@ -167,9 +167,7 @@ class LocalNamespaces:
 
     @property
     def failed(self) -> StorageError | None:
-        """Why a change could not be committed or carried out; None if all were. The next start
-        carries out what was committed.
-        """
+        """Why a committed change could not be carried out, which the next start does; or None."""
         return self._failed
 
     def _fail(self, error: StorageError) -> None:

@@ -56,9 +56,7 @@ class Removals:
             self._runtime.call_soon(then, error)
 
     def begin(self, name: str, removal: Removal) -> None:
-        """Destroy the keys of a dropped namespace, and hide what is not encrypted. Raises
-        StorageError.
-        """
+        """Destroy the keys of a dropped namespace; hide what has none. Raises StorageError."""
         parts = self._parts
         self._waiting.setdefault(name, [])
         if removal.lies_open:
@@ -67,9 +65,7 @@ class Removals:
         parts.shred_horizon.end(name, removal.before_ms, self._noted, (name, removal))
 
     def end(self, name: str, before_ms: int) -> StorageError | None:
-        """No record is left of the namespace that was dropped at `before_ms`: forget the removal.
-        Returns why the catalog cannot be written.
-        """
+        """Forget the removal: no record is left. Returns why the catalog cannot be written."""
         removal = self._catalog.removals.get(name)
         if removal is None or removal.before_ms != before_ms:
             return None  # It was over, or another one of that name has been dropped since.
@@ -83,9 +79,7 @@ class Removals:
         return None
 
     def delete_now(self, names: Sequence[str], done: Settled) -> None:
-        """Delete at once what is left of these dropped namespaces; `done(error)`. Blocks, and needs
-        space on the disk.
-        """
+        """Delete what is left of these namespaces; `done(error)`. Blocks and needs disk space."""
         self._parts.journaled.empty(self._emptied, (names, done))
 
     def _noted(self, which: tuple[str, Removal], error: StorageError | None) -> None:

@@ -23,9 +23,7 @@ from kvorum.model.replica_set import Quorum
 
 
 class Tally:
-    """The acknowledgements of one write. `acked`: the nodes that were counted, in that order; a
-    stand-in in the place of its owner.
-    """
+    """The acknowledgements of one write. `acked`: the nodes counted, stand-ins among them."""
 
     __slots__ = ("_details", "_needed", "_owners", "_quorums", "acked", "lost", "won")
 

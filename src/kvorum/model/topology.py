@@ -117,9 +117,7 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """The nodes of a cluster and all that they must agree on. Raises ConfigError if it is
-    invalid.
-    """
+    """The nodes of a cluster and all that they must agree on. Raises ConfigError."""
 
     cluster: str
     nodes: tuple[NodeSpec, ...]

@@ -111,14 +111,10 @@ class ReplicationMode(Protocol):
     def plan_here(
         self, request: Change, replica_set: ReplicaSet, sight: Sight
     ) -> WritePlan | TooFew:
-        """For a request that this node coordinates. Raises RequestError if it can be met by no
-        number of nodes.
-        """
+        """Of a request that this node coordinates. Raises RequestError if nothing can meet it."""
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
-        """The node that may coordinate in the place of those that are `unable`; None if there is
-        none.
-        """
+        """The node that may coordinate in the place of those `unable`; None if there is none."""
 
     def confirmation(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> Confirmation:
         """How a blind write of the value that this node holds can be known to change nothing."""

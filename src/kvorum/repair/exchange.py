@@ -307,9 +307,7 @@ class Exchange:
         self._found(self, finding)
 
     def _blame(self, message: str) -> NoReturn:
-        """End the exchange over an answer that cannot be right. Raises ProtocolError, which ends
-        the link to the other node.
-        """
+        """End the exchange over a wrong answer. Raises ProtocolError, which ends the link."""
         self._end(failed=True)
         raise ProtocolError(message)
 

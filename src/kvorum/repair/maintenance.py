@@ -111,9 +111,7 @@ class Maintenance:
             self._verifier.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
-        """Records that the hash trees count cannot be read, and more may follow: build the trees
-        anew in a moment.
-        """
+        """Damaged records are still counted, and more may follow: build the trees anew soon."""
         if not self._recount_due:
             self._recount_due = True
             self._operations.runtime.call_later(_RECOUNT_AFTER_S, self.recount)

@@ -45,9 +45,7 @@ class Recovery:
         tell: Callable[[str], object],
         on_end: Callable[[], object],
     ) -> None:
-        """`tell` is given what people should know. `on_end` is called when the node has
-        recovered.
-        """
+        """`tell` is given what people should know. `on_end`: the node has recovered."""
         self._view = view
         self._replica = replica
         self._operations = operations

@@ -167,9 +167,7 @@ class Run:
         return self._done == self._total
 
     def progress(self) -> dict[str, Any]:
-        """`incomplete`: partitions of which an owner could not be compared or repaired. `damaged`:
-        what no owner could repair.
-        """
+        """`incomplete`: not all owners were repaired. `damaged`: what no owner could repair."""
         return {
             "id": self._number,
             "ended": self.ended,

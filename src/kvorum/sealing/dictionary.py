@@ -44,9 +44,7 @@ Sealing = Callable[[bytes, bytes], bytes]
 
 
 class Dictionary(msgspec.Struct, frozen=True):
-    """A compression dictionary. `id`, which records carry, is 1..255 and unique in its namespace
-    among the dictionaries that exist.
-    """
+    """A compression dictionary. `id`: 1..255, unique in its namespace, in each record's header."""
 
     id: int
     data: bytes

@@ -51,9 +51,7 @@ class ShredHorizon:
         self._store.sync(done, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
-        """The record `data` of `key` without versions up to the horizon; b"" if it has no later
-        write. Raises CorruptRecord.
-        """
+        """`data` without versions up to the horizon; b"" if none is later. Raises CorruptRecord."""
         moment_ms = self.since_ms.get(namespace_of(key))
         if moment_ms is None:
             return data

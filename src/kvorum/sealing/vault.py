@@ -68,9 +68,7 @@ class TrainingJob:
         self._current = current
 
     def run(self) -> bytes | None:
-        """A better dictionary than the current one; None if there is none. Takes a few tenths of a
-        second, and may run in any thread.
-        """
+        """A better dictionary, or None. Takes a few tenths of a second; for any thread."""
         return train(self._samples, self._level, self._current)
 
 
@@ -209,9 +207,7 @@ class Vault:
         ]
 
     def is_present(self, namespace: bytes, sealed: bytes) -> bool:
-        """True if a stored value of `namespace` is sealed as a new one would be, or if the catalog
-        has no such namespace, so that it stays as it is.
-        """
+        """True if `sealed` is as it would be sealed now, or its namespace is not in the catalog."""
         if namespace.decode() not in self._settings:
             return True
         return self.seal.namespaces[namespace].manner.has_sealed(sealed)
@@ -235,9 +231,7 @@ class Vault:
         return None
 
     def trained(self, job: TrainingJob, dictionary: bytes | None, now: float) -> None:
-        """Compress with the `dictionary` that `job` has made from now on, unless it is None or the
-        namespace was dropped or shredded meanwhile.
-        """
+        """Compress with `dictionary`, unless it is None or the namespace is gone or shredded."""
         namespace = job.namespace
         if self.seal.namespaces.get(namespace.encode()) is not job.part:
             return

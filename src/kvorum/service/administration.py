@@ -68,9 +68,7 @@ class Administration:
     def locate(
         self, principal: Principal, namespace: str, key: str, reply: Reply[Location]
     ) -> None:
-        """Where `key` lives and who holds which version. Raises Overloaded, and what `namespace`
-        and `key` deserve.
-        """
+        """Where `key` lives and who holds which version. Raises Overloaded or InvalidKey."""
         self._check(principal, Action.LOCATE, namespace, key)
         admission = self._service.admission
         admission.enter()

@@ -54,9 +54,7 @@ class Reservation:
         w: int,
         reply: Callable[[Result], object],
     ) -> None:
-        """Merge `record` into the owners of `key`; `w` of 0 is the namespace's. Raises
-        AccessDenied.
-        """
+        """Merge `record` into the owners of `key`, `w` as in `Coordinator`. Raises AccessDenied."""
         self._access.check(principal, Action.IMPORT_RECORDS, namespace, key)
         self._coordinator.ingest(namespace, key, record, w, reply)
 

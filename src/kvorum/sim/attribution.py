@@ -54,9 +54,7 @@ class Attribution:
             self._trace(operations, writes)
 
     def may(self, answer: Operation) -> Writes:
-        """All puts of which `answer` may show a version; what nobody wrote is another checker's
-        matter.
-        """
+        """All puts of which `answer` may show a version."""
         return self._of(answer, self._may)
 
     def sure(self, answer: Operation) -> Writes:

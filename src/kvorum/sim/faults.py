@@ -99,9 +99,7 @@ class Faults:
             self._world.when_acked(self._ambush)
 
     def stop(self) -> None:
-        """No more faults, except for a power failure or restarts if there are to be any; then
-        heal.
-        """
+        """End the faults, with a power failure or restarts if there are to be any; heal."""
         if self._parameters.power_failure:
             self._outage()
         self._active = False

@@ -105,9 +105,7 @@ class History:
         value: bytes = b"",
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Operation:
-        """A new operation; numbers are in order of invocation. A put of no `value` writes its own
-        number.
-        """
+        """A new operation, numbered in order. A put of no `value` writes its own number."""
         number = len(self.operations)
         if kind == "put" and not value:
             value = b"%d" % number

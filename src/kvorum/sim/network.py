@@ -110,9 +110,7 @@ class Network:
         deliver: Callable[[bytes], object] | None,
         data: bytes,
     ) -> float:
-        """As `carry`, for a piece of a long message: the seconds until it arrives, or would. None
-        in the place of `deliver` has it lost.
-        """
+        """As `carry`, for a piece (no `deliver`: lost); the seconds until it arrives, or would."""
         path, now = self._paths[source][target], self._scheduler.now
         begins = max(now + self.latency_s(), path.long_free_at)
         arrival = path.long_free_at = begins + len(data) / _BYTES_PER_S

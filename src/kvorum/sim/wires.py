@@ -252,9 +252,7 @@ class Wires:
         return False
 
     def lay(self, plug: Plug, target: int, link: Link) -> Wire | None:
-        """The near end of a new wire from `plug` to the node `target`; None if there cannot be
-        one.
-        """
+        """The near end of a new wire from `plug` to node `target`; None if there can be none."""
         other = self._plugs[target]
         self.changes += 1
         if other is None or not self.network.connects(plug.node, target):

@@ -47,9 +47,7 @@ _HEALTHY_SYNC_S_MEAN = 0.001
 
 
 class PeerIdentities:
-    """Notes on a node's disk who its peers are, and tells its replicator of one that comes with
-    another disk; as the real node does.
-    """
+    """Notes on a node's disk who its peers are; tells its replicator of one with another disk."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

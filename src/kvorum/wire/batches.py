@@ -56,9 +56,7 @@ def pack(messages: list[Message], bytes_max: int) -> Packed:
 
 
 def decode_batch(data: bytes | bytearray) -> list[Message]:
-    """The messages of the payload `data`. Raises ProtocolError if that is anything but
-    one batch.
-    """
+    """The messages of the payload `data`. Raises ProtocolError if it is not one batch."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -77,9 +77,7 @@ class FrameDecoder:
         self._wanted = 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that `data` completes, in order: of each its epoch and its payload. Raises
-        ProtocolError on any damage.
-        """
+        """(epoch, payload) of the frames that `data` completes. Raises ProtocolError on damage."""
         if self._held:
             self._held += data
             if len(self._held) < self._wanted:

@@ -53,9 +53,7 @@ class HandshakeCipher:
     def __init__(
         self, secret: bytes, nonce: bytes, *, dialed: bool, spoken: Versions = SPOKEN
     ) -> None:
-        """`nonce`: random bytes, drawn for this handshake. `dialed`: by this side. `spoken`: the
-        versions of the protocol that this side speaks.
-        """
+        """`nonce`: random, for this handshake. `dialed`: by this side. `spoken`: its protocols."""
         self.challenge: Final = encode_greeting(Challenge(spoken.highest, nonce, spoken.lowest))
         """What this side sends first, in the clear."""
         self.protocol: int | None = None
@@ -75,9 +73,7 @@ class HandshakeCipher:
         return self.protocol is not None
 
     def meet(self, challenge: bytes) -> None:
-        """Take the other side's first frame. Raises ProtocolError if that is no challenge, or both
-        sides speak no version of the protocol in common.
-        """
+        """Take the other side's challenge. Raises ProtocolError; also if no protocol is shared."""
         theirs = decode_greeting(challenge)
         if isinstance(theirs, Reject):
             raise ProtocolError(f"It refused this node: {theirs.reason!r}")

@@ -159,9 +159,7 @@ class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13
 
 
 class Ping(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):
-    """Are you there? `asker`: the node that wants to know: the sender, or the one that it pings
-    for.
-    """
+    """Are you there? `asker`: the node that wants to know, perhaps by way of the sender."""
 
     number: int
     asker: int
@@ -301,9 +299,7 @@ class Survey(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=41):
 
 
 class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
-    """The tokens for which the sender cannot answer, as spans with their first and their last one
-    (`repair/shortfall.py`).
-    """
+    """The tokens for which the sender cannot answer, as spans: see `repair/shortfall.py`."""
 
     op: int
     unread: list[tuple[bytes, bytes]]

@@ -38,9 +38,7 @@ _SHOWN_BYTES: Final = 80
 
 
 def origin_form(target: bytes, names: HostNames) -> bytes:
-    """A request target as /path?query. Raises MalformedHttp, or MisdirectedRequest if it names
-    another server.
-    """
+    """A request target as /path?query. Raises MalformedHttp or MisdirectedRequest."""
     if b"#" in target:
         raise MalformedHttp("The request target has a fragment: leave out '#' and what follows.")
     scheme, separator, rest = target.partition(b"://")
