@@ -9,6 +9,7 @@ hint has been reached. A replay ends when a pass from the first hint finds none.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -45,13 +46,13 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class _Progress:
     """How far the replay to one node is."""
 
-    def __init__(self) -> None:
-        self.running = False
-        self.cursor = b""
-        self.per_second = 0.0
+    running: bool = False
+    cursor: bytes = b""
+    per_second: float = 0.0
 
 
 class HintReplay:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -31,15 +32,15 @@ _LOG: Final = logging.getLogger(__name__)
 _PAGE: Final = 256
 
 
+@dataclass(eq=False)
 class Removals:
     """The removals of one local store."""
 
-    def __init__(self, parts: Parts, catalog: LocalCatalog, runtime: Runtime) -> None:
-        self._parts = parts
-        self._catalog = catalog
-        self._runtime = runtime
-        self._waiting: dict[str, list[Settled]] = {}
-        self._failed: StorageError | None = None
+    _parts: Parts
+    _catalog: LocalCatalog
+    _runtime: Runtime
+    _waiting: dict[str, list[Settled]] = field(default_factory=dict, init=False)
+    _failed: StorageError | None = field(default=None, init=False)
 
     def settled(self, name: str, then: Settled) -> None:
         """Call `then(error)` once nobody can read the entries of the dropped namespace any more."""

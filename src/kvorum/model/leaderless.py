@@ -93,7 +93,6 @@ class Leaderless:
             replica_set.owners,
             replica_set.write_quorums(needed),
             NOTHING if knows_enough else _to_read(request, replica_set, sight, len(up)),
-            replica_set.epoch,
         )
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
@@ -138,7 +137,7 @@ LEADERLESS: Final = Leaderless()
 
 
 def _leave_to(coordinator: int, replica_set: ReplicaSet) -> WritePlan:
-    return WritePlan(coordinator, (), (), NOTHING, replica_set.epoch)
+    return WritePlan(coordinator, (), (), NOTHING)
 
 
 def _is_able(request: Change, sight: Sight) -> bool:

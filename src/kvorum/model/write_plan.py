@@ -72,8 +72,7 @@ class WritePlan(msgspec.Struct, frozen=True, gc=False):
     """`coordinator` is to have the record stored by `targets`, until each of `quorums` is met.
 
     `read_first`: of how many replicas the records have to be read before; NOTHING if its own is
-    all that the coordinator needs to know. `fence`: the epoch of the replica set; the plan is good
-    in no other one that gives the partition other nodes.
+    all that the coordinator needs to know.
 
     A plan for another node says who that is, and no more: that node makes its own.
     """
@@ -82,7 +81,6 @@ class WritePlan(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[int, ...]
     quorums: tuple[Quorum, ...]
     read_first: int
-    fence: int
 
 
 class TooFew(msgspec.Struct, frozen=True, gc=False):

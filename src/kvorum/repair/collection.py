@@ -36,6 +36,7 @@ for longer revives what was deleted.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -224,27 +225,21 @@ def _is_same_tombstone(key: bytes, held: bytes, mark: bytes) -> bool:
     return digest(held) == mark and is_tombstone(key, held)
 
 
+@dataclass(eq=False)
 class _Proposal:
     """Tombstones that are to be deleted, and the answers of all nodes to that.
 
     `vetoed`: the keys whose tombstones some node still needs.
     """
 
-    def __init__(
-        self,
-        replica: LocalReplica,
-        operations: Operations,
-        entries: Entries,
-        heard: Callable[[_Proposal], object],
-    ) -> None:
-        self.entries = entries
-        self.vetoed: set[bytes] = set()
-        self.failed = False
-        """True if some node did not answer."""
-        self._replica = replica
-        self._operations = operations
-        self._heard = heard
-        self._left = 0
+    _replica: LocalReplica
+    _operations: Operations
+    entries: Entries
+    _heard: Callable[[_Proposal], object]
+    vetoed: set[bytes] = field(default_factory=set, init=False)
+    failed: bool = field(default=False, init=False)
+    """True if some node did not answer."""
+    _left: int = field(default=0, init=False)
 
     def start(self, others: list[int], own_vetoes: list[bytes]) -> None:
         self._left = len(others) + 1
@@ -269,14 +264,14 @@ class _Proposal:
             self._heard(self)
 
 
+@dataclass(eq=False)
 class _Answer:
     """This node's answer to a proposal, sent once all that it relies on is durable."""
 
-    def __init__(self, operations: Operations, node: int, op: int, vetoes: list[bytes]) -> None:
-        self._operations = operations
-        self._node = node
-        self._op = op
-        self._vetoes = vetoes
+    _operations: Operations
+    _node: int
+    _op: int
+    _vetoes: list[bytes]
 
     def send(self, _arg: object, error: StorageError | None) -> None:
         if error is None:

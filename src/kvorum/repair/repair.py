@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
@@ -32,23 +33,16 @@ RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
 
 
+@dataclass(eq=False)
 class Repairs:
     """The runs that this node was asked for."""
 
-    def __init__(
-        self,
-        view: ClusterView,
-        replica: LocalReplica,
-        operations: Operations,
-        partition_repairs: PartitionRepairs,
-        rounds: Rounds,
-    ) -> None:
-        self._view = view
-        self._replica = replica
-        self._operations = operations
-        self._partition_repairs = partition_repairs
-        self._rounds = rounds
-        self._runs: dict[str, Run] = {}
+    _view: ClusterView
+    _replica: LocalReplica
+    _operations: Operations
+    _partition_repairs: PartitionRepairs
+    _rounds: Rounds
+    _runs: dict[str, Run] = field(default_factory=dict, init=False)
 
     def begin(
         self, namespace: str | None, partition: int | None, key: str | None, *, full: bool

@@ -11,6 +11,7 @@ If a change of the keyring fails, it is unknown which keys the next start finds:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -26,31 +27,22 @@ from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 
 
+@dataclass(eq=False)
 class KeyAdmin:
-    """The operations, and what they answer as JSON documents."""
+    """The operations, and what they answer as JSON documents.
 
-    def __init__(
-        self,
-        vault: Vault,
-        forget: Callable[[str], object],
-        scrub: Scrub,
-        quarantine: Quarantine,
-        shred_horizon: ShredHorizon,
-        runtime: Runtime,
-        on_shredded: Callable[[], object],
-        on_failed: Callable[[StorageError], object],
-    ) -> None:
-        """`forget(namespace)` drops its records from memory. `on_shredded()` is told that counted
-        records have vanished, `on_failed(error)` that the node must stop.
-        """
-        self._vault = vault
-        self._forget = forget
-        self._scrub = scrub
-        self._quarantine = quarantine
-        self._shred_horizon = shred_horizon
-        self._runtime = runtime
-        self._on_shredded = on_shredded
-        self._on_failed = on_failed
+    `_forget(namespace)` drops its records from memory. `_on_shredded()` is told that counted
+    records have vanished, `_on_failed(error)` that the node must stop.
+    """
+
+    _vault: Vault
+    _forget: Callable[[str], object]
+    _scrub: Scrub
+    _quarantine: Quarantine
+    _shred_horizon: ShredHorizon
+    _runtime: Runtime
+    _on_shredded: Callable[[], object]
+    _on_failed: Callable[[StorageError], object]
 
     def rotate(self, namespace: str | None) -> RotatedKeys:
         """Seal with a new data key from now on, in all encrypted namespaces if none is named.
@@ -102,7 +94,7 @@ class KeyAdmin:
             keys.append(DataKey(**msgspec.structs.asdict(key), records=records, share=share))
         return DataKeys(
             now_ms=self._runtime.wall_ms(),
-            master_key=self._vault.keyring.master_key_id,
+            master_key=self._vault.keyring.master.id,
             keys=keys,
             scrub=scrub,
         )

@@ -70,7 +70,7 @@ class Keyring:
     def __init__(self, path: Path, state: KeyringState, master: MasterKey) -> None:
         self._path = path
         self._state = state
-        self._master = master
+        self.master = master
         self._keys = _OpenKeys(state, master)
 
     @classmethod
@@ -87,7 +87,7 @@ class Keyring:
             raise ConfigError(f"{path} exists already. Open it instead of making a new one.")
         keyring = cls(path, KeyringState.empty(cluster), load_first(source))
         state = keyring._completed(namespaces, now_ms)
-        keyring._store(state, keyring._master)
+        keyring._store(state, keyring.master)
         return keyring
 
     @classmethod
@@ -122,14 +122,6 @@ class Keyring:
             keyring._store(complete, master)
         return keyring
 
-    @property
-    def master(self) -> MasterKey:
-        return self._master
-
-    @property
-    def master_key_id(self) -> str:
-        return self._master.id
-
     def active(self, namespace: str) -> DataKey:
         """The key for new records. Raises NamespaceNotFound if the namespace has none."""
         key = self._keys.active.get(namespace)
@@ -159,26 +151,26 @@ class Keyring:
 
     def rotate(self, namespace: str, now_ms: int) -> DataKey:
         """The new active key. The one that it replaces is retiring: it still decrypts."""
-        self._store(self._state.rotated(namespace, self._master, now_ms), self._master)
+        self._store(self._state.rotated(namespace, self.master, now_ms), self.master)
         return self.active(namespace)
 
     def retire(self, key_id: int) -> None:
         """Delete a retiring key that no record uses. Raises ValueError if it is not retiring."""
-        self._store(self._state.retired(key_id), self._master)
+        self._store(self._state.retired(key_id), self.master)
 
     def shred(self, namespace: str) -> None:
         """Destroy all keys of a namespace, so that nobody can ever read its records again."""
-        self._store(self._state.without(namespace), self._master)
+        self._store(self._state.without(namespace), self.master)
 
     def renew(self, namespace: str, now_ms: int) -> None:
         """Make the first keys of a namespace that has none; no change if it has some."""
         state = self._completed([namespace], now_ms)
         if state is not self._state:
-            self._store(state, self._master)
+            self._store(state, self.master)
 
     def rewrap(self, new: MasterKey) -> None:
         """Wrap all keys with the master key `new` from now on. The keys stay the same."""
-        self._store(self._state.rewrapped(self._master, new), new)
+        self._store(self._state.rewrapped(self.master, new), new)
 
     @property
     def namespaces(self) -> Collection[str]:
@@ -202,7 +194,7 @@ class Keyring:
         state = self._state
         for namespace in namespaces:
             if namespace not in state.namespaces:
-                state = state.added(namespace, self._master, now_ms)
+                state = state.added(namespace, self.master, now_ms)
         return state
 
     def _store(self, state: KeyringState, master: MasterKey) -> None:
@@ -213,7 +205,7 @@ class Keyring:
             raise StorageError(
                 f"The keyring {self._path} cannot be written: {error}. Look after the disk."
             ) from error
-        self._state, self._master, self._keys = state, master, keys
+        self._state, self.master, self._keys = state, master, keys
 
 
 def _load(source: MasterKeySource, needed: str) -> MasterKey:

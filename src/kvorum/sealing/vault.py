@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,23 +50,16 @@ class StoredFormat(msgspec.Struct, frozen=True):
     open: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
 class TrainingJob:
     """The training of a dictionary for one namespace."""
 
-    def __init__(
-        self,
-        namespace: str,
-        samples: list[bytes],
-        level: int,
-        current: bytes | None,
-        part: NamespaceSeal,
-    ) -> None:
-        self.namespace = namespace
-        self.part = part
-        """The seal of the namespace. If it is dropped and made again it has another one."""
-        self._samples = samples
-        self._level = level
-        self._current = current
+    namespace: str
+    _samples: list[bytes]
+    _level: int
+    _current: bytes | None
+    part: NamespaceSeal
+    """The seal of the namespace. If it is dropped and made again it has another one."""
 
     def run(self) -> bytes | None:
         """A better dictionary, or None. Takes a few tenths of a second; for any thread."""

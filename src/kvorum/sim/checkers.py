@@ -30,13 +30,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import wraps
+from typing import Final, ParamSpec
 
 from kvorum.model.record import Event, dominates
 from kvorum.sim.attribution import Writes, members
 from kvorum.sim.history import History, Operation, met
 from kvorum.sim.lineage import Lineage
 
+P = ParamSpec("P")
 EXPECTED_REFUSALS: Final = frozenset({"not_found", "precondition_failed"})
 """Answers that say something of the data, not of the cluster."""
 
@@ -50,7 +52,18 @@ class Violation:
         return f"{self.check}: {self.message}"
 
 
-def ended_once(history: History, slack_s: float) -> list[Violation]:
+def checker(check: Callable[P, list[str]]) -> Callable[P, list[Violation]]:
+    """`check`, which returns messages, as a checker of its name, which returns violations."""
+
+    @wraps(check)
+    def judge(*args: P.args, **kwargs: P.kwargs) -> list[Violation]:
+        return [Violation(check.__name__, message) for message in check(*args, **kwargs)]
+
+    return judge
+
+
+@checker
+def ended_once(history: History, slack_s: float) -> list[str]:
     """`slack_s`: how long after its deadline an operation may still end."""
     found = []
     for op in history.operations:
@@ -62,10 +75,11 @@ def ended_once(history: History, slack_s: float) -> list[Violation]:
             found.append(f"{op} never ended; its deadline was {op.deadline:.6f}")
         elif op.endings == 1 and op.ended > op.deadline + slack_s:
             found.append(f"{op} ended at {op.ended:.6f}, after its deadline {op.deadline:.6f}")
-    return [Violation("ended_once", message) for message in found]
+    return found
 
 
-def nothing_invented(history: History) -> list[Violation]:
+@checker
+def nothing_invented(history: History) -> list[str]:
     found = []
     for _, operations in history.by_key():
         puts: dict[bytes, list[Operation]] = {}
@@ -86,10 +100,11 @@ def nothing_invented(history: History) -> list[Violation]:
             for value, dot in zip(op.values, op.dots, strict=True):
                 if of_dot.setdefault(dot, value) != value:
                     found.append(f"{op} returned {names([value])} under the dot of another value")
-    return [Violation("nothing_invented", message) for message in found]
+    return found
 
 
-def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
+@checker
+def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[str]:
     """`skew_s`, here and below: how far any two wall clocks are apart at most."""
     found = []
     for _, operations in history.by_key():
@@ -103,7 +118,7 @@ def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[
                 f"{lineage.writes[i]}"
                 for i in members(missing)
             ]
-    return [Violation("nothing_stale", message) for message in found]
+    return found
 
 
 def _due(answer: Operation, lineage: Lineage) -> Writes:
@@ -118,9 +133,10 @@ def _due(answer: Operation, lineage: Lineage) -> Writes:
     return 0
 
 
+@checker
 def nothing_lost(
     history: History, final: Mapping[str, Operation], replicas: int, skew_s: float = 0.0
-) -> list[Violation]:
+) -> list[str]:
     """`final`: the read of each key after healing. What came later does not count, and a read
     that failed tells nothing.
     """
@@ -142,10 +158,11 @@ def nothing_lost(
             for touch in touches
             for i in members(lineage.attribution.sure(touch) & ~accounted)
         ]
-    return [Violation("nothing_lost", message) for message in found]
+    return found
 
 
-def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
+@checker
+def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[str]:
     found = []
     for _, operations in history.by_key():
         lineage = Lineage(operations, replicas, skew_s)
@@ -164,20 +181,22 @@ def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> lis
                 for i in by
                 for j in members(shown & covered[i])
             ]
-    return [Violation("nothing_revived", message) for message in found]
+    return found
 
 
-def nothing_forgotten(history: History) -> list[Violation]:
+@checker
+def nothing_forgotten(history: History) -> list[str]:
     """So what it was answered with was not yet replaced by anything that it had seen."""
     return [
-        Violation("nothing_forgotten", f"{op} was answered with a version older than its own")
+        f"{op} was answered with a version older than its own"
         for op in history.operations
         if op.kind == "put" and op.outcome == "acked" and op.seen is not None
         if not dominates(op.context, op.seen)
     ]
 
 
-def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[Violation]:
+@checker
+def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[str]:
     """`slowest_ms(t)`: what the slowest wall clock of the cluster may have shown at the time t."""
     found = []
     for op in history.operations:
@@ -187,15 +206,16 @@ def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> li
             for value, expires in zip(op.values, op.expiries, strict=True)
             if 0 < expires <= seen_ms
         ]
-    return [Violation("nothing_outlived", message) for message in found]
+    return found
 
 
+@checker
 def nothing_mistimed(
     history: History,
     replicas: int,
     slowest_ms: Callable[[float], int],
     fastest_ms: Callable[[float], int],
-) -> list[Violation]:
+) -> list[str]:
     """What was given at the end of an operation by the fastest clock expires last."""
     found = []
     for op in history.operations:
@@ -220,7 +240,7 @@ def nothing_mistimed(
         for answer in operations:
             if touches and answer.kind == "get":
                 found += _mistold(answer, touches, replicas, shared)
-    return [Violation("nothing_mistimed", message) for message in found]
+    return found
 
 
 def _written_twice(operations: Iterable[Operation]) -> set[bytes]:
@@ -253,19 +273,21 @@ def _began(operation: Operation) -> float:
     return operation.invoked
 
 
-def nothing_unexpired(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
+@checker
+def nothing_unexpired(expired: Mapping[str, Mapping[int, int]]) -> list[str]:
     """`expired`: per key how many expired versions each owner's store holds after its sweep."""
     return [
-        Violation("nothing_unexpired", f"n{node} holds {count} expired versions of {key}")
+        f"n{node} holds {count} expired versions of {key}"
         for key, by_node in expired.items()
         for node, count in by_node.items()
         if count
     ]
 
 
+@checker
 def nothing_kept(
     history: History, stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]
-) -> list[Violation]:
+) -> list[str]:
     """`stored`: per key the values in each node's store."""
     found = []
     for key, operations in history.by_key():
@@ -279,51 +301,56 @@ def nothing_kept(
             for value in values
             if value in refused
         ]
-    return [Violation("nothing_kept", message) for message in found]
+    return found
 
 
-def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[Violation]:
+@checker
+def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[str]:
     """`stored`: per key the values in each node's store, after all nodes have shredded them."""
     return [
-        Violation("nothing_back", f"n{node} holds {names(values)} of {key}, which was shredded")
+        f"n{node} holds {names(values)} of {key}, which was shredded"
         for key, by_node in stored.items()
         for node, values in by_node.items()
         if values
     ]
 
 
-def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[Violation]:
+@checker
+def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[str]:
     """`damaged`: per key the nodes whose record of it does not read."""
     return [
-        Violation("nothing_damaged", f"n{node} holds a damaged record of {key}")
+        f"n{node} holds a damaged record of {key}"
         for key, nodes in damaged.items()
         for node in nodes
     ]
 
 
-def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Violation]:
+@checker
+def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[str]:
     """`stored`: per key what each owner's store holds."""
     found = []
     for key, by_node in stored.items():
         if len(set(by_node.values())) > 1:
             held = {node: data and data[:8].hex() for node, data in by_node.items()}
             found.append(f"the owners of {key} hold different records: {held}")
-    return [Violation("replicas_equal", message) for message in found]
+    return found
 
 
-def unhindered(history: History) -> list[Violation]:
+@checker
+def unhindered(history: History) -> list[str]:
     """Only for a run in which nothing is wrong but that disks are full. A delete that carries a
     version may leave siblings, for which there is no room.
     """
     return [
-        Violation("unhindered", f"{op} ({op.error}) though it needs no room")
+        f"{op} ({op.error}) though it needs no room"
         for op in history.operations
         if op.kind == "get" or (op.kind == "delete" and op.basis is None)
         if op.outcome != "acked" and op.error not in EXPECTED_REFUSALS
     ]
 
 
-def undisturbed(history: History) -> list[Violation]:
+@checker
+def undisturbed(history: History) -> list[str]:
     """Only for a run without faults."""
     found = []
     for key, operations in history.by_key():
@@ -338,10 +365,11 @@ def undisturbed(history: History) -> list[Violation]:
                 for op in operations
                 if len(op.values) > 1
             ]
-    return [Violation("undisturbed", message) for message in found]
+    return found
 
 
-def none_needless(history: History, replicas: int, quiet_s: float) -> list[Violation]:
+@checker
+def none_needless(history: History, replicas: int, quiet_s: float) -> list[str]:
     """Only for a run in which all that is sent arrives within `quiet_s`, or its link breaks.
 
     While all nodes agree on who is up, the blind writes of a key have one coordinator. It has
@@ -368,7 +396,7 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[Viola
                 and b.strict
                 and b.quorum >= majority > replicas - a.quorum
             ]
-    return [Violation("none_needless", message) for message in found]
+    return found
 
 
 def names(values: Iterable[bytes]) -> str:

@@ -48,11 +48,11 @@ class Conditions:
         return Conditions(self.latency_s_min, self.latency_s_mean)
 
 
+@dataclass(eq=False)
 class _Path:
-    def __init__(self) -> None:
-        self.blocks = 0
-        self.free_at = 0.0
-        self.long_free_at = 0.0
+    blocks: int = 0
+    free_at: float = 0.0
+    long_free_at: float = 0.0
 
 
 class Network:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
@@ -92,16 +93,16 @@ class Scheduler:
         heappush(self._heap, (time, self._sequence, timer))
 
 
+@dataclass(eq=False)
 class NodeRuntime:
     """The `Runtime` of one node from one start to the next stop."""
 
-    def __init__(self, scheduler: Scheduler, rng: random.Random, clock_offset_ms: int) -> None:
-        self.rng = rng
-        self.clock_offset_ms = clock_offset_ms
-        self.paused_until = 0.0
-        self.paused_s = 0.0
-        self.stopped = False
-        self._scheduler = scheduler
+    _scheduler: Scheduler
+    rng: random.Random
+    clock_offset_ms: int
+    paused_until: float = field(default=0.0, init=False)
+    paused_s: float = field(default=0.0, init=False)
+    stopped: bool = field(default=False, init=False)
 
     def pause(self, duration_s: float) -> None:
         """Stand still from now on; what falls due meanwhile runs at the end, in order."""
