@@ -23,9 +23,7 @@ from kvorum.model.topology import Topology
 
 
 class Part(NamedTuple):
-    """One snapshot. `whole`: False if its node had lost data. `unread`: the tokens, 8 bytes each,
-    of its damaged and unverified records.
-    """
+    """One snapshot. `whole`: its node had lost nothing. `unread`: tokens it could not read."""
 
     node: str
     topology: Topology

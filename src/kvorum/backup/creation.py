@@ -52,9 +52,7 @@ class _FileState(NamedTuple):
 
 
 def check_free(data_dir: Path, name: str) -> Path:
-    """The path for a new snapshot `name`. Raises RequestError if that is no valid name, and
-    PreconditionFailed if there is one.
-    """
+    """The path for a new snapshot `name`. Raises RequestError or PreconditionFailed."""
     path = layout.snapshot_path(data_dir, name)
     if (path / layout.MANIFEST).exists():
         raise PreconditionFailed(
@@ -64,9 +62,7 @@ def check_free(data_dir: Path, name: str) -> Path:
 
 
 def create(node: Node, name: str, created_ms: int, progress: Progress) -> Content:
-    """Make the snapshot `name`; returns its content. Raises PreconditionFailed, StorageError or
-    OSError; then there is no such snapshot.
-    """
+    """Make the snapshot, or none; its content. Raises PreconditionFailed, StorageError, OSError."""
     path = check_free(node.data_dir, name)
     layout.remove_incomplete(node.data_dir)
     path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -61,9 +61,7 @@ class Snapshots:
         """The last job for each name, oldest first."""
 
     def begin_create(self, name: str | None) -> SnapshotJob:
-        """Make a snapshot, named after the time if `name` is None. Raises RequestError, and
-        PreconditionFailed if there is one of that name.
-        """
+        """Make a snapshot (None: named after the time). Raises RequestError, PreconditionFailed."""
         now_ms = self._wall_ms()
         name = name or layout.time_name(now_ms)
         creation.check_free(self._node.data_dir, name)

@@ -50,9 +50,7 @@ ClockState = Literal["trusted", "unconfirmed", "wrong", "disputed", "accepted"]
 
 
 class Reading(NamedTuple):
-    """What is known of another node's clock. `base_ms`: its wall clock less our monotonic one;
-    `unsure_ms`: give or take. `read_at`: monotonic.
-    """
+    """Another node's clock: `base_ms` ahead of our monotonic one, +- `unsure_ms`, at `read_at`."""
 
     base_ms: float
     unsure_ms: float

@@ -80,9 +80,7 @@ class Membership:
         on_change: Callable[[int], object],
         settings: MembershipSettings = DEFAULTS,
     ) -> None:
-        """`nodes`: the numbers of all, in ascending order. `on_change(node)`: the node has become
-        available, or is so no longer.
-        """
+        """`nodes`: all numbers, ascending. `on_change(node)`: it is available, or no longer."""
         self._runtime = runtime
         self._transport = transport
         self._on_change = on_change

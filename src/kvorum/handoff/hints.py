@@ -162,11 +162,7 @@ class Hints:
             self.announce(node)
 
     def mark_lost(self, node: int, done: Done, arg: Any) -> None:
-        """A node with an empty disk has come under the name of `node`: what that one stored is
-        gone.
-
-        `done` once this is noted durably.
-        """
+        """An empty disk came under the name of `node`: note that durably, then `done`."""
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
         debt.marked = debt.lost = True

@@ -34,10 +34,7 @@ class Checkpoints:
     _hand_over: Callable[..., object]
 
     def make(self, path: Path) -> None:
-        """Make the directory `path`. Blocks; for any thread but the loop's.
-
-        Raises StorageError or DiskFull.
-        """
+        """Make `path`. Blocks; for any thread but the loop's. Raises StorageError or DiskFull."""
         emptied: Future[StorageError | None] = Future()
         self._hand_over(self._journal.empty, _tell, emptied)
         error = self._wait_for(emptied, path)

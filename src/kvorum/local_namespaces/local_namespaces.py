@@ -230,10 +230,7 @@ class LocalNamespaces:
     # At a start
 
     def begin(self) -> None:
-        """Destroy the keys of what an earlier run dropped, before anything is decrypted with them.
-
-        Raises StorageError.
-        """
+        """Destroy keys that an earlier run dropped, before they are used. Raises StorageError."""
         parts = self._parts
         for name, removal in self.removals.items():
             self.removing.begin(name, removal)

@@ -194,10 +194,7 @@ class Collection:
                 self._replica.drop(key, held, ignore, None)
 
     def _is_still(self, key: bytes, mark: bytes) -> bool:
-        """True if the record of `key` here is the tombstone with the digest `mark`.
-
-        Raises StorageError.
-        """
+        """True if `key` here has the tombstone of digest `mark`. Raises StorageError."""
         return _is_same_tombstone(key, self._replica.store.get(key) or b"", mark)
 
     def _vetoes(self, entries: Entries) -> list[bytes]:

@@ -67,9 +67,7 @@ class Task(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The result of comparing one partition. `repaired`: how many keys differed and are equal now.
-    `complete`: all that differed is repaired.
-    """
+    """The result for one partition: keys `repaired`, and whether all were (`complete`)."""
 
     partition: int
     repaired: int
@@ -143,10 +141,7 @@ class Exchange:
     def _pause(self, records: int) -> None:
         """Go on when the work of so many records is paid for."""
         pause_s = self._operations.pace.pause_s(records)
-        if pause_s:
-            self._operations.runtime.call_later(pause_s, self._advance)
-        else:
-            self._operations.runtime.call_soon(self._advance)
+        self._operations.runtime.call_later(pause_s, self._advance)
 
     def _advance(self) -> None:
         if self.ended:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from kvorum.documents.data_keys import DataKey, DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.storage import Soundness, Volume
 from kvorum.model.catalog import no_such_namespace, passed_moment
 from kvorum.model.errors import RequestError, StorageError
@@ -91,7 +91,7 @@ class KeyAdmin:
         for key in self._vault.keyring.describe():
             records = None if counted is None else counted.get(key.id, 0)
             share = records / total if records is not None and total else None
-            keys.append(DataKey(**msgspec.structs.asdict(key), records=records, share=share))
+            keys.append(msgspec.structs.replace(key, records=records, share=share))
         return DataKeys(
             now_ms=self._runtime.wall_ms(),
             master_key=self._vault.keyring.master.id,

@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from kvorum.documents import data_keys as documents
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.sealing import keyring_file
 from kvorum.sealing.keyring_file import KeyringFile
-from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, KeyState, no_keys
+from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, no_keys
 from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
 
 
@@ -35,15 +35,6 @@ class DataKey:
         self.id: Final = key_id
         self.namespace: Final = namespace
         self.cipher: Final = AESGCMSIV(key)
-
-
-class KeyStatus(msgspec.Struct, frozen=True):
-    """What may be shown of a data key."""
-
-    namespace: str
-    id: int
-    state: KeyState
-    created_ms: int
 
 
 class _OpenKeys:
@@ -182,10 +173,12 @@ class Keyring:
         """False if no key can be made any more because all ids were used."""
         return self._state.last_id < KEY_ID_MAX
 
-    def describe(self) -> list[KeyStatus]:
+    def describe(self) -> list[documents.DataKey]:
         """All data keys, by namespace, oldest first."""
         return [
-            KeyStatus(namespace, key.id, key.state, key.created_ms)
+            documents.DataKey(
+                namespace=namespace, id=key.id, state=key.state, created_ms=key.created_ms
+            )
             for namespace, keys in self._state.namespaces.items()
             for key in keys.data
         ]

@@ -35,9 +35,7 @@ class CompactingStore(FlushTarget, Protocol):
 
 
 def stored_format(note: bytes | None) -> StoredFormat | None:
-    """The format that a store has noted; None without a note. Raises ConfigError for a damaged note
-    or another format than the present one.
-    """
+    """The format noted, if any. Raises ConfigError if that is damaged or not the present one."""
     if note is None:
         return None
     try:

@@ -137,9 +137,7 @@ def _due(answer: Operation, lineage: Lineage) -> Writes:
 def nothing_lost(
     history: History, final: Mapping[str, Operation], replicas: int, skew_s: float = 0.0
 ) -> list[str]:
-    """`final`: the read of each key after healing. What came later does not count, and a read
-    that failed tells nothing.
-    """
+    """`final`: the read of each key after healing; one that failed tells nothing."""
     found = []
     for key, operations in history.by_key():
         lineage, left = Lineage(operations, replicas, skew_s), final[key]
@@ -251,9 +249,7 @@ def _written_twice(operations: Iterable[Operation]) -> set[bytes]:
 def _mistold(
     answer: Operation, touches: list[Operation], replicas: int, shared: set[bytes]
 ) -> list[str]:
-    """Where `answer` shows another expiry than the last touch of a value gave it. Of `shared`
-    values there may be versions that it has not touched.
-    """
+    """Where `answer` shows an expiry that the last touch did not give; but for `shared` values."""
     found = []
     for value, expires in zip(answer.values, answer.expiries, strict=True):
         if value in shared:

@@ -25,9 +25,7 @@ _EXPECTS: Final = {ABSENT: " if absent", PRESENT: " if present", EXACT: " if unc
 
 @dataclass(slots=True)
 class Operation:
-    """One request of one client. `basis` is the number of the operation whose answer gave the
-    version that this write carries; None for a blind write.
-    """
+    """A client's request. `basis`: the operation whose version this write carries, if any."""
 
     number: int
     kind: Kind

@@ -45,9 +45,7 @@ class Lineage:
     """The writes of one key that took effect or may have."""
 
     def __init__(self, operations: list[Operation], replicas: int, skew_s: float = 0.0) -> None:
-        """`operations`: all of one key, in order of invocation. `skew_s`: how far any two clocks
-        of the cluster are apart at most.
-        """
+        """`operations`: of one key, in order. `skew_s`: how far two clocks are apart at most."""
         self.writes = [
             op for op in operations if op.kind in ("put", "delete") and op.outcome != "failed"
         ]

@@ -33,9 +33,7 @@ class Packed(NamedTuple):
 
 
 def pack(messages: list[Message], bytes_max: int) -> Packed:
-    """All of `messages`, in batches of at most `bytes_max` bytes where they fit. Keeps order
-    among the short ones, and among the long ones.
-    """
+    """`messages` in batches of at most `bytes_max` where they fit, short and long ones in order."""
     packed = Packed([], [])
     gathered: list[msgspec.Raw] = []
     room = bytes_max - _BATCH_HEAD_BYTES

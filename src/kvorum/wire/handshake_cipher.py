@@ -97,9 +97,7 @@ class HandshakeCipher:
         return frame
 
     def open(self, frame: bytes) -> Greeting:
-        """The greeting in `frame`. Raises ProtocolError if the other side does not know the secret,
-        or `frame` is not what it said next on this link.
-        """
+        """The greeting in `frame`. Raises ProtocolError for a wrong secret or another frame."""
         count = self._opened.to_bytes(_COUNT_BYTES)
         try:
             opened = self._open_with.decrypt(count, frame, self._seen.digest())

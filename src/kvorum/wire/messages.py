@@ -218,9 +218,7 @@ class Differing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=19):
 
 
 class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
-    """How do your records differ from these? They are all that the sender has in start <= storage
-    key < end under a placement rule (its id).
-    """
+    """How do your records in start <= key < end differ from mine, all `entries`, under a `rule`?"""
 
     op: int
     rule: str
@@ -322,43 +320,6 @@ class ViewUpdate(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44)
     document: bytes
 
 
-Message = (
-    Handoff
-    | Write
-    | Wrote
-    | Read
-    | Same
-    | Have
-    | Coming
-    | Refused
-    | Forward
-    | Forwarded
-    | Scan
-    | Page
-    | SyncState
-    | Vouch
-    | GossipDigest
-    | GossipDelta
-    | Ping
-    | Pong
-    | PingRequest
-    | PingReport
-    | Compare
-    | Differing
-    | Inventory
-    | KeyDiff
-    | RepairPartition
-    | PartitionRepaired
-    | TombstoneProposal
-    | TombstoneVeto
-    | Forget
-    | Fetch
-    | Survey
-    | Shortfall
-    | Behind
-    | ViewUpdate
-)
-
 Reply = (
     Wrote
     | Same
@@ -374,3 +335,29 @@ Reply = (
     | Shortfall
 )
 """The messages that carry the number of the operation that they answer."""
+
+Message = (
+    Reply
+    | Handoff
+    | Write
+    | Read
+    | Forward
+    | Scan
+    | SyncState
+    | Vouch
+    | GossipDigest
+    | GossipDelta
+    | Ping
+    | Pong
+    | PingRequest
+    | PingReport
+    | Compare
+    | Inventory
+    | RepairPartition
+    | TombstoneProposal
+    | Forget
+    | Fetch
+    | Survey
+    | Behind
+    | ViewUpdate
+)
