@@ -17,13 +17,7 @@ from kvorum.backup.catalog import examined, summaries
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
 from kvorum.backup.verification import verify
-from kvorum.documents.snapshot import (
-    JobError,
-    Snapshot,
-    SnapshotJob,
-    SnapshotList,
-    SnapshotTask,
-)
+from kvorum.documents.snapshot import JobError, Snapshot, SnapshotJob, SnapshotList, SnapshotTask
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
 _REMEMBERED_MAX: Final = 16

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hint_notes import HintNotes
@@ -23,27 +23,14 @@ from kvorum.operations.question import Question
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.wire.messages import Reply, Write, Wrote
 
+if TYPE_CHECKING:
+    from kvorum.handoff.hints import Hints
+
 _WINDOW: Final = 16
 _WINDOW_BYTES: Final = 1 << 20
 """At most so much is under way, and one record that goes over it."""
 _TIMEOUT_MS: Final = 2000
 _PAUSE_S: Final = 0.5
-
-
-class Ledger(Protocol):
-    """What the replay needs of `Hints`: how many hints there are, and to be told which are done."""
-
-    def owed(self, node: int) -> int:
-        """How many hints there are for `node`."""
-        ...
-
-    def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
-        """`node` has the record with digest `sent`, durably."""
-        ...
-
-    def on_replayed(self, node: int) -> None:
-        """No hint for `node` is left."""
-        ...
 
 
 @dataclass(eq=False)
@@ -64,13 +51,13 @@ class HintReplay:
         replica: LocalReplica,
         operations: Operations,
         notes: HintNotes,
-        ledger: Ledger,
+        hints: Hints,
     ) -> None:
         self._view = view
         self._replica = replica
         self._operations = operations
         self._notes = notes
-        self._ledger = ledger
+        self._hints = hints
         self._progress = {node: _Progress() for node in view.topology.numbers}
         self._stopped = False
 
@@ -105,17 +92,17 @@ class HintReplay:
             self._operations.runtime.call_later(_PAUSE_S, self._go_on, node)
         else:
             progress.running = False
-            self._ledger.on_replayed(node)
+            self._hints.on_replayed(node)
 
     def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
-        self._ledger.on_acked(node, key, sent)
+        self._hints.on_acked(node, key, sent)
 
     def on_window_done(self, node: int, complete: bool, count: int, elapsed_s: float) -> None:
         """All hints of a window were acked or given up; what was given up is tried later."""
         progress = self._progress[node]
         rate = count / max(elapsed_s, 1e-6)
         progress.per_second += (rate - progress.per_second) / 8
-        if complete and self._ledger.owed(node) == 0:
+        if complete and self._hints.owed(node) == 0:
             progress.cursor = b""
         pause_s = self._operations.pace.pause_s(count) if complete else _PAUSE_S
         self._operations.runtime.call_later(pause_s, self._go_on, node)

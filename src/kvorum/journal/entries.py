@@ -33,14 +33,7 @@ from cryptography.exceptions import InvalidTag
 from kvorum.journal.memtable import Change
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.record import is_sound
-from kvorum.sealing.seal import (
-    ENCRYPTED,
-    FORMAT,
-    Seal,
-    ShreddedRecord,
-    is_record,
-    namespace_of,
-)
+from kvorum.sealing.seal import ENCRYPTED, FORMAT, Seal, ShreddedRecord, is_record, namespace_of
 
 _NUMBERED: Final = b"j"
 _OPEN: Final = bytes([FORMAT])

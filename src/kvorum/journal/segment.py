@@ -81,8 +81,7 @@ class Segment:
     def fullness(self, limits: SegmentLimits) -> float:
         """From 1 on it is to be closed."""
         return max(
-            self.entry_bytes / limits.entry_bytes,
-            self.memtable.size_bytes / limits.memory_bytes,
+            self.entry_bytes / limits.entry_bytes, self.memtable.size_bytes / limits.memory_bytes
         )
 
 

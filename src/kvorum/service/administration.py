@@ -12,11 +12,7 @@ from typing import Any
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.location import Location
-from kvorum.documents.namespaces import (
-    DroppedNamespace,
-    NamespaceDocument,
-    NamespaceList,
-)
+from kvorum.documents.namespaces import DroppedNamespace, NamespaceDocument, NamespaceList
 from kvorum.documents.ring import Ring
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.documents.status import AcceptedClock, Status

@@ -24,11 +24,7 @@ class Reservation:
     __slots__ = ("_access", "_admission", "_allows", "_coordinator", "_operations")
 
     def __init__(
-        self,
-        access: AccessControl,
-        admission: Admission,
-        coordinator: Coordinator,
-        operations: int,
+        self, access: AccessControl, admission: Admission, coordinator: Coordinator, operations: int
     ) -> None:
         self._access = access
         self._allows = access.allows

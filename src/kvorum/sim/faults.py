@@ -71,16 +71,16 @@ class Faults:
         """By storage key the nodes whose record of it was damaged."""
         self._active = False
         self._strikes: dict[str, Callable[[], bool]] = {
-            "crash": self._crash,
+            "crash": partial(self._strike_node, partial(self._take_down, world.crash)),
             "outage": self._outage,
-            "restart": self._restart,
+            "restart": partial(self._strike_node, partial(self._take_down, world.stop)),
             "break": self._break,
             "partition": self._partition,
             "deafen": self._deafen,
             "stall": self._stall,
             "pause": self._pause,
             "clock": self._clock,
-            "disk": self._disk,
+            "disk": partial(self._strike_node, self._fail_disk),
             WRONG_CLOCK: self._wrong_clock,
             "full": self._full,
             "damage": self._damage,
@@ -127,15 +127,6 @@ class Faults:
             self._await(kind)
 
     # Nodes. Each strike returns whether it found something to strike.
-
-    def _crash(self) -> bool:
-        return self._strike_node(partial(self._take_down, self._world.crash))
-
-    def _restart(self) -> bool:
-        return self._strike_node(partial(self._take_down, self._world.stop))
-
-    def _disk(self) -> bool:
-        return self._strike_node(self._fail_disk)
 
     def _outage(self) -> bool:
         for node in self._world.up():

@@ -45,11 +45,7 @@ class Scheduler:
         self._sequence = 0
 
     def after(
-        self,
-        delay_s: float,
-        owner: NodeRuntime | None,
-        callback: Callable[..., object],
-        *args: Any,
+        self, delay_s: float, owner: NodeRuntime | None, callback: Callable[..., object], *args: Any
     ) -> Timer:
         """Run `callback` in `delay_s` seconds, if `owner` (None: the world) lives then."""
         return self.at(self.now + delay_s, owner, callback, *args)

@@ -60,13 +60,7 @@ class FrameDecoder:
     that is not complete yet is kept, and looked at again once all of it is there.
     """
 
-    __slots__ = (
-        "_bytes_max",
-        "_handshake_frames",
-        "_held",
-        "_preface",
-        "_wanted",
-    )
+    __slots__ = ("_bytes_max", "_handshake_frames", "_held", "_preface", "_wanted")
 
     def __init__(self, handshake_frames: int) -> None:
         """`handshake_frames`: how many of them the other side sends."""
