@@ -1,4 +1,4 @@
-"""No class is "the system": none is named by more than half of the modules of its room."""
+"""Modules are small, classes say what they are, and no class is named by half of its room."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ def imported(tree: ast.Module) -> set[tuple[str, str]]:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+
+
+def test_no_module_has_400_lines() -> None:
+    sizes = {path: len(path.read_text().splitlines()) for path in SOURCE.rglob("*.py")}
+    assert [f"{path}: {size}" for path, size in sizes.items() if size >= 400] == []
+
+
+def test_every_public_class_says_what_it_is() -> None:
+    silent = [
+        f"{path.relative_to(SOURCE)}: {node.name}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and ast.get_docstring(node) is None
+    ]
+    assert silent == []
 
 
 @pytest.mark.parametrize("room", rooms(), ids=lambda room: str(room.relative_to(SOURCE)))

@@ -82,6 +82,8 @@ _WORDS: Final = "kvorum.words"
 
 
 class LazyGroup(click.Group):
+    """A group of commands, each of which is imported when it is called."""
+
     def main(self, *args: Any, **options: Any) -> Any:
         fill_standard_descriptors()
         return super().main(*args, **options)

@@ -27,6 +27,8 @@ ShowNode = Callable[[str, int, int], None]
 
 
 class Bar:
+    """One progress bar: how much is done, and a count beside it."""
+
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task

@@ -9,6 +9,8 @@ from kvorum.demo.traffic import Traffic
 
 
 class Audience(Protocol):
+    """What the demo tells of its progress to."""
+
     def hear(self, text: str) -> None:
         """Something happened."""
 

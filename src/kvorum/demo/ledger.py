@@ -15,6 +15,8 @@ from kvorum.model.errors import NotFound
 
 
 class Ledger:
+    """The values that the cluster has acknowledged, by key, and how reading them went."""
+
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
         self._former: dict[str, bytes] = {}

@@ -24,6 +24,8 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Phase(msgspec.Struct, frozen=True):
+    """The figures of one phase of the demo."""
+
     name: str
     entries: int
     requests: int

@@ -17,6 +17,8 @@ Item = tuple[str, bytes]
 
 
 class Requests(Protocol):
+    """One way to ask the cluster for entries."""
+
     entries: int
     """How many go into a request."""
     in_flight: int
@@ -28,6 +30,8 @@ class Requests(Protocol):
 
 
 class ManyEntries:
+    """Requests of many entries each."""
+
     entries = 100
     in_flight = 8
 
@@ -43,6 +47,8 @@ class ManyEntries:
 
 
 class OneEntry:
+    """Requests of one entry each."""
+
     entries = 1
     in_flight = 16
 

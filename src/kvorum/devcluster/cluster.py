@@ -26,6 +26,8 @@ _SETTLED_S: Final = 30.0
 
 
 class LocalCluster:
+    """A cluster whose nodes are child processes of this one."""
+
     def __init__(
         self, layout: Layout, topology: Topology, hear: Listener, options: Sequence[str] = ()
     ) -> None:

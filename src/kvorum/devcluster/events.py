@@ -8,6 +8,8 @@ import msgspec
 
 
 class Starting(msgspec.Struct, frozen=True, tag_field="event", tag="starting"):
+    """The process of a node was started."""
+
     node: str
     pid: int
 

@@ -24,6 +24,8 @@ _SECRET_BYTES: Final = 32
 
 
 class Layout:
+    """The paths in the directory of a cluster, and its topology file."""
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.topology_file = directory / "cluster.toml"

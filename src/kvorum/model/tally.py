@@ -23,9 +23,12 @@ from kvorum.model.replica_set import Quorum
 
 
 class Tally:
-    """The acknowledgements of one write. `acked`: the nodes counted, stand-ins among them."""
+    """The acknowledgements of one write. `acked`: the nodes that were counted, in that order; a
+    stand-in in the place of its owner. `complete`: every owner has been counted, so nothing can
+    follow.
+    """
 
-    __slots__ = ("_details", "_needed", "_owners", "_quorums", "acked", "lost", "won")
+    __slots__ = ("_details", "_needed", "_owners", "_quorums", "acked", "complete", "lost", "won")
 
     def __init__(self, quorums: tuple[Quorum, ...], owners: tuple[int, ...]) -> None:
         """`owners`: the nodes that are written to, among them the members of all quorums. A node
@@ -41,6 +44,7 @@ class Tally:
             self._details: _Details | None = None
             self.won = needed <= 0
             self.lost = needed > len(owners)
+            self.complete = not owners
         else:
             self._details = _Details([*owners])
             self._judge(self._details)
@@ -56,8 +60,11 @@ class Tally:
         if node in acked:
             return
         acked.append(node)
-        if len(acked) >= self._needed:
+        count = len(acked)
+        if count >= self._needed:
             self.won = True
+        if count >= len(self._owners):
+            self.complete = True
 
     def miss(self, node: int) -> int | None:
         """`node` does not have the record, as far as is known.
@@ -102,12 +109,6 @@ class Tally:
         return node in self._owners or (details is not None and node in details.owner_of)
 
     @property
-    def complete(self) -> bool:
-        """True once every owner has been counted, so nothing can follow."""
-        details = self._details
-        return len(self.acked) >= len(self._owners) if details is None else not details.open
-
-    @property
     def missing(self) -> list[int]:
         """The owners for which neither they themselves nor a stand-in acknowledged."""
         details = self._details
@@ -145,6 +146,7 @@ class Tally:
     def _judge(self, details: _Details) -> None:
         self.won = all(details.served(quorum) >= quorum.needed for quorum in self._quorums)
         self.lost = any(details.possible(quorum) < quorum.needed for quorum in self._quorums)
+        self.complete = not details.open
 
 
 class _Details:

@@ -32,45 +32,50 @@ class Hedged(Protocol):
 
 BUDGET_MAX = 100.0
 EARNED_BY_READ = 0.1
-_FRESH_READS = 16
+_FRESH_SAMPLES = 16
 """For so many the delay is not looked at again."""
 
 
 class Speculation:
     """When reads are slow, and how many of them may ask another replica."""
 
-    __slots__ = ("_budget", "_deadlines", "_fresh", "_usual_ms", "delay_ms", "sample")
+    __slots__ = ("_budget", "_deadlines", "_earned_to", "_fresh", "_usual_ms", "delay_ms", "watch")
 
     def __init__(self, runtime: Runtime) -> None:
         self._deadlines: Deadlines[Hedged] = Deadlines(runtime, methodcaller("on_slow"))
+        self.watch = self._deadlines.watch
+        """`watch(operation, delay_ms)` calls its `on_slow` if it has not ended by then."""
         self._usual_ms = Quantile(0.99, 20.0)
-        self.sample = self._usual_ms.add
-        """To be told how many milliseconds each read took."""
         self.delay_ms = 20
         """The first delay of the ladder that is no shorter than reads usually take, or the last
         one.
         """
-        self._fresh = _FRESH_READS
+        self._fresh = _FRESH_SAMPLES
         self._budget = BUDGET_MAX
+        self._earned_to = 0
 
-    def watch(self, operation: Hedged, delay_ms: int) -> None:
-        """Call its `on_slow` if it has not ended in so many milliseconds."""
-        self._deadlines.watch(operation, delay_ms)
+    def sample(self, elapsed_ms: float) -> None:
+        """Learn how long a read took."""
+        self._usual_ms.add(elapsed_ms)
         self._fresh -= 1
         if not self._fresh:
             self._climb()
 
     def _climb(self) -> None:
-        self._fresh = _FRESH_READS
-        self._budget = min(BUDGET_MAX, self._budget + _FRESH_READS * EARNED_BY_READ)
+        self._fresh = _FRESH_SAMPLES
         usual_ms = self._usual_ms.estimate
         self.delay_ms = next((ms for ms in LADDER_MS if ms >= usual_ms), LADDER_MS[-1])
 
     def clear(self) -> None:
         self._deadlines.clear()
 
-    def spend(self) -> bool:
-        """Take one speculative read from the budget; False if there is none."""
+    def spend(self, reads: int) -> bool:
+        """Take one speculative read from the budget; False if there is none. `reads`: how many
+        there have been, each of which has earned some.
+        """
+        earned = (reads - self._earned_to) * EARNED_BY_READ
+        self._budget = min(BUDGET_MAX, self._budget + earned)
+        self._earned_to = reads
         if self._budget < 1:
             return False
         self._budget -= 1

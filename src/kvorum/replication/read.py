@@ -225,11 +225,12 @@ class ReadOperation:
         """No quorum within the usual time: ask a spare replica as well."""
         if self.ended:
             return
-        self._operations.deadlines.watch(self, self._rest_ms)
-        if not self._operations.speculation.spend():
+        operations = self._operations
+        operations.deadlines.watch(self, self._rest_ms)
+        if not operations.speculation.spend(operations.counters.reads):
             return
         if self._ask_another(self._place.replicas.natural):
-            self._operations.counters.speculative_reads += 1
+            operations.counters.speculative_reads += 1
 
     def on_deadline(self) -> None:
         if not self.ended:

@@ -50,6 +50,8 @@ _SWEPT_S: Final = 15.0
 
 
 class Audit:
+    """The questions asked of a cluster once all faults have healed."""
+
     def __init__(
         self, world: World, history: History, keys: list[str], parameters: Parameters
     ) -> None:

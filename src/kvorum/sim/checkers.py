@@ -45,6 +45,8 @@ EXPECTED_REFUSALS: Final = frozenset({"not_found", "precondition_failed"})
 
 @dataclass(frozen=True, slots=True)
 class Violation:
+    """A check that failed, and what it found."""
+
     check: str
     message: str
 

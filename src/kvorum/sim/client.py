@@ -66,6 +66,8 @@ class Wish:
 
 
 class Client:
+    """A client that makes one request at a time."""
+
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._history = history

@@ -59,6 +59,8 @@ _PAUSE_S_MAX: Final = 2.0
 
 
 class Faults:
+    """The faults of one run, drawn at random."""
+
     def __init__(self, world: World, parameters: Parameters) -> None:
         kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}

@@ -89,6 +89,8 @@ class Operation:
 
 
 class History:
+    """All operations of the clients of one run."""
+
     def __init__(self) -> None:
         self.operations: list[Operation] = []
 

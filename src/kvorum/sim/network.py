@@ -56,6 +56,8 @@ class _Path:
 
 
 class Network:
+    """The network between the simulated nodes."""
+
     def __init__(
         self, scheduler: Scheduler, rng: random.Random, conditions: Conditions, nodes: int
     ) -> None:

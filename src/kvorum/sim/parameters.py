@@ -81,6 +81,8 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
+    """The parameters of one run."""
+
     seed: int
     nodes: int
     replicas: int

@@ -33,6 +33,8 @@ _ARRIVED_AFTER: Final = 20
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run did, and which checks failed."""
+
     seed: int
     operations: int
     acked: int

@@ -22,6 +22,8 @@ class RunawaySimulation(Exception):
 
 
 class Timer:
+    """A callback that is due at some simulated moment."""
+
     __slots__ = ("args", "callback", "owner")
 
     def __init__(
@@ -36,6 +38,8 @@ class Timer:
 
 
 class Scheduler:
+    """The simulated time, and all that is still to happen."""
+
     def __init__(self, events_max: int) -> None:
         """`events_max`: after so many events nobody will get anywhere any more."""
         self.now = 0.0

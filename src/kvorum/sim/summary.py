@@ -11,7 +11,7 @@ from kvorum.sim.run import Report
 
 @dataclass(eq=False)
 class Summary:
-    """`_nodes` and `_operations` as they were asked for, for the replay."""
+    """The sums over many runs. `_nodes` and `_operations`: as asked for, for the replay."""
 
     _nodes: int | None
     _operations: int

@@ -14,6 +14,8 @@ from kvorum.sim.scheduler import Scheduler
 
 
 class Trace:
+    """The trace of one run."""
+
     def __init__(self, scheduler: Scheduler, sink: Callable[[str], object] | None = None) -> None:
         """`sink` gets every line; None keeps only the hash."""
         self._scheduler = scheduler

@@ -63,6 +63,8 @@ class PeerIdentities:
 
 
 class World:
+    """The cluster of one run: its nodes, disks, clocks and wires."""
+
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
         nodes, seed = parameters.nodes, parameters.seed
         self._parameters = parameters

@@ -153,9 +153,7 @@ class RocksStore:
             found: bytes | None = self._engine.get(key)
         except Exception as error:
             if self.damaged_files.note(error):
-                raise CorruptRecord(
-                    f"The file that holds the record is damaged: {error}."
-                ) from error
+                raise CorruptRecord(f"The record's file is damaged: {error}.") from error
             raise StorageError(f"The storage engine cannot read the record: {error}.") from error
         return found
 

@@ -39,6 +39,8 @@ _STYLES: Final = {"up": "green", "starting": "yellow", "down": "red", "stopped":
 
 @dataclass(slots=True)
 class Row:
+    """What the table shows of one node."""
+
     spec: NodeSpec
     state: str = "starting"
     pid: int = 0
@@ -102,6 +104,8 @@ class _Gauge:
 
 
 class LiveView:
+    """The view for people at a terminal: lines of changes above a live table."""
+
     def __init__(self, topology: Topology) -> None:
         self._rows = {spec.name: Row(spec) for spec in topology.nodes}
         self._teller = Teller()

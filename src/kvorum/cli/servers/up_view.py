@@ -17,6 +17,8 @@ from kvorum.devcluster.events import ClusterReady, Died, Event, Ready, Said, Sta
 
 
 class View(Protocol):
+    """What shows the events of a cluster."""
+
     def hear(self, event: Event) -> None: ...
 
     def shown(self) -> AbstractContextManager[object]:
@@ -27,6 +29,8 @@ class View(Protocol):
 
 
 class JsonView:
+    """The view for programs: each event as one line of JSON."""
+
     def hear(self, event: Event) -> None:
         click.echo(msgspec.json.encode(event))
 
@@ -67,6 +71,8 @@ def _of_any_node(node: str, line: str) -> str:
 
 
 class LineView:
+    """The view for logs: each event that matters to people as one line."""
+
     def __init__(self) -> None:
         self._teller = Teller()
 
