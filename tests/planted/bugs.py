@@ -257,8 +257,8 @@ BUGS: Final = (
         "tally-one-short",
         "a write is done with one replica less than it needs",
         "model/tally.py",
-        "if len(acked) >= self._needed:",
-        "if len(acked) >= self._needed - 1:",
+        "if count >= self._needed:",
+        "if count >= self._needed - 1:",
         50,
     ),
     Bug(
@@ -798,8 +798,8 @@ BUGS: Final = (
         "full-refuses-tombstones",
         "a node whose disk is full takes no tombstones either",
         "replica/local_replica.py",
-        "if not self.has_room(key) and not is_tombstone(key, data):",
-        "if not self.has_room(key):",
+        "if self.store.full and not self.has_room(key) and not is_tombstone(key, data):",
+        "if self.store.full and not self.has_room(key):",
         1000,
     ),
     # Damaged records
