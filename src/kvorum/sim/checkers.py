@@ -30,15 +30,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import wraps
-from typing import Final, ParamSpec
+from typing import Final
 
 from kvorum.model.record import Event, dominates
 from kvorum.sim.attribution import Writes, members
 from kvorum.sim.history import History, Operation, met
 from kvorum.sim.lineage import Lineage
 
-P = ParamSpec("P")
 EXPECTED_REFUSALS: Final = frozenset({"not_found", "precondition_failed"})
 """Answers that say something of the data, not of the cluster."""
 
@@ -54,18 +52,7 @@ class Violation:
         return f"{self.check}: {self.message}"
 
 
-def checker(check: Callable[P, list[str]]) -> Callable[P, list[Violation]]:
-    """`check`, which returns messages, as a checker of its name, which returns violations."""
-
-    @wraps(check)
-    def judge(*args: P.args, **kwargs: P.kwargs) -> list[Violation]:
-        return [Violation(check.__name__, message) for message in check(*args, **kwargs)]
-
-    return judge
-
-
-@checker
-def ended_once(history: History, slack_s: float) -> list[str]:
+def ended_once(history: History, slack_s: float) -> list[Violation]:
     """`slack_s`: how long after its deadline an operation may still end."""
     found = []
     for op in history.operations:
@@ -77,11 +64,10 @@ def ended_once(history: History, slack_s: float) -> list[str]:
             found.append(f"{op} never ended; its deadline was {op.deadline:.6f}")
         elif op.endings == 1 and op.ended > op.deadline + slack_s:
             found.append(f"{op} ended at {op.ended:.6f}, after its deadline {op.deadline:.6f}")
-    return found
+    return [Violation("ended_once", message) for message in found]
 
 
-@checker
-def nothing_invented(history: History) -> list[str]:
+def nothing_invented(history: History) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
         puts: dict[bytes, list[Operation]] = {}
@@ -102,11 +88,10 @@ def nothing_invented(history: History) -> list[str]:
             for value, dot in zip(op.values, op.dots, strict=True):
                 if of_dot.setdefault(dot, value) != value:
                     found.append(f"{op} returned {names([value])} under the dot of another value")
-    return found
+    return [Violation("nothing_invented", message) for message in found]
 
 
-@checker
-def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[str]:
+def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
     """`skew_s`, here and below: how far any two wall clocks are apart at most."""
     found = []
     for _, operations in history.by_key():
@@ -120,7 +105,7 @@ def nothing_stale(history: History, replicas: int, skew_s: float = 0.0) -> list[
                 f"{lineage.writes[i]}"
                 for i in members(missing)
             ]
-    return found
+    return [Violation("nothing_stale", message) for message in found]
 
 
 def _due(answer: Operation, lineage: Lineage) -> Writes:
@@ -135,11 +120,12 @@ def _due(answer: Operation, lineage: Lineage) -> Writes:
     return 0
 
 
-@checker
 def nothing_lost(
     history: History, final: Mapping[str, Operation], replicas: int, skew_s: float = 0.0
-) -> list[str]:
-    """`final`: the read of each key after healing; one that failed tells nothing."""
+) -> list[Violation]:
+    """`final`: the read of each key after healing. What came later does not count, and a read
+    that failed tells nothing.
+    """
     found = []
     for key, operations in history.by_key():
         lineage, left = Lineage(operations, replicas, skew_s), final[key]
@@ -158,11 +144,10 @@ def nothing_lost(
             for touch in touches
             for i in members(lineage.attribution.sure(touch) & ~accounted)
         ]
-    return found
+    return [Violation("nothing_lost", message) for message in found]
 
 
-@checker
-def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[str]:
+def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
         lineage = Lineage(operations, replicas, skew_s)
@@ -181,22 +166,20 @@ def nothing_revived(history: History, replicas: int, skew_s: float = 0.0) -> lis
                 for i in by
                 for j in members(shown & covered[i])
             ]
-    return found
+    return [Violation("nothing_revived", message) for message in found]
 
 
-@checker
-def nothing_forgotten(history: History) -> list[str]:
+def nothing_forgotten(history: History) -> list[Violation]:
     """So what it was answered with was not yet replaced by anything that it had seen."""
     return [
-        f"{op} was answered with a version older than its own"
+        Violation("nothing_forgotten", f"{op} was answered with a version older than its own")
         for op in history.operations
         if op.kind == "put" and op.outcome == "acked" and op.seen is not None
         if not dominates(op.context, op.seen)
     ]
 
 
-@checker
-def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[str]:
+def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> list[Violation]:
     """`slowest_ms(t)`: what the slowest wall clock of the cluster may have shown at the time t."""
     found = []
     for op in history.operations:
@@ -206,16 +189,15 @@ def nothing_outlived(history: History, slowest_ms: Callable[[float], int]) -> li
             for value, expires in zip(op.values, op.expiries, strict=True)
             if 0 < expires <= seen_ms
         ]
-    return found
+    return [Violation("nothing_outlived", message) for message in found]
 
 
-@checker
 def nothing_mistimed(
     history: History,
     replicas: int,
     slowest_ms: Callable[[float], int],
     fastest_ms: Callable[[float], int],
-) -> list[str]:
+) -> list[Violation]:
     """What was given at the end of an operation by the fastest clock expires last."""
     found = []
     for op in history.operations:
@@ -240,7 +222,7 @@ def nothing_mistimed(
         for answer in operations:
             if touches and answer.kind == "get":
                 found += _mistold(answer, touches, replicas, shared)
-    return found
+    return [Violation("nothing_mistimed", message) for message in found]
 
 
 def _written_twice(operations: Iterable[Operation]) -> set[bytes]:
@@ -251,7 +233,9 @@ def _written_twice(operations: Iterable[Operation]) -> set[bytes]:
 def _mistold(
     answer: Operation, touches: list[Operation], replicas: int, shared: set[bytes]
 ) -> list[str]:
-    """Where `answer` shows an expiry that the last touch did not give; but for `shared` values."""
+    """Where `answer` shows another expiry than the last touch of a value gave it. Of `shared`
+    values there may be versions that it has not touched.
+    """
     found = []
     for value, expires in zip(answer.values, answer.expiries, strict=True):
         if value in shared:
@@ -271,21 +255,19 @@ def _began(operation: Operation) -> float:
     return operation.invoked
 
 
-@checker
-def nothing_unexpired(expired: Mapping[str, Mapping[int, int]]) -> list[str]:
+def nothing_unexpired(expired: Mapping[str, Mapping[int, int]]) -> list[Violation]:
     """`expired`: per key how many expired versions each owner's store holds after its sweep."""
     return [
-        f"n{node} holds {count} expired versions of {key}"
+        Violation("nothing_unexpired", f"n{node} holds {count} expired versions of {key}")
         for key, by_node in expired.items()
         for node, count in by_node.items()
         if count
     ]
 
 
-@checker
 def nothing_kept(
     history: History, stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]
-) -> list[str]:
+) -> list[Violation]:
     """`stored`: per key the values in each node's store."""
     found = []
     for key, operations in history.by_key():
@@ -299,56 +281,51 @@ def nothing_kept(
             for value in values
             if value in refused
         ]
-    return found
+    return [Violation("nothing_kept", message) for message in found]
 
 
-@checker
-def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[str]:
+def nothing_back(stored: Mapping[str, Mapping[int, tuple[bytes, ...]]]) -> list[Violation]:
     """`stored`: per key the values in each node's store, after all nodes have shredded them."""
     return [
-        f"n{node} holds {names(values)} of {key}, which was shredded"
+        Violation("nothing_back", f"n{node} holds {names(values)} of {key}, which was shredded")
         for key, by_node in stored.items()
         for node, values in by_node.items()
         if values
     ]
 
 
-@checker
-def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[str]:
+def nothing_damaged(damaged: Mapping[str, list[int]]) -> list[Violation]:
     """`damaged`: per key the nodes whose record of it does not read."""
     return [
-        f"n{node} holds a damaged record of {key}"
+        Violation("nothing_damaged", f"n{node} holds a damaged record of {key}")
         for key, nodes in damaged.items()
         for node in nodes
     ]
 
 
-@checker
-def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[str]:
+def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Violation]:
     """`stored`: per key what each owner's store holds."""
     found = []
     for key, by_node in stored.items():
         if len(set(by_node.values())) > 1:
             held = {node: data and data[:8].hex() for node, data in by_node.items()}
             found.append(f"the owners of {key} hold different records: {held}")
-    return found
+    return [Violation("replicas_equal", message) for message in found]
 
 
-@checker
-def unhindered(history: History) -> list[str]:
+def unhindered(history: History) -> list[Violation]:
     """Only for a run in which nothing is wrong but that disks are full. A delete that carries a
     version may leave siblings, for which there is no room.
     """
     return [
-        f"{op} ({op.error}) though it needs no room"
+        Violation("unhindered", f"{op} ({op.error}) though it needs no room")
         for op in history.operations
         if op.kind == "get" or (op.kind == "delete" and op.basis is None)
         if op.outcome != "acked" and op.error not in EXPECTED_REFUSALS
     ]
 
 
-@checker
-def undisturbed(history: History) -> list[str]:
+def undisturbed(history: History) -> list[Violation]:
     """Only for a run without faults."""
     found = []
     for key, operations in history.by_key():
@@ -363,11 +340,10 @@ def undisturbed(history: History) -> list[str]:
                 for op in operations
                 if len(op.values) > 1
             ]
-    return found
+    return [Violation("undisturbed", message) for message in found]
 
 
-@checker
-def none_needless(history: History, replicas: int, quiet_s: float) -> list[str]:
+def none_needless(history: History, replicas: int, quiet_s: float) -> list[Violation]:
     """Only for a run in which all that is sent arrives within `quiet_s`, or its link breaks.
 
     While all nodes agree on who is up, the blind writes of a key have one coordinator. It has
@@ -394,7 +370,7 @@ def none_needless(history: History, replicas: int, quiet_s: float) -> list[str]:
                 and b.strict
                 and b.quorum >= majority > replicas - a.quorum
             ]
-    return found
+    return [Violation("none_needless", message) for message in found]
 
 
 def names(values: Iterable[bytes]) -> str:

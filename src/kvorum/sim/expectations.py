@@ -25,20 +25,19 @@ from math import inf
 
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
 from kvorum.sim.attribution import Writes, members
-from kvorum.sim.checkers import checker, names
+from kvorum.sim.checkers import Violation, names
 from kvorum.sim.history import History, Operation, met
 from kvorum.sim.lineage import Lineage
 
 
-@checker
-def nothing_unexpected(history: History, replicas: int, skew_s: float = 0.0) -> list[str]:
+def nothing_unexpected(history: History, replicas: int, skew_s: float = 0.0) -> list[Violation]:
     found = []
     for _, operations in history.by_key():
         judge = _Judge(operations, replicas, skew_s)
         for op in operations:
             if op.expect != ANY:
                 found += judge.verdicts(op)
-    return found
+    return [Violation("nothing_unexpected", message) for message in found]
 
 
 class _Judge:
