@@ -19,7 +19,7 @@ from scale import Scale
 from stocking import store
 from trio import Trio
 
-from kvorum.client import key_requests
+from kvorum.client import node_requests
 from kvorum.client.asynchronous import AsyncClient
 
 SCENARIO: Final = "rewriting"
@@ -44,7 +44,7 @@ async def measure(scale: Scale) -> Outcome:
 async def _rotating(clients: list[AsyncClient], seen: list[int]) -> AsyncIterator[None]:
     """The walks are waited for, so that they are no burden to what is measured next."""
     for client in clients:
-        await client.ask(key_requests.rotate(None))
+        await client.ask(node_requests.rotate(None))
     yield
     seen += [scrub.get("pairs", 0) for scrub in await _walks(clients)]
     while any(scrub["running"] for scrub in await _walks(clients)):
@@ -53,6 +53,6 @@ async def _rotating(clients: list[AsyncClient], seen: list[int]) -> AsyncIterato
 
 async def _walks(clients: list[AsyncClient]) -> list[dict[str, Any]]:
     documents = await asyncio.gather(
-        *(client.ask(key_requests.scrub_progress()) for client in clients)
+        *(client.ask(node_requests.scrub_progress()) for client in clients)
     )
     return [document["scrub"] for document in documents]

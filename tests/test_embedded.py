@@ -126,6 +126,13 @@ def test_bad_input_is_refused_and_changes_nothing(tmp_path: Path) -> None:
         store.get("k")
 
 
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("id,name\n")
+    with pytest.raises(ConfigError, match=r"people\.csv is not a directory"):
+        kvorum.open(file)
+
+
 def test_an_empty_path_is_not_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.bench.histogram import RELATIVE_ERROR, Histogram, bucket_of, top_of
+from kvorum.bench.histogram import PRECISION_BITS, Histogram, bucket_of, top_of
 
 VALUES = st.one_of(
     st.integers(0, 1000), st.integers(0, 10**11), st.integers(1, 80).map(lambda bits: 1 << bits)
@@ -26,7 +26,7 @@ def test_quantile_is_at_most_one_bucket_above_the_sorted_list(
 ) -> None:
     (found,) = histogram_of(values).quantiles([share])
     exact = sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
-    assert exact <= found <= exact * (1 + RELATIVE_ERROR)
+    assert exact <= found <= exact * (1 + 2**-PRECISION_BITS)
 
 
 @given(st.lists(VALUES, min_size=1))

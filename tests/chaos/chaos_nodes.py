@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from kit.waiting import DEADLINE_S, eventually
 
 from kvorum import connect
-from kvorum.client import key_requests
+from kvorum.client import node_requests
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.requests import Request
 from kvorum.client.url import parse_url
@@ -195,7 +195,7 @@ class ServedCluster:
     def await_filed(self) -> None:
         """What has been written is in the store, and no more in the journal, of every node."""
         for node in self.nodes:
-            asked(node.spec.http, key_requests.scrub())
+            asked(node.spec.http, node_requests.scrub())
             eventually(partial(_is_idle, node), "a pass over the store to end")
 
     def await_seen_down(self, node: ServedNode, by: ServedNode) -> None:

@@ -19,7 +19,7 @@ from rocksdict import Options, Rdict
 
 from kvorum import connect
 from kvorum.cli import main
-from kvorum.client import key_requests
+from kvorum.client import node_requests
 from kvorum.devcluster.ports import free_port, local_topology
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sealing.seal import key_id_of
@@ -164,15 +164,15 @@ def test_peers_that_have_not_shredded_yet_do_not_bring_it_back(cluster: ServedCl
     first, second, third = (node.spec.http for node in cluster.nodes)
     with connect(cluster.url) as client:
         client.set("kept-apart", 1)
-    before_ms = asked(first, key_requests.shred("default", None))["before_ms"]
+    before_ms = asked(first, node_requests.shred("default", None))["before_ms"]
     # It cannot make them equal, and says so.
     invoke("repair", "--full", cluster=cluster)
     cluster.nodes[0].kill()
     cluster.nodes[0].start()
     invoke("repair", "--full", cluster=cluster)
-    assert asked(first, key_requests.scrub())["scrub"]["running"]
+    assert asked(first, node_requests.scrub())["scrub"]["running"]
     for server in (second, third):
-        asked(server, key_requests.shred("default", before_ms))
+        asked(server, node_requests.shred("default", before_ms))
     run("repair", "--full", cluster=cluster)
     run("scrub", "--wait", cluster=cluster)
     for node in cluster.nodes:

@@ -7,11 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from kit.http_store import Reply, StoreDouble, answer, problem
 
-from kvorum.bench.distribution import DISTRIBUTIONS
 from kvorum.bench.workload import WORKLOADS
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
-from kvorum.cli.trials import bench as command
 
 STATUS = {"cluster": "local", "nodes": [{"name": "n1"}]}
 
@@ -35,11 +33,6 @@ def document(server: StoreDouble, *options: str) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.stdout)
     return found
-
-
-def test_the_choices_are_what_the_generator_has() -> None:
-    assert tuple(WORKLOADS) == command.WORKLOADS
-    assert tuple(DISTRIBUTIONS) == command.DISTRIBUTIONS
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)

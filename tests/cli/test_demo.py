@@ -74,18 +74,14 @@ def pids_in(text: str) -> list[int]:
     return [int(pid) for pid in re.findall(r"process (\d+)", text)]
 
 
-@pytest.fixture(autouse=True)
-def few_singly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story, "_SINGLE_ENTRIES", 100)
-
-
-def test_a_node_is_killed_and_nothing_is_lost(tmp_path: Path) -> None:
-    named = list(characters.named_characters())[:SOME]
+@pytest.mark.parametrize("count", [1, SOME])
+def test_a_node_is_killed_and_nothing_is_lost(tmp_path: Path, count: int) -> None:
+    named = list(characters.named_characters())[:count]
     watcher = Watcher()
     report = run(story.play(tmp_path, named, watcher))
     assert report.ok
-    assert (report.lost, report.mismatched, report.entries) == (0, 0, 3 * SOME)
-    assert report.checked >= (2 + 3) * SOME
+    assert (report.lost, report.mismatched, report.entries) == (0, 0, 3 * count)
+    assert report.checked >= (2 + 3) * count
     assert [phase.name for phase in report.phases] == [
         "import via n1",
         "read via n2",
@@ -95,7 +91,7 @@ def test_a_node_is_killed_and_nothing_is_lost(tmp_path: Path) -> None:
         "read meanwhile",
         "verify via n3",
     ]
-    assert report.phases[-1].entries == 3 * SOME
+    assert report.phases[-1].entries == 3 * count
     assert any("killed (SIGKILL)" in text for text in watcher.heard)
     pids = watcher.pids()
     assert len(pids) == 4  # three nodes, and n3 a second time

@@ -316,12 +316,12 @@ def test_it_ends_with_the_reason_when_its_store_fails(
         async def start(self) -> None: ...
 
         async def failed(self) -> StorageError:
-            return StorageError("wanted the log synced, got: no space left")
+            return StorageError("The log cannot be synced: no space left.")
 
         async def stop(self) -> None:
             FailingNode.stopped = True
 
-    monkeypatch.setattr("kvorum.node.Node", FailingNode)
+    monkeypatch.setattr("kvorum.cli.servers.serve.Node", FailingNode)
     result = CliRunner().invoke(main, ["serve", "--data-dir", str(tmp_path), "--port", str(port)])
     assert result.exit_code == ExitCode.UNAVAILABLE
     assert "no space left" in result.stderr

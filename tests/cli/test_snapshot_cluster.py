@@ -90,7 +90,7 @@ def test_too_few_snapshots_are_refused_before_anything_is_written(
     words += ["--server", "127.0.0.1:1"]  # nobody is asked
     refused = command(*words)
     assert refused.exit_code == ExitCode.REFUSED, refused.output
-    assert "no snapshot is there of n2 and n3" in refused.stderr
+    assert "there is no snapshot of n2 and n3" in refused.stderr
     assert "256 of 256 partitions of namespace 'default'" in refused.stderr
     assert "--partial" in refused.stderr
     as_json = command(*words, "-o", "json")

@@ -69,5 +69,5 @@ def test_what_is_no_text_is_refused(url: Any) -> None:
     ],
 )
 def test_what_is_no_kvorum_url_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"URL|timeout|port|namespace|address"):
+    with pytest.raises(ConfigError, match=r"URL|server|timeout|port|namespace|address"):
         parse_url(url)

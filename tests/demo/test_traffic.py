@@ -10,7 +10,7 @@ from kvorum.client.answers import Result
 from kvorum.client.entry import Entry
 from kvorum.demo.ledger import Ledger
 from kvorum.demo.report import Report
-from kvorum.demo.requests import Item
+from kvorum.demo.requests import Item, ManyEntries
 from kvorum.demo.traffic import Traffic
 from kvorum.model.errors import (
     ConnectionFailed,
@@ -26,7 +26,7 @@ from kvorum.runtime.loop import run
 ITEMS = [(f"key {i}", str(i).encode()) for i in range(25)]
 
 
-class Cluster:
+class Cluster(ManyEntries):
     """Keeps entries in a dict; `troubles` befall the first requests, one item of each."""
 
     entries = 4

@@ -291,7 +291,7 @@ def test_what_is_wrong_is_named_with_its_field(fields: dict[str, Any], said: str
             {"eviction": "fifo"},
             "namespace 'x': eviction: 'fifo' is not one of lru, lfu, tinylfu",
         ),
-        ("x", {"durability": "none"}, "namespace 'x': max_memory: 0 is not between 1048576 and"),
+        ("x", {"durability": "none"}, "namespace 'x': max_memory: It is missing, and entries"),
         (
             "x",
             {"max_memory": 1 << 20},

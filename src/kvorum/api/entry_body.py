@@ -55,7 +55,7 @@ class Lifespan(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fa
             return FOREVER
         if ttl == NEVER:
             raise RequestError(
-                f"A ttl of 0 is none: it is 1 to {TTL_S_MAX} seconds, or null for ever."
+                f"A ttl of 0 is not allowed: it is 1 to {TTL_S_MAX} seconds, or null for ever."
             )
         return lifetime(ttl, None)
 

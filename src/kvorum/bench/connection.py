@@ -28,17 +28,6 @@ class Listener(Protocol):
 class Connection(asyncio.Protocol):
     """A connection of one caller."""
 
-    __slots__ = (
-        "_body",
-        "_keep_alive",
-        "_listener",
-        "_parser",
-        "_reason",
-        "_status",
-        "_transport",
-        "_waiting",
-    )
-
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._transport: asyncio.Transport | None = None

@@ -32,11 +32,7 @@ _TICK_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ends an operation and a run.
-
-    `timeout_s` is for each operation. Each of the others ends the run when it is reached,
-    and so does the end of the source.
-    """
+    """What ends an operation (`timeout_s`) or the run: any of the others, or the source's end."""
 
     timeout_s: float
     duration_s: float | None = None
@@ -45,16 +41,10 @@ class Limits:
 
 
 async def drive(
-    servers: Sequence[Address],
-    connections: int,
-    source: Source,
-    limits: Limits,
-    progress: Progress,
+    servers: Sequence[Address], connections: int, source: Source, limits: Limits, progress: Progress
 ) -> Measurement:
-    """Put the load of `source` on `servers`; returns what was measured.
-
-    Raises ConnectionFailed if a server cannot be reached at the start.
-    """
+    """Put the load of `source` on `servers`; returns what was measured. Raises ConnectionFailed if
+    a server cannot be reached at the start."""
     run = _Run(servers, source, limits)
     lanes = [Lane(run, i) for i in range(connections)]
     try:
@@ -85,21 +75,6 @@ async def _connect(lane: Lane) -> None:
 
 class _Run:
     """What the lanes of a run share."""
-
-    __slots__ = (
-        "_all_ended",
-        "_done",
-        "_duration_s",
-        "_end_ns",
-        "_errors_left",
-        "_lanes_left",
-        "_last_ns",
-        "_measurement",
-        "_operations_left",
-        "_servers",
-        "_source",
-        "timeout_s",
-    )
 
     def __init__(self, servers: Sequence[Address], source: Source, limits: Limits) -> None:
         self.timeout_s = limits.timeout_s

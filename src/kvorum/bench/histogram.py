@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from typing import Final
 
 PRECISION_BITS: Final = 7
-RELATIVE_ERROR: Final = 1 / (1 << PRECISION_BITS)
 
 
 def bucket_of(value: int) -> int:

@@ -48,8 +48,7 @@ class Run(Protocol):
         """The answer is no success; returns whether the operation is to be asked again."""
 
     def on_lost(self, operation: Operation, server: Address, reason: str) -> bool:
-        """The connection ended before the answer came, or the time for the operation; returns
-        whether it is to be asked again."""
+        """The connection or the operation's time ended first; returns whether to ask again."""
 
     def on_unreachable(self, server: Address, reason: str) -> None:
         """No connection could be made."""
@@ -59,19 +58,6 @@ class Run(Protocol):
 
 class Lane:
     """Caller number `home` of `run`."""
-
-    __slots__ = (
-        "_active",
-        "_began_ns",
-        "_connection",
-        "_follow",
-        "_home",
-        "_operation",
-        "_pause",
-        "_reconnection",
-        "_run",
-        "server",
-    )
 
     def __init__(self, run: Run, home: int) -> None:
         self.server = run.server_for(home)

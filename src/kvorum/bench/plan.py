@@ -11,10 +11,7 @@ from kvorum.model.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A bench run; `timeout_s` and `duration_s` in seconds, `value_size` in bytes.
-
-    Raises ConfigError if there are fewer connections than processes.
-    """
+    """A bench run; `value_size` in bytes. Raises ConfigError for too few connections."""
 
     servers: tuple[Address, ...]
     workload: str

@@ -129,8 +129,7 @@ class Load:
 
 
 class Workload:
-    """An endless sequence of operations; which they are depends on the plan alone, and for
-    inserts on the order of their answers."""
+    """An endless sequence of operations, given by the plan and the order of inserts' answers."""
 
     def __init__(self, plan: Plan, index: int) -> None:
         rng = plan.rng("run", index)

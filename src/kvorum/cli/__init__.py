@@ -3,7 +3,7 @@
     servers      serve, up
     entries      set, touch, get, delete, import, export
     snapshots    snapshot
-    upkeep       scrub, repair, rebuild, keys, namespace
+    upkeep       scrub, repair, rebuild, clock, keys, namespace
     inspection   status, ring, locate
     trials       demo, bench, sim
 
@@ -11,8 +11,7 @@ Beside `main` lies what the families share: the options, the clients they descri
 printed. Families do not import each other, except that a restore stores what it reads as an
 import does.
 
-Commands are loaded when they are called, and each imports what it needs inside, so that
-`kvorum --help` is quick and no command pays for another.
+A module of commands is loaded when one of them is called, so that `kvorum --help` is quick.
 """
 
 from kvorum.cli.main import main as main

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from kvorum.cli.seconds import Seconds
-
-if TYPE_CHECKING:
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
+from kvorum.cli.parameter_types import Seconds
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
 
 _R = TypeVar("_R")
 
@@ -21,15 +19,19 @@ _server = click.option(
     metavar="HOST:PORT[,...]",
     envvar="KVORUM_SERVER",
     default="127.0.0.1:7400",
-    show_default=True,
     show_envvar=True,
-    help="Any servers of the cluster; they are tried in turn.",
+    help="Servers of the cluster, tried in turn; any will do.",
+)
+r_option: Final = click.option(
+    "-r", type=click.IntRange(min=1), help="How many replicas must answer a read."
+)
+w_option: Final = click.option(
+    "-w", type=click.IntRange(min=1), help="How many replicas must acknowledge a write."
 )
 _timeout = click.option(
     "--timeout",
     type=Seconds(),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
     help="How long a request may take.",
 )
@@ -39,6 +41,19 @@ def _namespace(meaning: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]
     return click.option(
         "--namespace", metavar="NAME", envvar="KVORUM_NAMESPACE", show_envvar=True, help=meaning
     )
+
+
+def with_options(
+    *options: Callable[[Callable[..., _R]], Callable[..., _R]],
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """All of `options`, which --help shows in that order."""
+
+    def decorated(command: Callable[..., _R]) -> Callable[..., _R]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
@@ -55,23 +70,19 @@ def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
 
 def asks_namespace(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command whose keys are in a namespace."""
-    return _namespace("Where the keys are.  [default: the cluster's]")(asks_cluster(command))
+    return _namespace("The namespace to use.  [default: default]")(asks_cluster(command))
 
 
 def asks_namespaces(command: Callable[..., _R]) -> Callable[..., _R]:
     """The same for a command that is about all namespaces, unless one is named."""
-    return _namespace("Only this one.  [default: all]")(asks_cluster(command))
+    return _namespace("Only this namespace.  [default: all]")(asks_cluster(command))
 
 
 def open_client(target: Target) -> Client:
-    from kvorum.client.synchronous import Client
-
     return Client(target)
 
 
 def _target(server: str, namespace: str | None, timeout: float) -> Target:
-    from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
-
     return Target(
         parse_servers(server),
         None if namespace is None else check_namespace(namespace),

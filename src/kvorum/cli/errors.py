@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
+from kvorum.cli.stdout import Unwritable
 from kvorum.model.errors import (
     ConfigError,
     KvorumError,
@@ -21,9 +22,6 @@ from kvorum.model.errors import (
     RequestError,
     TooManySiblings,
 )
-
-if TYPE_CHECKING:
-    from kvorum.cli.stdout import Unwritable
 
 
 class ExitCode(IntEnum):
@@ -69,6 +67,14 @@ _ADVICE: Final = {
 """By code: in place of a server's advice, where that is for those who speak HTTP."""
 
 
+_PLAIN: Final = {
+    "is not a valid integer range": "is not a whole number",
+    "is not a valid integer": "is not a whole number",
+    "is not a valid float": "is not a number",
+}
+"""What is said in place of the types that click names."""
+
+
 class Incomplete(KvorumError):
     """A command has done what it could, and names what is missing."""
 
@@ -108,7 +114,7 @@ def print_failure(error: KvorumError, as_json: bool) -> None:
 def print_misuse(error: click.UsageError, as_json: bool) -> None:
     """What is wrong with the command line, and where help is."""
     command = error.ctx.command_path if error.ctx else "kvorum"
-    message = _sentences(error.format_message(), f"See '{command} --help'")
+    message = _sentences(_plain(error.format_message()), f"See '{command} --help'")
     _print({"code": "usage", "message": message, "outcome": "none"}, message, as_json)
 
 
@@ -153,11 +159,19 @@ def _next_step(error: KvorumError) -> str:
     return ""
 
 
+def _plain(message: str) -> str:
+    """A message of click's, without the names of its types and a period behind a question mark."""
+    for type_name, words in _PLAIN.items():
+        message = message.replace(type_name, words)
+    return message.replace("'?.", "'?")
+
+
 def _sentences(message: str, step: str) -> str:
     """`message`, which may begin with a file's name, and `step`, if there is one, as sentences."""
     if not step:
         return message
-    return f"{message.rstrip('.')}. {step[0].upper()}{step[1:].rstrip('.')}."
+    end = "" if message.endswith("?") else "."
+    return f"{message.rstrip('.')}{end} {step[0].upper()}{step[1:].rstrip('.')}."
 
 
 def _print(error: dict[str, Any], text: str, as_json: bool) -> None:

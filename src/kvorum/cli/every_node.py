@@ -8,36 +8,21 @@ that is away would be left behind. What all of them have begun is carried out by
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from kvorum.cli.progress import node_bars, node_share_bars
 from kvorum.client import requests
-from kvorum.client.asynchronous import AsyncClient
-from kvorum.client.url import parse_servers
-from kvorum.documents.node import Members
-from kvorum.documents.reading import read
-from kvorum.model.errors import KvorumError, RequestError, UnavailableError
+from kvorum.client.asynchronous import AsyncClient, clients_of_nodes
+from kvorum.client.each_node import Documents, EachNode, Outcome, outcomes_of
+from kvorum.client.requests import Request
+from kvorum.client.url import Target
 from kvorum.runtime.loop import run as run_loop
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from kvorum.client.requests import Request
-    from kvorum.client.url import Target
 
 _T = TypeVar("_T")
 _POLL_S: Final = 0.2
 _BAR_STEPS: Final = 10_000
-
-Documents = dict[str, dict[str, Any]]
-"""By node."""
-
-Outcome = dict[str, Any] | KvorumError
-"""What came of a node's work, or why it failed."""
 
 ShowBytes = Callable[[int, int], None]
 """(bytes done, bytes in all)"""
@@ -45,45 +30,16 @@ ShowBytes = Callable[[int, int], None]
 Work = Callable[[AsyncClient, ShowBytes], Awaitable[dict[str, Any]]]
 
 
-class EveryNode:
-    """The nodes of a cluster, each with a client of its own."""
+class EveryNode(EachNode):
+    """The nodes of a cluster, whose work is shown while it goes on."""
 
     def __init__(self, clients: dict[str, AsyncClient]) -> None:
+        super().__init__({name: client.ask for name, client in clients.items()})
         self._clients = clients
-
-    @property
-    def names(self) -> list[str]:
-        return list(self._clients)
 
     async def reachable(self) -> None:
         """Raises UnavailableError, which names the nodes that do not answer."""
         await self.ask(requests.status())
-
-    async def ask(self, request: Request) -> Documents:
-        """Raises what all of them refuse it with, and UnavailableError if only some fail, or for
-        several reasons.
-        """
-        answers, failed = await self.ask_those_up(request)
-        if failed:
-            _raise_joint(failed, len(self._clients), changes=not request.safe)
-        return answers
-
-    async def ask_those_up(self, request: Request) -> tuple[Documents, dict[str, KvorumError]]:
-        """The answers, and why the other nodes give none. Raises as `ask` if there is no answer."""
-        outcomes = await self._gather(self.names, lambda client, _: client.ask(request))
-        failed = failures(outcomes)
-        if len(failed) == len(outcomes):
-            _raise_joint(failed, len(outcomes), changes=not request.safe)
-        answers = {node: one for node, one in outcomes.items() if not isinstance(one, KvorumError)}
-        return answers, failed
-
-    async def ask_one(self, node: str, request: Request) -> dict[str, Any]:
-        """Raises RequestError if there is no such node."""
-        client = self._clients.get(node)
-        if client is None:
-            names = ", ".join(self._clients)
-            raise RequestError(f"No such node: {node!r}. The cluster has {names}.")
-        return await client.ask(request)
 
     async def watch(
         self, what: str, request: Request, fraction: Callable[[dict[str, Any]], float]
@@ -102,77 +58,18 @@ class EveryNode:
     async def each(self, what: str, names: list[str], work: Work) -> dict[str, Outcome]:
         """`work` at each of the nodes `names`, which shows how far it is."""
         with node_bars(what, names) as show:
-            return await self._gather(
-                names, lambda client, node: work(client, functools.partial(show, node))
+            return await outcomes_of(
+                names, lambda node: work(self._clients[node], partial(show, node))
             )
-
-    async def _gather(
-        self, names: list[str], ask: Callable[[AsyncClient, str], Awaitable[dict[str, Any]]]
-    ) -> dict[str, Outcome]:
-        outcomes = await asyncio.gather(
-            *(_outcome(ask(self._clients[node], node)) for node in names)
-        )
-        return dict(zip(names, outcomes, strict=True))
-
-
-def failures(outcomes: dict[str, Outcome]) -> dict[str, KvorumError]:
-    """Those of `outcomes` that failed, by node."""
-    return {node: one for node, one in outcomes.items() if isinstance(one, KvorumError)}
-
-
-def reasons(failed: dict[str, KvorumError]) -> str:
-    """Why each of the nodes failed, in one line."""
-    return "; ".join(f"{node}: {error.message.removesuffix('.')}" for node, error in failed.items())
-
-
-def _raise_joint(failed: dict[str, KvorumError], asked: int, *, changes: bool) -> NoReturn:
-    if len(failed) == asked and len({error.message for error in failed.values()}) == 1:
-        raise next(iter(failed.values()))
-    changed_nothing = len(failed) == asked and all(
-        error.outcome == "none" for error in failed.values()
-    )
-    raise UnavailableError(
-        f"{len(failed)} of {asked} nodes failed: {reasons(failed)}. "
-        "Repeat it when 'kvorum status' shows them up.",
-        outcome="unknown" if changes and not changed_nothing else "none",
-    )
 
 
 def on_every_node(target: Target, act: Callable[[EveryNode], Awaitable[_T]]) -> _T:
     """What `act` returns, given the nodes of the cluster that `target` is in."""
 
     async def run() -> _T:
-        async with _nodes(target) as nodes:
-            return await act(nodes)
+        async with AsyncClient(target) as client:
+            status = await client.status()
+        async with clients_of_nodes(target, status) as clients:
+            return await act(EveryNode(clients))
 
     return run_loop(run())
-
-
-def on_node(target: Target, name: str, request: Request) -> dict[str, Any]:
-    """What the node called `name` answers. Raises RequestError if there is none."""
-
-    async def run() -> dict[str, Any]:
-        async with _nodes(target) as nodes:
-            return await nodes.ask_one(name, request)
-
-    return run_loop(run())
-
-
-@asynccontextmanager
-async def _nodes(target: Target) -> AsyncIterator[EveryNode]:
-    async with AsyncClient(target) as client:
-        members = read(await client.status(), Members)
-    servers = {node.name: parse_servers(node.http) for node in members.nodes}
-    clients = {name: AsyncClient(replace(target, servers=at)) for name, at in servers.items()}
-    try:
-        yield EveryNode(clients)
-    finally:
-        for client in clients.values():
-            await client.close()
-
-
-async def _outcome(answer: Awaitable[dict[str, Any]]) -> Outcome:
-    try:
-        return await answer
-    except KvorumError as error:
-        return error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from kvorum.sealing.master_key import MasterKeySource
+from kvorum.model.errors import ConfigError
+from kvorum.sealing.master_key import FileSource, MasterKeySource, parse_source
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ def source_option(
     return click.option(*names, metavar="SOURCE", help=text, **settings)
 
 
-master_key_option: Final[Callable[[_Command], _Command]] = source_option(
+master_key_option: Final = source_option(
     "--master-key",
     what="The key that wraps all keys of a node's data",
     default=f"file {MASTER_KEY_FILE} in its data directory, made at its first start",
@@ -36,17 +36,12 @@ master_key_option: Final[Callable[[_Command], _Command]] = source_option(
 
 def master_key_source(data_dir: Path, spec: str | None) -> MasterKeySource:
     """Of the node whose data is in `data_dir`. Raises ConfigError."""
-    from kvorum.sealing.master_key import FileSource, parse_source
-
     return FileSource(data_dir / MASTER_KEY_FILE) if spec is None else parse_source(spec)
 
 
 def check_master_key(spec: str, data_dir: Path) -> None:
     """Raises ConfigError if the nodes of the cluster in `data_dir` would get no master key from
-    `spec`. A key file that its first node is to make is not made, only looked for a place.
-    """
-    from kvorum.sealing.master_key import parse_source
-
+    `spec`. Nothing is made: of a key file that is missing it only checks the place."""
     source = parse_source(spec)
     path = Path(spec.removeprefix("file:"))
     if spec.startswith("file:") and not path.exists() and not _has_keys(data_dir):
@@ -61,8 +56,6 @@ def _has_keys(data_dir: Path) -> bool:
 
 
 def _check_creatable(path: Path, data_dir: Path) -> None:
-    from kvorum.model.errors import ConfigError
-
     place = path.parent
     if place.resolve().is_relative_to(data_dir.resolve()):
         return  # It is made with the data.

@@ -47,24 +47,24 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     },
     "Data": {
         "set": Lazy("entries.single", "set_value", "Store a value under a key."),
-        "touch": Lazy("entries.single", "touch", "Let a key live for another while."),
+        "touch": Lazy("entries.single", "touch", "Give a key another lifetime."),
         "get": Lazy("entries.single", "get", "Print the value of a key."),
         "delete": Lazy("entries.single", "delete", "Delete a key."),
         "import": Lazy("entries.importing", "import_file", "Store the entries of a file."),
         "export": Lazy("entries.exporting", "export", "Write all entries to a file."),
+        "namespace": Lazy("upkeep.namespace", "namespace", "Make, alter or drop namespaces."),
     },
     "Back up": {
-        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore."),
+        "snapshot": Lazy("snapshots.commands", "snapshot", "Back up all nodes, and restore.")
     },
-    "Mend": {
-        "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; mend damage."),
-        "repair": Lazy("upkeep.repair", "repair", "Compare all replicas and mend them now."),
-        "rebuild": Lazy("upkeep.rebuild", "rebuild", "Empty a damaged node, to be refilled."),
+    "Repair": {
+        "scrub": Lazy("upkeep.scrub", "scrub", "Read all that is stored; repair damage."),
+        "repair": Lazy("upkeep.repair", "repair", "Compare all replicas and repair them now."),
+        "rebuild": Lazy("upkeep.rebuild", "rebuild", "Empty a damaged node, to be filled again."),
         "clock": Lazy("upkeep.clock", "clock", "Say that a node's clock is right."),
     },
     "Secure": {
         "keys": Lazy("upkeep.keys", "keys", "List and change the keys of stored records."),
-        "namespace": Lazy("upkeep.namespace", "namespace", "Destroy a whole namespace."),
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
@@ -105,8 +105,8 @@ class LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS:
             near = next((command for command in COMMANDS if _is_near(name, command)), None)
-            hint = f", did you mean '{near}'" if near else ""
-            raise click.UsageError(f"There is no command '{name}'{hint}", ctx)
+            hint = f" Did you mean '{near}'?" if near else ""
+            raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -157,20 +157,23 @@ def _meeting_its_user(ctx: click.Context) -> Iterator[None]:
 
 def _is_near(word: str, command: str) -> bool:
     """True if `word` is how `command` begins, or one slip away from it: a letter too many, too few
-    or wrong, or two letters that changed places.
-    """
+    or wrong, or two letters that changed places."""
     if command.startswith(word):
         return True
     pairs = enumerate(zip(word, command, strict=False))
     same = next((at for at, (one, other) in pairs if one != other), len(command))
-    was, wanted = word[same:], command[same:]
-    swapped = was[:2] == wanted[:2][::-1] and was[2:] == wanted[2:]
-    return swapped or was[1:] in (wanted, wanted[1:]) or was == wanted[1:]
+    was, meant = word[same:], command[same:]
+    swapped = was[:2] == meant[:2][::-1] and was[2:] == meant[2:]
+    return swapped or was[1:] in (meant, meant[1:]) or was == meant[1:]
 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, prog_name="kvorum", message="%(prog)s %(version)s")
 def main() -> None:

@@ -8,8 +8,8 @@ Text from a cluster is never read as markup and cannot steer the terminal.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-output_option: Final[Callable[[_Command], _Command]] = click.option(
+output_option: Final = click.option(
     "-o",
     "--output",
     type=click.Choice(("table", "json")),
     default="table",
-    show_default=True,
-    help="For people or for programs.",
+    help="A table for people, or JSON for programs.",
 )
 
 
@@ -40,9 +37,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns whose name begins with '#' hold numbers, to the right; the first columns are the
-    last to go below the others on a narrow terminal.
-    """
+    """Print a table; columns whose name begins with '#' hold numbers, put to the right."""
     from rich.console import Console
     from rich.text import Text
 
@@ -58,6 +53,21 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         if number:
             console.print()
         console.print(_table(places, columns, body))
+
+
+def print_result(
+    output: str, document: Any, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print `document` as JSON for programs, or the table for people."""
+    if output == "json":
+        print_json(document)
+    else:
+        print_table(title, columns, rows)
+
+
+def print_records(title: str, records: Sequence[dict[str, object]]) -> None:
+    """Print a table whose rows, one at least, name their cells; see `print_table`."""
+    print_table(title, list(records[0]), [list(record.values()) for record in records])
 
 
 def _table(places: list[int], columns: Sequence[str], body: list[list[str]]) -> Table:

@@ -1,8 +1,8 @@
 """Progress bars on stderr, where somebody looks at them; elsewhere nothing.
 
     progress_bar      bytes of a file, and the entries in them
-    share_bar         parts of a whole that is spread evenly, and the records in them
-    partition_bar     partitions compared, and the records repaired
+    share_bar         parts of a whole, and the records in them
+    number_bar        partitions compared and records repaired; seeds run and those that failed
     node_bars         bytes, a bar a node
     node_share_bars   parts of a whole, a bar a node
 
@@ -33,7 +33,7 @@ class Bar:
         self._progress = progress
         self._task = task
 
-    def show(self, completed: int, count: int) -> None:
+    def show(self, completed: float, count: int) -> None:
         """`completed` of the total, in its unit, and how many things are counted beside it."""
         self._progress.update(self._task, completed=completed, count=count)
 
@@ -64,21 +64,23 @@ def progress_bar(what: str, total_bytes: int | None) -> Iterator[Bar]:
 
 
 @contextmanager
-def share_bar(what: str, total: int) -> Iterator[Bar]:
+def share_bar(what: str, total: float, counted: str = "records") -> Iterator[Bar]:
+    """Of parts of a whole, shown as a percentage, and of the things that are `counted`."""
     from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), _counted("records"))
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), _counted(counted))
     with _on_terminal(*columns) as progress:
         yield Bar(progress, progress.add_task(what, total=total, count=0))
 
 
 @contextmanager
-def partition_bar(what: str, partitions: int) -> Iterator[Bar]:
-    from rich.progress import BarColumn, MofNCompleteColumn
+def number_bar(what: str, total: int, counted: str, *, shown: bool = True) -> Iterator[Bar]:
+    """Of things that are done one by one, and of those that are `counted` beside them."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), _counted("records repaired"))
-    with _on_terminal(*columns) as progress:
-        yield Bar(progress, progress.add_task(what, total=partitions, count=0))
+    columns = (BarColumn(), MofNCompleteColumn(), _counted(counted), TimeRemainingColumn())
+    with _on_terminal(*columns, shown=shown) as progress:
+        yield Bar(progress, progress.add_task(what, total=total, count=0))
 
 
 def node_bars(what: str, nodes: Sequence[str]) -> AbstractContextManager[ShowNode]:
@@ -106,15 +108,14 @@ def _node_bars(what: str, nodes: Sequence[str], measure: ProgressColumn) -> Iter
         yield show
 
 
-def _on_terminal(*columns: ProgressColumn) -> Progress:
+def _on_terminal(*columns: ProgressColumn, shown: bool = True) -> Progress:
     """Bars that say what they are about, then `columns`; gone when they are done."""
     from rich.progress import Progress, TextColumn
 
     console = stderr_console()
     about = TextColumn("{task.description}", markup=False)
-    return Progress(
-        about, *columns, console=console, transient=True, disable=not console.is_terminal
-    )
+    hidden = not (shown and console.is_terminal)
+    return Progress(about, *columns, console=console, transient=True, disable=hidden)
 
 
 def _counted(things: str) -> ProgressColumn:

@@ -22,10 +22,8 @@ _T = TypeVar("_T")
 def stop_signals(
     again: Callable[[], object], hang_up: Callable[[], object] | None = None
 ) -> Iterator[asyncio.Event]:
-    """An event that the first signal sets; each further one calls `again`.
-
-    `hang_up`: called for SIGHUP, which does not stop then.
-    """
+    """An event that the first signal sets; each further one calls `again`. With `hang_up`, SIGHUP
+    calls that instead."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 

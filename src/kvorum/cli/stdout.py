@@ -35,11 +35,8 @@ class _Checked(io.FileIO):
 
 @contextmanager
 def checked_stdout() -> Iterator[None]:
-    """Within, writing to stdout raises Unwritable if it fails.
-
-    A character that its encoding does not have is escaped: by the time a result is printed, what
-    it tells of has been done.
-    """
+    """Within, writing to stdout raises Unwritable if it fails. A character that its encoding lacks
+    is escaped: what a result tells of has been done by the time it is printed."""
     plain = cast("io.TextIOWrapper | None", sys.stdout)
     if plain is None:
         raise Unwritable(OSError("it is closed"))

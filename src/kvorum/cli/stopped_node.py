@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.model.errors import StorageError
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+from kvorum.storage.directory import exclusive
 
 DIRECTORY: Final = NonEmptyPath(file_okay=False, exists=True, path_type=Path)
 
-stopped_node_option: Final[Callable[[_Command], _Command]] = click.option(
-    "--data-dir", required=True, type=DIRECTORY, help="Of the stopped node."
+stopped_node_option: Final = click.option(
+    "--data-dir", required=True, type=DIRECTORY, help="The data directory of the stopped node."
 )
 
 
 @contextmanager
 def stopped_node(data_dir: Path) -> Iterator[None]:
-    """Nobody else has the directory meanwhile. Raises ConfigError if its node runs, and
-    StorageError for what the operating system refuses inside.
-    """
-    from kvorum.storage.directory import exclusive
-
+    """Keeps others out of the directory meanwhile. Raises ConfigError if its node runs, and
+    StorageError for what the operating system refuses inside."""
     with exclusive(data_dir):
         try:
             yield

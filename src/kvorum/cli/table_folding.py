@@ -33,10 +33,7 @@ def total_width(widths: Sequence[int]) -> int:
 
 
 def folded(widths: Sequence[int], room: int) -> list[list[int]]:
-    """The positions of the columns that stand side by side, in tables one below the other.
-
-    A column that does not even fit beside the first one is alone there.
-    """
+    """The positions of the columns that stand side by side, in tables one below the other."""
     if not widths:
         return []
     tables = [[0]]

@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kvorum.client import refusals
-from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
 from kvorum.client.listing import Page
 from kvorum.client.values import JsonText
 from kvorum.documents.problem import Problem
 from kvorum.model import errors
-from kvorum.model.errors import KvorumError, Outcome, ProtocolError
+from kvorum.model.errors import KvorumError, NotFound, Outcome, ProtocolError
 from kvorum.model.request import Unreadable
 
 Result = Entry | KvorumError
@@ -63,9 +63,7 @@ class _Sibling(msgspec.Struct):
     metadata: _Metadata
 
 
-class _Found(msgspec.Struct):
-    value: msgspec.Raw
-    metadata: _Metadata
+class _Found(_Sibling):
     siblings: list[_Sibling] = []
     key: str = ""
 
@@ -138,6 +136,17 @@ def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Resu
         else _entry(key, text, item.metadata, item.siblings, created=item.status == _CREATED)
         for (key, text), item in zip(items, _decode_items(answer, len(items)), strict=True)
     ]
+
+
+def values_of(keys: list[str], results: list[Result]) -> dict[str, Any]:
+    """The values of those `keys` that have one. Raises the first other error in `results`."""
+    values: dict[str, Any] = {}
+    for key, result in zip(keys, results, strict=True):
+        if isinstance(result, Entry):
+            values[key] = value_or_error(result)
+        elif not isinstance(result, NotFound):
+            raise result
+    return values
 
 
 def page(answer: Answer) -> Page:

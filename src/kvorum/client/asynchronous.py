@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from kvorum.client import answers, namespace_changes, namespace_requests, requests
+from kvorum.client import answers, namespace_changes, node_requests, requests
 from kvorum.client.answers import Result
 from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
 from kvorum.client.each_node import EachNode
-from kvorum.client.entry import Entry, value_or_error
+from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
@@ -54,10 +53,8 @@ def connect(url: str = DEFAULT_URL) -> AsyncClient:
 
 
 class AsyncClient:
-    """A client of a cluster, in one event loop.
-
-    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
-    """
+    """A client of a cluster, in one event loop. Every method takes `namespace`, and `timeout`: how
+    many seconds the whole call may last."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -66,12 +63,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -175,10 +167,8 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
-        """Delete `key`; returns the entry that was deleted. Raises NotFound.
-
-        `version` and `if_version` mean what they mean in `set`.
-        """
+        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version` and
+        `if_version` mean what they mean in `set`."""
         condition = requests.condition(if_version)
         request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
         return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
@@ -192,21 +182,13 @@ class AsyncClient:
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met.
-
-        What has a value that Python cannot hold gets an InvalidValue in its place.
-        """
-        wanted = list(keys)
+        """The values of those `keys` that have one. Raises the first error met. A value that Python
+        cannot hold is replaced by an InvalidValue."""
+        asked = list(keys)
         results = await self.get_entries(
-            wanted, namespace=namespace, r=r, quorum=quorum, timeout=timeout
+            asked, namespace=namespace, r=r, quorum=quorum, timeout=timeout
         )
-        values: dict[str, Any] = {}
-        for key, result in zip(wanted, results, strict=True):
-            if isinstance(result, Entry):
-                values[key] = value_or_error(result)
-            elif not isinstance(result, NotFound):
-                raise result
-        return values
+        return answers.values_of(asked, results)
 
     async def get_entries(
         self,
@@ -308,10 +290,8 @@ class AsyncClient:
         full: bool = False,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Have replicas compared and made equal: all, or of one namespace, partition or key.
-
-        `full` compares every key. Only the server that answers knows how the repair gets on.
-        """
+        """Have replicas compared and made equal: all, or those of one namespace, partition or key.
+        `full` compares every key. Only the server that answers knows how the repair gets on."""
         request = requests.begin_repair(namespace, partition, key, full=full)
         return await self._document(request, timeout)
 
@@ -327,7 +307,7 @@ class AsyncClient:
 
     async def namespaces(self, *, timeout: float | None = None) -> dict[str, dict[str, Any]]:
         """The settings of each namespace by name, as the server that answers has them."""
-        document = await self._document(namespace_requests.namespaces(), timeout)
+        document = await self._document(node_requests.namespaces(), timeout)
         found: dict[str, dict[str, Any]] = document["namespaces"]
         return found
 
@@ -354,25 +334,14 @@ class AsyncClient:
     @asynccontextmanager
     async def _each_node(self, namespace: str) -> AsyncIterator[EachNode]:
         check_namespace(namespace)
-        members = read(await self.status(), Members)
-        clients: dict[str, AsyncClient] = {}
-        try:
-            for node in members.nodes:
-                target = replace(self._target, servers=parse_servers(node.http))
-                clients[node.name] = AsyncClient(target)
+        async with clients_of_nodes(self._target, await self.status()) as clients:
             yield EachNode({name: client.ask for name, client in clients.items()})
-        finally:
-            for client in clients.values():
-                await client.close()
 
     async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
 
     async def _ask(
-        self,
-        question: Question[_Item],
-        items: Sequence[_Item | KvorumError],
-        timeout: float | None,
+        self, question: Question[_Item], items: Sequence[_Item | KvorumError], timeout: float | None
     ) -> list[Result]:
         """Results for `items`, of which some have failed already."""
         sound = [item for item in items if not isinstance(item, KvorumError)]
@@ -386,3 +355,16 @@ class AsyncClient:
     def _deadline(self, timeout: float | None) -> float:
         seconds = self._target.timeout if timeout is None else check_timeout(timeout)
         return self._calls.now() + seconds
+
+
+@asynccontextmanager
+async def clients_of_nodes(
+    target: Target, status: dict[str, Any]
+) -> AsyncIterator[dict[str, AsyncClient]]:
+    """A client for each node, by name, of the cluster that told `status`."""
+    async with AsyncExitStack() as stack:
+        clients: dict[str, AsyncClient] = {}
+        for node in read(status, Members).nodes:
+            client = AsyncClient(replace(target, servers=parse_servers(node.http)))
+            clients[node.name] = await stack.enter_async_context(client)
+        yield clients

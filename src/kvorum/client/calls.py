@@ -78,9 +78,8 @@ class Calls:
         return self._backoff.draw(self._rng)
 
     async def call(self, request: Request, deadline: float) -> Answer:
-        """The 2xx answer to `request`, by `deadline` on this clock. Raises the error of any other,
-        or what became of all attempts.
-        """
+        """The 2xx answer to `request`, by `deadline` on this clock. Raises another answer's error,
+        or what became of all attempts."""
         route = self._servers.route(request.about)
         pauses = self.pauses()
         failures = Failures()

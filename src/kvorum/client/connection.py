@@ -26,24 +26,6 @@ class AnswerTooLarge(ProtocolError):
 class Connection(asyncio.Protocol):
     """A connection to `server`, which carries one request at a time."""
 
-    __slots__ = (
-        "_answer",
-        "_body",
-        "_body_bytes",
-        "_has_spoken",
-        "_head_bytes",
-        "_in_head",
-        "_keep_alive",
-        "_parser",
-        "_refusal",
-        "_retry_after",
-        "_transport",
-        "_unverified",
-        "idle_since",
-        "lost",
-        "server",
-    )
-
     def __init__(self, server: str) -> None:
         self.server = server
         self.idle_since = 0.0
@@ -61,10 +43,7 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and self._answer is None and self._keep_alive
 
     async def exchange(self, request: bytes, unverified: Outcome) -> Answer:
-        """The answer to `request`. `unverified` is the outcome to report if none comes.
-
-        Raises ConnectionFailed or ProtocolError.
-        """
+        """The answer to `request`. Raises ConnectionFailed or ProtocolError, of that outcome."""
         if self._transport is None or not self.usable:
             raise ConnectionFailed(f"The connection to {self.server} is closed.")
         self._begin(unverified)

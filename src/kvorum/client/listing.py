@@ -16,8 +16,7 @@ _SHOWN: Final = 3
 
 class Page(NamedTuple):
     """A page of a listing. `cursor`: where the next one begins, None after the last. `unreadable`:
-    what is left out because too few replicas can vouch for it.
-    """
+    what is left out because too few replicas can vouch for it."""
 
     entries: list[Entry]
     cursor: str | None

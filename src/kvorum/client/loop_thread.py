@@ -31,10 +31,8 @@ class LoopThread:
         self._started.wait()
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """What `coroutine` returns or raises. A caller that is interrupted cancels it.
-
-        Raises ConfigError if the thread is stopped, another process's, or the caller's own.
-        """
+        """What `coroutine` returns or raises. A caller that is interrupted cancels it. Raises
+        ConfigError if the thread is stopped, another process's, or the caller's own."""
         if threading.get_ident() == self._thread.ident:
             coroutine.close()
             raise ConfigError(
@@ -54,9 +52,7 @@ class LoopThread:
 
     def stop_after(self, last: Coroutine[Any, Any, None]) -> Future[None]:
         """Run `last`, then cancel what is left and end the thread; does not wait for any of it.
-
-        Safe in a finalizer, which may run on any thread, this one included.
-        """
+        Safe in a finalizer, which may run on any thread, this one included."""
         future = self._submit(last)
         with self._lock:
             self._stopping = True

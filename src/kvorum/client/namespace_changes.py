@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from kvorum.client import namespace_requests
-from kvorum.client.each_node import Documents, Nodes
+from kvorum.client import node_requests
+from kvorum.client.each_node import Documents, EachNode
 from kvorum.client.requests import Request
 from kvorum.model.errors import (
     ConfigError,
@@ -33,11 +33,9 @@ CLOCKS_APART_MS: Final = 10_000
 Settings = Mapping[str, Any]
 
 
-async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
-    """Settings that `fields` leave out are those of the nodes that have it, else the usual ones.
-
-    Raises RequestError if a node has one of that name with other settings, or has missed its drop.
-    """
+async def create(nodes: EachNode, name: str, fields: Settings) -> Documents:
+    """What `fields` leave out is as on the nodes that have it, else as usual. Raises RequestError
+    if a node has one of that name with other settings, or has missed its drop."""
     found = await _namespaces_of(nodes)
     having = _having(found, name)
     _check_dropped(found, having, name)
@@ -58,7 +56,7 @@ async def create(nodes: Nodes, name: str, fields: Settings) -> Documents:
     return await _put(nodes, {node: found[node] for node in last_first}, name, wanted)
 
 
-async def alter(nodes: Nodes, name: str, fields: Settings) -> Documents:
+async def alter(nodes: EachNode, name: str, fields: Settings) -> Documents:
     """Raises NamespaceNotFound if a node lacks it."""
     found = await _namespaces_of(nodes)
     having = _having(found, name)
@@ -72,7 +70,7 @@ async def alter(nodes: Nodes, name: str, fields: Settings) -> Documents:
     return await _put(nodes, found, name, fields)
 
 
-async def drop(nodes: Nodes, name: str) -> Documents:
+async def drop(nodes: EachNode, name: str) -> Documents:
     """Raises NamespaceNotFound if no node has it."""
     found = await _namespaces_of(nodes)
     having = _having(found, name)
@@ -81,7 +79,7 @@ async def drop(nodes: Nodes, name: str) -> Documents:
             f"There is no namespace {name!r}. 'kvorum namespace list' shows those that there are."
         )
     before_ms = agreed_moment(found)
-    request = namespace_requests.drop_namespace(name, before_ms)
+    request = node_requests.drop_namespace(name, before_ms)
     return await _one_by_one(
         nodes, dict.fromkeys(having, request), f"Namespace {name!r} was dropped"
     )
@@ -108,9 +106,9 @@ def differences(documents: Documents) -> list[str]:
     )
 
 
-async def _namespaces_of(nodes: Nodes) -> Documents:
+async def _namespaces_of(nodes: EachNode) -> Documents:
     """What each has. Raises RequestError if not the nodes say what there is, but a file."""
-    found = await nodes.ask(namespace_requests.namespaces())
+    found = await nodes.ask(node_requests.namespaces())
     _check_own(found)
     return found
 
@@ -134,9 +132,7 @@ def _check_own(found: Documents) -> None:
 
 
 def _check_dropped(found: Documents, having: dict[str, Settings], name: str) -> None:
-    """Raises RequestError if a node has what another one has dropped: it would come back in part,
-    where it is made again.
-    """
+    """Raises RequestError if a node has what another one has dropped, and may bring it back."""
     moments = _dropped_ms(found, name)
     last = max((moments[node] for node in found if node not in having), default=0)
     missed = [node for node in having if moments[node] < last]
@@ -176,22 +172,24 @@ def _usual(name: str, fields: Settings, nodes: int) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(namespace_settings(fields, nodes))
     except ConfigError as error:
-        raise RequestError(f"Namespace {name!r} cannot be so: {error.message}") from error
+        raise RequestError(
+            f"Namespace {name!r} cannot have these settings: {error.message}"
+        ) from error
 
 
-async def _put(nodes: Nodes, found: Documents, name: str, fields: Settings) -> Documents:
+async def _put(nodes: EachNode, found: Documents, name: str, fields: Settings) -> Documents:
     versions = {node: document["version"] for node, document in found.items()}
     for node, version in versions.items():
-        asked = namespace_requests.put_namespace(name, fields, version, check_only=True)
+        asked = node_requests.put_namespace(name, fields, version, check_only=True)
         await _at(nodes, node, asked)
     told = {
-        node: namespace_requests.put_namespace(name, fields, version)
+        node: node_requests.put_namespace(name, fields, version)
         for node, version in versions.items()
     }
     return await _one_by_one(nodes, told, f"Namespace {name!r} is as asked for")
 
 
-async def _at(nodes: Nodes, node: str, request: Request) -> dict[str, Any]:
+async def _at(nodes: EachNode, node: str, request: Request) -> dict[str, Any]:
     """Raises the node's error, with its name."""
     try:
         return await nodes.ask_one(node, request)
@@ -203,7 +201,7 @@ def _named(error: KvorumError, node: str) -> KvorumError:
     return from_code(error.code, f"{node}: {error.message}", error.outcome, error.details)
 
 
-async def _one_by_one(nodes: Nodes, told: dict[str, Request], done: str) -> Documents:
+async def _one_by_one(nodes: EachNode, told: dict[str, Request], done: str) -> Documents:
     answers: Documents = {}
     for node, request in told.items():
         try:

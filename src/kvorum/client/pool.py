@@ -37,10 +37,8 @@ class Pool:
         self._closed = False
 
     async def acquire(self, until: float) -> Connection:
-        """A usable connection, to be given back by `release`.
-
-        Raises TimeoutExpired if none is free by `until`, ConnectionFailed if none can be made.
-        """
+        """A usable connection, to be given back by `release`. Raises TimeoutExpired if none is free
+        by `until`, ConnectionFailed if none can be made."""
         if self._free.locked():
             await self._wait_for_a_free_one(until)
         else:

@@ -16,9 +16,7 @@ from kvorum.model.request import Unreadable
 
 
 class PortableRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record with its versions. `record` is what `model/portable_record.py` makes, and base64 in
-    JSON.
-    """
+    """A record with its versions, as `model/portable_record.py` makes it; base64 in JSON."""
 
     key: str
     record: bytes

@@ -8,13 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvorum.client.requests import ABSENT, Request
-from kvorum.model.errors import (
-    InvalidVersion,
-    KvorumError,
-    NotFound,
-    PreconditionFailed,
-    from_code,
-)
+from kvorum.model.errors import InvalidVersion, KvorumError, NotFound, PreconditionFailed, from_code
 
 _ADVICE: Final = {
     "invalid_key": "Use a key of 1 to 1024 bytes of UTF-8.",
@@ -39,8 +33,8 @@ def of_key(error: KvorumError, key: str) -> KvorumError:
         case InvalidVersion():
             return _saying(
                 error,
-                f"The given version is none of the key {key!r}. Give version= or if_version= as a "
-                "read or a write of this key returned it.",
+                f"The given version is not one of the key {key!r}. Give version= or if_version= as "
+                "a read or a write of this key returned it.",
             )
     return error
 

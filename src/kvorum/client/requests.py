@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -73,9 +73,7 @@ class Request:
 
 
 class Lifetime(NamedTuple):
-    """How long an entry lives: `ttl`, 0 for ever; or until `expires_at` (ms). Without either it
-    lives as long as its namespace says.
-    """
+    """How long it lives: `ttl`, 0 for ever; until `expires_at` (ms); or as the namespace says."""
 
     ttl: Ttl | None = None
     expires_at: int | None = None
@@ -96,22 +94,6 @@ class _PutBody(msgspec.Struct, omit_defaults=True):
     value: msgspec.Raw
     metadata: _PutMetadata | None = None
     namespace: str | None = None
-
-
-class _TouchBody(msgspec.Struct):
-    metadata: _PutMetadata
-
-
-class _KeysBody(msgspec.Struct, omit_defaults=True):
-    keys: list[str]
-    namespace: str | None = None
-
-
-class _RepairBody(msgspec.Struct, omit_defaults=True):
-    namespace: str | None = None
-    partition: int | None = None
-    key: str | None = None
-    full: bool = False
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -165,7 +147,7 @@ def touch(
 ) -> Request:
     """Give an entry another lifetime. Raises InvalidKey, RequestError."""
     query = query_of(namespace=namespace, w=w, quorum=quorum)
-    body = _encode(_TouchBody(_metadata(version, None, lifetime)))
+    body = body_of(metadata=_metadata(version, None, lifetime))
     about = Subject(namespace, key, blind=version is None)
     path, named = _place("entry", key)
     return Request("PATCH", path, named + query, body, condition, about=about)
@@ -190,10 +172,8 @@ ABSENT: Final[Pairs] = (("if-none-match", "*"),)
 
 
 def condition(if_version: str | None, if_absent: bool = False) -> Pairs:
-    """That the entry is at `if_version` and no other, or that the key holds no value.
-
-    Raises RequestError if both are given, InvalidVersion.
-    """
+    """That the entry is at `if_version`, or that the key has no value. Raises RequestError if both
+    are given, InvalidVersion."""
     if if_version is None:
         return ABSENT if if_absent else ()
     if if_absent:
@@ -216,7 +196,7 @@ def get_many(
     keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
 ) -> Request:
     """Read the entries of many keys."""
-    body = _encode(_KeysBody(keys, namespace))
+    body = body_of(keys=keys, namespace=namespace)
     return Request("POST", "/entries/get", query_of(r=r, quorum=quorum), body, safe=True)
 
 
@@ -245,7 +225,7 @@ def begin_repair(
     namespace: str | None, partition: int | None, key: str | None, *, full: bool
 ) -> Request:
     """Have replicas compared and made equal."""
-    body = _encode(_RepairBody(namespace, partition, key, full))
+    body = body_of(namespace=namespace, partition=partition, key=key, full=full or None)
     # Replicas that are compared twice are as equal as before.
     return Request("POST", "/repair", body=body, safe=True, timed=False)
 
@@ -278,3 +258,8 @@ def _place(root: str, key: str) -> tuple[str, Pairs]:
 def query_of(**options: str | int | None) -> Pairs:
     """The options that are given."""
     return tuple((name, str(value)) for name, value in options.items() if value is not None)
+
+
+def body_of(**members: Any) -> bytes:
+    """The JSON object of the members that are given."""
+    return _encode({name: value for name, value in members.items() if value is not None})

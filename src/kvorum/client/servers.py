@@ -97,8 +97,7 @@ class Route:
     def next(self, not_before: float) -> tuple[Server, float]:
         """(the server to ask, the time to ask it), no earlier than `not_before`."""
         server = min(
-            self._candidates(),
-            key=lambda s: (max(self._ready_at[s], not_before), self._asked[s]),
+            self._candidates(), key=lambda s: (max(self._ready_at[s], not_before), self._asked[s])
         )
         self._asked[server] += 1
         return server, max(self._ready_at[server], not_before)

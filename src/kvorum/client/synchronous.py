@@ -16,7 +16,6 @@ import os
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from kvorum.client.asynchronous import AsyncClient
@@ -54,8 +53,7 @@ def _blocking_of_many(
     method: Callable[Concatenate[AsyncClient, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[Client, _P], _T]:
     """The same of a method whose first argument is an iterable: it is read on the caller's thread,
-    for it may be a generator that calls the client itself.
-    """
+    for it may be a generator that calls the client itself."""
     _, many, *_ = inspect.signature(method).parameters
     of_any: Callable[..., Coroutine[Any, Any, _T]] = method
 
@@ -78,10 +76,8 @@ def _read(items: Iterable[Any]) -> Iterable[Any]:
 
 
 class Client:
-    """A client of a cluster, which threads may share.
-
-    Every method takes `timeout`, the seconds the whole call may last, and `namespace`.
-    """
+    """A client of a cluster, which threads may share. Every method takes `namespace`, and
+    `timeout`: how many seconds the whole call may last."""
 
     def __init__(self, target: Target) -> None:
         self._async = AsyncClient(target)
@@ -91,12 +87,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -102,5 +102,9 @@ def _timeout(text: str) -> float:
 
 
 def _server(text: str) -> Address:
+    if not text:
+        raise ConfigError(
+            "The name of a server is missing. Write HOST or HOST:PORT, with commas between."
+        )
     has_port = ":" in text.rpartition("]")[2]
     return parse_address(text if has_port else f"{text}:{DEFAULT_PORT}")

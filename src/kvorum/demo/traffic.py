@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from kvorum.bench.histogram import Histogram
 from kvorum.client.answers import Result
 from kvorum.demo.ledger import Ledger
-from kvorum.demo.requests import Item, Requests
+from kvorum.demo.requests import Item, ManyEntries
 from kvorum.model.errors import ProtocolError, UnavailableError
 from kvorum.runtime.together import together
 
@@ -46,17 +46,17 @@ class Traffic:
     def per_second(self) -> float:
         return self.entries / self.seconds if self.seconds else 0.0
 
-    async def write(self, requests: Requests, items: Iterable[Item], ledger: Ledger) -> None:
+    async def write(self, requests: ManyEntries, items: Iterable[Item], ledger: Ledger) -> None:
         """Write `items`, each until it is acknowledged."""
         await self._run(requests, items, requests.write, ledger.wrote)
 
-    async def read(self, requests: Requests, keys: Iterable[str], ledger: Ledger) -> None:
+    async def read(self, requests: ManyEntries, keys: Iterable[str], ledger: Ledger) -> None:
         """Read `keys`, each until it is answered, and check the answers."""
         await self._run(requests, keys, requests.read, ledger.check)
 
     async def _run(
         self,
-        requests: Requests,
+        requests: ManyEntries,
         items: Iterable[_T],
         ask: Callable[[list[_T]], Awaitable[Sequence[Result]]],
         settle: Callable[[_T, Result], None],

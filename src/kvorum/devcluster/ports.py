@@ -24,10 +24,8 @@ _ATTEMPTS: Final = 200
 
 
 def local_topology(nodes: int, port: int, settings: NamespaceSettings | None = None) -> Topology:
-    """`nodes` nodes on loopback, from `port` on; without `settings`, the usual ones.
-
-    Each has a name of its own, so that no other cluster takes its nodes' data for its own.
-    """
+    """`nodes` nodes on loopback, from `port` on; without `settings`, the usual ones. The cluster
+    has a name of its own, so that no other one takes its nodes' data for its own."""
     return Topology(
         cluster=f"local-{secrets.token_hex(4)}",
         nodes=tuple(
@@ -58,11 +56,8 @@ def check_ports(nodes: Iterable[NodeSpec]) -> None:
 
 
 def free_port(nodes: int) -> int:
-    """A port P from which `nodes` nodes find all theirs free.
-
-    Below the range from which systems draw the ports of outgoing connections, so that none
-    of those takes it before the nodes do.
-    """
+    """A port P from which `nodes` nodes find all theirs free, below the range from which systems
+    draw the ports of outgoing connections."""
     for port in random.sample(range(_UNPRIVILEGED, _EPHEMERAL - 2 * PEER_OFFSET), _ATTEMPTS):
         if _all_free(port, nodes):
             return port

@@ -14,13 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from kvorum.client.answers import Result
-from kvorum.client.entry import Entry, value_or_error
+from kvorum.client.answers import Result, values_of
+from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.url import check_is_text
@@ -48,6 +47,8 @@ def open(  # noqa: A001  as gzip.open
     """
     if not os.fspath(path):
         raise ConfigError("The path of the store is empty. Name a directory, '.' for this one.")
+    if Path(path).exists() and not Path(path).is_dir():
+        raise ConfigError(f"{path} is not a directory. Name a directory for the store.")
     source = None if master_key is None else parse_source(master_key)
     size = parse_size(memory) if isinstance(memory, str) else memory
     files = engine_files(descriptor_limit())
@@ -68,19 +69,12 @@ class Embedded:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Make everything durable and free the directory. May be called again.
-
-        Raises StorageError if the directory was removed, moved or replaced meanwhile.
-        """
+        """Make everything durable and free the directory. May be called again. Raises StorageError
+        if the directory was removed, moved or replaced meanwhile."""
         self._engine.close()
 
     def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
@@ -152,27 +146,18 @@ class Embedded:
         if_version: str | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Entry:
-        """Delete `key`; returns the entry that was deleted. Raises NotFound.
-
-        `version` and `if_version` mean what they mean in `set`.
-        """
+        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version` and
+        `if_version` mean what they mean in `set`."""
         condition = self._entries.condition(namespace, key, version, if_version)
         return self._ask(Delete(namespace, key, *condition))
 
     def get_many(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met.
-
-        What has a value that Python cannot hold gets an InvalidValue in its place.
-        """
+        """The values of those `keys` that have one. Raises the first error met. A value that Python
+        cannot hold is replaced by an InvalidValue."""
         asked = list(keys)
-        results = zip(asked, self.get_entries(asked, namespace=namespace), strict=True)
-        return {
-            key: value_or_error(_sound(result))
-            for key, result in results
-            if not isinstance(result, NotFound)
-        }
+        return values_of(asked, self.get_entries(asked, namespace=namespace))
 
     def get_entries(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
@@ -187,10 +172,8 @@ class Embedded:
         ttl: Ttl | None = None,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> list[Result]:
-        """Store each (key, value); for each, in order, its Entry or the error it met.
-
-        They are stored one by one, not as a transaction. `ttl` means what it means in `set`.
-        """
+        """Store each (key, value); for each, in order, its Entry or the error it met. They are
+        stored one by one, not as a transaction. `ttl` means what it means in `set`."""
         pairs = items.items() if isinstance(items, Mapping) else items
         seconds = seconds_of(ttl)
         puts = [_put_or_error(namespace, key, value, seconds) for key, value in pairs]
@@ -233,9 +216,7 @@ class Embedded:
             return namespaces.catalog.settings(name)
 
     def alter_namespace(self, name: str, **settings: Any) -> NamespaceSettings:
-        """Change these settings of the namespace `name`; returns all of them. Raises
-        NamespaceNotFound or RequestError.
-        """
+        """Change settings of a namespace; returns all. Raises NamespaceNotFound or RequestError."""
         check_is_text(name)
         with self._engine.namespaces() as namespaces:
             namespaces.catalog.settings(name)
@@ -244,8 +225,7 @@ class Embedded:
 
     def drop_namespace(self, name: str) -> None:
         """End the namespace `name`, and destroy for good all that it holds. Raises
-        NamespaceNotFound, and RequestError for the default one.
-        """
+        NamespaceNotFound, and RequestError for the default one."""
         check_is_text(name)
         self._engine.drop_namespace(name)
 

@@ -2,9 +2,6 @@
 
 It is the same coordinator, records and files as those of a server. The syncers wait for the disk
 in the call that writes, and timers run when they are due during a call.
-
-It belongs to the process that opened it. In a process that was forked since, every call but `close`
-raises ConfigError; `close` has no effect.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ _LIMITS: Final = ServiceLimits(value_bytes=sys.maxsize, nesting=sys.maxsize, in_
 
 
 class Engine:
-    """May be shared by threads: one call runs at a time."""
+    """The node of one embedded store. May be shared by threads: one call runs at a time."""
 
     def __init__(self, holding: Holding) -> None:
         """Open or create the store. Raises ConfigError or StorageError."""
@@ -88,9 +85,7 @@ class Engine:
         self.service = Service(self._replicator, topology.secret, names, _LIMITS)
 
     def close(self) -> None:
-        """Make everything durable and free the directory. May be called again. Raises StorageError
-        if the directory was removed, moved or replaced meanwhile.
-        """
+        """Make everything durable and free the directory. Raises StorageError if that was lost."""
         if self._pid != os.getpid():
             return
         with self._lock:

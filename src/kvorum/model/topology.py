@@ -377,6 +377,11 @@ def _check_ranges(settings: NamespaceSettings, **ranges: tuple[int, int]) -> Non
 
 def _check_memory(settings: NamespaceSettings) -> None:
     with naming("max_memory"):
+        if settings.durability == "none" and not settings.max_memory:
+            raise ConfigError(
+                "It is missing, and entries kept in memory need a bound. Give the bytes that each "
+                f"node may use for them, {MEMORY_BYTES_MIN} to {MEMORY_BYTES_MAX}."
+            )
         if settings.durability == "none":
             check_range(settings.max_memory, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX)
         elif settings.max_memory:

@@ -134,7 +134,7 @@ class FileSource:
             text = self._read()
         except OSError as error:
             raise ConfigError(
-                f"The master key file {self._path} cannot be read: {error.strerror}. Put the file "
+                f"The key file {self._path} cannot be read: {error.strerror}. Put the file "
                 "back, or name another source."
             ) from error
         return _parsed(text, self)
@@ -153,7 +153,7 @@ class FileSource:
                 self._create()
         except OSError as error:
             raise ConfigError(
-                f"The master key file {self._path} cannot be made: {error.strerror}. Make its "
+                f"The key file {self._path} cannot be made: {error.strerror}. Make its "
                 "directory writable for this user, or name another source."
             ) from error
 
@@ -183,16 +183,16 @@ class FileSource:
 
     def _check(self, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"The master key file {self._path} is not a regular file.")
+            raise ConfigError(f"The key file {self._path} is not a regular file.")
         if found.st_uid != os.geteuid():
             raise ConfigError(
-                f"The master key file {self._path} belongs to user {found.st_uid}, and this "
+                f"The key file {self._path} belongs to user {found.st_uid}, and this "
                 f"process runs as user {os.geteuid()}. Change the owner, or run as that user."
             )
         mode = stat.S_IMODE(found.st_mode)
         if mode & ~0o600:
             raise ConfigError(
-                f"The master key file {self._path} has mode {mode:04o}, and others must have no "
+                f"The key file {self._path} has mode {mode:04o}, and others must have no "
                 f"access to it. Run 'chmod 600 {shlex.quote(str(self._path))}', and change the key "
                 "if they may have read it."
             )

@@ -45,5 +45,6 @@ class VersionStrings:
             return _decode(self._seal.open(subject, text))
         except (Forged, msgspec.DecodeError) as error:
             raise InvalidVersion(
-                f"This cluster gave out no such valueVersion for this key: {error}."
+                "The given version is not one of this key: use one that a read or a write of the "
+                "key returned."
             ) from error

@@ -23,9 +23,9 @@ DETAIL_CHARS_MAX: Final = 1000
 
 _ADVICE: Final = {
     # The request
-    "bad_request": "Correct the request as the detail says.",
+    "bad_request": "Correct the request and send it again.",
     "invalid_key": "Use a key of 1 to 1024 bytes of UTF-8, percent-encoded where it is in a path.",
-    "invalid_value": "Correct the value as the detail says.",
+    "invalid_value": "Correct the value and send it again.",
     "invalid_version": "Read the entry and send its valueVersion unchanged.",
     "namespace_not_found": "Create it with PUT /namespaces/{name} at every node, or with 'kvorum "
     "namespace create'. If a cluster file lists the namespaces, add it there.",

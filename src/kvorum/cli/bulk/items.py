@@ -14,10 +14,8 @@ Value = msgspec.Raw | bytes
 
 
 class Place(NamedTuple):
-    """Where reading goes on: behind `line` lines of a file, which end at byte `offset`; or behind
-    `line` records of snapshots, which come in the order of tokens, and of which `offset` is the
-    last token.
-    """
+    """Where reading goes on: behind `line` lines of a file, up to the byte `offset`; or behind
+    `line` records of snapshots, up to the token `offset`."""
 
     offset: int = 0
     line: int = 0
@@ -35,8 +33,7 @@ class Timed(NamedTuple):
 
 class Item(NamedTuple):
     """An entry to store, which begins in `line`; reading goes on at `end`. `siblings`, if there are
-    any, include `value`, latest first. A `namespace` of None is the client's own.
-    """
+    any, include `value`, latest first. A `namespace` of None is the client's own."""
 
     line: int
     end: Place

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 
-from kvorum.cli.seconds import Seconds
+from kvorum.cli.parameter_types import Seconds
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-give_up_after_option: Final[Callable[[_Command], _Command]] = click.option(
+give_up_after_option: Final = click.option(
     "--give-up-after",
     type=Seconds(zero=True),
     default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long to go on without any success.",
+    help="How long to try again while nothing succeeds.",
 )

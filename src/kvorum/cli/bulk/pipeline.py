@@ -52,9 +52,7 @@ Source = Iterator[_Item | Reject]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to give up: after `patience_s` seconds without any success, and when more than
-    `max_rejected` lines were rejected, if that is not None.
-    """
+    """When to give up: after seconds without any success, and after too many rejected lines."""
 
     patience_s: float = 60.0
     max_rejected: int | None = None
@@ -142,11 +140,7 @@ class Pipeline(Generic[_Item]):
         self._free = asyncio.Semaphore(IN_FLIGHT)
 
     async def run(self, source: Source[_Item]) -> None:
-        """Store all of `source`.
-
-        Raises TooManyRejected, what the cluster still says when patience has ended, or what no
-        patience mends.
-        """
+        """Store all of `source`. Raises TooManyRejected, or what the cluster says in the end."""
         await together([self._read(source)])
 
     async def _read(self, source: Source[_Item]) -> None:

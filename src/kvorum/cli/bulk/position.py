@@ -24,9 +24,8 @@ _ANEW: Final = "leave out --resume to begin anew"
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done: "an import" of "lines", or "a restore" of "records"; with which options, and
-    into which cluster, if that is known: its name, and its addresses.
-    """
+    """What is done ("an import" of "lines", "a restore" of "records"), with which options, and into
+    which cluster (its name and its addresses), if that is known."""
 
     what: str
     unit: str
@@ -43,10 +42,8 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PositionFile:
-    """The position of one task in the file at `path`, which the user can choose by `option`.
-
-    `digest_at(place)` tells the source from others, as far as that place.
-    """
+    """The position of one task in the file at `path`, which the user can choose by `option`. What
+    is read up to a place is known by `digest_at(place)`."""
 
     def __init__(
         self, path: Path, task: Task, digest_at: Callable[[Place], str], option: str
@@ -62,10 +59,8 @@ class PositionFile:
         return self.path.exists()
 
     def begin(self, *, resume: bool) -> Progress:
-        """What is done already; without `resume` nothing, and the file is removed.
-
-        Raises ConfigError if there is none to resume from, or it is another task's or source's.
-        """
+        """What is done already; without `resume` nothing, and the file is removed. Raises
+        ConfigError if there is none to resume from, or it is another task's or source's."""
         if not resume:
             self.remove()
             return Progress()

@@ -16,16 +16,10 @@ _Item = TypeVar("_Item", bound=Placed)
 
 
 def store_all(
-    client: AsyncClient,
-    sink: Sink[_Item],
-    source: Source[_Item],
-    limits: Limits,
-    watch: Watch,
+    client: AsyncClient, sink: Sink[_Item], source: Source[_Item], limits: Limits, watch: Watch
 ) -> Progress:
-    """Store all of `source`, which begins where `watch` does; returns what is done then.
-
-    Raises Interrupted if a signal stops it, and what a pipeline raises; then the position is saved.
-    """
+    """Store all of `source`, which begins where `watch` does; returns what is done then. Raises
+    Interrupted if a signal stops it, or a pipeline's error; then the position is saved."""
     pipeline = Pipeline(sink, limits, watch.done, watch)
 
     async def work() -> None:

@@ -21,9 +21,7 @@ SAVE_EVERY_S: Final = 1.0
 
 
 class Watch:
-    """Follows the work behind `done`. The bar shows `steps(place)`; `position` is None where the
-    source cannot be read again.
-    """
+    """Follows the work behind `done`. `position` is None if the source cannot be read again."""
 
     def __init__(
         self,

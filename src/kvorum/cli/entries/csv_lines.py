@@ -53,10 +53,8 @@ class _Header(NamedTuple):
 
 
 def read_csv(stream: IO[bytes], shape: CsvShape, place: Place = START) -> Lines:
-    """The entries of `stream`, which must be seekable if `place` is not the start.
-
-    Raises ConfigError if the header does not fit `shape`.
-    """
+    """The entries of `stream`, which must be seekable if `place` is not the start. Raises
+    ConfigError if the header does not fit `shape`."""
     csv.field_size_limit(LINE_BYTES_MAX)
     header = _read_header(stream, shape)
     if place == START:

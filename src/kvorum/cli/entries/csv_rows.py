@@ -27,8 +27,7 @@ QUOTE: Final = b'"'
 
 class Row(NamedTuple):
     """A row as it stands in the file, from line `first` to `end`. `text` is None if it is too
-    long to be kept. `is_open`: the file ends within quotes.
-    """
+    long to be kept. `is_open`: the file ends within quotes."""
 
     first: int
     end: Place
@@ -91,10 +90,8 @@ class _Quotes:
 
 
 def read_rows(stream: IO[bytes], delimiters: bytes, place: Place) -> Iterator[Row]:
-    """The rows of `stream` from `place` on, to which it is positioned, in bounded memory.
-
-    `delimiters`: any of these bytes ends a cell.
-    """
+    """The rows of `stream` from `place` on, to which it is positioned, in bounded memory. Any of
+    the bytes `delimiters` ends a cell."""
     quotes = _Quotes(delimiters)
     offset, line = place
     while True:

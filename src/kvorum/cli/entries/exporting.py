@@ -6,33 +6,35 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
 from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.entries import export_target, record_lines
 from kvorum.cli.entries.sealed_files import key_option, sealed
 from kvorum.cli.errors import Incomplete, one_line
-from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.output import output_option, print_result
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.progress import progress_bar
+from kvorum.client import record_requests
+from kvorum.client.asynchronous import PAGE_ENTRIES
+from kvorum.client.entry import Entry, Sibling
+from kvorum.client.listing import described, documents
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target
+from kvorum.model.request import Unreadable
 
-if TYPE_CHECKING:
-    from kvorum.client.entry import Entry, Sibling
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
-    from kvorum.model.request import Unreadable
-
-    _Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
-    """Its lines, what is left out of it, and where the next one begins."""
+_Page = tuple[Iterable[bytes], Sequence[Unreadable], str | None]
+"""Its lines, what is left out of it, and where the next one begins."""
 
 _SHOW_EVERY: Final = 100
-_PAGE: Final = 500
 
 
 @click.command()
 @click.argument("file", type=NonEmptyPath(allow_dash=True), default="-")
-@click.option("--versions", is_flag=True, help="With versions, for 'import --keep-versions'.")
-@click.option("--encrypt", is_flag=True, help="Seal it with the key that --key names.")
+@click.option("--versions", is_flag=True, help="Export records with their versions.")
+@click.option("--encrypt", is_flag=True, help="Encrypt the file with the key that --key names.")
 @key_option
 @asks_namespace
 @output_option
@@ -41,16 +43,16 @@ def export(
 ) -> None:
     """Write every entry to FILE, one JSON object a line; without FILE, to stdout.
 
-    The lines are what 'kvorum import' reads: {"key": ..., "value": ...}, where the value is
-    bytes or expires also "metadata", and where there are concurrent values also "siblings". FILE is
-    replaced when all is written, and stays as it is if that fails; a new one is only for its owner
-    to read. What is written to the cluster meanwhile may or may not be in it.
+    'kvorum import' reads these lines: {"key": ..., "value": ...}. A value that is bytes or that
+    expires also has "metadata"; a key with concurrent values also has "siblings". FILE is replaced
+    when all is written, and stays as it was if that fails. Only its owner can read a new FILE. What
+    is written to the cluster meanwhile may or may not be in it.
 
-    With --versions each line holds a record as the cluster has it, siblings and all; imported
-    with --keep-versions it merges with what is there.
+    With --versions each line holds a record with its versions and siblings. Import such a file with
+    --keep-versions to merge it with what the cluster has.
 
-    What is damaged on so many nodes that its value is not certain is left out and named, and the
-    exit code is 7 in the end.
+    A record that is damaged on so many nodes that its value is not certain is left out and named;
+    the exit code is then 7.
 
     \b
     kvorum export backup.jsonl
@@ -62,7 +64,6 @@ def export(
             "--encrypt and --key belong together: add the one that is missing, as in --encrypt "
             "--key file:PATH."
         )
-    from kvorum.cli.entries import export_target
 
     file = export_target.named(file)
     began = time.monotonic()
@@ -77,23 +78,16 @@ def export(
 def _report(
     file: str, count: int, unreadable: Sequence[Unreadable], seconds: float, output: str
 ) -> None:
-    from kvorum.client.listing import documents
-
-    if output == "json":
-        summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
-        print_json({**summary, "unreadable": documents(unreadable)})
-    else:
-        print_table(
-            f"export to {file}",
-            ("#entries", "#seconds", "#entries/s"),
-            [(f"{count:,}", f"{seconds:.1f}", f"{count / seconds:,.0f}")],
-        )
+    summary = {"file": file, "entries": count, "seconds": round(seconds, 3)}
+    summary |= {"unreadable": documents(unreadable)}
+    row = (f"{count:,}", f"{seconds:.1f}", f"{count / seconds:,.0f}")
+    print_result(
+        output, summary, f"export to {file}", ("#entries", "#seconds", "#entries/s"), [row]
+    )
 
 
 def _refuse(unreadable: Sequence[Unreadable], output: str) -> NoReturn:
     """Name what the export lacks, each on a line of its own. Raises Incomplete."""
-    from kvorum.client.listing import described, documents
-
     if output != "json":
         for one in unreadable:
             click.echo(one_line(f"not exported: {described(one)}"), err=True)
@@ -108,10 +102,6 @@ def _export(
     target: Target, file: str, versions: bool, key: str | None
 ) -> tuple[int, list[Unreadable]]:
     """How many entries were written, and what could not be."""
-    from kvorum.cli.entries import export_target, record_lines
-    from kvorum.cli.progress import progress_bar
-    from kvorum.client.listing import described
-
     count = 0
     unreadable: dict[str, Unreadable] = {}
     with ExitStack() as stack:
@@ -150,10 +140,7 @@ def _entries_page(client: Client, target: Target, cursor: str | None) -> _Page:
 
 
 def _records_page(client: Client, target: Target, cursor: str | None) -> _Page:
-    from kvorum.cli.entries import record_lines
-    from kvorum.client import record_requests
-
-    request = record_requests.page(target.namespace, cursor, _PAGE)
+    request = record_requests.page(target.namespace, cursor, PAGE_ENTRIES)
     page = record_requests.found(client.ask(request))
     return map(record_lines.line, page.records), page.unreadable, page.cursor
 

@@ -8,29 +8,31 @@ import os
 import time
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
+from kvorum.cli.bulk.entry_sink import EntrySink
+from kvorum.cli.bulk.items import Place, Reject
 from kvorum.cli.bulk.options import give_up_after_option
-from kvorum.cli.connection import asks_namespace
+from kvorum.cli.bulk.pipeline import Limits, Progress
+from kvorum.cli.bulk.position import PositionFile, Task
+from kvorum.cli.bulk.record_sink import RecordSink
+from kvorum.cli.bulk.run import store_all
+from kvorum.cli.bulk.watch import Watch, note
+from kvorum.cli.connection import asks_namespace, w_option
+from kvorum.cli.entries import record_lines
+from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape, read_csv
+from kvorum.cli.entries.entry_lines import Lines, read_json_lines
 from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
-from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.stdin import STDIN, opened_stdin
+from kvorum.cli.output import output_option, print_result
+from kvorum.cli.parameter_types import STDIN, NonEmptyPath, opened_stdin
+from kvorum.cli.progress import Bar, progress_bar
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.url import Target
 from kvorum.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kvorum.cli.bulk.items import Place, Reject
-    from kvorum.cli.bulk.pipeline import Limits, Progress
-    from kvorum.cli.bulk.position import PositionFile
-    from kvorum.cli.bulk.watch import Watch
-    from kvorum.cli.entries.csv_lines import CsvShape
-    from kvorum.cli.entries.entry_lines import Lines
-    from kvorum.cli.progress import Bar
-    from kvorum.client.url import Target
 
 _SUFFIX: Final = ".kvorum-import"
 _SAMPLE_BYTES: Final = 64 * 1024
@@ -53,7 +55,7 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--format",
     "kind",
     type=click.Choice(("jsonl", "csv")),
-    help="[default: csv if FILE ends with .csv, else jsonl]",
+    help="The format of FILE.  [default: csv if it ends with .csv, else jsonl]",
 )
 @click.option("--key-column", help="CSV: where the keys are.  [default: key]")
 @click.option("--typed", is_flag=True, help="CSV: read numbers, true, false and null as such.")
@@ -61,18 +63,22 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--delimiter",
     callback=_delimiter,
     metavar="CHARACTER",
-    help="CSV: what is between the cells.  [default: , ; tab or |, as the header has it]",
+    help="CSV: the character between the cells.  [default: , ; tab or |, as the header has it]",
 )
-@click.option("--resume", is_flag=True, help="Go on where the checkpoint of FILE says.")
+@click.option(
+    "--resume", is_flag=True, help="Go on where the checkpoint of FILE says, and do not begin anew."
+)
 @click.option(
     "--checkpoint",
     "checkpoint_path",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
-    help="[default: FILE.kvorum-import]",
+    help="The file that notes how far the import is.  [default: FILE.kvorum-import]",
 )
-@click.option("--max-rejected", type=click.IntRange(min=0), help="End when more lines are wrong.")
+@click.option(
+    "--max-rejected", type=click.IntRange(min=0), help="End when more lines than this are wrong."
+)
 @give_up_after_option
-@click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each entry.")
+@w_option
 @click.option(
     "--keep-versions", is_flag=True, help="FILE is of 'kvorum export --versions'; merge it in."
 )
@@ -97,28 +103,26 @@ def import_file(
 ) -> None:
     """Store the entries of FILE; '-' is stdin.
 
-    JSON Lines has {"key": ..., "value": ...} on each line; it is what 'kvorum export' writes.
-    CSV has a header; the column "key" holds the keys, and the other columns become an
-    object, or if there is only one and it is called "value", its cells are the values. Columns
-    may be separated by a comma, a semicolon, a tab or a vertical bar.
+    A JSON Lines file has {"key": ..., "value": ...} on each line, as 'kvorum export' writes it. Its
+    "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970. Entries that
+    have expired are left out and counted.
 
-    "metadata" may hold "ttl", in seconds, or "expiresAt", in milliseconds since 1970; what has
-    expired already is left out and counted.
+    A CSV file begins with a header. The column "key" holds the keys. If there is one other column
+    and it is called "value", it holds the values; else each row becomes an object of its other
+    columns. Columns may be separated by a comma, a semicolon, a tab or a vertical bar.
 
-    A line that is wrong is reported and left out, and the exit code is 6 in the end. What is
-    interrupted can be taken up with --resume; importing a line twice does no harm.
+    A wrong line is reported and left out; the exit code is then 6. After an interruption --resume
+    goes on where the import stopped. Without it the import begins anew and forgets its checkpoint.
+    Importing a line twice does no harm.
 
-    With --keep-versions the records go in with their versions, and merge with what the cluster
-    has: what was written or deleted since stays so.
+    With --keep-versions the records keep their versions and merge with those of the cluster:
+    whatever was written or deleted there since the export stays.
 
     \b
     kvorum import people.jsonl
     kvorum import cities.csv --key-column geonameid --typed
     zcat big.jsonl.gz | kvorum import -
     """
-    from kvorum.cli.bulk.pipeline import Limits
-    from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape
-
     is_csv = kind == "csv" if kind else file.endswith(".csv")
     for_csv = {"--key-column": key_column, "--delimiter": delimiter, "--typed": typed or None}
     option = next((name for name, given in for_csv.items() if given is not None), None)
@@ -138,7 +142,10 @@ def import_file(
     with _open(file, key) as source:
         position = _position(job, source, checkpoint_path, resume)
         summary = _import(job, source, position, resume)
-    _print_summary(summary, job.as_json)
+    counts = (f"{n:,}" for n in (summary.stored, summary.rejected, summary.expired))
+    row = (*counts, f"{summary.seconds:.1f}", f"{summary.entries_per_s:,}")
+    columns = ("#stored", "#rejected", "#expired", "#seconds", "#entries/s")
+    print_result(output, summary._asdict(), f"import of {file}", columns, [row])
     if summary.rejected:
         click.get_current_context().exit(ExitCode.REFUSED)
 
@@ -177,9 +184,6 @@ def _position(
     job: _Job, source: BufferedReader, path: Path | None, resume: bool
 ) -> PositionFile | None:
     """None where there can be none, because what is read cannot be read again."""
-    from kvorum.cli.bulk.position import PositionFile, Task
-    from kvorum.cli.bulk.watch import note
-
     if job.file == STDIN or not source.seekable():
         if resume or path is not None:
             raise click.UsageError(
@@ -209,10 +213,6 @@ def _digest(source: BufferedReader, place: Place) -> str:
 def _import(
     job: _Job, source: BufferedReader, position: PositionFile | None, resume: bool
 ) -> _Summary:
-    from kvorum.cli.bulk.pipeline import Progress
-    from kvorum.cli.bulk.watch import Watch
-    from kvorum.cli.progress import progress_bar
-
     before = position.begin(resume=resume) if position else Progress()
     total = os.fstat(source.fileno()).st_size if position else None
     began = time.monotonic()
@@ -236,12 +236,6 @@ def _tell(line: Reject, bar: Bar, as_json: bool) -> None:
 
 
 def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
-    from kvorum.cli.bulk.entry_sink import EntrySink
-    from kvorum.cli.bulk.record_sink import RecordSink
-    from kvorum.cli.bulk.run import store_all
-    from kvorum.cli.entries import record_lines
-    from kvorum.client.asynchronous import AsyncClient
-
     place = watch.done.place
     client = AsyncClient(job.target)
     if job.keep_versions:
@@ -252,10 +246,6 @@ def _store(job: _Job, source: BufferedReader, watch: Watch) -> Progress:
 
 
 def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines:
-    from kvorum.cli.entries import record_lines
-    from kvorum.cli.entries.csv_lines import read_csv
-    from kvorum.cli.entries.entry_lines import read_json_lines
-
     if shape is not None:
         return read_csv(source, shape, place)
     if place.offset:
@@ -265,21 +255,3 @@ def _read(source: BufferedReader, shape: CsvShape | None, place: Place) -> Lines
             "The file is one of 'kvorum export --versions'. To import it, add --keep-versions."
         )
     return read_json_lines(source, place)
-
-
-def _print_summary(summary: _Summary, as_json: bool) -> None:
-    if as_json:
-        print_json(summary._asdict())
-        return
-    counts = (summary.stored, summary.rejected, summary.expired)
-    print_table(
-        f"import of {summary.file}",
-        ("#stored", "#rejected", "#expired", "#seconds", "#entries/s"),
-        [
-            (
-                *(f"{count:,}" for count in counts),
-                f"{summary.seconds:.1f}",
-                f"{summary.entries_per_s:,}",
-            )
-        ],
-    )

@@ -55,10 +55,8 @@ def line(record: PortableRecord) -> bytes:
 
 
 def read(stream: IO[bytes], namespace: str | None, after: Place) -> Iterator[RecordItem | Reject]:
-    """The records of `stream`, which is at its start, that end behind `after`.
-
-    The mark of each is the Place behind it. Raises ConfigError if it is no such file.
-    """
+    """The records of `stream`, which is at its start, that end behind `after`. Raises ConfigError
+    if it is no such file."""
     end = _read_header(stream)
     number = 1
     while data := stream.readline(RECORD_LINE_BYTES_MAX + 1):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import IO, Final, cast
 
+from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader, sealed_writer
 from kvorum.cli.key_sources import source_option
 from kvorum.model.errors import ConfigError
+from kvorum.sealing.master_key import MasterKey, parse_source
 
-if TYPE_CHECKING:
-    from kvorum.sealing.master_key import MasterKey
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-key_option: Final[Callable[[_Command], _Command]] = source_option(
+key_option: Final = source_option(
     "--key", what="The key of an encrypted export, 32 bytes as 64 hex digits or base64"
 )
 
@@ -23,16 +20,13 @@ key_option: Final[Callable[[_Command], _Command]] = source_option(
 @contextmanager
 def sealed(out: IO[bytes], key: str) -> Iterator[IO[bytes]]:
     """What is written goes to `out` under the key from the source `key`."""
-    from kvorum.backup.sealed_stream import sealed_writer
-
     with sealed_writer(out, _load(key)) as writer:
         yield writer
 
 
 def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
-    """`source`, or if it is sealed, its text. Raises ConfigError, and closes `source`, if there is
-    no key, or not the right one, or nothing to use it for.
-    """
+    """`source`, or its text if it is sealed. Raises ConfigError, and closes `source`, if the key is
+    missing, wrong, or given for nothing."""
     try:
         return _unsealed(source, key)
     except BaseException:
@@ -41,8 +35,6 @@ def unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
 
 
 def _unsealed(source: IO[bytes], key: str | None) -> io.BufferedReader:
-    from kvorum.backup.sealed_stream import MAGIC, is_sealed, sealed_reader
-
     peekable = _buffered(source)
     if not is_sealed(peekable.peek(len(MAGIC))):
         if key is not None:
@@ -60,6 +52,4 @@ def _buffered(source: IO[bytes]) -> io.BufferedReader:
 
 
 def _load(key: str) -> MasterKey:
-    from kvorum.sealing.master_key import parse_source
-
     return parse_source(key).load()

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import click
+import msgspec
 
-from kvorum.cli.connection import asks_namespace, open_client
+from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option, with_options
+from kvorum.cli.entries.complaints import plain_words
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.output import output_option, print_json, print_table, printable
-from kvorum.cli.stdin import InputFile
+from kvorum.cli.parameter_types import InputFile
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.url import Target
 from kvorum.model.errors import InvalidVersion, NotFound, PreconditionFailed
 from kvorum.model.topology import TTL_S_MAX
 
-if TYPE_CHECKING:
-    from kvorum.client.entry import ClockEntry, Entry, Sibling
-    from kvorum.client.url import Target
+_R = TypeVar("_R")
 
-_REPLICAS: Final = click.IntRange(min=1)
+_KINDS: Final = ("json", "string", "bytes")
 _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
+
+
+def _changes(verb: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """The options of a command that changes an entry, named as the client's arguments are."""
+    return with_options(
+        click.option("--version", metavar="V", help=f"{verb} only what this version covers."),
+        click.option(
+            "--if-version", metavar="V", help=f"{verb} only if the entry is at this version."
+        ),
+        w_option,
+    )
 
 
 @click.command("set")
@@ -31,30 +44,18 @@ _SECONDS: Final = click.IntRange(min=0, max=TTL_S_MAX)
 @click.option("--json", is_flag=True, help="The value must be JSON.")
 @click.option("--string", is_flag=True, help="The value is a string.")
 @click.option("--bytes", is_flag=True, help="The value is bytes, not JSON.")
-@click.option("--version", metavar="V", help="Replace what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("--if-absent", is_flag=True, help="Only if the key has no value.")
+@_changes("Replace")
+@click.option("--if-absent", is_flag=True, help="Store only if the key has no value.")
 @click.option(
     "--ttl",
     type=_SECONDS,
     metavar="SECONDS",
-    help="How long it lives; 0 is for ever.  [default: as the namespace says]",
+    help="How long the entry lives; 0 means for ever.  [default: as the namespace says]",
 )
-@click.option("-w", type=_REPLICAS, help="Replicas that must have it.")
 @asks_namespace
 @output_option
 def set_value(
-    target: Target,
-    key: str,
-    value: str | None,
-    file: IO[bytes] | None,
-    version: str | None,
-    if_version: str | None,
-    if_absent: bool,
-    ttl: int | None,
-    w: int | None,
-    output: str,
-    **kinds: bool,
+    target: Target, key: str, value: str | None, file: IO[bytes] | None, output: str, **how: Any
 ) -> None:
     """Store VALUE under KEY.
 
@@ -70,22 +71,15 @@ def set_value(
     kvorum set session:7 '{}' --ttl 3600         gone in an hour
     kvorum set depth -- -5                       what begins with '-' goes behind '--'
 
-    A version is what 'kvorum get -o json KEY' prints. Writing with --version of an entry
-    that has siblings resolves them.
+    'kvorum get -o json KEY' prints the version of an entry. To resolve siblings, write with the
+    --version of the entry that has them.
     """
-    if if_absent and if_version is not None:
+    if how["if_absent"] and how["if_version"] is not None:
         raise click.UsageError("--if-absent and --if-version exclude each other. Give one of them.")
-    stored = _value(_one_source(value, file), _one_kind(kinds))
-    with _in_options(key, if_absent=if_absent), open_client(target) as client:
-        entry = client.set(
-            key,
-            stored,
-            version=version,
-            if_version=if_version,
-            if_absent=if_absent,
-            ttl=ttl,
-            w=w,
-        )
+    kind = _one_kind({name: how.pop(name) for name in list(how) if name in _KINDS})
+    stored = _value(_one_source(value, file), kind)
+    with _in_options(key, if_absent=how["if_absent"]), open_client(target) as client:
+        entry = client.set(key, stored, **how)
     if output == "json":
         print_json({"key": key, "created": entry.created, **_shape(entry)})
     else:
@@ -96,28 +90,18 @@ def set_value(
 @click.command()
 @click.argument("key")
 @click.argument("ttl", type=_SECONDS)
-@click.option("--version", metavar="V", help="Touch what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@_changes("Touch")
 @asks_namespace
 @output_option
-def touch(
-    target: Target,
-    key: str,
-    ttl: int,
-    version: str | None,
-    if_version: str | None,
-    w: int | None,
-    output: str,
-) -> None:
-    """Let KEY live for TTL seconds from now, whatever it holds; 0 is for ever.
+def touch(target: Target, key: str, ttl: int, output: str, **how: Any) -> None:
+    """Let KEY expire TTL seconds from now; 0 means never. Its value stays the same.
 
     \b
     kvorum touch session:7 3600
     kvorum touch session:7 0
     """
     with _in_options(key), open_client(target) as client:
-        expires_at = client.touch(key, ttl, version=version, if_version=if_version, w=w)
+        expires_at = client.touch(key, ttl, **how)
     if output == "json":
         print_json({"key": key, "expires_at": expires_at})
     elif expires_at is None:
@@ -128,14 +112,14 @@ def touch(
 
 @click.command()
 @click.argument("key")
-@click.option("-r", type=_REPLICAS, help="Replicas that must answer.")
+@r_option
 @click.option("--all", "everything", is_flag=True, help="Show version, clock and siblings too.")
 @asks_namespace
 @output_option
 def get(target: Target, key: str, r: int | None, everything: bool, output: str) -> None:
     """Print the value of KEY.
 
-    A string is printed as it is, bytes too; anything else as JSON.
+    A string and bytes are printed as they are, anything else as JSON.
 
     \b
     kvorum get answer
@@ -156,19 +140,10 @@ def get(target: Target, key: str, r: int | None, everything: bool, output: str) 
 
 @click.command()
 @click.argument("key")
-@click.option("--version", metavar="V", help="Delete what that version covers, and no more.")
-@click.option("--if-version", metavar="V", help="Only if the entry is at exactly that version.")
-@click.option("-w", type=_REPLICAS, help="Replicas that must know it.")
+@_changes("Delete")
 @asks_namespace
 @output_option
-def delete(
-    target: Target,
-    key: str,
-    version: str | None,
-    if_version: str | None,
-    w: int | None,
-    output: str,
-) -> None:
+def delete(target: Target, key: str, output: str, **how: Any) -> None:
     """Delete KEY.
 
     \b
@@ -176,7 +151,7 @@ def delete(
     kvorum delete user:7 -o json        prints what was deleted
     """
     with _in_options(key), open_client(target) as client:
-        entry = client.delete(key, version=version, if_version=if_version, w=w)
+        entry = client.delete(key, **how)
     if output == "json":
         print_json(_with_value(entry))
     else:
@@ -198,8 +173,8 @@ def _in_options(key: str, *, if_absent: bool = False) -> Iterator[None]:
         ) from error
     except InvalidVersion as error:
         raise InvalidVersion(
-            f"The given version is none of the key {key!r}. Give the one that 'kvorum get --all' "
-            "shows.",
+            f"The given version is not one of the key {key!r}. Give the one that 'kvorum get "
+            "--all' shows.",
             **error.details,
         ) from error
     except NotFound as error:
@@ -234,10 +209,6 @@ def _one_kind(kinds: dict[str, bool]) -> str | None:
 
 def _value(data: bytes, kind: str | None) -> Any:
     """What to store for `data`; JSON stays the text it is."""
-    import msgspec
-
-    from kvorum.cli.entries.complaints import plain_words
-
     if kind == "bytes":
         return data
     try:
@@ -317,7 +288,5 @@ def _facts(one: Entry | Sibling) -> dict[str, Any]:
 
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
-    import msgspec
-
     shape: dict[str, Any] = {"value": msgspec.Raw(one.json)}
     return {**shape, "encoding": "base64"} if one.binary else shape

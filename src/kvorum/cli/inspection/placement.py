@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespace, open_client
-from kvorum.cli.output import output_option, print_json, print_table
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
-    from kvorum.documents.location import Location
-    from kvorum.documents.ring import Ring
+from kvorum.cli.output import output_option, print_json, print_records
+from kvorum.client.url import Target
+from kvorum.documents.location import Location
+from kvorum.documents.reading import read
+from kvorum.documents.ring import Ring
 
 
 @click.command()
@@ -21,8 +18,8 @@ if TYPE_CHECKING:
 def ring(target: Target, output: str) -> None:
     """Show how the partitions are shared among the nodes.
 
-    A node leads the partitions it is the first replica of. Its fair share is what its weight
-    entitles it to; the balance is the fullest node's share over its fair one.
+    A node leads the partitions whose first replica it is. Its fair share is given by its weight.
+    The balance is the share of the fullest node divided by its fair share.
 
     \b
     kvorum ring
@@ -33,9 +30,6 @@ def ring(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.ring import Ring
-
         _print_ring(read(document, Ring))
 
 
@@ -60,44 +54,39 @@ def locate(target: Target, key: str, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.location import Location
-        from kvorum.documents.reading import read
-
         _print_location(read(document, Location))
 
 
 def _print_ring(ring: Ring) -> None:
-    print_table(
+    print_records(
         f"{ring.partitions} partitions, balance {ring.balance:.3f}",
-        ("node", "#weight", "#tokens", "#leads", "#follows", "#share", "#fair share"),
         [
-            (
-                node.name,
-                f"{node.weight:g}",
-                node.tokens,
-                node.primary,
-                node.replica,
-                f"{node.share:.1%}",
-                f"{node.fair_share:.1%}",
-            )
+            {
+                "node": node.name,
+                "#weight": f"{node.weight:g}",
+                "#tokens": node.tokens,
+                "#leads": node.primary,
+                "#follows": node.replica,
+                "#share": f"{node.share:.1%}",
+                "#fair share": f"{node.fair_share:.1%}",
+            }
             for node in ring.nodes
         ],
     )
 
 
 def _print_location(location: Location) -> None:
-    print_table(
+    print_records(
         f"{location.key} in {location.namespace}: token {location.token}, "
         f"partition {location.partition}",
-        ("#", "node", "reachable", "state", "clock"),
         [
-            (
-                place,
-                replica.node,
-                "yes" if replica.up else "no",
-                replica.state,
-                ", ".join(f"{node}:{counter}" for node, counter, _ in replica.clock or ()),
-            )
+            {
+                "#": place,
+                "node": replica.node,
+                "reachable": "yes" if replica.up else "no",
+                "state": replica.state,
+                "clock": ", ".join(f"{node}:{counter}" for node, counter, _ in replica.clock or ()),
+            }
             for place, replica in enumerate(location.replicas, 1)
         ],
     )

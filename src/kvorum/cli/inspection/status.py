@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from kvorum.cli.connection import asks_cluster, open_client
+from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_json, print_records, print_table
+from kvorum.client.url import Target
+from kvorum.cluster.clock_notices import apart, difference
+from kvorum.documents.reading import read
+from kvorum.documents.status import (
+    AntiEntropyStatus,
+    CacheStatus,
+    Connections,
+    NodeStatus,
+    Status,
+    Waiting,
+)
+from kvorum.model.sizes import format_size
 
 _END_OF_DAMAGE: Final = (
     "to end that: run 'kvorum repair --full'; write or delete the damaged keys again; or give each "
     "of the nodes with the damage an empty store with 'kvorum rebuild', one after another"
 )
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
-    from kvorum.documents.status import (
-        AntiEntropyStatus,
-        CacheStatus,
-        Connections,
-        NodeStatus,
-        Status,
-        Waiting,
-    )
 
 
 @click.command()
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
 def status(target: Target, output: str) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
-    State, since when, and phi (how surprising the node's silence is) are that server's view;
-    "disagree" names the nodes that last told it another. Hints are writes a node has missed,
-    kept for it by the server that answers.
+    The state of a node, its beginning, and phi (how surprising the node's silence is) are that
+    server's view; "disagree" names the nodes that reported another one. Hints are writes that a
+    node has missed; the server that answers keeps them for it.
 
     \b
     kvorum status
@@ -47,51 +49,14 @@ def status(target: Target, output: str) -> None:
     if output == "json":
         print_json(document)
     else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.status import Status
-
         _print_status(read(document, Status))
 
 
 def _print_status(status: Status) -> None:
-    print_table(
+    print_records(
         f"cluster {status.cluster}, epoch {status.epoch}, seen by {status.node} "
         f"(kvorum {status.version}, up {timedelta(seconds=int(status.uptime_s))})",
-        (
-            "node",
-            "state",
-            "http",
-            "peer",
-            "since",
-            "#phi",
-            "disagree",
-            "#hints",
-            "#oldest",
-            "#hints/s",
-            "dc",
-            "rack",
-            "host",
-            "#weight",
-        ),
-        [
-            (
-                node.name,
-                _state(node, status),
-                node.http,
-                node.peer,
-                to_the_second(node.since_ms),
-                f"{node.phi:.1f}",
-                ", ".join(node.dissenters),
-                node.hints_owed,
-                f"{node.hints.oldest_s:.0f} s" if node.hints and node.hints.pending else "",
-                f"{node.hints.per_second:.0f}" if node.hints and node.hints.pending else "",
-                node.dc,
-                node.rack,
-                node.host,
-                f"{node.weight:g}",
-            )
-            for node in status.nodes
-        ],
+        [_node(node, status) for node in status.nodes],
     )
     _print_clocks(status)
     print_table(
@@ -107,13 +72,31 @@ def _print_status(status: Status) -> None:
     if status.caches:
         _print_caches(status.caches)
     if status.storage is not None:
-        from kvorum.cli.inspection.storage_table import print_storage
-
         print_storage(status.storage)
     if status.anti_entropy is not None:
         _print_rounds(status.anti_entropy)
     if status.connections is not None:
         _print_connections(status.connections)
+
+
+def _node(node: NodeStatus, status: Status) -> dict[str, object]:
+    hints = node.hints if node.hints and node.hints.pending else None
+    return {
+        "node": node.name,
+        "state": _state(node, status),
+        "http": node.http,
+        "peer": node.peer,
+        "since": to_the_second(node.since_ms),
+        "#phi": f"{node.phi:.1f}",
+        "disagree": ", ".join(node.dissenters),
+        "#hints": node.hints_owed,
+        "#oldest": f"{hints.oldest_s:.0f} s" if hints else "",
+        "#hints/s": f"{hints.per_second:.0f}" if hints else "",
+        "dc": node.dc,
+        "rack": node.rack,
+        "host": node.host,
+        "#weight": f"{node.weight:g}",
+    }
 
 
 def _state(node: NodeStatus, status: Status) -> str:
@@ -127,8 +110,6 @@ def _state(node: NodeStatus, status: Status) -> str:
 
 def _print_clocks(status: Status) -> None:
     """Only where there is something to set right."""
-    from kvorum.cluster.clock_notices import apart, difference
-
     known = enumerate(node.clock_ahead_ms for node in status.nodes)
     differing = apart({number: ahead_ms for number, ahead_ms in known if ahead_ms is not None})
     for number, ahead_ms in differing.items():
@@ -143,17 +124,16 @@ def _print_waiting(waiting: Waiting) -> None:
         names = ", ".join(waiting.to_compare)
         print_table(f"this server answers no reads until it has compared with {names}", (), [])
     if waiting.unreadable_listed:
-        print_table(
+        print_records(
             f"damaged wherever they were ({waiting.unreadable}), not answered for by this server",
-            ("first token", "last token", "#partition", "since", "damaged on"),
             [
-                (
-                    run.first_token,
-                    run.last_token,
-                    run.partition,
-                    to_the_second(run.since_ms),
-                    ", ".join(run.nodes),
-                )
+                {
+                    "first token": run.first_token,
+                    "last token": run.last_token,
+                    "#partition": run.partition,
+                    "since": to_the_second(run.since_ms),
+                    "damaged on": ", ".join(run.nodes),
+                }
                 for run in waiting.unreadable_listed
             ],
         )
@@ -161,19 +141,16 @@ def _print_waiting(waiting: Waiting) -> None:
 
 
 def _print_caches(caches: dict[str, CacheStatus]) -> None:
-    from kvorum.model.sizes import format_size
-
-    print_table(
+    print_records(
         "in memory",
-        ("namespace", "#entries", "#size", "#hits", "#evicted"),
         [
-            (
-                name,
-                cache.entries,
-                format_size(cache.bytes),
-                "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
-                cache.evicted,
-            )
+            {
+                "namespace": name,
+                "#entries": cache.entries,
+                "#size": format_size(cache.bytes),
+                "#hits": "" if cache.hit_ratio is None else f"{cache.hit_ratio:.1%}",
+                "#evicted": cache.evicted,
+            }
             for name, cache in caches.items()
         ],
     )

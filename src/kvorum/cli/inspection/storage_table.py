@@ -6,42 +6,34 @@ from datetime import timedelta
 from typing import Final
 
 from kvorum.cli.moments import to_the_second
-from kvorum.cli.output import print_table
+from kvorum.cli.output import print_records, print_table
 from kvorum.documents.storage import ScrubStatus, Storage
+from kvorum.model.sizes import format_size
 
 _PARTITIONS_LISTED: Final = 8
 
 
 def print_storage(storage: Storage) -> None:
     """Print tables of what is stored and of how sound it is."""
-    from kvorum.model.sizes import format_size
-
-    print_table(
-        "stored",
-        ("namespace", "#logical", "#stored", "#share", "counted"),
-        [
-            (
-                name,
-                format_size(volume.logical_bytes),
-                format_size(volume.stored_bytes),
-                f"{volume.stored_bytes / volume.logical_bytes:.2f}" if volume.logical_bytes else "",
-                volume.counted,
-            )
-            for name, volume in storage.volumes.items()
-        ],
-    )
-    print_table(
-        "soundness",
-        ("#damaged records", "in partitions", "damaged files", "looked through"),
-        [
-            (
-                storage.quarantine.damaged + storage.quarantine.more,
-                _partitions([str(partition) for partition in storage.quarantine.partitions]),
-                ", ".join(storage.damaged_files),
-                _progress(storage.scrub),
-            )
-        ],
-    )
+    rows = [
+        (
+            name,
+            format_size(volume.logical_bytes),
+            format_size(volume.stored_bytes),
+            f"{volume.stored_bytes / volume.logical_bytes:.2f}" if volume.logical_bytes else "",
+            volume.counted,
+        )
+        for name, volume in storage.volumes.items()
+    ]
+    print_table("stored", ("namespace", "#logical", "#stored", "#share", "counted"), rows)
+    found = storage.quarantine
+    soundness: dict[str, object] = {
+        "#damaged records": found.damaged + found.more,
+        "in partitions": _partitions(list(map(str, found.partitions))),
+        "damaged files": ", ".join(storage.damaged_files),
+        "looked through": _progress(storage.scrub),
+    }
+    print_records("soundness", [soundness])
     if storage.damaged_files:
         print_table("to have a whole store again: kvorum rebuild, on the stopped node", (), [])
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvorum.model.errors import KvorumError
-
-if TYPE_CHECKING:
-    from kvorum.model.topology import Topology
-    from kvorum.node import Node
+from kvorum.model.topology import Topology
+from kvorum.node import Node
 
 _LOG: Final = logging.getLogger(__name__)
 

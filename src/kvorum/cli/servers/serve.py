@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
+from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
-from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.host_names import allow_host_option
-from kvorum.cli.servers.logs import FORMATS, LEVELS
-from kvorum.cli.servers.memory import memory_option
-
-if TYPE_CHECKING:
-    from kvorum.cli.servers.reload import Reload
-    from kvorum.model.errors import KvorumError
-    from kvorum.model.topology import NodeSpec, Topology
-    from kvorum.node import Node
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.servers.logs import FORMATS, configure_logging
+from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
+from kvorum.cli.servers.reload import Reload
+from kvorum.cli.servers.topology_file import load_topology
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.devcluster.ports import check_ports
+from kvorum.model.address import parse_address
+from kvorum.model.errors import ConfigError, KvorumError
+from kvorum.model.sizes import parse_size
+from kvorum.model.topology import NodeSpec, Topology
+from kvorum.node import Node
+from kvorum.runtime.descriptors import raise_descriptor_limit
+from kvorum.runtime.faults import tell_faults
+from kvorum.runtime.loop import run
+from kvorum.sealing.core_dumps import forbid_core_dumps
+from kvorum.storage.directory_watch import DirectoryLost
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7400
@@ -41,8 +50,14 @@ _STOPPED_AT_ONCE: Final = 130
     type=NonEmptyPath(file_okay=False, path_type=Path),
     help="Where the node keeps its data; made if it is missing.",
 )
-@click.option("--host", metavar="ADDRESS", help=f"To listen on.  [default: {DEFAULT_HOST}]")
-@click.option("--port", type=click.IntRange(1, 65535), help=f"[default: {DEFAULT_PORT}]")
+@click.option(
+    "--host", metavar="ADDRESS", help=f"The address to listen on.  [default: {DEFAULT_HOST}]"
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help=f"The port for clients.  [default: {DEFAULT_PORT}]",
+)
 @click.option(
     "--cluster",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
@@ -54,26 +69,21 @@ _STOPPED_AT_ONCE: Final = 130
     "--secret-file",
     type=NonEmptyPath(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="With the cluster's secret.  [default: cluster.secret beside the topology file]",
+    help="The file with the cluster's secret.  [default: cluster.secret beside the topology file]",
 )
 @master_key_option
 @memory_option
 @allow_host_option
-@click.option("--insecure", is_flag=True, help="Let others than this machine connect.")
+@click.option(
+    "--insecure", is_flag=True, help="Let other machines connect, without authentication."
+)
 @click.option(
     "--log-format",
     type=click.Choice(FORMATS),
     default="text",
-    show_default=True,
-    help="Of what it tells on stderr: for people or for programs.",
+    help="The format of the log on stderr: for people or for programs.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="info",
-    show_default=True,
-    help="The least that is told.",
-)
+@log_level_option("info")
 @click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
 @click.option("--own-namespaces", is_flag=True, hidden=True)
 def serve(
@@ -94,24 +104,13 @@ def serve(
 ) -> None:
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
-    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. SIGHUP has a member read the
-    --cluster file again and take over what namespaces it has by now.
+    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. On SIGHUP a member reads the
+    --cluster file again and takes over the namespaces in it.
 
     \b
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
     """
-    from kvorum.cli.servers.logs import configure_logging
-    from kvorum.cli.servers.reload import Reload
-    from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.devcluster.ports import check_ports
-    from kvorum.model.sizes import parse_size
-    from kvorum.node import Node
-    from kvorum.runtime.descriptors import raise_descriptor_limit
-    from kvorum.runtime.faults import tell_faults
-    from kvorum.runtime.loop import run
-    from kvorum.sealing.core_dumps import forbid_core_dumps
-
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
         _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
@@ -146,15 +145,11 @@ def _check_unset(option: str, value: object, reason: str) -> None:
 
 
 def _alone(host: str, port: int) -> Topology:
-    from kvorum.model.topology import Topology
-
     bare_ipv6 = ":" in host and not host.startswith("[")
     return Topology.single(http=f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}")
 
 
 def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[Topology, str]:
-    from kvorum.cli.servers.topology_file import load_topology
-
     topology = load_topology(cluster, secret_file=secret_file)
     if node is None:
         names = ", ".join(spec.name for spec in topology.nodes)
@@ -165,9 +160,6 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
 
 def check_loopback(spec: NodeSpec) -> None:
     """Raises ConfigError if others than this machine could connect to the node."""
-    from kvorum.model.address import parse_address
-    from kvorum.model.errors import ConfigError
-
     for text in filter(None, (spec.http, spec.peer)):
         if not _is_loopback(parse_address(text).host):
             raise ConfigError(
@@ -179,12 +171,7 @@ def check_loopback(spec: NodeSpec) -> None:
 
 
 def check_secret(topology: Topology) -> None:
-    """Raises ConfigError if others than this machine could connect to nodes whose secret they can
-    work out.
-    """
-    from kvorum.model.address import parse_address
-    from kvorum.model.errors import ConfigError
-
+    """Raises ConfigError if other machines can reach the nodes and work out their secret."""
     if not topology.secret_is_derived:
         return
     for node in topology.nodes:
@@ -198,8 +185,6 @@ def check_secret(topology: Topology) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    import ipaddress
-
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -215,8 +200,6 @@ async def _run(
     node: Node, ready_line: str, stop_on_stdin_close: bool, reload: Reload | None
 ) -> KvorumError | None:
     """Why the node had to stop, or None if it was asked to."""
-    from kvorum.cli.signals import stop_signals, unless
-
     hang_up = None if reload is None else reload.ask
     with stop_signals(again=_stop_at_once, hang_up=hang_up) as stop:
         if stop_on_stdin_close:
@@ -241,9 +224,6 @@ async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumErr
 
 def _leave_lost_directory(failure: KvorumError) -> None:
     """If the data directory was lost, end at once: what a stop does by path would harm another."""
-    from kvorum.cli.errors import exit_code, print_failure
-    from kvorum.storage.directory_watch import DirectoryLost
-
     if isinstance(failure, DirectoryLost):
         print_failure(failure, as_json=False)
         os._exit(exit_code(failure))
@@ -263,8 +243,7 @@ def _take_long_turns() -> None:
 
 
 def _settle_collector() -> None:
-    """What lives now lives as long as the process, and requests leave next to no cycles behind:
-    the collector need not look through either as often as it does by default."""
+    """Have the collector run less often: what lives now stays, and requests leave few cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -39,10 +39,7 @@ SECRET_BYTES_MAX: Final = 4096
 def load_topology(
     path: Path, environ: Mapping[str, str] = os.environ, secret_file: Path | None = None
 ) -> Topology:
-    """The topology in the TOML file `path`, with the secret in `secret_file`, if given.
-
-    Raises ConfigError, which names the file.
-    """
+    """The topology in the TOML file `path`, with its secret. Raises ConfigError, which names it."""
     text = _read_text(path)
     secret = None
     if secret_file is None and SECRET_VARIABLE in environ:

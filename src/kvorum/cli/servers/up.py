@@ -5,28 +5,30 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
-from kvorum.cli.paths import NonEmptyPath
-from kvorum.cli.servers.host_names import allow_host_option
-from kvorum.cli.servers.logs import LEVELS
-from kvorum.cli.servers.memory import memory_option
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
+from kvorum.cli.servers.topology_file import load_topology
+from kvorum.cli.servers.up_view import JsonView, LineView, View
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.layout import Layout
+from kvorum.devcluster.ports import NODES_MAX, PORT_LAST, check_ports, local_topology
+from kvorum.model.address import parse_address
+from kvorum.model.errors import ConfigError
+from kvorum.model.sizes import parse_size
+from kvorum.model.topology import DEFAULT_NAMESPACE, DEFAULT_REPLICAS, NamespaceSettings, Topology
+from kvorum.runtime.loop import run
+from kvorum.runtime.together import together
+from kvorum.storage.budget import Budget, promised
 
-if TYPE_CHECKING:
-    from kvorum.cli.servers.up_view import View
-    from kvorum.devcluster.cluster import LocalCluster
-    from kvorum.devcluster.layout import Layout
-    from kvorum.model.topology import NamespaceSettings, Topology
-
-# Spelled out here, so that `kvorum --help` need not load what knows them.
 DEFAULT_NODES: Final = 3
 DEFAULT_PORT: Final = 7400
-NODES_MAX: Final = 100
-PORT_LAST: Final = 65335
 
 _COUNT: Final = click.IntRange(1, NODES_MAX)
 
@@ -42,7 +44,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @click.option(
     "--port",
     type=click.IntRange(1, PORT_LAST),
-    help=f"Of the first node; the next ones follow.  [default: {DEFAULT_PORT}]",
+    help=f"The port of the first node.  [default: {DEFAULT_PORT}]",
 )
 @click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
 @click.option("--read", type=_COUNT, help="Replicas that answer a read.  [default: a majority]")
@@ -52,13 +54,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @master_key_option
 @memory_option
 @allow_host_option
-@click.option(
-    "--log-level",
-    type=click.Choice(LEVELS),
-    default="error",
-    show_default=True,
-    help="Of the nodes.",
-)
+@log_level_option("error")
 @output_option
 def up(
     data_dir: Path,
@@ -71,21 +67,17 @@ def up(
 ) -> None:
     """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
 
-    Node i answers at port+i, from 0. The first start files all settings in the data
-    directory; later ones need no more than --data-dir, and --master-key and --allow-host if
-    they were given.
+    The first node answers at --port, the next ones at the ports after it. The first start stores
+    the settings in --data-dir. A later start needs only --data-dir, and --master-key and
+    --allow-host if they were given before.
 
     \b
     kvorum up -n 3 --data-dir data --port 7400
     kvorum up --data-dir data
     """
-    from kvorum.devcluster.cluster import LocalCluster
-    from kvorum.devcluster.layout import Layout
-    from kvorum.runtime.loop import run
-
     layout = Layout(data_dir)
     given = {name: value for name, value in asked.items() if value is not None}
-    topology = _flushed(layout, given) if layout.exists else _asked_for(layout, given)
+    topology = _stored(layout, given) if layout.exists else _asked_for(layout, given)
     _check_can_start(topology, layout, memory, master_key)
     if not layout.exists:
         topology = layout.create(topology)
@@ -105,10 +97,6 @@ def _check_can_start(
     topology: Topology, layout: Layout, memory: str, master_key: str | None
 ) -> None:
     """Raises ConfigError for what every node would refuse to start with, while nothing is made."""
-    from kvorum.devcluster.ports import check_ports
-    from kvorum.model.sizes import parse_size
-    from kvorum.storage.budget import Budget, promised
-
     Budget.split(parse_size(memory), promised(topology.namespaces.values()))
     check_ports(topology.nodes)
     if master_key is not None:
@@ -116,17 +104,13 @@ def _check_can_start(
 
 
 def _asked_for(layout: Layout, asked: dict[str, int]) -> Topology:
-    """A new cluster, not filed yet."""
-    from kvorum.devcluster.ports import local_topology
-
+    """A new cluster, not stored yet."""
     layout.check_creatable()
     nodes = asked.get("nodes", DEFAULT_NODES)
     return local_topology(nodes, asked.get("port", DEFAULT_PORT), _settings(nodes, asked))
 
 
 def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
-    from kvorum.model.topology import DEFAULT_REPLICAS, NamespaceSettings
-
     usual = NamespaceSettings.majority(asked.get("replicas", min(DEFAULT_REPLICAS, nodes)))
     return NamespaceSettings(
         replicas=usual.replicas,
@@ -135,26 +119,20 @@ def _settings(nodes: int, asked: dict[str, int]) -> NamespaceSettings:
     )
 
 
-def _flushed(layout: Layout, asked: dict[str, int]) -> Topology:
+def _stored(layout: Layout, asked: dict[str, int]) -> Topology:
     """The cluster in the data directory, which must be the one that is asked for."""
-    from kvorum.cli.servers.topology_file import load_topology
-    from kvorum.model.errors import ConfigError
-
     topology = load_topology(layout.topology_file)
-    filed = _facts(topology)
+    stored = _facts(topology)
     for name, value in asked.items():
-        if value != filed[name]:
+        if value != stored[name]:
             raise ConfigError(
                 f"--{name} {value} does not fit the cluster in {layout.topology_file}, which has "
-                f"{filed[name]}. Leave --{name} out, or choose another --data-dir."
+                f"{stored[name]}. Leave --{name} out, or choose another --data-dir."
             )
     return topology
 
 
 def _facts(topology: Topology) -> dict[str, int]:
-    from kvorum.model.address import parse_address
-    from kvorum.model.topology import DEFAULT_NAMESPACE
-
     settings = topology.namespaces[DEFAULT_NAMESPACE]
     return {
         "nodes": len(topology.nodes),
@@ -166,8 +144,6 @@ def _facts(topology: Topology) -> dict[str, int]:
 
 
 def _view(output: str, topology: Topology) -> View:
-    from kvorum.cli.servers.up_view import JsonView, LineView
-
     if output == "json":
         return JsonView()
     if sys.stdout.isatty():
@@ -179,8 +155,6 @@ def _view(output: str, topology: Topology) -> View:
 
 async def _run(cluster: LocalCluster, view: View) -> None:
     """Returns when the cluster has been asked to stop and has."""
-    from kvorum.cli.signals import stop_signals, unless
-
     this = asyncio.current_task()
     assert this is not None
     # A second signal cancels the stopping, which kills what is left.
@@ -192,7 +166,5 @@ async def _run(cluster: LocalCluster, view: View) -> None:
 
 
 async def _live(cluster: LocalCluster, view: View) -> None:
-    from kvorum.runtime.together import together
-
     await cluster.start()
     await together([cluster.keep_running(), view.keep_current()])

@@ -28,11 +28,8 @@ class View(Protocol):
         """Show what changes without an event; may run for ever."""
 
 
-class JsonView:
-    """The view for programs: each event as one line of JSON."""
-
-    def hear(self, event: Event) -> None:
-        click.echo(msgspec.json.encode(event))
+class _Lines:
+    """A view that writes line after line, and keeps none of them current."""
 
     def shown(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -40,10 +37,16 @@ class JsonView:
     async def keep_current(self) -> None: ...
 
 
+class JsonView(_Lines):
+    """The view for programs: each event as one line of JSON."""
+
+    def hear(self, event: Event) -> None:
+        click.echo(msgspec.json.encode(event))
+
+
 class Teller:
-    """Makes a line of an event. While the cluster starts, what one node says of itself is left out
-    where it is what another has said: all have the same settings, and fail for the same reason.
-    """
+    """Makes a line of an event. While the cluster starts, a node's line is left out if another node
+    has said the same: all have the same settings, and fail for the same reason."""
 
     def __init__(self) -> None:
         self._started = False
@@ -70,7 +73,7 @@ def _of_any_node(node: str, line: str) -> str:
     return line.replace(node, "")
 
 
-class LineView:
+class LineView(_Lines):
     """The view for logs: each event that matters to people as one line."""
 
     def __init__(self) -> None:
@@ -79,11 +82,6 @@ class LineView:
     def hear(self, event: Event) -> None:
         if (line := self._teller.line_of(event)) is not None:
             click.echo(line)
-
-    def shown(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    async def keep_current(self) -> None: ...
 
 
 def _line_of(event: Event) -> str | None:

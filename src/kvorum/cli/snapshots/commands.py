@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
+import msgspec
 
+from kvorum.backup import layout
+from kvorum.backup.catalog import summaries, summary_of
+from kvorum.backup.layout import time_name
+from kvorum.backup.progress import Progress
+from kvorum.backup.reading import known_damage
+from kvorum.backup.verification import verify as verify_snapshot
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
+from kvorum.cli.every_node import on_every_node
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.moments import now_ms, to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.output import output_option, print_result
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.snapshots import jobs
 from kvorum.cli.snapshots.restore import restore
+from kvorum.cli.snapshots.restore_sources import snapshot_in
 from kvorum.cli.stopped_node import stopped_node
+from kvorum.client.each_node import Outcome, failures, reasons
+from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError, PreconditionFailed, UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Outcome
-    from kvorum.client.url import Target
 
 _COLUMNS: Final = ("snapshot", "node", "made", "#files", "#bytes", "#shared", "state")
 
@@ -56,19 +64,14 @@ def snapshot() -> None:
 @asks_cluster
 @output_option
 def create(target: Target, name: str | None, output: str) -> None:
-    """Make snapshot NAME on every node; without NAME it is called by the time (UTC).
+    """Make snapshot NAME on every node. Without NAME it is named after the time (UTC).
 
-    The exit code is 7 if it is made, but records were known to be damaged.
-
-    All that was acknowledged before is in it. What is written meanwhile may or may not be.
+    It holds every write that was acknowledged before. What is written meanwhile may or may not be
+    in it. The exit code is 7 if it was made, but holds records that are known to be damaged.
 
     \b
     kvorum snapshot create before-upgrade
     """
-    from kvorum.backup.layout import time_name
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.cli.snapshots import jobs
-
     chosen = name or time_name(now_ms())
     outcomes = on_every_node(target, lambda nodes: jobs.create(nodes, chosen))
     _print_outcomes(f"snapshot {chosen}", outcomes, output)
@@ -82,27 +85,23 @@ def create(target: Target, name: str | None, output: str) -> None:
 @asks_cluster
 @output_option
 def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
-    """Show which snapshots there are. Shared bytes are those that the store or others have too.
+    """Show which snapshots there are.
+
+    Shared bytes are in files that the store or other snapshots use too.
 
     \b
     kvorum snapshot list
     kvorum snapshot list --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         by_node = on_every_node(target, jobs.snapshots)
         found = [{**one, "node": node} for node, some in by_node.items() for one in some]
     else:
-        from kvorum.backup.catalog import summaries
-
         found = [_as_dict(summary) for summary in summaries(data_dir)]
-    if output == "json":
-        print_json({"snapshots": found})
-    else:
-        found.sort(key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", "")))
-        print_table("snapshots", _COLUMNS, map(_row, found))
+    oldest_first = sorted(
+        found, key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", ""))
+    )
+    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, oldest_first))
 
 
 @snapshot.command()
@@ -116,16 +115,13 @@ def verify(
 ) -> None:
     """Read all of snapshot NAME on every node, and compare it with what its node made.
 
-    The exit code is 7 if it is the same, but records were known to be damaged then.
+    The exit code is 7 if it is the same, but holds records that were known to be damaged.
 
     \b
     kvorum snapshot verify before-upgrade
     kvorum snapshot verify before-upgrade --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         outcomes = on_every_node(target, lambda nodes: jobs.verify(nodes, name))
     else:
         outcomes = {str(data_dir): _verified(data_dir, name, master_key)}
@@ -147,14 +143,8 @@ def delete(target: Target, name: str, data_dir: Path | None, output: str) -> Non
     kvorum snapshot delete before-upgrade --data-dir n1
     """
     if data_dir is None:
-        from kvorum.cli.every_node import on_every_node
-        from kvorum.cli.snapshots import jobs
-
         outcomes = on_every_node(target, lambda nodes: jobs.delete(nodes, name))
     else:
-        from kvorum.backup import layout
-        from kvorum.cli.snapshots.directories import snapshot_in
-
         path = snapshot_in(data_dir, name)
         with stopped_node(data_dir):
             layout.remove(path)
@@ -168,12 +158,6 @@ snapshot.add_command(restore)
 
 
 def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
-    from kvorum.backup.catalog import summary_of
-    from kvorum.backup.progress import Progress
-    from kvorum.backup.reading import known_damage
-    from kvorum.backup.verification import verify as verify_snapshot
-    from kvorum.cli.snapshots.directories import snapshot_in
-
     path = snapshot_in(data_dir, name)
     master = master_key_source(data_dir, master_key).load()
     try:
@@ -184,17 +168,12 @@ def _verified(data_dir: Path, name: str, master_key: str | None) -> Outcome:
 
 
 def _as_dict(summary: object) -> dict[str, Any]:
-    import msgspec
-
     return dict(msgspec.to_builtins(summary))
 
 
 def _print_outcomes(title: str, outcomes: dict[str, Outcome], output: str) -> None:
     found = [_described(node, outcome) for node, outcome in outcomes.items()]
-    if output == "json":
-        print_json({"nodes": found})
-    else:
-        print_table(title, _COLUMNS, map(_row, found))
+    print_result(output, {"nodes": found}, title, _COLUMNS, map(_row, found))
 
 
 def _described(node: str, outcome: Outcome) -> dict[str, Any]:
@@ -233,8 +212,6 @@ def _raise_unreadable(name: str, outcomes: dict[str, Outcome]) -> None:
 
 
 def _raise_failed(outcomes: dict[str, Outcome], kind: type[KvorumError], advice: str) -> None:
-    from kvorum.cli.every_node import failures, reasons
-
     failed = failures(outcomes)
     if failed:
         raise kind(

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kvorum.backup.layout import check_name
-from kvorum.client import snapshot_requests as requests
+from kvorum.cli.every_node import EveryNode, ShowBytes
+from kvorum.client import node_requests
+from kvorum.client.asynchronous import AsyncClient
+from kvorum.client.each_node import Outcome
+from kvorum.client.requests import Request
 from kvorum.documents.reading import read
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.model.errors import NotFound, PreconditionFailed
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import EveryNode, Outcome, ShowBytes
-    from kvorum.client.asynchronous import AsyncClient
-    from kvorum.client.requests import Request
 
 _POLL_S: Final = 0.1
 
@@ -28,35 +27,26 @@ Snapshots = dict[str, list[dict[str, Any]]]
 
 
 async def snapshots(nodes: EveryNode) -> Snapshots:
-    """The snapshots of each node.
-
-    Raises UnavailableError, which names the nodes, unless all of them answer.
-    """
-    documents = await nodes.ask(requests.listing())
+    """The snapshots of each node. Raises UnavailableError if one does not answer."""
+    documents = await nodes.ask(node_requests.snapshots())
     for document in documents.values():
         read(document, SnapshotList)
     return {node: document["snapshots"] for node, document in documents.items()}
 
 
 async def create(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Make it on all nodes; returns what came of it on each.
-
-    Raises PreconditionFailed if a node has a snapshot of that name.
-    """
+    """What came of making it, on each node. Raises PreconditionFailed if the name is taken."""
     taken = await _holders(nodes, name)
     if taken:
         raise PreconditionFailed(
             f"A snapshot named {name!r} already exists on {', '.join(taken)}. Choose another name, "
             "or delete that one first."
         )
-    return await _run(nodes, "create", name, nodes.names, requests.create)
+    return await _run(nodes, "create", name, nodes.names, node_requests.create_snapshot)
 
 
 async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
-    """Read it on all nodes; returns what came of it on each.
-
-    Raises NotFound if a node has no snapshot of that name.
-    """
+    """What came of reading it, on each node. Raises NotFound if a node lacks it."""
     holders = await _holders(nodes, name)
     missing = [node for node in nodes.names if node not in holders]
     if missing:
@@ -64,7 +54,7 @@ async def verify(nodes: EveryNode, name: str) -> dict[str, Outcome]:
             f"No such snapshot on {', '.join(missing)}: {name!r}. 'kvorum snapshot list' shows "
             "which there are."
         )
-    return await _run(nodes, "verify", name, holders, requests.verify)
+    return await _run(nodes, "verify", name, holders, node_requests.verify_snapshot)
 
 
 async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
@@ -74,7 +64,7 @@ async def delete(nodes: EveryNode, name: str) -> dict[str, Outcome]:
         raise NotFound(
             f"No such snapshot on any node: {name!r}. 'kvorum snapshot list' shows which there are."
         )
-    return await _run(nodes, "delete", name, holders, requests.delete)
+    return await _run(nodes, "delete", name, holders, node_requests.delete_snapshot)
 
 
 async def _run(
@@ -86,7 +76,7 @@ async def _run(
         while not job.ended:
             show(job.bytes_done, job.bytes_total)
             await asyncio.sleep(_POLL_S)
-            document = await client.ask(requests.progress(name))
+            document = await client.ask(node_requests.snapshot_progress(name))
             job = read(document, SnapshotJob)
         if job.failure is not None:
             raise job.failure

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.backup import replacement
 from kvorum.cli.bulk.options import give_up_after_option
-from kvorum.cli.connection import asks_namespaces
+from kvorum.cli.bulk.pipeline import Limits
+from kvorum.cli.connection import asks_namespaces, w_option
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.key_sources import MASTER_KEY_FILE, source_option
-from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.paths import NonEmptyPath
+from kvorum.cli.output import output_option, print_json, print_result
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.snapshots import restore_coverage
+from kvorum.cli.snapshots.restore_run import Job, restore_records
+from kvorum.cli.snapshots.restore_sources import key_sources, opened, snapshot_in, verified
 from kvorum.cli.stopped_node import DIRECTORY, stopped_node
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
+from kvorum.client.url import Target
 
 
 @click.command()
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     default=f"file {MASTER_KEY_FILE} in each directory",
     multiple=True,
 )
-@click.option("--partial", is_flag=True, help="Also where acknowledged writes may be missing.")
+@click.option("--partial", is_flag=True, help="Restore even if acknowledged writes may be missing.")
 @click.option("--renew", is_flag=True, help="Write the values anew, over what the cluster has.")
 @click.option("--resume", is_flag=True, help="Go on where a restore was cut short.")
 @click.option(
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     type=NonEmptyPath(dir_okay=False, path_type=Path),
     help="Where to note how far it is.  [default: .restore-NAME.json in the first DIR/snapshots]",
 )
-@click.option("-w", type=click.IntRange(min=1), help="Replicas that must have each record.")
+@w_option
 @give_up_after_option
 @asks_namespaces
 @output_option
@@ -71,14 +73,15 @@ def restore(
 ) -> None:
     """Restore snapshot NAME into a running cluster, or into the directory of a stopped node.
 
-    Into a cluster, of any size: name the data directories of all nodes the snapshot is of. Their
-    records are merged and stored with their versions, so what the cluster has written or
-    deleted since stays. With --renew the values are written anew, and win over what is there.
-    Where so many snapshots are missing that acknowledged writes may be too, nothing is restored,
-    unless --partial is given; then the exit code is 7.
+    To restore into a cluster, of any size, name with --from the data directories of all nodes that
+    made the snapshot. Records keep their versions and merge with those of the cluster: whatever was
+    written or deleted there since the snapshot stays. With --renew the values are written anew and
+    replace what is there. If so many snapshots are missing that acknowledged writes may be lost,
+    nothing is restored, except with --partial, and then the exit code is 7.
 
-    Into a directory: the node goes on with the snapshot's data under a new identity, and compares
-    with the other nodes before it answers. The old files are moved aside, and never deleted.
+    To restore into a stopped node, name its --data-dir. The node goes on with the snapshot's data
+    under a new identity, and compares with the other nodes before it answers. The old files are
+    moved aside, and never deleted.
 
     \b
     kvorum snapshot restore monday --from n1 --from n2 --from n3 --server HOST:PORT
@@ -91,10 +94,6 @@ def restore(
     if data_dir is not None:
         _restore_here(data_dir, name, master_keys, output)
         return
-    from kvorum.cli.bulk.pipeline import Limits
-    from kvorum.cli.snapshots import restore_coverage
-    from kvorum.cli.snapshots.restore_run import Job, restore_records
-    from kvorum.cli.snapshots.restore_sources import opened
 
     began = time.monotonic()
     as_json = output == "json"
@@ -111,15 +110,10 @@ def restore(
         damaged = sum(reader.damaged for reader in readers)
         found = restore_coverage.covered(sources, target.namespace)
     seconds = time.monotonic() - began
-    if as_json:
-        report = {"snapshot": name, "records": stored, "damaged": damaged}
-        print_json({**report, "seconds": round(seconds, 3), **restore_coverage.document(found)})
-    else:
-        print_table(
-            f"restore of {name}",
-            ("#records", "#damaged", "#seconds"),
-            [(f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")],
-        )
+    report = {"snapshot": name, "records": stored, "damaged": damaged}
+    report |= {"seconds": round(seconds, 3), **restore_coverage.document(found)}
+    row = (f"{stored:,}", f"{damaged:,}", f"{seconds:.1f}")
+    print_result(output, report, f"restore of {name}", ("#records", "#damaged", "#seconds"), [row])
     if not found.complete:
         raise Incomplete(
             "All that these snapshots hold is restored, but acknowledged writes may be missing: "
@@ -128,10 +122,6 @@ def restore(
 
 
 def _restore_here(data_dir: Path, name: str, master_keys: tuple[str, ...], output: str) -> None:
-    from kvorum.backup import replacement
-    from kvorum.cli.snapshots.directories import snapshot_in
-    from kvorum.cli.snapshots.restore_sources import key_sources, verified
-
     path = snapshot_in(data_dir, name)
     (key,) = key_sources((data_dir,), master_keys)
     with stopped_node(data_dir):

@@ -26,10 +26,7 @@ class SnapshotsIncomplete(PreconditionFailed):
 
 
 def covered(sources: Sequence[Source], namespace: str | None) -> Coverage:
-    """By what is known of the snapshots, and by what has been read of them so far.
-
-    Raises ConfigError if a manifest does not say what cluster it is of.
-    """
+    """What `sources` hold, as far as they have been read. Raises ConfigError."""
     parts = list(map(_part, sources))
     namespaces = {namespace} if namespace is not None else set()
     if namespace is None:
@@ -42,7 +39,7 @@ def check(found: Coverage) -> None:
     """Raises SnapshotsIncomplete."""
     if not found.complete:
         raise SnapshotsIncomplete(
-            f"These snapshots need not hold every acknowledged write: {described(found)}. Name "
+            f"These snapshots may lack acknowledged writes: {described(found)}. Name "
             "those of the other nodes with --from as well, or restore what there is with "
             "--partial.",
             **document(found),
@@ -53,7 +50,7 @@ def described(found: Coverage) -> str:
     """What is missing, as a part of a sentence."""
     said = []
     if found.missing:
-        said.append(f"no snapshot is there of {_listed(found.missing)}")
+        said.append(f"there is no snapshot of {_listed(found.missing)}")
     if found.forgetful:
         said.append(f"{_listed(found.forgetful)} had lost data and not yet got it back")
     said += [

@@ -27,6 +27,7 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
+from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.errors import ConfigError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
@@ -73,23 +74,16 @@ class Job(NamedTuple):
         return PositionFile(self.position_path, task, lambda _: digest.hexdigest(), "--position")
 
 
-class _Node(msgspec.Struct):
-    http: str
-
-
-class _Cluster(msgspec.Struct):
+class _Cluster(Members, frozen=True, kw_only=True):
     """What it is restored into."""
 
     cluster: str
-    nodes: list[_Node]
     namespaces: dict[str, Any]
 
 
 def restore_records(job: Job) -> int:
-    """Restore all; returns how many records or, if they are written anew, entries were stored.
-
-    Raises NamespaceNotFound, ConfigError, Interrupted, or what the cluster says.
-    """
+    """Restore all; returns how many records (or entries, if written anew) were stored. Raises
+    NamespaceNotFound, ConfigError, Interrupted, or what the cluster says."""
     position = job.position(run(_cluster_of(job)))
     done = position.begin(resume=job.resume)
     with share_bar(f"restore {job.name}", _STEPS) as bar:
@@ -105,9 +99,7 @@ def restore_records(job: Job) -> int:
 
 
 def steps_to(place: Place) -> int:
-    """How many of _STEPS are done at `place`: records come in the order of their tokens, which are
-    spread evenly, so nobody need have counted them.
-    """
+    """How many of _STEPS are done at `place`, by its token: tokens are spread evenly."""
     return place.offset * _STEPS >> 64
 
 

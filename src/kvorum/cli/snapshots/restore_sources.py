@@ -9,15 +9,14 @@ from typing import NamedTuple
 
 import click
 
-from kvorum.backup import manifest
+from kvorum.backup import layout, manifest
 from kvorum.backup.manifest import Content
 from kvorum.backup.progress import Progress
 from kvorum.backup.reading import SnapshotReader
 from kvorum.backup.verification import trusted, verify
 from kvorum.cli.key_sources import master_key_source
 from kvorum.cli.progress import ShowNode, node_bars
-from kvorum.cli.snapshots.directories import snapshot_in
-from kvorum.model.errors import ConfigError
+from kvorum.model.errors import ConfigError, NotFound
 from kvorum.sealing.master_key import MasterKeySource
 
 
@@ -27,6 +26,14 @@ class Source(NamedTuple):
     reader: SnapshotReader
     content: Content
     mac: str
+
+
+def snapshot_in(data_dir: Path, name: str) -> Path:
+    """Where it is. Raises NotFound, and says for which directory."""
+    try:
+        return layout.existing(data_dir, name)
+    except NotFound as error:
+        raise NotFound(f"{data_dir}: {error.message}") from error
 
 
 class ShownProgress(Progress):

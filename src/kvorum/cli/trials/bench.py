@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
-from kvorum.cli.connection import asks_namespace, open_client
-from kvorum.cli.output import output_option, print_json, stderr_console
-from kvorum.cli.seconds import Seconds
+from kvorum.bench import phases, processes, report
+from kvorum.bench.distribution import DISTRIBUTIONS
+from kvorum.bench.measurement import Measurement
+from kvorum.bench.plan import Plan
+from kvorum.bench.workload import WORKLOADS
+from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
+from kvorum.cli.output import output_option, print_json
+from kvorum.cli.parameter_types import Seconds
+from kvorum.cli.progress import share_bar
+from kvorum.cli.trials.bench_table import print_report
+from kvorum.client.url import Target
 from kvorum.model.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.bench.measurement import Measurement
-    from kvorum.bench.plan import Plan
-    from kvorum.client.url import Target
-
-# Spelled out here, so that `kvorum bench --help` need not load the generator.
-WORKLOADS: Final = ("a", "b", "c", "d", "f", "put", "get")
-DISTRIBUTIONS: Final = ("uniform", "zipfian", "latest")
+from kvorum.runtime.loop import run
 
 _COUNT: Final = click.IntRange(min=1)
 
@@ -31,51 +29,51 @@ _COUNT: Final = click.IntRange(min=1)
 @click.command()
 @click.option(
     "--workload",
-    type=click.Choice(WORKLOADS),
+    type=click.Choice(tuple(WORKLOADS)),
     default="a",
-    show_default=True,
     help="YCSB: a half updates, b 5% updates, c reads, d 5% inserts, f read-modify-writes.",
 )
-@click.option("--keys", type=_COUNT, default=10_000, show_default=True, help="How many.")
-@click.option("--value-size", type=_COUNT, default=100, show_default=True, help="In bytes.")
+@click.option("--keys", type=_COUNT, default=10_000, help="How many keys.")
+@click.option("--value-size", type=_COUNT, default=100, help="The size of a value, in bytes.")
 @click.option(
     "--distribution",
-    type=click.Choice(DISTRIBUTIONS),
-    help="Which keys are asked.  [default: the workload's]",
+    type=click.Choice(tuple(DISTRIBUTIONS)),
+    help="How the keys are drawn.  [default: the workload's]",
 )
 @click.option(
     "--connections",
     type=click.IntRange(1, 10_000),
     default=64,
-    show_default=True,
-    help="In all; each has one request under way.",
+    help="How many connections, each with one request under way.",
 )
 @click.option(
     "--duration",
+    "duration_s",
     type=Seconds(),
     default=10.0,
-    show_default=True,
     metavar="SECONDS",
     help="How long to measure.",
 )
-@click.option("--operations", type=_COUNT, help="End after so many, if that comes first.")
-@click.option("--load/--no-load", default=True, show_default=True, help="Store every key first.")
+@click.option(
+    "--operations", type=_COUNT, help="End after this many operations, if that comes first."
+)
+@click.option("--load/--no-load", default=True, help="Store every key first.")
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
     default=1,
-    show_default=True,
-    help="Of this generator, to use more cores.",
+    help="How many processes make the load, to use more cores.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of keys and values.  [default: any]")
-@click.option("-r", type=_COUNT, help="Replicas that must answer a read.")
-@click.option("-w", type=_COUNT, help="Replicas that must have a write.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The seed of keys and values.  [default: random]"
+)
+@r_option
+@w_option
 @click.option(
     "--max-error-share",
     type=click.FloatRange(0, 1),
     default=0.0,
-    show_default=True,
-    help="More errors per attempt are a failure.",
+    help="The command fails if more errors occur per attempt.",
 )
 @asks_namespace
 @output_option
@@ -90,22 +88,18 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
     kvorum bench --workload put --value-size 1000 --duration 30
     kvorum bench --workload get --no-load -r 1 -o json
     """
-    from kvorum.bench import processes, report
-
     plan = _plan(target, **options)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_client(target) as client:
         cluster = client.status()
     loaded = _load(plan) if load else None
-    with _progress("run", plan.duration_s) as advance:
+    with share_bar("run", plan.duration_s, "operations") as bar:
         since = monotonic()
-        measured = processes.run(plan, lambda _: advance(monotonic() - since))
+        measured = processes.run(plan, lambda done: bar.show(monotonic() - since, done))
     made = {"started": started, "cluster": cluster, **report.document(plan, loaded, measured)}
     if output == "json":
         print_json(made)
     else:
-        from kvorum.cli.trials.bench_table import print_report
-
         print_report(made)
     if measured.error_share > max_error_share:
         raise UnavailableError(
@@ -116,34 +110,22 @@ def bench(target: Target, load: bool, max_error_share: float, output: str, **opt
 
 
 def _plan(target: Target, **options: Any) -> Plan:
-    from kvorum.bench.plan import Plan
-    from kvorum.bench.workload import WORKLOADS as MIXES
-
-    workload, seed = options["workload"], options["seed"]
+    options["distribution"] = options["distribution"] or WORKLOADS[options["workload"]].distribution
+    if options["seed"] is None:
+        options["seed"] = secrets.randbits(32)
     return Plan(
         servers=target.servers,
-        workload=workload,
-        distribution=options["distribution"] or MIXES[workload].distribution,
-        keys=options["keys"],
-        value_size=options["value_size"],
-        connections=options["connections"],
-        duration_s=options["duration"],
-        operations=options["operations"],
-        processes=options["processes"],
         timeout_s=target.timeout,
-        seed=secrets.randbits(32) if seed is None else seed,
         namespace=target.namespace,
-        read_quorum=options["r"],
-        write_quorum=options["w"],
+        read_quorum=options.pop("r"),
+        write_quorum=options.pop("w"),
+        **options,
     )
 
 
 def _load(plan: Plan) -> Measurement:
-    from kvorum.bench import phases
-    from kvorum.runtime.loop import run
-
-    with _progress("load", plan.keys) as advance:
-        loaded = run(phases.load(plan, advance))
+    with share_bar("load", plan.keys, "entries") as bar:
+        loaded = run(phases.load(plan, lambda done: bar.show(done, done)))
     if loaded.error_count:
         raise UnavailableError(
             f"Only {loaded.success_count:,} of {plan.keys:,} entries were stored before the run, "
@@ -155,15 +137,3 @@ def _load(plan: Plan) -> Measurement:
 def _most_common_error(measured: Measurement) -> str:
     ((kind, reason), _), *_ = measured.errors.most_common(1)
     return f"{kind}: {reason}"
-
-
-@contextmanager
-def _progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    console = stderr_console()
-    columns = (TextColumn("{task.description:5}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda completed: bar.update(task, completed=completed)

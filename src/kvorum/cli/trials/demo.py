@@ -11,16 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from kvorum.cli.output import output_option, print_json
-from kvorum.cli.paths import NonEmptyPath
-
-if TYPE_CHECKING:
-    from kvorum.demo.audience import Audience
-    from kvorum.demo.report import Report
+from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.signals import stop_signals, unless
+from kvorum.cli.trials.demo_screen import print_summary, screen
+from kvorum.demo import characters, story
+from kvorum.demo.audience import Audience
+from kvorum.demo.report import Report
+from kvorum.model.errors import StorageError
+from kvorum.runtime.loop import run
 
 
 @click.command()
@@ -41,9 +43,6 @@ def demo(keep: Path | None, output: str) -> None:
     kvorum demo
     kvorum demo --keep data && kvorum up --data-dir data
     """
-    from kvorum.cli.trials.demo_screen import print_summary, screen
-    from kvorum.runtime.loop import run
-
     with _directory(keep) as directory, screen() as audience:
         report = run(_play(directory, audience))
     if report is None:
@@ -69,19 +68,15 @@ def _directory(keep: Path | None) -> Iterator[Path]:
 
 async def _play(directory: Path, audience: Audience) -> Report | None:
     """What came of it, or None if it was interrupted."""
-    from kvorum.cli.signals import stop_signals, unless
-    from kvorum.demo.characters import named_characters
-    from kvorum.demo.story import play
-
     # The first signal already ends it as fast as it can.
     with stop_signals(again=lambda: None) as stop:
-        return await unless(stop, play(directory, list(named_characters()), audience))
+        return await unless(
+            stop, story.play(directory, list(characters.named_characters()), audience)
+        )
 
 
 def _check(report: Report) -> None:
     """Raises StorageError if the cluster did not give back what was written."""
-    from kvorum.model.errors import StorageError
-
     if not report.ok:
         keys = ", ".join(map(repr, [*report.lost_keys, *report.mismatched_keys]))
         raise StorageError(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from kvorum.cli.errors import ExitCode, one_line
-from kvorum.cli.output import output_option, print_json, print_table, stderr_console
-
-if TYPE_CHECKING:
-    from kvorum.sim.run import Report
-    from kvorum.sim.summary import Summary
+from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.progress import number_bar
+from kvorum.sim.draw import draw
+from kvorum.sim.run import Report, simulate
+from kvorum.sim.summary import Summary
 
 _SHOWN_MAX: Final = 3
 """Violations of one seed that a table shows; there may be hundreds with one cause."""
@@ -28,27 +28,23 @@ _SEED_MAX: Final = (1 << 63) - 1
 
 
 @click.command()
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=100, show_default=True, help="How many."
-)
+@click.option("--seeds", type=click.IntRange(min=1), default=100, help="How many seeds to run.")
 @click.option(
     "--first-seed",
     type=click.IntRange(0, _SEED_MAX),
     default=0,
-    show_default=True,
-    help="The others follow it.",
+    help="The first seed; the others follow it.",
 )
 @click.option(
-    "--nodes", type=click.IntRange(2, 32), help="Of each cluster.  [default: drawn, 3 to 7]"
+    "--nodes", type=click.IntRange(2, 32), help="Nodes of each cluster.  [default: drawn, 3 to 7]"
 )
 @click.option(
     "--operations",
     type=click.IntRange(1, 10_000),
     default=200,
-    show_default=True,
-    help="That the clients of each cluster ask for.",
+    help="How many operations the clients of each cluster ask for.",
 )
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="At once.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, help="How many seeds run at once.")
 @click.option("--trace", is_flag=True, help="Print every event of every run on stderr.")
 @output_option
 @click.pass_context
@@ -72,18 +68,16 @@ def sim(
     kvorum sim --seeds 1000 --jobs 2
     kvorum sim --seeds 1 --first-seed 42 --trace
     """
-    from kvorum.sim.summary import Summary
-
     if trace and jobs > 1:
         raise click.UsageError("--trace shows one run after another. Leave --jobs away")
     summary = Summary(nodes, operations)
     began = perf_counter()
-    with _progress(seeds, shown=not trace) as bar:
+    with number_bar("seeds", seeds, "failed", shown=not trace) as bar:
         for report in _reports(
             range(first_seed, first_seed + seeds), nodes, operations, jobs, trace
         ):
             summary.add(report)
-            bar(summary)
+            bar.show(summary.runs, len(summary.failures))
     wall_s = perf_counter() - began
     if output == "json":
         print_json(_document(summary, wall_s))
@@ -100,15 +94,12 @@ def _reports(
     if jobs == 1:
         yield from map(run, seeds)
         return
-    from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(jobs) as workers:
         yield from workers.map(run, seeds, chunksize=_CHUNK)
 
 
 def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
-    from kvorum.sim.draw import draw
-    from kvorum.sim.run import simulate
 
     # What nodes would log in earnest belongs to nobody here.
     logging.getLogger("kvorum").addHandler(logging.NullHandler())
@@ -117,31 +108,6 @@ def _run(seed: int, nodes: int | None, operations: int, trace: bool) -> Report:
         return simulate(parameters)
     click.echo(parameters, err=True)
     return simulate(parameters, partial(click.echo, err=True))
-
-
-@contextmanager
-def _progress(total: int, shown: bool) -> Iterator[Callable[[Summary], None]]:
-    """A bar on stderr, if that is a terminal, and the function that moves it."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = stderr_console()
-    columns = (
-        TextColumn("seeds"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeRemainingColumn(),
-    )
-    hidden = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=total, failed=0)
-        yield lambda summary: bar.update(task, completed=summary.runs, failed=len(summary.failures))
 
 
 def _document(summary: Summary, wall_s: float) -> dict[str, Any]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from kvorum.cli.connection import asks_cluster
-from kvorum.cli.output import output_option, print_json, print_table
-
-if TYPE_CHECKING:
-    from kvorum.client.url import Target
+from kvorum.cli.every_node import on_every_node
+from kvorum.cli.output import output_option, print_result
+from kvorum.client import requests
+from kvorum.client.url import Target
+from kvorum.documents.reading import read
+from kvorum.documents.status import AcceptedClock
 
 
 @click.group()
 def clock() -> None:
-    """Work on what the nodes make of their clocks."""
+    """Say which clock of a cluster is right."""
 
 
 @clock.command()
@@ -23,24 +23,16 @@ def clock() -> None:
 @asks_cluster
 @output_option
 def accept(target: Target, node: str, output: str) -> None:
-    """Have node NODE take its clock for right, until that jumps or the node is started again.
+    """Have NODE take its clock for right, until the clock jumps or the node is started again.
 
-    A node whose clock is away from the others' gives no lifetimes and expires nothing that has
-    expired. Set the clock that is wrong, rather. This is for where that cannot be done soon, and
-    nodes that are too few to be a majority do not know which one it is.
+    A node whose clock differs from that of the majority gives no lifetimes and expires nothing. It
+    is better to set the wrong clock. Use this if that cannot be done soon, and no majority of nodes
+    agrees on the time.
 
     \b
     kvorum clock accept n1
     """
-    from kvorum.cli.every_node import on_node
-    from kvorum.client import requests
-
-    document = on_node(target, node, requests.accept_clock())
-    if output == "json":
-        print_json(document)
-    else:
-        from kvorum.documents.reading import read
-        from kvorum.documents.status import AcceptedClock
-
-        accepted = read(document, AcceptedClock)
-        print_table("clock", ("node", "its clock is"), [(accepted.node, accepted.clock.state)])
+    document = on_every_node(target, lambda nodes: nodes.ask_one(node, requests.accept_clock()))
+    accepted = read(document, AcceptedClock)
+    row = (accepted.node, accepted.clock.state)
+    print_result(output, document, "clock", ("node", "its clock is"), [row])

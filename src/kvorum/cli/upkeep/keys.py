@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from kvorum.cli.connection import asks_cluster, asks_namespaces
+from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.key_sources import source_option
 from kvorum.cli.moments import now_ms, to_the_second
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.output import output_option, print_result
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
+from kvorum.client import node_requests
+from kvorum.client.each_node import Documents
+from kvorum.client.url import Target
 from kvorum.documents.data_keys import DataKey, DataKeys
 from kvorum.documents.reading import read
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
+from kvorum.sealing import keyring_file
+from kvorum.sealing.keyring import Keyring
+from kvorum.sealing.master_key import load_first, parse_source
 
 
 @click.group()
@@ -41,10 +44,7 @@ def list_keys(target: Target, output: str) -> None:
     \b
     kvorum keys list
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
-
-    documents = on_every_node(target, lambda nodes: nodes.ask(key_requests.keys()))
+    documents = on_every_node(target, lambda nodes: nodes.ask(node_requests.keys()))
     _print(documents, output)
 
 
@@ -53,24 +53,22 @@ def list_keys(target: Target, output: str) -> None:
 @asks_namespaces
 @output_option
 def rotate(target: Target, wait: bool, output: str) -> None:
-    """Seal with new data keys from now on, on every node.
+    """Make new data keys on every node, and seal with them from now on.
 
-    In the background all older records are sealed again; then the old keys are forgotten. That
-    goes on if this command is interrupted, and after restarts.
+    Older records are sealed again in the background; then the old keys are deleted. That goes on if
+    this command is interrupted, and after restarts.
 
     \b
     kvorum keys rotate --wait
     kvorum keys rotate --namespace sessions
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
 
     async def run(nodes: EveryNode) -> Documents:
         await nodes.reachable()
-        begun = await nodes.ask(key_requests.rotate(target.namespace))
+        begun = await nodes.ask(node_requests.rotate(target.namespace))
         if not wait:
             return begun
-        return await nodes.watch("seal again", key_requests.keys(), _fraction_freed)
+        return await nodes.watch("seal again", node_requests.keys(), _fraction_freed)
 
     _print(on_every_node(target, run), output)
 
@@ -78,20 +76,16 @@ def rotate(target: Target, wait: bool, output: str) -> None:
 @keys.command()
 @stopped_node_option
 @source_option("--master-key", what="The master key used so far", required=True)
-@source_option("--new-master-key", what="The one to use from now on", required=True)
+@source_option("--new-master-key", what="The master key to use from now on", required=True)
 @output_option
 def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) -> None:
     """Change the master key of a stopped node. No record is touched.
 
-    If the new one is to come from a file that is not there, it is made, with a random key.
+    If --new-master-key names a file that does not exist, it is made, with a random key.
 
     \b
     kvorum keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY
     """
-    from kvorum.sealing import keyring_file
-    from kvorum.sealing.keyring import Keyring
-    from kvorum.sealing.master_key import load_first, parse_source
-
     path = data_dir / "keys.json"
     with stopped_node(data_dir):
         old = parse_source(master_key)
@@ -100,10 +94,8 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
         before = keyring.master.id
         keyring.rewrap(load_first(parse_source(new_master_key)))
     document = {"data_dir": str(data_dir), "from": before, "to": keyring.master.id}
-    if output == "json":
-        print_json(document)
-    else:
-        print_table("master key", ("data directory", "from", "to"), [tuple(document.values())])
+    row = tuple(document.values())
+    print_result(output, document, "master key", ("data directory", "from", "to"), [row])
 
 
 def _fraction_freed(document: dict[str, Any]) -> float:
@@ -115,18 +107,10 @@ def _fraction_freed(document: dict[str, Any]) -> float:
 
 
 def _print(documents: Documents, output: str) -> None:
-    if output == "json":
-        print_json(documents)
-        return
-    print_table(
-        "data keys",
-        ("node", "namespace", "#id", "state", "made", "#records", "#share"),
-        [
-            _row(node, key)
-            for node, document in documents.items()
-            for key in read(document, DataKeys).keys
-        ],
-    )
+    columns = ("node", "namespace", "#id", "state", "made", "#records", "#share")
+    keys = ((node, read(document, DataKeys).keys) for node, document in documents.items())
+    rows = (_row(node, key) for node, some in keys for key in some)
+    print_result(output, documents, "data keys", columns, rows)
 
 
 def _row(node: str, key: DataKey) -> tuple[object, ...]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from kvorum.cli.connection import asks_cluster
+from kvorum.cli.connection import asks_cluster, with_options
 from kvorum.cli.errors import Incomplete
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.every_node import EveryNode, on_every_node
+from kvorum.cli.output import output_option, print_json, print_result, print_table
+from kvorum.client import namespace_changes, node_requests
+from kvorum.client.each_node import Documents, reasons
+from kvorum.client.namespace_changes import agreed_moment, differences
+from kvorum.client.url import Target, check_namespace
 from kvorum.model.errors import PreconditionFailed
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
+from kvorum.model.sizes import format_size, parse_size
 
 _R = TypeVar("_R")
 _COUNT: Final = click.IntRange(1, 1000)
@@ -23,7 +25,7 @@ _COUNT: Final = click.IntRange(1, 1000)
 
 @click.group()
 def namespace() -> None:
-    """Work on whole namespaces."""
+    """Make, alter, list, drop and shred namespaces."""
 
 
 def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
@@ -33,59 +35,67 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
     def with_fields(*arguments: Any, output: str, name: str, **options: Any) -> _R:
         fields = {field: value for field, value in options.items() if value is not None}
         if "max_memory" in fields:
-            from kvorum.model.sizes import parse_size
-
             fields["max_memory"] = parse_size(fields["max_memory"])
         return command(*arguments, name=name, output=output, fields=fields)
 
-    options = (
+    return with_options(
         click.option("--read", type=_COUNT, help="Replicas that answer a read."),
         click.option("--write", type=_COUNT, help="Replicas that acknowledge a write."),
         click.option(
-            "--durability", type=click.Choice(("fsync", "os", "none")), help="What an ack means."
+            "--durability",
+            type=click.Choice(("fsync", "os", "none")),
+            help="Where a write is when it is acknowledged.",
         ),
         click.option(
-            "--quorum", type=click.Choice(("strict", "sloppy")), help="Who may answer for owners."
+            "--quorum",
+            type=click.Choice(("strict", "sloppy")),
+            help="Whether others may stand in for owners.",
         ),
-        click.option("--timeout-ms", type=click.IntRange(1), help="For requests that name none."),
-        click.option("--ttl", type=click.IntRange(0), help="Seconds an entry lives; 0: for ever."),
-        click.option("--compression", type=click.Choice(("zstd", "off")), help="Of records."),
-        click.option("--compression-level", type=click.IntRange(1, 9), help="9 is the smallest."),
-        click.option("--dictionary/--no-dictionary", default=None, help="Train one on the data."),
+        click.option(
+            "--timeout-ms", type=click.IntRange(1), help="The timeout of requests without one."
+        ),
+        click.option(
+            "--ttl", type=click.IntRange(0), help="Seconds an entry lives; 0 is for ever."
+        ),
+        click.option(
+            "--compression", type=click.Choice(("zstd", "off")), help="How records are compressed."
+        ),
+        click.option(
+            "--compression-level", type=click.IntRange(1, 9), help="From 1, fast, to 9, small."
+        ),
+        click.option(
+            "--dictionary/--no-dictionary", default=None, help="Train a dictionary on the data."
+        ),
         click.option(
             "--eviction",
             type=click.Choice(("lru", "lfu", "tinylfu")),
-            help="What a full cache gives up.",
+            help="Which entry a full cache evicts.",
         ),
         click.option(
-            "--max-memory", metavar="SIZE", help="On each node; with durability none only."
+            "--max-memory", metavar="SIZE", help="On each node; only with durability none."
         ),
-    )
-    decorated: Callable[..., _R] = with_fields
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
+    )(with_fields)
 
 
 @namespace.command()
 @click.argument("name")
 @click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
-@click.option("--encryption", type=click.Choice(("on", "off")), help="Of values and key names.")
+@click.option(
+    "--encryption", type=click.Choice(("on", "off")), help="Whether records are encrypted."
+)
 @asks_cluster
 @_settings_of_all
 @output_option
 def create(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Make the namespace NAME on every node.
 
-    What is left out is as on the nodes that have it, or else as usual. Nodes that have it with
-    these settings are left as they are. So a command that failed in the middle can be repeated, and
+    Settings that are left out are those of the nodes that have NAME, or else the defaults. Nodes
+    that have it with these settings are left as they are. So a failed command can be repeated, and
     a node that lost its disk gets NAME again. All nodes must be up.
 
     \b
     kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
     """
-    from kvorum.client import namespace_changes
-
     documents = _change(target, name, lambda n: namespace_changes.create(n, name, fields))
     _print_done(name, documents, output, "serves it")
 
@@ -98,14 +108,12 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
 def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Change settings of the namespace NAME on every node.
 
-    How many replicas it has, and whether it is encrypted or kept in memory, stays as it is. All
+    The number of replicas, encryption, and whether it is kept in memory cannot be changed. All
     nodes must be up; a command that failed in the middle can be repeated.
 
     \b
     kvorum namespace alter sessions --ttl 600
     """
-    from kvorum.client import namespace_changes
-
     if not fields:
         raise click.UsageError(
             "No setting is named. Name those to change, as --ttl; --help lists them."
@@ -118,18 +126,14 @@ def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> Non
 @asks_cluster
 @output_option
 def list_namespaces(target: Target, output: str) -> None:
-    """Which namespaces there are, with their settings, as every node has them.
+    """Show the namespaces and their settings on every node.
 
-    Those of a node that is away are missing; it is named, and the exit code is 7.
+    If a node does not answer, it is named, and the exit code is 7.
 
     \b
     kvorum namespace list
     """
-    from kvorum.cli.every_node import on_every_node, reasons
-    from kvorum.client import namespace_requests
-    from kvorum.client.namespace_changes import differences
-
-    request = namespace_requests.namespaces()
+    request = node_requests.namespaces()
     documents, failed = on_every_node(target, lambda nodes: nodes.ask_those_up(request))
     differing = differences(documents)
     if output == "json":
@@ -154,17 +158,13 @@ def list_namespaces(target: Target, output: str) -> None:
 def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None:
     """End the namespace NAME on every node, and destroy all that it holds.
 
-    Copies of the data directories, wherever they are, become unreadable as far as they need the
-    keys that are destroyed; not snapshots, which have their own keyring, nor exports. What lies
-    open (encryption off) is deleted from the disk in the background. All nodes must be up; a
-    command that failed in the middle can be repeated.
+    Its keys are destroyed, so copies of the data directories cannot be read any more. Snapshots,
+    which have keys of their own, and exports can. Data that is not encrypted is deleted from the
+    disk in the background. All nodes must be up; a failed command can be repeated.
 
     \b
     kvorum namespace drop sessions
     """
-    from kvorum.client import namespace_changes
-    from kvorum.client.url import check_namespace
-
     if shred:
         _shred(target, name, yes, output)
         return
@@ -181,9 +181,9 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
 @asks_cluster
 @output_option
 def shred(target: Target, name: str, yes: bool, output: str) -> None:
-    """Destroy the keys of namespace NAME on every node, and with them all that it holds.
+    """Destroy the keys of namespace NAME on every node, and so all that it holds.
 
-    The namespace goes on, empty, with new keys. All nodes must be up.
+    The namespace stays, empty, with new keys. All nodes must be up.
 
     \b
     kvorum namespace shred sessions
@@ -192,37 +192,27 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 
 
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
-    from kvorum.client import key_requests
-    from kvorum.client.namespace_changes import agreed_moment
-    from kvorum.client.url import check_namespace
-
     check_namespace(name)
     if not yes:
         _confirm(f"Destroy all data of namespace {name!r}, for good?")
 
     async def run(nodes: EveryNode) -> Documents:
-        before_ms = agreed_moment(await nodes.ask(key_requests.keys()))
-        return await nodes.ask(key_requests.shred(name, before_ms))
+        before_ms = agreed_moment(await nodes.ask(node_requests.keys()))
+        return await nodes.ask(node_requests.shred(name, before_ms))
 
     documents = _change(target, name, run)
     _print_done(name, documents, output, "its keys are destroyed")
 
 
 def _change(target: Target, name: str, act: Callable[[EveryNode], Any]) -> Documents:
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client.url import check_namespace
-
     check_namespace(name)
     documents: Documents = on_every_node(target, act)
     return documents
 
 
 def _print_done(name: str, documents: Documents, output: str, state: str) -> None:
-    if output == "json":
-        print_json(documents)
-    else:
-        rows = [(node, state) for node in documents]
-        print_table(f"namespace {name}", ("node", "state"), rows)
+    rows = [(node, state) for node in documents]
+    print_result(output, documents, f"namespace {name}", ("node", "state"), rows)
 
 
 def _print_namespaces(documents: Documents, nodes: int) -> None:
@@ -249,8 +239,6 @@ def _rows(documents: Documents, nodes_in_all: int) -> list[tuple[object, ...]]:
 
 
 def _cells(settings: dict[str, Any]) -> tuple[object, ...]:
-    from kvorum.model.sizes import format_size
-
     encrypted = "encrypted" if settings["encryption"] == "on" else "open"
     packed = settings["compression"]
     sealing = encrypted if packed == "off" else f"{encrypted}, {packed}"

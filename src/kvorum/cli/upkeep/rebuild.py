@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kvorum.backup import replacement
+from kvorum.backup.layout import time_name
 from kvorum.cli.moments import now_ms
 from kvorum.cli.output import output_option, print_json
 from kvorum.cli.stopped_node import stopped_node, stopped_node_option
 from kvorum.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kvorum.storage.identity import Identity
+from kvorum.storage.identity import Identity
 
 
 @click.command()
 @stopped_node_option
 @click.option("--discard", is_flag=True, help="Delete the damaged files at once.")
 @click.option(
-    "--lose-data", is_flag=True, help="Also where no other node is known that has the data."
+    "--lose-data", is_flag=True, help="Go on even if no other node is known to have the data."
 )
 @output_option
 def rebuild(data_dir: Path, discard: bool, lose_data: bool, output: str) -> None:
-    """Give a stopped node, whose files are damaged, an empty store and a new identity.
+    """Give a stopped node whose files are damaged an empty store and a new identity.
 
-    When it is started it fills itself from the other nodes, and answers no read before it has
+    When it is started, it gets its data from the other nodes, and answers no read before it has
     compared with all of them. The damaged files are moved aside; delete them when all is well.
 
     \b
     kvorum rebuild --data-dir n2
     """
-    from kvorum.backup import replacement
-    from kvorum.backup.layout import time_name
-
     with stopped_node(data_dir):
         old = replacement.known_identity(data_dir)
         if not lose_data:

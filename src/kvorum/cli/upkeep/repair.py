@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from kvorum.cli.connection import asks_namespaces, open_client
 from kvorum.cli.errors import Incomplete, one_line
 from kvorum.cli.output import output_option, print_json, print_table
-from kvorum.cli.progress import partition_bar
+from kvorum.cli.progress import number_bar
+from kvorum.client.listing import described
+from kvorum.client.synchronous import Client
+from kvorum.client.url import Target
+from kvorum.documents.reading import read
 from kvorum.model.errors import ConnectionFailed, UnavailableError
-
-if TYPE_CHECKING:
-    from kvorum.client.synchronous import Client
-    from kvorum.client.url import Target
+from kvorum.model.request import Unreadable
 
 _POLL_S: Final = 0.2
 _LISTED_MAX: Final = 10
@@ -28,21 +29,14 @@ _LISTED_MAX: Final = 10
 @click.option("--full", is_flag=True, help="Compare every key, also where hash trees agree.")
 @asks_namespaces
 @output_option
-def repair(
-    target: Target,
-    partition: int | None,
-    key: str | None,
-    full: bool,
-    output: str,
-) -> None:
+def repair(target: Target, partition: int | None, key: str | None, full: bool, output: str) -> None:
     """Compare all replicas now, and make those equal that differ.
 
-    The nodes do so by themselves, round after round; this does not wait for the next one. Hash
-    trees show what differs. '--full' does not trust them: it also finds records that were
-    damaged on disk, and takes as long as reading everything.
+    The nodes also do so by themselves, all the time. They compare hash trees. With --full they
+    compare every record: that finds damage on disk, too, and takes as long as reading everything.
 
-    The server that is asked leads the repair, which goes on if this command is interrupted. What is
-    damaged and no other owner has stays so; it is named, and the exit code is 7.
+    The repair goes on if this command is interrupted. A damaged record that no other owner has
+    stays damaged; it is named, and the exit code is 7.
 
     \b
     kvorum repair
@@ -79,10 +73,6 @@ def repair(
 
 
 def _described(damaged: list[dict[str, Any]]) -> list[str]:
-    from kvorum.client.listing import described
-    from kvorum.documents.reading import read
-    from kvorum.model.request import Unreadable
-
     return [described(read(one, Unreadable)) for one in damaged]
 
 
@@ -101,7 +91,7 @@ def _repaired(target: Target, wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watched(client: Client, document: dict[str, Any]) -> dict[str, Any]:
-    with partition_bar("comparing partitions", document["partitions"]) as bar:
+    with number_bar("comparing partitions", document["partitions"], "records repaired") as bar:
         while not document["ended"]:
             bar.show(document["done"], document["repaired"])
             time.sleep(_POLL_S)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.errors import Incomplete
-from kvorum.cli.output import output_option, print_json, print_table
+from kvorum.cli.every_node import EveryNode, on_every_node
+from kvorum.cli.output import output_option, print_result
+from kvorum.client import node_requests
+from kvorum.client.each_node import Documents
+from kvorum.client.url import Target
 from kvorum.documents.reading import read
 from kvorum.documents.storage import Soundness
-
-if TYPE_CHECKING:
-    from kvorum.cli.every_node import Documents, EveryNode
-    from kvorum.client.url import Target
 
 _POLL_S: Final = 0.5
 _REPLACED_S: Final = 15.0
@@ -24,33 +24,29 @@ _REPLACED_S: Final = 15.0
 
 
 @click.command()
-@click.option("--wait", is_flag=True, help="Return when every node has been through.")
+@click.option("--wait", is_flag=True, help="Return when every node has read everything.")
 @asks_cluster
 @output_option
 def scrub(target: Target, wait: bool, output: str) -> None:
-    """Have every node read all that it stores, and see whether it is whole.
+    """Have every node read all that it stores, and look for damage.
 
-    The nodes do so by themselves once a day. Damaged records are fetched from other nodes. With
+    The nodes do so by themselves once a day. A damaged record is replaced by another node's. With
     --wait the exit code is 7 if some stay damaged.
 
     \b
     kvorum scrub --wait
     """
-    from kvorum.cli.every_node import on_every_node
-    from kvorum.client import key_requests
 
     async def run(nodes: EveryNode) -> Documents:
-        begun = await nodes.ask(key_requests.scrub())
+        begun = await nodes.ask(node_requests.scrub())
         if not wait:
             return begun
-        await nodes.watch("scrub", key_requests.scrub_progress(), fraction_done)
+        await nodes.watch("scrub", node_requests.scrub_progress(), fraction_done)
         return await _mended(nodes)
 
     documents = on_every_node(target, run)
-    if output == "json":
-        print_json(documents)
-    else:
-        _print(documents)
+    columns = ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged")
+    print_result(output, documents, "scrub", columns, map(_row, documents, documents.values()))
     damaged = {node: _damaged(one) for node, one in documents.items()}
     if wait and any(damaged.values()):
         counts = ", ".join(f"{count} on {node}" for node, count in damaged.items() if count)
@@ -62,23 +58,13 @@ def scrub(target: Target, wait: bool, output: str) -> None:
 
 async def _mended(nodes: EveryNode) -> Documents:
     """Once nothing is damaged any more; or it is, though there was time to replace it."""
-    from kvorum.client import key_requests
-
     deadline = time.monotonic() + _REPLACED_S
     while True:
-        documents = await nodes.ask(key_requests.scrub_progress())
+        documents = await nodes.ask(node_requests.scrub_progress())
         left = any(map(_damaged, documents.values()))
         if not left or time.monotonic() >= deadline:
             return documents
         await asyncio.sleep(_POLL_S)
-
-
-def _print(documents: Documents) -> None:
-    print_table(
-        "scrub",
-        ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged"),
-        [_row(node, document) for node, document in documents.items()],
-    )
 
 
 def fraction_done(document: dict[str, Any]) -> float:

@@ -1,0 +1,47 @@
+"""The options that `serve` and `up` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from kvorum.cli.servers.logs import LEVELS
+from kvorum.model.address import is_host
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _checked(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not is_host(name):
+            raise click.BadParameter(f"{name!r} is not a host name. Leave out scheme and port")
+    return names
+
+
+allow_host_option: Final = click.option(
+    "--allow-host",
+    "host_names",
+    callback=_checked,
+    metavar="NAME",
+    multiple=True,
+    help="A host name that clients may use, beside localhost and the hosts in the cluster's "
+    "addresses. May be given several times.",
+)
+memory_option: Final = click.option(
+    "--memory",
+    metavar="SIZE",
+    default="256MB",
+    help="What a node's caches, write buffers and entries kept in memory may take together.",
+)
+
+
+def log_level_option(default: str) -> Callable[[_Command], _Command]:
+    """The option that says which messages of a node's log are shown."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(LEVELS),
+        default=default,
+        help="The least severe messages that are logged.",
+    )
