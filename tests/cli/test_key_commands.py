@@ -131,7 +131,7 @@ def test_the_master_key_of_a_stopped_node_is_changed(tmp_path: Path) -> None:
     words = ["keys", "rewrap", "--data-dir", str(tmp_path), "--master-key", f"file:{old}"]
     result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}", "-o", "json"])
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["from"] == keyring.master_key_id
+    assert json.loads(result.stdout)["from"] == keyring.master.id
     again = Keyring.open(path, "local", FileSource(new), ["default"], 0)
     assert again.active("default").id == key.id
     result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}"])

@@ -18,7 +18,7 @@ def sent(backlog: Backlog, now: float = 0.0) -> list[bytes]:
         whole = assembly.add(piece.payload)
         if whole is not None:
             wholes.append(bytes(whole))
-    assert assembly.held_bytes == 0
+    assert len(assembly._held) == 0
     return wholes
 
 
@@ -68,7 +68,7 @@ def test_the_other_side_lets_go_of_what_nothing_follows() -> None:
         piece = backlog.next_piece(now)
         assert piece is not None
         assert assembly.add(piece.payload) is None
-    assert assembly.held_bytes == 0
+    assert len(assembly._held) == 0
     assert backlog.next_piece(LONG_S_MAX) is None
 
 

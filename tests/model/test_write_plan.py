@@ -165,7 +165,6 @@ def dumb_plan_here(request: Change, view: View, sight: Sight) -> WritePlan | Too
         replicas.natural + replicas.pending,
         replicas.write_quorums(needed),
         dumb_read_first(request, view, sight),
-        replicas.epoch,
     )
 
 
@@ -186,7 +185,7 @@ def test_it_agrees_with_a_dumb_planner(view: View, request: Change, data: st.Dat
     elif best[0] == sight.local:
         wanted = dumb_plan_here(request, view, sight)
     else:
-        wanted = WritePlan(best[0], (), (), NOTHING, view.replicas.epoch)
+        wanted = WritePlan(best[0], (), (), NOTHING)
     assert planned(request, view, sight) == wanted
 
 
@@ -224,7 +223,7 @@ def test_a_forwarded_request_is_kept_by_an_owner_and_goes_on_to_one(
     if sight.local in view.replicas.natural or not owners:
         assert plan == dumb_plan_here(request, view, sight)
     else:
-        assert plan == WritePlan(owners[0], (), (), NOTHING, view.replicas.epoch)
+        assert plan == WritePlan(owners[0], (), (), NOTHING)
 
 
 @given(views(), changes(), st.data())
@@ -331,7 +330,6 @@ def _winning(replicas: ReplicaSet, settings: NamespaceSettings) -> list[set[int]
     sight = Sight(local, lambda _node: True, frozenset(NODES), len(NODES), settings)
     plan = MODE.plan(blind(), replicas, sight)
     assert isinstance(plan, WritePlan)
-    assert plan.fence == replicas.epoch
     found = []
     for acks in product((False, True), repeat=len(plan.targets)):
         tally = Tally(plan.quorums, plan.targets)
@@ -357,7 +355,7 @@ def view_of(replicas: ReplicaSet, up: set[int]) -> View:
 def test_a_blind_write_at_its_settled_first_owner_reads_nothing_first() -> None:
     view = view_of(three(), {0, 1, 2})
     plan = planned(blind(), view, view.sight(0))
-    assert plan == WritePlan(0, (0, 1, 2), view.replicas.write_quorums(2), NOTHING, 4)
+    assert plan == WritePlan(0, (0, 1, 2), view.replicas.write_quorums(2), NOTHING)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_what_was_sealed_opens_after_a_restart(path: Path) -> None:
     assert second.index_key("default") != second.index_key("sessions")
     assert states(second) == [("default", 1, "active"), ("sessions", 2, "active")]
     assert {key.created_ms for key in second.describe()} == {1000}
-    assert second.master_key_id == MasterKey(KEY).id
+    assert second.master.id == MasterKey(KEY).id
 
 
 def test_opening_changes_nothing_on_disk_unless_a_namespace_is_new(path: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_new_master_key_wraps_the_same_keys(path: Path) -> None:
     with pytest.raises(ConfigError, match=MasterKey(OTHER).id):
         reopen(path)
     for ring in (keyring, reopen(path, key=OTHER)):
-        assert ring.master_key_id == MasterKey(OTHER).id
+        assert ring.master.id == MasterKey(OTHER).id
         assert unseal(ring, sealed) == b"value"
         assert ring.index_key("default") == index
     keyring.rotate("default", 0)
@@ -480,7 +480,7 @@ def test_a_crash_at_any_operation_leaves_the_old_keys_or_the_new(
         keyring = create(path)
         keyring.rotate("default", 0)
         sessions = seal(keyring, "sessions")
-        before = (states(keyring), keyring.master_key_id)
+        before = (states(keyring), keyring.master.id)
         finished = False
         with crash_at(number, error):
             try:
@@ -490,7 +490,7 @@ def test_a_crash_at_any_operation_leaves_the_old_keys_or_the_new(
                 pass
         after = reopen_either(path)
         assert unseal(after, sessions) == b"value"
-        seen.append((states(after), after.master_key_id) != before)
+        seen.append((states(after), after.master.id) != before)
         assert [file.name for file in path.parent.iterdir()] == ["keys.json"]
         if finished:
             break
@@ -613,7 +613,7 @@ def test_a_change_that_failed_at_any_operation_can_be_repeated(
             return
         apply(keyring)
         after = reopen_either(path)
-        assert (states(after), after.master_key_id) == (states(keyring), keyring.master_key_id)
+        assert (states(after), after.master.id) == (states(keyring), keyring.master.id)
         assert [file.name for file in path.parent.iterdir()] == ["keys.json"]
     pytest.fail("it never came to an end")
 

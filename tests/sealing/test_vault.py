@@ -134,7 +134,7 @@ def test_another_master_key_is_refused_by_its_id(
 ) -> None:
     first = vault_of(tmp_path, store)
     monkeypatch.setenv("OTHER_KEY", "ab" * 32)
-    with pytest.raises(ConfigError, match=first.keyring.master_key_id):
+    with pytest.raises(ConfigError, match=first.keyring.master.id):
         Vault.open(tmp_path, store, "test", NAMESPACES, EnvironmentSource("OTHER_KEY"), NOW_MS)
 
 

@@ -49,20 +49,6 @@ def refused(error: KvorumError, label: bytes = b"") -> bytes:
 class Batch:
     """The operations of one list, a window of them under way at a time, and their outcomes."""
 
-    __slots__ = (
-        "_answers",
-        "_end",
-        "_exchange",
-        "_most",
-        "_outcomes",
-        "_places",
-        "_room",
-        "_show",
-        "_todo",
-        "_under_way",
-        "_window",
-    )
-
     def __init__(
         self, exchange: Exchange, gateway: Gateway, items: list[Operation | bytes], show: Show
     ) -> None:

@@ -22,3 +22,8 @@ def bounded_list(item: Any, most: int) -> type[msgspec.Struct]:
 def items_of(found: msgspec.Struct) -> list[Any]:
     """The items of a bounded list."""
     return list(takewhile(lambda item: item is not None, msgspec.structs.astuple(found)))
+
+
+def body_decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:
+    """Of an object with these members, each (name, type) or (name, type, default)."""
+    return msgspec.json.Decoder(msgspec.defstruct("Body", members, forbid_unknown_fields=True))

@@ -27,8 +27,6 @@ _DELETE_QUERY: Final = frozenset({"key", "namespace", "valueVersion", "w", "time
 class EntryHandlers:
     """The handlers of one entry."""
 
-    __slots__ = ("_gateway", "_service")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._service = gateway.service
@@ -133,9 +131,7 @@ class _Removal(Pending[Answer]):
 
 
 def not_found(gateway: Gateway, subject: bytes, answer: Answer) -> NotFound:
-    """The error for a key without a value. It brings the version of what is known of the key, so
-    that a new entry can follow on it.
-    """
+    """The error for a key without a value, with the version that a new entry can follow on."""
     error = NotFound(f"No such key: {key_in(subject).decode()!r}.")
     context = answer.record.context
     if context:

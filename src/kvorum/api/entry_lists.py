@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from kvorum.api.batch import Batch, Operation, refused
-from kvorum.api.bounded_list import bounded_list, items_of
+from kvorum.api.bounded_list import body_decoder, bounded_list, items_of
 from kvorum.api.conditions import refuse_conditions
 from kvorum.api.entries import not_found
 from kvorum.api.entry_body import decode_entry, decode_object, value_of
@@ -23,7 +23,6 @@ from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
 _GET_QUERY: Final = frozenset({"r", "timeout_ms", "quorum"})
-_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -31,13 +30,13 @@ _encode: Final = msgspec.json.Encoder().encode
 class EntryListHandlers:
     """The handlers of lists of entries."""
 
-    __slots__ = ("_entries", "_gateway", "_keys")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         most = gateway.limits.list_items
-        self._entries = _decoder(("entries", bounded_list(msgspec.Raw, most)))
-        self._keys = _decoder(("keys", bounded_list(str, most)), ("namespace", str | None, None))
+        self._entries = body_decoder(("entries", bounded_list(msgspec.Raw, most)))
+        self._keys = body_decoder(
+            ("keys", bounded_list(str, most)), ("namespace", str | None, None)
+        )
 
     def put_many(self, exchange: Exchange) -> None:
         """POST /entries"""
@@ -72,14 +71,7 @@ class EntryListHandlers:
 
     def page(self, exchange: Exchange) -> None:
         """GET /entries"""
-        gateway = self._gateway
-        options = parse_query(exchange.query, _PAGE_QUERY)
-        space = options.namespace
-        after = gateway.after(options)
-        limit = options.limit or gateway.limits.page_entries
-        page = _Page(exchange, gateway, space)
-        gateway.service.scan(exchange.principal, space, after, limit, page)
-        page.set_aside()
+        _Page.begin(exchange, self._gateway, self._gateway.service.scan)
 
     def _put(self, text: bytes, options: Options) -> Operation:
         entry = decode_entry(text)
@@ -109,18 +101,14 @@ class EntryListHandlers:
 
 
 class _Page(PendingPage):
-    __slots__ = ("_space",)
-
-    def __init__(self, exchange: Exchange, gateway: Gateway, space: str) -> None:
-        super().__init__(exchange, gateway, space.encode())
-        self._space = space
+    __slots__ = ()
 
     def answer(self, result: Listing) -> None:
-        gateway = self._gateway
+        gateway, space = self._gateway, self._subject.decode()
         entries = []
         for key, record in result.entries:
             if record.versions:
-                subject = subject_of(self._space, key)
+                subject = subject_of(space, key)
                 opening = b'{"key":%b,' % _encode(key)
                 entries.append(gateway.presenter.found(opening, subject, record)[1])
         cursor = b"null"
@@ -128,8 +116,3 @@ class _Page(PendingPage):
             cursor = _encode(gateway.service.cursors.seal(self._subject, result.cursor))
         unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
         self._respond(b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable))
-
-
-def _decoder(*members: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:
-    """Of an object with these members, each (name, type) or (name, type, default)."""
-    return msgspec.json.Decoder(msgspec.defstruct("Body", members, forbid_unknown_fields=True))

@@ -13,17 +13,13 @@ from kvorum.service.service import Service
 class Gateway:
     """The service as handlers of entries use it."""
 
-    __slots__ = ("limits", "presenter", "service")
-
     def __init__(self, service: Service, limits: ApiLimits) -> None:
         self.service = service
         self.limits = limits
         self.presenter = Presenter(service.versions, service.actor_name)
 
     def after(self, options: Options) -> bytes:
-        """The cursor that a page of a listing goes on from; b"" is the beginning. Raises
-        RequestError.
-        """
+        """The cursor that a page goes on from; b"" is the beginning. Raises RequestError."""
         if options.cursor is None:
             return b""
         try:

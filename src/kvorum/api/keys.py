@@ -45,8 +45,6 @@ _shred_body: Final = msgspec.json.Decoder(ShredBody)
 class KeyHandlers:
     """The handlers of changes of data keys."""
 
-    __slots__ = ("_node",)
-
     def __init__(self, node: Administration) -> None:
         self._node = node
 

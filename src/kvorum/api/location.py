@@ -21,8 +21,6 @@ _QUERY: Final = frozenset({"key", "namespace"})
 class LocateHandler:
     """The handler of locations."""
 
-    __slots__ = ("_gateway", "_node")
-
     def __init__(self, node: Administration, gateway: Gateway) -> None:
         self._node = node
         self._gateway = gateway

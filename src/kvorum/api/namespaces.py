@@ -58,8 +58,6 @@ _drop_body: Final = msgspec.json.Decoder(DropBody)
 class NamespaceHandlers:
     """The handlers of namespaces."""
 
-    __slots__ = ("_node",)
-
     def __init__(self, node: Administration) -> None:
         self._node = node
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
+from kvorum.api.parameters import parse_query
 from kvorum.model.errors import KvorumError
 from kvorum.model.request import Failure, Listing
+from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 
 T = TypeVar("T")
+_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
+List = Callable[[Principal, str, bytes, int, Reply[Listing]], None]
+"""`scan` or `export` of the service."""
 
 
 class Pending(Reply[T]):
@@ -45,9 +51,15 @@ class PendingPage(Pending[Listing]):
         answers.check_room(self._set_aside)
         super().__init__(exchange, gateway, subject)
 
-    def set_aside(self) -> None:
-        """The page is being read."""
-        self._exchange.answers.set_aside(self._set_aside)
+    @classmethod
+    def begin(cls, exchange: Exchange, gateway: Gateway, list_entries: List) -> None:
+        """Read the page that `exchange` asks for."""
+        options = parse_query(exchange.query, _PAGE_QUERY)
+        space, after = options.namespace, gateway.after(options)
+        page = cls(exchange, gateway, space.encode())
+        limit = options.limit or gateway.limits.page_entries
+        list_entries(exchange.principal, space, after, limit, page)
+        exchange.answers.set_aside(page._set_aside)
 
     def settle(self, result: Listing | Failure) -> None:
         self._exchange.answers.give_back(self._set_aside)

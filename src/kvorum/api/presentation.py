@@ -48,8 +48,6 @@ class _Known(msgspec.Struct, frozen=True, gc=False):
 class Presenter:
     """Shows records as JSON, and keeps the descriptions of those read last."""
 
-    __slots__ = ("_actor_name", "_known", "_openings", "_versions")
-
     def __init__(self, versions: VersionStrings, actor_name: Callable[[int], str]) -> None:
         self._versions = versions
         self._actor_name = actor_name

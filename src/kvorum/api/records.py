@@ -12,12 +12,12 @@ owners hold, so storing one twice does no harm, and one that is older changes no
 from __future__ import annotations
 
 import binascii
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from kvorum.api.batch import refused
-from kvorum.api.bounded_list import bounded_list, items_of
+from kvorum.api.bounded_list import body_decoder, bounded_list, items_of
 from kvorum.api.entry_body import decode_object
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
@@ -33,7 +33,6 @@ RECORDS_BODY_BYTES: Final = 64 << 20
 """Room, in base64, for what several sides of a partition have each taken of one key."""
 
 _PUT_QUERY: Final = frozenset({"w"})
-_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 _STORED: Final = b'{"status":200}'
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -53,14 +52,10 @@ class _Shown(msgspec.Struct):
 class RecordHandlers:
     """The handlers of records with their versions."""
 
-    __slots__ = ("_body", "_gateway")
-
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        members = [("records", bounded_list(msgspec.Raw, gateway.limits.list_items))]
-        self._body: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            msgspec.defstruct("Body", members, forbid_unknown_fields=True)
-        )
+        most = gateway.limits.list_items
+        self._body = body_decoder(("records", bounded_list(msgspec.Raw, most)))
 
     def put_many(self, exchange: Exchange) -> None:
         """POST /records"""
@@ -77,20 +72,11 @@ class RecordHandlers:
 
     def page(self, exchange: Exchange) -> None:
         """GET /records"""
-        gateway = self._gateway
-        options = parse_query(exchange.query, _PAGE_QUERY)
-        space = options.namespace
-        after = gateway.after(options)
-        limit = options.limit or gateway.limits.page_entries
-        page = _Page(exchange, gateway, space.encode())
-        gateway.service.export(exchange.principal, space, after, limit, page)
-        page.set_aside()
+        _Page.begin(exchange, self._gateway, self._gateway.service.export)
 
 
 class _Storing:
     """The outcomes of one list; answered once all are there."""
-
-    __slots__ = ("_exchange", "_left", "_outcomes", "_places")
 
     def __init__(self, exchange: Exchange, gateway: Gateway, count: int) -> None:
         """Raises Overloaded."""

@@ -43,8 +43,6 @@ _body: Final = msgspec.json.Decoder(RepairBody)
 class RepairHandlers:
     """The handlers of repairs."""
 
-    __slots__ = ("_node",)
-
     def __init__(self, node: Administration) -> None:
         self._node = node
 

@@ -30,8 +30,6 @@ _DROPPED_BODY_BYTES: Final = 64 << 10
 class Resource(dict[bytes, Endpoint]):
     """What is at a path: an endpoint for each method it knows, and one for all others."""
 
-    __slots__ = ("_not_allowed",)
-
     def __init__(self, endpoints: dict[bytes, Endpoint]) -> None:
         super().__init__(endpoints)
         self._not_allowed = Endpoint(_refuse_method(sorted(endpoints)), _DROPPED_BODY_BYTES)
@@ -42,8 +40,6 @@ class Resource(dict[bytes, Endpoint]):
 
 class Routes:
     """Paths are matched whole, but for those that end with a name: there the start decides."""
-
-    __slots__ = ("_named", "_prefixed", "_unknown", "_whole")
 
     def __init__(self) -> None:
         self._whole: dict[bytes, Resource] = {}

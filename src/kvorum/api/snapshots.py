@@ -44,8 +44,6 @@ _body: Final = msgspec.json.Decoder(SnapshotBody)
 class SnapshotHandlers:
     """The handlers of snapshots."""
 
-    __slots__ = ("_node",)
-
     def __init__(self, node: Administration) -> None:
         self._node = node
 
@@ -59,16 +57,14 @@ class SnapshotHandlers:
 
     def progress(self, exchange: Exchange) -> None:
         """GET /snapshots/{name}"""
-        name = _name(exchange)
         with _advised():
-            job = self._node.snapshot(exchange.principal, name)
+            job = self._node.snapshot(exchange.principal, _name(exchange))
         answer(exchange, job)
 
     def delete(self, exchange: Exchange) -> None:
         """DELETE /snapshots/{name}"""
-        name = _name(exchange)
         with _advised():
-            job = self._node.delete_snapshot(exchange.principal, name)
+            job = self._node.delete_snapshot(exchange.principal, _name(exchange))
         answer(exchange, job, ACCEPTED)
 
     def verify(self, exchange: Exchange) -> None:
@@ -76,9 +72,8 @@ class SnapshotHandlers:
         if not exchange.path.endswith(_VERIFY):
             raise RequestError("POST is for /snapshots and /snapshots/{name}/verify.")
         exchange.path = exchange.path.removesuffix(_VERIFY)
-        name = _name(exchange)
         with _advised():
-            job = self._node.verify_snapshot(exchange.principal, name)
+            job = self._node.verify_snapshot(exchange.principal, _name(exchange))
         answer(exchange, job, ACCEPTED)
 
 

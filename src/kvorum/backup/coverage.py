@@ -23,9 +23,7 @@ from kvorum.model.topology import Topology
 
 
 class Part(NamedTuple):
-    """One snapshot. `whole`: False if its node had lost data. `unread`: the tokens, 8 bytes each,
-    of its damaged and unverified records.
-    """
+    """One snapshot. `whole`: its node had lost nothing. `unread`: tokens it could not read."""
 
     node: str
     topology: Topology
@@ -65,9 +63,7 @@ class _Rule(NamedTuple):
 
 
 def coverage(parts: Sequence[Part], namespaces: Collection[str]) -> Coverage:
-    """The coverage of `namespaces` by the snapshots `parts`. If they were made under several
-    topologies, it is what holds under each of them.
-    """
+    """The coverage of `namespaces` by the snapshots `parts`, under each of their topologies."""
     topologies: list[Topology] = []
     for part in parts:
         if not any(_is_alike(part.topology, other) for other in topologies):

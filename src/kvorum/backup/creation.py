@@ -52,9 +52,7 @@ class _FileState(NamedTuple):
 
 
 def check_free(data_dir: Path, name: str) -> Path:
-    """The path for a new snapshot `name`. Raises RequestError if that is no valid name, and
-    PreconditionFailed if there is one.
-    """
+    """The path for a new snapshot `name`. Raises RequestError or PreconditionFailed."""
     path = layout.snapshot_path(data_dir, name)
     if (path / layout.MANIFEST).exists():
         raise PreconditionFailed(
@@ -64,9 +62,7 @@ def check_free(data_dir: Path, name: str) -> Path:
 
 
 def create(node: Node, name: str, created_ms: int, progress: Progress) -> Content:
-    """Make the snapshot `name`; returns its content. Raises PreconditionFailed, StorageError or
-    OSError; then there is no such snapshot.
-    """
+    """Make the snapshot, or none; its content. Raises PreconditionFailed, StorageError, OSError."""
     path = check_free(node.data_dir, name)
     layout.remove_incomplete(node.data_dir)
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -101,9 +97,7 @@ def _copy(node: Node, path: Path) -> MasterKey:
 
 
 def _small_files(data_dir: Path) -> dict[str, bytes]:
-    """The files to copy, by path. The node's identity is not among those that are compared: it may
-    change at any time.
-    """
+    """The files to copy, by path. The node's identity is copied, but not compared: it changes."""
     files = {layout.KEYS: (data_dir / layout.KEYS).read_bytes()}
     for path in sorted((data_dir / layout.DICTIONARIES).glob("*.dict")):
         try:
@@ -146,9 +140,7 @@ def _described(node: Node, name: str, created_ms: int, path: Path, progress: Pro
 
 
 def listed(path: Path) -> list[str]:
-    """The paths of the files in a snapshot's directory, without its manifest. Raises ConfigError if
-    it has any other file.
-    """
+    """The files of a snapshot, without its manifest. Raises ConfigError if there are others."""
     found = []
     for entry in sorted(path.iterdir()):
         if entry.name in layout.FOLDERS and entry.is_dir() and not entry.is_symlink():

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kvorum.model.errors import UnavailableError
 
 
+@dataclass(eq=False)
 class Progress:
     """Bytes to be read in `total`, and `done`. Set `cancelled` to end the job."""
 
-    __slots__ = ("cancelled", "done", "total")
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.done = 0
-        self.cancelled = False
+    total: int = 0
+    done: int = 0
+    cancelled: bool = False
 
     def expect(self, size: int) -> None:
         """`size` more bytes have to be read."""

@@ -106,10 +106,7 @@ class SnapshotReader:
 
 
 def known_damage(path: Path) -> int:
-    """How many records were in quarantine when the snapshot in `path` was made.
-
-    Raises StorageError.
-    """
+    """How many records were in quarantine at the snapshot in `path`. Raises StorageError."""
     engine = _opened(path / layout.ROCKS)
     try:
         return sum(1 for _ in _pairs(engine, quarantine.START, quarantine.END))

@@ -46,8 +46,6 @@ def is_sealed(start: bytes) -> bool:
 class _Pieces:
     """Seals or opens the pieces of one stream, in their order."""
 
-    __slots__ = ("_cipher", "_header", "_number")
-
     def __init__(self, master: MasterKey, header: bytes) -> None:
         self._cipher = AESGCMSIV(master.mac(header, _CONTEXT))
         self._header = header

@@ -17,21 +17,13 @@ from kvorum.backup.catalog import examined, summaries
 from kvorum.backup.creation import Node
 from kvorum.backup.progress import Progress
 from kvorum.backup.verification import verify
-from kvorum.documents.snapshot import (
-    JobError,
-    Snapshot,
-    SnapshotJob,
-    SnapshotList,
-    SnapshotTask,
-)
+from kvorum.documents.snapshot import JobError, Snapshot, SnapshotJob, SnapshotList, SnapshotTask
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, StorageError
 
 _REMEMBERED_MAX: Final = 16
 
 
 class _Job:
-    __slots__ = ("future", "name", "progress", "task")
-
     def __init__(self, task: SnapshotTask, name: str) -> None:
         self.task = task
         self.name = name
@@ -63,9 +55,7 @@ class Snapshots:
         """The last job for each name, oldest first."""
 
     def begin_create(self, name: str | None) -> SnapshotJob:
-        """Make a snapshot, named after the time if `name` is None. Raises RequestError, and
-        PreconditionFailed if there is one of that name.
-        """
+        """Make a snapshot (None: named after the time). Raises RequestError, PreconditionFailed."""
         now_ms = self._wall_ms()
         name = name or layout.time_name(now_ms)
         creation.check_free(self._node.data_dir, name)

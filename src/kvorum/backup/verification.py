@@ -18,9 +18,7 @@ from kvorum.sealing.master_key import MasterKey
 
 
 def verify(path: Path, master: MasterKey, progress: Progress) -> Content:
-    """The content of the snapshot in `path`, all of whose files are compared. Raises ConfigError or
-    StorageError if it is damaged or changed.
-    """
+    """The content of `path`, all files compared. Raises ConfigError or StorageError."""
     content = trusted(path, master)
     progress.expect(content.size)
     try:

@@ -35,15 +35,11 @@ def difference(ahead_ms: int) -> str:
 class ClockNotices:
     """Remembers which differences were logged, and when."""
 
-    __slots__ = ("_told",)
-
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
 
     def lines(self, ahead_ms: Mapping[str, int], state: ClockState, now: float) -> list[str]:
-        """The lines to log at the monotonic time `now`. `ahead_ms`: by name, of the nodes whose
-        clocks differ. `state`: of this node's clock.
-        """
+        """The lines to log. `ahead_ms`: by name of node. `state`: of this node's clock."""
         found = {
             f"the clock of {name}": f"The clock of {name} is {difference(by)} this node's; "
             "set the clocks."

@@ -50,9 +50,7 @@ ClockState = Literal["trusted", "unconfirmed", "wrong", "disputed", "accepted"]
 
 
 class Reading(NamedTuple):
-    """What is known of another node's clock. `base_ms`: its wall clock less our monotonic one;
-    `unsure_ms`: give or take. `read_at`: monotonic.
-    """
+    """Another node's clock: `base_ms` ahead of our monotonic one, +- `unsure_ms`, at `read_at`."""
 
     base_ms: float
     unsure_ms: float
@@ -61,11 +59,6 @@ class Reading(NamedTuple):
 
 class Clocks:
     """The wall clocks of the other nodes, compared with this node's."""
-
-    __slots__ = (
-        "_accepted_ms", "_began", "_correction_ms", "_first_contact_s", "_judged_ms", "_nodes",
-        "_readings", "_runtime", "_state",
-    )  # fmt: skip
 
     def __init__(self, nodes: int, runtime: Runtime, first_contact_s: float) -> None:
         """`nodes`: how many the cluster has. `first_contact_s`: how long a node that has just

@@ -35,11 +35,6 @@ class Member:
     been in its `state`, monotonic.
     """
 
-    __slots__ = (
-        "_outages", "_returning", "_settings", "active_ms", "arrivals", "life", "node",
-        "refutations", "since", "state", "suspicions",
-    )  # fmt: skip
-
     def __init__(self, node: int, settings: MembershipSettings, now: float) -> None:
         self.node = node
         self.life = UNKNOWN

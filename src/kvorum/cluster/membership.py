@@ -71,12 +71,6 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 class Membership:
     """The members of the cluster as this node sees them, kept current."""
 
-    __slots__ = (
-        "_call_timer", "_check_timer", "_checked", "_on_change", "_probes", "_roster",
-        "_round_timer", "_runtime", "_seeds", "_settings", "_transport", "clocks",
-        "handlers",
-    )  # fmt: skip
-
     def __init__(
         self,
         nodes: Sequence[int],
@@ -86,9 +80,7 @@ class Membership:
         on_change: Callable[[int], object],
         settings: MembershipSettings = DEFAULTS,
     ) -> None:
-        """`nodes`: the numbers of all, in ascending order. `on_change(node)`: the node has become
-        available, or is so no longer.
-        """
+        """`nodes`: all numbers, ascending. `on_change(node)`: it is available, or no longer."""
         self._runtime = runtime
         self._transport = transport
         self._on_change = on_change

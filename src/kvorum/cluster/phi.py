@@ -25,8 +25,6 @@ _GAP_MAX_INTERVALS: Final = 10
 class Arrivals:
     """When heartbeats of one node arrive, and how suspicious its silence is."""
 
-    __slots__ = ("_beat", "_floor_s", "_gap_max_s", "_gaps", "_squares", "_sum", "last")
-
     def __init__(self, interval_s: float, window: int, floor_s: float) -> None:
         self.last = math.inf
         """When the last sign of life came, monotonic; infinite while none is expected."""
@@ -50,9 +48,7 @@ class Arrivals:
         self._beat = self.last = now
 
     def sign(self, now: float) -> None:
-        """Another sign of life: it ends the silence, but says nothing about the gaps between
-        heartbeats.
-        """
+        """Another sign of life. It ends the silence and tells nothing of gaps."""
         self.last = now
 
     def interrupt(self) -> None:

@@ -11,6 +11,7 @@ helper keeps nothing: the ping names its asker, the pong says it back.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kvorum.cluster.chance import Chance
@@ -25,26 +26,22 @@ class Send(NamedTuple):
     message: Message
 
 
+@dataclass(eq=False)
 class Probe:
     """One probe of the node `target`. `failed`: nobody has reached it in time."""
 
-    __slots__ = ("deadline", "failed", "helpers", "number", "seconded", "target")
-
-    def __init__(self, target: int, number: int, deadline: float) -> None:
-        self.target = target
-        self.number = number
-        self.deadline = deadline
-        self.helpers: tuple[int, ...] | None = None
-        """None until help has been asked for."""
-        self.failed = False
-        self.seconded = False
-        """True once another node takes the target to be suspect, too."""
+    target: int
+    number: int
+    deadline: float
+    helpers: tuple[int, ...] | None = field(default=None, init=False)
+    """None until help has been asked for."""
+    failed: bool = field(default=False, init=False)
+    seconded: bool = field(default=False, init=False)
+    """True once another node takes the target to be suspect, too."""
 
 
 class Probes:
     """The probes that nothing has settled yet, one at most for each target."""
-
-    __slots__ = ("_local", "_number", "_probes", "_rng", "_settings", "begun")
 
     def __init__(self, local: int, settings: MembershipSettings, rng: Chance) -> None:
         self.begun = 0

@@ -50,8 +50,6 @@ class Opinion(NamedTuple):
 class Roster:
     """The membership list of the node `local`. `refused`: how many claims could not be true."""
 
-    __slots__ = ("_opinions", "local", "members", "refused")
-
     def __init__(
         self,
         nodes: Iterable[int],
@@ -116,9 +114,7 @@ class Roster:
     def absorb(
         self, claims: Sequence[Claim], now: float, wall_ms: int
     ) -> tuple[set[int], list[int]]:
-        """Take in `claims`. Returns the members that were alive later than this node knew, and
-        those of them that are available again by that.
-        """
+        """Take in `claims`. Returns the members alive later than known, and those back by that."""
         alive, returned = set(), []
         for node, generation, heartbeat, active_ms in self._bounded(claims):
             if not self._is_plausible(node, generation, heartbeat, active_ms, wall_ms):

@@ -49,20 +49,6 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class ClusterView:
     """The cluster as the node with the number `local` sees it."""
 
-    __slots__ = (
-        "_known",
-        "_listeners",
-        "_place_hash",
-        "_sloppy",
-        "_strict",
-        "_volatile",
-        "catalog",
-        "local",
-        "placement",
-        "rules",
-        "topology",
-    )
-
     def __init__(
         self,
         topology: Topology,
@@ -91,9 +77,7 @@ class ClusterView:
     # Changes
 
     def subscribe(self, listener: OnCatalog) -> None:
-        """Have `listener(old, new)` called whenever the catalog has changed, after those who
-        subscribed before.
-        """
+        """Have `listener(old, new)` called after each change, in the order of subscriptions."""
         self._listeners.append(listener)
 
     def change_catalog(self, catalog: Catalog) -> None:

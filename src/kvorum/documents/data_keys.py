@@ -8,10 +8,7 @@ from kvorum.documents.storage import ScrubStatus
 
 
 class DataKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A data key. `records`: how many it has sealed, as of the last whole pass; None before it.
-
-    `share`: of all records, from 0 to 1.
-    """
+    """A data key. `records` that it has sealed as of the last whole pass, a `share` of all."""
 
     namespace: str
     id: int

@@ -10,9 +10,7 @@ ReplicaState = Literal["current", "stale", "absent", "unreachable"]
 
 
 class Replica(msgspec.Struct, frozen=True, kw_only=True):
-    """What one owner holds. `clock`: (actor, counter, ms since 1970) of each entry of its context;
-    None if it did not answer.
-    """
+    """What one owner holds. `clock`: (actor, counter, ms) of its context; None: no answer."""
 
     node: str
     up: bool

@@ -17,12 +17,12 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
     counted: str
 
 
-class ScrubbedVolume(msgspec.Struct, frozen=True, kw_only=True):
+class ScrubbedVolume(msgspec.Struct, kw_only=True):
     """What a pass has come across of a namespace: pairs, and their bytes as in `Volume`."""
 
-    pairs: int
-    logical_bytes: int
-    stored_bytes: int
+    pairs: int = 0
+    logical_bytes: int = 0
+    stored_bytes: int = 0
 
 
 class ScrubPass(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,9 +24,7 @@ _NOTE: Final = struct.Struct(">QQ")
 
 
 class FoundNote(NamedTuple):
-    """A note that a node lacks a key. `node`: None if the topology no longer has it. `stored_key`:
-    the key of the note itself.
-    """
+    """A note that `node` lacks `key`; None if it is gone. `stored_key`: the note's own key."""
 
     node: int | None
     key: bytes
@@ -36,8 +34,6 @@ class FoundNote(NamedTuple):
 
 class HintNotes:
     """The notes in this node's store, about all other nodes."""
-
-    __slots__ = ("_names", "_nodes", "_replica", "_view")
 
     def __init__(self, view: ClusterView, replica: LocalReplica) -> None:
         self._view = view

@@ -9,8 +9,9 @@ hint has been reached. A replay ends when a pass from the first hint finds none.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hint_notes import HintNotes
@@ -22,6 +23,9 @@ from kvorum.operations.question import Question
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.wire.messages import Reply, Write, Wrote
 
+if TYPE_CHECKING:
+    from kvorum.handoff.hints import Hints
+
 _WINDOW: Final = 16
 _WINDOW_BYTES: Final = 1 << 20
 """At most so much is under way, and one record that goes over it."""
@@ -29,37 +33,17 @@ _TIMEOUT_MS: Final = 2000
 _PAUSE_S: Final = 0.5
 
 
-class Ledger(Protocol):
-    """What the replay needs of `Hints`: how many hints there are, and to be told which are done."""
-
-    def owed(self, node: int) -> int:
-        """How many hints there are for `node`."""
-        ...
-
-    def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
-        """`node` has the record with digest `sent`, durably."""
-        ...
-
-    def on_replayed(self, node: int) -> None:
-        """No hint for `node` is left."""
-        ...
-
-
+@dataclass(eq=False)
 class _Progress:
     """How far the replay to one node is."""
 
-    __slots__ = ("cursor", "per_second", "running")
-
-    def __init__(self) -> None:
-        self.running = False
-        self.cursor = b""
-        self.per_second = 0.0
+    running: bool = False
+    cursor: bytes = b""
+    per_second: float = 0.0
 
 
 class HintReplay:
     """Replays hints to all nodes that have some, independently of each other."""
-
-    __slots__ = ("_ledger", "_notes", "_operations", "_progress", "_replica", "_stopped", "_view")
 
     def __init__(
         self,
@@ -67,13 +51,13 @@ class HintReplay:
         replica: LocalReplica,
         operations: Operations,
         notes: HintNotes,
-        ledger: Ledger,
+        hints: Hints,
     ) -> None:
         self._view = view
         self._replica = replica
         self._operations = operations
         self._notes = notes
-        self._ledger = ledger
+        self._hints = hints
         self._progress = {node: _Progress() for node in view.topology.numbers}
         self._stopped = False
 
@@ -108,40 +92,24 @@ class HintReplay:
             self._operations.runtime.call_later(_PAUSE_S, self._go_on, node)
         else:
             progress.running = False
-            self._ledger.on_replayed(node)
+            self._hints.on_replayed(node)
 
     def on_acked(self, node: int, key: bytes, sent: bytes) -> None:
-        self._ledger.on_acked(node, key, sent)
+        self._hints.on_acked(node, key, sent)
 
     def on_window_done(self, node: int, complete: bool, count: int, elapsed_s: float) -> None:
         """All hints of a window were acked or given up; what was given up is tried later."""
         progress = self._progress[node]
         rate = count / max(elapsed_s, 1e-6)
         progress.per_second += (rate - progress.per_second) / 8
-        if complete and self._ledger.owed(node) == 0:
+        if complete and self._hints.owed(node) == 0:
             progress.cursor = b""
         pause_s = self._operations.pace.pause_s(count) if complete else _PAUSE_S
-        if pause_s:
-            self._operations.runtime.call_later(pause_s, self._go_on, node)
-        else:
-            self._operations.runtime.call_soon(self._go_on, node)
+        self._operations.runtime.call_later(pause_s, self._go_on, node)
 
 
 class _Window:
     """A handful of hinted records on their way to one node."""
-
-    __slots__ = (
-        "_began",
-        "_bytes",
-        "_complete",
-        "_count",
-        "_keys",
-        "_left",
-        "_node",
-        "_operations",
-        "_replay",
-        "_replica",
-    )
 
     def __init__(
         self, replay: HintReplay, replica: LocalReplica, operations: Operations, node: int

@@ -53,17 +53,6 @@ class _Debt:
     is not recovering.
     """
 
-    __slots__ = (
-        "lost",
-        "marked",
-        "met",
-        "missed_at",
-        "pending",
-        "since_ms",
-        "unsure",
-        "whole",
-    )
-
     def __init__(self) -> None:
         self.pending = 0
         self.since_ms = 0
@@ -83,16 +72,6 @@ class _Debt:
 
 class Hints:
     """The hints that this node holds, and what other nodes are told of them."""
-
-    __slots__ = (
-        "_debts",
-        "_handoff_bytes",
-        "_notes",
-        "_operations",
-        "_replay",
-        "_replica",
-        "_view",
-    )
 
     def __init__(
         self, view: ClusterView, replica: LocalReplica, operations: Operations, crashed: bool
@@ -174,9 +153,7 @@ class Hints:
         self._note(node, key, done, arg)
 
     def mark(self, node: int) -> None:
-        """`node` has missed more writes than are noted: it is behind until all has been
-        compared.
-        """
+        """`node` has missed more writes than are noted: it is behind until compared."""
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
         if not debt.marked:
@@ -185,11 +162,7 @@ class Hints:
             self.announce(node)
 
     def mark_lost(self, node: int, done: Done, arg: Any) -> None:
-        """A node with an empty disk has come under the name of `node`: what that one stored is
-        gone.
-
-        `done` once this is noted durably.
-        """
+        """An empty disk came under the name of `node`: note that durably, then `done`."""
         debt = self._debts[node]
         debt.missed_at = self._operations.runtime.now()
         debt.marked = debt.lost = True
@@ -204,9 +177,7 @@ class Hints:
             self.mark(node)
 
     def on_compared(self, node: int, began: float) -> None:
-        """All that `node` and this node both own is equal, but for writes since `began`
-        (monotonic).
-        """
+        """What `node` and this one own is equal, but for writes since `began` (monotonic)."""
         debt = self._debts[node]
         if debt.unsure:
             debt.unsure = False
@@ -269,9 +240,7 @@ class Hints:
             self.announce(node)
 
     def on_peer_up(self, node: int) -> None:
-        """A link to `node` is open. If it is another node than before, `mark_lost` has
-        been called.
-        """
+        """A link to `node` is open; if it is another node now, after `mark_lost`."""
         self._debts[node].met = True
         self.announce(node)
 
@@ -319,9 +288,7 @@ class Hints:
     # Start
 
     def _recover(self) -> None:
-        """Read the hints that the store has; those for nodes that are gone go to the key's owners
-        of today.
-        """
+        """Read the stored hints; those for nodes that are gone go to the keys' owners."""
         orphans = []
         for note in self._notes.all():
             if note.node is None:

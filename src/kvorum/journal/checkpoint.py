@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,26 +22,19 @@ class Files(Protocol):
         """True while there is no room, in which nothing is flushed."""
 
     def checkpoint(self, path: Path) -> None:
-        """Make the directory `path`: the files as they are now. Blocks. Raises StorageError or
-        DiskFull.
-        """
+        """Make the directory `path` of the files as they are now. Blocks. Raises StorageError."""
 
 
+@dataclass(eq=False)
 class Checkpoints:
     """`hand_over(callback, *args)` has the loop call back; it may be called from a thread."""
 
-    def __init__(
-        self, journal: JournaledStore, files: Files, hand_over: Callable[..., object]
-    ) -> None:
-        self._journal = journal
-        self._files = files
-        self._hand_over = hand_over
+    _journal: JournaledStore
+    _files: Files
+    _hand_over: Callable[..., object]
 
     def make(self, path: Path) -> None:
-        """Make the directory `path`. Blocks; for any thread but the loop's.
-
-        Raises StorageError or DiskFull.
-        """
+        """Make `path`. Blocks; for any thread but the loop's. Raises StorageError or DiskFull."""
         emptied: Future[StorageError | None] = Future()
         self._hand_over(self._journal.empty, _tell, emptied)
         error = self._wait_for(emptied, path)

@@ -15,8 +15,6 @@ from kvorum.storage.store import Done
 class Emptying:
     """Those who wait, in the order in which they asked."""
 
-    __slots__ = ("_log", "_runtime", "_waiting")
-
     def __init__(self, runtime: Runtime, log: Log) -> None:
         self._runtime = runtime
         self._log = log

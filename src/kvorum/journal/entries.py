@@ -33,14 +33,7 @@ from cryptography.exceptions import InvalidTag
 from kvorum.journal.memtable import Change
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.record import is_sound
-from kvorum.sealing.seal import (
-    ENCRYPTED,
-    FORMAT,
-    Seal,
-    ShreddedRecord,
-    is_record,
-    namespace_of,
-)
+from kvorum.sealing.seal import ENCRYPTED, FORMAT, Seal, ShreddedRecord, is_record, namespace_of
 
 _NUMBERED: Final = b"j"
 _OPEN: Final = bytes([FORMAT])
@@ -186,9 +179,7 @@ def _unpacked(text: bytes) -> list[Change]:
 
 
 def _split(entry: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(header, text) of each section. Raises IndexError or ValueError if `entry` is not made of
-    one or more.
-    """
+    """(header, text) of each section. Raises IndexError or ValueError if `entry` is malformed."""
     at = 0
     while at < len(entry) or not at:
         size = 3 if entry[at] & ENCRYPTED else 1

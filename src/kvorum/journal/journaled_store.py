@@ -221,9 +221,7 @@ class JournaledStore:
         self._limits = limits
 
     def empty(self, done: Done, arg: Any) -> None:
-        """Have all flushed that has been written up to now; `done(arg, error)` once that is durable
-        and no trace of its entries is left.
-        """
+        """Flush all; `done(arg, error)` once it is durable and no trace of its entries is left."""
         if self._closed:
             self._runtime.call_soon(done, arg, _closed())
             return

@@ -81,15 +81,12 @@ class Segment:
     def fullness(self, limits: SegmentLimits) -> float:
         """From 1 on it is to be closed."""
         return max(
-            self.entry_bytes / limits.entry_bytes,
-            self.memtable.size_bytes / limits.memory_bytes,
+            self.entry_bytes / limits.entry_bytes, self.memtable.size_bytes / limits.memory_bytes
         )
 
 
 class Flush:
     """Of one closed segment."""
-
-    __slots__ = ("_below", "_fullness", "_steps", "done", "segment")
 
     def __init__(self, segment: Segment, below: FlushTarget) -> None:
         self.segment = segment
@@ -113,9 +110,7 @@ class Flush:
             pass
 
     def _flush_all(self) -> Iterator[None]:
-        """Once it has raised it goes no further, and is never done: entries are not let go of
-        that hold what could not be flushed.
-        """
+        """If it raises it is never done: entries that could not be flushed are not let go of."""
         for key in list(self.segment.memtable.changes):
             changes = self.segment.memtable.changes
             if key in changes:  # It may have been forgotten since.

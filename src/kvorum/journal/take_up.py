@@ -8,6 +8,7 @@ replay ──> flushed, if it is more than one life should hold, or something is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.model.errors import StorageError
@@ -18,23 +19,15 @@ from kvorum.storage.recovery_note import note_loss
 Settled = Callable[[StorageError | None], object]
 
 
+@dataclass(eq=False)
 class TakeUp:
     """Of one life. `on_replayed()` is called when the journal has been played back."""
 
-    __slots__ = ("_directory", "_journaled", "_log", "_on_replayed", "_replayed")
-
-    def __init__(
-        self,
-        journaled: JournaledStore,
-        log: LogFiles,
-        directory: DataDirectory,
-        on_replayed: Callable[[], object],
-    ) -> None:
-        self._journaled = journaled
-        self._log = log
-        self._directory = directory
-        self._on_replayed = on_replayed
-        self._replayed = False
+    _journaled: JournaledStore
+    _log: LogFiles
+    _directory: DataDirectory
+    _on_replayed: Callable[[], object]
+    _replayed: bool = field(default=False, init=False)
 
     def empty(self, settled: Settled) -> None:
         """Have all flushed that the journal holds; `settled(error)` once it is."""

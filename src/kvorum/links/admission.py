@@ -35,9 +35,7 @@ def greeting(topology: Topology, local: int, identity: Identity) -> Hello:
 
 
 def refusal(ours: Hello, theirs: Hello, link: Link, peers: Mapping[int, Peer]) -> str | None:
-    """Why this node refuses a link to the node that greets with `theirs`, as a sentence; None if it
-    does not. `peers`: the other nodes, by number.
-    """
+    """Why this node refuses a link to `theirs`, as a sentence, or None. `peers`: by number."""
     return veto(ours, theirs) or _contradiction(ours, theirs, link, peers)
 
 

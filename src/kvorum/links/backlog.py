@@ -90,9 +90,7 @@ class Backlog:
         self._bytes = self._sent_bytes = 0
 
     def _give_up(self, now: float) -> int | None:
-        """Drop what is late. Returns the epoch of a message of which a part had been
-        sent, if any.
-        """
+        """Drop what is late. Returns the epoch of a message that had been sent in part."""
         begun = None
         while self.waiting and self.waiting[0].given_up_at <= now:
             if self._sent_bytes:

@@ -81,8 +81,6 @@ class Handshake:
     `theirs`: what the other side has greeted with.
     """
 
-    __slots__ = ("_cipher", "_credentials", "_role", "frames", "phase", "theirs")
-
     def __init__(self, credentials: Credentials, role: Role, nonce: bytes) -> None:
         """`nonce`: random bytes, drawn for this handshake."""
         dialed = role is Role.DIALER

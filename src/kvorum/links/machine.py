@@ -45,9 +45,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """The bounds on one link. `unsent_bytes_max`: of what is written and not taken by the other
-    side.
-    """
+    """The bounds on one link. `unsent_bytes_max`: written and not taken by the other side."""
 
     handshake_s: float = 3.0
     tick_s: float = 1.0
@@ -201,9 +199,7 @@ class LinkMachine:
         self.state = state
 
     def tick(self) -> bytes | None:
-        """A tick has passed on an open link: the frame that shows the other side a sign of life, if
-        it has got no other.
-        """
+        """A tick has passed on an open link: the frame to send as a sign of life, if one is due."""
         self._silent_ticks = 0 if self.heard else self._silent_ticks + 1
         silent = not self._spoke and not self.dead
         sign = self._frame(_EMPTY) if silent else None
@@ -229,9 +225,7 @@ class LinkMachine:
         return frames
 
     def frames(self, messages: list[Message]) -> list[bytes]:
-        """`messages` in as few frames as they fit; those that are too long for one go to the
-        backlog instead, as far as that has room.
-        """
+        """`messages` in as few frames as they fit; what is too long goes to the backlog."""
         payload = encode_batch(messages)
         if len(payload) <= FRAME_BYTES_MAX:
             self._traffic.messages_out += len(messages)

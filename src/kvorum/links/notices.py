@@ -16,8 +16,6 @@ _TEXTS_MAX: Final = 8
 class Notices:
     """Logs each text about a subject once, until the subject is over."""
 
-    __slots__ = ("_log", "_said")
-
     def __init__(self, log: Log) -> None:
         self._log = log
         self._said: dict[str, set[str]] = {}

@@ -17,18 +17,6 @@ class Peer:
     receiver has heard `on_peer_lost` since the link was last open.
     """
 
-    __slots__ = (
-        "down_told",
-        "link",
-        "name",
-        "node",
-        "node_id",
-        "reachable",
-        "reconnect",
-        "waiting",
-        "wanted",
-    )
-
     def __init__(self, spec: NodeSpec, reconnect: Reconnect, waiting: Waiting) -> None:
         self.node = spec.number
         self.name = spec.name

@@ -61,9 +61,7 @@ class Peers:
         limits: LinksLimits | None = None,
         views: Views | None = None,
     ) -> None:
-        """`local`: this node's number. `views`: None where the members are those of `topology` for
-        as long as the node runs.
-        """
+        """`local`: this node's number. `views`: None where the members never change."""
         self._limits = limits or LinksLimits()
         self._local = local
         self._driver = driver
@@ -139,9 +137,7 @@ class Peers:
     # Epochs
 
     def advance(self, topology: Topology) -> None:
-        """This node's view has gone on to a later epoch, in which the cluster is as `topology`
-        says: tell those that are behind.
-        """
+        """This node has gone on to a later epoch, that of `topology`: tell those behind."""
         self.hello = greeting(topology, self._local, self.hello)
         self.terms.credentials = Credentials(self.hello, topology.secret)
         self.terms.epoch = topology.epoch
@@ -171,9 +167,7 @@ class Peers:
             )
 
     def link_received(self, link: Link, received: Received) -> None:
-        """Messages that were made in another epoch than the one that `link` was found to be at, or
-        in one whose partitions have other owners.
-        """
+        """Messages of another epoch than that of `link`, or one with other owners."""
         if received.epoch > link.epoch:
             self._go_on(link, received.epoch)
         hello = link.hello

@@ -27,11 +27,7 @@ class DialLimits:
 
 
 class Reconnect:
-    """Calls `dial` for each attempt to reach one node; `ended` is to be called at the end
-    of each.
-    """
-
-    __slots__ = ("_dial", "_limits", "_planned", "_runtime", "_under_way", "pause_s")
+    """Calls `dial` for each attempt to reach one node; call `ended` at the end of each."""
 
     def __init__(self, runtime: Runtime, dial: Callable[[], object], limits: DialLimits) -> None:
         self._runtime = runtime

@@ -23,9 +23,7 @@ DIGEST_BYTES: Final = 8
 
 
 class Views(Protocol):
-    """What a node knows of the cluster's epochs. A change of `epoch` is told to its links by
-    `Peers.advance`.
-    """
+    """What a node knows of the cluster's epochs. `Peers.advance` tells links of a change."""
 
     @property
     def epoch(self) -> int:
@@ -51,11 +49,7 @@ class Views(Protocol):
 
 
 class StaticView:
-    """One epoch, the one of the cluster file, for as long as the node runs. Of another it knows
-    only whether its members are the same.
-    """
-
-    __slots__ = ("_all", "_members", "_none", "epoch")
+    """The epoch of the cluster file, for good. Of another: whether its members are the same."""
 
     advice: Final = "Give both nodes the same cluster file."
 
@@ -82,8 +76,6 @@ class StaticView:
 
 
 def members_digest(topology: Topology) -> str:
-    """16 hex digits that are equal where the same nodes own the same partitions: of all that
-    decides it, but the number of the epoch.
-    """
+    """16 hex digits, equal where the same nodes own the same partitions, in whatever epoch."""
     members = [(n.number, n.name, n.dc, n.rack, n.host, float(n.weight)) for n in topology.nodes]
     return hashlib.blake2b(msgspec.json.encode(members), digest_size=DIGEST_BYTES).hexdigest()

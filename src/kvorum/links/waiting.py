@@ -22,8 +22,6 @@ class WaitingLimits:
 class Waiting:
     """The messages that wait for one node, in order."""
 
-    __slots__ = ("_bytes", "_limits", "_messages")
-
     def __init__(self, limits: WaitingLimits) -> None:
         self._limits = limits
         self._messages: list[Message] = []

@@ -221,9 +221,7 @@ class Connection(asyncio.Protocol):
         self._host.hold(size)
 
     def _refuse(self, error: KvorumError | None) -> None:
-        """Answer what is no request, or none that is served, as the last thing said. None for an
-        error of this program.
-        """
+        """Answer with `error` (None: one of this program) as the last thing that is said."""
         self._drop_held()
         exchange = self._session.last_word()
         self._queue.append(exchange)

@@ -33,9 +33,7 @@ class Exchange(Protocol):
         """True if it asks for nothing to be changed: others may be carried out beside it."""
 
     def end(self) -> None:
-        """It is the last one of its connection; the answer says so, where the protocol has a way
-        to.
-        """
+        """It is the last one of its connection; the answer says so if the protocol can."""
 
     def refuse(self, error: KvorumError) -> None:
         """Answer with `error`."""
@@ -53,9 +51,7 @@ class Line(Protocol):
     answers: UnreadAnswers
 
     def on_request(self, exchange: E, handle: Callable[[E], object], /) -> None:
-        """A request is complete. `handle` is called in its turn; a KvorumError that it raises
-        becomes the answer.
-        """
+        """A request is complete. `handle` is called in its turn; its KvorumError is the answer."""
 
     def on_last_request(self, exchange: E, handle: Callable[[E], object], /) -> None:
         """The same, for one that has the connection closed behind its answer."""
@@ -69,9 +65,7 @@ class Line(Protocol):
         """
 
     def hold(self, size: int, /) -> None:
-        """Account for a large request, until it is answered. Raises Overloaded if there is no
-        room for it.
-        """
+        """Account for a large request until it is answered. Raises Overloaded."""
 
 
 class Session(Protocol):

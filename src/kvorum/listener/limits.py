@@ -44,9 +44,7 @@ class ListenerLimits:
 
     @classmethod
     def within(cls, memory: int, connections: int, backlog: int) -> Self:
-        """For a node whose caches and buffers may take `memory` bytes, with so many connections,
-        and so many that wait to be taken.
-        """
+        """For a node with `memory` bytes of caches and buffers, and so many connections."""
         return cls(unread_bytes=memory // _UNREAD_PART, connections=connections, backlog=backlog)
 
     def ticks(self, seconds: float) -> int:

@@ -45,8 +45,6 @@ class Reader(Protocol):
 class UnreadAnswers:
     """Counts the bytes of the answers of all `readers`, and makes room beyond `limit`."""
 
-    __slots__ = ("_readers", "_set_aside", "_stalled_ticks", "bytes", "limit", "part_bytes", "tick")
-
     def __init__(self, readers: Collection[Reader], limit: int, stalled_ticks: int) -> None:
         self.limit = limit
         self.bytes = 0

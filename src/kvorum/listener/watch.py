@@ -18,9 +18,7 @@ Situation = tuple[int, int]
 
 
 class Watch:
-    """Remembers how long a connection has been in its situation, and when its client last took
-    something of its answers.
-    """
+    """How long a connection has been in its situation, and when its client last took something."""
 
     __slots__ = ("_since", "_situation", "_taken", "taken_since")
 
@@ -43,10 +41,7 @@ class Watch:
         return tick - self._since
 
     def saw_taken(self, taken: int, unread: int, limits: ListenerLimits, tick: int) -> int:
-        """For how many ticks the client has taken next to nothing of what there is.
-
-        `taken`: bytes in all; `unread`: those that there are.
-        """
+        """Ticks in which the client took next to nothing of the `unread` bytes, `taken` in all."""
         if not unread:
             self.taken_since = tick
         elif taken - self._taken >= limits.unread_step_bytes:

@@ -64,8 +64,6 @@ def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:
 class LocalCatalog:
     """The catalog as it was last committed."""
 
-    __slots__ = ("_directory", "_file", "_on_disk", "_on_failed", "stored")
-
     def __init__(
         self,
         directory: DataDirectory,
@@ -73,9 +71,7 @@ class LocalCatalog:
         on_disk: StoredCatalog | None,
         on_failed: Callable[[StorageError], object],
     ) -> None:
-        """`stored`: what the node starts with; `on_disk`: what the last run has left. `on_failed`
-        is told if a write fails.
-        """
+        """`stored`: at the start. `on_disk`: from the last run. `on_failed`: a write has failed."""
         self.stored = stored
         self._directory = directory
         self._file = CatalogFile(directory.path)
@@ -93,9 +89,7 @@ class LocalCatalog:
         return self.stored.removals
 
     def write(self, stored: StoredCatalog) -> None:
-        """Commit `stored`: from here on it is durable. Blocks. Raises StorageError; then it may be
-        durable or not.
-        """
+        """Commit `stored`. Blocks. Raises StorageError; then it may be durable or not."""
         if stored == self._on_disk:
             return
         try:

@@ -40,18 +40,6 @@ Done = Callable[[KvorumError | None], object]
 class LocalNamespaces:
     """The namespaces of one local store."""
 
-    __slots__ = (
-        "_catalog",
-        "_directory",
-        "_failed",
-        "_memory",
-        "_on_failed",
-        "_parts",
-        "_runtime",
-        "_scrub",
-        "removing",
-    )
-
     def __init__(
         self,
         parts: Parts,
@@ -179,9 +167,7 @@ class LocalNamespaces:
 
     @property
     def failed(self) -> StorageError | None:
-        """Why a change could not be committed or carried out; None if all were. The next start
-        carries out what was committed.
-        """
+        """Why a committed change could not be carried out, which the next start does; or None."""
         return self._failed
 
     def _fail(self, error: StorageError) -> None:
@@ -244,10 +230,7 @@ class LocalNamespaces:
     # At a start
 
     def begin(self) -> None:
-        """Destroy the keys of what an earlier run dropped, before anything is decrypted with them.
-
-        Raises StorageError.
-        """
+        """Destroy keys that an earlier run dropped, before they are used. Raises StorageError."""
         parts = self._parts
         for name, removal in self.removals.items():
             self.removing.begin(name, removal)

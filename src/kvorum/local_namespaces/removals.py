@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -31,17 +32,15 @@ _LOG: Final = logging.getLogger(__name__)
 _PAGE: Final = 256
 
 
+@dataclass(eq=False)
 class Removals:
     """The removals of one local store."""
 
-    __slots__ = ("_catalog", "_failed", "_parts", "_runtime", "_waiting")
-
-    def __init__(self, parts: Parts, catalog: LocalCatalog, runtime: Runtime) -> None:
-        self._parts = parts
-        self._catalog = catalog
-        self._runtime = runtime
-        self._waiting: dict[str, list[Settled]] = {}
-        self._failed: StorageError | None = None
+    _parts: Parts
+    _catalog: LocalCatalog
+    _runtime: Runtime
+    _waiting: dict[str, list[Settled]] = field(default_factory=dict, init=False)
+    _failed: StorageError | None = field(default=None, init=False)
 
     def settled(self, name: str, then: Settled) -> None:
         """Call `then(error)` once nobody can read the entries of the dropped namespace any more."""
@@ -58,9 +57,7 @@ class Removals:
             self._runtime.call_soon(then, error)
 
     def begin(self, name: str, removal: Removal) -> None:
-        """Destroy the keys of a dropped namespace, and hide what is not encrypted. Raises
-        StorageError.
-        """
+        """Destroy the keys of a dropped namespace; hide what has none. Raises StorageError."""
         parts = self._parts
         self._waiting.setdefault(name, [])
         if removal.lies_open:
@@ -69,9 +66,7 @@ class Removals:
         parts.shred_horizon.end(name, removal.before_ms, self._noted, (name, removal))
 
     def end(self, name: str, before_ms: int) -> StorageError | None:
-        """No record is left of the namespace that was dropped at `before_ms`: forget the removal.
-        Returns why the catalog cannot be written.
-        """
+        """Forget the removal: no record is left. Returns why the catalog cannot be written."""
         removal = self._catalog.removals.get(name)
         if removal is None or removal.before_ms != before_ms:
             return None  # It was over, or another one of that name has been dropped since.
@@ -85,9 +80,7 @@ class Removals:
         return None
 
     def delete_now(self, names: Sequence[str], done: Settled) -> None:
-        """Delete at once what is left of these dropped namespaces; `done(error)`. Blocks, and needs
-        space on the disk.
-        """
+        """Delete what is left of these namespaces; `done(error)`. Blocks and needs disk space."""
         self._parts.journaled.empty(self._emptied, (names, done))
 
     def _noted(self, which: tuple[str, Removal], error: StorageError | None) -> None:

@@ -45,8 +45,6 @@ class BoundedShares:
     `may_move(partition, giver, taker)` says what may be handed over, `move` is told of it.
     """
 
-    __slots__ = ("_held", "_limits", "_may_move", "_move")
-
     def __init__(
         self,
         fair: Sequence[float],
@@ -112,8 +110,6 @@ class BoundedShares:
 
 class Walk:
     """A walk of the ring that can be repeated from its start, and goes no further than needed."""
-
-    __slots__ = ("_ahead", "_met")
 
     def __init__(self, nodes: Iterator[int]) -> None:
         self._ahead = nodes

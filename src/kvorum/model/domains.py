@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from math import fsum
 from typing import Final
 
@@ -37,16 +38,14 @@ from kvorum.model.topology import WEIGHT_MIN, NodeSpec
 _HALVINGS: Final = 64
 
 
+@dataclass(eq=False)
 class Domain:
     """A node or a domain. Of the copies of a partition it holds `low` to `high`."""
 
-    __slots__ = ("high", "low", "parts", "weight")
-
-    def __init__(self, weight: float, parts: list[Domain]) -> None:
-        self.weight = weight
-        self.parts = parts
-        self.low = 0
-        self.high = 1
+    weight: float
+    parts: list[Domain]
+    low: int = field(default=0, init=False)
+    high: int = field(default=1, init=False)
 
     def share_at(self, level: float) -> float:
         """The copies it takes when each unit of weight takes `level`."""
@@ -57,14 +56,12 @@ class Domain:
         return min(max(amount, self.low), self.high)
 
 
+@dataclass(eq=False)
 class Tier:
     """All hosts, all racks or all dcs: which of them each node is in, and what each may hold."""
 
-    __slots__ = ("domains", "of_node")
-
-    def __init__(self, of_node: list[int], domains: list[Domain]) -> None:
-        self.of_node = of_node
-        self.domains = domains
+    of_node: list[int]
+    domains: list[Domain]
 
     def count(self, domain: int, nodes: list[int]) -> int:
         """How many of `nodes` are in `domain`."""
@@ -73,8 +70,6 @@ class Tier:
 
 class FaultDomains:
     """The rules for `copies` copies of each partition on nodes with these labels."""
-
-    __slots__ = ("_nodes", "_steps", "_tiers", "copies")
 
     def __init__(self, specs: Sequence[NodeSpec], copies: int) -> None:
         self.copies = copies

@@ -37,9 +37,7 @@ Outcome = Literal["none", "unknown"]
 
 
 class KvorumError(Exception):
-    """Base of all kvorum errors. `code` is stable and machine-readable, `message` a sentence for
-    people.
-    """
+    """Base of all kvorum errors. `code` is stable, for programs; `message` is for people."""
 
     code = "error"
 

@@ -21,9 +21,7 @@ EXPIRES_MS_MAX: Final = (1 << 53) - 1
 
 
 def check_ttl(ttl: int | None) -> None:
-    """Raises RequestError if `ttl` is no time to live: seconds, NEVER, or None for the namespace's
-    default.
-    """
+    """Raises RequestError unless `ttl` is seconds, NEVER, or None (the namespace's default)."""
     if ttl is not None and not 0 <= ttl <= TTL_S_MAX:
         raise RequestError(
             f"A ttl is 1 to {TTL_S_MAX} seconds, and {_shown(ttl)} was given.",

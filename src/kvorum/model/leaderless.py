@@ -45,8 +45,6 @@ _SPEAKING: Final = (UNREAD, SOUND)
 class Leaderless:
     """The mode in which every owner may coordinate; a `ReplicationMode`."""
 
-    __slots__ = ()
-
     def plan(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> WritePlan | TooFew:
         """Leave the request to its coordinator, or plan it if that is this node."""
         coordinator = self._coordinator(request, replica_set, sight)
@@ -95,7 +93,6 @@ class Leaderless:
             replica_set.owners,
             replica_set.write_quorums(needed),
             NOTHING if knows_enough else _to_read(request, replica_set, sight, len(up)),
-            replica_set.epoch,
         )
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
@@ -140,7 +137,7 @@ LEADERLESS: Final = Leaderless()
 
 
 def _leave_to(coordinator: int, replica_set: ReplicaSet) -> WritePlan:
-    return WritePlan(coordinator, (), (), NOTHING, replica_set.epoch)
+    return WritePlan(coordinator, (), (), NOTHING)
 
 
 def _is_able(request: Change, sight: Sight) -> bool:

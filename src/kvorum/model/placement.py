@@ -24,9 +24,7 @@ from kvorum.model.topology import Topology
 
 
 class Balance(NamedTuple):
-    """For each of `Topology.nodes`, in that order: the partitions it owns, those it is first owner
-    of, and its fair part of each.
-    """
+    """Of each node: the partitions it owns, those it is first owner of, and fair parts of both."""
 
     owned: tuple[int, ...]
     fair_owned: tuple[float, ...]
@@ -41,8 +39,6 @@ class Balance(NamedTuple):
 
 class Placement:
     """Which nodes own which partition of a topology."""
-
-    __slots__ = ("_assigned", "_bits", "_nodes", "_numbers", "_partitions", "_ring", "_shift")
 
     def __init__(self, topology: Topology) -> None:
         self._bits = topology.partition_bits
@@ -65,9 +61,7 @@ class Placement:
         return (self._assigned.get(rule.copies) or self._assignment(rule))[partition]
 
     def preference(self, partition: int, rule: PlacementRule) -> Owners:
-        """The owners of `partition`, and after them all other nodes as the walk meets them, in
-        which order they stand in for owners that are away.
-        """
+        """The owners of `partition`, then all other nodes in the order of their standing in."""
         owners = self.owners(partition, rule)
         return (*owners, *(node for node in self.walk(partition) if node not in owners))
 

@@ -22,9 +22,7 @@ def to_portable(key: str, record: Record) -> bytes:
 
 
 def from_portable(key: str, data: bytes) -> Record:
-    """The record in `data`. Raises InvalidKey, or InvalidValue if it is no sound record
-    of `key`.
-    """
+    """The record in `data`. Raises InvalidKey, or InvalidValue if it is none of `key`."""
     storage_key = encode_key(key)
     try:
         record = decode(storage_key, data)

@@ -62,9 +62,7 @@ _CHECK_BYTES: Final = 8
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False, order=True):
-    """A write event, or dot: which actor made it, its number there, and when by that actor's wall
-    clock (ms).
-    """
+    """A write event, or dot: its actor, its number there, and the actor's wall clock (ms)."""
 
     actor: int
     counter: int
@@ -217,9 +215,7 @@ def expire(record: Record, now_ms: int) -> Record:
 
 
 def since(record: Record, moment_ms: int) -> Record:
-    """`record` without what was written up to `moment_ms`, by its writers' clocks; EMPTY if all
-    of it was.
-    """
+    """`record` without what was written up to `moment_ms` by its writers' clocks, or EMPTY."""
     if all(event.timestamp <= moment_ms for event in record.context):
         return EMPTY
     kept = tuple(v for v in record.versions if v.dot.timestamp > moment_ms)

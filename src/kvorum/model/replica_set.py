@@ -47,15 +47,11 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def next_owners(self) -> tuple[int, ...]:
-        """The owners of the partition when the change under way is complete; those of now if there
-        is none.
-        """
+        """The owners of the partition once the change under way, if there is one, is complete."""
         staying = tuple(node for node in self.natural if node not in self.leaving)
         return staying + self.pending
 
     def write_quorums(self, needed: int) -> tuple[Quorum, ...]:
-        """The quorums of a write: `needed` of the nodes that own the partition now, and as many of
-        those that will own it.
-        """
+        """`needed` of the owners of now, and during a change as many of the next ones."""
         now = Quorum(needed, self.natural)
         return (now, Quorum(needed, self.next_owners)) if self.is_changing else (now,)

@@ -63,9 +63,7 @@ class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
 
 
 class Touch(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=6):
-    """Give the live versions of `key` that `seen` covers another lifetime; `ttl` and `expires` as
-    in Put.
-    """
+    """Give the live versions of `key` that `seen` covers another lifetime, as in Put."""
 
     namespace: str
     key: str

@@ -29,8 +29,6 @@ TOKENS_MAX: Final = 1 << 16
 class Ring:
     """The tokens of all nodes in clockwise order; `nodes[i]` is the node, by index, of the i-th."""
 
-    __slots__ = ("_node_count", "nodes", "tokens")
-
     def __init__(self, topology: Topology) -> None:
         placed = _place_tokens(topology)
         self.tokens = [token for token, _ in placed]

@@ -66,6 +66,14 @@ COMPRESSION_LEVEL_MAX: Final = 9
 MEMORY_BYTES_MIN: Final = 1 << 20
 MEMORY_BYTES_MAX: Final = 1 << 40
 SECRET_BYTES_MIN: Final = 16
+_WORDS: Final = {
+    "durability": get_args(Durability),
+    "quorum": get_args(QuorumKind),
+    "encryption": get_args(Encryption),
+    "compression": get_args(Compression),
+    "eviction": get_args(Eviction),
+}
+"""The settings of a namespace that are words, and which they may be."""
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,9 +125,7 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """The nodes of a cluster and all that they must agree on. Raises ConfigError if it is
-    invalid.
-    """
+    """The nodes of a cluster and all that they must agree on. Raises ConfigError."""
 
     cluster: str
     nodes: tuple[NodeSpec, ...]
@@ -349,30 +355,27 @@ def check_namespace(name: str, settings: NamespaceSettings, nodes: int) -> None:
                     f"{nodes}. Lower it, or add nodes."
                 )
             check_range(settings.replicas, 1, nodes)
-        with naming("read"):
-            check_range(settings.read, 1, settings.replicas)
-        with naming("write"):
-            check_range(settings.write, 1, settings.replicas)
-        with naming("durability"):
-            check_choice(settings.durability, get_args(Durability))
-        with naming("quorum"):
-            check_choice(settings.quorum, get_args(QuorumKind))
-        with naming("timeout_ms"):
-            check_range(settings.timeout_ms, 1, TIMEOUT_MS_MAX)
-        with naming("ttl"):
-            check_range(settings.ttl, 0, TTL_S_MAX)
-        _check_storage(settings)
+        _check_ranges(
+            settings,
+            read=(1, settings.replicas),
+            write=(1, settings.replicas),
+            timeout_ms=(1, TIMEOUT_MS_MAX),
+            ttl=(0, TTL_S_MAX),
+            compression_level=(1, COMPRESSION_LEVEL_MAX),
+        )
+        for field, words in _WORDS.items():
+            with naming(field):
+                check_choice(getattr(settings, field), words)
+        _check_memory(settings)
 
 
-def _check_storage(settings: NamespaceSettings) -> None:
-    with naming("encryption"):
-        check_choice(settings.encryption, get_args(Encryption))
-    with naming("compression"):
-        check_choice(settings.compression, get_args(Compression))
-    with naming("compression_level"):
-        check_range(settings.compression_level, 1, COMPRESSION_LEVEL_MAX)
-    with naming("eviction"):
-        check_choice(settings.eviction, get_args(Eviction))
+def _check_ranges(settings: NamespaceSettings, **ranges: tuple[int, int]) -> None:
+    for field, (low, high) in ranges.items():
+        with naming(field):
+            check_range(getattr(settings, field), low, high)
+
+
+def _check_memory(settings: NamespaceSettings) -> None:
     with naming("max_memory"):
         if settings.durability == "none" and not settings.max_memory:
             raise ConfigError(

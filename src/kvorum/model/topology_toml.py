@@ -42,7 +42,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -51,13 +51,8 @@ from kvorum.model.toml_fields import fitting
 from kvorum.model.topology import (
     DEFAULT_REPLICAS,
     DEFAULT_TIMEOUT_MS,
-    Compression,
-    Durability,
-    Encryption,
-    Eviction,
     NamespaceSettings,
     NodeSpec,
-    QuorumKind,
     Topology,
     naming,
 )
@@ -85,21 +80,11 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
     def settings(self, nodes: int) -> NamespaceSettings:
         replicas = min(DEFAULT_REPLICAS, nodes) if self.replicas is None else self.replicas
         default = NamespaceSettings.majority(replicas)
-        return NamespaceSettings(
-            replicas=replicas,
-            read=default.read if self.read is None else self.read,
-            write=default.write if self.write is None else self.write,
-            durability=cast("Durability", self.durability),  # Topology checks it
-            timeout_ms=self.timeout_ms,
-            quorum=cast("QuorumKind", self.quorum),  # and all the other words
-            ttl=self.ttl,
-            encryption=cast("Encryption", self.encryption),
-            compression=cast("Compression", self.compression),
-            compression_level=self.compression_level,
-            dictionary=self.dictionary,
-            eviction=cast("Eviction", self.eviction),
-            max_memory=self.max_memory,
-        )
+        given: dict[str, Any] = msgspec.structs.asdict(self)  # Topology checks the words
+        given["replicas"] = replicas
+        given["read"] = default.read if self.read is None else self.read
+        given["write"] = default.write if self.write is None else self.write
+        return NamespaceSettings(**given)
 
 
 def namespace_settings(fields: Mapping[str, object], nodes: int) -> NamespaceSettings:

@@ -72,8 +72,7 @@ class WritePlan(msgspec.Struct, frozen=True, gc=False):
     """`coordinator` is to have the record stored by `targets`, until each of `quorums` is met.
 
     `read_first`: of how many replicas the records have to be read before; NOTHING if its own is
-    all that the coordinator needs to know. `fence`: the epoch of the replica set; the plan is good
-    in no other one that gives the partition other nodes.
+    all that the coordinator needs to know.
 
     A plan for another node says who that is, and no more: that node makes its own.
     """
@@ -82,7 +81,6 @@ class WritePlan(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[int, ...]
     quorums: tuple[Quorum, ...]
     read_first: int
-    fence: int
 
 
 class TooFew(msgspec.Struct, frozen=True, gc=False):
@@ -111,14 +109,10 @@ class ReplicationMode(Protocol):
     def plan_here(
         self, request: Change, replica_set: ReplicaSet, sight: Sight
     ) -> WritePlan | TooFew:
-        """For a request that this node coordinates. Raises RequestError if it can be met by no
-        number of nodes.
-        """
+        """Of a request that this node coordinates. Raises RequestError if nothing can meet it."""
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
-        """The node that may coordinate in the place of those that are `unable`; None if there is
-        none.
-        """
+        """The node that may coordinate in the place of those `unable`; None if there is none."""
 
     def confirmation(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> Confirmation:
         """How a blind write of the value that this node holds can be known to change nothing."""

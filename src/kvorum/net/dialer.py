@@ -12,8 +12,6 @@ from kvorum.net.socket_link import SocketLink
 class Dialer:
     """Makes connections to one node. An attempt ends in `connected` or `lost` of its link."""
 
-    __slots__ = ("_attempts", "_connect_s", "_loop", "address")
-
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, connect_s: float) -> None:
         """`connect_s`: how many seconds to wait for a connection."""
         self.address = address

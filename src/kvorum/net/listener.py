@@ -25,8 +25,6 @@ _ADVICE = {
 class Listener:
     """Accepts connections; `accept` makes the link of each."""
 
-    __slots__ = ("_accept", "_backlog", "_server")
-
     def __init__(self, accept: Callable[[], Link], backlog: int) -> None:
         self._accept = accept
         self._backlog = backlog

@@ -11,8 +11,6 @@ from kvorum.links.link import Link
 class SocketLink(asyncio.Protocol):
     """Tells `link` what happens to its connection."""
 
-    __slots__ = ("_link",)
-
     def __init__(self, link: Link) -> None:
         self._link = link
 

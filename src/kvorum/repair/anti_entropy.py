@@ -52,8 +52,6 @@ OnExchange = Callable[[Exchange], object]
 class _Peer:
     """The exchanges with one other node. `due`: when the next pass is, monotonic."""
 
-    __slots__ = ("due", "left", "node", "sound", "under_way", "waiting")
-
     def __init__(self, node: int, due: float) -> None:
         self.node = node
         self.due = due
@@ -66,20 +64,6 @@ class _Peer:
 
 class AntiEntropy:
     """Compares this replica with those of all other owners, and repairs what differs."""
-
-    __slots__ = (
-        "_interval_s",
-        "_on_compared",
-        "_operations",
-        "_peers",
-        "_repairs",
-        "_replica",
-        "_stock",
-        "_stopped",
-        "_view",
-        "handlers",
-        "rounds",
-    )
 
     def __init__(
         self,

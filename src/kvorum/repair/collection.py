@@ -36,6 +36,7 @@ for longer revives what was deleted.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -62,20 +63,6 @@ _LOOKED_AT_MAX: Final = 1024
 
 class Collection:
     """Collects the tombstones of this node's keys, and answers for those of other nodes."""
-
-    __slots__ = (
-        "_grace_s",
-        "_hints",
-        "_operations",
-        "_others",
-        "_proposal",
-        "_replica",
-        "_rounds",
-        "_stopped",
-        "_view",
-        "_walk",
-        "handlers",
-    )
 
     def __init__(
         self,
@@ -207,10 +194,7 @@ class Collection:
                 self._replica.drop(key, held, ignore, None)
 
     def _is_still(self, key: bytes, mark: bytes) -> bool:
-        """True if the record of `key` here is the tombstone with the digest `mark`.
-
-        Raises StorageError.
-        """
+        """True if `key` here has the tombstone of digest `mark`. Raises StorageError."""
         return _is_same_tombstone(key, self._replica.store.get(key) or b"", mark)
 
     def _vetoes(self, entries: Entries) -> list[bytes]:
@@ -238,29 +222,21 @@ def _is_same_tombstone(key: bytes, held: bytes, mark: bytes) -> bool:
     return digest(held) == mark and is_tombstone(key, held)
 
 
+@dataclass(eq=False)
 class _Proposal:
     """Tombstones that are to be deleted, and the answers of all nodes to that.
 
     `vetoed`: the keys whose tombstones some node still needs.
     """
 
-    __slots__ = ("_heard", "_left", "_operations", "_replica", "entries", "failed", "vetoed")
-
-    def __init__(
-        self,
-        replica: LocalReplica,
-        operations: Operations,
-        entries: Entries,
-        heard: Callable[[_Proposal], object],
-    ) -> None:
-        self.entries = entries
-        self.vetoed: set[bytes] = set()
-        self.failed = False
-        """True if some node did not answer."""
-        self._replica = replica
-        self._operations = operations
-        self._heard = heard
-        self._left = 0
+    _replica: LocalReplica
+    _operations: Operations
+    entries: Entries
+    _heard: Callable[[_Proposal], object]
+    vetoed: set[bytes] = field(default_factory=set, init=False)
+    failed: bool = field(default=False, init=False)
+    """True if some node did not answer."""
+    _left: int = field(default=0, init=False)
 
     def start(self, others: list[int], own_vetoes: list[bytes]) -> None:
         self._left = len(others) + 1
@@ -285,16 +261,14 @@ class _Proposal:
             self._heard(self)
 
 
+@dataclass(eq=False)
 class _Answer:
     """This node's answer to a proposal, sent once all that it relies on is durable."""
 
-    __slots__ = ("_node", "_op", "_operations", "_vetoes")
-
-    def __init__(self, operations: Operations, node: int, op: int, vetoes: list[bytes]) -> None:
-        self._operations = operations
-        self._node = node
-        self._op = op
-        self._vetoes = vetoes
+    _operations: Operations
+    _node: int
+    _op: int
+    _vetoes: list[bytes]
 
     def send(self, _arg: object, error: StorageError | None) -> None:
         if error is None:

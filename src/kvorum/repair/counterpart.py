@@ -6,6 +6,7 @@ be few, and lie in partitions that both nodes own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from kvorum.cluster.view import ClusterView
@@ -22,18 +23,14 @@ COMPARED_MAX: Final = 512
 """Ranges in one message."""
 
 
+@dataclass(eq=False)
 class Counterpart:
     """Answers the comparisons of other owners."""
 
-    __slots__ = ("_operations", "_replica", "_stock", "_view")
-
-    def __init__(
-        self, view: ClusterView, replica: LocalReplica, operations: Operations, stock: Stock
-    ) -> None:
-        self._view = view
-        self._replica = replica
-        self._operations = operations
-        self._stock = stock
+    _view: ClusterView
+    _replica: LocalReplica
+    _operations: Operations
+    _stock: Stock
 
     def on_compare(self, node: int, message: Compare) -> None:
         """Answer which of the ranges have other hashes here. Raises ProtocolError."""

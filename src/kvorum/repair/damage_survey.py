@@ -25,17 +25,6 @@ Damage = list[KeyRange]
 class DamageSurvey:
     """Asks the owners of a range of keys what they cannot read there."""
 
-    __slots__ = (
-        "_common",
-        "_complete",
-        "_done",
-        "_left",
-        "_operations",
-        "_range",
-        "_replica",
-        "_view",
-    )
-
     def __init__(
         self,
         view: ClusterView,

@@ -67,9 +67,7 @@ class Task(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The result of comparing one partition. `repaired`: how many keys differed and are equal now.
-    `complete`: all that differed is repaired.
-    """
+    """The result for one partition: keys `repaired`, and whether all were (`complete`)."""
 
     partition: int
     repaired: int
@@ -82,32 +80,6 @@ class Exchange:
     It ends with `done(exchange)`; each partition that was compared is reported to `found`. `began`:
     monotonic. `repaired`: how many keys differed and are equal now.
     """
-
-    __slots__ = (
-        "_done",
-        "_forest",
-        "_found",
-        "_operations",
-        "_partition",
-        "_portion",
-        "_portion_bytes",
-        "_repaired",
-        "_replica",
-        "_roots",
-        "_sound",
-        "_stock",
-        "_todo",
-        "_under_way",
-        "_waiting",
-        "_walk",
-        "_window",
-        "began",
-        "complete",
-        "ended",
-        "node",
-        "repaired",
-        "task",
-    )
 
     def __init__(
         self,
@@ -169,10 +141,7 @@ class Exchange:
     def _pause(self, records: int) -> None:
         """Go on when the work of so many records is paid for."""
         pause_s = self._operations.pace.pause_s(records)
-        if pause_s:
-            self._operations.runtime.call_later(pause_s, self._advance)
-        else:
-            self._operations.runtime.call_soon(self._advance)
+        self._operations.runtime.call_later(pause_s, self._advance)
 
     def _advance(self) -> None:
         if self.ended:
@@ -333,9 +302,7 @@ class Exchange:
         self._found(self, finding)
 
     def _blame(self, message: str) -> NoReturn:
-        """End the exchange over an answer that cannot be right. Raises ProtocolError, which ends
-        the link to the other node.
-        """
+        """End the exchange over a wrong answer. Raises ProtocolError, which ends the link."""
         self._end(failed=True)
         raise ProtocolError(message)
 

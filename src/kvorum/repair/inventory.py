@@ -30,8 +30,6 @@ ENTRIES_MAX: Final = 512
 class Stock:
     """Takes inventories of the records of one node."""
 
-    __slots__ = ("_replica",)
-
     def __init__(self, replica: LocalReplica) -> None:
         self._replica = replica
 

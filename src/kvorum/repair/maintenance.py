@@ -41,23 +41,6 @@ _RECOUNT_AFTER_S: Final = 2.0
 class Maintenance:
     """The background work of a node that has a replica."""
 
-    __slots__ = (
-        "_collection",
-        "_hints",
-        "_operations",
-        "_recount_due",
-        "_replica",
-        "_stopped",
-        "_sweep",
-        "_verifier",
-        "_view",
-        "_walk",
-        "anti_entropy",
-        "handlers",
-        "recovery",
-        "repairs",
-    )
-
     def __init__(
         self,
         view: ClusterView,
@@ -128,9 +111,7 @@ class Maintenance:
             self._verifier.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
-        """Records that the hash trees count cannot be read, and more may follow: build the trees
-        anew in a moment.
-        """
+        """Damaged records are still counted, and more may follow: build the trees anew soon."""
         if not self._recount_due:
             self._recount_due = True
             self._operations.runtime.call_later(_RECOUNT_AFTER_S, self.recount)

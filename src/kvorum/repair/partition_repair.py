@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
@@ -30,8 +31,6 @@ _REPAIR_TIMEOUT_MS: Final = 600_000
 
 class PartitionRepairs:
     """Repairs single partitions, for this node and on behalf of others."""
-
-    __slots__ = ("_anti_entropy", "_operations", "_replica", "_view", "handlers")
 
     def __init__(
         self,
@@ -134,24 +133,16 @@ class PartitionRepairs:
         return Span(message.start, message.end)
 
 
+@dataclass(eq=False)
 class _Comparisons:
     """The comparisons of this owner of a partition with others, one after another."""
 
-    __slots__ = ("_anti_entropy", "_complete", "_done", "_peers", "_repaired", "_task")
-
-    def __init__(
-        self,
-        anti_entropy: AntiEntropy,
-        task: Task,
-        peers: deque[int],
-        done: Compared,
-    ) -> None:
-        self._anti_entropy = anti_entropy
-        self._task = task
-        self._peers = peers
-        self._done = done
-        self._repaired = 0
-        self._complete = True
+    _anti_entropy: AntiEntropy
+    _task: Task
+    _peers: deque[int]
+    _done: Compared
+    _repaired: int = field(default=0, init=False)
+    _complete: bool = field(default=True, init=False)
 
     def go_on(self) -> None:
         while self._peers:

@@ -37,21 +37,6 @@ _AGAIN_S: Final = 1.0
 class Recovery:
     """Whether this node is recovering, and what it still has to compare before it ends that."""
 
-    __slots__ = (
-        "_began",
-        "_compared",
-        "_lost",
-        "_on_end",
-        "_operations",
-        "_partners",
-        "_replica",
-        "_stopped",
-        "_surveying",
-        "_tell",
-        "_view",
-        "_vouched",
-    )
-
     def __init__(
         self,
         view: ClusterView,
@@ -60,9 +45,7 @@ class Recovery:
         tell: Callable[[str], object],
         on_end: Callable[[], object],
     ) -> None:
-        """`tell` is given what people should know. `on_end` is called when the node has
-        recovered.
-        """
+        """`tell` is given what people should know. `on_end`: the node has recovered."""
         self._view = view
         self._replica = replica
         self._operations = operations

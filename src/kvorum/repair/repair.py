@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
@@ -32,25 +33,16 @@ RUNS_MAX: Final = 4
 """Under way at once; as many that have ended are remembered."""
 
 
+@dataclass(eq=False)
 class Repairs:
     """The runs that this node was asked for."""
 
-    __slots__ = ("_operations", "_partition_repairs", "_replica", "_rounds", "_runs", "_view")
-
-    def __init__(
-        self,
-        view: ClusterView,
-        replica: LocalReplica,
-        operations: Operations,
-        partition_repairs: PartitionRepairs,
-        rounds: Rounds,
-    ) -> None:
-        self._view = view
-        self._replica = replica
-        self._operations = operations
-        self._partition_repairs = partition_repairs
-        self._rounds = rounds
-        self._runs: dict[str, Run] = {}
+    _view: ClusterView
+    _replica: LocalReplica
+    _operations: Operations
+    _partition_repairs: PartitionRepairs
+    _rounds: Rounds
+    _runs: dict[str, Run] = field(default_factory=dict, init=False)
 
     def begin(
         self, namespace: str | None, partition: int | None, key: str | None, *, full: bool
@@ -147,18 +139,6 @@ class Repairs:
 class Run:
     """One run: its targets are repaired and surveyed, one after another."""
 
-    __slots__ = (
-        "_damaged",
-        "_done",
-        "_incomplete",
-        "_key",
-        "_number",
-        "_repaired",
-        "_repairs",
-        "_targets",
-        "_total",
-    )
-
     def __init__(
         self, number: str, repairs: Repairs, targets: deque[Target], key: str | None
     ) -> None:
@@ -181,9 +161,7 @@ class Run:
         return self._done == self._total
 
     def progress(self) -> dict[str, Any]:
-        """`incomplete`: partitions of which an owner could not be compared or repaired. `damaged`:
-        what no owner could repair.
-        """
+        """`incomplete`: not all owners were repaired. `damaged`: what no owner could repair."""
         return {
             "id": self._number,
             "ended": self.ended,

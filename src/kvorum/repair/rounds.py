@@ -25,8 +25,6 @@ _Place = tuple[PlacementRule, int]
 class Rounds:
     """When each partition was last compared with each of its other owners."""
 
-    __slots__ = ("_entries", "_operations", "_repaired", "_view")
-
     def __init__(self, view: ClusterView, operations: Operations) -> None:
         """The ledger has the partitions that this node owns together with others."""
         self._view = view
@@ -36,9 +34,7 @@ class Rounds:
         self.follow()
 
     def follow(self) -> None:
-        """Follow a change of the catalog: keep the ledger of the placement rules that are in use
-        now.
-        """
+        """Follow a change of the catalog: keep the ledger of the placement rules in use."""
         shared = [rule for rule in self._view.rules if rule.copies > 1]
         places = [(rule, partition) for rule in shared for partition in self._view.owned(rule)]
         self._entries = {place: self._entries.get(place, {}) for place in places}
@@ -55,9 +51,7 @@ class Rounds:
         return [node for node in owners if node != self._view.local]
 
     def note(self, rule: PlacementRule, partition: int, node: int, began: float) -> None:
-        """The partition was compared with `node`, in an exchange that began at `began`
-        (monotonic).
-        """
+        """The partition was compared with `node` from `began` (monotonic) on."""
         entry = _Entry(began, self._operations.runtime.wall_ms())
         if (rule, partition) in self._entries:  # else its last namespace was dropped meanwhile
             self._entries[rule, partition][node] = entry

@@ -98,11 +98,7 @@ def wanted(
 
 
 class ShortfallSurvey:
-    """Asks several nodes for which tokens they cannot answer; `then` gets None unless all of them
-    have said.
-    """
-
-    __slots__ = ("_nodes", "_operations", "_shorts", "_then", "_waiting")
+    """Asks nodes for which tokens they cannot answer; `then(None)` unless all have said."""
 
     def __init__(
         self,

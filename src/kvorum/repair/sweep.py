@@ -31,16 +31,6 @@ time.
 class Sweep:
     """Removes expired versions from this node's records, whenever there are some."""
 
-    __slots__ = (
-        "_began_at",
-        "_due_at",
-        "_interval_s",
-        "_operations",
-        "_replica",
-        "_stopped",
-        "_walk",
-    )
-
     def __init__(self, replica: LocalReplica, operations: Operations, interval_s: float) -> None:
         self._replica = replica
         self._operations = operations

@@ -20,9 +20,7 @@ every owner was compared with.
 
 
 class Target(NamedTuple):
-    """One partition under a placement rule. `span`: compare the keys in it one by one; None:
-    compare the partition by its hash tree.
-    """
+    """A partition under a placement rule. `span`: its keys to compare; None: by its hash tree."""
 
     rule: PlacementRule
     partition: int
@@ -37,9 +35,7 @@ class Target(NamedTuple):
 def leaves(
     view: ClusterView, replica: LocalReplica, partition: int, span: TokenSpan
 ) -> list[Target]:
-    """The leaves that hold the tokens of `span`: one target for each hash tree that this node has
-    of the partition.
-    """
+    """The leaves that hold the tokens of `span`: a target for each hash tree of the partition."""
     return [
         Target(rule, partition, _leaves_of(forest, span))
         for rule in view.rules

@@ -30,18 +30,6 @@ _WAITING_S: Final = 10.0
 class Verification:
     """Compares the unverified tokens of one partition, once."""
 
-    __slots__ = (
-        "_compare",
-        "_done",
-        "_numbers",
-        "_operations",
-        "_partition",
-        "_replica",
-        "_rules",
-        "_targets",
-        "_view",
-    )
-
     def __init__(
         self,
         view: ClusterView,

@@ -31,20 +31,6 @@ _UNDER_WAY_MAX: Final = 16
 class Verifier:
     """Has all unverified tokens of this replica compared, a partition at a time."""
 
-    __slots__ = (
-        "_anti_entropy",
-        "_due_soon",
-        "_not_before",
-        "_operations",
-        "_repairs",
-        "_replica",
-        "_stopped",
-        "_tell",
-        "_told",
-        "_under_way",
-        "_view",
-    )
-
     def __init__(
         self,
         view: ClusterView,

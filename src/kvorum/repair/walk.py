@@ -26,8 +26,6 @@ class Walk:
     the last page to before the storage key `upto`. `ended`: all have been met.
     """
 
-    __slots__ = ("_cursor", "_meet", "_operations", "_replica", "_stopped", "ended")
-
     def __init__(self, replica: LocalReplica, operations: Operations, meet: Meet) -> None:
         self.ended = False
         self._replica = replica
@@ -56,7 +54,4 @@ class Walk:
         if self.ended:
             return
         pause_s = self._operations.pace.pause_s(len(page.pairs) // _RECORDS_LIKE_ONE)
-        if pause_s:
-            self._operations.runtime.call_later(pause_s, self._page)
-        else:
-            self._operations.runtime.call_soon(self._page)
+        self._operations.runtime.call_later(pause_s, self._page)

@@ -196,7 +196,7 @@ class _Vouching:
 def _plan(local: int, place: Place, needed: int) -> WritePlan:
     replicas = place.replicas
     quorums = replicas.write_quorums(needed)
-    return WritePlan(local, replicas.owners, quorums, NOTHING, replicas.epoch)
+    return WritePlan(local, replicas.owners, quorums, NOTHING)
 
 
 class IngestOperation(WriteOperation):

@@ -43,10 +43,7 @@ class _Format(msgspec.Struct):
 
 
 class AuthenticatedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A document as read from a file: not to be trusted until `proven` has checked its MAC.
-
-    A subclass sets KIND and the name of the body.
-    """
+    """A document from a file, unproven until `proven`. A subclass sets KIND and the body's name."""
 
     KIND: ClassVar[Kind]
 

@@ -48,10 +48,7 @@ MIN_BYTES: Final = 128
 
 
 class Codec:
-    """Compresses and decompresses records with one level and dictionary.
-
-    Not thread-safe: it reuses zstd contexts.
-    """
+    """Compresses records with one level and dictionary. Not thread-safe: it has zstd contexts."""
 
     __slots__ = ("_compress", "_decompress", "_empty")
 

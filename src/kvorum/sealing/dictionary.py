@@ -44,9 +44,7 @@ Sealing = Callable[[bytes, bytes], bytes]
 
 
 class Dictionary(msgspec.Struct, frozen=True):
-    """A compression dictionary. `id`, which records carry, is 1..255 and unique in its namespace
-    among the dictionaries that exist.
-    """
+    """A compression dictionary. `id`: 1..255, unique in its namespace, in each record's header."""
 
     id: int
     data: bytes
@@ -58,8 +56,6 @@ class Dictionaries:
     `add`, all that remove, and `reseal` block until the disk has synced. Every method raises
     StorageError if a file cannot be read or written.
     """
-
-    __slots__ = ("_open_sealed", "_path", "_read", "_seal", "_serials")
 
     def __init__(self, path: Path, seal: Sealing, open_sealed: Sealing) -> None:
         """`path` is created if it does not exist."""

@@ -11,11 +11,12 @@ If a change of the keyring fails, it is unknown which keys the next start finds:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from kvorum.documents.data_keys import DataKey, DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.storage import Soundness, Volume
 from kvorum.model.catalog import no_such_namespace, passed_moment
 from kvorum.model.errors import RequestError, StorageError
@@ -26,42 +27,22 @@ from kvorum.sealing.shred_horizon import ShredHorizon
 from kvorum.sealing.vault import Vault
 
 
+@dataclass(eq=False)
 class KeyAdmin:
-    """The operations, and what they answer as JSON documents."""
+    """The operations, and what they answer as JSON documents.
 
-    __slots__ = (
-        "_forget",
-        "_on_failed",
-        "_on_shredded",
-        "_quarantine",
-        "_runtime",
-        "_scrub",
-        "_shred_horizon",
-        "_vault",
-    )
+    `_forget(namespace)` drops its records from memory. `_on_shredded()` is told that counted
+    records have vanished, `_on_failed(error)` that the node must stop.
+    """
 
-    def __init__(
-        self,
-        vault: Vault,
-        forget: Callable[[str], object],
-        scrub: Scrub,
-        quarantine: Quarantine,
-        shred_horizon: ShredHorizon,
-        runtime: Runtime,
-        on_shredded: Callable[[], object],
-        on_failed: Callable[[StorageError], object],
-    ) -> None:
-        """`forget(namespace)` drops its records from memory. `on_shredded()` is told that counted
-        records have vanished, `on_failed(error)` that the node must stop.
-        """
-        self._vault = vault
-        self._forget = forget
-        self._scrub = scrub
-        self._quarantine = quarantine
-        self._shred_horizon = shred_horizon
-        self._runtime = runtime
-        self._on_shredded = on_shredded
-        self._on_failed = on_failed
+    _vault: Vault
+    _forget: Callable[[str], object]
+    _scrub: Scrub
+    _quarantine: Quarantine
+    _shred_horizon: ShredHorizon
+    _runtime: Runtime
+    _on_shredded: Callable[[], object]
+    _on_failed: Callable[[StorageError], object]
 
     def rotate(self, namespace: str | None) -> RotatedKeys:
         """Seal with a new data key from now on, in all encrypted namespaces if none is named.
@@ -110,10 +91,10 @@ class KeyAdmin:
         for key in self._vault.keyring.describe():
             records = None if counted is None else counted.get(key.id, 0)
             share = records / total if records is not None and total else None
-            keys.append(DataKey(**msgspec.structs.asdict(key), records=records, share=share))
+            keys.append(msgspec.structs.replace(key, records=records, share=share))
         return DataKeys(
             now_ms=self._runtime.wall_ms(),
-            master_key=self._vault.keyring.master_key_id,
+            master_key=self._vault.keyring.master.id,
             keys=keys,
             scrub=scrub,
         )

@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
+from kvorum.documents import data_keys as documents
 from kvorum.model.errors import ConfigError, StorageError
 from kvorum.sealing import keyring_file
 from kvorum.sealing.keyring_file import KeyringFile
-from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, KeyState, no_keys
+from kvorum.sealing.keyring_state import KEY_ID_MAX, KeyringState, no_keys
 from kvorum.sealing.master_key import MasterKey, MasterKeySource, load_first
 
 
@@ -37,19 +37,8 @@ class DataKey:
         self.cipher: Final = AESGCMSIV(key)
 
 
-class KeyStatus(msgspec.Struct, frozen=True):
-    """What may be shown of a data key."""
-
-    namespace: str
-    id: int
-    state: KeyState
-    created_ms: int
-
-
 class _OpenKeys:
     """All keys of a state, unwrapped. Replaced as a whole: readers never see half a change."""
-
-    __slots__ = ("active", "by_id", "index", "shredded")
 
     def __init__(self, state: KeyringState, master: MasterKey) -> None:
         self.shredded = frozenset(key_id for ids in state.shredded.values() for key_id in ids)
@@ -69,12 +58,10 @@ class _OpenKeys:
 class Keyring:
     """The keys of one data directory. Every change blocks, and raises StorageError if it fails."""
 
-    __slots__ = ("_keys", "_master", "_path", "_state")
-
     def __init__(self, path: Path, state: KeyringState, master: MasterKey) -> None:
         self._path = path
         self._state = state
-        self._master = master
+        self.master = master
         self._keys = _OpenKeys(state, master)
 
     @classmethod
@@ -91,7 +78,7 @@ class Keyring:
             raise ConfigError(f"{path} exists already. Open it instead of making a new one.")
         keyring = cls(path, KeyringState.empty(cluster), load_first(source))
         state = keyring._completed(namespaces, now_ms)
-        keyring._store(state, keyring._master)
+        keyring._store(state, keyring.master)
         return keyring
 
     @classmethod
@@ -126,14 +113,6 @@ class Keyring:
             keyring._store(complete, master)
         return keyring
 
-    @property
-    def master(self) -> MasterKey:
-        return self._master
-
-    @property
-    def master_key_id(self) -> str:
-        return self._master.id
-
     def active(self, namespace: str) -> DataKey:
         """The key for new records. Raises NamespaceNotFound if the namespace has none."""
         key = self._keys.active.get(namespace)
@@ -163,26 +142,26 @@ class Keyring:
 
     def rotate(self, namespace: str, now_ms: int) -> DataKey:
         """The new active key. The one that it replaces is retiring: it still decrypts."""
-        self._store(self._state.rotated(namespace, self._master, now_ms), self._master)
+        self._store(self._state.rotated(namespace, self.master, now_ms), self.master)
         return self.active(namespace)
 
     def retire(self, key_id: int) -> None:
         """Delete a retiring key that no record uses. Raises ValueError if it is not retiring."""
-        self._store(self._state.retired(key_id), self._master)
+        self._store(self._state.retired(key_id), self.master)
 
     def shred(self, namespace: str) -> None:
         """Destroy all keys of a namespace, so that nobody can ever read its records again."""
-        self._store(self._state.without(namespace), self._master)
+        self._store(self._state.without(namespace), self.master)
 
     def renew(self, namespace: str, now_ms: int) -> None:
         """Make the first keys of a namespace that has none; no change if it has some."""
         state = self._completed([namespace], now_ms)
         if state is not self._state:
-            self._store(state, self._master)
+            self._store(state, self.master)
 
     def rewrap(self, new: MasterKey) -> None:
         """Wrap all keys with the master key `new` from now on. The keys stay the same."""
-        self._store(self._state.rewrapped(self._master, new), new)
+        self._store(self._state.rewrapped(self.master, new), new)
 
     @property
     def namespaces(self) -> Collection[str]:
@@ -194,10 +173,12 @@ class Keyring:
         """False if no key can be made any more because all ids were used."""
         return self._state.last_id < KEY_ID_MAX
 
-    def describe(self) -> list[KeyStatus]:
+    def describe(self) -> list[documents.DataKey]:
         """All data keys, by namespace, oldest first."""
         return [
-            KeyStatus(namespace, key.id, key.state, key.created_ms)
+            documents.DataKey(
+                namespace=namespace, id=key.id, state=key.state, created_ms=key.created_ms
+            )
             for namespace, keys in self._state.namespaces.items()
             for key in keys.data
         ]
@@ -206,7 +187,7 @@ class Keyring:
         state = self._state
         for namespace in namespaces:
             if namespace not in state.namespaces:
-                state = state.added(namespace, self._master, now_ms)
+                state = state.added(namespace, self.master, now_ms)
         return state
 
     def _store(self, state: KeyringState, master: MasterKey) -> None:
@@ -217,7 +198,7 @@ class Keyring:
             raise StorageError(
                 f"The keyring {self._path} cannot be written: {error}. Look after the disk."
             ) from error
-        self._state, self._master, self._keys = state, master, keys
+        self._state, self.master, self._keys = state, master, keys
 
 
 def _load(source: MasterKeySource, needed: str) -> MasterKey:

@@ -57,9 +57,7 @@ class KeyringFile(AuthenticatedDocument, frozen=True, forbid_unknown_fields=True
 
 
 def read(path: Path) -> KeyringFile:
-    """The file at `path`. Raises ConfigError if it is missing, damaged or of a later format, and
-    OSError.
-    """
+    """The file at `path`. Raises ConfigError if missing, damaged or of a later format; OSError."""
     try:
         return KeyringFile.read(path, FILE_BYTES_MAX)
     except FileNotFoundError as error:

@@ -73,9 +73,7 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return keys
 
     def added(self, namespace: str, master: MasterKey, now_ms: int) -> KeyringState:
-        """The state with the first keys of a namespace that has none. Raises ConfigError if all ids
-        are used, as does `rotated`.
-        """
+        """The state with first keys for `namespace`. Raises ConfigError if all ids are used."""
         index = self._wrapped(master, "index", namespace, _INDEX_KEY_ID, _random_key())
         keys = NamespaceKeys(index, (self._new_key(namespace, master, now_ms),))
         return replace(self._with(namespace, keys), last_id=self.last_id + 1)
@@ -97,9 +95,7 @@ class KeyringState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         raise ValueError(f"Data key {key_id} is not retiring. Rotate it out first.")
 
     def without(self, namespace: str) -> KeyringState:
-        """The state after a shred: without the keys of `namespace`, but with their ids. Raises
-        NamespaceNotFound.
-        """
+        """The state after a shred: only the ids of the keys are left. Raises NamespaceNotFound."""
         gone = tuple(key.id for key in self.keys_of(namespace).data)
         namespaces = {name: keys for name, keys in self.namespaces.items() if name != namespace}
         before = self.shredded.get(namespace, ())

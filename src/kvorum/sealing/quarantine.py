@@ -47,8 +47,6 @@ class Damage(msgspec.Struct, frozen=True):
 class Quarantine:
     """The damaged pairs of one store: `damages`, by stored key."""
 
-    __slots__ = ("_on_new", "_partition_of", "_store", "_wall_ms", "damages", "more", "released")
-
     def __init__(
         self,
         store: FlushTarget,

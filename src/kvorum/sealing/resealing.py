@@ -35,9 +35,7 @@ class CompactingStore(FlushTarget, Protocol):
 
 
 def stored_format(note: bytes | None) -> StoredFormat | None:
-    """The format that a store has noted; None without a note. Raises ConfigError for a damaged note
-    or another format than the present one.
-    """
+    """The format noted, if any. Raises ConfigError if that is damaged or not the present one."""
     if note is None:
         return None
     try:
@@ -61,17 +59,6 @@ class Resealing:
     `done(error)` is called when every pair is rewritten and the format is noted.
     `empty_journal(done)` is called when every pair outside of the journal is rewritten.
     """
-
-    __slots__ = (
-        "_cursor",
-        "_done",
-        "_empty_journal",
-        "_ranges",
-        "_store",
-        "_stored",
-        "_vault",
-        "resealed",
-    )
 
     def __init__(
         self,

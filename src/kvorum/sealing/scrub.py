@@ -74,25 +74,6 @@ class Engine(Protocol):
 class Scrub:
     """The scrubber of one store."""
 
-    __slots__ = (
-        "_bookmark",
-        "_engine",
-        "_interval_s",
-        "_on_damaged",
-        "_on_failed",
-        "_pages",
-        "_pause_s",
-        "_resumed",
-        "_runtime",
-        "_settling",
-        "_stopped",
-        "_store",
-        "_timer",
-        "_vault",
-        "on_deleted",
-        "on_removed",
-    )
-
     def __init__(
         self,
         store: FlushTarget,

@@ -7,17 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from kvorum.documents.storage import ScrubPass
+from kvorum.documents.storage import ScrubbedVolume, ScrubPass
 from kvorum.model.prefixes import HINTS_END, RECORD
 from kvorum.sealing.seal import dictionary_of, key_id_of, namespace_of
-
-
-class Volume(msgspec.Struct):
-    """What a namespace holds: pairs, and their bytes before and after sealing."""
-
-    pairs: int = 0
-    logical_bytes: int = 0
-    stored_bytes: int = 0
 
 
 class Pass(msgspec.Struct):
@@ -42,7 +34,7 @@ class Pass(msgspec.Struct):
     dropped: int = 0
     by_key: dict[int, int] = {}
     """By data key, how many of the pairs that it has kept are sealed with it; 0 is none."""
-    volumes: dict[str, Volume] = {}
+    volumes: dict[str, ScrubbedVolume] = {}
 
     @property
     def walked(self) -> bool:
@@ -68,7 +60,7 @@ class Pass(msgspec.Struct):
         self.by_key[key_id] = self.by_key.get(key_id, 0) + 1
         if dictionary := dictionary_of(sealed):
             self.used.setdefault(namespace, set()).add(dictionary)
-        volume = self.volumes.setdefault(namespace, Volume())
+        volume = self.volumes.setdefault(namespace, ScrubbedVolume())
         volume.pairs += 1
         volume.logical_bytes += len(key) + len(data)
         volume.stored_bytes += len(stored_key) + len(sealed)

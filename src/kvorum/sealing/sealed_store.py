@@ -42,15 +42,6 @@ OnDamaged = Callable[[bytes, CorruptRecord], object]
 class SealedStore:
     """The Store port: see `storage/store.py`. Reads and writes raise what `inner` and `seal` do."""
 
-    __slots__ = (
-        "_damages",
-        "_inner",
-        "_on_damaged",
-        "_quarantine",
-        "_rows",
-        "seal",
-    )
-
     def __init__(
         self,
         inner: FlushTarget,

@@ -30,8 +30,6 @@ _PAGE: Final = 1000
 class ShredHorizon:
     """The shred horizons of all namespaces: `since_ms`, by name, in ms since 1970."""
 
-    __slots__ = ("_store", "since_ms")
-
     def __init__(self, store: FlushTarget) -> None:
         """`store` is the one below the seal."""
         self._store = store
@@ -53,9 +51,7 @@ class ShredHorizon:
         self._store.sync(done, arg)
 
     def without(self, key: bytes, data: bytes) -> bytes:
-        """The record `data` of `key` without versions up to the horizon; b"" if it has no later
-        write. Raises CorruptRecord.
-        """
+        """`data` without versions up to the horizon; b"" if none is later. Raises CorruptRecord."""
         moment_ms = self.since_ms.get(namespace_of(key))
         if moment_ms is None:
             return data

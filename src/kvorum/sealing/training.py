@@ -56,8 +56,6 @@ class Sampler:
     So the samples are spread evenly over all records, without a random source.
     """
 
-    __slots__ = ("_bytes", "_every", "_samples", "_to_skip")
-
     def __init__(self) -> None:
         self._samples: list[bytes] = []
         self._bytes = 0
@@ -120,8 +118,6 @@ class Drift:
     The baseline is the ratio of the first window of bytes after a training or a start. Without a
     dictionary a training is always due, except for some time after the last one.
     """
-
-    __slots__ = ("_baseline", "_has_dictionary", "_not_before", "_plain", "_stale", "_stored")
 
     def __init__(self, has_dictionary: bool) -> None:
         self._not_before: float | None = None

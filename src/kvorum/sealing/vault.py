@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,30 +50,19 @@ class StoredFormat(msgspec.Struct, frozen=True):
     open: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
 class TrainingJob:
     """The training of a dictionary for one namespace."""
 
-    __slots__ = ("_current", "_level", "_samples", "namespace", "part")
-
-    def __init__(
-        self,
-        namespace: str,
-        samples: list[bytes],
-        level: int,
-        current: bytes | None,
-        part: NamespaceSeal,
-    ) -> None:
-        self.namespace = namespace
-        self.part = part
-        """The seal of the namespace. If it is dropped and made again it has another one."""
-        self._samples = samples
-        self._level = level
-        self._current = current
+    namespace: str
+    _samples: list[bytes]
+    _level: int
+    _current: bytes | None
+    part: NamespaceSeal
+    """The seal of the namespace. If it is dropped and made again it has another one."""
 
     def run(self) -> bytes | None:
-        """A better dictionary than the current one; None if there is none. Takes a few tenths of a
-        second, and may run in any thread.
-        """
+        """A better dictionary, or None. Takes a few tenths of a second; for any thread."""
         return train(self._samples, self._level, self._current)
 
 
@@ -82,8 +72,6 @@ class Vault:
     Methods that change keys or dictionaries block until the disk has synced, and raise
     StorageError if that fails.
     """
-
-    __slots__ = ("_cluster", "_settings", "dictionaries", "keyring", "seal")
 
     def __init__(
         self,
@@ -213,9 +201,7 @@ class Vault:
         ]
 
     def is_present(self, namespace: bytes, sealed: bytes) -> bool:
-        """True if a stored value of `namespace` is sealed as a new one would be, or if the catalog
-        has no such namespace, so that it stays as it is.
-        """
+        """True if `sealed` is as it would be sealed now, or its namespace is not in the catalog."""
         if namespace.decode() not in self._settings:
             return True
         return self.seal.namespaces[namespace].manner.has_sealed(sealed)
@@ -239,9 +225,7 @@ class Vault:
         return None
 
     def trained(self, job: TrainingJob, dictionary: bytes | None, now: float) -> None:
-        """Compress with the `dictionary` that `job` has made from now on, unless it is None or the
-        namespace was dropped or shredded meanwhile.
-        """
+        """Compress with `dictionary`, unless it is None or the namespace is gone or shredded."""
         namespace = job.namespace
         if self.seal.namespaces.get(namespace.encode()) is not job.part:
             return

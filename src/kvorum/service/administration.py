@@ -12,11 +12,7 @@ from typing import Any
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
 from kvorum.documents.location import Location
-from kvorum.documents.namespaces import (
-    DroppedNamespace,
-    NamespaceDocument,
-    NamespaceList,
-)
+from kvorum.documents.namespaces import DroppedNamespace, NamespaceDocument, NamespaceList
 from kvorum.documents.ring import Ring
 from kvorum.documents.snapshot import SnapshotJob, SnapshotList
 from kvorum.documents.status import AcceptedClock, Status
@@ -43,50 +39,34 @@ class NodeParts:
 class Administration:
     """Administers a node for principals. What is returned are documents."""
 
-    __slots__ = (
-        "_check",
-        "_introspection",
-        "_key_admin",
-        "_namespaces",
-        "_repairs",
-        "_service",
-        "_snapshots",
-    )
-
     def __init__(self, service: Service, parts: NodeParts) -> None:
         """Under the policy and the admission of `service`."""
         self._service = service
         self._check = service.access.check
-        self._introspection = parts.introspection
-        self._repairs = parts.repairs
-        self._snapshots = parts.snapshots
-        self._key_admin = parts.key_admin
-        self._namespaces = parts.namespaces
+        self._parts = parts
 
     # What the node tells of itself
 
     def status(self, principal: Principal) -> Status:
         """The cluster as this node sees it, and how this node fares."""
         self._check(principal, Action.SEE_STATUS)
-        return self._introspection.status()
+        return self._parts.introspection.status()
 
     def ring(self, principal: Principal) -> Ring:
         """How the partitions are shared among the nodes."""
         self._check(principal, Action.SEE_RING)
-        return self._introspection.ring()
+        return self._parts.introspection.ring()
 
     def locate(
         self, principal: Principal, namespace: str, key: str, reply: Reply[Location]
     ) -> None:
-        """Where `key` lives and who holds which version. Raises Overloaded, and what `namespace`
-        and `key` deserve.
-        """
+        """Where `key` lives and who holds which version. Raises Overloaded or InvalidKey."""
         self._check(principal, Action.LOCATE, namespace, key)
         admission = self._service.admission
         admission.enter()
         reply.admission = admission
         try:
-            self._introspection.locate(namespace, key, reply.settle)
+            self._parts.introspection.locate(namespace, key, reply.settle)
         except KvorumError:
             admission.leave()
             raise
@@ -94,7 +74,7 @@ class Administration:
     def accept_clock(self, principal: Principal) -> AcceptedClock:
         """Take this node's clock for right as it is."""
         self._check(principal, Action.ACCEPT_CLOCK)
-        return self._introspection.accept_clock()
+        return self._parts.introspection.accept_clock()
 
     # Repairs
 
@@ -109,51 +89,51 @@ class Administration:
     ) -> Any:
         """Of all that is not narrowed down."""
         self._check(principal, Action.REPAIR, namespace, key)
-        return self._repairs.begin(namespace, partition, key, full=full)
+        return self._parts.repairs.begin(namespace, partition, key, full=full)
 
     def repair(self, principal: Principal, number: str) -> Any:
         """How far a repair is. Raises NotFound."""
         self._check(principal, Action.SEE_REPAIRS)
-        return self._repairs.progress(number)
+        return self._parts.repairs.progress(number)
 
     def repairs(self, principal: Principal) -> Any:
         """The last repairs, and when each partition was last compared."""
         self._check(principal, Action.SEE_REPAIRS)
-        return self._repairs.overview()
+        return self._parts.repairs.overview()
 
     # Snapshots
 
     def create_snapshot(self, principal: Principal, name: str | None) -> SnapshotJob:
         """Begin to make a snapshot; without a name it is called by the time."""
         self._check(principal, Action.CREATE_SNAPSHOT)
-        return self._snapshots.begin_create(name)
+        return self._parts.snapshots.begin_create(name)
 
     def verify_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """Begin to read a snapshot and compare it with what was made. Raises NotFound."""
         self._check(principal, Action.VERIFY_SNAPSHOT)
-        return self._snapshots.begin_verify(name)
+        return self._parts.snapshots.begin_verify(name)
 
     def delete_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """Begin to delete a snapshot. Raises NotFound."""
         self._check(principal, Action.DELETE_SNAPSHOT)
-        return self._snapshots.begin_delete(name)
+        return self._parts.snapshots.begin_delete(name)
 
     def snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """How far the last job for it is."""
         self._check(principal, Action.SEE_SNAPSHOTS)
-        return self._snapshots.progress(name)
+        return self._parts.snapshots.progress(name)
 
     def snapshots(self, principal: Principal) -> SnapshotList:
         """The snapshots of this node."""
         self._check(principal, Action.SEE_SNAPSHOTS)
-        return self._snapshots.list()
+        return self._parts.snapshots.list()
 
     # Namespaces
 
     def namespaces(self, principal: Principal) -> NamespaceList:
         """All of them, the version of their list, and what is still being deleted."""
         self._check(principal, Action.SEE_NAMESPACES)
-        return self._namespaces.document()
+        return self._parts.namespaces.document()
 
     def namespace(self, principal: Principal, name: str) -> NamespaceDocument:
         """The settings of one. Raises NamespaceNotFound."""
@@ -168,7 +148,7 @@ class Administration:
         With a `version`, nothing is changed unless the list of namespaces has that one.
         """
         self._check(principal, Action.SET_NAMESPACE, name)
-        made = self._namespaces.put(name, fields, version)
+        made = self._parts.namespaces.put(name, fields, version)
         return made, self._settings(name)
 
     def check_namespace(
@@ -176,7 +156,7 @@ class Administration:
     ) -> None:
         """Raises what `set_namespace` would raise."""
         self._check(principal, Action.SET_NAMESPACE, name)
-        self._namespaces.check(name, fields, version)
+        self._parts.namespaces.check(name, fields, version)
 
     def drop_namespace(
         self,
@@ -190,13 +170,13 @@ class Administration:
         self._check(principal, Action.DROP_NAMESPACE, name)
 
         def dropped(error: StorageError | None) -> None:
-            version = self._namespaces.catalog.version
+            version = self._parts.namespaces.catalog.version
             reply(error or DroppedNamespace(namespace=name, version=version))
 
-        self._namespaces.drop(name, before_ms, version, dropped)
+        self._parts.namespaces.drop(name, before_ms, version, dropped)
 
     def _settings(self, name: str) -> NamespaceDocument:
-        catalog = self._namespaces.catalog
+        catalog = self._parts.namespaces.catalog
         return NamespaceDocument(
             namespace=name, version=catalog.version, settings=catalog.settings(name)
         )
@@ -206,26 +186,26 @@ class Administration:
     def keys(self, principal: Principal) -> DataKeys:
         """The data keys of this node."""
         self._check(principal, Action.SEE_KEYS)
-        return self._key_admin.keys()
+        return self._parts.key_admin.keys()
 
     def rotate_keys(self, principal: Principal, namespace: str | None) -> RotatedKeys:
         """New keys, for all namespaces if none is named."""
         self._check(principal, Action.ROTATE_KEYS, namespace)
-        return self._key_admin.rotate(namespace)
+        return self._parts.key_admin.rotate(namespace)
 
     def shred(
         self, principal: Principal, namespace: str, before_ms: int | None
     ) -> ShreddedNamespace:
         """Destroy the keys of `namespace`."""
         self._check(principal, Action.SHRED_NAMESPACE, namespace)
-        return self._key_admin.shred(namespace, before_ms)
+        return self._parts.key_admin.shred(namespace, before_ms)
 
     def scrub_status(self, principal: Principal) -> Soundness:
         """How far the walk over stored records is, and what is damaged."""
         self._check(principal, Action.SEE_SCRUB)
-        return self._key_admin.status()
+        return self._parts.key_admin.status()
 
     def scrub(self, principal: Principal) -> Soundness:
         """Begin the walk over stored records now."""
         self._check(principal, Action.SCRUB)
-        return self._key_admin.scrub()
+        return self._parts.key_admin.scrub()

@@ -8,8 +8,6 @@ from kvorum.model.errors import Overloaded
 class Admission:
     """Counts the operations under way. `limit`: how many there may be."""
 
-    __slots__ = ("_retry_after_s", "in_flight", "limit")
-
     def __init__(self, limit: int, retry_after_s: int) -> None:
         self.limit = limit
         self.in_flight = 0

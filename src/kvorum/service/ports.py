@@ -38,13 +38,7 @@ class Coordinator(Protocol):
         """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
 
     def ingest(
-        self,
-        namespace: str,
-        key: str,
-        record: Record,
-        w: int,
-        reply: Callable[[Result], object],
-        /,
+        self, namespace: str, key: str, record: Record, w: int, reply: Callable[[Result], object], /
     ) -> None:
         """Merge `record` into the owners of `key`; `w` of 0 is the namespace's."""
 

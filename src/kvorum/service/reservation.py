@@ -24,11 +24,7 @@ class Reservation:
     __slots__ = ("_access", "_admission", "_allows", "_coordinator", "_operations")
 
     def __init__(
-        self,
-        access: AccessControl,
-        admission: Admission,
-        coordinator: Coordinator,
-        operations: int,
+        self, access: AccessControl, admission: Admission, coordinator: Coordinator, operations: int
     ) -> None:
         self._access = access
         self._allows = access.allows
@@ -54,9 +50,7 @@ class Reservation:
         w: int,
         reply: Callable[[Result], object],
     ) -> None:
-        """Merge `record` into the owners of `key`; `w` of 0 is the namespace's. Raises
-        AccessDenied.
-        """
+        """Merge `record` into the owners of `key`, `w` as in `Coordinator`. Raises AccessDenied."""
         self._access.check(principal, Action.IMPORT_RECORDS, namespace, key)
         self._coordinator.ingest(namespace, key, record, w, reply)
 

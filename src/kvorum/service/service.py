@@ -38,17 +38,6 @@ class Service:
     `secret` is the cluster's; `actor_name` shows actors to people.
     """
 
-    __slots__ = (
-        "_allows",
-        "_coordinator",
-        "access",
-        "actor_name",
-        "admission",
-        "cursors",
-        "limits",
-        "versions",
-    )
-
     def __init__(
         self,
         coordinator: Coordinator,

@@ -32,8 +32,6 @@ def key_in(subject: bytes) -> bytes:
 class VersionStrings:
     """Writes contexts as opaque strings, and reads them back."""
 
-    __slots__ = ("_seal",)
-
     def __init__(self, secret: bytes) -> None:
         self._seal = Seal(secret, _PURPOSE)
 

@@ -36,8 +36,6 @@ def members(writes: Writes) -> Iterator[int]:
 class Attribution:
     """Of the versions of one key."""
 
-    __slots__ = ("_by_value", "_dots", "_may", "_shared", "_sure", "made", "repeats")
-
     def __init__(self, operations: Sequence[Operation], writes: Sequence[Operation]) -> None:
         """`writes`: those of `operations` that took effect, or may have."""
         self._by_value: dict[bytes, Writes] = {}
@@ -56,9 +54,7 @@ class Attribution:
             self._trace(operations, writes)
 
     def may(self, answer: Operation) -> Writes:
-        """All puts of which `answer` may show a version; what nobody wrote is another checker's
-        matter.
-        """
+        """All puts of which `answer` may show a version."""
         return self._of(answer, self._may)
 
     def sure(self, answer: Operation) -> Writes:

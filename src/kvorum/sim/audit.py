@@ -52,19 +52,6 @@ _SWEPT_S: Final = 15.0
 class Audit:
     """The questions asked of a cluster once all faults have healed."""
 
-    __slots__ = (
-        "_client",
-        "_crowded",
-        "_fleeting",
-        "_history",
-        "_parameters",
-        "_rng",
-        "_wheres",
-        "_world",
-        "final",
-        "violations",
-    )
-
     def __init__(
         self, world: World, history: History, keys: list[str], parameters: Parameters
     ) -> None:

@@ -68,18 +68,6 @@ class Wish:
 class Client:
     """A client that makes one request at a time."""
 
-    __slots__ = (
-        "_calm_at",
-        "_current",
-        "_give_up",
-        "_history",
-        "_node",
-        "_ran_s",
-        "_submitting",
-        "_then",
-        "_world",
-    )
-
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._history = history

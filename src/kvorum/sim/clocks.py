@@ -13,8 +13,6 @@ from kvorum.sim.scheduler import EPOCH_MS
 class WallClocks:
     """The wall clocks of all nodes. `wrong`: the nodes whose clocks are."""
 
-    __slots__ = ("_ever_wrong", "_seen", "offsets_ms", "wrong")
-
     def __init__(self, offsets_ms: list[int]) -> None:
         self.offsets_ms = offsets_ms
         self.wrong: set[int] = set()

@@ -40,19 +40,6 @@ _NOTHING: Final = b""
 class Disk:
     """What outlives a node's process."""
 
-    __slots__ = (
-        "content",
-        "damaged",
-        "entries",
-        "full",
-        "identity",
-        "known",
-        "lives",
-        "needed",
-        "quarantine",
-        "sync_s_mean",
-    )
-
     def __init__(
         self, identity: Identity, sync_s_mean: float, content: Mapping[bytes, bytes]
     ) -> None:
@@ -86,21 +73,6 @@ class Disk:
 
 class DiskStore:
     """The FlushTarget of one node life, on its disk."""
-
-    __slots__ = (
-        "_damaged",
-        "_keys",
-        "_log",
-        "_memory",
-        "_misreads",
-        "_rng",
-        "_runtime",
-        "_syncing",
-        "disk",
-        "failed",
-        "on_damaged",
-        "pressed",
-    )
 
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
         self.disk = disk

@@ -31,8 +31,6 @@ class _Pending(NamedTuple):
 class DiskLog:
     """The Log of one node life, on its disk."""
 
-    __slots__ = ("_disk", "_needed", "_pending", "_rng", "_runtime", "failed", "last")
-
     def __init__(self, disk: Disk, runtime: NodeRuntime, rng: random.Random) -> None:
         self._disk = disk
         self._runtime = runtime

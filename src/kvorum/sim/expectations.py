@@ -43,8 +43,6 @@ def nothing_unexpected(history: History, replicas: int, skew_s: float = 0.0) -> 
 class _Judge:
     """Of the writes of one key."""
 
-    __slots__ = ("_by_number", "_covered", "_lineage", "_replicas")
-
     def __init__(self, operations: list[Operation], replicas: int, skew_s: float) -> None:
         self._lineage = Lineage(operations, replicas, skew_s)
         self._covered = self._lineage.replaced_for_sure()

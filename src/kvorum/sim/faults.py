@@ -61,18 +61,6 @@ _PAUSE_S_MAX: Final = 2.0
 class Faults:
     """The faults of one run, drawn at random."""
 
-    __slots__ = (
-        "_active",
-        "_clock_rng",
-        "_disk_rng",
-        "_parameters",
-        "_rng",
-        "_strikes",
-        "_struck",
-        "_world",
-        "counts",
-    )
-
     def __init__(self, world: World, parameters: Parameters) -> None:
         kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
@@ -85,16 +73,16 @@ class Faults:
         """By storage key the nodes whose record of it was damaged."""
         self._active = False
         self._strikes: dict[str, Callable[[], bool]] = {
-            "crash": self._crash,
+            "crash": partial(self._strike_node, partial(self._take_down, world.crash)),
             "outage": self._outage,
-            "restart": self._restart,
+            "restart": partial(self._strike_node, partial(self._take_down, world.stop)),
             "break": self._break,
             "partition": self._partition,
             "deafen": self._deafen,
             "stall": self._stall,
             "pause": self._pause,
             "clock": self._clock,
-            "disk": self._disk,
+            "disk": partial(self._strike_node, self._fail_disk),
             WRONG_CLOCK: self._wrong_clock,
             "full": self._full,
             "damage": self._damage,
@@ -113,9 +101,7 @@ class Faults:
             self._world.when_acked(self._ambush)
 
     def stop(self) -> None:
-        """No more faults, except for a power failure or restarts if there are to be any; then
-        heal.
-        """
+        """End the faults, with a power failure or restarts if there are to be any; heal."""
         if self._parameters.power_failure:
             self._outage()
         self._active = False
@@ -143,15 +129,6 @@ class Faults:
             self._await(kind)
 
     # Nodes. Each strike returns whether it found something to strike.
-
-    def _crash(self) -> bool:
-        return self._strike_node(partial(self._take_down, self._world.crash))
-
-    def _restart(self) -> bool:
-        return self._strike_node(partial(self._take_down, self._world.stop))
-
-    def _disk(self) -> bool:
-        return self._strike_node(self._fail_disk)
 
     def _outage(self) -> bool:
         for node in self._world.up():

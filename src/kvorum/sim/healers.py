@@ -36,8 +36,6 @@ class Healers:
 class Healing:
     """The healers of a cluster in a run. `anti_entropy_sleeps`: between some nodes."""
 
-    __slots__ = ("anti_entropy_sleeps", "healers")
-
     def __init__(self, healers: Healers) -> None:
         self.healers = healers
         self.anti_entropy_sleeps = bool(healers.uncompared)
@@ -60,8 +58,6 @@ class Healing:
 
 class HealersTransport:
     """The `Transport` of a node some of whose healers are left out."""
-
-    __slots__ = ("_healing", "_node", "_peers", "is_up")
 
     def __init__(self, healing: Healing, node: int, peers: Peers) -> None:
         self._healing = healing

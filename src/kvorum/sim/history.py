@@ -25,9 +25,7 @@ _EXPECTS: Final = {ABSENT: " if absent", PRESENT: " if present", EXACT: " if unc
 
 @dataclass(slots=True)
 class Operation:
-    """One request of one client. `basis` is the number of the operation whose answer gave the
-    version that this write carries; None for a blind write.
-    """
+    """A client's request. `basis`: the operation whose version this write carries, if any."""
 
     number: int
     kind: Kind
@@ -93,8 +91,6 @@ class Operation:
 class History:
     """All operations of the clients of one run."""
 
-    __slots__ = ("operations",)
-
     def __init__(self) -> None:
         self.operations: list[Operation] = []
 
@@ -109,9 +105,7 @@ class History:
         value: bytes = b"",
         namespace: str = DEFAULT_NAMESPACE,
     ) -> Operation:
-        """A new operation; numbers are in order of invocation. A put of no `value` writes its own
-        number.
-        """
+        """A new operation, numbered in order. A put of no `value` writes its own number."""
         number = len(self.operations)
         if kind == "put" and not value:
             value = b"%d" % number

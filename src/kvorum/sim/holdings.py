@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kvorum.cluster.clocks import SKEW_MS
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
@@ -15,22 +16,14 @@ _SWEEPS = 2
 _FAR_MS = 1 << 53
 
 
+@dataclass(eq=False)
 class Holdings:
     """`lives`: by node the one under way, or None. A sweep begins every `sweep_s` seconds."""
 
-    __slots__ = ("_lives", "_placement", "_sweep_s", "_topology")
-
-    def __init__(
-        self,
-        topology: Topology,
-        placement: Placement,
-        lives: Sequence[Life | None],
-        sweep_s: float,
-    ) -> None:
-        self._topology = topology
-        self._placement = placement
-        self._lives = lives
-        self._sweep_s = sweep_s
+    _topology: Topology
+    _placement: Placement
+    _lives: Sequence[Life | None]
+    _sweep_s: float
 
     def settings_at(self, key: bytes) -> NamespaceSettings:
         """Of the namespace of the storage key `key`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import DiskStore
@@ -11,33 +13,21 @@ from kvorum.sim.stacks import Stack
 from kvorum.storage.routed import RoutedStore
 
 
+@dataclass(eq=False)
 class Life:
     """`actor`: under which it writes. `routed` is the store it runs on: namespaces that are kept in
     memory, and the `journal`, of which `log` and `store` are what that has on the disk; `stack` is
     what lies between.
     """
 
-    __slots__ = ("actor", "journal", "log", "replicator", "routed", "runtime", "stack", "store")
-
-    def __init__(
-        self,
-        replicator: Replicator,
-        actor: int,
-        runtime: NodeRuntime,
-        routed: RoutedStore,
-        journal: JournaledStore,
-        log: DiskLog,
-        store: DiskStore,
-        stack: Stack,
-    ) -> None:
-        self.replicator = replicator
-        self.actor = actor
-        self.runtime = runtime
-        self.routed = routed
-        self.journal = journal
-        self.log = log
-        self.store = store
-        self.stack = stack
+    replicator: Replicator
+    actor: int
+    runtime: NodeRuntime
+    routed: RoutedStore
+    journal: JournaledStore
+    log: DiskLog
+    store: DiskStore
+    stack: Stack
 
     @property
     def failed(self) -> bool:

@@ -29,8 +29,6 @@ from kvorum.sim.history import Operation
 class Lifetimes:
     """Of the values of one key."""
 
-    __slots__ = ("_attribution", "_skew_s", "touches")
-
     def __init__(
         self, operations: Iterable[Operation], attribution: Attribution, skew_s: float
     ) -> None:

@@ -44,25 +44,8 @@ from kvorum.sim.lifetimes import Lifetimes
 class Lineage:
     """The writes of one key that took effect or may have."""
 
-    __slots__ = (
-        "_apart",
-        "_basis",
-        "_bit",
-        "_effect_by",
-        "_gone_from",
-        "_invoked",
-        "_reaching",
-        "_replicas",
-        "attribution",
-        "lifetimes",
-        "renewed",
-        "writes",
-    )
-
     def __init__(self, operations: list[Operation], replicas: int, skew_s: float = 0.0) -> None:
-        """`operations`: all of one key, in order of invocation. `skew_s`: how far any two clocks
-        of the cluster are apart at most.
-        """
+        """`operations`: of one key, in order. `skew_s`: how far two clocks are apart at most."""
         self.writes = [
             op for op in operations if op.kind in ("put", "delete") and op.outcome != "failed"
         ]

@@ -48,19 +48,15 @@ class Conditions:
         return Conditions(self.latency_s_min, self.latency_s_mean)
 
 
+@dataclass(eq=False)
 class _Path:
-    __slots__ = ("blocks", "free_at", "long_free_at")
-
-    def __init__(self) -> None:
-        self.blocks = 0
-        self.free_at = 0.0
-        self.long_free_at = 0.0
+    blocks: int = 0
+    free_at: float = 0.0
+    long_free_at: float = 0.0
 
 
 class Network:
     """The network between the simulated nodes."""
-
-    __slots__ = ("_paths", "_rng", "_scheduler", "conditions", "counts")
 
     def __init__(
         self, scheduler: Scheduler, rng: random.Random, conditions: Conditions, nodes: int
@@ -116,9 +112,7 @@ class Network:
         deliver: Callable[[bytes], object] | None,
         data: bytes,
     ) -> float:
-        """As `carry`, for a piece of a long message: the seconds until it arrives, or would. None
-        in the place of `deliver` has it lost.
-        """
+        """As `carry`, for a piece (no `deliver`: lost); the seconds until it arrives, or would."""
         path, now = self._paths[source][target], self._scheduler.now
         begins = max(now + self.latency_s(), path.long_free_at)
         arrival = path.long_free_at = begins + len(data) / _BYTES_PER_S

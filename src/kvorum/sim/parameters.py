@@ -171,9 +171,7 @@ class Parameters:
 
     @property
     def steady(self) -> bool:
-        """True if no node goes down or loses what it has: then hints are enough to have each owner
-        get what it missed.
-        """
+        """True if no node goes down or loses what it has: then hints alone have to heal."""
         return (
             UNSTEADY.isdisjoint(self.fault_rates)
             and not self.ambush

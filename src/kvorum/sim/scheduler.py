@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
@@ -39,8 +40,6 @@ class Timer:
 class Scheduler:
     """The simulated time, and all that is still to happen."""
 
-    __slots__ = ("_events_max", "_heap", "_sequence", "events", "now")
-
     def __init__(self, events_max: int) -> None:
         """`events_max`: after so many events nobody will get anywhere any more."""
         self.now = 0.0
@@ -50,11 +49,7 @@ class Scheduler:
         self._sequence = 0
 
     def after(
-        self,
-        delay_s: float,
-        owner: NodeRuntime | None,
-        callback: Callable[..., object],
-        *args: Any,
+        self, delay_s: float, owner: NodeRuntime | None, callback: Callable[..., object], *args: Any
     ) -> Timer:
         """Run `callback` in `delay_s` seconds, if `owner` (None: the world) lives then."""
         return self.at(self.now + delay_s, owner, callback, *args)
@@ -98,18 +93,16 @@ class Scheduler:
         heappush(self._heap, (time, self._sequence, timer))
 
 
+@dataclass(eq=False)
 class NodeRuntime:
     """The `Runtime` of one node from one start to the next stop."""
 
-    __slots__ = ("_scheduler", "clock_offset_ms", "paused_s", "paused_until", "rng", "stopped")
-
-    def __init__(self, scheduler: Scheduler, rng: random.Random, clock_offset_ms: int) -> None:
-        self.rng = rng
-        self.clock_offset_ms = clock_offset_ms
-        self.paused_until = 0.0
-        self.paused_s = 0.0
-        self.stopped = False
-        self._scheduler = scheduler
+    _scheduler: Scheduler
+    rng: random.Random
+    clock_offset_ms: int
+    paused_until: float = field(default=0.0, init=False)
+    paused_s: float = field(default=0.0, init=False)
+    stopped: bool = field(default=False, init=False)
 
     def pause(self, duration_s: float) -> None:
         """Stand still from now on; what falls due meanwhile runs at the end, in order."""

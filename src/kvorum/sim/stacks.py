@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from kvorum.journal.emptied_first import EmptiedFirst
 from kvorum.journal.entries import Entries, OpenEntries, SealedEntries
@@ -39,37 +39,13 @@ ROWS_BYTES: Final = 4096
 """Of the row cache: for a few records only, so that others have to be opened."""
 
 
-class Stack(Protocol):
-    """What lies between the journal of one node life and its disk."""
-
-    below: FlushTarget
-    entries: Entries
-    shred_horizon: ShredHorizon | None
-    key_admin: KeyAdmin | None
-
-    def tend(self, replicator: Replicator, journal: JournaledStore) -> None:
-        """The node is built: begin to look after what is stored."""
-
-    def stop(self) -> None:
-        """The node stops in order."""
-
-    def scrub(self) -> None:
-        """Find all that is damaged."""
-
-    def damage(self, key: bytes) -> None:
-        """What is stored of the plain key `key` does not read any more."""
-
-    def held(self, key: bytes) -> bytes | None:
-        """What is stored at the plain key `key` and sound."""
-
-    def is_damaged(self, key: bytes) -> bool: ...
-
-    def records(self) -> Iterator[bytes]:
-        """The plain keys of the records that are durable on the disk."""
-
-
 class OpenStack:
-    """Nothing: the disk is what the journal flushes to."""
+    """Nothing: the disk is what the journal flushes to.
+
+    `scrub()` finds all that is damaged. `damage(key)`: what is stored of a plain key does not read
+    any more; `held(key)`: what is stored there and sound. `records()`: the plain keys of the
+    records that are durable on the disk.
+    """
 
     def __init__(self, store: DiskStore, runtime: NodeRuntime) -> None:
         self.below: FlushTarget = store
@@ -84,6 +60,7 @@ class OpenStack:
         self.is_damaged = store.is_damaged
 
     def tend(self, replicator: Replicator, _journal: JournaledStore) -> None:
+        """The node is built: begin to look after what is stored."""
         self._store.on_damaged = partial(self._runtime.call_soon, replicator.on_damaged)
 
     def stop(self) -> None:
@@ -188,6 +165,10 @@ class SealedStack:
             if stored_key[:1] == RECORD:
                 with suppress(CorruptRecord):  # damaged before
                     yield self._vault.seal.open(stored_key, sealed)[0]
+
+
+Stack = OpenStack | SealedStack
+"""What lies between the journal of one node life and its disk."""
 
 
 class _Files:

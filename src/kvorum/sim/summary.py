@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from kvorum.sim.parameters import OPERATIONS
 from kvorum.sim.run import Report
 
 
+@dataclass(eq=False)
 class Summary:
-    """The sums over many runs."""
+    """The sums over many runs. `_nodes` and `_operations`: as asked for, for the replay."""
 
-    __slots__ = (
-        "_nodes",
-        "_operations",
-        "acked",
-        "failures",
-        "faults",
-        "operations",
-        "refused",
-        "runs",
-        "simulated_s",
-        "unknown",
-        "writes_forgotten",
-    )
-
-    def __init__(self, nodes: int | None, operations: int) -> None:
-        """`nodes` and `operations` as they were asked for, for the replay."""
-        self._nodes = nodes
-        self._operations = operations
-        self.runs = 0
-        self.operations = 0
-        self.acked = 0
-        self.refused = 0
-        self.unknown = 0
-        self.writes_forgotten = 0
-        self.simulated_s = 0.0
-        self.faults: Counter[str] = Counter()
-        self.failures: list[Report] = []
+    _nodes: int | None
+    _operations: int
+    runs: int = field(default=0, init=False)
+    operations: int = field(default=0, init=False)
+    acked: int = field(default=0, init=False)
+    refused: int = field(default=0, init=False)
+    unknown: int = field(default=0, init=False)
+    writes_forgotten: int = field(default=0, init=False)
+    simulated_s: float = field(default=0.0, init=False)
+    faults: Counter[str] = field(default_factory=Counter, init=False)
+    failures: list[Report] = field(default_factory=list, init=False)
 
     def add(self, report: Report) -> None:
         self.runs += 1

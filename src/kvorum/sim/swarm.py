@@ -194,9 +194,7 @@ def _careful(rng: random.Random, mix: Mix, fleeting: float) -> Mix:
 
 
 def _repetitive(rng: random.Random, mix: Mix) -> Mix:
-    """In half of the runs few values are written again and again, mostly after a delete or on a
-    version of siblings; the checkers judge the other half more sharply.
-    """
+    """In half of the runs few values are written again and again; else checkers judge sharper."""
     if rng.random() < 0.5:
         return mix
     return replace(

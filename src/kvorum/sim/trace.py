@@ -16,8 +16,6 @@ from kvorum.sim.scheduler import Scheduler
 class Trace:
     """The trace of one run."""
 
-    __slots__ = ("_hash", "_scheduler", "_sink")
-
     def __init__(self, scheduler: Scheduler, sink: Callable[[str], object] | None = None) -> None:
         """`sink` gets every line; None keeps only the hash."""
         self._scheduler = scheduler

@@ -50,8 +50,6 @@ _HEARD_S_MAX: Final = 0.05
 class WireLog:
     """What a node's links tell people, as lines of the trace."""
 
-    __slots__ = ("_node", "_trace")
-
     def __init__(self, trace: Trace, node: int) -> None:
         self._trace = trace
         self._node = node
@@ -67,19 +65,6 @@ class WireLog:
 
 class Wire:
     """One end of a connection. `link`: None until the node at this end has accepted it."""
-
-    __slots__ = (
-        "_losing",
-        "_open",
-        "_unsent",
-        "_wires",
-        "broken",
-        "closed",
-        "far",
-        "link",
-        "node",
-        "plug",
-    )
 
     far: Wire
 
@@ -193,8 +178,6 @@ class Wire:
 class Plug:
     """Where the wires of one node life are plugged in: the `Driver` of its links."""
 
-    __slots__ = ("_wires", "log", "node", "peers", "runtime")
-
     def __init__(self, wires: Wires, node: int, runtime: NodeRuntime, log: WireLog) -> None:
         self.node = node
         self.runtime = runtime
@@ -225,8 +208,6 @@ class Plug:
 
 class Wires:
     """All wires of the cluster. `changes` counts what may change who is connected to whom."""
-
-    __slots__ = ("_between", "_plugs", "_trace", "changes", "network", "rng")
 
     def __init__(self, network: Network, rng: random.Random, trace: Trace, nodes: int) -> None:
         self.network = network
@@ -271,9 +252,7 @@ class Wires:
         return False
 
     def lay(self, plug: Plug, target: int, link: Link) -> Wire | None:
-        """The near end of a new wire from `plug` to the node `target`; None if there cannot be
-        one.
-        """
+        """The near end of a new wire from `plug` to node `target`; None if there can be none."""
         other = self._plugs[target]
         self.changes += 1
         if other is None or not self.network.connects(plug.node, target):

@@ -25,20 +25,6 @@ _NOBODY_UP_S = 0.01
 class Workload:
     """All clients; they stop when together they have done their share of operations."""
 
-    __slots__ = (
-        "_asked",
-        "_busy",
-        "_lifetimes",
-        "_namespaces",
-        "_parameters",
-        "_rng",
-        "_touches",
-        "_values",
-        "_world",
-        "history",
-        "keys",
-    )
-
     def __init__(self, world: World, parameters: Parameters) -> None:
         self.history = History()
         self.keys = [f"key {i} ключ" for i in range(parameters.keys)]
@@ -139,8 +125,6 @@ _KINDS = ("get", "put", "update", "delete")
 
 class _Worker:
     """One client's memory."""
-
-    __slots__ = ("_client", "_known", "_workload")
 
     def __init__(self, workload: Workload, client: Client) -> None:
         self._workload = workload

@@ -47,11 +47,7 @@ _HEALTHY_SYNC_S_MEAN = 0.001
 
 
 class PeerIdentities:
-    """Notes on a node's disk who its peers are, and tells its replicator of one that comes with
-    another disk; as the real node does.
-    """
-
-    __slots__ = ("_disk", "replicator")
+    """Notes on a node's disk who its peers are; tells its replicator of one with another disk."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -68,29 +64,6 @@ class PeerIdentities:
 
 class World:
     """The cluster of one run: its nodes, disks, clocks and wires."""
-
-    __slots__ = (
-        "_ack_listeners",
-        "_disk_rng",
-        "_down_listeners",
-        "_ever_down",
-        "_keyrings",
-        "_membership",
-        "_parameters",
-        "_placement",
-        "clocks",
-        "disks",
-        "healing",
-        "holdings",
-        "lives",
-        "network",
-        "scheduler",
-        "topology",
-        "trace",
-        "wiped",
-        "wires",
-        "writes_forgotten",
-    )
 
     def __init__(self, parameters: Parameters, sink: Callable[[str], object] | None = None) -> None:
         nodes, seed = parameters.nodes, parameters.seed

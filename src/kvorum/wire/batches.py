@@ -33,9 +33,7 @@ class Packed(NamedTuple):
 
 
 def pack(messages: list[Message], bytes_max: int) -> Packed:
-    """All of `messages`, in batches of at most `bytes_max` bytes where they fit. Keeps order
-    among the short ones, and among the long ones.
-    """
+    """`messages` in batches of at most `bytes_max` where they fit, short and long ones in order."""
     packed = Packed([], [])
     gathered: list[msgspec.Raw] = []
     room = bytes_max - _BATCH_HEAD_BYTES
@@ -56,9 +54,7 @@ def pack(messages: list[Message], bytes_max: int) -> Packed:
 
 
 def decode_batch(data: bytes | bytearray) -> list[Message]:
-    """The messages of the payload `data`. Raises ProtocolError if that is anything but
-    one batch.
-    """
+    """The messages of the payload `data`. Raises ProtocolError if it is not one batch."""
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -60,13 +60,7 @@ class FrameDecoder:
     that is not complete yet is kept, and looked at again once all of it is there.
     """
 
-    __slots__ = (
-        "_bytes_max",
-        "_handshake_frames",
-        "_held",
-        "_preface",
-        "_wanted",
-    )
+    __slots__ = ("_bytes_max", "_handshake_frames", "_held", "_preface", "_wanted")
 
     def __init__(self, handshake_frames: int) -> None:
         """`handshake_frames`: how many of them the other side sends."""
@@ -77,9 +71,7 @@ class FrameDecoder:
         self._wanted = 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that `data` completes, in order: of each its epoch and its payload. Raises
-        ProtocolError on any damage.
-        """
+        """(epoch, payload) of the frames that `data` completes. Raises ProtocolError on damage."""
         if self._held:
             self._held += data
             if len(self._held) < self._wanted:

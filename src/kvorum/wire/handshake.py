@@ -168,9 +168,7 @@ def colliding_ids(node: str, node_id: str, other: str, other_id: str) -> str:
 
 
 def veto(ours: Hello, theirs: Hello) -> str | None:
-    """Why a node that says `ours` must not talk to one that says `theirs`, as a sentence; None if
-    it may.
-    """
+    """Why nodes that say `ours` and `theirs` must not talk, as a sentence; None if they may."""
     for what, here, there in (
         ("cluster", ours.cluster, theirs.cluster),
         ("token_hash", ours.token_hash, theirs.token_hash),

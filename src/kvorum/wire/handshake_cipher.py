@@ -50,25 +50,10 @@ _COUNT_BYTES: Final = 12
 class HandshakeCipher:
     """Seals and opens the greetings of one side. Useless after it has raised."""
 
-    __slots__ = (
-        "_dialed",
-        "_open_with",
-        "_opened",
-        "_root",
-        "_seal_with",
-        "_sealed",
-        "_seen",
-        "_spoken",
-        "challenge",
-        "protocol",
-    )
-
     def __init__(
         self, secret: bytes, nonce: bytes, *, dialed: bool, spoken: Versions = SPOKEN
     ) -> None:
-        """`nonce`: random bytes, drawn for this handshake. `dialed`: by this side. `spoken`: the
-        versions of the protocol that this side speaks.
-        """
+        """`nonce`: random, for this handshake. `dialed`: by this side. `spoken`: its protocols."""
         self.challenge: Final = encode_greeting(Challenge(spoken.highest, nonce, spoken.lowest))
         """What this side sends first, in the clear."""
         self.protocol: int | None = None
@@ -88,9 +73,7 @@ class HandshakeCipher:
         return self.protocol is not None
 
     def meet(self, challenge: bytes) -> None:
-        """Take the other side's first frame. Raises ProtocolError if that is no challenge, or both
-        sides speak no version of the protocol in common.
-        """
+        """Take the other side's challenge. Raises ProtocolError; also if no protocol is shared."""
         theirs = decode_greeting(challenge)
         if isinstance(theirs, Reject):
             raise ProtocolError(f"It refused this node: {theirs.reason!r}")
@@ -114,9 +97,7 @@ class HandshakeCipher:
         return frame
 
     def open(self, frame: bytes) -> Greeting:
-        """The greeting in `frame`. Raises ProtocolError if the other side does not know the secret,
-        or `frame` is not what it said next on this link.
-        """
+        """The greeting in `frame`. Raises ProtocolError for a wrong secret or another frame."""
         count = self._opened.to_bytes(_COUNT_BYTES)
         try:
             opened = self._open_with.decrypt(count, frame, self._seen.digest())

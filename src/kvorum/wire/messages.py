@@ -159,9 +159,7 @@ class GossipDelta(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13
 
 
 class Ping(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):
-    """Are you there? `asker`: the node that wants to know: the sender, or the one that it pings
-    for.
-    """
+    """Are you there? `asker`: the node that wants to know, perhaps by way of the sender."""
 
     number: int
     asker: int
@@ -220,9 +218,7 @@ class Differing(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=19):
 
 
 class Inventory(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=20):
-    """How do your records differ from these? They are all that the sender has in start <= storage
-    key < end under a placement rule (its id).
-    """
+    """How do your records in start <= key < end differ from mine, all `entries`, under a `rule`?"""
 
     op: int
     rule: str
@@ -301,9 +297,7 @@ class Survey(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=41):
 
 
 class Shortfall(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=42):
-    """The tokens for which the sender cannot answer, as spans with their first and their last one
-    (`repair/shortfall.py`).
-    """
+    """The tokens for which the sender cannot answer, as spans: see `repair/shortfall.py`."""
 
     op: int
     unread: list[tuple[bytes, bytes]]
@@ -326,43 +320,6 @@ class ViewUpdate(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44)
     document: bytes
 
 
-Message = (
-    Handoff
-    | Write
-    | Wrote
-    | Read
-    | Same
-    | Have
-    | Coming
-    | Refused
-    | Forward
-    | Forwarded
-    | Scan
-    | Page
-    | SyncState
-    | Vouch
-    | GossipDigest
-    | GossipDelta
-    | Ping
-    | Pong
-    | PingRequest
-    | PingReport
-    | Compare
-    | Differing
-    | Inventory
-    | KeyDiff
-    | RepairPartition
-    | PartitionRepaired
-    | TombstoneProposal
-    | TombstoneVeto
-    | Forget
-    | Fetch
-    | Survey
-    | Shortfall
-    | Behind
-    | ViewUpdate
-)
-
 Reply = (
     Wrote
     | Same
@@ -378,3 +335,29 @@ Reply = (
     | Shortfall
 )
 """The messages that carry the number of the operation that they answer."""
+
+Message = (
+    Reply
+    | Handoff
+    | Write
+    | Read
+    | Forward
+    | Scan
+    | SyncState
+    | Vouch
+    | GossipDigest
+    | GossipDelta
+    | Ping
+    | Pong
+    | PingRequest
+    | PingReport
+    | Compare
+    | Inventory
+    | RepairPartition
+    | TombstoneProposal
+    | Forget
+    | Fetch
+    | Survey
+    | Behind
+    | ViewUpdate
+)

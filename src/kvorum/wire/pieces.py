@@ -62,11 +62,6 @@ class Assembly:
         self._announced = 0
         self._held = bytearray()
 
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes of an incomplete message are kept."""
-        return len(self._held)
-
     def add(self, piece: bytes) -> bytearray | None:
         """The whole, if `piece` completes one. Raises ProtocolError if it cannot be the next."""
         if len(piece) < _HEAD_BYTES:

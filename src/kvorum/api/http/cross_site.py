@@ -20,14 +20,13 @@ import re
 from typing import Final
 
 from kvorum.api.http.exchange import Fields
-from kvorum.api.http.refusals import ForeignOrigin, UnsupportedMediaType
+from kvorum.api.http.refusals import ForeignOrigin, UnsupportedMediaType, shown
 
 _OWN_SITES: Final = frozenset({b"same-origin", b"none"})
 """`none`: the user asked for it, no page did."""
 _DECLARABLE: Final = re.compile(
     rb"application/(?:json|octet-stream|[a-z0-9!#$&^_.+-]+\+json)[ \t]*(?:;.*)?", re.IGNORECASE
 )
-_SHOWN_BYTES: Final = 80
 _NO_PAGE: Final = (
     "Send it from a program instead of a web page. Behind a proxy, have the proxy pass Host on as "
     "the browser sent it."
@@ -43,7 +42,7 @@ def check_origin(fields: Fields) -> None:
     origin = fields.get(b"origin")
     if origin is not None and not _is_own(origin, fields.get(b"host", b"")):
         raise ForeignOrigin(
-            f"The request comes from a web page of another site, {_shown(origin)}, and may change "
+            f"The request comes from a web page of another site, {shown(origin)}, and may change "
             "nothing here.",
             advice=_NO_PAGE,
         )
@@ -51,7 +50,7 @@ def check_origin(fields: Fields) -> None:
     if site is not None and site.lower() not in _OWN_SITES:
         raise ForeignOrigin(
             "The request comes from a web page of another site (Sec-Fetch-Site: "
-            f"{_shown(site)[1:-1]}), and may change nothing here.",
+            f"{shown(site)[1:-1]}), and may change nothing here.",
             advice=_NO_PAGE,
         )
 
@@ -62,7 +61,7 @@ def check_content_type(declared: bytes | None) -> None:
         raise UnsupportedMediaType("The body is not declared as JSON.", advice=_DECLARE)
     if not _DECLARABLE.fullmatch(declared):
         raise UnsupportedMediaType(
-            f"The body is declared as {_shown(declared)}, not as JSON.", advice=_DECLARE
+            f"The body is declared as {shown(declared)}, not as JSON.", advice=_DECLARE
         )
 
 
@@ -70,7 +69,3 @@ def _is_own(origin: bytes, host: bytes) -> bool:
     """An origin has no path. Its scheme does not count: a proxy may have ended TLS."""
     _, separator, authority = origin.partition(b"://")
     return bool(separator) and authority.lower() == host.lower()
-
-
-def _shown(value: bytes) -> str:
-    return repr(value[:_SHOWN_BYTES].decode("latin-1"))

@@ -21,8 +21,7 @@ _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 
 class Exchange:
-    """A handler gets it complete and answers it once, at once or later, with `respond`,
-    `not_modified` or `refuse`."""
+    """One request. Its handler answers it once: by `respond`, `not_modified` or `refuse`."""
 
     principal: ClassVar[Principal] = ANONYMOUS
     """Who makes the request. HTTP has no way yet to say it."""

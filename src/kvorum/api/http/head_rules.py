@@ -13,6 +13,7 @@ from kvorum.api.http.refusals import (
     MalformedHttp,
     NotImplementedHere,
     UnsupportedHttpVersion,
+    shown,
 )
 from kvorum.model.errors import KvorumError
 
@@ -34,13 +35,10 @@ MEANINGFUL: Final = frozenset(
 
 _AUTHORITY: Final = re.compile(rb"[^/?]*")
 _VERSION_ERRORS: Final = {"Invalid HTTP version", "Pause on PRI/Upgrade"}
-_SHOWN_BYTES: Final = 80
 
 
 def origin_form(target: bytes, names: HostNames) -> bytes:
-    """A request target as /path?query. Raises MalformedHttp, or MisdirectedRequest if it names
-    another server.
-    """
+    """A request target as /path?query. Raises MalformedHttp or MisdirectedRequest."""
     if b"#" in target:
         raise MalformedHttp("The request target has a fragment: leave out '#' and what follows.")
     scheme, separator, rest = target.partition(b"://")
@@ -65,14 +63,14 @@ def check_coding(coding: bytes, version: str) -> None:
         raise MalformedHttp("A request of HTTP/1.0 cannot have Transfer-Encoding.")
     if coding.lower() != b"chunked":
         raise NotImplementedHere(
-            f"The Transfer-Encoding {_shown(coding)} is not served, only 'chunked'."
+            f"The Transfer-Encoding {shown(coding)} is not served, only 'chunked'."
         )
 
 
 def check_expectation(expectation: bytes) -> None:
     """Raises ExpectationFailed if it is none that this server meets."""
     if expectation.lower() != b"100-continue":
-        raise ExpectationFailed(f"The expectation {_shown(expectation)} is not known.")
+        raise ExpectationFailed(f"The expectation {shown(expectation)} is not known.")
 
 
 def too_large(size: str, most: int) -> ContentTooLarge:
@@ -92,7 +90,3 @@ def not_http(reason: str) -> KvorumError:
     if reason in _VERSION_ERRORS:
         return UnsupportedHttpVersion("Only HTTP/1.1 and HTTP/1.0 are served.")
     return MalformedHttp(f"This is no request of HTTP/1.1: {reason}.")
-
-
-def _shown(value: bytes) -> str:
-    return repr(value[:_SHOWN_BYTES].decode("latin-1"))

@@ -19,20 +19,17 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from kvorum.api.http.refusals import MalformedHttp, MisdirectedRequest
+from kvorum.api.http.refusals import MalformedHttp, MisdirectedRequest, shown
 
 _ALWAYS: Final = frozenset({"", "localhost"})
 """An empty Host stands for no name at all, and no browser sends it."""
 _AUTHORITY: Final = re.compile(
     rb"(?:\[(?P<v6>[0-9A-Za-z:.%]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]*)?"
 )
-_SHOWN_BYTES: Final = 80
 
 
 class HostNames:
     """The names that a server answers to, beside IP addresses and localhost."""
-
-    __slots__ = ("_names",)
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = _ALWAYS.union(map(_canonical, names))
@@ -41,12 +38,13 @@ class HostNames:
         """Raises MalformedHttp for what is no host, MisdirectedRequest for that of another."""
         found = _AUTHORITY.fullmatch(host)
         if found is None:
-            shown = repr(host[:_SHOWN_BYTES].decode("latin-1"))
-            raise MalformedHttp(f"The Host {shown} is not a host name or address with a port.")
+            raise MalformedHttp(
+                f"The Host {shown(host)} is not a host name or address with a port."
+            )
         name = _canonical((found["v6"] or found["name"]).decode("ascii"))
         if name not in self._names and not _is_address(name):
             raise MisdirectedRequest(
-                f"This server does not answer to the host name {name[:_SHOWN_BYTES]!r}.",
+                f"This server does not answer to the host name {name[:80]!r}.",
                 advice="Use its IP address or localhost. If the name is its own, whoever runs the "
                 "server has to allow it as a host name.",
             )

@@ -96,3 +96,8 @@ class InternalError(KvorumError):
         super().__init__(
             "The server made an error of its own; its log says which.", outcome="unknown"
         )
+
+
+def shown(value: bytes) -> str:
+    """`value`, which a client sent, as messages quote it: its first 80 characters."""
+    return repr(value[:80].decode("latin-1"))

@@ -53,8 +53,6 @@ _NO_CONTENT: Final = 304
 class Heads(dict[int, bytes]):
     """Status to the first bytes of such a response."""
 
-    __slots__ = ("_date", "_second")
-
     def __init__(self, wall_s: float) -> None:
         super().__init__()
         self._second = -1

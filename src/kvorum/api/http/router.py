@@ -11,10 +11,7 @@ from kvorum.api.http.exchange import Exchange
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Who answers, and how large a body it takes.
-
-    A KvorumError that `handle` raises becomes the answer.
-    """
+    """Who answers, and how large a body it takes. A KvorumError of `handle` is the answer."""
 
     handle: Callable[[Exchange], None]
     body_bytes_max: int = 0

@@ -58,7 +58,5 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
 
 
 def status_of(error: KvorumError) -> int:
-    """That of its class, or else of the nearest above it. An error of a code that this version
-    does not know is a plain KvorumError, and so 500.
-    """
+    """That of its class, or of the nearest above it; 500 for a code that is not known here."""
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)

@@ -91,9 +91,9 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
         old = parse_source(master_key)
         cluster = keyring_file.read(path).verified(old.load()).cluster
         keyring = Keyring.open(path, cluster, old, (), now_ms())
-        before = keyring.master_key_id
+        before = keyring.master.id
         keyring.rewrap(load_first(parse_source(new_master_key)))
-    document = {"data_dir": str(data_dir), "from": before, "to": keyring.master_key_id}
+    document = {"data_dir": str(data_dir), "from": before, "to": keyring.master.id}
     row = tuple(document.values())
     print_result(output, document, "master key", ("data directory", "from", "to"), [row])
 
