@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -24,7 +25,8 @@ WRITER = Path(__file__).with_name("writer_process.py")
 @contextmanager
 def writer_on(path: Path, *args: object) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(WRITER), str(path), *map(str, args)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    paths = os.environ | {"PYTHONPATH": str(WRITER.parents[1])}  # where `kit` is
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=paths) as writer:
         try:
             yield writer
         finally:

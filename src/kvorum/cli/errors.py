@@ -63,7 +63,6 @@ _ADVICE: Final[dict[str, str | None]] = {
     "too_many_siblings": "Look at them with 'kvorum get --all', and resolve them with "
     "'kvorum set --version'",
     "quorum_not_met": "Retry later, or with a smaller -r or -w if weaker guarantees will do",
-    "bad_request": None,
     "invalid_key": None,
     "invalid_value": None,
 }

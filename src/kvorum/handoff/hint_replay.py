@@ -105,7 +105,10 @@ class HintReplay:
         if complete and self._hints.owed(node) == 0:
             progress.cursor = b""
         pause_s = self._operations.pace.pause_s(count) if complete else _PAUSE_S
-        self._operations.runtime.call_later(pause_s, self._go_on, node)
+        if pause_s:
+            self._operations.runtime.call_later(pause_s, self._go_on, node)
+        else:
+            self._operations.runtime.call_soon(self._go_on, node)
 
 
 class _Window:

@@ -141,7 +141,10 @@ class Exchange:
     def _pause(self, records: int) -> None:
         """Go on when the work of so many records is paid for."""
         pause_s = self._operations.pace.pause_s(records)
-        self._operations.runtime.call_later(pause_s, self._advance)
+        if pause_s:
+            self._operations.runtime.call_later(pause_s, self._advance)
+        else:
+            self._operations.runtime.call_soon(self._advance)
 
     def _advance(self) -> None:
         if self.ended:

@@ -54,4 +54,7 @@ class Walk:
         if self.ended:
             return
         pause_s = self._operations.pace.pause_s(len(page.pairs) // _RECORDS_LIKE_ONE)
-        self._operations.runtime.call_later(pause_s, self._page)
+        if pause_s:
+            self._operations.runtime.call_later(pause_s, self._page)
+        else:
+            self._operations.runtime.call_soon(self._page)
