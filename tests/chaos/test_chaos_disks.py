@@ -219,7 +219,7 @@ def test_a_disk_fails_to_sync(tmp_path: Path, nodes: int) -> None:
             said = failing.log.splitlines()[-1]
             assert "sync its files" in said
             assert "Input/output error" in said
-            assert "check the file system at /" in said
+            assert "Check the file system at /" in said
             assert "restart the node" in said
             if nodes > 1:
                 load.await_acknowledged(200)
