@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from kit.http_store import StoreDouble, keep_silent
+from kit.waiting import eventually
 
 import kvorum
 from kvorum.model.errors import ConfigError, ConnectionFailed
@@ -51,9 +52,7 @@ def test_closing_ends_the_calls_of_other_threads(store: StoreDouble) -> None:
     client = kvorum.connect(store.url)
     with ThreadPoolExecutor(1) as other:
         call = other.submit(client.set, "k", 1, timeout=30)
-        deadline = time.monotonic() + 10
-        while not store.requests and time.monotonic() < deadline:
-            time.sleep(0.001)
+        eventually(lambda: bool(store.requests), "the request")
         client.close()
         with pytest.raises(ConnectionFailed) as caught:
             call.result(timeout=10)
@@ -66,8 +65,7 @@ def test_a_call_that_is_interrupted_ends_and_the_client_goes_on(store: StoreDoub
         main = threading.get_ident()
 
         def interrupt() -> None:
-            while not store.requests:
-                time.sleep(0.001)
+            eventually(lambda: bool(store.requests), "the request")
             signal.pthread_kill(main, signal.SIGINT)
 
         with ThreadPoolExecutor(1) as other:

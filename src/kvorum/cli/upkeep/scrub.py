@@ -42,7 +42,7 @@ def scrub(target: Target, wait: bool, output: str) -> None:
         if not wait:
             return begun
         await nodes.watch("scrub", node_requests.scrub_progress(), fraction_done)
-        return await _mended(nodes)
+        return await _repaired(nodes)
 
     documents = on_every_node(target, run)
     columns = ("node", "state", "#pairs", "#resealed", "#damaged", "#still damaged")
@@ -56,7 +56,7 @@ def scrub(target: Target, wait: bool, output: str) -> None:
         )
 
 
-async def _mended(nodes: EveryNode) -> Documents:
+async def _repaired(nodes: EveryNode) -> Documents:
     """Once nothing is damaged any more; or it is, though there was time to replace it."""
     deadline = time.monotonic() + _REPLACED_S
     while True:
