@@ -336,3 +336,87 @@ def test_any_key_and_text_come_back(text: str) -> None:
         )
         shown = CliRunner().invoke(main, ["get", "--", text], env=env)
         assert shown.stdout_bytes == text.encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "stored"),
+    [
+        (["set", "depth", "-5"], {"depth": -5}),
+        (["set", "depth", "-5.5e3", "--ttl", "60", "-w", "1"], {"depth": -5500.0}),
+        (["set", "--string", "depth", "-5"], {"depth": "-5"}),
+        (["set", "a", "-1", "-2", "-3"], {"a": -1, "-2": -3}),
+        (["set", "mark", "--", "--all"], {"mark": "--all"}),
+        (["set", "-7", "--", "-x"], {"-7": "-x"}),
+    ],
+)
+def test_a_negative_number_is_no_option(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], stored: Any
+) -> None:
+    result = kvorum(*words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert store.values() == stored
+
+
+def test_a_key_that_is_a_negative_number_is_read_and_deleted(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    store.put("-7", 1)
+    assert kvorum("get", "-7").stdout == "1\n"
+    assert kvorum("delete", "-7").stdout == "deleted -7\n"
+
+
+def test_what_looks_like_an_option_and_is_none_is_told_where_to_go(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    result = kvorum("set", "n", "-infinity")
+    assert result.exit_code == ExitCode.USAGE
+    assert "No such option: -infinity" in result.stderr
+    assert "set ... -- -infinity'" in result.stderr
+    assert "Did you mean" in kvorum("set", "n", "1", "--strin").stderr
+    assert store.requests == []
+
+
+def test_a_negative_number_is_still_refused_where_an_option_takes_it(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    result = kvorum("set", "n", "1", "--ttl", "-5")
+    assert result.exit_code == ExitCode.USAGE
+    assert "'--ttl'" in result.stderr
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("7d", 7 * 86400),
+        ("1w1d1h1m1s", 694_861),
+    ],
+)
+def test_a_lifetime_has_units(kvorum: Kvorum, store: StoreDouble, given: str, seconds: int) -> None:
+    assert kvorum("set", "k", "1", "--ttl", given).exit_code == 0
+    assert store.requests[-1].json()["metadata"]["ttl"] == seconds
+    assert kvorum("touch", "k", given).exit_code == 0
+    assert store.requests[-1].json()["metadata"]["ttl"] == seconds
+
+
+@pytest.mark.parametrize(
+    "given", ["", "1.5h", "1y", "30m1h", "h", "1 h", "1H", "-1h", "٣", "1h5", "9" * 30]
+)
+def test_what_is_no_lifetime_is_refused(kvorum: Kvorum, store: StoreDouble, given: str) -> None:
+    for words in (["set", "k", "1", "--ttl", given], ["touch", "k", "--", given]):
+        result = kvorum(*words)
+        assert result.exit_code == ExitCode.USAGE
+        assert "is no lifetime. Give seconds, as 90, or a number with a unit" in result.stderr
+    assert store.requests == []
+
+
+def test_a_lifetime_beyond_the_longest_is_refused(kvorum: Kvorum, store: StoreDouble) -> None:
+    result = kvorum("set", "k", "1", "--ttl", "9999999999w")
+    assert result.exit_code == ExitCode.USAGE
+    assert "is longer than the" in result.stderr
+    assert store.requests == []

@@ -12,6 +12,7 @@ from kvorum.cli.connection import asks_cluster, with_options
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.output import output_option, print_json, print_result, print_table
+from kvorum.cli.parameter_types import Ttl
 from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
@@ -55,7 +56,10 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
             "--timeout-ms", type=click.IntRange(1), help="The timeout of requests without one."
         ),
         click.option(
-            "--ttl", type=click.IntRange(0), help="Seconds an entry lives; 0 is for ever."
+            "--ttl",
+            type=Ttl(),
+            metavar="TIME",
+            help="How long an entry lives: seconds, or as in 90s, 1h30m, 7d; 0 is for ever.",
         ),
         click.option(
             "--compression", type=click.Choice(("zstd", "off")), help="How records are compressed."
