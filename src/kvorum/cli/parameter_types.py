@@ -77,6 +77,23 @@ class Ttl(click.IntRange):
         return seconds
 
 
+class CountOrAll(click.IntRange):
+    """A number, or None for 'all'."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "all":
+            return None
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise click.BadParameter(
+                f"{value!r} is not a whole number of 0 or more, and not 'all'", ctx, param
+            ) from error
+
+
 class InputFile(click.File):
     """A file whose bytes are read; '-' is stdin."""
 

@@ -49,12 +49,16 @@ class Watch:
             self._save()
 
     def interrupted(self, error: BaseException) -> None:
-        """Save the position, and say how to go on: in `error` if it is told to the user."""
-        if self.position is None or self.done.place.line == 0:
+        """Save the position, and say what is done and how to go on: in `error` if it is told to the
+        user."""
+        if self.done.place.line == 0:
             return
-        self._save()
-        lines = f"{self.done.place.line} {self.position.unit}"
-        step = f"{lines} are done, and --resume goes on behind them"
+        if self.position is None:
+            step = f"the first {self.done.place.line} lines are done; repeating them does no harm"
+        else:
+            self._save()
+            lines = f"{self.done.place.line} {self.position.unit}"
+            step = f"{lines} are done, and --resume goes on behind them"
         if isinstance(error, KvorumError):
             error.details[NEXT_STEP] = step
         elif isinstance(error, KeyboardInterrupt | Interrupted):
