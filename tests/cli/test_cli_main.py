@@ -109,7 +109,7 @@ def test_errors_are_json_for_those_who_want_json(words: list[str]) -> None:
     assert json.loads(result.stderr)["error"]["code"] == "usage"
 
 
-@pytest.mark.parametrize("words", [[], ["keys"], ["snapshot"], ["namespace"]])
+@pytest.mark.parametrize("words", [[], ["data-keys"], ["master-keys"], ["snapshot"], ["namespace"]])
 def test_a_group_without_a_command_shows_its_help(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")

@@ -160,7 +160,7 @@ def test_what_has_no_keys_is_not_shredded(
     assert f"Namespace '{name}' {reason}, so it has no keys to destroy. " in said
     assert "drop the namespace" in said
     cluster.run("namespace", "drop", name, "--yes")
-    result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
+    result = command("data-keys", "rotate", "--namespace", name, "--server", cluster.server)
     assert result.exit_code == ExitCode.NOT_FOUND
     assert f"'kvorum namespace create {name}'" in result.stderr
 

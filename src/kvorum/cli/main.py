@@ -26,6 +26,7 @@ from kvorum.cli.errors import (
     print_unwritable,
     wants_json,
 )
+from kvorum.cli.output import note
 from kvorum.cli.stdout import Unwritable, checked_stdout, discard_stdout
 from kvorum.model.errors import KvorumError
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
@@ -64,7 +65,8 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "clock": Lazy("upkeep.clock", "clock", "Say that a node's clock is right."),
     },
     "Secure": {
-        "keys": Lazy("upkeep.keys", "keys", "List and change the keys of stored records."),
+        "data-keys": Lazy("upkeep.sealing_keys", "data_keys", "List and rotate encryption keys."),
+        "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
@@ -77,6 +79,15 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     },
 }
 COMMANDS: Final = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
+OLD_NAMES: Final = {
+    "keys": Lazy(
+        "upkeep.sealing_keys",
+        "keys",
+        "'kvorum keys' is about encryption keys, and is called 'kvorum data-keys' and 'kvorum "
+        "master-keys' now; for the keys of entries use 'kvorum ls'",
+    )
+}
+"""Names that still work and are not listed, with what is said to who uses them."""
 
 _WORDS: Final = "kvorum.words"
 
@@ -92,7 +103,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        lazy = COMMANDS.get(cmd_name)
+        lazy = COMMANDS.get(cmd_name) or OLD_NAMES.get(cmd_name)
         if lazy is None:
             return None
         command = getattr(importlib.import_module(f"kvorum.cli.{lazy.module}"), lazy.name)
@@ -103,10 +114,12 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in COMMANDS:
+        if name not in COMMANDS and name not in OLD_NAMES:
             near = next((command for command in COMMANDS if _is_near(name, command)), None)
             hint = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
+        if name in OLD_NAMES:
+            note(OLD_NAMES[name].help, wants_json(ctx.meta[_WORDS]))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Final
 
-import click
-
 from kvorum.cli.bulk.items import Place, Reject
 from kvorum.cli.bulk.pipeline import Progress
 from kvorum.cli.bulk.position import PositionFile
-from kvorum.cli.errors import NEXT_STEP, Interrupted, one_line
+from kvorum.cli.errors import NEXT_STEP, Interrupted
+from kvorum.cli.output import note
 from kvorum.cli.progress import Bar
 from kvorum.model.errors import KvorumError
 
@@ -68,8 +66,3 @@ class Watch:
         if self.position is not None:
             self.position.save(self.done)
             self._saved_at = time.monotonic()
-
-
-def note(text: str, as_json: bool) -> None:
-    """Tell the user something beside the result, on stderr."""
-    click.echo(json.dumps({"note": text}) if as_json else f"note: {one_line(text)}", err=True)

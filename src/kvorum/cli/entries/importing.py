@@ -19,7 +19,7 @@ from kvorum.cli.bulk.pipeline import Limits, Progress
 from kvorum.cli.bulk.position import PositionFile, Task
 from kvorum.cli.bulk.record_sink import RecordSink
 from kvorum.cli.bulk.run import store_all
-from kvorum.cli.bulk.watch import Watch, note
+from kvorum.cli.bulk.watch import Watch
 from kvorum.cli.connection import asks_namespace, w_option
 from kvorum.cli.entries import record_lines
 from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape, read_csv
@@ -32,7 +32,7 @@ from kvorum.cli.entries.file_kinds import (
 from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
-from kvorum.cli.output import output_option, print_result
+from kvorum.cli.output import note, output_option, print_result
 from kvorum.cli.parameter_types import STDIN, CountOrAll, NonEmptyPath, opened_stdin
 from kvorum.cli.progress import Bar, progress_bar
 from kvorum.client.asynchronous import AsyncClient
