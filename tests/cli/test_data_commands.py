@@ -318,6 +318,47 @@ def test_a_missed_quorum_tells_its_numbers_to_programs(kvorum: Kvorum, store: St
     assert error.items() >= {"code": "quorum_not_met", "outcome": "none", **details}.items()
 
 
+ADVICE = "If the outcome is unknown, read the entry before you repeat a write."
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["get", "k"], "Retry later, or with a smaller -r if weaker guarantees will do."),
+        (["set", "k", "1"], "Retry later, or with a smaller -w if weaker guarantees will do."),
+        (["delete", "k"], "Retry later, or with a smaller -w if weaker guarantees will do."),
+        (["export"], "Retry later."),
+    ],
+)
+def test_what_to_do_about_a_quorum_is_said_in_the_terms_of_the_command(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], says: str
+) -> None:
+    missed = problem(503, "quorum_not_met", detail="2 of 3 are needed.", advice=ADVICE)
+    store.script(*[answer(missed)] * 20)
+    result = kvorum(*words)
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert result.stderr == f"error: 2 of 3 are needed. {says}\n"
+
+
+@pytest.mark.parametrize(
+    "code", ["timeout", "unavailable", "connection_failed", "protocol", "error", "internal_error"]
+)
+def test_a_read_that_failed_is_no_reason_to_read_before_a_write_is_repeated(
+    kvorum: Kvorum, store: StoreDouble, code: str
+) -> None:
+    store.script(*[answer(problem(503, code, detail="No.", advice=ADVICE))] * 20)
+    assert "write" not in kvorum("get", "k").stderr
+    assert "write" not in kvorum("get", "k", "-o", "json").stderr
+
+
+def test_a_write_of_unknown_outcome_is_to_be_looked_at(kvorum: Kvorum, store: StoreDouble) -> None:
+    unknown = problem(503, "timeout", outcome="unknown", detail="No.", advice=ADVICE)
+    store.script(answer(unknown), answer(unknown))
+    assert "read before you repeat it" in kvorum("set", "k", "1").stderr
+    error = json.loads(kvorum("set", "k", "1", "-o", "json").stderr)["error"]
+    assert "read before you repeat it" in error["advice"]
+
+
 def test_delete_shows_programs_what_was_deleted(kvorum: Kvorum, store: StoreDouble) -> None:
     store.put("k", [1])
     assert json.loads(kvorum("delete", "k", "-o", "json").stdout)["value"] == [1]
