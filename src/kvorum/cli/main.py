@@ -26,6 +26,7 @@ from kvorum.cli.errors import (
     print_unwritable,
     wants_json,
 )
+from kvorum.cli.help_width import help_width
 from kvorum.cli.output import note
 from kvorum.cli.stdout import Unwritable, checked_stdout, discard_stdout
 from kvorum.model.errors import KvorumError
@@ -131,6 +132,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_WORDS] = list(args)
+        ctx.terminal_width = help_width()  # of this and of every command's help
         with _meeting_its_user(ctx):
             return super().parse_args(ctx, args)
 
@@ -184,7 +186,6 @@ def _is_near(word: str, command: str) -> bool:
     cls=LazyGroup,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
         "show_default": True,
     },
 )
