@@ -1,4 +1,4 @@
-"""ls and count: what they ask, page by page, and what they print."""
+"""ls, count and delete --prefix: what they ask, page by page, and what they print."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ DAMAGED = {"partition": 3, "nodes": ["n1", "n2"], "key": "lost"}
 
 @pytest.fixture
 def kvorum(store: StoreDouble) -> Kvorum:
-    def call(*words: str) -> Result:
-        return CliRunner().invoke(main, words, env={"KVORUM_SERVER": store.address})
+    def call(*words: str, typed: str = "") -> Result:
+        env = {"KVORUM_SERVER": store.address}
+        return CliRunner().invoke(main, words, input=typed, env=env)
 
     return call
 
@@ -157,6 +158,12 @@ def test_what_is_damaged_everywhere_is_named(
         (["count", "a\udcff"], ExitCode.USAGE, "is not UTF-8, and keys are"),
         (["ls", "--start-after", ""], ExitCode.USAGE, "A key has 1 to 1024 bytes"),
         (["ls", "--prefix", "a"], ExitCode.USAGE, "No such option"),
+        (["delete"], ExitCode.USAGE, "Neither KEY nor --prefix is given"),
+        (["delete", "k", "--prefix", "a"], ExitCode.USAGE, "KEY and --prefix are both given"),
+        (["delete", "k", "--yes"], ExitCode.USAGE, "--yes is for --prefix"),
+        (["delete", "--prefix", "a", "-w", "1"], ExitCode.USAGE, "-w is for keys"),
+        (["delete", "--prefix", "a", "--version", "v"], ExitCode.USAGE, "--version is for keys"),
+        (["delete", "--prefix", "a\udcff", "--yes"], ExitCode.USAGE, "is not UTF-8"),
     ],
 )
 def test_a_wrong_listing_is_refused_and_nothing_is_asked(
@@ -178,3 +185,71 @@ def test_what_the_servers_refuse_is_told(kvorum: Kvorum, store: StoreDouble) -> 
         assert "There is no namespace 'x'." in result.stderr
     store.script(answer(Reply(200, {"keys": 7, "cursor": None})))
     assert "not what this version of kvorum expects" in kvorum("ls").stderr
+
+
+def confirmable(store: StoreDouble, count: int, *keys: str) -> None:
+    """What is asked before a deletion is answered so."""
+    page(store, count=count)
+    page(store, keys=list(keys))
+
+
+def deletions(store: StoreDouble) -> list[dict[str, str]]:
+    return [seen.query for seen in store.requests if seen.method == "DELETE"]
+
+
+def test_a_deletion_by_prefix_is_confirmed_with_the_number_and_some_keys(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    confirmable(store, 1200, "user:1", "user:2")
+    page(store, deleted=1000, cursor="c1")
+    page(store, deleted=200)
+    result = kvorum("delete", "--prefix", "user:", typed="y\n")
+    assert result.exit_code == 0, result.stderr
+    assert "Delete 1,200 entries of namespace 'default'" in result.stderr
+    assert "user:1, user:2, ...?" in result.stderr
+    assert result.stdout == (
+        "deleted 1,200 entries of namespace 'default' whose keys begin with 'user:'\n"
+    )
+    assert deletions(store) == [
+        {"prefix": "user:", "confirm": "user:"},
+        {"prefix": "user:", "confirm": "user:", "cursor": "c1"},
+    ]
+
+
+@pytest.mark.parametrize("typed", ["n\n", ""])
+def test_without_a_yes_nothing_is_deleted(kvorum: Kvorum, store: StoreDouble, typed: str) -> None:
+    confirmable(store, 2, "user:1", "user:2")
+    result = kvorum("delete", "--prefix", "user:", typed=typed)
+    assert result.exit_code == ExitCode.REFUSED
+    assert "Nothing was changed" in result.stderr
+    assert deletions(store) == []
+
+
+def test_a_script_is_not_asked(kvorum: Kvorum, store: StoreDouble) -> None:
+    page(store, deleted=3)
+    result = kvorum("delete", "--prefix", "", "--yes", "--namespace", "people", "-o", "json")
+    assert json.loads(result.stdout) == {"namespace": "people", "prefix": "", "deleted": 3}
+    assert deletions(store) == [{"prefix": "", "confirm": "people", "namespace": "people"}]
+
+
+def test_where_there_is_nothing_to_delete_nothing_is_asked(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    page(store, count=0)
+    page(store, deleted=0)
+    result = kvorum("delete", "--prefix", "user:")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("deleted 0 entries")
+
+
+def test_a_deletion_that_fails_says_how_many_it_has_deleted(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    refusal = answer(problem(400, "bad_request", detail="No."))
+    for words in ([], ["-o", "json"]):
+        page(store, deleted=1000, cursor="c1")
+        store.script(refusal)
+        result = kvorum("delete", "--prefix", "user:", "--yes", *words)
+        assert result.exit_code == ExitCode.USAGE
+        assert "1,000 entries were deleted before" in result.stderr or words
+    assert json.loads(result.stderr)["error"]["deleted"] == 1000

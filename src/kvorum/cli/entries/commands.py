@@ -19,6 +19,8 @@ from kvorum.cli.entries.printed_entry import (
     with_value,
 )
 from kvorum.cli.entries.several import one_by_one, tell_each
+from kvorum.cli.listing.deletion import delete_selected
+from kvorum.cli.listing.selected import selected
 from kvorum.cli.moments import to_the_millisecond
 from kvorum.cli.negative_numbers import TakesNegativeNumbers
 from kvorum.cli.output import output_option, print_json, printable
@@ -254,21 +256,42 @@ def _get_several(
 
 
 @click.command(cls=TakesNegativeNumbers)
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--prefix", help="Delete every key that begins with this; '' is all keys.")
+@click.option("--yes", is_flag=True, help="With --prefix: do not ask.")
 @_changes("Delete")
 @asks_namespace
 @output_option
-def delete(target: Target, keys: tuple[str, ...], output: str, **how: Any) -> None:
-    """Delete KEY, or several keys.
+def delete(
+    target: Target, keys: tuple[str, ...], prefix: str | None, yes: bool, output: str, **how: Any
+) -> None:
+    """Delete KEY, several keys, or all keys that begin with a prefix.
 
     \b
     kvorum delete user:7
     kvorum delete user:7 -o json        prints what was deleted
     kvorum delete red green blue        several keys
+    kvorum delete --prefix user:7:      all that begin so; it asks first
 
     If one of several keys fails, it is named on stderr, the others are deleted, and the exit code
     is 1.
+
+    With --prefix it says how many keys there are, shows some, and asks; --yes is for scripts. It
+    is no transaction: a key that is written meanwhile may stay.
     """
+    if prefix is not None:
+        _refuse_with_prefix(keys, how)
+        entries = selected(target.namespace, prefix)
+        with open_client(target) as client:
+            delete_selected(client, entries, output, ask=not yes)
+        return
+    if not keys or yes:
+        raise click.UsageError(
+            "--yes is for --prefix, and there is none. Leave it out."
+            if keys
+            else "Neither KEY nor --prefix is given. Give one of them.",
+            click.get_current_context(),
+        )
     if len(keys) > 1:
         _delete_several(target, tuple(dict.fromkeys(keys)), output, **how)
         return
@@ -276,6 +299,19 @@ def delete(target: Target, keys: tuple[str, ...], output: str, **how: Any) -> No
     with in_option_terms(key), open_client(target) as client:
         entry = client.delete(key, **how)
     _tell_deleted(entry, output)
+
+
+def _refuse_with_prefix(keys: Sequence[str], how: dict[str, Any]) -> None:
+    """Raises UsageError for what --prefix cannot be given with."""
+    ctx = click.get_current_context()
+    if keys:
+        raise click.UsageError("KEY and --prefix are both given. Give one of them.", ctx)
+    names = {"version": "--version", "if_version": "--if-version", "w": "-w"}
+    for name, option in names.items():
+        if how[name] is not None:
+            raise click.UsageError(
+                f"{option} is for keys, and not for --prefix. Leave it out.", ctx
+            )
 
 
 def _delete_several(

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.confirmation import confirm
 from kvorum.cli.connection import asks_cluster, with_options
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import EveryNode, on_every_node
@@ -17,7 +18,6 @@ from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
 from kvorum.client.url import Target, check_namespace
-from kvorum.model.errors import PreconditionFailed
 from kvorum.model.sizes import format_size, parse_size
 
 _R = TypeVar("_R")
@@ -174,7 +174,7 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
         return
     check_namespace(name)
     if not yes:
-        _confirm(f"Drop namespace {name!r} and destroy all its data, for good?")
+        confirm(f"Drop namespace {name!r} and destroy all its data, for good?")
     documents = _change(target, name, lambda nodes: namespace_changes.drop(nodes, name))
     _print_done(name, documents, output, "dropped")
 
@@ -198,7 +198,7 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
     check_namespace(name)
     if not yes:
-        _confirm(f"Destroy all data of namespace {name!r}, for good?")
+        confirm(f"Destroy all data of namespace {name!r}, for good?")
 
     async def run(nodes: EveryNode) -> Documents:
         before_ms = agreed_moment(await nodes.ask(node_requests.keys()))
@@ -258,16 +258,3 @@ def _cells(settings: dict[str, Any]) -> tuple[object, ...]:
         sealing,
         format_size(settings["max_memory"]) if settings["max_memory"] else "",
     )
-
-
-def _confirm(question: str) -> None:
-    """Raises PreconditionFailed, also if there is nobody to answer."""
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        agreed = False
-    if not agreed:
-        raise PreconditionFailed(
-            "Nothing was changed, since the answer was not yes. --yes says it without being asked."
-        )
