@@ -45,14 +45,13 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-class Ttl(click.IntRange):
+class Ttl(click.types.StringParamType):
     """How long an entry lives, in whole seconds; 0 is for ever. `90`, `90s`, `5m`, `1h30m`, `7d`
     and `2w` are possible."""
 
-    def __init__(self) -> None:
-        super().__init__(0, TTL_S_MAX)
+    name = "ttl"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, int):
             return value
         found = _LIFETIME.fullmatch(value)

@@ -62,7 +62,9 @@ _COUNT: Final = click.IntRange(min=1)
     help="How long to measure.",
 )
 @click.option(
-    "--operations", type=_COUNT, help="End after this many operations, if that comes first."
+    "--operations",
+    type=_COUNT,
+    help="End after this many operations, if that comes first.  [default: no limit]",
 )
 @click.option(
     "--load/--no-load",
