@@ -90,7 +90,7 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
         click.option(
             "--max-memory",
             metavar="SIZE",
-            help="On each node, as in 64MB; only with durability none.  [new: no bound]",
+            help="On each node, as in 64MB; required with durability none, and only there.",
         ),
     )(with_fields)
 
