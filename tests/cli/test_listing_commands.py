@@ -129,6 +129,12 @@ def test_counts_of_pages_are_added_up(kvorum: Kvorum, store: StoreDouble) -> Non
     [
         (["ls"], {"keys": ["a"]}, "a\n", "listed"),
         (["count"], {"count": 1}, "1\n", "counted"),
+        (
+            ["delete", "--prefix", "", "--yes"],
+            {"deleted": 1},
+            "deleted 1 entries of namespace 'default'\n",
+            "deleted",
+        ),
     ],
 )
 def test_what_is_damaged_everywhere_is_named(
@@ -245,11 +251,11 @@ def test_where_there_is_nothing_to_delete_nothing_is_asked(
 def test_a_deletion_that_fails_says_how_many_it_has_deleted(
     kvorum: Kvorum, store: StoreDouble
 ) -> None:
-    refusal = answer(problem(400, "bad_request", detail="No."))
+    refusal = answer(problem(400, "bad_request", detail="No.", deleted=7))
     for words in ([], ["-o", "json"]):
         page(store, deleted=1000, cursor="c1")
         store.script(refusal)
         result = kvorum("delete", "--prefix", "user:", "--yes", *words)
         assert result.exit_code == ExitCode.USAGE
-        assert "1,000 entries were deleted before" in result.stderr or words
-    assert json.loads(result.stderr)["error"]["deleted"] == 1000
+        assert "1,007 entries were deleted before" in result.stderr or words
+    assert json.loads(result.stderr)["error"]["deleted"] == 1007

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -17,45 +17,58 @@ from kvorum.cli.listing.selected import (
     delete_pages,
     key_pages,
 )
+from kvorum.cli.listing.unreadable import refuse_unreadable
 from kvorum.cli.output import note, print_json
 from kvorum.cli.progress import Bar, number_bar, progress_bar
 from kvorum.client.synchronous import Client
 from kvorum.model.errors import KvorumError
+from kvorum.model.request import Unreadable
 
 _SAMPLE: Final = 5
 
 
+class Deletion(NamedTuple):
+    """What came of it. `unreadable`: what is damaged and stays, since its key is not certain."""
+
+    deleted: int
+    unreadable: list[Unreadable]
+
+
 def delete_selected(client: Client, entries: Selected, output: str, *, ask: bool) -> None:
     """Delete them and say how many; with `ask`, if that is confirmed. Raises PreconditionFailed
-    if it is not."""
+    if it is not, and Incomplete if some are damaged and stay."""
+    as_json = output == "json"
     total = _confirmed(client, entries) if ask else None
-    deleted = delete_all(client, entries, total, as_json=output == "json")
-    if output == "json":
+    deleted, unreadable = delete_all(client, entries, total, as_json=as_json)
+    if as_json:
         shown = {"namespace": entries.namespace_name, "prefix": entries.prefix}
         print_json({**shown, DELETED: deleted})
     else:
         click.echo(one_line(f"deleted {deleted:,} {entries.described}"))
+    refuse_unreadable(unreadable, "deleted", as_json=as_json)
 
 
 def delete_all(
     client: Client, entries: Selected, total: int | None = None, *, as_json: bool
-) -> int:
-    """Delete them, and show how far it is; returns how many they were. What ends it before its time
-    says that as well. `total`: how many there may be."""
+) -> Deletion:
+    """Delete them, and show how far it is. What ends it before its time says how many it has
+    deleted. `total`: how many there may be."""
     deleted = 0
+    unreadable: list[Unreadable] = []
     try:
         with _bar(total) as bar:
             for part in delete_pages(client, entries):
-                deleted += part
+                deleted += part.deleted
+                unreadable += part.unreadable
                 bar.show(deleted, deleted)
     except KvorumError as error:
-        if deleted:
-            error.details[NEXT_STEP] = f"{_before(deleted)}; repeat the command for the others"
+        if before := error.details[DELETED]:
+            error.details[NEXT_STEP] = f"{_before(before)}; repeat the command for the others"
         raise
     except KeyboardInterrupt:
         note(_before(deleted), as_json)
         raise
-    return deleted
+    return Deletion(deleted, unreadable)
 
 
 def _confirmed(client: Client, entries: Selected) -> int:

@@ -72,7 +72,9 @@ class CountPage(_Part):
     count: int = 0
 
 
-class _DeletedPage(_Part):
+class DeletedPage(_Part):
+    """How many entries were deleted in a part of the listing."""
+
     deleted: int = 0
 
 
@@ -135,18 +137,18 @@ def count_pages(client: Client, entries: Selected) -> Iterator[CountPage]:
         yield read(document, CountPage)
 
 
-def delete_pages(client: Client, entries: Selected) -> Iterator[int]:
-    """Delete them; how many, part by part. An error says how many had been `deleted` before it."""
+def delete_pages(client: Client, entries: Selected) -> Iterator[DeletedPage]:
+    """Delete them, part by part. An error says how many had been `deleted` before it."""
     confirm = entries.prefix or entries.namespace_name
     query = {"namespace": entries.namespace, "prefix": entries.prefix, "confirm": confirm}
     deleted = 0
     try:
         for document in _documents(client, "DELETE", "/entries", lambda: query):
-            part = read(document, _DeletedPage).deleted
-            deleted += part
+            part = read(document, DeletedPage)
+            deleted += part.deleted
             yield part
     except KvorumError as error:
-        error.details[DELETED] = deleted
+        error.details[DELETED] = deleted + int(error.details.get(DELETED, 0))
         raise
 
 

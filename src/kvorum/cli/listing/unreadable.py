@@ -13,7 +13,7 @@ from kvorum.model.request import Unreadable
 
 def refuse_unreadable(unreadable: Sequence[Unreadable], done: str, *, as_json: bool) -> None:
     """Name what is left out, each on a line of stderr, if there is any, and raise Incomplete.
-    `done`: what was not done with it, as in 'listed'."""
+    `done`: what has been done with all else, as in 'listed'."""
     if not unreadable:
         return
     if not as_json:

@@ -165,7 +165,7 @@ def _delete_keys(target: Target, as_json: bool) -> None:
     entries = selected(target.namespace, _PREFIX)
     try:
         with open_client(target) as client:
-            delete_all(client, entries, as_json=as_json)
+            unreadable = delete_all(client, entries, as_json=as_json).unreadable
     except KvorumError as error:
         where = "" if target.namespace is None else f" --namespace {target.namespace}"
         note(
@@ -173,6 +173,9 @@ def _delete_keys(target: Target, as_json: bool) -> None:
             f"{_PREFIX}{where}' deletes them.",
             as_json,
         )
+    else:
+        if unreadable:
+            note(f"{len(unreadable)} damaged records stay; see 'kvorum status'", as_json)
 
 
 def _load(plan: Plan) -> Measurement:
