@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from kvorum.client.answers import Answer, Result
+from kvorum.client.answers import Answer
 from kvorum.client.calls import Calls, may_repeat
 from kvorum.client.connection import AnswerTooLarge
 from kvorum.client.requests import Request
@@ -27,30 +27,35 @@ IN_FLIGHT: Final = 4
 _ANSWER_TOO_LONG: Final = "answer_too_long"
 
 _Item = TypeVar("_Item")
+_Got = TypeVar("_Got")
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[_Item]):
+class Question(Generic[_Item, _Got]):
     """How a list of items is asked for and how its answer is read."""
 
     request: Callable[[list[_Item]], Request]
-    results: Callable[[list[_Item], Answer], list[Result]]
+    results: Callable[[list[_Item], Answer], Sequence[_Got | KvorumError]]
     size: Callable[[_Item], int]
 
 
-class Bulk(Generic[_Item]):
+class Bulk(Generic[_Item, _Got]):
     """One call about `items`; `run` returns a result for each, in order."""
 
     def __init__(
-        self, calls: Calls, question: Question[_Item], items: Sequence[_Item], deadline: float
+        self,
+        calls: Calls,
+        question: Question[_Item, _Got],
+        items: Sequence[_Item],
+        deadline: float,
     ) -> None:
         self._calls = calls
         self._question = question
         self._items = items
         self._deadline = deadline
-        self._results: dict[int, Result] = {}
+        self._results: dict[int, _Got | KvorumError] = {}
 
-    async def run(self) -> list[Result]:
+    async def run(self) -> list[_Got | KvorumError]:
         """A result for each item, in order. Raises ConfigError if the client is closed."""
         self._calls.check_open()
         pauses = self._calls.pauses()

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
+from kvorum.client.conflicts import LATEST, OnConflict
 from kvorum.client.lifetime import WrongType
+from kvorum.client.serializers import Serializing
 from kvorum.model.address import Address, parse_address
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import is_namespace_name
@@ -29,6 +31,8 @@ class Target:
     servers: tuple[Address, ...]
     namespace: str | None = None
     timeout: float = DEFAULT_TIMEOUT_S
+    on_conflict: OnConflict = LATEST
+    serializer: Serializing = "json"
 
 
 def parse_url(url: str) -> Target:

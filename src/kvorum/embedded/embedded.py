@@ -19,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from kvorum.client.answers import Result, values_of
+from kvorum.client.conflicts import LATEST
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
@@ -157,7 +158,7 @@ class Embedded:
         """The values of those `keys` that have one. Raises the first error met. A value that Python
         cannot hold is replaced by an InvalidValue."""
         asked = list(keys)
-        return values_of(asked, self.get_entries(asked, namespace=namespace))
+        return values_of(asked, self.get_entries(asked, namespace=namespace), LATEST)
 
     def get_entries(
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE

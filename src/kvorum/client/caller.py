@@ -1,0 +1,52 @@
+"""What the methods of the asynchronous client stand on: the cluster's address, calls, deadlines,
+and defaults."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from kvorum.client import answers
+from kvorum.client.backoff import Backoff
+from kvorum.client.bulk import Bulk, Question
+from kvorum.client.calls import Calls
+from kvorum.client.defaults import defaults_of
+from kvorum.client.requests import Request
+from kvorum.client.servers import Servers
+from kvorum.client.url import Target, check_timeout
+from kvorum.model.errors import KvorumError
+
+_Item = TypeVar("_Item")
+_Got = TypeVar("_Got")
+
+
+class Caller:
+    """Calls to a cluster in one event loop, with the defaults of one client."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._calls = Calls(Servers(target.servers), Backoff(), random.Random())
+        self._defaults = defaults_of(target)
+
+    async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
+        return answers.document(await self._calls.call(request, self._deadline(timeout)))
+
+    async def _ask(
+        self,
+        question: Question[_Item, _Got],
+        items: Sequence[_Item | KvorumError],
+        timeout: float | None,
+    ) -> list[_Got | KvorumError]:
+        """Results for `items`, of which some have failed already."""
+        sound = [item for item in items if not isinstance(item, KvorumError)]
+        bulk = Bulk(self._calls, question, sound, self._deadline(timeout))
+        asked = iter(await bulk.run())
+        return [item if isinstance(item, KvorumError) else next(asked) for item in items]
+
+    def _namespace(self, namespace: str | None) -> str | None:
+        return self._target.namespace if namespace is None else namespace
+
+    def _deadline(self, timeout: float | None) -> float:
+        seconds = self._target.timeout if timeout is None else check_timeout(timeout)
+        return self._calls.now() + seconds
