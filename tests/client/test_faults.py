@@ -496,13 +496,9 @@ class TestSilence:
         asyncio.run(main())
         assert store.value("k") == 1
 
-    def test_waiting_for_a_free_connection_counts(
-        self, store: StoreDouble, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("kvorum.client.pool.Pool.__init__.__defaults__", (1,))
-
+    def test_waiting_for_a_free_connection_counts(self, store: StoreDouble) -> None:
         async def main() -> None:
-            async with kvorum.aio.connect(store.url) as client:
+            async with kvorum.aio.connect(store.url, connections=1) as client:
                 store.script(keep_silent())
                 stuck = asyncio.create_task(client.get("k", timeout=LONG))
                 while not store.requests:

@@ -14,28 +14,23 @@ import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from kvorum.client import answers, namespace_changes, node_requests, requests
 from kvorum.client.answers import Result
 from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
+from kvorum.client.default_quorum import DefaultQuorum
 from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl
 from kvorum.client.listing import Page, check_readable
+from kvorum.client.options import Keywords, check_namespace, check_timeout
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
 from kvorum.client.servers import Servers
-from kvorum.client.url import (
-    DEFAULT_URL,
-    Target,
-    check_namespace,
-    check_timeout,
-    parse_servers,
-    parse_url,
-)
+from kvorum.client.url import Target, parse_servers, target_of
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.errors import KvorumError, NotFound
@@ -47,9 +42,15 @@ PAGE_ENTRIES: Final = 500
 _Item = TypeVar("_Item")
 
 
-def connect(url: str = DEFAULT_URL) -> AsyncClient:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return AsyncClient(parse_url(url))
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> AsyncClient:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return AsyncClient(target_of(url, options))
 
 
 class AsyncClient:
@@ -58,7 +59,10 @@ class AsyncClient:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._calls = Calls(Servers(target.servers), Backoff(), random.Random())
+        servers = Servers(target.servers, target.connections)
+        backoff = Backoff(target.backoff, target.backoff_max, target.retries)
+        quorum = DefaultQuorum(target.r, target.w, target.quorum)
+        self._calls = Calls(servers, backoff, random.Random(), quorum)
 
     async def __aenter__(self) -> Self:
         return self

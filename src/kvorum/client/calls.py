@@ -26,6 +26,7 @@ from kvorum.client import answers, refusals
 from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
+from kvorum.client.default_quorum import NAMESPACES_OWN, DefaultQuorum
 from kvorum.client.failures import Failures
 from kvorum.client.requests import Request
 from kvorum.client.server import Server
@@ -60,7 +61,14 @@ def may_repeat(error: KvorumError) -> bool:
 class Calls:
     """Carries out the calls of one client, in the event loop of the first one."""
 
-    def __init__(self, servers: Servers, backoff: Backoff, rng: random.Random) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        backoff: Backoff,
+        rng: random.Random,
+        quorum: DefaultQuorum = NAMESPACES_OWN,
+    ) -> None:
+        self._quorum = quorum
         self._servers = servers
         self._backoff = backoff
         self._rng = rng
@@ -80,6 +88,7 @@ class Calls:
     async def call(self, request: Request, deadline: float) -> Answer:
         """The 2xx answer to `request`, by `deadline` on this clock. Raises another answer's error,
         or what became of all attempts."""
+        request = self._quorum.of(request)
         route = self._servers.route(request.about)
         pauses = self.pauses()
         failures = Failures()

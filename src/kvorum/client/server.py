@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from kvorum.client.options import DEFAULTS
 from kvorum.client.pool import Pool
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
@@ -25,9 +26,9 @@ class Server:
 
     __slots__ = ("_pause_s", "name", "pool", "probe_at")
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, connections: int = DEFAULTS.connections) -> None:
         self.name = host_port(address)
-        self.pool = Pool(address)
+        self.pool = Pool(address, connections)
         self._pause_s = 0.0
         self.probe_at = math.inf
         """When to see whether it is back; never, if it is not suspected."""

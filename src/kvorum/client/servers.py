@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
+from kvorum.client.options import DEFAULTS
 from kvorum.client.requests import Subject
 from kvorum.client.server import Server
 from kvorum.client.survey import Survey
@@ -32,8 +33,10 @@ _SUSPECTED_LAST: Final = attrgetter("suspected")
 class Servers:
     """All servers of the URL."""
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._servers = [Server(address) for address in addresses]
+    def __init__(
+        self, addresses: Sequence[Address], connections: int = DEFAULTS.connections
+    ) -> None:
+        self._servers = [Server(address, connections) for address in addresses]
         self._survey = Survey(self._servers)
         self._turn = 0
 

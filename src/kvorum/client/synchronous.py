@@ -16,13 +16,14 @@ import os
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack
 
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.entry import Entry
 from kvorum.client.listing import check_readable
 from kvorum.client.loop_thread import LoopThread
-from kvorum.client.url import DEFAULT_URL, Target, parse_url
+from kvorum.client.options import Keywords
+from kvorum.client.url import Target, target_of
 from kvorum.model.request import Unreadable
 
 _SHOWN_BY_HELP: Final = ("__name__", "__doc__", "__annotations__")
@@ -31,9 +32,15 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def connect(url: str = DEFAULT_URL) -> Client:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return Client(parse_url(url))
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> Client:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return Client(target_of(url, options))
 
 
 def _blocking(
