@@ -10,7 +10,6 @@ loop of its first call and may be used by any number of that loop's tasks.
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -18,10 +17,8 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from kvorum.client import answers, namespace_changes, node_requests, requests
 from kvorum.client.answers import Result
-from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
-from kvorum.client.default_quorum import DefaultQuorum
 from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl
@@ -29,7 +26,6 @@ from kvorum.client.listing import Page, check_readable
 from kvorum.client.options import Keywords, check_namespace, check_timeout
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
-from kvorum.client.servers import Servers
 from kvorum.client.url import Target, parse_servers, target_of
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
@@ -59,10 +55,7 @@ class AsyncClient:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        servers = Servers(target.servers, target.connections)
-        backoff = Backoff(target.backoff, target.backoff_max, target.retries)
-        quorum = DefaultQuorum(target.r, target.w, target.quorum)
-        self._calls = Calls(servers, backoff, random.Random(), quorum)
+        self._calls = Calls(target)
 
     async def __aenter__(self) -> Self:
         return self

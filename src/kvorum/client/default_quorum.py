@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from kvorum.client.requests import Request
 from kvorum.model.topology import QuorumKind
@@ -28,6 +27,3 @@ class DefaultQuorum:
             (name, str(value)) for name, value in wanted if value is not None and name not in said
         )
         return replace(request, query=request.query + added)
-
-
-NAMESPACES_OWN: Final = DefaultQuorum()
