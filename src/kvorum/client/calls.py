@@ -126,7 +126,8 @@ class Calls:
                     return answer
                 failure = refusals.of_request(answers.error(answer), request)
                 failures.said(failure)
-                route.answered(server)
+                if not answer.closes:
+                    route.answered(server)
             if not may_repeat(failure):
                 raise failure
             not_before = self.now()
@@ -173,7 +174,7 @@ class Calls:
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
             raise
-        self._servers.heard(server, self.now())
+        self._servers.heard(server, self.now(), closes=answer.closes)
         return answer
 
     def _patience(

@@ -12,7 +12,8 @@ never decides what is right. Suspected servers come last in any case.
 Within one call a server that said when to come back (Retry-After) is left alone until then,
 and of those that are ready the one asked least comes first. Once one has answered, if only
 that it cannot serve now, suspected ones are asked no more: one that is there is worth waiting
-for, one that may be gone is not.
+for, one that may be gone is not. One that ends the connection with its answer is about to stop:
+it is asked last for a moment, and its refusal is no reason to wait for it.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ class Servers:
         order.sort(key=_SUSPECTED_LAST)
         return Route(order)
 
-    def heard(self, server: Server, now: float) -> None:
-        """`server` has answered."""
-        if not server.trusted:
+    def heard(self, server: Server, now: float, *, closes: bool = False) -> None:
+        """`server` has answered; `closes`: on a connection that it ends with that."""
+        if closes:
+            server.leave(now)
+        elif server.suspected or not server.trusted:
             if server.suspected:
                 self._survey.hasten()
             server.trust()
