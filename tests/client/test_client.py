@@ -15,7 +15,7 @@ from test_values import json_values
 
 import kvorum
 import kvorum.aio
-from kvorum.client.pool import CONNECTIONS_MAX
+from kvorum.client.options import DEFAULTS
 from kvorum.client.synchronous import Client
 from kvorum.model.errors import (
     ConfigError,
@@ -304,7 +304,7 @@ def test_many_calls_at_once_share_a_bounded_number_of_connections(store: StoreDo
 
     asyncio.run(main())
     assert store.values() == {f"k{n}": n for n in range(500)}
-    assert len({seen.connection for seen in store.requests}) <= CONNECTIONS_MAX
+    assert len({seen.connection for seen in store.requests}) <= DEFAULTS.connections
 
 
 def test_the_async_client_has_the_same_methods() -> None:

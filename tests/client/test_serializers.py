@@ -97,7 +97,7 @@ def test_a_serializer_that_fails_is_told(store: StoreDouble, client: Client) -> 
     (result,) = client.set_many([("k", object())], serializer="msgpack")
     assert isinstance(result, InvalidValue)
     with pytest.raises(WrongType, match="returned str, which is not bytes"):
-        client.set("k", 1, serializer=(str, int))  # type: ignore[arg-type]
+        client.set("k", 1, serializer=(str, int))
     assert store.values() == {}
     client.set("k", b"not pickled")
     with pytest.raises(InvalidValue, match="cannot read the 11 stored bytes"):

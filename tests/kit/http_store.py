@@ -81,6 +81,21 @@ def say(data: bytes, *, close: bool = False) -> Fault:
     return fault
 
 
+def answer_and_leave(reply: Reply | None = None) -> Fault:
+    """The last answer on the connection, which says so; `reply` in place of the store's own."""
+
+    async def fault(own: Reply, writer: asyncio.StreamWriter) -> bool:
+        last = own if reply is None else reply
+        last.headers["connection"] = "close"
+        writer.write(last.to_bytes())
+        await writer.drain()
+        return False
+
+    if reply is not None:
+        fault.__dict__["skips"] = True
+    return fault
+
+
 def hang_up() -> Fault:
     return say(b"", close=True)
 

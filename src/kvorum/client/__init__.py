@@ -1,6 +1,7 @@
 """The Python client: one asynchronous implementation and a synchronous face over it.
 
-url          kvorum://host:port,host:port?namespace=...&timeout=...
+options      how a client asks: timeout, quorums, repeats, ...
+url          kvorum://host:port,host:port?option=value
 values       Python value <-> JSON text
 entry        what a read returns
 requests     the HTTP API, outgoing: pure values
@@ -12,6 +13,7 @@ ring         who owns a key, as the servers tell it
 survey       asking them for it, beside the calls
 servers      which server to ask first
 failures     what became of a call's attempts, and which of it to tell
+default_quorum  how many replicas have to answer where a call does not say so
 backoff      how long to wait before asking again
 calls        one call: attempts, failover, repeats, one deadline
 bulk         many entries: requests of bounded size, several in flight

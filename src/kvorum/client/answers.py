@@ -42,6 +42,8 @@ class Answer:
     body: bytes
     retry_after: float | None = None
     unverified: Outcome = "none"
+    closes: bool = False
+    """The server takes no more requests on this connection: it may be about to stop."""
 
     @property
     def ok(self) -> bool:

@@ -14,30 +14,34 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from kvorum.client import answers, namespace_changes, node_requests, requests
 from kvorum.client.answers import Result, read_by
 from kvorum.client.composed import Composed
-from kvorum.client.conflicts import LATEST, OnConflict
 from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Moment, Ttl, checked_lifetime
 from kvorum.client.many_keys import ManyKeys
+from kvorum.client.options import Keywords, check_namespace
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
 from kvorum.client.serializers import Serializing, packed
-from kvorum.client.url import DEFAULT_URL, Target, check_namespace, parse_servers, parse_url
+from kvorum.client.url import Target, parse_servers, target_of
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.topology import QuorumKind
 
 
-def connect(
-    url: str = DEFAULT_URL, *, on_conflict: OnConflict = LATEST, serializer: Serializing = "json"
-) -> AsyncClient:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return AsyncClient(replace(parse_url(url), on_conflict=on_conflict, serializer=serializer))
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> AsyncClient:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return AsyncClient(target_of(url, options))
 
 
 class AsyncClient(ManyKeys, Composed):

@@ -3,18 +3,16 @@ and defaults."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kvorum.client import answers
-from kvorum.client.backoff import Backoff
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
 from kvorum.client.defaults import defaults_of
+from kvorum.client.options import check_timeout
 from kvorum.client.requests import Request
-from kvorum.client.servers import Servers
-from kvorum.client.url import Target, check_timeout
+from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError
 
 _Item = TypeVar("_Item")
@@ -26,7 +24,7 @@ class Caller:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._calls = Calls(Servers(target.servers), Backoff(), random.Random())
+        self._calls = Calls(target)
         self._defaults = defaults_of(target)
 
     async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:

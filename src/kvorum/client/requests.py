@@ -54,7 +54,7 @@ class Request:
     safe: bool = False
     """It changes nothing, so it may be repeated whatever became of it."""
     timed: bool = True
-    """The server takes `timeout_ms`."""
+    """A quorum of replicas is asked: the server takes `timeout_ms`, and their number."""
     about: Subject | None = None
     """None if any server does as well as another."""
 

@@ -16,26 +16,28 @@ import os
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore
-from kvorum.client.conflicts import LATEST, OnConflict
 from kvorum.client.defaults import defaults_of
 from kvorum.client.loop_thread import LoopThread
-from kvorum.client.serializers import Serializing
-from kvorum.client.url import DEFAULT_URL, Target, parse_url
+from kvorum.client.options import Keywords
+from kvorum.client.url import Target, target_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def connect(
-    url: str = DEFAULT_URL, *, on_conflict: OnConflict = LATEST, serializer: Serializing = "json"
-) -> Client:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return Client(replace(parse_url(url), on_conflict=on_conflict, serializer=serializer))
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> Client:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return Client(target_of(url, options))
 
 
 def _blocking(

@@ -23,7 +23,7 @@ from kvorum.client.conflicts import LATEST
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
-from kvorum.client.url import check_is_text
+from kvorum.client.options import check_is_text
 from kvorum.embedded.engine import Engine
 from kvorum.embedded.entries import Entries, put_of
 from kvorum.local_store import Holding
