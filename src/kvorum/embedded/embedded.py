@@ -16,17 +16,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from kvorum.client.answers import Result, values_of
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, checked_lifetime, seconds_of
 from kvorum.client.listing import check_readable
 from kvorum.client.url import check_is_text
 from kvorum.embedded.engine import Engine
-from kvorum.embedded.entries import Entries, put_of
+from kvorum.embedded.entries import Entries, encoded, no_such_key, value_in
 from kvorum.local_store import Holding
-from kvorum.model.errors import ConfigError, KvorumError, NotFound, RequestError
+from kvorum.model.errors import ConfigError, KvorumError, RequestError
 from kvorum.model.request import ABSENT, EXACT, Delete, Get, Put, Request, Touch, Unreadable
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings
@@ -79,14 +77,15 @@ class Embedded:
 
     def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
         """The value of `key`, or `default` if it has none."""
-        try:
-            return self.get_entry(key, namespace=namespace).value
-        except NotFound:
-            return default
+        record = self._engine.read(namespace, key)
+        return value_in(record) if record.versions else default
 
     def get_entry(self, key: str, *, namespace: str = DEFAULT_NAMESPACE) -> Entry:
         """The value of `key` with its version, clock and siblings. Raises NotFound."""
-        return self._ask(Get(namespace, key))
+        record = self._engine.read(namespace, key)
+        if not record.versions:
+            raise no_such_key(key)
+        return self._entries.entry(namespace, key, record)
 
     def set(
         self,
@@ -115,10 +114,12 @@ class Embedded:
                 raise RequestError("Both if_version and if_absent are given. Give one of them.")
             expect = ABSENT
         seconds, expires = lifetime(*checked_lifetime(ttl, expires_at))
-        put = put_of(namespace, key, value)
-        return self._ask(
-            msgspec.structs.replace(put, seen=seen, expect=expect, ttl=seconds, expires=expires)
+        kind, data = encoded(value)
+        put = Put(
+            namespace, key, kind, data, seen=seen, expect=expect, ttl=seconds, expires=expires
         )
+        answer = self._engine.write(put)
+        return self._entries.entry(namespace, key, answer.record, answer.created)
 
     def touch(
         self,
@@ -240,7 +241,7 @@ class Embedded:
 
 def _put_or_error(namespace: str, key: str, value: Any, ttl: int | None) -> Put | KvorumError:
     try:
-        return msgspec.structs.replace(put_of(namespace, key, value), ttl=ttl)
+        return Put(namespace, key, *encoded(value), ttl=ttl)
     except KvorumError as error:
         return error
 

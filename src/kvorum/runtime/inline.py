@@ -62,6 +62,12 @@ class InlineRuntime:
         heapq.heappush(self._timers, timer)
         return timer
 
+    @property
+    def is_due(self) -> bool:
+        """True if `turn` has something to run."""
+        timers = self._timers
+        return bool(self._soon) or (bool(timers) and timers[0].due <= self.now())
+
     def turn(self) -> None:
         """Run all callbacks that are due, and all that these ask for."""
         while self._timers and self._timers[0].due <= self.now():
