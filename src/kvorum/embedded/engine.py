@@ -190,9 +190,10 @@ class Engine:
 
     def _turn(self) -> None:
         """Do all that is due. Raises StorageError if the directory was lost meanwhile."""
-        self.runtime.turn()
+        had_timers = self.runtime.turn()
         self._check_directory()
-        self._train()
+        if had_timers:  # While anything is flushed, and so sampled, there always are some.
+            self._train()
 
     def _stored(self, storing: Storing) -> Answer:
         """The answer of a write that has ended. Raises QuorumError if it may not be durable."""

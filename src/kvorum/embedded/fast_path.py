@@ -66,15 +66,15 @@ class FastPath:
     def write(self, put: Put) -> Storing | None:
         """Begin to store a blind write; it has ended when the runtime has had its turn."""
         replica = self._replica
-        store = replica.store
-        if replica.recovering or replica.unverified.tokens or store.full or store.pressed:
+        if replica.recovering or replica.unverified.tokens:
             return None
         try:
             place = self._view.place(put.namespace, put.key)
             if place.settings.durability == "none":
                 return None
             key = place.key
-            held = store.get(key) or b""
+            replica.check_pressure(key)
+            held = replica.store.get(key) or b""
             base = replica.unshredded(key, decode(key, held)) if held else EMPTY
             if holds_just(base, put):
                 return None
