@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import msgspec
-
 from kvorum.client.answers import Result, read_by
 from kvorum.client.blocking import BlockingStore
 from kvorum.client.conflicts import LATEST, OnConflict, checked_on_conflict, resolved
@@ -29,7 +27,7 @@ from kvorum.client.options import check_is_text
 from kvorum.client.serializers import Serializer, Serializing, packed, serializer_of
 from kvorum.embedded.cursors import read_cursor, shown_cursor
 from kvorum.embedded.engine import Engine
-from kvorum.embedded.entries import Entries, put_of
+from kvorum.embedded.entries import Entries, encoded, no_such_key, value_in
 from kvorum.local_store import Holding
 from kvorum.model.errors import ConfigError, KvorumError, NotFound, RequestError
 from kvorum.model.request import (
@@ -93,6 +91,7 @@ class Embedded(BlockingStore):
     def __init__(self, engine: Engine, defaults: Defaults) -> None:
         self._engine = engine
         self._defaults = defaults
+        self._is_plain = defaults.on_conflict == LATEST and defaults.serializer is None
         self._entries = Entries(engine.service)
 
     def __enter__(self) -> Self:
@@ -122,6 +121,9 @@ class Embedded(BlockingStore):
         by the clock; "raise" raises SiblingsFound; a function gets the list of all, the latest
         first. Left out it is the store's, "latest" unless that was opened with another.
         """
+        if self._is_plain and on_conflict is None and serializer is None:
+            record = self._engine.read(namespace, key)
+            return value_in(record) if record.versions else default
         decide = self._defaults.deciding(on_conflict)
         try:
             entry = self.get_entry(key, serializer=serializer, namespace=namespace)
@@ -138,7 +140,10 @@ class Embedded(BlockingStore):
     ) -> Entry:
         """The value of `key` with its version, clock and siblings. Raises NotFound."""
         by = self._defaults.serializing(serializer)
-        return self._ask(Get(namespace, key)).read_by(by)
+        record = self._engine.read(namespace, key)
+        if not record.versions:
+            raise no_such_key(key)
+        return self._entries.entry(namespace, key, record).read_by(by)
 
     def set(
         self,
@@ -170,10 +175,13 @@ class Embedded(BlockingStore):
                 raise RequestError("Both if_version and if_absent are given. Give one of them.")
             expect = ABSENT
         seconds, expires = lifetime(*checked_lifetime(ttl, expires_at))
-        put = put_of(namespace, key, packed(value, by))
-        return self._ask(
-            msgspec.structs.replace(put, seen=seen, expect=expect, ttl=seconds, expires=expires)
-        ).read_by(by)
+        kind, data = encoded(packed(value, by))
+        put = Put(
+            namespace, key, kind, data, seen=seen, expect=expect, ttl=seconds, expires=expires
+        )
+        answer = self._engine.write(put)
+        entry = self._entries.entry(namespace, key, answer.record, answer.created)
+        return entry.read_by(by)
 
     def touch(
         self,
@@ -379,10 +387,10 @@ def _put_or_error(
     namespace: str, key: str, value: Any, serializer: Serializer | None, how: Lifetime
 ) -> Put | KvorumError:
     try:
-        put = put_of(namespace, key, packed(value, serializer))
+        kind, data = encoded(packed(value, serializer))
     except KvorumError as error:
         return error
-    return msgspec.structs.replace(put, ttl=how[0], expires=how[1])
+    return Put(namespace, key, kind, data, ttl=how[0], expires=how[1])
 
 
 def _deleted_or_error(answer: Answer | KvorumError) -> bool | KvorumError:
