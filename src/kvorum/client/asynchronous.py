@@ -57,6 +57,9 @@ class AsyncClient:
         self._target = target
         self._calls = Calls(target)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._target}{', closed' * self._calls.is_closed}>"
+
     async def __aenter__(self) -> Self:
         return self
 

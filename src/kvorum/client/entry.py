@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from kvorum.client.representation import representation
 from kvorum.client.values import decode_value
 from kvorum.model.errors import InvalidValue
 
@@ -28,6 +29,9 @@ class Sibling:
     clock: tuple[ClockEntry, ...] = field(default=(), kw_only=True)
     hash: str | None = field(default=None, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return representation(self)
 
     @cached_property
     def value(self) -> Any:
@@ -60,6 +64,9 @@ class Entry:
     hints: int = field(default=0, kw_only=True)
     unread: bool = field(default=False, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return representation(self)
 
     @cached_property
     def value(self) -> Any:

@@ -22,6 +22,10 @@ class Page(NamedTuple):
     cursor: str | None
     unreadable: list[Unreadable]
 
+    def __repr__(self) -> str:
+        missing = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+        return f"<Page of {len(self.entries)} entries{missing}, cursor={self.cursor!r}>"
+
 
 def check_readable(unreadable: Sequence[Unreadable]) -> None:
     """Raises CorruptRecord if there is any."""

@@ -66,6 +66,10 @@ class Embedded:
         self._engine = engine
         self._entries = Entries(engine.service)
 
+    def __repr__(self) -> str:
+        closed = ", closed" if self._engine.is_closed else ""
+        return f"<Embedded store in {str(self._engine.store.directory.path)!r}{closed}>"
+
     def __enter__(self) -> Self:
         return self
 
