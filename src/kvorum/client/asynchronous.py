@@ -48,6 +48,9 @@ class AsyncClient(ManyKeys, Composed):
     """A client of a cluster, in one event loop. Every method takes `namespace`, and `timeout`: how
     many seconds the whole call may last."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._target}{', closed' * self._calls.is_closed}>"
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -139,6 +139,11 @@ class Calls:
                     raise failures.most_telling()
                 not_before += pause
 
+    @property
+    def is_closed(self) -> bool:
+        """True once `close` has been called."""
+        return self._closed
+
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
         self._closed = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar, Unpack
 
 from kvorum.client import update
@@ -23,7 +23,7 @@ from kvorum.client.serializers import Serializing
 from kvorum.client.update import ATTEMPTS, MISSING, Change
 from kvorum.model.errors import KvorumError, NotFound, PreconditionFailed, RequestError
 from kvorum.model.request import Unreadable
-from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.model.topology import DEFAULT_NAMESPACE, QuorumKind
 
 _Value = TypeVar("_Value")
 
@@ -78,7 +78,9 @@ class Composed:
         on_conflict: OnConflict | None = None,
         serializer: Serializing | None = None,
         namespace: str | None = None,
-        **options: Unpack[ReadOptions],
+        r: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
     ) -> Any:
         """The value of `key`, or `default` if it has none.
 
@@ -89,7 +91,14 @@ class Composed:
         """
         decide = self._defaults.deciding(on_conflict)
         try:
-            entry = await self.get_entry(key, serializer=serializer, namespace=namespace, **options)
+            entry = await self.get_entry(
+                key,
+                serializer=serializer,
+                namespace=namespace,
+                r=r,
+                quorum=quorum,
+                timeout=timeout,
+            )
         except NotFound:
             return default
         return resolved(entry, decide)
@@ -213,14 +222,16 @@ class Composed:
         on_conflict: OnConflict | None = None,
         serializer: Serializing | None = None,
         namespace: str | None = None,
-        **options: Unpack[ReadOptions],
+        r: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """The values of those `keys` that have one. Raises the first error met. A value that Python
         cannot hold is replaced by an InvalidValue. `on_conflict` means what it means in `get`."""
         decide = self._defaults.deciding(on_conflict)
         asked = list(keys)
         results = await self.get_entries(
-            asked, serializer=serializer, namespace=namespace, **options
+            asked, serializer=serializer, namespace=namespace, r=r, quorum=quorum, timeout=timeout
         )
         return values_of(asked, results, decide)
 
@@ -275,7 +286,7 @@ class Composed:
                 namespace=namespace,
                 **options,
             )
-            found: list[Any] = page.keys if keys_only else page.entries
+            found: Sequence[Any] = page.keys if keys_only else page.entries
             for one in found[:left]:
                 yield one
             if left is not None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from kvorum.client.representation import representation
 from kvorum.client.serializers import Serializer
 from kvorum.client.values import decode_value
 
@@ -33,6 +34,9 @@ class Sibling:
     hash: str | None = field(default=None, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
     serializer: Serializer | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return representation(self)
 
     @cached_property
     def value(self) -> Any:
@@ -97,6 +101,9 @@ class Entry:
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: all fields, worked out."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __repr__(self) -> str:
+        return representation(self)
 
     @cached_property
     def value(self) -> Any:

@@ -22,7 +22,12 @@ class Page(NamedTuple):
     entries: list[Entry]
     cursor: str | None
     unreadable: list[Unreadable]
-    keys: list[str]
+    keys: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        what = f"{len(self.keys)} keys" if self.keys else f"{len(self.entries)} entries"
+        missing = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+        return f"<Page of {what}{missing}, cursor={self.cursor!r}>"
 
 
 class CountPage(NamedTuple):

@@ -90,6 +90,9 @@ class Client(BlockingStore):
         self._background = LoopThread("kvorum-client")
         self._end = weakref.finalize(self, _end, os.getpid(), self._background, self._async)
 
+    def __repr__(self) -> str:
+        return repr(self._async).replace("AsyncClient", "Client", 1)
+
     def __enter__(self) -> Self:
         return self
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
-from kvorum.client.options import Options, from_keywords, from_text
+from kvorum.client.options import DEFAULTS, Options, from_keywords, from_text
 from kvorum.model.address import Address, parse_address
 from kvorum.model.errors import ConfigError
 
@@ -31,6 +31,16 @@ class Target(Options):
     """Which cluster a client asks, and how."""
 
     servers: tuple[Address, ...]
+
+    def __str__(self) -> str:
+        """The URL, with those options that are not as they usually are."""
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(DEFAULTS)
+            if getattr(self, field.name) != getattr(DEFAULTS, field.name)
+        }
+        query = urlencode({name: _as_text(value) for name, value in given.items()})
+        return f"{SCHEME}{','.join(map(host_port, self.servers))}{'?' if query else ''}{query}"
 
 
 def target_of(url: str | None, keywords: Mapping[str, Any]) -> Target:
@@ -82,6 +92,16 @@ def host_port(address: Address) -> str:
     """As a URL and the Host of a request have it."""
     host = f"[{address.host}]" if ":" in address.host else address.host
     return f"{host}:{address.port}"
+
+
+def _as_text(value: Any) -> str:
+    """An option as a URL has it; of an object its type, for that is no part of a URL."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float() | str():
+            return str(value)
+    return str(getattr(value, "__name__", type(value).__name__))
 
 
 def _once(options: list[tuple[str, str]]) -> dict[str, str]:

@@ -84,6 +84,10 @@ class Embedded(ManyKeys):
         super().__init__(engine, defaults)
         self._is_plain = defaults.on_conflict == LATEST and defaults.serializer is None
 
+    def __repr__(self) -> str:
+        closed = ", closed" if self._engine.is_closed else ""
+        return f"<Embedded store in {str(self._engine.store.directory.path)!r}{closed}>"
+
     def __enter__(self) -> Self:
         return self
 
