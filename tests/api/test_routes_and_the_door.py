@@ -17,9 +17,11 @@ RECORD = b'{"records":[{"key":"k","record":"gqb6yhXmzfeSkZMHAc0D6JGUkwcBzQPoAcQD
 ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "/entry"): Action.READ,
     ("POST", "/entry"): Action.WRITE,
+    ("PUT", "/entry"): Action.WRITE,
     ("PATCH", "/entry"): Action.WRITE,
     ("DELETE", "/entry"): Action.DELETE,
     ("GET", "/entry/{key}"): Action.READ,
+    ("PUT", "/entry/{key}"): Action.WRITE,
     ("PATCH", "/entry/{key}"): Action.WRITE,
     ("DELETE", "/entry/{key}"): Action.DELETE,
     ("GET", "/entries"): Action.SCAN,
@@ -66,6 +68,8 @@ TARGETS = {
 }
 BODIES = {
     ("POST", "/entry"): b'{"value":1}',
+    ("PUT", "/entry"): b"1",
+    ("PUT", "/entry/{key}"): b"1",
     ("PATCH", "/entry"): b'{"metadata":{"ttl":60}}',
     ("PATCH", "/entry/{key}"): b'{"metadata":{"ttl":60}}',
     ("POST", "/entries"): b'{"entries":[{"key":"k","value":1}]}',

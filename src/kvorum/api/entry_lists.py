@@ -9,8 +9,8 @@ import msgspec
 from kvorum.api.batch import Batch, Operation, refused
 from kvorum.api.bounded_list import body_decoder, bounded_list, items_of
 from kvorum.api.conditions import refuse_conditions
-from kvorum.api.entries import not_found
 from kvorum.api.entry_body import decode_entry, decode_object, value_of
+from kvorum.api.entry_replies import not_found
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.parameters import Options, checked_namespace, parse_query

@@ -8,6 +8,7 @@ A record is shown by its latest live version, with what all of them share as met
 A delete that could not read what it deleted (it is damaged on all owners, or on owners that are
 away) answers "value": null and "unread": true.
 A version that expires says when, in milliseconds like a clock entry: "expiresAt".
+Bytes are shown as base64, with "encoding": "base64", and with "contentType" where they have one.
 Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict": false and in
 "hints" how many. Where versions are concurrent, "siblings" lists all of them, the latest first,
 each with the clock entry of its own write. Values are bytes that go out as they came in; JSON
@@ -27,14 +28,15 @@ from typing import Final
 import msgspec
 from cachebox import LRUCache
 
-from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.record import BINARY, JSON, TYPED, Context, Record, Version
+from kvorum.model.typed_value import split_type
 from kvorum.service.content_hash import content_hash
 from kvorum.service.version_string import VersionStrings
 
 _NAMES_MAX: Final = 4096
 KNOWN_MAX: Final = 4096
 """About 3 MB, with short keys."""
-_ENCODING: Final = {JSON: "", BINARY: ',"encoding":"base64"'}
+_BASE64: Final = ',"encoding":"base64"'
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
@@ -108,7 +110,7 @@ class Presenter:
         version = self._versions.write(subject, context)
         metadata = (
             f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
-            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}'
+            f'"hash":"{content_hash(subject, latest.value)}"{_encoding(latest)}'
             f"{_expires(latest.expires) if latest.expires else ''}"
             f"{_sloppy(hinted) if hinted else ''}}}}}"
         ).encode()
@@ -120,7 +122,7 @@ class Presenter:
     def _sibling(self, subject: bytes, version: Version) -> bytes:
         metadata = (
             f'{{"clock":[{self._clock((version.dot,))}],'
-            f'"hash":"{content_hash(subject, version.value)}"{_ENCODING[version.kind]}'
+            f'"hash":"{content_hash(subject, version.value)}"{_encoding(version)}'
             f"{_expires(version.expires) if version.expires else ''}}}"
         ).encode()
         return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
@@ -149,7 +151,17 @@ def _expires(moment_ms: int) -> str:
     return f',"expiresAt":{moment_ms}'
 
 
-def _text(version: Version) -> bytes:
+def _encoding(version: Version) -> str:
+    if version.kind == JSON:
+        return ""
     if version.kind == BINARY:
-        return b'"%b"' % binascii.b2a_base64(version.value, newline=False)
-    return version.value
+        return _BASE64
+    media_type, _ = split_type(version.value)
+    return f'{_BASE64},"contentType":{msgspec.json.encode(media_type).decode()}'
+
+
+def _text(version: Version) -> bytes:
+    if version.kind == JSON:
+        return version.value
+    body = split_type(version.value)[1] if version.kind == TYPED else version.value
+    return b'"%b"' % binascii.b2a_base64(body, newline=False)

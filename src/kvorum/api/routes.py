@@ -101,13 +101,14 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
 
 
 def _serve_entries(routes: Routes, gateway: Gateway) -> None:
-    limits = gateway.limits
+    limits, value_bytes = gateway.limits, gateway.service.limits.value_bytes
     entries, lists = EntryHandlers(gateway), EntryListHandlers(gateway)
     keyed = _readable(entries.get) | {
+        b"PUT": Endpoint(entries.put, limits.raw_body_bytes(value_bytes), takes_any_type=True),
         b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
         b"DELETE": Endpoint(entries.delete),
     }
-    largest = limits.entry_body_bytes(gateway.service.limits.value_bytes)
+    largest = limits.entry_body_bytes(value_bytes)
     routes.add(b"/entry", Resource({b"POST": Endpoint(entries.post, largest)} | keyed))
     routes.add_prefix(ENTRY_PATH, "key", Resource(keyed))
     put_many = {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
