@@ -52,6 +52,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     clock: list[tuple[str, int, int]] = []
     hash: str | None = None
     encoding: str | None = None
+    content_type: str | None = None
     strict: bool = True
     hints: int = 0
     unread: bool = False
@@ -222,6 +223,7 @@ def _entry(
         key,
         text.json,
         binary=text.binary,
+        content_type=text.content_type,
         version=metadata.value_version,
         clock=_clock(metadata),
         hash=metadata.hash,
@@ -240,6 +242,7 @@ def _sibling(sibling: _Sibling) -> Sibling:
     return Sibling(
         text.json,
         binary=text.binary,
+        content_type=text.content_type,
         clock=_clock(metadata),
         hash=metadata.hash,
         expires_at=metadata.expires_at,
@@ -251,7 +254,7 @@ def _clock(metadata: _Metadata) -> tuple[ClockEntry, ...]:
 
 
 def _text(value: msgspec.Raw, metadata: _Metadata) -> JsonText:
-    return JsonText(bytes(value), metadata.encoding == "base64")
+    return JsonText(bytes(value), metadata.encoding == "base64", metadata.content_type)
 
 
 def _decode_items(answer: Answer, asked: int) -> list[_Item]:

@@ -28,11 +28,13 @@ class Sibling:
     clock: tuple[ClockEntry, ...] = field(default=(), kw_only=True)
     hash: str | None = field(default=None, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
+    content_type: str | None = field(default=None, kw_only=True)
+    """That of bytes which were stored with one."""
 
     @cached_property
     def value(self) -> Any:
         """As Python holds it. Raises InvalidValue if Python cannot."""
-        return decode_value(self.json, self.binary)
+        return decode_value(self.json, self.binary, self.content_type)
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,13 @@ class Entry:
     hints: int = field(default=0, kw_only=True)
     unread: bool = field(default=False, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
+    content_type: str | None = field(default=None, kw_only=True)
+    """That of bytes which were stored with one."""
 
     @cached_property
     def value(self) -> Any:
         """As Python holds it. Raises InvalidValue if Python cannot."""
-        return decode_value(self.json, self.binary)
+        return decode_value(self.json, self.binary, self.content_type)
 
 
 def value_or_error(entry: Entry) -> Any:

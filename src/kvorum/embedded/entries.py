@@ -6,10 +6,11 @@ from typing import Any
 
 from kvorum.client.answers import Result
 from kvorum.client.entry import ClockEntry, Entry, Sibling
-from kvorum.client.values import encode_value
+from kvorum.client.values import JsonText, TypedBytes, encode_value
 from kvorum.model.errors import KvorumError, NotFound, RequestError
-from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.record import BINARY, JSON, TYPED, Context, Record, Version
 from kvorum.model.request import ANY, EXACT, Answer, Delete, Put, Request
+from kvorum.model.typed_value import join_type, split_type
 from kvorum.service.conditions import Condition
 from kvorum.service.content_hash import content_hash
 from kvorum.service.service import Service
@@ -18,6 +19,8 @@ from kvorum.service.version_string import subject_of
 
 def put_of(namespace: str, key: str, value: Any) -> Put:
     """A write of bytes as they are, or of anything else as JSON. Raises InvalidValue."""
+    if isinstance(value, TypedBytes):
+        return Put(namespace, key, TYPED, join_type(value.content_type, value))
     if isinstance(value, bytes | bytearray | memoryview):
         return Put(namespace, key, BINARY, bytes(value))
     return Put(namespace, key, JSON, encode_value(value).json)
@@ -60,6 +63,7 @@ class Entries:
             key,
             siblings[0].json,
             binary=siblings[0].binary,
+            content_type=siblings[0].content_type,
             version=self._service.versions.write(subject, record.context),
             clock=self._clock(record.context),
             hash=siblings[0].hash,
@@ -80,10 +84,11 @@ class Entries:
         )
 
     def _sibling(self, subject: bytes, version: Version) -> Sibling:
-        binary = version.kind == BINARY
+        text = _json_of(version)
         return Sibling(
-            encode_value(version.value).json if binary else version.value,
-            binary=binary,
+            text.json,
+            binary=text.binary,
+            content_type=text.content_type,
             clock=self._clock((version.dot,)),
             hash=content_hash(subject, version.value),
             expires_at=version.expires or None,
@@ -94,3 +99,12 @@ class Entries:
             ClockEntry(self._service.actor_name(event.actor), event.counter, event.timestamp)
             for event in context
         )
+
+
+def _json_of(version: Version) -> JsonText:
+    if version.kind == JSON:
+        return JsonText(version.value)
+    if version.kind == BINARY:
+        return encode_value(version.value)
+    media_type, body = split_type(version.value)
+    return encode_value(TypedBytes(body, media_type))
