@@ -172,11 +172,17 @@ def decode_touch(text: bytes) -> Lifetime:
     """Raises RequestError."""
     lifetime = decode_json(_touch, text).metadata
     refuse_repeated_names(text)
-    if lifetime.ttl is msgspec.UNSET and lifetime.expires_at is None:
+    lifetime_given(lifetime)
+    return lifetime
+
+
+def lifetime_given(lifespan: Lifespan) -> AskedLifetime:
+    """What the metadata of a touch ask for. Raises RequestError if that is nothing."""
+    if lifespan.ttl is msgspec.UNSET and lifespan.expires_at is None:
         raise RequestError(
             "Neither metadata.ttl nor metadata.expiresAt is given: give one of them to set."
         )
-    return lifetime
+    return lifespan.asked
 
 
 def _compact_bytes(entry: EntryBody) -> int:

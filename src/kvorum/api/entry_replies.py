@@ -77,7 +77,7 @@ class Removal(Pending[Answer]):
         if before.versions:
             _, body = presenter.found(b"{", self._subject, before, result.hinted)
         else:
-            body = presenter.unread(self._subject, before)
+            body = presenter.unread(b'{"value":null,', self._subject, before)
         self._exchange.respond(200, body)
 
 

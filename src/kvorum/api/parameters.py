@@ -56,6 +56,10 @@ class Options:
     """Seconds; NEVER is for ever, None the namespace's default."""
     expires_at: int | None = None
     """In place of `ttl` the moment, in ms since 1970."""
+    prefix: str = ""
+    values: bool = True
+    confirm: str | None = None
+    """The prefix once more, or the namespace where it is empty, to delete all that begins so."""
     raw: bool = False
     """A value is asked for as it is stored, and not in JSON."""
 
@@ -69,7 +73,7 @@ class Options:
 
 _KEY_PLACES: Final = "Put it at the end of the path, or in the query as key=."
 _ONE_KEY: Final = "Leave one out; a key that a client would change in a path goes in the query."
-_SWITCHES: Final = frozenset({"raw"})
+_TRUTHS: Final = {"true": True, "false": False}
 _FOR_EVER: Final = "null"
 """As a ttl, like in JSON."""
 _QUORUMS: Final = get_args(QuorumKind)
@@ -138,8 +142,8 @@ def namespace_of(part: bytes) -> str:
 def _read(name: str, value: str) -> str | int:
     if name == "namespace":
         return checked_namespace(value)
-    if name in _SWITCHES:
-        return _switch(name, value)
+    if name in ("raw", "values"):
+        return _truth(name, value)
     if name == "ttl" and value == _FOR_EVER:
         return NEVER
     if name == "quorum" and value not in _QUORUMS:
@@ -147,14 +151,14 @@ def _read(name: str, value: str) -> str | int:
     return _number(name, value, _MOST[name]) if name in _MOST else value
 
 
-def _switch(name: str, value: str) -> bool:
-    if value not in ("true", "false"):
+def _truth(name: str, value: str) -> bool:
+    if value not in _TRUTHS:
         raise RequestError(
             f"The query parameter {name} has to be true or false, not {value[:80]!r}.",
             wanted="true or false",
             got=value[:80],
         )
-    return value == "true"
+    return _TRUTHS[value]
 
 
 def _number(name: str, value: str, most: int) -> int:

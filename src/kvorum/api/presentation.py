@@ -88,13 +88,23 @@ class Presenter:
         version, _, metadata = self._described(subject, record, hinted)
         return version, opening + metadata
 
-    def unread(self, subject: bytes, record: Record) -> bytes:
+    def described(self, opening: bytes, subject: bytes, record: Record, hinted: int = 0) -> bytes:
+        """An object for a record that has live versions, without any value."""
+        if hinted or len(record.versions) > 1:
+            return opening + self._described(subject, record, hinted, values=False)[2]
+        known = self._known.get(subject)
+        if known is None or known.context != record.context:
+            known = self._learn(subject, record)
+        return opening + known.metadata
+
+    def unread(self, opening: bytes, subject: bytes, record: Record) -> bytes:
         """An object for a key that was deleted without its value having been read."""
         version = self._versions.write(subject, record.context)
-        return (
-            f'{{"value":null,"metadata":{{"valueVersion":"{version}",'
+        metadata = (
+            f'"metadata":{{"valueVersion":"{version}",'
             f'"clock":[{self._clock(record.context)}],"unread":true}}}}'
         ).encode()
+        return opening + metadata
 
     def _learn(self, subject: bytes, record: Record) -> _Known:
         version, _, metadata = self._described(subject, record, 0)
@@ -102,7 +112,9 @@ class Presenter:
         self._known.insert(subject, known)
         return known
 
-    def _described(self, subject: bytes, record: Record, hinted: int) -> tuple[str, Version, bytes]:
+    def _described(
+        self, subject: bytes, record: Record, hinted: int, values: bool = True
+    ) -> tuple[str, Version, bytes]:
         """(valueVersion, latest version, metadata, siblings and the closing brace)."""
         context, versions = record.context, record.versions
         live = versions if len(versions) == 1 else record.live_versions()
@@ -115,16 +127,18 @@ class Presenter:
             f"{_sloppy(hinted) if hinted else ''}}}}}"
         ).encode()
         if len(live) > 1:
-            siblings = b",".join([self._sibling(subject, v) for v in live])
+            siblings = b",".join([self._sibling(subject, v, values) for v in live])
             metadata = b'%b,"siblings":[%b]}' % (metadata[:-1], siblings)
         return version, latest, metadata
 
-    def _sibling(self, subject: bytes, version: Version) -> bytes:
+    def _sibling(self, subject: bytes, version: Version, values: bool) -> bytes:
         metadata = (
             f'{{"clock":[{self._clock((version.dot,))}],'
             f'"hash":"{content_hash(subject, version.value)}"{_encoding(version)}'
             f"{_expires(version.expires) if version.expires else ''}}}"
         ).encode()
+        if not values:
+            return b'{"metadata":%b}' % metadata
         return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
 
     def _clock(self, context: Context) -> str:
