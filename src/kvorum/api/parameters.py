@@ -14,14 +14,14 @@ from urllib.parse import unquote_to_bytes
 
 from kvorum.model.errors import InvalidKey, RequestError
 from kvorum.model.expiry import EXPIRES_MS_MAX, NEVER
-from kvorum.model.keys import is_namespace_name
+from kvorum.model.keys import KEY_BYTES_MAX, is_namespace_name
 from kvorum.model.topology import DEFAULT_NAMESPACE, TTL_S_MAX, QuorumKind
 from kvorum.service.lifetimes import Lifetime, lifetime
 
 COUNT_MAX: Final = 9999
 """Of replicas asked for; whether there are as many is the coordinator's to check."""
 TIMEOUT_MS_MAX: Final = 60_000
-PAGE_ENTRIES_MAX: Final = 1000
+PAGE_ENTRIES_MAX: Final = 10_000
 
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
@@ -57,6 +57,7 @@ class Options:
     expires_at: int | None = None
     """In place of `ttl` the moment, in ms since 1970."""
     prefix: str = ""
+    start_after: str = ""
     values: bool = True
     confirm: str | None = None
     """The prefix once more, or the namespace where it is empty, to delete all that begins so."""
@@ -139,13 +140,18 @@ def namespace_of(part: bytes) -> str:
         ) from error
 
 
-def _read(name: str, value: str) -> str | int:
+def _read(name: str, value: str) -> str | int | bool:
     if name == "namespace":
         return checked_namespace(value)
     if name in ("raw", "values"):
         return _truth(name, value)
     if name == "ttl" and value == _FOR_EVER:
         return NEVER
+    if name == "prefix" and len(value.encode()) > KEY_BYTES_MAX:
+        raise RequestError(
+            f"The prefix has {len(value.encode())} bytes, and a key at most {KEY_BYTES_MAX}: no "
+            "key begins so."
+        )
     if name == "quorum" and value not in _QUORUMS:
         raise RequestError(f"Unknown quorum {value[:80]!r}: it is 'strict' or 'sloppy'.")
     return _number(name, value, _MOST[name]) if name in _MOST else value

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Final
 
+from kvorum.api.deletion import DeletionHandlers
 from kvorum.api.entries import ENTRY_PATH, TOUCH_BODY_BYTES, EntryHandlers
 from kvorum.api.entry_lists import EntryListHandlers
 from kvorum.api.gateway import Gateway
@@ -114,7 +115,8 @@ def _serve_entries(routes: Routes, gateway: Gateway) -> None:
     routes.add(b"/entry", Resource({b"POST": Endpoint(entries.post, largest)} | keyed))
     routes.add_prefix(ENTRY_PATH, "key", Resource(keyed))
     put_many = {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
-    delete_many = {b"DELETE": Endpoint(keys.delete, limits.list_body_bytes, takes_any_type=True)}
+    delete = DeletionHandlers(gateway, keys).delete
+    delete_many = {b"DELETE": Endpoint(delete, limits.list_body_bytes, takes_any_type=True)}
     routes.add(b"/entries", Resource(_readable(lists.page) | put_many | delete_many))
     for name, handle in (
         (b"get", keys.get),
@@ -123,6 +125,7 @@ def _serve_entries(routes: Routes, gateway: Gateway) -> None:
     ):
         endpoint = Endpoint(handle, limits.list_body_bytes)
         routes.add(b"/entries/" + name, Resource({b"POST": endpoint}))
+    routes.add(b"/entries/count", Resource(_readable(lists.count)))
 
 
 def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:
