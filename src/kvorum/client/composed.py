@@ -335,7 +335,7 @@ class Composed:
             cursor = part.cursor
             if cursor is None:
                 break
-        check_readable(unreadable)
+        check_readable(unreadable, "counted")
         return total
 
     async def clear(
@@ -350,7 +350,8 @@ class Composed:
 
         To delete everything in a namespace, give "" and `confirm`, the namespace's name. It is no
         transaction: what is written meanwhile may stay. `timeout` is for each of the requests it
-        takes. An error's details say how many keys were `deleted` before it.
+        takes. An error's details say how many keys were `deleted` before it. Raises CorruptRecord
+        at the end if some could not be read, which stay.
         """
         _check_listing(prefix)
         named = namespace or self._defaults.namespace or DEFAULT_NAMESPACE
@@ -360,6 +361,7 @@ class Composed:
                 f"give confirm={named!r} as well."
             )
         deleted = 0
+        unreadable: list[Unreadable] = []
         cursor: str | None = None
         while True:
             try:
@@ -367,12 +369,15 @@ class Composed:
                     prefix, confirm=prefix or named, cursor=cursor, namespace=namespace, **options
                 )
             except KvorumError as error:
-                error.details["deleted"] = deleted
+                error.details["deleted"] = deleted + int(error.details.get("deleted", 0))
                 raise
             deleted += part.deleted
+            unreadable += part.unreadable
             cursor = part.cursor
             if cursor is None:
-                return deleted
+                break
+        check_readable(unreadable, "deleted")
+        return deleted
 
 
 def _check_listing(prefix: str, limit: int | None = None) -> None:
