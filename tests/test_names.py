@@ -86,7 +86,7 @@ def test_an_entry_in_http() -> None:
 
 
 def test_a_request_in_python() -> None:
-    methods = (kvorum.Client.set, kvorum.Client.get)
+    methods = (kvorum.Client.set, kvorum.Client.get_entry)
     there = {name for method in methods for name in inspect.signature(method).parameters}
     assert named(REQUEST, 1) - there == set()
 

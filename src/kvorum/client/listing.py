@@ -16,15 +16,33 @@ _SHOWN: Final = 3
 
 class Page(NamedTuple):
     """A page of a listing. `cursor`: where the next one begins, None after the last. `unreadable`:
-    what is left out because too few replicas can vouch for it."""
+    what is left out because too few replicas can vouch for it. Of a listing of keys only, `entries`
+    is empty, and `keys` has them."""
 
     entries: list[Entry]
     cursor: str | None
     unreadable: list[Unreadable]
+    keys: list[str]
 
     def __repr__(self) -> str:
+        held = f"{len(self.keys)} keys" if self.keys else f"{len(self.entries)} entries"
         missing = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
-        return f"<Page of {len(self.entries)} entries{missing}, cursor={self.cursor!r}>"
+        return f"<Page of {held}{missing}, cursor={self.cursor!r}>"
+
+
+class CountPage(NamedTuple):
+    """A part of a count: `counted` entries before `cursor`, which is None at the end."""
+
+    counted: int
+    cursor: str | None
+    unreadable: list[Unreadable]
+
+
+class ClearPage(NamedTuple):
+    """A part of a deletion by prefix: `deleted` entries before `cursor`, None at the end."""
+
+    deleted: int
+    cursor: str | None
 
 
 def check_readable(unreadable: Sequence[Unreadable]) -> None:
