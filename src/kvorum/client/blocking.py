@@ -39,38 +39,43 @@ class OwnCalls(Composed):
 
     async def get_entry(self, *args: Any, **options: Any) -> Entry:
         """As the store's own."""
-        return self._store.get_entry(*args, **options)
+        return self._store.get_entry(*args, **_given(options))
 
     async def get_entries(self, *args: Any, **options: Any) -> list[Result]:
         """As the store's own."""
-        return self._store.get_entries(*args, **options)
+        return self._store.get_entries(*args, **_given(options))
 
     async def set(self, *args: Any, **options: Any) -> Entry:
         """As the store's own."""
-        return self._store.set(*args, **options)
+        return self._store.set(*args, **_given(options))
 
     async def delete(self, *args: Any, **options: Any) -> Entry:
         """As the store's own."""
-        return self._store.delete(*args, **options)
+        return self._store.delete(*args, **_given(options))
 
     async def exists_each(self, *args: Any, **options: Any) -> list[bool | KvorumError]:
         """As the store's own."""
-        return self._store.exists_each(*args, **options)
+        return self._store.exists_each(*args, **_given(options))
 
     async def page(self, *args: Any, **options: Any) -> Page:
         """As the store's own."""
-        return self._store.page(*args, **options)
+        return self._store.page(*args, **_given(options))
 
     async def count_page(self, *args: Any, **options: Any) -> CountPage:
         """As the store's own."""
-        return self._store.count_page(*args, **options)
+        return self._store.count_page(*args, **_given(options))
 
     async def clear_page(self, *args: Any, **options: Any) -> ClearPage:
         """As the store's own."""
-        return self._store.clear_page(*args, **options)
+        return self._store.clear_page(*args, **_given(options))
 
     async def _pause(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Without those that are None: a store need not have an option that is not used."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _done(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -87,7 +92,7 @@ def _done(coroutine: Coroutine[Any, Any, _T]) -> _T:
     )
 
 
-def _at_once(
+def at_once(
     method: Callable[Concatenate[Composed, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[Any, _P], _T]:
     """The `method`, as one that returns when it is done."""
@@ -128,6 +133,10 @@ class BlockingStore:
 
     _defaults: Defaults
 
+    def get(self, *args: Any, **options: Any) -> Any:
+        """The value of a key."""
+        raise NotImplementedError
+
     def get_entry(self, *args: Any, **options: Any) -> Entry:
         """The entry of a key. Raises NotFound."""
         raise NotImplementedError
@@ -164,16 +173,15 @@ class BlockingStore:
         """A part of a deletion by prefix."""
         raise NotImplementedError
 
-    get = _at_once(Composed.get)
-    get_many = _at_once(Composed.get_many)
-    exists = _at_once(Composed.exists)
-    exists_many = _at_once(Composed.exists_many)
-    pop = _at_once(Composed.pop)
-    update = _at_once(Composed.update)
+    get_many = at_once(Composed.get_many)
+    exists = at_once(Composed.exists)
+    exists_many = at_once(Composed.exists_many)
+    pop = at_once(Composed.pop)
+    update = at_once(Composed.update)
     scan = _each_at_once(Composed.scan)
     keys = _each_at_once(Composed.keys)
-    count = _at_once(Composed.count)
-    clear = _at_once(Composed.clear)
+    count = at_once(Composed.count)
+    clear = at_once(Composed.clear)
 
     def mapping(
         self,

@@ -19,7 +19,8 @@ from concurrent.futures import Future
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from kvorum.client.asynchronous import AsyncClient
-from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore
+from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore, at_once
+from kvorum.client.composed import Composed
 from kvorum.client.defaults import defaults_of
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.options import Keywords
@@ -105,6 +106,7 @@ class Client(BlockingStore):
             closing.result()
             self._background.join()
 
+    get = at_once(Composed.get)
     get_entry = _blocking(AsyncClient.get_entry)
     set = _blocking(AsyncClient.set)
     touch = _blocking(AsyncClient.touch)
