@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
 _SHOWN: Final = 80
@@ -19,6 +19,12 @@ def representation(thing: Any) -> str:
         if field.repr and (field.default is MISSING or getattr(thing, field.name) != field.default)
     ]
     return f"{type(thing).__name__}({', '.join(parts)})"
+
+
+def _usual(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _shown(value: Any) -> str:
