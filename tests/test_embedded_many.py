@@ -55,7 +55,7 @@ def test_a_listing_is_taken_up_by_its_cursor(store: kvorum.Embedded) -> None:
     first = store.page(limit=4, keys_only=True)
     second = store.page(cursor=first.cursor, keys_only=True)
     assert len(first.keys) == 4
-    assert sorted(first.keys + second.keys) == sorted(f"k{n}" for n in range(10))
+    assert sorted([*first.keys, *second.keys]) == sorted(f"k{n}" for n in range(10))
     for wrong in ("xyz", "k1"):
         with pytest.raises(RequestError, match="no cursor of this store"):
             store.page(cursor=wrong)

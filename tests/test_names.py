@@ -80,7 +80,7 @@ def test_an_entry_in_http() -> None:
     one, two = Event(1, 1, 1), Event(2, 1, 2)
     versions = (Version(one, JSON, b"1"), Version(two, BINARY, b"1", expires=99))
     _, body = presenter.found(b'{"key":"k",', subject, Record((one, two), versions), hinted=1)
-    unread = presenter.unread(subject, Record((one,)))
+    unread = presenter.unread(b"{", subject, Record((one,)))
     there = paths(msgspec.json.decode(body)) | paths(msgspec.json.decode(unread))
     assert named(ENTRY, 3) - there == set()
 

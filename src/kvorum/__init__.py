@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kvorum.client.entry import Sibling as Sibling
     from kvorum.client.synchronous import Client as Client
     from kvorum.client.synchronous import connect as connect
+    from kvorum.client.values import TypedBytes as TypedBytes
     from kvorum.embedded.embedded import Embedded as Embedded
     from kvorum.embedded.embedded import open as open  # noqa: A004
 
@@ -47,6 +48,7 @@ _HOME: Final = {
     "Embedded": "kvorum.embedded.embedded",
     "Entry": "kvorum.client.entry",
     "Sibling": "kvorum.client.entry",
+    "TypedBytes": "kvorum.client.values",
     "connect": "kvorum.client.synchronous",
     "open": "kvorum.embedded.embedded",
 }

@@ -229,6 +229,7 @@ def test_a_key_without_a_trace_is_written_if_it_is_still_absent() -> None:
         (set_of(), found(siblings=(object(), object()))),
         (set_of(), found(strict=False)),
         (set_of(value=b"\x01"), found(b'"AQ=="')),
+        (set_of(value=b"\x01"), found(b'"AQ=="', binary=True, content_type="image/png")),
         (set_of(), found(expires_at=5000)),
         (set_of(lifetime=Lifetime(0)), found(expires_at=5000)),
         (set_of(lifetime=Lifetime(60)), found()),

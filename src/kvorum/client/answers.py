@@ -56,6 +56,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     clock: list[tuple[str, int, int]] = []
     hash: str | None = None
     encoding: str | None = None
+    content_type: str | None = None
     strict: bool = True
     hints: int = 0
     unread: bool = False
@@ -105,6 +106,7 @@ class _Count(msgspec.Struct):
 class _Cleared(msgspec.Struct):
     deleted: int
     cursor: str | None = None
+    unreadable: list[Unreadable] = []
 
 
 _T = TypeVar("_T")
@@ -220,7 +222,7 @@ def count_page(answer: Answer) -> CountPage:
 def clear_page(answer: Answer) -> ClearPage:
     """A part of a deletion by prefix. Raises ProtocolError."""
     body = _decode(_cleared, answer)
-    return ClearPage(body.deleted, body.cursor)
+    return ClearPage(body.deleted, body.cursor, body.unreadable)
 
 
 def document(answer: Answer) -> dict[str, Any]:
@@ -294,6 +296,7 @@ def _entry(
         key,
         text.json,
         binary=text.binary,
+        content_type=text.content_type,
         version=metadata.value_version,
         clock=_clock(metadata),
         hash=metadata.hash,
@@ -312,6 +315,7 @@ def _sibling(sibling: _Sibling) -> Sibling:
     return Sibling(
         text.json,
         binary=text.binary,
+        content_type=text.content_type,
         clock=_clock(metadata),
         hash=metadata.hash,
         expires_at=metadata.expires_at,
@@ -323,7 +327,7 @@ def _clock(metadata: _Metadata) -> tuple[ClockEntry, ...]:
 
 
 def _text(value: msgspec.Raw, metadata: _Metadata) -> JsonText:
-    return JsonText(bytes(value), metadata.encoding == "base64")
+    return JsonText(bytes(value), metadata.encoding == "base64", metadata.content_type)
 
 
 def _decode_items(answer: Answer, asked: int) -> list[_Item]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeVar, Unpack
 
 from kvorum.client import update
@@ -23,7 +23,7 @@ from kvorum.client.serializers import Serializing
 from kvorum.client.update import ATTEMPTS, MISSING, Change
 from kvorum.model.errors import KvorumError, NotFound, PreconditionFailed, RequestError
 from kvorum.model.request import Unreadable
-from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.model.topology import DEFAULT_NAMESPACE, QuorumKind
 
 _Value = TypeVar("_Value")
 
@@ -78,7 +78,9 @@ class Composed:
         on_conflict: OnConflict | None = None,
         serializer: Serializing | None = None,
         namespace: str | None = None,
-        **options: Unpack[ReadOptions],
+        r: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
     ) -> Any:
         """The value of `key`, or `default` if it has none.
 
@@ -89,7 +91,14 @@ class Composed:
         """
         decide = self._defaults.deciding(on_conflict)
         try:
-            entry = await self.get_entry(key, serializer=serializer, namespace=namespace, **options)
+            entry = await self.get_entry(
+                key,
+                serializer=serializer,
+                namespace=namespace,
+                r=r,
+                quorum=quorum,
+                timeout=timeout,
+            )
         except NotFound:
             return default
         return resolved(entry, decide)
@@ -213,14 +222,16 @@ class Composed:
         on_conflict: OnConflict | None = None,
         serializer: Serializing | None = None,
         namespace: str | None = None,
-        **options: Unpack[ReadOptions],
+        r: int | None = None,
+        quorum: QuorumKind | None = None,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """The values of those `keys` that have one. Raises the first error met. A value that Python
         cannot hold is replaced by an InvalidValue. `on_conflict` means what it means in `get`."""
         decide = self._defaults.deciding(on_conflict)
         asked = list(keys)
         results = await self.get_entries(
-            asked, serializer=serializer, namespace=namespace, **options
+            asked, serializer=serializer, namespace=namespace, r=r, quorum=quorum, timeout=timeout
         )
         return values_of(asked, results, decide)
 
@@ -275,7 +286,7 @@ class Composed:
                 namespace=namespace,
                 **options,
             )
-            found: list[Any] = page.keys if keys_only else page.entries
+            found: Sequence[Any] = page.keys if keys_only else page.entries
             for one in found[:left]:
                 yield one
             if left is not None:
@@ -324,7 +335,7 @@ class Composed:
             cursor = part.cursor
             if cursor is None:
                 break
-        check_readable(unreadable)
+        check_readable(unreadable, "counted")
         return total
 
     async def clear(
@@ -339,7 +350,8 @@ class Composed:
 
         To delete everything in a namespace, give "" and `confirm`, the namespace's name. It is no
         transaction: what is written meanwhile may stay. `timeout` is for each of the requests it
-        takes. An error's details say how many keys were `deleted` before it.
+        takes. An error's details say how many keys were `deleted` before it. Raises CorruptRecord
+        at the end if some could not be read, which stay.
         """
         _check_listing(prefix)
         named = namespace or self._defaults.namespace or DEFAULT_NAMESPACE
@@ -349,6 +361,7 @@ class Composed:
                 f"give confirm={named!r} as well."
             )
         deleted = 0
+        unreadable: list[Unreadable] = []
         cursor: str | None = None
         while True:
             try:
@@ -356,12 +369,15 @@ class Composed:
                     prefix, confirm=prefix or named, cursor=cursor, namespace=namespace, **options
                 )
             except KvorumError as error:
-                error.details["deleted"] = deleted
+                error.details["deleted"] = deleted + int(error.details.get("deleted", 0))
                 raise
             deleted += part.deleted
+            unreadable += part.unreadable
             cursor = part.cursor
             if cursor is None:
-                return deleted
+                break
+        check_readable(unreadable, "deleted")
+        return deleted
 
 
 def _check_listing(prefix: str, limit: int | None = None) -> None:

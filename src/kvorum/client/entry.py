@@ -34,6 +34,8 @@ class Sibling:
     hash: str | None = field(default=None, kw_only=True)
     expires_at: int | None = field(default=None, kw_only=True)
     serializer: Serializer | None = field(default=None, kw_only=True, repr=False, compare=False)
+    content_type: str | None = field(default=None, kw_only=True)
+    """That of bytes which were stored with one."""
 
     def __repr__(self) -> str:
         return representation(self)
@@ -41,7 +43,7 @@ class Sibling:
     @cached_property
     def value(self) -> Any:
         """As Python holds it. Raises InvalidValue if Python cannot."""
-        return _decoded(self.json, self.binary, self.serializer)
+        return _decoded(self)
 
 
 def _nothing() -> None:
@@ -80,6 +82,9 @@ class Entry:
     serializer: Serializer | None = field(default=None, kw_only=True, repr=False, compare=False)
     expires_at: int | None = field(default_factory=_nothing, kw_only=True)
 
+    content_type: str | None = field(default_factory=_nothing, kw_only=True)
+    """That of bytes which were stored with one."""
+
     @classmethod
     def deferred(cls, key: str, created: bool, work_out: Callable[[], Mapping[str, Any]]) -> Self:
         """An entry whose other fields are those that `work_out` returns, by name; it is called when
@@ -108,7 +113,7 @@ class Entry:
     @cached_property
     def value(self) -> Any:
         """As Python holds it. Raises InvalidValue if Python cannot."""
-        return _decoded(self.json, self.binary, self.serializer)
+        return _decoded(self)
 
     @property
     def expires(self) -> datetime | None:
@@ -125,6 +130,9 @@ class Entry:
         return replace(self, siblings=siblings, serializer=serializer)
 
 
-def _decoded(json: bytes, binary: bool, serializer: Serializer | None) -> Any:
-    value = decode_value(json, binary)
-    return serializer.read(value) if binary and serializer is not None else value
+def _decoded(stored: Sibling | Entry) -> Any:
+    """Bytes that have a content type are returned as they are, whatever the serializer."""
+    value = decode_value(stored.json, stored.binary, stored.content_type)
+    if stored.serializer is None or not stored.binary or stored.content_type is not None:
+        return value
+    return stored.serializer.read(value)

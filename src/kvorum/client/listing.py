@@ -22,12 +22,12 @@ class Page(NamedTuple):
     entries: list[Entry]
     cursor: str | None
     unreadable: list[Unreadable]
-    keys: list[str]
+    keys: Sequence[str] = ()
 
     def __repr__(self) -> str:
-        held = f"{len(self.keys)} keys" if self.keys else f"{len(self.entries)} entries"
+        what = f"{len(self.keys)} keys" if self.keys else f"{len(self.entries)} entries"
         missing = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
-        return f"<Page of {held}{missing}, cursor={self.cursor!r}>"
+        return f"<Page of {what}{missing}, cursor={self.cursor!r}>"
 
 
 class CountPage(NamedTuple):
@@ -39,19 +39,21 @@ class CountPage(NamedTuple):
 
 
 class ClearPage(NamedTuple):
-    """A part of a deletion by prefix: `deleted` entries before `cursor`, None at the end."""
+    """A part of a deletion by prefix: `deleted` entries before `cursor`, None at the end.
+    `unreadable`: damaged ones that are not deleted, since their keys are not certain."""
 
     deleted: int
     cursor: str | None
+    unreadable: list[Unreadable]
 
 
-def check_readable(unreadable: Sequence[Unreadable]) -> None:
-    """Raises CorruptRecord if there is any."""
+def check_readable(unreadable: Sequence[Unreadable], done: str = "listed") -> None:
+    """Raises CorruptRecord if there is any; all else has been `done`."""
     if unreadable:
         shown = "; ".join(described(one) for one in unreadable[:_SHOWN])
         more = f"; and {len(unreadable) - _SHOWN} more" if len(unreadable) > _SHOWN else ""
         raise CorruptRecord(
-            f"All else is listed, but {len(unreadable)} damaged records cannot be read: "
+            f"All else is {done}, but {len(unreadable)} damaged records cannot be read: "
             f"{shown}{more}.",
             unreadable=documents(unreadable),
         )

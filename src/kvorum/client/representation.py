@@ -16,15 +16,14 @@ def representation(thing: Any) -> str:
     parts = [
         f"{field.name}={_shown(getattr(thing, field.name))}"
         for field in fields(thing)
-        if field.repr and (field.default is MISSING or getattr(thing, field.name) != field.default)
+        if field.repr and getattr(thing, field.name) != _usual(field)
     ]
     return f"{type(thing).__name__}({', '.join(parts)})"
 
 
 def _usual(field: Field[Any]) -> Any:
-    if field.default_factory is not MISSING:
-        return field.default_factory()
-    return field.default
+    """What the field is where nothing else is said."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _shown(value: Any) -> str:

@@ -85,6 +85,7 @@ DEFAULT_LIFETIME: Final = Lifetime()
 class _PutMetadata(msgspec.Struct, omit_defaults=True, rename="camel"):
     value_version: str | None = None
     encoding: str | None = None
+    content_type: str | None = None
     ttl: int | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: int | None = None
 
@@ -132,7 +133,7 @@ def put_item(
     encode_key(key)
     metadata = None
     if text.binary or version is not None or lifetime != DEFAULT_LIFETIME:
-        metadata = _metadata(version, "base64" if text.binary else None, lifetime)
+        metadata = _metadata(version, lifetime, text)
     return _encode(_PutBody(key, msgspec.Raw(text.json), metadata, namespace))
 
 
@@ -306,14 +307,17 @@ def locate(key: str, namespace: str | None) -> Request:
 
 
 def _renewed(version: str | None, lifetime: Lifetime) -> _PutMetadata:
-    ttl, expires_at = checked_renewal(*lifetime)
-    return _PutMetadata(version, None, msgspec.UNSET if ttl is None else ttl or None, expires_at)
+    return _metadata(version, Lifetime(*checked_renewal(*lifetime)))
 
 
-def _metadata(version: str | None, encoding: str | None, lifetime: Lifetime) -> _PutMetadata:
+def _metadata(
+    version: str | None, lifetime: Lifetime, text: JsonText | None = None
+) -> _PutMetadata:
+    encoding = "base64" if text and text.binary else None
+    media_type = text.content_type if text else None
     ttl, expires_at = checked_lifetime(*lifetime)
     shown = msgspec.UNSET if ttl is None else ttl or None
-    return _PutMetadata(version, encoding, shown, expires_at)
+    return _PutMetadata(version, encoding, media_type, shown, expires_at)
 
 
 def _place(root: str, key: str) -> tuple[str, Pairs]:

@@ -141,10 +141,9 @@ def _is_held(request: Request, found: Entry) -> bool:
         return False
     body = _decode(request.body)
     metadata = _metadata(body)
-    if "contentType" in metadata:
-        return False
-    wanted = bytes(body["value"]), metadata.get("encoding") == "base64"
-    return wanted == (found.json, found.binary) and _has_lifetime(found, metadata)
+    wanted = bytes(body["value"]), metadata.get("encoding") == "base64", metadata.get("contentType")
+    held = found.json, found.binary, found.content_type
+    return wanted == held and _has_lifetime(found, metadata)
 
 
 def _has_lifetime(found: Entry, metadata: dict[str, Any]) -> bool:

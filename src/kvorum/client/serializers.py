@@ -7,7 +7,8 @@
 
 With a serializer every value that is set is stored as the bytes that `dumps` makes of it, and every
 value that is read and is bytes goes through `loads`. A value that is stored as JSON is read as JSON
-whatever the serializer, so entries written before it was chosen stay readable.
+whatever the serializer, so entries written before it was chosen stay readable. Bytes with a content
+type (`TypedBytes`) say themselves what they are: they are stored and read as they are.
 
 To unpickle is to execute: who can write to the store can run code in the programs that read it
 with "pickle". So nothing is unpickled unless the program asks for it by name.
@@ -22,6 +23,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from kvorum.client.lifetime import WrongType
+from kvorum.client.values import TypedBytes
 from kvorum.model.errors import ConfigError, InvalidValue
 
 
@@ -104,5 +106,8 @@ def serializer_of(given: Serializing) -> Serializer | None:
 
 
 def packed(value: object, serializer: Serializer | None) -> object:
-    """What is stored of `value`: with a serializer, its bytes. Raises InvalidValue, WrongType."""
-    return value if serializer is None else serializer.write(value)
+    """What is stored of `value`: with a serializer the bytes that it makes, except of bytes with a
+    content type. Raises InvalidValue, WrongType."""
+    if serializer is None or isinstance(value, TypedBytes):
+        return value
+    return serializer.write(value)

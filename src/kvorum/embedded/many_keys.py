@@ -152,7 +152,7 @@ class ManyKeys(BlockingStore):
         for result in results:
             if isinstance(result, KvorumError):
                 raise result
-        return ClearPage(sum(map(bool, results)), page.cursor)
+        return ClearPage(sum(map(bool, results)), page.cursor, page.unreadable)
 
     def _results(self, requests: list[Request]) -> list[Result]:
         answers = self._engine.ask(requests)

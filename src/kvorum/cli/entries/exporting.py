@@ -157,6 +157,8 @@ def _line(entry: Entry) -> bytes:
 
 def _members(one: Entry | Sibling) -> bytes:
     metadata: dict[str, str | int] = {"encoding": "base64"} if one.binary else {}
+    if one.content_type is not None:
+        metadata["contentType"] = one.content_type
     if one.expires_at is not None:
         metadata["expiresAt"] = one.expires_at
     shown = b', "metadata": %b' % json.dumps(metadata).encode() if metadata else b""
