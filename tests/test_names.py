@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from click import Context, Group
 from click.testing import CliRunner
-from kit.http_store import StoreDouble
+from kit.http_store import Reply, StoreDouble, answer
 
 import kvorum
 from kvorum.api.http.problem import problem
@@ -22,7 +22,8 @@ from kvorum.client import requests
 from kvorum.client.questions import put_of
 from kvorum.client.requests import Lifetime, Request, Subject
 from kvorum.model.errors import NotFound
-from kvorum.model.record import BINARY, JSON, Event, Record, Version
+from kvorum.model.record import JSON, TYPED, Event, Record, Version
+from kvorum.model.typed_value import join_type
 from kvorum.service.version_string import VersionStrings, subject_of
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "names.md"
@@ -70,6 +71,9 @@ def test_an_entry_in_json_of_commands(store: StoreDouble) -> None:
 
     there = printed("set", "k", "1", "--ttl", "60") | printed("set", "b", "1", "--bytes")
     there |= printed("get", "b") | printed("get", "k")
+    typed = {"valueVersion": "v1", "encoding": "base64", "contentType": "image/png"}
+    store.script(answer(Reply(200, {"value": "AQ==", "metadata": typed})))
+    there |= printed("get", "typed")
     store.put("s", 1, 2)
     assert named(ENTRY, 2) - (there | printed("get", "s")) == set()
 
@@ -78,7 +82,7 @@ def test_an_entry_in_http() -> None:
     presenter = Presenter(VersionStrings(b"s" * 32), lambda actor: f"n{actor}")
     subject = subject_of("default", "k")
     one, two = Event(1, 1, 1), Event(2, 1, 2)
-    versions = (Version(one, JSON, b"1"), Version(two, BINARY, b"1", expires=99))
+    versions = (Version(one, JSON, b"1"), Version(two, TYPED, join_type("a/b", b"1"), expires=99))
     _, body = presenter.found(b'{"key":"k",', subject, Record((one, two), versions), hinted=1)
     unread = presenter.unread(b"{", subject, Record((one,)))
     there = paths(msgspec.json.decode(body)) | paths(msgspec.json.decode(unread))
@@ -86,7 +90,7 @@ def test_an_entry_in_http() -> None:
 
 
 def test_a_request_in_python() -> None:
-    methods = (kvorum.Client.set, kvorum.Client.get)
+    methods = (kvorum.Client.set, kvorum.Client.get_entry)
     there = {name for method in methods for name in inspect.signature(method).parameters}
     assert named(REQUEST, 1) - there == set()
 

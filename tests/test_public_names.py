@@ -94,7 +94,7 @@ def test_an_entry_shows_what_says_something_and_shortens_the_rest() -> None:
 
 
 def test_a_page_shows_how_much_it_holds() -> None:
-    page = Page([kvorum.Entry("k", b"1")] * 500, "c", [])
+    page = Page([kvorum.Entry("k", b"1")] * 500, "c", [], [])
     assert repr(page) == "<Page of 500 entries, cursor='c'>"
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kit.http_store import StoreDouble, answer, cut_short, problem, store_double
+from kit.http_store import StoreDouble, answer, answer_and_leave, problem, store_double
 
 import kvorum
 import kvorum.aio
@@ -176,7 +176,7 @@ def test_an_empty_prefix_has_to_be_confirmed(
 def test_clear_says_how_far_it_got(store: StoreDouble, client: Client) -> None:
     for n in range(5):
         store.put(f"k{n}", n)
-    store.script(cut_short(10_000), answer(problem(500, "storage_failed")))
+    store.script(answer_and_leave(), answer(problem(500, "storage_failed")))
     with pytest.raises(StorageError) as caught:
         client.clear("k")
     assert caught.value.details["deleted"] == PAGE

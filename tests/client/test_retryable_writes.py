@@ -23,6 +23,7 @@ from kvorum.client.questions import put_of
 from kvorum.client.requests import ABSENT, Lifetime, Request, Subject
 from kvorum.client.retryable_writes import TRACE_S, Unsettled, repetition, settle
 from kvorum.model.errors import (
+    ConfigError,
     ConnectionFailed,
     KvorumError,
     NotFound,
@@ -228,6 +229,7 @@ def test_a_key_without_a_trace_is_written_if_it_is_still_absent() -> None:
         (set_of(), found(siblings=(object(), object()))),
         (set_of(), found(strict=False)),
         (set_of(value=b"\x01"), found(b'"AQ=="')),
+        (set_of(value=b"\x01"), found(b'"AQ=="', binary=True, content_type="image/png")),
         (set_of(), found(expires_at=5000)),
         (set_of(lifetime=Lifetime(0)), found(expires_at=5000)),
         (set_of(lifetime=Lifetime(60)), found()),
@@ -322,6 +324,36 @@ class TestCalls:
             with pytest.raises(QuorumError) as caught:
                 client.set("k", 1)
         assert caught.value.outcome == "unknown"
+
+    def test_a_call_may_ask_for_it_and_may_do_without(self, store: StoreDouble) -> None:
+        with kvorum.connect(store.address) as client:
+            store.script(cut_short(0))
+            assert client.set("k", 1, retry_unknown=True).value == 1
+        with kvorum.connect(store.address, retry_unknown=True) as client:
+            store.script(cut_short(0))
+            with pytest.raises(ConnectionFailed):
+                client.set("k", 2, retry_unknown=False)
+            with pytest.raises(ConfigError, match=r"^retry_unknown is 'yes'"):
+                client.delete("k", retry_unknown="yes")
+
+    def test_items_of_a_list_are_looked_up_one_by_one(self, store: StoreDouble) -> None:
+        store.put("b", "theirs")
+        with kvorum.connect(store.address, retry_unknown=True) as client:
+            store.script(hang_up())
+            a, b, c = client.set_many({"a": 1, "b": 2, "c": 3}, w=2)
+            assert isinstance(a, kvorum.Entry)
+            assert isinstance(c, kvorum.Entry)
+            assert isinstance(b, ConnectionFailed)
+            assert b.outcome == "unknown"
+        assert store.values() == {"a": 1, "b": "theirs", "c": 3}
+        repeated = [seen for seen in store.requests if seen.path == "/entry"]
+        assert {seen.query["w"] for seen in repeated} == {"2"}
+
+    def test_items_that_were_stored_are_found(self, store: StoreDouble) -> None:
+        with kvorum.connect(store.address) as client:
+            store.script(cut_short(0))
+            results = client.set_many({f"k{n}": n for n in range(20)}, retry_unknown=True)
+        assert [isinstance(result, kvorum.Entry) for result in results] == [True] * 20
 
     def test_the_deadline_holds_for_all_of_it(self, store: StoreDouble) -> None:
         with kvorum.connect(store.address, retry_unknown=True) as client:

@@ -21,6 +21,8 @@ servers      which server to ask first
 failures     what became of a call's attempts, and which of it to tell
 default_quorum  how many replicas have to answer where a call does not say so
 backoff      how long to wait before asking again
+retryable_writes  what became of a write without an answer, and whether it is repeated
+representation  what repr shows
 calls        one call: attempts, failover, repeats, one deadline
 bulk         many entries: requests of bounded size, several in flight
 questions    what bulk asks about entries

@@ -91,6 +91,7 @@ class AsyncClient(ManyKeys, Composed):
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Store `value` under `key`; returns the entry as it then is.
@@ -103,6 +104,8 @@ class AsyncClient(ManyKeys, Composed):
         It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970, or a
         datetime with a time zone); a ttl of 0 is for ever, and without either it is the
         namespace's. With a `serializer` the bytes that it makes of `value` are stored.
+        `retry_unknown`: look up what became of a write without an answer, and repeat it if that is
+        safe.
         """
         by = self._defaults.serializing(serializer)
         about = requests.Subject(self._namespace(namespace), key, blind=version is None)
@@ -115,7 +118,7 @@ class AsyncClient(ManyKeys, Composed):
         )
         condition = requests.condition(if_version, if_absent)
         request = requests.put(about, put.body, w, quorum, condition)
-        answer = await self._calls.call(request, self._deadline(timeout))
+        answer = await self._write(request, retry_unknown, timeout)
         return answers.written(key, put.text, answer).read_by(by)
 
     async def touch(
@@ -129,20 +132,21 @@ class AsyncClient(ManyKeys, Composed):
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> int | None:
         """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever; or until
         `expires_at` (ms since 1970, or a datetime with a time zone).
 
-        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
-        `if_version` mean what they mean in `set`.
+        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version`,
+        `if_version` and `retry_unknown` mean what they mean in `set`.
         """
         condition = requests.condition(if_version)
         space = self._namespace(namespace)
         request = requests.touch(
             key, version, Lifetime(*checked_lifetime(ttl, expires_at)), space, w, quorum, condition
         )
-        return answers.touched(await self._calls.call(request, self._deadline(timeout)))
+        return answers.touched(await self._write(request, retry_unknown, timeout))
 
     async def delete(
         self,
@@ -154,14 +158,15 @@ class AsyncClient(ManyKeys, Composed):
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> Entry:
-        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version` and
-        `if_version` mean what they mean in `set`."""
+        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version`,
+        `if_version` and `retry_unknown` mean what they mean in `set`."""
         by = self._defaults.serializing(serializer)
         condition = requests.condition(if_version)
         request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
-        answer = await self._calls.call(request, self._deadline(timeout))
+        answer = await self._write(request, retry_unknown, timeout)
         return answers.found(key, answer).read_by(by)
 
     async def get_entries(
@@ -189,18 +194,26 @@ class AsyncClient(ManyKeys, Composed):
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Store each (key, value); for each, in order, its Entry or the error it met.
 
         They are stored one by one, not as a transaction, and not in order: of a key that
-        occurs twice either value may remain. `ttl` and `expires_at` mean what they mean in `set`.
+        occurs twice either value may remain. `ttl`, `expires_at` and
+        `retry_unknown` mean what they mean in `set`.
         """
         lifetime = Lifetime(*checked_lifetime(ttl, expires_at))
         pairs = items.items() if isinstance(items, Mapping) else items
         each = [(key, value, lifetime) for key, value in pairs]
         return await self.set_each(
-            each, serializer=serializer, namespace=namespace, w=w, quorum=quorum, timeout=timeout
+            each,
+            serializer=serializer,
+            namespace=namespace,
+            w=w,
+            quorum=quorum,
+            retry_unknown=retry_unknown,
+            timeout=timeout,
         )
 
     async def set_each(
@@ -211,12 +224,15 @@ class AsyncClient(ManyKeys, Composed):
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """`set_many` of entries that each have their own lifetime."""
         by = self._defaults.serializing(serializer)
-        puts = puts_of(items, self._namespace(namespace), by)
-        return read_by(by, await self._ask(storing(w, quorum), puts, timeout))
+        space = self._namespace(namespace)
+        retrying = self._retries_unknown(retry_unknown)
+        question, puts = storing(space, w, quorum), puts_of(items, space, by)
+        return read_by(by, await self._ask(question, puts, timeout, retry_unknown=retrying))
 
     async def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """The cluster as the server that answers sees it."""

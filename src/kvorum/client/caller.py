@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kvorum.client import answers
+from kvorum.client.answers import Answer
 from kvorum.client.bulk import Bulk, Question
 from kvorum.client.calls import Calls
 from kvorum.client.defaults import defaults_of
-from kvorum.client.options import check_timeout
+from kvorum.client.options import check_switch, check_timeout
 from kvorum.client.requests import Request
 from kvorum.client.url import Target
 from kvorum.model.errors import KvorumError
@@ -30,17 +31,33 @@ class Caller:
     async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
         return answers.document(await self._calls.call(request, self._deadline(timeout)))
 
+    async def _write(
+        self, request: Request, retry_unknown: bool | None, timeout: float | None
+    ) -> Answer:
+        """The answer to a write."""
+        retrying = self._retries_unknown(retry_unknown)
+        return await self._calls.call(request, self._deadline(timeout), retry_unknown=retrying)
+
     async def _ask(
         self,
         question: Question[_Item, _Got],
         items: Sequence[_Item | KvorumError],
         timeout: float | None,
+        *,
+        retry_unknown: bool = False,
     ) -> list[_Got | KvorumError]:
         """Results for `items`, of which some have failed already."""
         sound = [item for item in items if not isinstance(item, KvorumError)]
         bulk = Bulk(self._calls, question, sound, self._deadline(timeout))
+        bulk.retry_unknown = retry_unknown
         asked = iter(await bulk.run())
         return [item if isinstance(item, KvorumError) else next(asked) for item in items]
+
+    def _retries_unknown(self, retry_unknown: bool | None) -> bool:
+        """Whether a write of unknown outcome is looked up, if a call is given this."""
+        if retry_unknown is None:
+            return self._target.retry_unknown
+        return check_switch("retry_unknown", retry_unknown)
 
     def _namespace(self, namespace: str | None) -> str | None:
         return self._target.namespace if namespace is None else namespace

@@ -69,7 +69,6 @@ class Calls:
         self._servers = Servers(target.servers, target.connections)
         self._backoff = Backoff(target.backoff, target.backoff_max, target.retries)
         self._quorum = DefaultQuorum(target.r, target.w, target.quorum)
-        self._retry_unknown = target.retry_unknown
         self._rng = random.Random()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -85,13 +84,13 @@ class Calls:
         return self._backoff.draw(self._rng)
 
     async def call(
-        self, request: Request, deadline: float, retry_unknown: bool | None = None
+        self, request: Request, deadline: float, *, retry_unknown: bool = False
     ) -> Answer:
         """The 2xx answer to `request`, by `deadline` on this clock. Raises another answer's error,
-        or what became of all attempts. `retry_unknown` None: as the client's options say."""
+        or what became of all attempts. With `retry_unknown` it is looked up what became of a write
+        of unknown outcome."""
         request = self._quorum.of(request)
-        wanted = self._retry_unknown if retry_unknown is None else retry_unknown
-        if request.safe or not wanted:
+        if request.safe or not retry_unknown:
             return await self.carry_out(request, deadline)
         began = self.now()
         try:
@@ -99,7 +98,12 @@ class Calls:
         except KvorumError as error:
             if error.outcome == "none":
                 raise
-            return await settle(self, Unsettled(request, error, began), deadline)
+            return await self.settle(Unsettled(request, error, began), deadline)
+
+    async def settle(self, write: Unsettled, deadline: float) -> Answer:
+        """The answer to a repetition of `write`. Raises its error if it cannot be repeated."""
+        request = self._quorum.of(write.request)
+        return await settle(self, write._replace(request=request), deadline)
 
     async def carry_out(self, request: Request, deadline: float, *, hasty: bool = False) -> Answer:
         """The same for a request that is complete, whose unknown outcome is told. `hasty`: there is

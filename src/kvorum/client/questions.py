@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from kvorum.client import answers, requests
-from kvorum.client.bulk import Question
+from kvorum.client.bulk import Question, Single
 from kvorum.client.entry import Entry
-from kvorum.client.requests import Lifetime
+from kvorum.client.requests import Lifetime, Request, Subject
 from kvorum.client.serializers import Serializer, packed
 from kvorum.client.values import JsonText, encode_value
 from kvorum.model.errors import InvalidKey, InvalidValue, KvorumError
@@ -96,14 +96,21 @@ def touching(
     )
 
 
-def storing(w: int | None, quorum: QuorumKind | None) -> Question[Put, Entry]:
+def storing(
+    namespace: str | None, w: int | None, quorum: QuorumKind | None
+) -> Question[Put, Entry]:
     """Asks to store entries."""
+
+    def one(put: Put) -> Request:
+        return requests.put(Subject(namespace, put.key, blind=True), put.body, w, quorum)
+
     return Question(
         request=lambda puts: requests.put_many([put.body for put in puts], w, quorum),
         results=lambda puts, answer: answers.written_many(
             [(put.key, put.text) for put in puts], answer
         ),
         size=lambda put: len(put.body),
+        single=Single(one, lambda put, answer: answers.written(put.key, put.text, answer)),
     )
 
 

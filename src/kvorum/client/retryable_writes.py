@@ -3,8 +3,8 @@
 A write has an unknown outcome if it was sent and no answer came. A read of the key then shows one
 of these:
 
-    the version that the write itself named         it was not carried out: only a write that has
-                                                    seen that version could have been answered
+    the version that the write itself named         it was not carried out: that would have left
+                                                    another version
     nothing, nor a trace of anything deleted        it was not carried out, if it was sent a short
                                                     time ago: traces stay for a while
     the value of a set without a condition, alone,  it was carried out, or an equal one was, which
@@ -16,7 +16,8 @@ In the first three cases the write is repeated under the condition that the entr
 read, so that another client's write is not replaced unseen: the servers refuse the repetition
 (PreconditionFailed), or, where both come at the same moment, keep both as siblings. A repeated set
 of the value that is there makes no new version, and still reaches W replicas. In the last case the
-caller is told that the outcome is unknown. (Compare the retryable writes of MongoDB, which number
+caller is told that the outcome is unknown. What a server that hangs has received it may still carry
+out later, in every case. (Compare the retryable writes of MongoDB, which number
 each write; here the version is what makes a write repeatable.)
 """
 
@@ -140,8 +141,9 @@ def _is_held(request: Request, found: Entry) -> bool:
         return False
     body = _decode(request.body)
     metadata = _metadata(body)
-    wanted = bytes(body["value"]), metadata.get("encoding") == "base64"
-    return wanted == (found.json, found.binary) and _has_lifetime(found, metadata)
+    wanted = bytes(body["value"]), metadata.get("encoding") == "base64", metadata.get("contentType")
+    held = found.json, found.binary, found.content_type
+    return wanted == held and _has_lifetime(found, metadata)
 
 
 def _has_lifetime(found: Entry, metadata: dict[str, Any]) -> bool:
