@@ -219,6 +219,30 @@ def test_export_and_import(address: str, tmp_path: Path) -> None:
     assert command(address, "import", backup).exit_code == 0
 
 
+def test_bytes_keep_their_content_type_on_every_way(
+    address: str, client: Client, tmp_path: Path
+) -> None:
+    png = kvorum.TypedBytes(b"\x89PNG\r\n\x00\xff", "image/png")
+    put = urllib.request.Request(
+        f"http://{address}/entry/logo", png, {"Content-Type": "image/png"}, method="PUT"
+    )
+    urllib.request.urlopen(put).close()
+    client.set("copy", client.get("logo"))
+    client.set_many({"many": png})
+    backup = tmp_path / "typed.jsonl"
+    assert command(address, "export", backup).exit_code == 0
+    for key in ("logo", "copy", "many"):
+        client.delete(key)
+    assert command(address, "import", backup).exit_code == 0
+    for key in ("logo", "copy", "many"):
+        entry = client.get_entry(key)
+        assert (entry.value, entry.content_type) == (png, "image/png")
+        shown = command(address, "get", key, "-o", "json")
+        assert json.loads(shown.output)["content_type"] == "image/png"
+        with urllib.request.urlopen(f"http://{address}/entry/{key}?raw=true") as answer:
+            assert (answer.read(), answer.headers["Content-Type"]) == (png, "image/png")
+
+
 # Lifetimes
 
 

@@ -162,21 +162,27 @@ class DirectFile:
         self._data = data
 
     def sync(self) -> None:
-        data = memoryview(self._data)
-        self._grow(self.missing(len(data)))
-        for start in range(0, len(data), len(self._buffer)):
-            piece = data[start : start + len(self._buffer)]
-            self._buffer[: len(piece)] = piece
-            _write_buffer(self._descriptor, self._buffer[: len(piece)], self.end + start)
-        self.end += len(data)
+        data, size = self._data, len(self._data)
+        if self.end + size > self._size:
+            self._grow(self.end + size - self._size)
+        if size == BLOCK:  # as most entries of few writes
+            self._buffer[:BLOCK] = data
+            _write_buffer(self._descriptor, self._buffer[:BLOCK], self.end)
+        else:
+            self._write(memoryview(data))
+        self.end += size
         self._data = b""
 
     def close(self) -> None:
         os.close(self._descriptor)
 
+    def _write(self, data: memoryview) -> None:
+        for start in range(0, len(data), len(self._buffer)):
+            piece = data[start : start + len(self._buffer)]
+            self._buffer[: len(piece)] = piece
+            _write_buffer(self._descriptor, self._buffer[: len(piece)], self.end + start)
+
     def _grow(self, size: int) -> None:
-        if not size:
-            return
         self._buffer[:] = bytes(len(self._buffer))
         end = self._size + size
         while self._size < end:

@@ -92,4 +92,6 @@ def _facts(one: Entry | Sibling) -> dict[str, Any]:
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
     known: dict[str, Any] = {"value": msgspec.Raw(one.json)}
-    return {**known, "encoding": "base64"} if one.binary else known
+    if one.binary:
+        known["encoding"] = "base64"
+    return known if one.content_type is None else {**known, "content_type": one.content_type}

@@ -17,7 +17,8 @@ from kvorum.cli.parameter_types import Ttl
 from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
-from kvorum.client.url import Target, check_namespace
+from kvorum.client.options import check_namespace
+from kvorum.client.url import Target
 from kvorum.model.sizes import format_size, parse_size
 from kvorum.model.topology import DEFAULT_TIMEOUT_MS
 
