@@ -191,8 +191,8 @@ def _documents(
         options = query()
         if cursor is not None:
             options = {**options, "start_after": None, "cursor": cursor}
-        pairs = query_of(**options)
-        document = client.ask(Request(method, path, pairs, safe=method == "GET", timed=False))
+        safe = method == "GET"
+        document = client.ask(Request(method, path, query_of(**options), safe=safe, timed=not safe))
         yield document
         cursor = document.get("cursor")
         if cursor is None:
