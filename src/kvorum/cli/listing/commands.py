@@ -11,12 +11,10 @@ import msgspec
 from kvorum.cli.connection import asks_namespace, open_client
 from kvorum.cli.errors import one_line
 from kvorum.cli.listing.selected import (
-    ListedEntry,
     Selected,
     Stretch,
     count_pages,
-    entry_pages,
-    key_pages,
+    pages,
     selected,
 )
 from kvorum.cli.listing.unreadable import refuse_unreadable
@@ -24,6 +22,7 @@ from kvorum.cli.moments import to_the_second
 from kvorum.cli.negative_numbers import TakesNegativeNumbers
 from kvorum.cli.output import output_option, print_json, printable
 from kvorum.cli.progress import progress_bar
+from kvorum.client.entry import Entry
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
 from kvorum.model.request import Unreadable
@@ -107,7 +106,7 @@ def count(target: Target, prefix: str, output: str) -> None:
     unreadable: list[Unreadable] = []
     with open_client(target) as client, progress_bar("count", None) as bar:
         for part in count_pages(client, entries):
-            total += part.count
+            total += part.counted
             unreadable += part.unreadable
             bar.show(0, total)
     if output == "json":
@@ -118,7 +117,7 @@ def count(target: Target, prefix: str, output: str) -> None:
 
 
 def _lines(client: Client, entries: Selected, stretch: Stretch, output: str) -> _Lines:
-    for page in key_pages(client, entries, stretch):
+    for page in pages(client, entries, stretch, keys_only=True):
         if output == "json":
             yield [_json({"key": key}) for key in page.keys], page.unreadable
         else:
@@ -128,33 +127,31 @@ def _lines(client: Client, entries: Selected, stretch: Stretch, output: str) -> 
 def _long_lines(client: Client, entries: Selected, stretch: Stretch, output: str) -> _Lines:
     """As a table its columns are as wide as the first page has them."""
     version_places = 0
-    for page in entry_pages(client, entries, stretch):
+    for page in pages(client, entries, stretch, keys_only=False):
         if output == "json":
             yield list(map(_json_line, page.entries)), page.unreadable
             continue
         lines = []
         if page.entries and not version_places:
-            version_places = max(len(one.metadata.value_version) for one in page.entries)
+            version_places = max(len(one.version or "") for one in page.entries)
             lines.append(_columns("size", "expires", "version", version_places, "key"))
         lines += [_line(one, version_places) for one in page.entries]
         yield lines, page.unreadable
 
 
-def _line(one: ListedEntry, version_places: int) -> str:
-    expires = to_the_second(one.metadata.expires_at)
-    version = one.metadata.value_version
-    return _columns(str(_size(one)), expires, version, version_places, one_line(one.key))
+def _line(one: Entry, version_places: int) -> str:
+    expires = to_the_second(one.expires_at)
+    return _columns(str(_size(one)), expires, one.version or "", version_places, one_line(one.key))
 
 
 def _columns(size: str, expires: str, version: str, version_places: int, key: str) -> str:
     return f"{size:>9}  {expires:<{_EXPIRES_PLACES}}  {version:<{version_places}}  {key}"
 
 
-def _json_line(one: ListedEntry) -> str:
-    known: dict[str, Any] = {"key": one.key, "size": _size(one)}
-    known["version"] = one.metadata.value_version
-    if one.metadata.expires_at is not None:
-        known["expires_at"] = one.metadata.expires_at
+def _json_line(one: Entry) -> str:
+    known: dict[str, Any] = {"key": one.key, "size": _size(one), "version": one.version}
+    if one.expires_at is not None:
+        known["expires_at"] = one.expires_at
     return _json(known)
 
 
@@ -162,8 +159,10 @@ def _json(line: dict[str, Any]) -> str:
     return _encode(line).decode()
 
 
-def _size(one: ListedEntry) -> int:
-    """Of the value: bytes, or those of its JSON without spaces."""
-    if one.metadata.encoding == "base64" and isinstance(one.value, str):
-        return len(one.value) // 4 * 3 - one.value[-2:].count("=")
-    return len(_encode(one.value))
+def _size(one: Entry) -> int:
+    """Of the value, in bytes: of its JSON, if it is not bytes."""
+    text = one.json
+    if not one.binary:
+        return len(text)
+    base64 = text.strip(b'"')
+    return len(base64) // 4 * 3 - base64[-2:].count(b"=")

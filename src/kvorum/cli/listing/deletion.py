@@ -15,7 +15,7 @@ from kvorum.cli.listing.selected import (
     Stretch,
     count_pages,
     delete_pages,
-    key_pages,
+    pages,
 )
 from kvorum.cli.listing.unreadable import refuse_unreadable
 from kvorum.cli.output import note, print_json
@@ -73,9 +73,9 @@ def delete_all(
 
 def _confirmed(client: Client, entries: Selected) -> int:
     """How many there are, once somebody has agreed to delete them. Nothing is asked about none."""
-    total = sum(page.count for page in count_pages(client, entries))
+    total = sum(page.counted for page in count_pages(client, entries))
     if total:
-        [page, *_] = key_pages(client, entries, Stretch(limit=_SAMPLE))
+        page = next(pages(client, entries, Stretch(limit=_SAMPLE), keys_only=True))
         keys = ", ".join(one_line(key) for key in page.keys)
         more = ", ..." if total > len(page.keys) else ""
         confirm(one_line(f"Delete {total:,} {entries.described}, for good: {keys}{more}?"))
