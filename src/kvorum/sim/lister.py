@@ -43,7 +43,7 @@ class Lister:
         self._history = history
         self._keys = keys
         self._rng = stream(parameters.seed, "listings")
-        self._pause_s_mean = 4 * parameters.pause_s_mean
+        self._pause_s_mean = parameters.pause_s_mean
         self._namespaces = list(parameters.namespaces)
         self._stopped = self._rng.random() >= _SHARE_OF_RUNS
         self._selection = Selection(self._namespaces[0])
