@@ -403,6 +403,8 @@ def test_a_key_that_is_a_negative_number_is_read_and_deleted(
 ) -> None:
     store.put("-7", 1)
     assert kvorum("get", "-7").stdout == "1\n"
+    assert kvorum("touch", "-7", "0").exit_code == 0
+    assert "'-5' is no lifetime" in kvorum("touch", "-7", "-5").stderr
     assert kvorum("delete", "-7").stdout == "deleted -7\n"
 
 

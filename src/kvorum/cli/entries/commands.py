@@ -168,7 +168,7 @@ def _refuse_versions_of_several(versions: dict[str, str | None]) -> None:
             )
 
 
-@click.command()
+@click.command(cls=TakesNegativeNumbers)
 @click.argument("key")
 @click.argument("ttl", type=Ttl())
 @_changes("Touch")
