@@ -23,6 +23,9 @@ import msgspec
 
 from kvorum.model.errors import InvalidValue
 
+BYTES: Final = (bytes, bytearray, memoryview)
+"""What is stored as bytes, and not as JSON."""
+
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder: Final = msgspec.json.Decoder()
 
@@ -36,7 +39,7 @@ class JsonText(NamedTuple):
 
 def encode_value(value: object) -> JsonText:
     """Raises InvalidValue if JSON cannot hold `value`."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, BYTES):
         return JsonText(b'"' + binascii.b2a_base64(value, newline=False) + b'"', binary=True)
     if isinstance(value, msgspec.Raw):
         return JsonText(bytes(value))

@@ -88,7 +88,13 @@ class Changes:
         made.
         """
         settings = place.settings
-        now_ms = self._clocks.now_ms() if _is_timed(request, settings, base) else 0
+        is_timed = _is_timed(request, settings, base)
+        if not is_timed and type(request) is Put and request.seen is None and request.expect == ANY:
+            # As nearly all are: nothing to be compared, and nothing that expires.
+            self._replica.check_room(place.key)
+            record = self._put(request, place.key, base, NEVER)
+            return record, Answer(record, not base.versions)
+        now_ms = self._clocks.now_ms() if is_timed else 0
         live = expire(base, now_ms) if now_ms else base
         _check(request, base, live, reach)
         if isinstance(request, Put):
