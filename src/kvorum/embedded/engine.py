@@ -24,7 +24,7 @@ from kvorum.model.errors import (
     StorageError,
 )
 from kvorum.model.record import Record
-from kvorum.model.request import ANY, Answer, Get, Listing, Put, Request
+from kvorum.model.request import ANY, Answer, Get, Listing, Put, Request, Selection
 from kvorum.model.topology import Topology
 from kvorum.namespaces import Namespaces
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -40,7 +40,6 @@ from kvorum.storage.file_work import InlineFileWork
 from kvorum.storage.syncer import InlineSyncer, Syncers
 from kvorum.wire.messages import Message
 
-_PAGE: Final = 500
 _BATCH: Final = 1000
 _SCRUB_PAUSE_S: Final = 0.05
 
@@ -83,6 +82,7 @@ class Engine:
                     shredded_since=store.shredded_since,
                 ),
             )
+            self._replicator.pace.never_pause()
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)
         except BaseException as error:
@@ -147,11 +147,11 @@ class Engine:
                 self._turn()
         return results
 
-    def page(self, namespace: str, cursor: bytes) -> Listing:
-        """The page of a scan from `cursor` on."""
+    def page(self, selection: Selection) -> Listing:
+        """A page of a listing."""
         pages: list[Any] = [None]
         with self._opened():
-            self.service.scan(LOCAL, namespace, cursor, _PAGE, _Slot(pages, 0))
+            self.service.scan(LOCAL, selection, _Slot(pages, 0))
             self.runtime.turn()
         page: Listing | KvorumError = pages[0]
         if isinstance(page, KvorumError):
