@@ -18,7 +18,7 @@ from kvorum.client.conflicts import OnConflict
 from kvorum.client.defaults import Defaults
 from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Ttl, WrongType
-from kvorum.client.listing import ClearPage, CountPage, Page
+from kvorum.client.listing import ClearPage, CountPage, Page, check_prefix
 from kvorum.client.mapping import StoreMapping
 from kvorum.client.serializers import Serializing
 from kvorum.model.errors import KvorumError
@@ -196,6 +196,7 @@ class BlockingStore:
 
         It holds nothing itself: every access is a call. Values that are put in live for `ttl`.
         """
+        check_prefix(prefix)
         return StoreMapping(
             self,
             prefix,

@@ -17,8 +17,15 @@ from kvorum.client.budget import Budget, ChangeOptions, PageOptions, ReadOptions
 from kvorum.client.conflicts import OnConflict, resolved
 from kvorum.client.defaults import Defaults
 from kvorum.client.entry import Entry
-from kvorum.client.lifetime import Ttl, WrongType
-from kvorum.client.listing import ClearPage, CountPage, Page, check_readable
+from kvorum.client.lifetime import Ttl
+from kvorum.client.listing import (
+    ClearPage,
+    CountPage,
+    Page,
+    check_limit,
+    check_prefix,
+    check_readable,
+)
 from kvorum.client.serializers import Serializing
 from kvorum.client.update import ATTEMPTS, MISSING, Change
 from kvorum.model.errors import KvorumError, NotFound, PreconditionFailed, RequestError
@@ -271,7 +278,8 @@ class Composed:
         each page. Raises CorruptRecord behind the last one if some could not be read; its details
         name them.
         """
-        _check_listing(prefix, limit)
+        check_prefix(prefix)
+        check_limit(limit)
         unreadable: list[Unreadable] = []
         cursor: str | None = None
         left = limit
@@ -324,7 +332,7 @@ class Composed:
         """How many keys begin with `prefix`. The servers look at each of them, so it takes time in
         proportion to the size of the namespace. `timeout` is for each of the requests it takes.
         Raises CorruptRecord if some could not be read."""
-        _check_listing(prefix)
+        check_prefix(prefix)
         total = 0
         unreadable: list[Unreadable] = []
         cursor: str | None = None
@@ -353,7 +361,7 @@ class Composed:
         takes. An error's details say how many keys were `deleted` before it. Raises CorruptRecord
         at the end if some could not be read, which stay.
         """
-        _check_listing(prefix)
+        check_prefix(prefix)
         named = namespace or self._defaults.namespace or DEFAULT_NAMESPACE
         if not prefix and confirm != named:
             raise RequestError(
@@ -378,13 +386,3 @@ class Composed:
                 break
         check_readable(unreadable, "deleted")
         return deleted
-
-
-def _check_listing(prefix: str, limit: int | None = None) -> None:
-    if not isinstance(prefix, str):
-        raise WrongType(
-            f"A prefix is a str, and not {type(prefix).__name__} ({repr(prefix)[:40]}). "
-            "A namespace is given as namespace=."
-        )
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise WrongType(f"limit is {limit!r}. Give a whole number of 0 or more.")

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from kvorum.client.entry import Entry
+from kvorum.client.lifetime import WrongType
 from kvorum.model.errors import CorruptRecord
 from kvorum.model.request import Unreadable
 
@@ -45,6 +46,21 @@ class ClearPage(NamedTuple):
     deleted: int
     cursor: str | None
     unreadable: list[Unreadable]
+
+
+def check_prefix(prefix: str) -> None:
+    """Raises WrongType if `prefix` is no text."""
+    if not isinstance(prefix, str):
+        raise WrongType(
+            f"A prefix is a str, and not {type(prefix).__name__} ({repr(prefix)[:40]}). "
+            "A namespace is given as namespace=."
+        )
+
+
+def check_limit(limit: int | None) -> None:
+    """Raises WrongType if `limit` is no number of entries."""
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise WrongType(f"limit is {limit!r}. Give a whole number of 0 or more.")
 
 
 def check_readable(unreadable: Sequence[Unreadable], done: str = "listed") -> None:

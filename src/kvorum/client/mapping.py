@@ -2,13 +2,14 @@
 
     cart = store.mapping("cart:7:")
     cart["book"] = 2                stores "cart:7:book"
-    dict(cart)                      {"book": 2}
+    dict(cart.items())              {"book": 2}
 
 It holds nothing itself: what it shows is what the store holds at that moment, whoever wrote it.
 
     m[k], m[k] = v, k in m, del m[k]    one request
     m.pop(k)                            two
     iteration, keys, items, values, ==  a page at a time; of keys alone, no value is sent
+    dict(m)                             one request for each key; dict(m.items()) does better
     len(m), m.clear()                   the servers go through the namespace
     m.update(...)                       requests of many entries
 
@@ -19,7 +20,7 @@ done again if another one came first.
 from __future__ import annotations
 
 from collections.abc import ItemsView as Items
-from collections.abc import Iterable, Iterator, MutableMapping, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, Final, Protocol
 
 from kvorum.client.conflicts import OnConflict, resolved
@@ -27,6 +28,9 @@ from kvorum.client.lifetime import Ttl, WrongType
 from kvorum.client.serializers import Serializing
 from kvorum.client.update import MISSING
 from kvorum.model.errors import InvalidKey, KvorumError, NotFound, PreconditionFailed
+
+_FIRST: Final = 10
+"""So many keys are looked at together to find one that is still there."""
 
 
 class Mapped(Protocol):
@@ -152,10 +156,12 @@ class StoreMapping(MutableMapping[str, Any]):
     def popitem(self) -> tuple[str, Any]:
         """Delete a key, whichever comes first; returns it and its value. Raises KeyError if there
         is none."""
-        for key in self:
-            value = self.pop(key, MISSING)
-            if value is not MISSING:
-                return key, value
+        while some := list(self._store.keys(self._prefix, limit=_FIRST, **self._place)):
+            for full in some:
+                key = full.removeprefix(self._prefix)
+                value = self.pop(key, MISSING)
+                if value is not MISSING:
+                    return key, value
         raise KeyError(f"{self!r} is empty")
 
     def setdefault(self, key: str, default: Any = None) -> Any:
@@ -174,7 +180,8 @@ class StoreMapping(MutableMapping[str, Any]):
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Store many values, in requests of many entries. Raises the first error met; the other
         values are stored all the same."""
-        values = {**dict(other), **more}
+        # By items, which come a page at a time; `dict` would ask a mapping for each key.
+        values = dict(other.items() if isinstance(other, Mapping) else other) | more
         pairs = [(self._full(key), value) for key, value in values.items()]
         for result in self._store.set_many(pairs, **self._writing):
             if isinstance(result, KvorumError):

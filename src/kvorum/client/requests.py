@@ -268,7 +268,7 @@ def clear_page(listed: Listed, confirm: str) -> Request:
     # The query names the prefix even if it is empty.
     query = query_of(prefix=listed.prefix, confirm=confirm)
     rest = listed._replace(prefix="").query()
-    return Request("DELETE", "/entries", query + rest, timed=False)
+    return Request("DELETE", "/entries", query + rest)
 
 
 def status() -> Request:
