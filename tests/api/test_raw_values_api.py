@@ -154,6 +154,16 @@ async def test_a_type_that_is_given_twice_is_none(web: Web) -> None:
     await refused(web, await client.response(), 415, "unsupported_media_type")
 
 
+async def test_neither_a_part_of_a_value_nor_an_encoded_one_is_stored(web: Web) -> None:
+    """Both would be given back as what they are not."""
+    answer = await web.ask("PUT", "/entry/k", b"1", content_range="bytes 0-0/2")
+    await refused(web, answer, 400, "bad_request")
+    answer = await web.ask("PUT", "/entry/k", PNG, content_type="a/b", content_encoding="gzip")
+    said = await refused(web, answer, 415, "unsupported_media_type")
+    assert "'gzip'" in said["detail"]
+    assert (await web.ask("PUT", "/entry/k", b"1", content_encoding="identity")).status == 201
+
+
 async def test_values_have_a_size_limit(web: Web) -> None:
     await web.start(service=ServiceLimits(value_bytes=100))
     client = await web.client()
