@@ -151,6 +151,13 @@ class Ratio(NamedTuple):
 @click.option("--rounds", type=click.IntRange(min=2), default=40, show_default=True)
 @click.option("--sets", type=COUNT, default=200, show_default=True, help="Of a round.")
 @click.option("--gets", type=COUNT, default=2000, show_default=True, help="Of a round.")
+@click.option(
+    "--warm-up",
+    type=COUNT,
+    default=2000,
+    show_default=True,
+    help="Sets before that, in which what was loaded at once is flushed.",
+)
 @click.option("--keys", type=COUNT, default=10_000, show_default=True)
 @click.option("--value-size", type=click.IntRange(min=60), default=100, show_default=True)
 @click.option("--memory", default="256MB", show_default=True, help="Of the embedded store.")
@@ -177,7 +184,14 @@ def main(work_dir: Path, output: str, save: Path | None, **options: Any) -> None
 
 
 def measure(
-    directory: Path, rounds: int, sets: int, gets: int, keys: int, value_size: int, memory: str
+    directory: Path,
+    rounds: int,
+    sets: int,
+    gets: int,
+    warm_up: int,
+    keys: int,
+    value_size: int,
+    memory: str,
 ) -> list[Series]:
     """Open all contenders and give each its turn in every round."""
     chance = random.Random(1)
@@ -193,13 +207,15 @@ def measure(
             for each in contenders
             if operation in each.calls
         ]
+        for contender in contenders:
+            timed(contender.calls[SET], chance.choices(names, k=warm_up), -2, value_size)
         for round_number in range(-1, rounds):
             asked = {SET: chance.choices(names, k=sets), GET: chance.choices(names, k=gets)}
             for each in chance.sample(series, len(series)):
                 contender = next(one for one in contenders if one.name == each.name)
                 call = contender.calls[each.operation]
                 took = timed(call, asked[each.operation], round_number, value_size)
-                if round_number >= 0:  # The first one warms up.
+                if round_number >= 0:  # The first one is for the gets to warm up.
                     each.rounds.append(took)
     return series
 

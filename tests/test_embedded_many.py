@@ -88,6 +88,9 @@ def test_many_keys_exist_are_deleted_and_touched(store: kvorum.Embedded) -> None
     assert store.touch_many(["a"], 0) == [None]
     with pytest.raises(RequestError, match="Neither"):
         store.touch("a")
+    for call in (store.delete_many, store.get_many, store.exists_many, store.get_entries):
+        with pytest.raises(WrongType, match="'abc' is one"):
+            call("abc")
     deleted = store.delete_many(["a", "c", "", "b"])
     assert [deleted[0], deleted[1], deleted[3]] == [True, False, True]
     assert isinstance(deleted[2], InvalidKey)

@@ -81,6 +81,10 @@ def test_a_record_is_shown_as_one_that_was_never_shown_is(
             found = shown.found(b"{", SUBJECTS[subject], record, hinted)
             assert found == presenter().found(b"{", SUBJECTS[subject], record, hinted)
             assert (b'"strict":false' in found[1]) == (hinted > 0)
+            assert shown.version(SUBJECTS[subject], record) == found[0]
+            described = shown.described(b"{", SUBJECTS[subject], record, hinted)
+            assert described == presenter().described(b"{", SUBJECTS[subject], record, hinted)
+            assert b'"value":' not in described
 
 
 def test_what_is_kept_of_the_records_shown_is_bounded() -> None:

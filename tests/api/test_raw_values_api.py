@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from kit.node import ACTOR, BORN_MS, FakeNode
-from kit.web import Response, Web
+from kit.web import Response, Web, request
 
 from kvorum.model.record import BINARY, JSON, TYPED
 from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT, Put
@@ -152,6 +152,16 @@ async def test_a_type_that_is_given_twice_is_none(web: Web) -> None:
     client.send(b"PUT /entry/k HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Type: c/d\r\n")
     client.send(b"Content-Length: 1\r\n\r\n1")
     await refused(web, await client.response(), 415, "unsupported_media_type")
+
+
+async def test_neither_a_part_of_a_value_nor_an_encoded_one_is_stored(web: Web) -> None:
+    """Both would be given back as what they are not."""
+    answer = await web.ask("PUT", "/entry/k", b"1", content_range="bytes 0-0/2")
+    await refused(web, answer, 400, "bad_request")
+    answer = await web.ask("PUT", "/entry/k", PNG, content_type="a/b", content_encoding="gzip")
+    said = await refused(web, answer, 415, "unsupported_media_type")
+    assert "'gzip'" in said["detail"]
+    assert (await web.ask("PUT", "/entry/k", b"1", content_encoding="identity")).status == 201
 
 
 async def test_values_have_a_size_limit(web: Web) -> None:
@@ -329,8 +339,10 @@ async def test_a_fault_in_a_raw_read_is_told(web: Web, monkeypatch: pytest.Monke
 # Line ends
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html, */*;q=0.8"])
-async def test_json_ends_in_a_line_end_for_whoever_accepts_anything(web: Web, accept: str) -> None:
+@pytest.mark.parametrize("accept", ["*/*", "text/html, */*;q=0.8", "application/json"])
+async def test_json_ends_in_a_line_end_for_whoever_accepts_what_curl_does(
+    web: Web, accept: str
+) -> None:
     client = await web.client()
     await client.ask("PUT", "/entry/k", b"1")
     for method, path in (("GET", "/entry/k"), ("GET", "/entry/l"), ("GET", "/status")):
@@ -343,7 +355,9 @@ async def test_json_ends_in_a_line_end_for_whoever_accepts_anything(web: Web, ac
         assert head.fields["content-length"] == str(len(plain.body) + 1)
     assert (await client.ask("PUT", "/entry/k", b"2", accept=accept)).body.endswith(b"}\n")
     assert (await client.ask("GET", "/entry/k?raw=true", accept=accept)).body == b"2"
-    assert not (await client.ask("GET", "/entry/k", accept="application/json")).body.endswith(b"\n")
+    assert not (await client.ask("GET", "/entry/k", accept="text/html")).body.endswith(b"\n")
+    client.send(request("GET", "/entry/k", accept=accept, connection="Upgrade", upgrade="h2c"))
+    assert (await client.response()).body.endswith(b"}\n")
 
 
 async def test_a_request_refused_by_its_head_ends_in_one_too(web: Web) -> None:

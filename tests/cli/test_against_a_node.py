@@ -243,6 +243,22 @@ def test_bytes_keep_their_content_type_on_every_way(
             assert (answer.read(), answer.headers["Content-Type"]) == (png, "image/png")
 
 
+def test_all_that_begins_with_a_prefix_is_deleted_page_by_page(
+    address: str, client: Client
+) -> None:
+    client.set_many({f"{{doomed}}:{n}": n for n in range(1500)} | {"{doomed}": 1})
+    path = f"http://{address}/entries?prefix=%7Bdoomed%7D:&confirm=%7Bdoomed%7D:"
+    deleted, calls, cursor = 0, 0, ""
+    while calls == 0 or cursor:
+        query = path + (f"&cursor={cursor}" if cursor else "")
+        with urllib.request.urlopen(urllib.request.Request(query, method="DELETE")) as answer:
+            page = json.load(answer)
+        deleted, calls, cursor = deleted + page["deleted"], calls + 1, page["cursor"]
+    assert (deleted, calls > 1) == (1500, True)
+    keys = [entry.key for entry in client.scan()]
+    assert [key for key in keys if key.startswith("{doomed}")] == ["{doomed}"]
+
+
 # Lifetimes
 
 

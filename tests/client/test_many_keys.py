@@ -67,6 +67,16 @@ def test_many_keys_are_deleted(store: StoreDouble, client: Client) -> None:
     assert store.values() == {"b": "b"}
 
 
+def test_one_key_is_not_taken_for_several(store: StoreDouble, client: Client) -> None:
+    store.put("a", 1)
+    for call in (client.delete_many, client.get_many, client.exists_many, client.get_entries):
+        with pytest.raises(WrongType, match="'abc' is one"):
+            call("abc")
+    with pytest.raises(WrongType, match="'abc' is one"):
+        client.touch_many("abc", 5)
+    assert store.requests == []
+
+
 def test_many_keys_are_touched(store: StoreDouble, client: Client) -> None:
     store.put("a", 1)
     moment = datetime(2030, 1, 1, tzinfo=UTC)

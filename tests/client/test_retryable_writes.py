@@ -64,7 +64,8 @@ class World:
     others: Iterator[str]
     held: Held | None = None
     applied: list[Held] = field(default_factory=list)
-    asked: int = 0
+    sent: int = 0
+    """How many writes we have sent."""
     wronged: list[tuple[Held, Request]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -79,6 +80,7 @@ class World:
     async def carry_out(self, request: Request, deadline: float, *, hasty: bool = False) -> Answer:
         self._other_acts(next(self.others))
         fate = next(self.fates)
+        self.sent += not request.safe
         if fate == "refused":
             raise Overloaded("Busy.")
         if fate == "lost before":
@@ -107,7 +109,6 @@ class World:
         return Answer(200, msgspec.json.encode(body))
 
     def _write(self, request: Request) -> Answer:
-        self.asked += 1
         live = self.held is not None and self.held.value is not None
         for name, tag in request.condition:
             if name == "if-none-match" and live:
@@ -120,7 +121,7 @@ class World:
         if live and self.held is not None and self.held.value == value:
             self.applied.append(self.held)  # The same value again makes no new version.
             return Answer(200, b"{}")
-        if self.asked > 1 and self.held is not None and self.held.by == "them":
+        if self.sent > 1 and self.held is not None and self.held.by == "them":
             self.wronged.append((self.held, request))
         self.held = Held(value, self._version(), "us")
         self.applied.append(self.held)
@@ -172,6 +173,23 @@ def test_a_repetition_replaces_no_write_of_another_client_and_success_means_appl
         assert world.applied
         assert not request.condition or any(held.by != "them" for held in world.applied)
     assert world.wronged == []
+
+
+@pytest.mark.parametrize("write", [set_of(), set_of("v0")])
+def test_a_repetition_that_is_lost_too_is_looked_up_in_turn(write: Request) -> None:
+    fates = ["lost before", "answered", "lost after", "answered", "answered"]
+    world = World(iter(fates), itertools.repeat("nothing"))
+    world.held = Held(BEFORE if write.about and not write.about.blind else OURS, "v0", "earlier")
+
+    async def call() -> None:
+        with pytest.raises(ConnectionFailed) as caught:
+            await world.carry_out(write, 1.0)
+        await settle(world, Unsettled(write, caught.value, 0.0), 1.0)
+
+    asyncio.run(call())
+    assert world.sent == 3
+    assert world.held is not None
+    assert world.held.value == OURS
 
 
 def found(value: bytes = OURS.encode(), **more: Any) -> Entry:

@@ -15,6 +15,7 @@ import kvorum
 import kvorum.aio
 from kvorum.client.synchronous import Client
 from kvorum.errors import (
+    ConfigError,
     ConnectionFailed,
     NotFound,
     PreconditionFailed,
@@ -135,6 +136,29 @@ def test_the_timeout_holds_for_all_attempts(client: Client) -> None:
 
     with pytest.raises(PreconditionFailed):
         client.update("n", overtaken, default=0, attempts=1_000_000, timeout=0.3)
+
+
+def test_options_that_are_none_are_refused(store: StoreDouble, client: Client) -> None:
+    store.put("n", 1)
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({"if_version": "v1"}, TypeError),
+        ({"timeout": 0}, ConfigError),
+    ]
+    for options, error in wrong:
+        with pytest.raises(error):
+            client.update("n", lambda n: n, **options)
+        with pytest.raises(error):
+            client.pop("n", **options)
+    assert store.requests == []
+
+
+def test_each_request_gets_the_options_that_concern_it(store: StoreDouble, client: Client) -> None:
+    client.update("n", lambda n: n + 1, default=0, r=2, w=3, quorum="sloppy", timeout=5)
+    read, write = ({**seen.query} for seen in store.requests)
+    assert 0 < int(read.pop("timeout_ms")) <= 5000
+    assert 0 < int(write.pop("timeout_ms")) <= 5000
+    assert read == {"r": "2", "quorum": "sloppy"}
+    assert write == {"w": "3", "quorum": "sloppy"}
 
 
 def test_an_async_function_needs_the_async_client(store: StoreDouble, client: Client) -> None:

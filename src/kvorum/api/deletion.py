@@ -98,7 +98,7 @@ class _Listed(Pending[Listing]):
         self._options = options
 
     def answer(self, result: Listing) -> None:
-        _Deleting(self._exchange, self._gateway, self._options, result).start()
+        _Deleting(self._exchange, self._gateway, self._options, result).go_on()
 
 
 class _Deleting:
@@ -123,8 +123,8 @@ class _Deleting:
         self._window = min(len(page.keys), gateway.limits.list_window)
         self._places = gateway.service.reserve(self._window)
 
-    def start(self) -> None:
-        """Begin the first ones."""
+    def go_on(self) -> None:
+        """Begin as many as may be under way; answer when there are none any more."""
         while self._todo and self._error is None and self._under_way < self._window:
             self._submit(self._todo.pop())
         if not self._under_way:
@@ -147,7 +147,7 @@ class _Deleting:
             self._deleted += 1
         elif result.code != NotFound.code:
             self._fail(_error_of(result))
-        self.start()
+        self.go_on()
 
     def _fail(self, error: KvorumError) -> None:
         self._is_unknown = self._is_unknown or error.outcome == "unknown"

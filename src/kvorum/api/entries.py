@@ -67,8 +67,7 @@ class EntryHandlers:
         key = key_of(exchange.path[len(ENTRY_PATH) :], options)
         space = options.namespace
         subject = subject_of(space, key)
-        declared = exchange.fields.get(b"content-type")
-        kind, value = value_sent(declared, exchange.body, self._service.limits)
+        kind, value = value_sent(exchange.fields, exchange.body, self._service.limits)
         seen, expect = write_condition(
             exchange.fields, options.version, subject, self._service.versions
         )

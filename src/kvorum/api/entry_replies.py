@@ -49,7 +49,7 @@ class RawRead(Read):
         if not result.record.versions:
             raise not_found(self._gateway, self._subject, result)
         live = result.record.live_versions()
-        version = self._gateway.service.versions.write(self._subject, result.record.context)
+        version = self._gateway.presenter.version(self._subject, result.record)
         if self._is_wanted(version, result):
             media_type, body = media_type_and_body(live[0])
             fields = _etag(version) + GUARDS + _metadata(live, result.hinted)

@@ -92,10 +92,13 @@ class Presenter:
         """An object for a record that has live versions, without any value."""
         if hinted or len(record.versions) > 1:
             return opening + self._described(subject, record, hinted, values=False)[2]
-        known = self._known.get(subject)
-        if known is None or known.context != record.context:
-            known = self._learn(subject, record)
-        return opening + known.metadata
+        return opening + self._kept(subject, record).metadata
+
+    def version(self, subject: bytes, record: Record) -> str:
+        """The valueVersion of a record that is read and has live versions."""
+        if len(record.versions) > 1:
+            return self._versions.write(subject, record.context)
+        return self._kept(subject, record).version
 
     def unread(self, opening: bytes, subject: bytes, record: Record) -> bytes:
         """An object for a key that was deleted without its value having been read."""
@@ -105,6 +108,12 @@ class Presenter:
             f'"clock":[{self._clock(record.context)}],"unread":true}}}}'
         ).encode()
         return opening + metadata
+
+    def _kept(self, subject: bytes, record: Record) -> _Known:
+        known = self._known.get(subject)
+        if known is None or known.context != record.context:
+            known = self._learn(subject, record)
+        return known
 
     def _learn(self, subject: bytes, record: Record) -> _Known:
         version, _, metadata = self._described(subject, record, 0)

@@ -19,7 +19,8 @@ from typing import Final
 import msgspec
 
 from kvorum.api.entry_body import check_utf8, decode_json
-from kvorum.api.http.refusals import UnsupportedMediaType
+from kvorum.api.http.exchange import Fields
+from kvorum.api.http.refusals import UnsupportedMediaType, shown
 from kvorum.model.errors import InvalidValue, RequestError
 from kvorum.model.record import BINARY, JSON, TYPED, Version
 from kvorum.model.typed_value import join_type, split_type
@@ -43,12 +44,14 @@ _BYTES_ADVICE: Final = (
 _text: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
-def value_sent(declared: bytes | None, body: bytes, limits: ServiceLimits) -> tuple[int, bytes]:
-    """(kind, bytes) to store of a body with `declared` as its Content-Type.
+def value_sent(fields: Fields, body: bytes, limits: ServiceLimits) -> tuple[int, bytes]:
+    """(kind, bytes) to store of a body with these header fields.
 
-    Raises InvalidValue, or UnsupportedMediaType for a type that is none.
+    Raises InvalidValue, UnsupportedMediaType for a type that is none or a coding that is not
+    undone here, and RequestError for a part of a value.
     """
-    media_type = (declared or b"").decode("latin-1").strip()
+    _check_whole_and_plain(fields)
+    media_type = fields.get(b"content-type", b"").decode("latin-1").strip()
     essence = media_type.partition(";")[0].rstrip().lower()
     if essence in _JSON_TYPES:
         kind, value = JSON, _json(body)
@@ -65,6 +68,21 @@ def media_type_and_body(version: Version) -> tuple[str, bytes]:
     if version.kind == TYPED:
         return split_type(version.value)
     return _MEDIA_TYPES[version.kind], version.value
+
+
+def _check_whole_and_plain(fields: Fields) -> None:
+    if b"content-range" in fields:
+        raise RequestError(
+            "Content-Range says that the body is a part of the value. Send the whole value, "
+            "without this header field."
+        )
+    coding = fields.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        raise UnsupportedMediaType(
+            f"The Content-Encoding {shown(coding)} would not be kept with the value.",
+            advice="Send the value without a coding, or declare what it is encoded as with "
+            "Content-Type, such as application/gzip.",
+        )
 
 
 def _json(body: bytes) -> bytes:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypedDict
 
+from kvorum.client.options import check_timeout
 from kvorum.model.topology import QuorumKind
 
 _LEAST_S: Final = 0.001
@@ -27,9 +28,15 @@ class ReadOptions(TypedDict, total=False):
 
 
 class ChangeOptions(ReadOptions, total=False):
-    """What a call that reads and writes may say; `w`: the replicas that must have stored it."""
+    """What a call that reads and writes may say; `w`: the replicas that must have stored it;
+    `retry_unknown`: as in `set`."""
 
     w: int | None
+    retry_unknown: bool | None
+
+
+_READ: Final = frozenset({"r", "quorum"})
+_WRITE: Final = frozenset({"w", "quorum", "retry_unknown"})
 
 
 class Budget:
@@ -41,26 +48,29 @@ class Budget:
         default: float | None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`default` is the timeout if `options` have none; None is no limit. Raises TypeError for
+        an option that is none, and ConfigError."""
+        if unknown := options.keys() - _READ - _WRITE - {"timeout"}:
+            raise TypeError(f"There is no option {min(unknown)!r} of this call.")
         self._options = options
         self._now = now
         seconds = options.get("timeout")
-        if seconds is None:
-            seconds = default
+        seconds = default if seconds is None else check_timeout(seconds)
         self._until = None if seconds is None else now() + seconds
 
     def read(self, **more: Any) -> dict[str, Any]:
         """The options of a read that begins now."""
-        return self._some(("r", "quorum"), more)
+        return self._some(_READ, more)
 
     def write(self, **more: Any) -> dict[str, Any]:
         """The options of a write that begins now."""
-        return self._some(("w", "quorum"), more)
+        return self._some(_WRITE, more)
 
     def lasts(self, seconds: float) -> bool:
         """True if more than `seconds` are left."""
         return self._until is None or self._now() + seconds < self._until
 
-    def _some(self, names: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
+    def _some(self, names: frozenset[str], more: dict[str, Any]) -> dict[str, Any]:
         options: dict[str, Any] = {
             name: value for name, value in self._options.items() if name in names
         }

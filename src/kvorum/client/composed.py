@@ -25,6 +25,7 @@ from kvorum.client.listing import (
     check_limit,
     check_prefix,
     check_readable,
+    several,
 )
 from kvorum.client.serializers import Serializing
 from kvorum.client.update import ATTEMPTS, MISSING, Change
@@ -236,7 +237,7 @@ class Composed:
         """The values of those `keys` that have one. Raises the first error met. A value that Python
         cannot hold is replaced by an InvalidValue. `on_conflict` means what it means in `get`."""
         decide = self._defaults.deciding(on_conflict)
-        asked = list(keys)
+        asked = several(keys)
         results = await self.get_entries(
             asked, serializer=serializer, namespace=namespace, r=r, quorum=quorum, timeout=timeout
         )
@@ -246,7 +247,7 @@ class Composed:
         self, keys: Iterable[str], *, namespace: str | None = None, **options: Unpack[ReadOptions]
     ) -> frozenset[str]:
         """Those of `keys` that have a value. Raises the first error met."""
-        asked = list(keys)
+        asked = several(keys)
         found: list[str] = []
         for key, there in zip(
             asked, await self.exists_each(asked, namespace=namespace, **options), strict=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -46,6 +46,16 @@ class ClearPage(NamedTuple):
     deleted: int
     cursor: str | None
     unreadable: list[Unreadable]
+
+
+def several(keys: Iterable[str]) -> list[str]:
+    """The `keys` as a list. Raises WrongType for a single one, whose letters would be taken for
+    keys."""
+    if isinstance(keys, str | bytes):
+        raise WrongType(
+            f"Several keys are wanted, and {repr(keys)[:40]} is one. Give a list of keys."
+        )
+    return list(keys)
 
 
 def check_prefix(prefix: str) -> None:

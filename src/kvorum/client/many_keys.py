@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kvorum.client import answers, requests
 from kvorum.client.caller import Caller
 from kvorum.client.lifetime import Moment, Ttl, checked_renewal
-from kvorum.client.listing import ClearPage, CountPage, Page
+from kvorum.client.listing import ClearPage, CountPage, Page, check_limit
 from kvorum.client.questions import deleting, existing, keys_of, touching
 from kvorum.client.requests import Lifetime, Listed
 from kvorum.client.serializers import Serializing
@@ -87,6 +87,7 @@ class ManyKeys(Caller):
         hold fewer than `limit` entries, even none, before the last one, whose cursor is None.
         """
         listed = Listed(prefix, self._namespace(namespace), cursor, start_after)
+        check_limit(limit)
         most = PAGE_KEYS if keys_only else PAGE_ENTRIES
         size = most if limit is None else max(1, min(limit, most))
         request = requests.page(listed, size, keys_only=keys_only)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from kvorum.client import answers, requests
 from kvorum.client.bulk import Question, Single
 from kvorum.client.entry import Entry
+from kvorum.client.listing import several
 from kvorum.client.requests import Lifetime, Request, Subject
 from kvorum.client.serializers import Serializer, packed
 from kvorum.client.values import JsonText, encode_value
@@ -48,8 +49,8 @@ def puts_of(
 
 
 def keys_of(keys: Iterable[str]) -> list[str | KvorumError]:
-    """Each key, or why it is none."""
-    return list(map(_key_or_error, keys))
+    """Each key, or why it is none. Raises WrongType for a single one."""
+    return list(map(_key_or_error, several(keys)))
 
 
 def finding(

@@ -34,7 +34,7 @@ from kvorum.client import answers, requests
 from kvorum.client.answers import Answer
 from kvorum.client.entry import Entry
 from kvorum.client.requests import ABSENT, Request
-from kvorum.model.errors import KvorumError, NotFound, UnavailableError
+from kvorum.model.errors import KvorumError, NotFound, PreconditionFailed, UnavailableError
 
 TRACE_S: Final = 30.0
 """Of what is deleted there is a trace for longer than this (`repair/upkeep.py`: 60 s)."""
@@ -87,9 +87,8 @@ async def settle(asker: Asker, write: Unsettled, deadline: float) -> Answer:
         try:
             return await asker.carry_out(again, deadline, hasty=True)
         except KvorumError as error:
-            if error.outcome == "unknown":
-                request = again  # What became of this one is looked up in turn.
-            elif not isinstance(error, UnavailableError):
+            changed = isinstance(error, PreconditionFailed)  # Perhaps by the write itself.
+            if not (changed or error.outcome == "unknown" or isinstance(error, UnavailableError)):
                 break
     raise write.error
 

@@ -22,6 +22,7 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore, at_once
 from kvorum.client.composed import Composed
 from kvorum.client.defaults import defaults_of
+from kvorum.client.listing import several
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.options import Keywords
 from kvorum.client.url import Target, target_of
@@ -77,7 +78,7 @@ def _blocking_of_many(
 
 
 def _read(items: Iterable[Any]) -> Iterable[Any]:
-    return dict(items) if isinstance(items, Mapping) else list(items)
+    return dict(items) if isinstance(items, Mapping) else several(items)
 
 
 class Client(BlockingStore):

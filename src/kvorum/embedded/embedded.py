@@ -39,7 +39,7 @@ from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.sealing.master_key import parse_source
-from kvorum.service.lifetimes import lifetime
+from kvorum.service.lifetimes import DEFAULT, lifetime
 from kvorum.storage.budget import MEMORY_DEFAULT
 
 
@@ -168,11 +168,11 @@ class Embedded(ManyKeys):
             if expect == EXACT:
                 raise RequestError("Both if_version and if_absent are given. Give one of them.")
             expect = ABSENT
-        seconds, expires = lifetime(*checked_lifetime(ttl, expires_at))
+        seconds, expires = DEFAULT
+        if ttl is not None or expires_at is not None:
+            seconds, expires = lifetime(*checked_lifetime(ttl, expires_at))
         kind, data = encoded(packed(value, by))
-        put = Put(
-            namespace, key, kind, data, seen=seen, expect=expect, ttl=seconds, expires=expires
-        )
+        put = Put(namespace, key, kind, data, seen, expect, 0, 0, "", seconds, expires)
         answer = self._engine.write(put)
         entry = self._entries.entry(namespace, key, answer.record, answer.created)
         return entry.read_by(by)

@@ -7,7 +7,7 @@ from typing import Any
 
 from kvorum.client.answers import Result
 from kvorum.client.entry import ClockEntry, Entry, Sibling
-from kvorum.client.values import JsonText, TypedBytes, decode_value, encode_value
+from kvorum.client.values import BYTES, JsonText, TypedBytes, decode_value, encode_value
 from kvorum.model.errors import KvorumError, NotFound, RequestError
 from kvorum.model.record import BINARY, JSON, TYPED, Context, Record, Version
 from kvorum.model.request import ANY, EXACT, Answer, Delete, Request
@@ -21,9 +21,9 @@ from kvorum.service.version_string import subject_of
 def encoded(value: Any) -> tuple[int, bytes]:
     """The kind and bytes to store: bytes as they are, or anything else as JSON. Raises
     InvalidValue."""
-    if isinstance(value, TypedBytes):
-        return TYPED, join_type(value.content_type, value)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, BYTES):
+        if isinstance(value, TypedBytes):
+            return TYPED, join_type(value.content_type, value)
         return BINARY, bytes(value)
     return JSON, encode_value(value).json
 
@@ -54,11 +54,12 @@ class Entries:
         self, namespace: str, key: str, version: str | None, if_version: str | None
     ) -> Condition:
         """What a write has seen, and what it expects. Raises RequestError or InvalidVersion."""
+        if version is None and if_version is None:
+            return None, ANY
         if version is not None and if_version is not None:
             raise RequestError("Both version and if_version are given. Give one of them.")
         text, expect = (version, ANY) if if_version is None else (if_version, EXACT)
-        if text is None:
-            return None, ANY
+        assert text is not None
         return self._service.versions.read(subject_of(namespace, key), text), expect
 
     def result(self, request: Request, answer: Answer | KvorumError) -> Result:

@@ -9,7 +9,7 @@ from kvorum.client.answers import Result, read_by
 from kvorum.client.blocking import BlockingStore
 from kvorum.client.defaults import Defaults
 from kvorum.client.lifetime import Moment, Ttl, checked_lifetime, checked_renewal
-from kvorum.client.listing import ClearPage, CountPage, Page
+from kvorum.client.listing import ClearPage, CountPage, Page, check_limit, several
 from kvorum.client.serializers import Serializer, Serializing, packed
 from kvorum.embedded.cursors import read_cursor, shown_cursor
 from kvorum.embedded.engine import Engine
@@ -39,7 +39,7 @@ class ManyKeys(BlockingStore):
     ) -> list[Result]:
         """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
         by = self._defaults.serializing(serializer)
-        return read_by(by, self._results([Get(namespace, key) for key in keys]))
+        return read_by(by, self._results([Get(namespace, key) for key in several(keys)]))
 
     def set_many(
         self,
@@ -64,7 +64,7 @@ class ManyKeys(BlockingStore):
         self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE
     ) -> list[bool | KvorumError]:
         """For each of `keys`, in order, whether it has a value, or the error it met."""
-        answers = self._engine.ask([Get(namespace, key) for key in keys])
+        answers = self._engine.ask([Get(namespace, key) for key in several(keys)])
         return [it if isinstance(it, KvorumError) else bool(it.record.versions) for it in answers]
 
     def delete_many(
@@ -72,7 +72,7 @@ class ManyKeys(BlockingStore):
     ) -> list[bool | KvorumError]:
         """Delete each of `keys`; for each, in order, True if it was deleted, False if it had no
         value, or the error it met. They are deleted one by one, not as a transaction."""
-        answers = self._engine.ask([Delete(namespace, key) for key in keys])
+        answers = self._engine.ask([Delete(namespace, key) for key in several(keys)])
         return [_deleted_or_error(answer) for answer in answers]
 
     def touch_many(
@@ -89,7 +89,7 @@ class ManyKeys(BlockingStore):
         NotFound if it has no value. Raises RequestError for a lifetime that is none.
         """
         renewed = lifetime(*checked_renewal(ttl, expires_at))
-        results = self._results([Touch(namespace, key, *renewed) for key in keys])
+        results = self._results([Touch(namespace, key, *renewed) for key in several(keys)])
         return [it if isinstance(it, KvorumError) else it.expires_at for it in results]
 
     def page(
@@ -106,6 +106,7 @@ class ManyKeys(BlockingStore):
         """One page of `scan`, from the `cursor` of the page before on. A cursor stays valid when
         the store is closed and opened again."""
         by = self._defaults.serializing(serializer)
+        check_limit(limit)
         page = self._engine.page(
             Selection(
                 namespace,

@@ -197,6 +197,8 @@ def write(
 def _advanced(context: Context, dot: Event) -> Context:
     """`context` once it has also seen `dot`, the newest of its actor."""
     actor = dot.actor
+    if not context or (len(context) == 1 and context[0].actor == actor):
+        return (dot,)
     events = [event for event in context if event.actor != actor]
     events.append(dot)
     events.sort()

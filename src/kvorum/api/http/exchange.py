@@ -25,6 +25,8 @@ class Exchange:
 
     principal: ClassVar[Principal] = ANONYMOUS
     """Who makes the request. HTTP has no way yet to say it."""
+    accepted: ClassVar[Fields] = {}
+    """The Accept field that makes it one of this class."""
 
     __slots__ = (
         "_heads",
@@ -101,7 +103,9 @@ class Exchange:
 
 
 class LineExchange(Exchange):
-    """A request of a client that takes anything, such as curl: a line end follows on JSON."""
+    """A request of curl, or of a client that accepts what curl does: a line end follows on JSON."""
+
+    accepted: ClassVar[Fields] = {b"accept": b"*/*"}
 
     __slots__ = ()
 

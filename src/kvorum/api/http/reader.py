@@ -56,6 +56,8 @@ _BETWEEN, _HEAD, _BODY = range(3)
 
 _ACCEPT: Final = b"accept"
 _ANYTHING: Final = b"*/*"
+_JSON: Final = b"application/json"
+"""As curl says it, without and with --json."""
 
 _SLASH: Final = ord("/")
 _PLAIN: Final = (
@@ -280,7 +282,7 @@ class RequestReader:
                 raise MalformedHttp("There is more than one Host field.")
             else:
                 fields[name] += b", " + value
-        elif name == _ACCEPT and _ANYTHING in value:
+        elif name == _ACCEPT and (_ANYTHING in value or value == _JSON):
             self._exchange_type = LineExchange
 
     def on_headers_complete(self) -> None:
@@ -302,7 +304,8 @@ class RequestReader:
             self._is_plain = False
             if b"connection" in fields and parser.should_upgrade():
                 version = parser.get_http_version()
-                self._repeated = without_offer(method, self._url, version, fields)
+                kept = fields | self._exchange_type.accepted
+                self._repeated = without_offer(method, self._url, version, kept)
                 return
             self._prepare(exchange, fields)
         else:
