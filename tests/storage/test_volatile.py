@@ -51,6 +51,8 @@ def test_it_holds_a_part_of_what_was_put_last_within_its_bound(
         assert held == sorted(pair for pair in held if last[pair[0]] == pair[1])
         size = sum(len(k) + len(v) + ENTRY_OVERHEAD_BYTES for k, v in held)
         assert size == store.status().bytes <= bytes_max
+        entries = [value for _, value in held if value]
+        assert store.counts.total == (len(entries), sum(map(len, entries)))
     pump.drain()
     assert answers.args == list(range(len(writes)))
     assert not any(answers.errors)

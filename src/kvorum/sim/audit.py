@@ -24,7 +24,6 @@ from typing import Final, TypeVar
 from kvorum.model.topology import DEFAULT_NAMESPACE
 from kvorum.sim.checkers import (
     Violation,
-    counts_exact,
     names,
     nothing_back,
     nothing_damaged,
@@ -33,6 +32,7 @@ from kvorum.sim.checkers import (
     replicas_equal,
 )
 from kvorum.sim.client import Basis, Client, Wish
+from kvorum.sim.entry_counts import counts_exact
 from kvorum.sim.history import History, Operation
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.world import World

@@ -17,13 +17,13 @@
     nothing_back     no node holds a value of a namespace that was shredded
     nothing_damaged  no node holds a record that does not read
     replicas_equal   all owners of a key hold the same bytes
-    counts_exact     a node counts as many entries and bytes as a scan of its store finds
     none_needless    a blind write while no link comes or goes is no sibling of an earlier one
     unhindered       where nothing is wrong but full disks, reads and blind deletes succeed
     undisturbed      without faults everything succeeds and blind writers make no siblings
 
 Each is a pure function that returns the violations it finds. `lineage` says what "replaced"
-means. `expectations` has one more, of writes that state what they expect to find.
+means. `expectations` has one more, of writes that state what they expect to find, and
+`entry_counts` one of what nodes say they hold.
 """
 
 from __future__ import annotations
@@ -312,24 +312,6 @@ def replicas_equal(stored: Mapping[str, Mapping[int, bytes | None]]) -> list[Vio
             held = {node: data and data[:8].hex() for node, data in by_node.items()}
             found.append(f"the owners of {key} hold different records: {held}")
     return [Violation("replicas_equal", message) for message in found]
-
-
-def counts_exact(
-    counted: Mapping[int, Mapping[str, tuple[int, int]]],
-    found: Mapping[int, Mapping[str, tuple[int, int]]],
-) -> list[Violation]:
-    """`counted`: per node and namespace the entries and bytes that it tells. `found`: those that a
-    scan finds.
-    """
-    return [
-        Violation(
-            "counts_exact",
-            f"n{node} counts {counts[name]} entries and bytes in {name}, and has {there}",
-        )
-        for node, counts in counted.items()
-        for name, there in found[node].items()
-        if counts[name] != there
-    ]
 
 
 def unhindered(history: History) -> list[Violation]:
