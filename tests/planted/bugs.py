@@ -802,16 +802,6 @@ BUGS: Final = (
         "if self.store.full and not self.has_room(key):",
         1000,
     ),
-    Bug(
-        "deleted-is-counted",
-        "a deleted entry is counted on as an entry",
-        "replica/local_replica.py",
-        "            self.tombstones.see(key, data)\n"
-        "            self.counts.replace(key, held, data)\n",
-        "            self.tombstones.see(key, data)\n",
-        1,
-        caught_by="replication/test_counts.py",
-    ),
     # Damaged records
     Bug(
         "damaged-is-absent",
