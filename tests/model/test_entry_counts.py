@@ -26,18 +26,22 @@ CHANGES = st.tuples(
 )
 
 
-@given(st.lists(CHANGES, max_size=60), st.sampled_from([0, 1, 4]))
+@given(st.lists(CHANGES, max_size=60), st.sampled_from([0, 1, 4, 8, 12]))
 def test_they_are_those_of_what_is_there(changes: list[tuple[bytes, object]], bits: int) -> None:
     counts = EntryCounts(bits)
     there: dict[bytes, bytes] = {}
     for key, value in changes:
         new = b"" if value == "removed" else stored(key, value)  # type: ignore[arg-type]
-        counts.replace(key, there.pop(key, b""), new)
+        old = there.pop(key, b"")
+        if new and old and new != stored(key, None) != old:
+            counts.grow(key, len(new) - len(old))
+        else:
+            counts.replace(key, old, new)
         if new:
             there[key] = new
     live = {key: data for key, data in there.items() if data != stored(key, None)}
     assert counts.total == (len(live), sum(map(len, live.values())))
-    for partition in range(1 << bits):
+    for partition in {partition_of(key[1:9], bits) for key in KEYS[::5]}:
         chosen = [each == partition for each in range(1 << bits)]
         within = [data for key, data in live.items() if partition_of(key[1:9], bits) == partition]
         assert counts.within(chosen) == (len(within), sum(map(len, within)))

@@ -134,7 +134,10 @@ def test_writes_while_a_walk_counts_are_counted_once(catalog: Catalog, seed: int
     def write() -> None:
         key = rng.choice(keys)
         old, new = there.pop(key, b""), rng.choice([b"", record_of(key, bytes(rng.randrange(9)))])
-        counts.replace(key, old, new)
+        if old and new:
+            counts.grow(key, len(new) - len(old))
+        else:
+            counts.replace(key, old, new)
         if new:
             there[key] = new
 

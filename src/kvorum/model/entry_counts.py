@@ -4,9 +4,9 @@ They are counted by partition, as it depends on the partition which node answers
 entry counts from when its record is stored until it is removed. A tombstone is no entry. An expired
 version is one until the sweep removes it.
 
-A put of a record in the place of another one adds the difference of their lengths. What is looked
-at is the last byte: a tombstone ends with `TOMBSTONE_END`, and only a record that ends so is
-decoded. Numbers are in lists, which are changed faster than arrays.
+What is looked at is the last byte: a tombstone ends with `TOMBSTONE_END`, and only a record that
+ends so is decoded. Where one entry's record replaces another, `grow` adds the difference of their
+lengths. Numbers are in lists, which are changed faster than arrays.
 """
 
 from __future__ import annotations
@@ -15,32 +15,36 @@ from collections.abc import Iterable
 from itertools import compress
 from typing import Final
 
-from kvorum.model.record import TOMBSTONE_END, is_tombstone
+from kvorum.model.record import is_tombstone
 
 _BITS: Final = 16
 """No cluster has more partitions than the first two bytes of a token tell apart."""
+_BITS_OF_A_BYTE: Final = 8
 _number = int.from_bytes
 
 
 class EntryCounts:
     """Entries of one namespace, and bytes of their encoded records, in each partition."""
 
-    __slots__ = ("_bytes", "_keys", "_shift")
+    __slots__ = ("_bytes", "_first_byte_tells", "_keys", "_shift")
 
     def __init__(self, partition_bits: int) -> None:
         self._shift = _BITS - partition_bits
+        self._first_byte_tells = partition_bits == _BITS_OF_A_BYTE
         self._keys = [0] * (1 << partition_bits)
         self._bytes = [0] * (1 << partition_bits)
 
     def replace(self, key: bytes, old: bytes, new: bytes) -> None:
         """The record at storage key `key` was `old` and is `new`, encoded; empty for none."""
-        if old and new and old[-1] != TOMBSTONE_END != new[-1]:
-            self._bytes[_number(key[1:3]) >> self._shift] += len(new) - len(old)
-            return
         partition = _number(key[1:3]) >> self._shift
         before, after = _size(key, old), _size(key, new)
         self._keys[partition] += (after > 0) - (before > 0)
         self._bytes[partition] += after - before
+
+    def grow(self, key: bytes, change: int) -> None:
+        """The record of the entry at storage key `key` has become longer by `change` bytes."""
+        partition = key[1] if self._first_byte_tells else _number(key[1:3]) >> self._shift
+        self._bytes[partition] += change
 
     def clear(self, partition: int) -> None:
         """As if there were none in `partition`."""

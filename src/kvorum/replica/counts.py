@@ -23,6 +23,7 @@ from kvorum.model.entry_counts import EntryCounts
 from kvorum.model.keys import namespace_of, partition_range
 from kvorum.replica.trees import END, START
 
+Grow = Callable[[bytes, int], object]
 Replace = Callable[[bytes, bytes, bytes], object]
 
 
@@ -39,6 +40,7 @@ class Counts:
         "_complete",
         "_gap_begins",
         "_gap_ends",
+        "grow",
         "replace",
     )
 
@@ -48,9 +50,12 @@ class Counts:
         self._by_namespace: dict[bytes, EntryCounts] = {}
         self._complete: dict[bytes, EntryCounts] = {}
         """The last complete counts; empty unless a part is counted anew."""
+        self.grow: Grow = self._grow
+        """Called where an entry's record is replaced, with the storage key and by how many bytes
+        the new one is longer."""
         self.replace: Replace = self._replace
         """Called with a storage key and the record that was and that is there, encoded; empty for
-        none. While nothing is counted anew and there is one namespace, it is that one's."""
+        none. While nothing is counted anew and there is one namespace, both are that one's."""
         self._alone = False
         self.follow(catalog)
 
@@ -71,15 +76,21 @@ class Counts:
         """Have calls go straight to the counts of the only namespace."""
         if self._alone and not self.counting:
             (counts,) = self._by_namespace.values()
-            self.replace = counts.replace
+            self.replace, self.grow = counts.replace, counts.grow
         else:
-            self.replace = self._replace
+            self.replace, self.grow = self._replace, self._grow
 
     def _replace(self, key: bytes, old: bytes, new: bytes) -> None:
         if key < self._gap_begins or key >= self._gap_ends:
             counts = self._by_namespace.get(namespace_of(key))
             if counts is not None:
                 counts.replace(key, old, new)
+
+    def _grow(self, key: bytes, change: int) -> None:
+        if key < self._gap_begins or key >= self._gap_ends:
+            counts = self._by_namespace.get(namespace_of(key))
+            if counts is not None:
+                counts.grow(key, change)
 
     def count(self, records: Iterable[tuple[bytes, bytes]], upto: bytes) -> None:
         """`records` are all there are from where the gap begins to before `upto`."""

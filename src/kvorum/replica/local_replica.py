@@ -312,8 +312,10 @@ class LocalReplica:
         if data[-1] == TOMBSTONE_END:
             self.tombstones.see(key, data)
             self.counts.replace(key, held, data)
-        elif len(data) != len(held) or held[-1] == TOMBSTONE_END:
+        elif not held or held[-1] == TOMBSTONE_END:
             self.counts.replace(key, held, data)
+        elif change := len(data) - len(held):
+            self.counts.grow(key, change)
         if data[-9:-8] == UINT64:
             self.expiries.see(data)
         if self.feed.listeners:
