@@ -189,12 +189,17 @@ class Audit:
                 self.violations += replicas_equal(self._of_each(namespace, holdings.stored))
 
     def _count(self) -> None:
-        """Each node's counts are those of its store, once what was damaged is counted anew."""
-        self._world.scheduler.run_for(_COUNTED_S)
+        """Each node's counts are those of its store, at the latest when what was damaged is
+        counted anew.
+        """
+        if self._miscounts():
+            self._world.scheduler.run_for(_COUNTED_S)
+        self.violations += self._miscounts()
+
+    def _miscounts(self) -> list[Violation]:
         lives = {node: life for node, life in enumerate(self._world.lives) if life is not None}
         counted = {node: life.counted() for node, life in lives.items()}
-        scanned = {node: life.scanned() for node, life in lives.items()}
-        self.violations += counts_exact(counted, scanned)
+        return counts_exact(counted, {node: life.scanned() for node, life in lives.items()})
 
     def _find_damaged(self) -> None:
         for namespace in self._world.topology.namespaces:
