@@ -191,6 +191,7 @@ class Node:
                 **msgspec.structs.asdict(key_admin.status()), damaged_files=damaged_files.found
             ),
             connections=listener.status,
+            volatile_counts=local_store.volatile_counts,
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)

@@ -95,6 +95,11 @@ class Engine:
         names = ActorNames(store.directory, self._name)
         self.service = Service(self._replicator, topology.secret, names, _LIMITS)
 
+    @property
+    def is_closed(self) -> bool:
+        """True once `close` has been called."""
+        return self._closed
+
     def close(self) -> None:
         """Make everything durable and free the directory. Raises StorageError if that was lost."""
         if self._pid != os.getpid():

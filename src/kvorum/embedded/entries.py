@@ -7,10 +7,11 @@ from typing import Any
 
 from kvorum.client.answers import Result
 from kvorum.client.entry import ClockEntry, Entry, Sibling
-from kvorum.client.values import BYTES, decode_value, encode_value
+from kvorum.client.values import BYTES, JsonText, TypedBytes, decode_value, encode_value
 from kvorum.model.errors import KvorumError, NotFound, RequestError
-from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.record import BINARY, JSON, TYPED, Context, Record, Version
 from kvorum.model.request import ANY, EXACT, Answer, Delete, Request
+from kvorum.model.typed_value import join_type, split_type
 from kvorum.service.conditions import Condition
 from kvorum.service.content_hash import content_hash
 from kvorum.service.service import Service
@@ -21,6 +22,8 @@ def encoded(value: Any) -> tuple[int, bytes]:
     """The kind and bytes to store: bytes as they are, or anything else as JSON. Raises
     InvalidValue."""
     if isinstance(value, BYTES):
+        if isinstance(value, TypedBytes):
+            return TYPED, join_type(value.content_type, value)
         return BINARY, bytes(value)
     return JSON, encode_value(value).json
 
@@ -29,7 +32,9 @@ def value_in(record: Record) -> Any:
     """The latest live value of a record that has one. Raises InvalidValue if Python cannot hold
     it."""
     latest = record.live_versions()[0]
-    return latest.value if latest.kind == BINARY else decode_value(latest.value, binary=False)
+    if latest.kind == JSON:
+        return decode_value(latest.value, binary=False)
+    return latest.value if latest.kind == BINARY else _typed(latest)
 
 
 def no_such_key(key: str) -> NotFound:
@@ -79,6 +84,7 @@ class Entries:
         return {
             "json": latest.json,
             "binary": latest.binary,
+            "content_type": latest.content_type,
             "version": self._service.versions.write(subject, record.context),
             "clock": self._clock(record.context),
             "hash": latest.hash,
@@ -98,10 +104,11 @@ class Entries:
         )
 
     def _sibling(self, subject: bytes, version: Version) -> Sibling:
-        binary = version.kind == BINARY
+        text = _json_of(version)
         return Sibling(
-            encode_value(version.value).json if binary else version.value,
-            binary=binary,
+            text.json,
+            binary=text.binary,
+            content_type=text.content_type,
             clock=self._clock((version.dot,)),
             hash=content_hash(subject, version.value),
             expires_at=version.expires or None,
@@ -112,3 +119,16 @@ class Entries:
             ClockEntry(self._service.actor_name(event.actor), event.counter, event.timestamp)
             for event in context
         )
+
+
+def _json_of(version: Version) -> JsonText:
+    if version.kind == JSON:
+        return JsonText(version.value)
+    if version.kind == BINARY:
+        return encode_value(version.value)
+    return encode_value(_typed(version))
+
+
+def _typed(version: Version) -> TypedBytes:
+    media_type, body = split_type(version.value)
+    return TypedBytes(body, media_type)

@@ -49,14 +49,20 @@ import msgspec
 import xxhash
 
 from kvorum.model.errors import CorruptRecord
+from kvorum.model.typed_value import is_typed_value
 
 JSON: Final = 1
 BINARY: Final = 2
+TYPED: Final = 3
+"""Kinds of values: JSON text, bytes, and bytes with their media type (`typed_value.py`)."""
 
 RECORD_BYTES_MAX: Final = 1 << 30
 """No longer record is stored, since what is stored must open again. Coordinators keep well below it
 (`replication/change.py`); only merges of what several sides of a partition have taken come near.
 """
+
+TOMBSTONE_END: Final = 0x90
+"""What a tombstone ends with: no versions, in MessagePack. A value may end so, too."""
 
 _CHECK_BYTES: Final = 8
 
@@ -70,7 +76,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True, gc=False, order=True):
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One value and the dot of the write that made it. `kind` is JSON or BINARY.
+    """One value and the dot of the write that made it. `kind` is JSON, BINARY or TYPED.
 
     `expires`: from when on nobody may see it (ms of wall clock, as in its dot); 0 is never.
     """
@@ -239,8 +245,14 @@ def is_well_formed(record: Record) -> bool:
         and all(event.counter > 0 for event in record.context)
         and dots == sorted(set(dots))
         and all(dot.counter > 0 and covers(record.context, dot) for dot in dots)
-        and all(version.kind in (JSON, BINARY) for version in record.versions)
+        and all(_is_of_its_kind(version) for version in record.versions)
     )
+
+
+def _is_of_its_kind(version: Version) -> bool:
+    if version.kind == TYPED:
+        return is_typed_value(version.value)
+    return version.kind in (JSON, BINARY)
 
 
 def encode(storage_key: bytes, record: Record) -> bytes:
@@ -256,6 +268,15 @@ def digest(data: bytes) -> bytes:
 def is_sound(storage_key: bytes, data: bytes) -> bool:
     """True if `data` is, bit for bit, what `encode` made for `storage_key`."""
     return xxhash.xxh3_64_digest(storage_key + data[_CHECK_BYTES:]) == data[:_CHECK_BYTES]
+
+
+def is_tombstone(storage_key: bytes, data: bytes) -> bool:
+    """True if `data` is a sound record of `storage_key` without versions."""
+    return (
+        data[-1:] == b"\x90"
+        and is_sound(storage_key, data)
+        and not decode(storage_key, data).versions
+    )
 
 
 def body_of(data: bytes) -> bytes:

@@ -25,6 +25,8 @@ class Exchange:
 
     principal: ClassVar[Principal] = ANONYMOUS
     """Who makes the request. HTTP has no way yet to say it."""
+    accepted: ClassVar[Fields] = {}
+    """The Accept field that makes it one of this class."""
 
     __slots__ = (
         "_heads",
@@ -64,14 +66,16 @@ class Exchange:
         """Where the parts of a large answer are counted."""
         return self._line.answers
 
-    def respond(self, status: int, body: bytes, fields: bytes = b"") -> None:
-        """`fields`: more header fields, each with its CRLF in front.
+    def respond(
+        self, status: int, body: bytes, fields: bytes = b"", media_type: bytes = b""
+    ) -> None:
+        """`fields`: more header fields, each with its CRLF in front. `media_type`: JSON's if empty.
 
         Raises Overloaded for a large answer to a safe request if there is no room for it.
         """
         if len(body) >= LARGE_ANSWER_BYTES and self.is_safe:
             self._line.answers.check_room(len(body))
-        head = self._heads[status]
+        head = self._heads.of_type(status, media_type) if media_type else self._heads[status]
         shown = b"" if self.method == b"HEAD" else body
         self.body = b""
         self.response = b"".join(
@@ -96,3 +100,16 @@ class Exchange:
     def end(self) -> None:
         """Have the answer say that the connection ends behind it."""
         self.persistence = CLOSE
+
+
+class LineExchange(Exchange):
+    """A request of curl, or of a client that accepts what curl does: a line end follows on JSON."""
+
+    accepted: ClassVar[Fields] = {b"accept": b"*/*"}
+
+    __slots__ = ()
+
+    def respond(
+        self, status: int, body: bytes, fields: bytes = b"", media_type: bytes = b""
+    ) -> None:
+        super().respond(status, body if media_type else body + b"\n", fields, media_type)
