@@ -18,6 +18,12 @@ from kvorum.model.topology import NamespaceSettings
 from kvorum.service.administration import Administration, NodeParts
 from kvorum.service.service import Service
 
+try:
+    from kvorum.service.latencies import Latencies
+
+    MEASURED: Any = {"latencies": Latencies()}
+except ImportError:
+    MEASURED = {}
 CONNECTIONS: Final = 32
 KEYS: Final = 640
 
@@ -39,7 +45,7 @@ class World:
         self._stage.settle()
         node = self._stage.nodes[0]
         assert node is not None
-        service = Service(node, b"s" * 32, str)
+        service = Service(node, b"s" * 32, str, **MEASURED)
         nobody: Any = None
         parts = NodeParts(**dict.fromkeys(NodeParts.__annotations__, nobody))
         face = HttpFace(api_routes(service, Administration(service, parts)), names=HostNames([]))
@@ -78,6 +84,8 @@ def main() -> None:
     world = World()
     world.ask("put", KEYS)
     world.ask(kind, requests)
+    if MEASURED:
+        MEASURED["latencies"].count()
 
 
 if __name__ == "__main__":

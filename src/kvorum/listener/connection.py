@@ -252,6 +252,7 @@ class Connection(asyncio.Protocol):
         size = len(exchange.response)
         self._unwritten += size
         answers = self.answers
+        answers.made += 1
         answers.bytes += size
         if answers.bytes > answers.limit:
             answers.relieve()

@@ -49,6 +49,8 @@ class UnreadAnswers:
         self.limit = limit
         self.bytes = 0
         """At most so much is unread. Whoever adds to it calls `relieve` when it is over `limit`."""
+        self.made = 0
+        """How many answers were made."""
         self.part_bytes = _PART_BYTES_AT_FIRST
         """How large a part of an answer is taken to be before it is known."""
         self.tick = 0

@@ -64,14 +64,16 @@ class Exchange:
         """Where the parts of a large answer are counted."""
         return self._line.answers
 
-    def respond(self, status: int, body: bytes, fields: bytes = b"") -> None:
-        """`fields`: more header fields, each with its CRLF in front.
+    def respond(
+        self, status: int, body: bytes, fields: bytes = b"", media_type: bytes = b""
+    ) -> None:
+        """`fields`: more header fields, each with its CRLF in front. `media_type`: JSON's if empty.
 
         Raises Overloaded for a large answer to a safe request if there is no room for it.
         """
         if len(body) >= LARGE_ANSWER_BYTES and self.is_safe:
             self._line.answers.check_room(len(body))
-        head = self._heads[status]
+        head = self._heads.of_type(status, media_type) if media_type else self._heads[status]
         shown = b"" if self.method == b"HEAD" else body
         self.body = b""
         self.response = b"".join(

@@ -68,9 +68,17 @@ class Heads(dict[int, bytes]):
             self.clear()
 
     def __missing__(self, status: int) -> bytes:
-        start = f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {self._date}"
+        start = self._start(status)
         if status != _NO_CONTENT:
             kind = "json" if status < 300 else "problem+json"
             start += f"\r\nContent-Type: application/{kind}\r\nContent-Length: "
         head = self[status] = start.encode("ascii")
         return head
+
+    def of_type(self, status: int, media_type: bytes) -> bytes:
+        """The first bytes of a response whose body is of another type than JSON."""
+        start = self._start(status).encode("ascii")
+        return b"%b\r\nContent-Type: %b\r\nContent-Length: " % (start, media_type)
+
+    def _start(self, status: int) -> str:
+        return f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {self._date}"
