@@ -17,7 +17,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from kvorum.model.request import Answer, Listing, Request
+from kvorum.model.request import Answer, Listing, Request, Selection
 from kvorum.service.access import OPEN, AccessControl, Policy, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
@@ -78,19 +78,15 @@ class Service:
         reply.began = monotonic()
         self._coordinator.submit(request, reply.settle)
 
-    def scan(
-        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
-    ) -> None:
-        """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
-        self.access.check(principal, Action.SCAN, namespace)
-        self._scan(SCAN, namespace, after, limit, reply)
+    def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
+        """A page of the live entries of `selection`."""
+        self.access.check(principal, Action.SCAN, selection.namespace)
+        self._scan(SCAN, selection, reply)
 
-    def export(
-        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
-    ) -> None:
+    def export(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
         """Like `scan`, for whoever shows whole records, their versions included."""
-        self.access.check(principal, Action.EXPORT_RECORDS, namespace)
-        self._scan(EXPORT, namespace, after, limit, reply)
+        self.access.check(principal, Action.EXPORT_RECORDS, selection.namespace)
+        self._scan(EXPORT, selection, reply)
 
     def reserve(self, operations: int) -> Reservation:
         """Places for the operations of one list. Raises Overloaded if there are not so many."""
@@ -99,9 +95,7 @@ class Service:
             self.access, self.admission, self._coordinator, operations, self.latencies[LIST]
         )
 
-    def _scan(
-        self, kind: str, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
-    ) -> None:
+    def _scan(self, kind: str, selection: Selection, reply: Reply[Listing]) -> None:
         self.admission.enter()
         reply.let_in(self.admission, self.latencies[kind])
-        self._coordinator.scan(namespace, after, limit, reply.settle)
+        self._coordinator.scan(selection, reply.settle)
