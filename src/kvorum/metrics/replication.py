@@ -142,5 +142,5 @@ def _repair(status: Status) -> Iterator[Metric]:
     if rounds is not None:
         yield PARTITIONS.of(rounds.partitions)
         yield COMPARED.of(rounds.compared)
-        if rounds.oldest_round_ms is not None:
-            yield ROUND.of(rounds.oldest_round_ms / _MS)
+        ended_ms = rounds.oldest_round_ms
+        yield ROUND.by_label([] if ended_ms is None else [((), ended_ms / _MS)])

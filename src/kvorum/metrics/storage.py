@@ -85,8 +85,8 @@ def collect_soundness(status: Status) -> Iterator[Metric]:
     yield DAMAGED_FILES.of(len(storage.damaged_files))
     yield SCRUBBING.of(storage.scrub.running)
     yield SCRUBBED.of(storage.scrub.fraction_done)
-    if storage.scrub.whole is not None:
-        yield SCRUB_ENDED.of(storage.scrub.whole.ended_ms / _MS)
+    whole = storage.scrub.whole
+    yield SCRUB_ENDED.by_label([] if whole is None else [((), whole.ended_ms / _MS)])
 
 
 def collect_namespaces(status: Status) -> Iterator[Metric]:
