@@ -8,9 +8,11 @@ from typing import Final
 import click
 
 from kvorum.cli.connection import asks_cluster, open_client
+from kvorum.cli.inspection.status_watch import watch_status
 from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_records, print_table
+from kvorum.cli.parameter_types import Seconds
 from kvorum.client.url import Target
 from kvorum.cluster.clock_notices import apart, difference
 from kvorum.documents.reading import read
@@ -31,9 +33,17 @@ _END_OF_DAMAGE: Final = (
 
 
 @click.command()
+@click.option(
+    "--watch",
+    type=Seconds(),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show again and again how all nodes fare, with rates per second, until Ctrl-C.",
+)
 @asks_cluster
 @output_option
-def status(target: Target, output: str) -> None:
+def status(target: Target, output: str, watch: float | None) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
     The state of a node, its beginning, and phi (how surprising the node's silence is) are that
@@ -43,7 +53,11 @@ def status(target: Target, output: str) -> None:
     \b
     kvorum status
     kvorum status --server 127.0.0.1:7401 -o json
+    kvorum status --watch 5
     """
+    if watch is not None:
+        watch_status(target, watch, output)
+        return
     with open_client(target) as client:
         document = client.status()
     if output == "json":
