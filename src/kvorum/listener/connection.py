@@ -252,7 +252,6 @@ class Connection(asyncio.Protocol):
         size = len(exchange.response)
         self._unwritten += size
         answers = self.answers
-        answers.made += 1
         answers.bytes += size
         if answers.bytes > answers.limit:
             answers.relieve()
@@ -274,6 +273,7 @@ class Connection(asyncio.Protocol):
                 ready.append(exchange.response)
                 exchange.response = b""
             response = b"".join(ready)
+            self.answers.made += len(ready) - 1
         size = len(response)
         self._unwritten -= size
         self._written += size

@@ -177,6 +177,8 @@ class Listener:
         self._ready.append(connection)
 
     def _write_ready(self) -> None:
+        # A connection counts for one; it adds the others itself, where it has several.
+        self.answers.made += len(self._ready)
         ready, self._ready = iter(self._ready), []
         try:
             for connection in ready:

@@ -9,7 +9,6 @@ when it was let in, and the reply tells how long it took, and what came of it.
 from __future__ import annotations
 
 import logging
-from time import monotonic
 from typing import Generic, TypeVar
 
 from kvorum.model.errors import KvorumError
@@ -37,7 +36,8 @@ class Reply(Generic[T]):
         """The operation has been let in just now."""
         self.admission = admission
         self.latency = latency
-        self.began = monotonic()
+        clock = latency.clock
+        self.began = clock.now or clock.read()
 
     def settle(self, result: T | Failure) -> None:
         """The callback for the node."""
@@ -47,17 +47,23 @@ class Reply(Generic[T]):
                 self._end_with(result.error())
             else:
                 self.answer(result)
-                self.latency.took(monotonic() - self.began)
+                latency = self.latency
+                clock = latency.clock
+                latency.took((clock.now or clock.read()) - self.began)
         except KvorumError as error:
             self._end_with(error)
         except Exception:
             _logger.exception("making an answer failed")
-            self.latency.failed_with(INTERNAL, monotonic() - self.began)
+            self._note(INTERNAL)
             self.fail()
 
     def _end_with(self, error: KvorumError) -> None:
-        self.latency.failed_with(error.code, monotonic() - self.began)
+        self._note(error.code)
         self.refuse(error)
+
+    def _note(self, code: str) -> None:
+        clock = self.latency.clock
+        self.latency.failed_with(code, (clock.now or clock.read()) - self.began)
 
     def answer(self, result: T) -> None:
         """Tell of `result`, or raise the KvorumError that is to be told instead."""

@@ -14,7 +14,6 @@ What concerns the node and not its entries goes through `administration.py`, und
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Final
 
 from kvorum.model.request import Answer, Listing, Request, Selection
@@ -60,12 +59,12 @@ class Service:
         """Of listings, as opaque text for one namespace."""
         self._coordinator = coordinator
         self._allows = self.access.allows
-        self._latency_of = self.latencies.of
+        self._known = {kind: (action, latencies.of[kind]) for kind, action in ACTION_OF.items()}
+        self._clock = latencies.clock
 
     def submit(self, principal: Principal, request: Request, reply: Reply[Answer]) -> None:
         """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
-        kind = type(request)
-        action, latency = ACTION_OF[kind], self._latency_of[kind]
+        action, latency = self._known[type(request)]
         if not self._allows(principal, action, request.namespace, request.key):
             raise denied(principal, action, request.namespace)
         admission = self.admission
@@ -75,7 +74,8 @@ class Service:
         # `Reply.let_in`, without the call: this runs for each request.
         reply.admission = admission
         reply.latency = latency
-        reply.began = monotonic()
+        clock = self._clock
+        reply.began = clock.now or clock.read()
         self._coordinator.submit(request, reply.settle)
 
     def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
