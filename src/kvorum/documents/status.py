@@ -125,11 +125,28 @@ class AntiEntropyStatus(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int
 
 
+class NamespaceCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries of a namespace there are, and the bytes of their encoded records.
+
+    `keys`, `bytes`: in the partitions that the answering node answers for: those whose first owner
+    among the nodes that it sees up is itself. So the sums over all nodes count each entry once.
+    `held_keys`, `held_bytes`: of all copies that the answering node holds. Deleted entries do not
+    count; expired ones do until they are removed.
+    """
+
+    keys: int = 0
+    bytes: int = 0
+    held_keys: int = 0
+    held_bytes: int = 0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """A cluster and the answering node. `counters` and `membership` count events since its start.
 
     `recovering`: it answers no reads yet. `forgot`: it lost writes that it had acknowledged, and
-    has not got them back. `operations`: how many are under way.
+    has not got them back. `operations`: how many are under way. `counts`: of entries, by
+    namespace. `counting`: they are being counted anew, after a start or where records were lost to
+    damage; until that ends `counts` are the last complete ones, or after a start those so far.
     """
 
     cluster: str
@@ -140,6 +157,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     clock: ClockStatus | None = None
     nodes: list[NodeStatus]
     namespaces: dict[str, NamespaceSettings]
+    counts: dict[str, NamespaceCounts] = {}
+    counting: bool = False
     caches: dict[str, CacheStatus] = {}
     storage: Storage | None = None
     resources: Resources | None = None
