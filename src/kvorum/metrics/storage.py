@@ -34,6 +34,12 @@ _ENGINE: Final[dict[str, Declared]] = {
     "stopped": gauge("engine_stopped", "1 while RocksDB takes no writes, else 0."),
 }
 """By name in the numbers of the engine."""
+KEYS: Final = gauge(
+    "namespace_keys", "Entries that this node answers for; summed up, those of all.", "namespace"
+)
+BYTES: Final = gauge("namespace_bytes", "Bytes of their records.", "namespace")
+HELD_KEYS: Final = gauge("namespace_held_keys", "Copies of entries on this node.", "namespace")
+HELD_BYTES: Final = gauge("namespace_held_bytes", "Bytes of their records.", "namespace")
 CACHE_ENTRIES: Final = gauge("cache_entries", "Records in memory.", "namespace")
 CACHE_BYTES: Final = gauge("cache_bytes", "Bytes that they take.", "namespace")
 CACHE_HITS: Final = counter("cache_hits_total", "Reads that found the record there.", "namespace")
@@ -57,6 +63,7 @@ _MS: Final = 1000
 METRICS: Final = (
     *(SYNCS, UNFLUSHED, UNFLUSHED_BYTES, LOG_BYTES, FLUSH_LAG, DISK_FREE, DISK_SIZE, DISK_FULL),
     *_ENGINE.values(),
+    *(KEYS, BYTES, HELD_KEYS, HELD_BYTES),
     *(CACHE_ENTRIES, CACHE_BYTES, CACHE_HITS, CACHE_MISSES, CACHE_EVICTIONS, LOGICAL, STORED),
     *(DAMAGED, DAMAGED_FILES, SCRUBBING, SCRUBBED, SCRUB_ENDED),
 )
@@ -90,7 +97,12 @@ def collect_soundness(status: Status) -> Iterator[Metric]:
 
 
 def collect_namespaces(status: Status) -> Iterator[Metric]:
-    """What each namespace has in memory and on the disk."""
+    """What each namespace has: entries, records in memory, bytes on the disk."""
+    counts = [((name,), counted) for name, counted in status.counts.items()]
+    yield KEYS.by_label((name, counted.keys) for name, counted in counts)
+    yield BYTES.by_label((name, counted.bytes) for name, counted in counts)
+    yield HELD_KEYS.by_label((name, counted.held_keys) for name, counted in counts)
+    yield HELD_BYTES.by_label((name, counted.held_bytes) for name, counted in counts)
     caches = [((name,), cache) for name, cache in status.caches.items()]
     yield CACHE_ENTRIES.by_label((name, cache.entries) for name, cache in caches)
     yield CACHE_BYTES.by_label((name, cache.bytes) for name, cache in caches)
