@@ -3,8 +3,8 @@
     counters, where the work is done ──> families of samples ──> text
     plain ints and lists                 only while somebody asks
 
-Families are made and written a group at a time, each group in a turn of the loop of its own, so
-that requests do not wait for all of them.
+Families are made and written a few at a time, in several turns of the loop, so that requests do not
+wait for all of them. One of a thousand samples takes about 3 ms.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ METRICS: Final[tuple[Declared, ...]] = (
 give them (`process_resident_memory_bytes`).
 """
 
-Group = Callable[[], Iterator[Metric]]
+_SAMPLES: Final = 300
+"""So many are written in a turn, and those of the last family."""
+
 Done = Callable[[bytes | None], object]
 
 
@@ -57,48 +59,50 @@ class Exposition:
 
     def _begin(self, done: Done) -> None:
         try:
-            groups = self._groups()
+            families = self._families(self._sources.status())
         except Exception:
             _logger.exception("reading the metrics failed")
             done(None)
         else:
-            self._runtime.call_soon(self._go_on, groups, [], done)
+            self._runtime.call_soon(self._go_on, families, [], done)
 
-    def _groups(self) -> list[Group]:
-        """The last one first."""
+    def _families(self, status: Status) -> Iterator[Metric]:
         sources = self._sources
-        status = sources.status()
-        return [
-            lambda: storage.collect_namespaces(status),
-            lambda: storage.collect_soundness(status),
-            lambda: storage.collect(sources.storage()),
-            lambda: replication.collect(status, sources.links()),
-            lambda: requests.collect(sources, status.connections),
-            lambda: iter([_info(status), *self._process.collect()]),
-        ]
+        yield INFO.by_label([((status.cluster, status.node, status.version), 1)])
+        yield from self._process.collect()
+        yield from requests.collect(sources, status.connections)
+        yield from replication.collect(status, sources.links())
+        yield from storage.collect(sources.storage())
+        yield from storage.collect_soundness(status)
+        yield from storage.collect_namespaces(status)
 
-    def _go_on(self, groups: list[Group], texts: list[bytes], done: Done) -> None:
+    def _go_on(self, families: Iterator[Metric], texts: list[bytes], done: Done) -> None:
         try:
-            texts.append(generate_latest(_Group(groups.pop())))
+            few = list(_some(families))
+            texts.append(generate_latest(_Families(few)))
         except Exception:
             _logger.exception("making the metrics failed")
             done(None)
             return
-        if groups:
-            self._runtime.call_soon(self._go_on, groups, texts, done)
+        if few:
+            self._runtime.call_soon(self._go_on, families, texts, done)
         else:
             done(b"".join(texts))
 
 
-class _Group(Collector):
+def _some(families: Iterator[Metric]) -> Iterator[Metric]:
+    """The next ones, until they have enough samples for a turn."""
+    samples = 0
+    while samples < _SAMPLES and (family := next(families, None)) is not None:
+        samples += len(family.samples)
+        yield family
+
+
+class _Families(Collector):
     """Some families, as prometheus_client takes them."""
 
-    def __init__(self, group: Group) -> None:
-        self._group = group
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
 
-    def collect(self) -> Iterator[Metric]:
-        return self._group()
-
-
-def _info(status: Status) -> Metric:
-    return INFO.by_label([((status.cluster, status.node, status.version), 1)])
+    def collect(self) -> list[Metric]:
+        return self._families
