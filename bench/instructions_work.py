@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
@@ -40,7 +39,7 @@ class World:
         self._stage.settle()
         node = self._stage.nodes[0]
         assert node is not None
-        service = Service(node, b"s" * 32, str, **measured(self._stage.clock.call_soon))
+        service = Service(node, b"s" * 32, str, **measured())
         nobody: Any = None
         parts = NodeParts(**dict.fromkeys(NodeParts.__annotations__, nobody))
         face = HttpFace(api_routes(service, Administration(service, parts)), names=HostNames([]))
@@ -63,14 +62,13 @@ class World:
             assert all(client.wire.sent[9:10] == b"2" for client in self._clients)
 
 
-def measured(call_soon: Callable[..., object]) -> dict[str, Any]:
+def measured() -> dict[str, Any]:
     """The latencies that a service is to measure; none where a checkout has no such thing yet."""
     try:
-        from kvorum.runtime.turn_clock import TurnClock
         from kvorum.service.latencies import Latencies
     except ImportError:
         return {}
-    return {"latencies": Latencies(TurnClock(call_soon))}
+    return {"latencies": Latencies()}
 
 
 def request(kind: str, stamp: int) -> bytes:

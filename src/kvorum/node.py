@@ -49,7 +49,6 @@ from kvorum.replication.overview import Overview
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
-from kvorum.runtime.turn_clock import TurnClock
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.vault import Vault
@@ -185,7 +184,7 @@ class Node:
             self._holding.memory, connections=descriptors.clients, backlog=descriptors.backlog
         )
         listener = Listener(runtime, bounds)
-        latencies = Latencies(TurnClock(runtime.call_soon))
+        latencies = Latencies()
         actor_names = ActorNames(directory, spec.name)
         damaged_files = local_store.rocks.damaged_files
         overview = Overview(

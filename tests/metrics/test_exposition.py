@@ -16,7 +16,6 @@ from kvorum.metrics.exposition import Exposition
 from kvorum.metrics.loop_lag import EVERY_S, LoopLag
 from kvorum.metrics.sources import Sources
 from kvorum.runtime.durations import Durations
-from kvorum.runtime.turn_clock import TurnClock
 from kvorum.service.admission import Admission
 from kvorum.service.latencies import Latencies
 from kvorum.storage.pressure import _NUMBERS
@@ -37,7 +36,7 @@ def exposition(pump: Any, namespaces: int, **status: Any) -> Exposition:
     numbers = StorageNumbers(
         Unflushed(0, 0, 0, 0.0), Durations(), dict.fromkeys(_NUMBERS, 0), 5, 10, False
     )
-    latencies = Latencies(TurnClock(pump.call_soon))
+    latencies = Latencies()
     lag = LoopLag(pump, latencies.count)
     sources = Sources(lambda: told, lambda: numbers, dict, latencies, Admission(5, 1), lag)
     return Exposition(sources, pump)

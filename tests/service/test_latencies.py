@@ -8,7 +8,6 @@ import pytest
 
 from kvorum.model.errors import KvorumError, NotFound, QuorumError
 from kvorum.model.request import Delete, Get, Put, Touch
-from kvorum.runtime.turn_clock import TurnClock
 from kvorum.service.admission import Admission
 from kvorum.service.latencies import INTERNAL, UNMEASURED, Latencies
 from kvorum.service.reply import Reply
@@ -30,10 +29,6 @@ class Told(Reply[Any]):
         self.refused.append(INTERNAL)
 
 
-def measured() -> Latencies:
-    return Latencies(TurnClock(lambda _callback: None, lambda: 5.0))
-
-
 def settled(latencies: Latencies, error: Exception | None = None) -> None:
     reply = Told(error)
     admission = Admission(5, 1)
@@ -44,13 +39,13 @@ def settled(latencies: Latencies, error: Exception | None = None) -> None:
 
 
 def test_every_request_of_one_entry_has_a_latency() -> None:
-    latencies = measured()
+    latencies = Latencies()
     assert set(latencies.of) == {Get, Put, Touch, Delete}
     assert latencies.of[Get] is latencies["get"]
 
 
 def test_an_answer_is_counted_once() -> None:
-    latencies = measured()
+    latencies = Latencies()
     settled(latencies)
     settled(latencies)
     latencies.count()
@@ -68,7 +63,7 @@ def test_an_answer_is_counted_once() -> None:
     ],
 )
 def test_an_error_is_counted_by_its_code(error: Exception, code: str) -> None:
-    latencies = measured()
+    latencies = Latencies()
     settled(latencies, error)
     latencies.count()
     assert latencies["get"].answered.count == 0

@@ -272,8 +272,7 @@ class Connection(asyncio.Protocol):
                 exchange = queue.popleft()
                 ready.append(exchange.response)
                 exchange.response = b""
-            response = b"".join(ready)
-            self.answers.made += len(ready) - 1
+            response = self.answers.together(ready)
         size = len(response)
         self._unwritten -= size
         self._written += size

@@ -3,10 +3,10 @@
 The time runs from when a request is let in until its answer has been made. All is counted since the
 node started.
 
-A request that succeeds costs two looks at the clock of this turn and one addition to a list. The
-list is sorted into the histogram later, all of it at once (`count`), as a search for the bucket of
-each request by itself would cost more than all else here. Whoever has requests measured calls
-`count` now and then; where nobody does (the embedded store) they are `UNMEASURED`.
+A request that succeeds costs two looks at the clock and one addition to a list. The list is sorted
+into the histogram later, all of it at once (`count`), as a search for the bucket of each request by
+itself would cost more than all else here. Whoever has requests measured calls `count` now and then;
+where nobody does (the embedded store) they are `UNMEASURED`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Final
 
 from kvorum.model.request import Delete, Get, Put, Request, Touch
 from kvorum.runtime.durations import Durations
-from kvorum.runtime.turn_clock import TurnClock
 
 _KINDS: Final[dict[type[Request], str]] = {
     Get: "get",
@@ -38,13 +37,12 @@ INTERNAL: Final = "internal_error"
 class Latency:
     """How long the operations of one kind took. `answered`: those that succeeded, as far as they
     were counted. `took`: to be told how many seconds one of them took. `failed`: the others, by
-    the code of the error. `clock`: by which to measure.
+    the code of the error.
     """
 
-    __slots__ = ("_taken", "answered", "clock", "failed", "took")
+    __slots__ = ("_taken", "answered", "failed", "took")
 
-    def __init__(self, clock: TurnClock) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self.answered = Durations()
         self._taken: list[float] = []
         self.took: Callable[[float], None] = self._taken.append
@@ -63,11 +61,10 @@ class Latency:
 class Latencies(dict[str, Latency]):
     """By kind of operation. A list counts as one operation, however many entries it has."""
 
-    def __init__(self, clock: TurnClock) -> None:
-        super().__init__({kind: Latency(clock) for kind in OPERATIONS})
+    def __init__(self) -> None:
+        super().__init__({kind: Latency() for kind in OPERATIONS})
         self.of: Final = {request: self[kind] for request, kind in _KINDS.items()}
         """By type of the request, for requests of one entry."""
-        self.clock: Final = clock
 
     def count(self) -> None:
         """Count what has been measured since the last time."""
@@ -75,17 +72,11 @@ class Latencies(dict[str, Latency]):
             latency.count()
 
 
-def _never(callback: Callable[[], object]) -> None:
-    """The clock stands still, and is never read."""
-
-
 class _Unmeasured(Latencies):
     """Keeps nothing of what it is told."""
 
     def __init__(self) -> None:
-        clock = TurnClock(_never)
-        clock.now = 1.0
-        super().__init__(clock)
+        super().__init__()
         for latency in self.values():
             latency.took = deque[float](maxlen=0).append
 

@@ -9,6 +9,7 @@ when it was let in, and the reply tells how long it took, and what came of it.
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import Generic, TypeVar
 
 from kvorum.model.errors import KvorumError
@@ -36,8 +37,7 @@ class Reply(Generic[T]):
         """The operation has been let in just now."""
         self.admission = admission
         self.latency = latency
-        clock = latency.clock
-        self.began = clock.now or clock.read()
+        self.began = monotonic()
 
     def settle(self, result: T | Failure) -> None:
         """The callback for the node."""
@@ -47,9 +47,7 @@ class Reply(Generic[T]):
                 self._end_with(result.error())
             else:
                 self.answer(result)
-                latency = self.latency
-                clock = latency.clock
-                latency.took((clock.now or clock.read()) - self.began)
+                self.latency.took(monotonic() - self.began)
         except KvorumError as error:
             self._end_with(error)
         except Exception:
@@ -62,8 +60,7 @@ class Reply(Generic[T]):
         self.refuse(error)
 
     def _note(self, code: str) -> None:
-        clock = self.latency.clock
-        self.latency.failed_with(code, (clock.now or clock.read()) - self.began)
+        self.latency.failed_with(code, monotonic() - self.began)
 
     def answer(self, result: T) -> None:
         """Tell of `result`, or raise the KvorumError that is to be told instead."""

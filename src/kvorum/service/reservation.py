@@ -8,6 +8,7 @@ places.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from kvorum.model.record import Record
 from kvorum.model.request import Request, Result
@@ -47,7 +48,7 @@ class Reservation:
         self._coordinator = coordinator
         self._operations = operations
         self._latency = latency
-        self._began = latency.clock.now or latency.clock.read()
+        self._began = monotonic()
 
     def submit(
         self, principal: Principal, request: Request, reply: Callable[[Result], object]
@@ -74,5 +75,4 @@ class Reservation:
     def release(self) -> None:
         """Give the places back; no operation is begun after that."""
         self._admission.leave(self._operations)
-        clock = self._latency.clock
-        self._latency.took((clock.now or clock.read()) - self._began)
+        self._latency.took(monotonic() - self._began)

@@ -14,6 +14,7 @@ What concerns the node and not its entries goes through `administration.py`, und
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from kvorum.model.request import Answer, Listing, Request, Selection
@@ -60,7 +61,6 @@ class Service:
         self._coordinator = coordinator
         self._allows = self.access.allows
         self._known = {kind: (action, latencies.of[kind]) for kind, action in ACTION_OF.items()}
-        self._clock = latencies.clock
 
     def submit(self, principal: Principal, request: Request, reply: Reply[Answer]) -> None:
         """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
@@ -74,8 +74,7 @@ class Service:
         # `Reply.let_in`, without the call: this runs for each request.
         reply.admission = admission
         reply.latency = latency
-        clock = self._clock
-        reply.began = clock.now or clock.read()
+        reply.began = monotonic()
         self._coordinator.submit(request, reply.settle)
 
     def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
