@@ -199,6 +199,7 @@ class Node:
             ),
             connections=listener.status,
             resources=partial(resources, str(SPOKEN), local_store.numbers),
+            volatile_counts=local_store.volatile_counts,
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)

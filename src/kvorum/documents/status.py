@@ -28,7 +28,8 @@ class HintStatus(msgspec.Struct, frozen=True, kw_only=True):
 class NodeStatus(NodeDescription, frozen=True, kw_only=True):
     """A node of the cluster, as the answering node sees it.
 
-    `up`: linked, and not suspected. `since_ms`: when `state` began, in ms since 1970. `phi`: how
+    `up`: linked, and not suspected. `since_ms`: when `state` began, or a node that is up
+    last started, in ms since 1970. `phi`: how
     surprising the node's silence is. `dissenters`: nodes that last told of another state.
     `clock_ahead_ms`: by how much its clock is ahead of the answering node's; None if not known.
     """
