@@ -48,6 +48,18 @@ def test_what_is_set_is_got(shared: kvorum.Embedded, key: str, value: object) ->
     assert type(shared.get(key)) is type(value)
 
 
+def test_bytes_keep_their_content_type(tmp_path: Path) -> None:
+    page = kvorum.TypedBytes(b"<p>", "text/html")
+    with kvorum.open(tmp_path / "store") as store:
+        version = store.set("k", page).version
+        store.set_many({"l": page})
+        store.touch("k", 60, version=version)
+    with kvorum.open(tmp_path / "store") as store:
+        for entry in (store.get_entry("k"), *store.scan()):
+            assert (entry.value, entry.content_type) == (b"<p>", "text/html")
+            assert entry.value.content_type == "text/html"
+
+
 def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     with kvorum.open(tmp_path) as store:
         first = store.set("a", {"n": 10**40})

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 
 from kvorum.api import presentation
 from kvorum.api.presentation import Presenter
-from kvorum.model.record import BINARY, EMPTY, JSON, Event, Record, delete, expire, merge, write
+from kvorum.model.record import (
+    BINARY,
+    EMPTY,
+    JSON,
+    TYPED,
+    Event,
+    Record,
+    delete,
+    expire,
+    merge,
+    write,
+)
+from kvorum.model.typed_value import join_type
 from kvorum.service.version_string import VersionStrings, subject_of
 
 SECRET = bytes(32)
@@ -42,9 +54,11 @@ class Copies:
         match what:
             case "write" | "blind":
                 seen = record.context if what == "write" else ()
-                kind = JSON if self._counter % 2 else BINARY
+                kind = (JSON, BINARY, TYPED)[self._counter % 3]
+                value = b'"%d"' % self._counter
+                stored = join_type("text/plain", value) if kind == TYPED else value
                 expires = self._counter % 3 * 5000
-                record = write(record, seen, dot, kind, b'"%d"' % self._counter, expires)
+                record = write(record, seen, dot, kind, stored, expires)
             case "delete":
                 record = delete(record, record.context, dot)
             case "merge":
@@ -67,6 +81,10 @@ def test_a_record_is_shown_as_one_that_was_never_shown_is(
             found = shown.found(b"{", SUBJECTS[subject], record, hinted)
             assert found == presenter().found(b"{", SUBJECTS[subject], record, hinted)
             assert (b'"strict":false' in found[1]) == (hinted > 0)
+            assert shown.version(SUBJECTS[subject], record) == found[0]
+            described = shown.described(b"{", SUBJECTS[subject], record, hinted)
+            assert described == presenter().described(b"{", SUBJECTS[subject], record, hinted)
+            assert b'"value":' not in described
 
 
 def test_what_is_kept_of_the_records_shown_is_bounded() -> None:

@@ -27,18 +27,18 @@ async def test_paths_that_do_not_exist(web: Web, path: str) -> None:
 async def test_a_body_sent_to_nowhere_is_skipped(web: Web) -> None:
     client = await web.client()
     assert (await client.ask("POST", "/nowhere", b"x" * 1000)).status == 404
-    assert (await client.ask("PUT", "/entry", b"x" * 1000)).status == 405
+    assert (await client.ask("PUT", "/entries", b"x" * 1000)).status == 405
     assert (await client.ask("GET", "/status")).status == 200
 
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("POST", "/entry/k", "DELETE, GET, HEAD, PATCH"),
-        ("PUT", "/entry/k", "DELETE, GET, HEAD, PATCH"),
-        ("OPTIONS", "/entry/k", "DELETE, GET, HEAD, PATCH"),
-        ("PUT", "/entry", "DELETE, GET, HEAD, PATCH, POST"),
-        ("DELETE", "/entries", "GET, HEAD, POST"),
+        ("POST", "/entry/k", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("OPTIONS", "/entry/k", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("PURGE", "/entry", "DELETE, GET, HEAD, PATCH, POST, PUT"),
+        ("PUT", "/entries", "DELETE, GET, HEAD, POST"),
+        ("DELETE", "/entries/delete", "POST"),
         ("GET", "/entries/get", "POST"),
         ("POST", "/status", "GET, HEAD"),
         ("TRACE", "/ring", "GET, HEAD"),
@@ -69,7 +69,7 @@ PARAMETERS = re.findall(
 
 
 def test_the_guide_has_a_table_of_parameters() -> None:
-    assert len(PARAMETERS) == 9
+    assert len(PARAMETERS) == 13
 
 
 @pytest.mark.parametrize(("method", "path", "named"), PARAMETERS)

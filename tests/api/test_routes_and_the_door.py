@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kit.node import FakeNode
@@ -17,15 +19,20 @@ RECORD = b'{"records":[{"key":"k","record":"gqb6yhXmzfeSkZMHAc0D6JGUkwcBzQPoAcQD
 ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "/entry"): Action.READ,
     ("POST", "/entry"): Action.WRITE,
+    ("PUT", "/entry"): Action.WRITE,
     ("PATCH", "/entry"): Action.WRITE,
     ("DELETE", "/entry"): Action.DELETE,
     ("GET", "/entry/{key}"): Action.READ,
+    ("PUT", "/entry/{key}"): Action.WRITE,
     ("PATCH", "/entry/{key}"): Action.WRITE,
     ("DELETE", "/entry/{key}"): Action.DELETE,
     ("GET", "/entries"): Action.SCAN,
     ("GET", "/entries/count"): Action.SCAN,
     ("POST", "/entries"): Action.WRITE,
+    ("DELETE", "/entries"): Action.DELETE,
     ("POST", "/entries/get"): Action.READ,
+    ("POST", "/entries/delete"): Action.DELETE,
+    ("POST", "/entries/touch"): Action.WRITE,
     ("GET", "/records"): Action.EXPORT_RECORDS,
     ("POST", "/records"): Action.IMPORT_RECORDS,
     ("GET", "/locate"): Action.LOCATE,
@@ -68,9 +75,14 @@ TARGETS = {
 }
 BODIES = {
     ("POST", "/entry"): b'{"value":1}',
+    ("PUT", "/entry"): b"1",
+    ("PUT", "/entry/{key}"): b"1",
     ("PATCH", "/entry"): b'{"metadata":{"ttl":60}}',
     ("PATCH", "/entry/{key}"): b'{"metadata":{"ttl":60}}',
     ("POST", "/entries"): b'{"entries":[{"key":"k","value":1}]}',
+    ("DELETE", "/entries"): b'{"keys":["k"]}',
+    ("POST", "/entries/delete"): b'{"keys":["k"]}',
+    ("POST", "/entries/touch"): b'{"keys":["k"],"metadata":{"ttl":60}}',
     ("POST", "/entries/get"): b'{"keys":["k"]}',
     ("POST", "/records"): RECORD,
     ("POST", "/repair"): b'{"namespace":"default","key":"k"}',
@@ -93,8 +105,8 @@ OF_A_NAMESPACE = OF_A_KEY | {
 }
 OF_NAMED = {"/namespaces/{name}": "orders", "/namespaces/shred": "shred"}
 """The namespace that a path names."""
-LISTS = {"/entries", "/entries/count", "/entries/get", "/records"}
-"""Where the items of a POST succeed or fail each by itself."""
+LISTS = {"/entries", "/entries/get", "/entries/delete", "/entries/touch", "/records"}
+"""Where the items of a POST or DELETE succeed or fail each by itself."""
 
 
 class Noting:
@@ -135,7 +147,7 @@ def action_of(method: str, path: str) -> Action:
 
 def refusals(answer: Response, method: str, path: str) -> list[str]:
     """The codes of what was refused."""
-    if method == "POST" and path in LISTS:
+    if method in ("POST", "DELETE") and path in LISTS:
         [items] = answer.json.values()
         return [item["error"]["code"] for item in items if "error" in item]
     if method == "HEAD":
@@ -196,3 +208,13 @@ async def test_whoever_is_refused_is_told_what_is_missing(web: Web) -> None:
     )
     assert (answer.json["action"], answer.json["namespace"]) == ("read", "orders")
     assert answer.json["outcome"] == "none"
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "http-api.md"
+
+
+def test_the_guide_lists_every_route_with_its_permission() -> None:
+    rows = re.findall(r"^\| `([A-Z]+) (/\S*)` \| `([a-z_]+)` \|$", GUIDE.read_text(), re.M)
+    assert {(method, path): action for method, path, action in rows} == {
+        route: action.value for route, action in ACTIONS.items()
+    }

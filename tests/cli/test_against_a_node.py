@@ -219,6 +219,46 @@ def test_export_and_import(address: str, tmp_path: Path) -> None:
     assert command(address, "import", backup).exit_code == 0
 
 
+def test_bytes_keep_their_content_type_on_every_way(
+    address: str, client: Client, tmp_path: Path
+) -> None:
+    png = kvorum.TypedBytes(b"\x89PNG\r\n\x00\xff", "image/png")
+    put = urllib.request.Request(
+        f"http://{address}/entry/logo", png, {"Content-Type": "image/png"}, method="PUT"
+    )
+    urllib.request.urlopen(put).close()
+    client.set("copy", client.get("logo"))
+    client.set_many({"many": png})
+    backup = tmp_path / "typed.jsonl"
+    assert command(address, "export", backup).exit_code == 0
+    for key in ("logo", "copy", "many"):
+        client.delete(key)
+    assert command(address, "import", backup).exit_code == 0
+    for key in ("logo", "copy", "many"):
+        entry = client.get_entry(key)
+        assert (entry.value, entry.content_type) == (png, "image/png")
+        shown = command(address, "get", key, "-o", "json")
+        assert json.loads(shown.output)["content_type"] == "image/png"
+        with urllib.request.urlopen(f"http://{address}/entry/{key}?raw=true") as answer:
+            assert (answer.read(), answer.headers["Content-Type"]) == (png, "image/png")
+
+
+def test_all_that_begins_with_a_prefix_is_deleted_page_by_page(
+    address: str, client: Client
+) -> None:
+    client.set_many({f"{{doomed}}:{n}": n for n in range(1500)} | {"{doomed}": 1})
+    path = f"http://{address}/entries?prefix=%7Bdoomed%7D:&confirm=%7Bdoomed%7D:"
+    deleted, calls, cursor = 0, 0, ""
+    while calls == 0 or cursor:
+        query = path + (f"&cursor={cursor}" if cursor else "")
+        with urllib.request.urlopen(urllib.request.Request(query, method="DELETE")) as answer:
+            page = json.load(answer)
+        deleted, calls, cursor = deleted + page["deleted"], calls + 1, page["cursor"]
+    assert (deleted, calls > 1) == (1500, True)
+    keys = [entry.key for entry in client.scan()]
+    assert [key for key in keys if key.startswith("{doomed}")] == ["{doomed}"]
+
+
 # Lifetimes
 
 

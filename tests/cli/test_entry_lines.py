@@ -16,6 +16,7 @@ from kvorum.cli.bulk.items import Item, Place, Reject
 from kvorum.cli.entries import csv_lines, csv_rows, entry_lines
 from kvorum.cli.entries.csv_lines import CsvShape, read_csv
 from kvorum.cli.entries.entry_lines import BOM, read_json_lines
+from kvorum.client.values import TypedBytes
 from kvorum.model.errors import ConfigError
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -117,6 +118,14 @@ def test_bytes_and_siblings() -> None:
     assert [plain(one.value) for one in lines[1].siblings] == [2, b"x"]
 
 
+def test_bytes_with_a_content_type() -> None:
+    metadata = b'"metadata": {"encoding": "base64", "contentType": "image/png"}'
+    [line] = from_json(b'{"key": "b", "value": "AP8=", %b}' % metadata)
+    assert isinstance(line, Item)
+    assert isinstance(line.value, TypedBytes)
+    assert (line.value, line.value.content_type) == (b"\x00\xff", "image/png")
+
+
 def test_a_value_stays_the_text_it_is() -> None:
     [line] = from_json(b'{"value": {"a": 1.50,  "b": 1E2}, "key": "k"}')
     assert isinstance(line, Item)
@@ -166,6 +175,15 @@ def test_reading_can_go_on_behind_any_line(pairs: list[Any], data: st.DataObject
         (
             b'{"key": "k", "value": "???", "metadata": {"encoding": "base64"}}',
             'The value is not base64 text: "???".',
+        ),
+        (
+            b'{"key": "k", "value": "AAAA", "metadata": {"contentType": "image/png"}}',
+            'A value with a contentType is base64 text of bytes: add "encoding": "base64".',
+        ),
+        (
+            b'{"key": "k", "value": "", "metadata": {"encoding": "base64", "contentType": "png"}}',
+            "The content type 'png' is no media type. Write type/subtype, with parameters if need "
+            "be, such as image/png or text/plain; charset=utf-8.",
         ),
         (
             b'{"key": "k", "value": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",

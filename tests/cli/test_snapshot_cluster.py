@@ -19,7 +19,9 @@ from kvorum.cli.errors import ExitCode
 from kvorum.devcluster.ports import free_port
 from kvorum.storage import identity
 
-ENTRIES: Final = {f"key {i}": {"number": i, "text": "ä" * (i % 50)} for i in range(500)}
+ENTRIES: Final[dict[str, Any]] = {
+    f"key {i}": {"number": i, "text": "ä" * (i % 50)} for i in range(500)
+} | {"logo": client_library.TypedBytes(b"\x89PNG", "image/png")}
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +75,14 @@ def test_into_a_cluster_of_another_size(
         assert cluster.expiry("session") == source.session_expires is not None
 
         # What is written or deleted since stays so, unless it is asked for anew.
-        cluster.fill({"key 2": "newer"})
+        assert restored["logo"].content_type == "image/png"
+        cluster.fill({"key 2": "newer", "logo": 1})
         cluster.run("snapshot", "restore", "one", *origins(source))
         assert cluster.entries()["key 2"] == "newer"
         cluster.run("snapshot", "restore", "one", "--renew", *origins(source))
-        assert cluster.entries()["key 2"] == ENTRIES["key 2"]
+        anew = cluster.entries()
+        assert (anew["key 2"], anew["logo"]) == (ENTRIES["key 2"], ENTRIES["logo"])
+        assert anew["logo"].content_type == "image/png"
         assert cluster.expiry("session") == source.session_expires
 
 
@@ -164,12 +169,12 @@ def test_all_namespaces_are_written_anew_in_one_go(tmp_path: Path) -> None:
             words += ["--from", tmp_path / "a", "--server", target, "-o", "json"]
             only = command(*words, "--namespace", "other")
             assert json.loads(only.stdout)["records"] == 701, only.output
-            assert list(store.scan("default")) == []
+            assert list(store.scan(namespace="default")) == []
             store.set("key 1", "newer", namespace="other")
             both = command(*words)
             assert json.loads(both.stdout)["records"] == 1401, both.output
             for space in spaces:
-                found = {entry.key: entry for entry in store.scan(space)}
+                found = {entry.key: entry for entry in store.scan(namespace=space)}
                 assert {key: found[key].value for key in values[space]} == values[space]
             assert {one.value for one in found["siblings"].siblings} == {1, 2}
 

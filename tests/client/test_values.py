@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvorum.client.values import decode_value, encode_value
+from kvorum.client.values import TypedBytes, decode_value, encode_value
 from kvorum.model.errors import InvalidValue
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -108,3 +109,18 @@ def test_nesting_too_deep_for_python_is_refused() -> None:
 def test_what_python_cannot_hold_is_an_error_of_ours(json_text: bytes, binary: bool) -> None:
     with pytest.raises(InvalidValue):
         decode_value(json_text, binary)
+
+
+def test_bytes_keep_their_content_type() -> None:
+    typed = TypedBytes(bytearray(b"\x00\xff"), "image/png")
+    for copy in (roundtrip(typed), pickle.loads(pickle.dumps(typed))):
+        assert isinstance(copy, TypedBytes)
+        assert (copy, copy.content_type) == (b"\x00\xff", "image/png")
+    assert repr(typed) == "TypedBytes(b'\\x00\\xff', 'image/png')"
+    assert type(roundtrip(b"x")) is bytes
+
+
+@pytest.mark.parametrize("content_type", ["", "png", "a/b\r\nX: y"])
+def test_what_is_no_content_type_is_refused(content_type: str) -> None:
+    with pytest.raises(InvalidValue, match="content type"):
+        TypedBytes(b"", content_type)

@@ -1,5 +1,8 @@
 """If-Match and If-None-Match (RFC 9110, section 13): an entity tag is a quoted valueVersion.
 
+Quotes are easily lost on the way through a shell. So a tag is also taken without them where it can
+be a valueVersion, which has nothing but letters, digits, - and _.
+
 On a read they are judged here, by the tag of what was read. On a write the coordinator judges
 them, together with the write:
 
@@ -23,7 +26,7 @@ from kvorum.model.request import ABSENT, ANY, EXACT, PRESENT
 from kvorum.service.conditions import Condition
 from kvorum.service.version_string import VersionStrings
 
-_TAG: Final = re.compile(rb'[ \t]*(W/)?"([!#-~\x80-\xff]*)"[ \t]*')
+_TAG: Final = re.compile(rb'[ \t]*(?:(W/)?"([!#-~\x80-\xff]*)"|([A-Za-z0-9_-]+))[ \t]*')
 _ANY_TAG: Final = b"*"
 
 
@@ -97,7 +100,8 @@ def _tags(field: str, value: bytes) -> list[tuple[bool, str]]:
         found = _TAG.match(value, at)
         if found is None:
             raise _malformed(field, value)
-        tags.append((found[1] is not None, found[2].decode("latin-1")))
+        tag = found[3] if found[2] is None else found[2]
+        tags.append((found[1] is not None, tag.decode("latin-1")))
         at = found.end()
         if at == len(value):
             return tags

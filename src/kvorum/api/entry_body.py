@@ -1,7 +1,7 @@
 """The JSON of one entry to store:
 
     {"key": string, "value": any JSON, "namespace": string?, "metadata": {"valueVersion": string?,
-     "encoding": string?, "ttl": integer or null?, "expiresAt": integer?}?}
+     "encoding": string?, "contentType": string?, "ttl": integer or null?, "expiresAt": integer?}?}
 
 The key of a single entry may be in the query in its place.
 
@@ -10,7 +10,8 @@ Time to live is in seconds; null is for ever, and left out it is the namespace's
 another lifetime by {"metadata": {"ttl": ...}} alone.
 
 The value is checked but never decoded: its text is what is stored, byte for byte. Bytes that
-are not JSON come as base64 in a JSON string, with "encoding": "base64", and are stored as bytes.
+are not JSON come as base64 in a JSON string, with "encoding": "base64", and are stored as bytes;
+with "contentType" they keep that media type.
 
 Refused, because another reader of the same text might see something else in it: text that is
 not UTF-8, unknown members, and members that are given twice.
@@ -28,8 +29,9 @@ from kvorum.api.json_text import repeats_a_name
 from kvorum.api.parameters import checked_namespace
 from kvorum.model.errors import InvalidValue, RequestError
 from kvorum.model.expiry import NEVER
-from kvorum.model.record import BINARY, JSON
+from kvorum.model.record import BINARY, JSON, TYPED
 from kvorum.model.topology import TTL_S_MAX
+from kvorum.model.typed_value import join_type
 from kvorum.service.lifetimes import DEFAULT, FOREVER, lifetime
 from kvorum.service.lifetimes import Lifetime as AskedLifetime
 from kvorum.service.limits import ServiceLimits
@@ -70,6 +72,7 @@ class EntryMetadata(Lifetime):
     """Metadata that an entry to store may have."""
 
     encoding: str | None = None
+    content_type: str | None = None
 
 
 class EntryBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -169,11 +172,17 @@ def decode_touch(text: bytes) -> Lifetime:
     """Raises RequestError."""
     lifetime = decode_json(_touch, text).metadata
     refuse_repeated_names(text)
-    if lifetime.ttl is msgspec.UNSET and lifetime.expires_at is None:
+    lifetime_given(lifetime)
+    return lifetime
+
+
+def lifetime_given(lifespan: Lifespan) -> AskedLifetime:
+    """What the metadata of a touch ask for. Raises RequestError if that is nothing."""
+    if lifespan.ttl is msgspec.UNSET and lifespan.expires_at is None:
         raise RequestError(
             "Neither metadata.ttl nor metadata.expiresAt is given: give one of them to set."
         )
-    return lifetime
+    return lifespan.asked
 
 
 def _compact_bytes(entry: EntryBody) -> int:
@@ -204,15 +213,27 @@ def refuse_repeated_names(text: bytes) -> None:
 
 def value_of(entry: EntryBody, limits: ServiceLimits) -> tuple[int, bytes]:
     """(kind, bytes) to store. Raises InvalidValue."""
-    encoding = entry.metadata.encoding if entry.metadata else None
-    if encoding is None:
-        kind, value = JSON, bytes(entry.value)
-    elif encoding == "base64":
-        kind, value = BINARY, _from_base64(entry.value)
-    else:
-        raise InvalidValue(f'Unknown encoding {encoding[:80]!r}: it is "base64", or left out.')
+    kind, value = _encoded(entry.value, entry.metadata) if entry.metadata else _json(entry.value)
     limits.check_value(kind, value)
     return kind, value
+
+
+def _json(text: msgspec.Raw) -> tuple[int, bytes]:
+    return JSON, bytes(text)
+
+
+def _encoded(text: msgspec.Raw, metadata: EntryMetadata) -> tuple[int, bytes]:
+    encoding, media_type = metadata.encoding, metadata.content_type
+    if encoding is None and media_type is None:
+        return _json(text)
+    if encoding is None:
+        raise InvalidValue(
+            'A value with a contentType is base64 text of bytes: add "encoding": "base64".'
+        )
+    if encoding != "base64":
+        raise InvalidValue(f'Unknown encoding {encoding[:80]!r}: it is "base64", or left out.')
+    body = _from_base64(text)
+    return (BINARY, body) if media_type is None else (TYPED, join_type(media_type, body))
 
 
 def _from_base64(text: msgspec.Raw) -> bytes:

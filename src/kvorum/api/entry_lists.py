@@ -1,5 +1,5 @@
-"""Many entries: POST /entries stores, POST /entries/get reads; GET /entries lists all, or those
-whose keys begin with a prefix, a page at a time, and GET /entries/count counts them.
+"""Many entries: POST /entries stores; GET /entries lists all, or those whose keys begin with a
+prefix, a page at a time, and GET /entries/count counts them.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ import msgspec
 from kvorum.api.batch import Batch, Operation, refused
 from kvorum.api.bounded_list import body_decoder, bounded_list, items_of
 from kvorum.api.conditions import refuse_conditions
-from kvorum.api.entries import not_found
 from kvorum.api.entry_body import decode_entry, decode_object, value_of
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import Options, checked_namespace, parse_query
+from kvorum.api.parameters import Options, parse_query
 from kvorum.api.pending import PendingPage
-from kvorum.listener.unread_answers import LARGE_ANSWER_BYTES
 from kvorum.model.errors import KvorumError
-from kvorum.model.request import ANY, Answer, Get, Listing, Put
-from kvorum.model.topology import DEFAULT_NAMESPACE
+from kvorum.model.request import ANY, Answer, Listing, Put
 from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
-_GET_QUERY: Final = frozenset({"r", "timeout_ms", "quorum"})
 _COUNT_QUERY: Final = frozenset({"cursor", "namespace", "prefix", "start_after"})
 _PAGE_QUERY: Final = _COUNT_QUERY | {"limit", "values"}
 
@@ -38,9 +34,6 @@ class EntryListHandlers:
         self._gateway = gateway
         most = gateway.limits.list_items
         self._entries = body_decoder(("entries", bounded_list(msgspec.Raw, most)))
-        self._keys = body_decoder(
-            ("keys", bounded_list(str, most)), ("namespace", str | None, None)
-        )
 
     def put_many(self, exchange: Exchange) -> None:
         """POST /entries"""
@@ -54,24 +47,6 @@ class EntryListHandlers:
             except KvorumError as error:
                 items.append(refused(error))
         Batch(exchange, self._gateway, items, self._show_written).start()
-
-    def get_many(self, exchange: Exchange) -> None:
-        """POST /entries/get"""
-        exchange.answers.check_room(LARGE_ANSWER_BYTES)
-        options = parse_query(exchange.query, _GET_QUERY)
-        body = decode_object(self._keys, exchange.body)
-        space = DEFAULT_NAMESPACE if body.namespace is None else checked_namespace(body.namespace)
-        items: list[Operation | bytes] = []
-        for key in items_of(body.keys):
-            label = b'"key":%b,' % _encode(key)
-            try:
-                subject = subject_of(space, key)
-            except KvorumError as error:
-                items.append(refused(error, label))
-            else:
-                request = Get(space, key, options.r, options.timeout_ms, options.quorum)
-                items.append(Operation(request, subject, label))
-        Batch(exchange, self._gateway, items, self._show_found).start()
 
     def page(self, exchange: Exchange) -> None:
         """GET /entries"""
@@ -104,14 +79,6 @@ class EntryListHandlers:
         opening = b'{"status":201,' if answer.created else b'{"status":200,'
         presenter, subject = self._gateway.presenter, operation.subject
         return presenter.written(opening, subject, answer.record, answer.hinted)[1]
-
-    def _show_found(self, operation: Operation, answer: Answer) -> bytes:
-        record = answer.record
-        if not record.versions:
-            raise not_found(self._gateway, operation.subject, answer)
-        opening = b'{"status":200,' + operation.label
-        presenter = self._gateway.presenter
-        return presenter.found(opening, operation.subject, record, answer.hinted)[1]
 
 
 class _ListPage(PendingPage):

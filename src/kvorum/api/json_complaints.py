@@ -37,7 +37,7 @@ _ESCAPE: Final = re.compile(
 )
 
 _NAME_CHARS_MAX: Final = 80
-_METADATA: Final = frozenset({"ttl", "expiresAt", "encoding", "valueVersion"})
+_METADATA: Final = frozenset({"ttl", "expiresAt", "encoding", "contentType", "valueVersion"})
 """What belongs into the metadata of an entry, and not beside them."""
 
 

@@ -33,6 +33,10 @@ class ApiLimits:
         """For a node whose caches and buffers may take `memory` bytes."""
         return cls(list_answer_bytes=min(cls().list_answer_bytes, memory // _LIST_ANSWER_PART))
 
+    def raw_body_bytes(self, value_bytes: int) -> int:
+        """Of a body that is a value of at most `value_bytes`, with room to say how much it has."""
+        return value_bytes + self.entry_overhead_bytes
+
     def entry_body_bytes(self, value_bytes: int) -> int:
         """Of an entry whose value may have `value_bytes`."""
         return _TEXT_BYTES_OF_ONE * value_bytes + self.entry_overhead_bytes

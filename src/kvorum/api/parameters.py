@@ -13,8 +13,10 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import unquote_to_bytes
 
 from kvorum.model.errors import InvalidKey, RequestError
-from kvorum.model.keys import is_namespace_name
-from kvorum.model.topology import DEFAULT_NAMESPACE, QuorumKind
+from kvorum.model.expiry import EXPIRES_MS_MAX, NEVER
+from kvorum.model.keys import KEY_BYTES_MAX, is_namespace_name
+from kvorum.model.topology import DEFAULT_NAMESPACE, TTL_S_MAX, QuorumKind
+from kvorum.service.lifetimes import Lifetime, lifetime
 
 COUNT_MAX: Final = 9999
 """Of replicas asked for; whether there are as many is the coordinator's to check."""
@@ -23,12 +25,14 @@ PAGE_ENTRIES_MAX: Final = 10_000
 
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}", re.ASCII)
 _MOST: Final = {
     "r": COUNT_MAX,
     "w": COUNT_MAX,
     "timeout_ms": TIMEOUT_MS_MAX,
     "limit": PAGE_ENTRIES_MAX,
+    "ttl": TTL_S_MAX,
+    "expires_at": EXPIRES_MS_MAX,
 }
 
 
@@ -48,14 +52,31 @@ class Options:
     cursor: str | None = None
     limit: int = 0
     """0 is the API's default."""
+    ttl: int | None = None
+    """Seconds; NEVER is for ever, None the namespace's default."""
+    expires_at: int | None = None
+    """In place of `ttl` the moment, in ms since 1970."""
     prefix: str = ""
     start_after: str = ""
     values: bool = True
+    confirm: str | None = None
+    """The prefix once more, or the namespace where it is empty, to delete all that begins so."""
+    raw: bool = False
+    """A value is asked for as it is stored, and not in JSON."""
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """What `ttl` and `expires_at` say. Raises RequestError."""
+        if self.ttl is not None and self.expires_at is not None:
+            raise RequestError("Both ttl and expires_at are given: leave one out.")
+        return lifetime(self.ttl, self.expires_at)
 
 
 _KEY_PLACES: Final = "Put it at the end of the path, or in the query as key=."
 _ONE_KEY: Final = "Leave one out; a key that a client would change in a path goes in the query."
 _TRUTHS: Final = {"true": True, "false": False}
+_FOR_EVER: Final = "null"
+"""As a ttl, like in JSON."""
 _QUORUMS: Final = get_args(QuorumKind)
 NO_OPTIONS: Final = Options()
 
@@ -122,17 +143,26 @@ def namespace_of(part: bytes) -> str:
 def _read(name: str, value: str) -> str | int | bool:
     if name == "namespace":
         return checked_namespace(value)
+    if name in ("raw", "values"):
+        return _truth(name, value)
+    if name == "ttl" and value == _FOR_EVER:
+        return NEVER
+    if name == "prefix" and len(value.encode()) > KEY_BYTES_MAX:
+        raise RequestError(
+            f"The prefix has {len(value.encode())} bytes, and a key at most {KEY_BYTES_MAX}: no "
+            "key begins so."
+        )
     if name == "quorum" and value not in _QUORUMS:
         raise RequestError(f"Unknown quorum {value[:80]!r}: it is 'strict' or 'sloppy'.")
-    if name == "values":
-        return _truth(name, value)
     return _number(name, value, _MOST[name]) if name in _MOST else value
 
 
 def _truth(name: str, value: str) -> bool:
     if value not in _TRUTHS:
         raise RequestError(
-            f"The query parameter {name} has to be 'true' or 'false', not {value[:80]!r}."
+            f"The query parameter {name} has to be true or false, not {value[:80]!r}.",
+            wanted="true or false",
+            got=value[:80],
         )
     return _TRUTHS[value]
 

@@ -8,6 +8,7 @@ A record is shown by its latest live version, with what all of them share as met
 A delete that could not read what it deleted (it is damaged on all owners, or on owners that are
 away) answers "value": null and "unread": true.
 A version that expires says when, in milliseconds like a clock entry: "expiresAt".
+Bytes are shown as base64, with "encoding": "base64", and with "contentType" where they have one.
 Where nodes stood in for owners (a sloppy quorum), the metadata says so: "strict": false and in
 "hints" how many. Where versions are concurrent, "siblings" lists all of them, the latest first,
 each with the clock entry of its own write. Values are bytes that go out as they came in; JSON
@@ -27,14 +28,15 @@ from typing import Final
 import msgspec
 from cachebox import LRUCache
 
-from kvorum.model.record import BINARY, JSON, Context, Record, Version
+from kvorum.model.record import BINARY, JSON, TYPED, Context, Record, Version
+from kvorum.model.typed_value import split_type
 from kvorum.service.content_hash import content_hash
 from kvorum.service.version_string import VersionStrings
 
 _NAMES_MAX: Final = 4096
 KNOWN_MAX: Final = 4096
 """About 3 MB, with short keys."""
-_ENCODING: Final = {JSON: "", BINARY: ',"encoding":"base64"'}
+_BASE64: Final = ',"encoding":"base64"'
 
 
 class _Known(msgspec.Struct, frozen=True, gc=False):
@@ -86,13 +88,32 @@ class Presenter:
         version, _, metadata = self._described(subject, record, hinted)
         return version, opening + metadata
 
-    def unread(self, subject: bytes, record: Record) -> bytes:
+    def described(self, opening: bytes, subject: bytes, record: Record, hinted: int = 0) -> bytes:
+        """An object for a record that has live versions, without any value."""
+        if hinted or len(record.versions) > 1:
+            return opening + self._described(subject, record, hinted, values=False)[2]
+        return opening + self._kept(subject, record).metadata
+
+    def version(self, subject: bytes, record: Record) -> str:
+        """The valueVersion of a record that is read and has live versions."""
+        if len(record.versions) > 1:
+            return self._versions.write(subject, record.context)
+        return self._kept(subject, record).version
+
+    def unread(self, opening: bytes, subject: bytes, record: Record) -> bytes:
         """An object for a key that was deleted without its value having been read."""
         version = self._versions.write(subject, record.context)
-        return (
-            f'{{"value":null,"metadata":{{"valueVersion":"{version}",'
+        metadata = (
+            f'"metadata":{{"valueVersion":"{version}",'
             f'"clock":[{self._clock(record.context)}],"unread":true}}}}'
         ).encode()
+        return opening + metadata
+
+    def _kept(self, subject: bytes, record: Record) -> _Known:
+        known = self._known.get(subject)
+        if known is None or known.context != record.context:
+            known = self._learn(subject, record)
+        return known
 
     def _learn(self, subject: bytes, record: Record) -> _Known:
         version, _, metadata = self._described(subject, record, 0)
@@ -100,7 +121,9 @@ class Presenter:
         self._known.insert(subject, known)
         return known
 
-    def _described(self, subject: bytes, record: Record, hinted: int) -> tuple[str, Version, bytes]:
+    def _described(
+        self, subject: bytes, record: Record, hinted: int, values: bool = True
+    ) -> tuple[str, Version, bytes]:
         """(valueVersion, latest version, metadata, siblings and the closing brace)."""
         context, versions = record.context, record.versions
         live = versions if len(versions) == 1 else record.live_versions()
@@ -108,21 +131,23 @@ class Presenter:
         version = self._versions.write(subject, context)
         metadata = (
             f'"metadata":{{"valueVersion":"{version}","clock":[{self._clock(context)}],'
-            f'"hash":"{content_hash(subject, latest.value)}"{_ENCODING[latest.kind]}'
+            f'"hash":"{content_hash(subject, latest.value)}"{_encoding(latest)}'
             f"{_expires(latest.expires) if latest.expires else ''}"
             f"{_sloppy(hinted) if hinted else ''}}}}}"
         ).encode()
         if len(live) > 1:
-            siblings = b",".join([self._sibling(subject, v) for v in live])
+            siblings = b",".join([self._sibling(subject, v, values) for v in live])
             metadata = b'%b,"siblings":[%b]}' % (metadata[:-1], siblings)
         return version, latest, metadata
 
-    def _sibling(self, subject: bytes, version: Version) -> bytes:
+    def _sibling(self, subject: bytes, version: Version, values: bool) -> bytes:
         metadata = (
             f'{{"clock":[{self._clock((version.dot,))}],'
-            f'"hash":"{content_hash(subject, version.value)}"{_ENCODING[version.kind]}'
+            f'"hash":"{content_hash(subject, version.value)}"{_encoding(version)}'
             f"{_expires(version.expires) if version.expires else ''}}}"
         ).encode()
+        if not values:
+            return b'{"metadata":%b}' % metadata
         return b'{"value":%b,"metadata":%b}' % (_text(version), metadata)
 
     def _clock(self, context: Context) -> str:
@@ -149,7 +174,17 @@ def _expires(moment_ms: int) -> str:
     return f',"expiresAt":{moment_ms}'
 
 
-def _text(version: Version) -> bytes:
+def _encoding(version: Version) -> str:
+    if version.kind == JSON:
+        return ""
     if version.kind == BINARY:
-        return b'"%b"' % binascii.b2a_base64(version.value, newline=False)
-    return version.value
+        return _BASE64
+    media_type, _ = split_type(version.value)
+    return f'{_BASE64},"contentType":{msgspec.json.encode(media_type).decode()}'
+
+
+def _text(version: Version) -> bytes:
+    if version.kind == JSON:
+        return version.value
+    body = split_type(version.value)[1] if version.kind == TYPED else version.value
+    return b'"%b"' % binascii.b2a_base64(body, newline=False)

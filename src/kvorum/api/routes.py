@@ -6,12 +6,14 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Final
 
+from kvorum.api.deletion import DeletionHandlers
 from kvorum.api.entries import ENTRY_PATH, TOUCH_BODY_BYTES, EntryHandlers
 from kvorum.api.entry_lists import EntryListHandlers
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
+from kvorum.api.key_lists import KeyListHandlers
 from kvorum.api.keys import KEYS_BODY_BYTES, KeyHandlers
 from kvorum.api.limits import ApiLimits
 from kvorum.api.location import LOCATE_PATH, LocateHandler
@@ -102,19 +104,28 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
 
 
 def _serve_entries(routes: Routes, gateway: Gateway) -> None:
-    limits = gateway.limits
+    limits, value_bytes = gateway.limits, gateway.service.limits.value_bytes
     entries, lists = EntryHandlers(gateway), EntryListHandlers(gateway)
+    keys = KeyListHandlers(gateway)
     keyed = _readable(entries.get) | {
+        b"PUT": Endpoint(entries.put, limits.raw_body_bytes(value_bytes), takes_any_type=True),
         b"PATCH": Endpoint(entries.patch, TOUCH_BODY_BYTES),
         b"DELETE": Endpoint(entries.delete),
     }
-    largest = limits.entry_body_bytes(gateway.service.limits.value_bytes)
+    largest = limits.entry_body_bytes(value_bytes)
     routes.add(b"/entry", Resource({b"POST": Endpoint(entries.post, largest)} | keyed))
     routes.add_prefix(ENTRY_PATH, "key", Resource(keyed))
     put_many = {b"POST": Endpoint(lists.put_many, limits.list_body_bytes)}
-    get_many = {b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}
-    routes.add(b"/entries", Resource(_readable(lists.page) | put_many))
-    routes.add(b"/entries/get", Resource(get_many))
+    delete = DeletionHandlers(gateway, keys).delete
+    delete_many = {b"DELETE": Endpoint(delete, limits.list_body_bytes, takes_any_type=True)}
+    routes.add(b"/entries", Resource(_readable(lists.page) | put_many | delete_many))
+    for name, handle in (
+        (b"get", keys.get),
+        (b"delete", keys.delete),
+        (b"touch", keys.touch),
+    ):
+        endpoint = Endpoint(handle, limits.list_body_bytes)
+        routes.add(b"/entries/" + name, Resource({b"POST": endpoint}))
     routes.add(b"/entries/count", Resource(_readable(lists.count)))
 
 

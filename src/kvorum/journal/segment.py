@@ -30,6 +30,11 @@ from kvorum.storage.store import FlushTarget
 _HURRY: Final = 1.5
 """By so much flush is faster than what comes in: it is done when two thirds have come."""
 
+_PORTION: Final = 64
+"""So many keys are flushed in one go, if a segment has many: each go has a price of its own, and
+what was just done for one key is at hand for the next.
+"""
+
 
 class SegmentLimits(msgspec.Struct, frozen=True):
     """When a segment is closed: bytes of memory, of entries in the log; seconds since its first
@@ -115,16 +120,24 @@ class Flush:
         self.done = False
         self._below = below
         self._fullness = 0.0
+        self._owed = 0.0
         self._steps = self._flush_all()
 
     def due(self, fullness: float) -> int:
-        """How many keys to flush now that the next segment has become so full.
+        """How many keys to flush now that the next segment has become so full: none until a portion
+        of them is due.
 
         What could not be flushed while the disk was full is not asked for again, all in one turn.
         """
         gained = max(0.0, fullness - self._fullness)
         self._fullness += gained
-        return ceil(_HURRY * gained * len(self.segment.memtable.changes))
+        keys = len(self.segment.memtable.changes)
+        self._owed += _HURRY * gained * keys
+        if self._owed < min(_PORTION, keys // _PORTION):
+            return 0
+        due = ceil(self._owed)
+        self._owed = 0.0
+        return due
 
     def advance(self, keys: int) -> None:
         """Flush so many keys. Raises CorruptRecord if a record was damaged in memory."""

@@ -49,9 +49,12 @@ import msgspec
 import xxhash
 
 from kvorum.model.errors import CorruptRecord
+from kvorum.model.typed_value import is_typed_value
 
 JSON: Final = 1
 BINARY: Final = 2
+TYPED: Final = 3
+"""Kinds of values: JSON text, bytes, and bytes with their media type (`typed_value.py`)."""
 
 RECORD_BYTES_MAX: Final = 1 << 30
 """No longer record is stored, since what is stored must open again. Coordinators keep well below it
@@ -73,7 +76,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True, gc=False, order=True):
 
 
 class Version(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One value and the dot of the write that made it. `kind` is JSON or BINARY.
+    """One value and the dot of the write that made it. `kind` is JSON, BINARY or TYPED.
 
     `expires`: from when on nobody may see it (ms of wall clock, as in its dot); 0 is never.
     """
@@ -197,6 +200,8 @@ def write(
 def _advanced(context: Context, dot: Event) -> Context:
     """`context` once it has also seen `dot`, the newest of its actor."""
     actor = dot.actor
+    if not context or (len(context) == 1 and context[0].actor == actor):
+        return (dot,)
     events = [event for event in context if event.actor != actor]
     events.append(dot)
     events.sort()
@@ -240,8 +245,14 @@ def is_well_formed(record: Record) -> bool:
         and all(event.counter > 0 for event in record.context)
         and dots == sorted(set(dots))
         and all(dot.counter > 0 and covers(record.context, dot) for dot in dots)
-        and all(version.kind in (JSON, BINARY) for version in record.versions)
+        and all(_is_of_its_kind(version) for version in record.versions)
     )
+
+
+def _is_of_its_kind(version: Version) -> bool:
+    if version.kind == TYPED:
+        return is_typed_value(version.value)
+    return version.kind in (JSON, BINARY)
 
 
 def encode(storage_key: bytes, record: Record) -> bytes:

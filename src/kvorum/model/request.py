@@ -31,7 +31,7 @@ class Get(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
 
 
 class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=2):
-    """Store `value` (kind JSON or BINARY). `seen` is what it replaces; None is a blind write.
+    """Store `value`, of a `kind` of `record.py`. `seen` is what it replaces; None: a blind write.
 
     `ttl`: seconds to live; 0 is for ever, None the namespace's default. `expires`: the moment
     itself, in ms of wall clock, in place of `ttl`; 0 is none.

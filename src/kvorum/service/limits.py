@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvorum.model.errors import InvalidValue
-from kvorum.model.record import JSON
+from kvorum.model.record import JSON, TYPED
+from kvorum.model.typed_value import body_bytes
 from kvorum.service.nesting import is_deeper
 
 
@@ -26,12 +27,13 @@ class ServiceLimits:
 
     def check_value(self, kind: int, value: bytes) -> None:
         """A face asks this of each value that it reads. Raises InvalidValue."""
-        if len(value) > self.value_bytes:
+        size = body_bytes(value) if kind == TYPED else len(value)
+        if size > self.value_bytes:
             most = self.value_bytes
             raise ValueTooLarge(
-                f"The value has {len(value)} bytes; at most {most} are stored.",
+                f"The value has {size} bytes; at most {most} are stored.",
                 wanted=f"at most {most}",
-                got=len(value),
+                got=size,
             )
         if kind == JSON and is_deeper(value, self.nesting):
             raise InvalidValue(f"The value is nested deeper than {self.nesting} levels.")

@@ -11,7 +11,8 @@ So three things are looked at before a request that may change something (CSRF):
     Sec-Fetch-Site     what the browser says of this itself
     Content-Type       a kind of body that no form can send, where there is a body
 
-Programs that are no browsers send neither of the first two.
+Programs that are no browsers send neither of the first two. Where the body of a PUT or DELETE may
+be of any type, the third is not looked at: pages cannot send these methods unasked.
 """
 
 from __future__ import annotations

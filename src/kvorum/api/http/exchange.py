@@ -25,6 +25,8 @@ class Exchange:
 
     principal: ClassVar[Principal] = ANONYMOUS
     """Who makes the request. HTTP has no way yet to say it."""
+    accepted: ClassVar[Fields] = {}
+    """The Accept field that makes it one of this class."""
 
     __slots__ = (
         "_heads",
@@ -98,3 +100,16 @@ class Exchange:
     def end(self) -> None:
         """Have the answer say that the connection ends behind it."""
         self.persistence = CLOSE
+
+
+class LineExchange(Exchange):
+    """A request of curl, or of a client that accepts what curl does: a line end follows on JSON."""
+
+    accepted: ClassVar[Fields] = {b"accept": b"*/*"}
+
+    __slots__ = ()
+
+    def respond(
+        self, status: int, body: bytes, fields: bytes = b"", media_type: bytes = b""
+    ) -> None:
+        super().respond(status, body if media_type else body + b"\n", fields, media_type)

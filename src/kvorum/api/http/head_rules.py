@@ -20,7 +20,9 @@ from kvorum.model.errors import KvorumError
 MEANINGFUL: Final = frozenset(
     {
         b"connection",
+        b"content-encoding",
         b"content-length",
+        b"content-range",
         b"content-type",
         b"expect",
         b"host",

@@ -28,7 +28,7 @@ from typing import Final
 import httptools
 
 from kvorum.api.http.cross_site import check_content_type, check_origin
-from kvorum.api.http.exchange import Exchange, Fields
+from kvorum.api.http.exchange import Exchange, Fields, LineExchange
 from kvorum.api.http.head_rules import (
     MEANINGFUL,
     check_coding,
@@ -54,6 +54,11 @@ from kvorum.model.errors import KvorumError
 
 _BETWEEN, _HEAD, _BODY = range(3)
 
+_ACCEPT: Final = b"accept"
+_ANYTHING: Final = b"*/*"
+_JSON: Final = b"application/json"
+"""As curl says it, without and with --json."""
+
 _SLASH: Final = ord("/")
 _PLAIN: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:@/?"
@@ -76,6 +81,7 @@ class RequestReader:
         "_content_type",
         "_endpoint",
         "_exchange",
+        "_exchange_type",
         "_field_count",
         "_fields",
         "_heads",
@@ -91,6 +97,7 @@ class RequestReader:
         "_router",
         "_tail",
         "_tail_fields",
+        "_tail_type",
         "_url",
         "appetite",
         "begun",
@@ -116,6 +123,7 @@ class RequestReader:
         self._tail = b""
         """What followed the target in the last request that was a plain head; and its fields."""
         self._tail_fields: Fields = {}
+        self._tail_type: type[Exchange] = Exchange
         self.begun = 0
         """How many requests have begun."""
         self.appetite = limits.head_bytes
@@ -128,6 +136,7 @@ class RequestReader:
         self._url = b""
         self._fields: Fields = {}
         self._field_count = 0
+        self._exchange_type: type[Exchange] = Exchange
         self._overhead = 0
         self._content = 0
         self._content_length = 0
@@ -145,7 +154,7 @@ class RequestReader:
 
     def last_word(self) -> Exchange:
         """An exchange without a request, for what is said before the connection ends."""
-        return Exchange(self._line, self._heads, b"", b"", {})
+        return self._exchange_type(self._line, self._heads, b"", b"", {})
 
     def close(self) -> None:
         """Part from the parser, which refers back: nothing is left to the garbage collector."""
@@ -158,7 +167,8 @@ class RequestReader:
             target = self._familiar_target(piece)
             if target:
                 self.begun += 1
-                exchange = Exchange(self._line, self._heads, b"GET", target, self._tail_fields)
+                make = self._tail_type
+                exchange = make(self._line, self._heads, b"GET", target, self._tail_fields)
                 endpoint = self._router.resolve(b"GET", exchange.path)
                 self._line.on_request(exchange, endpoint.handle)
                 return
@@ -216,6 +226,7 @@ class RequestReader:
         start = b"GET " + self._url
         if head.startswith(start):
             self._tail, self._tail_fields = head[len(start) :], self._fields
+            self._tail_type = self._exchange_type
 
     def _count(self, overhead: int) -> None:
         """Check the overhead of the unfinished request and set what may come next."""
@@ -247,6 +258,7 @@ class RequestReader:
         self._url = b""
         self._fields = {}
         self._field_count = 0
+        self._exchange_type = Exchange
 
     def on_url(self, part: bytes) -> None:
         self._url += part
@@ -270,6 +282,8 @@ class RequestReader:
                 raise MalformedHttp("There is more than one Host field.")
             else:
                 fields[name] += b", " + value
+        elif name == _ACCEPT and (_ANYTHING in value or value == _JSON):
+            self._exchange_type = LineExchange
 
     def on_headers_complete(self) -> None:
         parser, fields = self._parser, self._fields
@@ -279,7 +293,7 @@ class RequestReader:
         target = self._url
         if target[0] != _SLASH or b"#" in target:
             target = origin_form(target, self._names)
-        exchange = Exchange(self._line, self._heads, method, target, fields)
+        exchange = self._exchange_type(self._line, self._heads, method, target, fields)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
         host = fields.get(b"host")
@@ -290,7 +304,8 @@ class RequestReader:
             self._is_plain = False
             if b"connection" in fields and parser.should_upgrade():
                 version = parser.get_http_version()
-                self._repeated = without_offer(method, self._url, version, fields)
+                kept = fields | self._exchange_type.accepted
+                self._repeated = without_offer(method, self._url, version, kept)
                 return
             self._prepare(exchange, fields)
         else:
@@ -372,7 +387,7 @@ class RequestReader:
         declared = fields.get(b"content-type")
         if declared is None and not self._chunked and not self._content_length:
             return
-        if declared != self._content_type:
+        if declared != self._content_type and not self._endpoint.takes_any_type:
             check_content_type(declared)
             self._content_type = declared
 

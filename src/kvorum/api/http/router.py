@@ -15,6 +15,8 @@ class Endpoint:
 
     handle: Callable[[Exchange], None]
     body_bytes_max: int = 0
+    takes_any_type: bool = False
+    """The body may be declared as anything, or not at all. Only for methods that no form sends."""
 
 
 class Router(Protocol):

@@ -2,6 +2,7 @@
 
     {"key": "U+1F600", "value": {"name": "GRINNING FACE"}}
     {"key": "logo", "value": "aGVsbG8=", "metadata": {"encoding": "base64"}}
+    {"key": "logo", "value": "aGVsbG8=", "metadata": {"encoding": "base64", "contentType": "a/b"}}
     {"key": "cart", "value": [2], "siblings": [{"value": [2]}, {"value": [1]}]}
     {"key": "session", "value": 1, "metadata": {"ttl": 3600}}
     {"key": "session", "value": 1, "metadata": {"expiresAt": 1795379955530}}
@@ -24,7 +25,7 @@ from kvorum.api.entry_body import Lifespan, refuse_repeated_names
 from kvorum.cli.bulk.items import START, Item, Place, Reject, Timed, Value
 from kvorum.cli.entries.complaints import plain_words
 from kvorum.client.requests import DEFAULT_LIFETIME, Lifetime
-from kvorum.client.values import decode_value
+from kvorum.client.values import TypedBytes, decode_value
 from kvorum.model.errors import InvalidValue, RequestError
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -37,6 +38,7 @@ Lines = Iterator[Item | Reject]
 
 class _Metadata(Lifespan):
     encoding: str | None = None
+    content_type: str | None = None
 
 
 class _Sibling(msgspec.Struct, forbid_unknown_fields=True):
@@ -131,12 +133,16 @@ def _lifetime(metadata: _Metadata | None) -> Lifetime:
 
 
 def _value(text: msgspec.Raw, metadata: _Metadata | None) -> Value:
-    encoding = metadata.encoding if metadata else None
-    if encoding is None:
+    if metadata is None or (metadata.encoding is None and metadata.content_type is None):
         return text
-    if encoding == "base64":
-        return _from_base64(text)
-    raise InvalidValue(f"Unknown encoding {encoding!r}: use base64, or none.")
+    if metadata.encoding is None:
+        raise InvalidValue(
+            'A value with a contentType is base64 text of bytes: add "encoding": "base64".'
+        )
+    if metadata.encoding != "base64":
+        raise InvalidValue(f"Unknown encoding {metadata.encoding!r}: use base64, or none.")
+    value = _from_base64(text)
+    return value if metadata.content_type is None else TypedBytes(value, metadata.content_type)
 
 
 def _from_base64(text: msgspec.Raw) -> bytes:

@@ -289,4 +289,6 @@ def _facts(one: Entry | Sibling) -> dict[str, Any]:
 
 def _shape_of_value(one: Entry | Sibling) -> dict[str, Any]:
     shape: dict[str, Any] = {"value": msgspec.Raw(one.json)}
-    return {**shape, "encoding": "base64"} if one.binary else shape
+    if one.binary:
+        shape["encoding"] = "base64"
+    return shape if one.content_type is None else {**shape, "content_type": one.content_type}

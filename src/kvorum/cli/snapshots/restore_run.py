@@ -15,7 +15,7 @@ import msgspec
 
 from kvorum.backup.reading import FoundRecord, SnapshotReader, merged
 from kvorum.cli.bulk.entry_sink import EntrySink
-from kvorum.cli.bulk.items import START, Item, Place, RecordItem, Reject, Timed
+from kvorum.cli.bulk.items import START, Item, Place, RecordItem, Reject, Timed, Value
 from kvorum.cli.bulk.pipeline import Limits
 from kvorum.cli.bulk.position import PositionFile, Task
 from kvorum.cli.bulk.record_sink import RecordSink
@@ -27,13 +27,15 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.record_requests import PortableRecord
 from kvorum.client.requests import Lifetime
 from kvorum.client.url import Target
+from kvorum.client.values import TypedBytes
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.errors import ConfigError, NamespaceNotFound
 from kvorum.model.expiry import NEVER
 from kvorum.model.keys import storage_key
 from kvorum.model.portable_record import to_portable
-from kvorum.model.record import BINARY, Version
+from kvorum.model.record import BINARY, TYPED, Version
+from kvorum.model.typed_value import split_type
 from kvorum.runtime.loop import run
 
 _STEPS: Final = 10_000
@@ -149,6 +151,13 @@ def _entries(job: Job, after: Place) -> Iterator[Item]:
 
 
 def _timed(version: Version) -> Timed:
-    value = version.value if version.kind == BINARY else msgspec.Raw(version.value)
     # What was to live for ever does so, whatever the namespace's default has become.
-    return Timed(value, Lifetime(None, version.expires) if version.expires else Lifetime(NEVER))
+    lifetime = Lifetime(None, version.expires) if version.expires else Lifetime(NEVER)
+    return Timed(_value(version), lifetime)
+
+
+def _value(version: Version) -> Value:
+    if version.kind == TYPED:
+        media_type, body = split_type(version.value)
+        return TypedBytes(body, media_type)
+    return version.value if version.kind == BINARY else msgspec.Raw(version.value)
