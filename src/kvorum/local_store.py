@@ -28,6 +28,7 @@ from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
+from kvorum.journal.storage_numbers import StorageNumbers
 from kvorum.journal.take_up import TakeUp
 from kvorum.local_namespaces.local_catalog import starting_catalog, waits_for_disk
 from kvorum.local_namespaces.local_namespaces import LocalNamespaces
@@ -180,6 +181,11 @@ class LocalStore:
         """What each namespace has in memory, and how often it was found there."""
         volatile = {name: store.status() for name, store in self._volatile.items()}
         return {**self._rows.status(), **volatile}
+
+    def numbers(self) -> StorageNumbers:
+        """What there is to flush, how the journal's syncs went, and the room on the disk."""
+        space = self.directory.space
+        return StorageNumbers.of(self._journaled, self._log, self.rocks, space)
 
     def volatile_counts(self) -> dict[str, EntryCounts]:
         """The entries of each namespace that is kept in memory only."""

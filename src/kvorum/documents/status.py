@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kvorum.documents.node import NodeDescription
+from kvorum.documents.resources import Resources
 from kvorum.documents.storage import Storage
 from kvorum.model.topology import NamespaceSettings
 
@@ -71,13 +72,19 @@ class CacheStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """Connections of clients with the answering node: open now, and at most.
 
-    `given_up`: closed while idle to make room for others. `refused`: those that found none.
+    `accepted`: since the start. `given_up`: closed while idle to make room for others. `refused`:
+    those that found none. `responses`: made on all of them. `unread_bytes`: of answers that clients
+    have not taken, at most `unread_bytes_max`.
     """
 
     open: int
     max: int
+    accepted: int = 0
     given_up: int = 0
     refused: int = 0
+    responses: int = 0
+    unread_bytes: int = 0
+    unread_bytes_max: int = 0
 
 
 class UnreadableTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +162,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     counting: bool = False
     caches: dict[str, CacheStatus] = {}
     storage: Storage | None = None
+    resources: Resources | None = None
     connections: Connections | None = None
     recovering: bool = False
     forgot: bool = False

@@ -15,6 +15,7 @@ from kvorum import __version__
 from kvorum.cluster.membership import MemberView
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.documents.location import Location, Replica, ReplicaState
+from kvorum.documents.resources import Resources
 from kvorum.documents.ring import Ring
 from kvorum.documents.status import (
     AcceptedClock,
@@ -65,6 +66,7 @@ class Overview:
         "_caches",
         "_connections",
         "_replicator",
+        "_resources",
         "_ring",
         "_runtime",
         "_storage",
@@ -83,16 +85,18 @@ class Overview:
         *,
         caches: Callable[[], Mapping[str, Cached]],
         storage: Callable[[], Storage],
+        resources: Callable[[], Resources],
         connections: Callable[[], Connections],
         volatile_counts: Callable[[], Mapping[str, EntryCounts]],
     ) -> None:
         """`actor_name` is the name of an actor, for people. `caches`: what is in memory of each
-        namespace. `storage`: how sound the stored records are. `volatile_counts`: of the entries
-        of each namespace that is kept in memory only.
+        namespace. `storage`: how sound the stored records are. `resources`: what the node uses.
+        `volatile_counts`: of the entries of each namespace that is kept in memory only.
         """
         self._volatile_counts = volatile_counts
         self._connections = connections
         self._storage = storage
+        self._resources = resources
         self._view = view
         self._replicator = replicator
         self._transport = transport
@@ -121,6 +125,7 @@ class Overview:
             counting=replicator.counting,
             caches={name: _cache(cached) for name, cached in self._caches().items()},
             storage=self._storage(),
+            resources=self._resources(),
             connections=self._connections(),
             recovering=replicator.recovering,
             forgot=replicator.forgot,

@@ -9,9 +9,11 @@ import click
 
 from kvorum.cli.connection import asks_cluster
 from kvorum.cli.inspection.entry_totals import EntryTotals, status_and_totals
+from kvorum.cli.inspection.status_watch import watch_status
 from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_records, print_table
+from kvorum.cli.parameter_types import Seconds
 from kvorum.client.url import Target
 from kvorum.cluster.clock_notices import apart, difference
 from kvorum.documents.reading import read
@@ -32,9 +34,17 @@ _END_OF_DAMAGE: Final = (
 
 
 @click.command()
+@click.option(
+    "--watch",
+    type=Seconds(),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show again and again how all nodes fare, with rates per second, until Ctrl-C.",
+)
 @asks_cluster
 @output_option
-def status(target: Target, output: str) -> None:
+def status(target: Target, output: str, watch: float | None) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
     \b
@@ -51,7 +61,11 @@ def status(target: Target, output: str) -> None:
     \b
     kvorum status
     kvorum status --server 127.0.0.1:7401 -o json
+    kvorum status --watch 5
     """
+    if watch is not None:
+        watch_status(target, watch, output)
+        return
     document, totals = status_and_totals(target)
     if output == "json":
         print_json(document)
