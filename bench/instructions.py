@@ -9,6 +9,8 @@ instructions of two runs of different length, so that the start cancels out. Wha
 is not counted, nor what links, journal and disks take. The count does not depend on what else the
 machine does.
 
+The kinds "embedded" and "sqlite" are calls of an embedded store and of SQLite, on files.
+
     python bench/instructions.py                         # of this checkout
     python bench/instructions.py --against ../another    # side by side with another one
 """
@@ -28,8 +30,16 @@ from kvorum.cli.output import print_table
 from kvorum.model.errors import KvorumError
 
 HERE: Final = Path(__file__).parents[1]
-WORK: Final = Path(__file__).with_name("instructions_work.py")
-KINDS: Final = ("get", "put")
+REPLICATED: Final = Path(__file__).with_name("instructions_work.py")
+EMBEDDED: Final = Path(__file__).with_name("instructions_embedded.py")
+WORK: Final = {
+    "get": REPLICATED,
+    "put": REPLICATED,
+    "embedded get": EMBEDDED,
+    "embedded set": EMBEDDED,
+    "sqlite get": EMBEDDED,
+    "sqlite set": EMBEDDED,
+}
 SHORT, LONG = 320, 1600
 
 
@@ -39,9 +49,10 @@ SHORT, LONG = 320, 1600
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Another checkout, to be compared with.",
 )
-def main(against: Path | None) -> None:
+@click.option("--only", type=click.Choice(list(WORK)), multiple=True, help="One of the kinds.")
+def main(against: Path | None, only: tuple[str, ...]) -> None:
     rows: list[tuple[str, ...]] = []
-    for kind in KINDS:
+    for kind in only or WORK:
         here = per_request(HERE, kind)
         if against is None:
             rows.append((kind, f"{here:,}"))
@@ -64,7 +75,7 @@ def counted(checkout: Path, kind: str, requests: int) -> int:
     run = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"),
-            *(sys.executable, str(WORK), kind, str(requests)),
+            *(sys.executable, str(WORK[kind]), kind, str(requests)),
         ],
         env=os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "0"},
         capture_output=True,

@@ -43,7 +43,8 @@ class Trio:
         )
         self.addresses = [parse_address(node.http) for node in self._topology.nodes]
         self.clients = [
-            AsyncClient(Target((address,), timeout=_TIMEOUT_S)) for address in self.addresses
+            AsyncClient(Target(servers=(address,), timeout=_TIMEOUT_S))
+            for address in self.addresses
         ]
 
     async def __aenter__(self) -> Self:

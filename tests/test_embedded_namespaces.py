@@ -127,7 +127,7 @@ class Walk:
         assert self._store.namespaces().keys() == self._model.entries.keys()
         for name, entries in self._model.entries.items():
             assert self._store.get_many(KEYS, namespace=name) == entries
-            assert {entry.key: entry.value for entry in self._store.scan(name)} == entries
+            assert {entry.key: entry.value for entry in self._store.scan(namespace=name)} == entries
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,8 +1,8 @@
 """kvorum: a replicated, durable key-value store.
 
     kvorum.open("data")                             the store inside this program, no server
-    kvorum.connect("kvorum://127.0.0.1:7400")       a client of a running cluster
-    kvorum.aio.connect("kvorum://127.0.0.1:7400")   its async twin
+    kvorum.connect("127.0.0.1:7400")                a client of a running cluster
+    kvorum.aio.connect("127.0.0.1:7400")            its async twin
 
 Names load on first use, so that `import kvorum` and `kvorum --help` stay quick.
 """
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from kvorum.client.values import TypedBytes as TypedBytes
     from kvorum.embedded.embedded import Embedded as Embedded
     from kvorum.embedded.embedded import open as open  # noqa: A004
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClockEntry",
+    "Embedded",
+    "Entry",
+    "Sibling",
+    "__version__",
+    "aio",
+    "connect",
+    "errors",
+    "open",
+]
 
 __version__ = "0.1.0"
 

@@ -8,6 +8,7 @@ KvorumError                      carries: code, outcome, details
 │   ├── NamespaceNotFound
 │   ├── NotFound                 the key holds no live version
 │   ├── PreconditionFailed       the entry was not as the request said it must be
+│   ├── SiblingsFound            the key holds concurrent values, and on_conflict says "raise"
 │   ├── TooManySiblings          the key has more concurrent versions than are kept
 │   └── WrongType                an argument of another type; a TypeError as well
 ├── UnavailableError             the cluster cannot serve it now
@@ -24,6 +25,7 @@ KvorumError                      carries: code, outcome, details
 └── ProtocolError                a server spoke out of turn
 """
 
+from kvorum.client.conflicts import SiblingsFound
 from kvorum.client.lifetime import WrongType
 from kvorum.model.errors import (
     ClockWrong,
@@ -66,6 +68,7 @@ __all__ = [
     "ProtocolError",
     "QuorumError",
     "RequestError",
+    "SiblingsFound",
     "StorageError",
     "TimeoutExpired",
     "TooManySiblings",

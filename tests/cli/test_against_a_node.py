@@ -200,7 +200,7 @@ def test_the_node_tells_all_that_its_ring_depends_on(client: Client) -> None:
         name: status[name] for name in ("node", "cluster", "epoch")
     }
     assert (told["token_hash"], told["token_seed"]) == ("murmur3", 0)
-    assert told["namespaces"] == {"default": {"replicas": 1}}
+    assert told["namespaces"] == {"default": {"replicas": 1, "hash_tags": True}}
     [node] = told["nodes"]
     labels = {"name", "http", "peer", "dc", "rack", "host", "weight"}
     assert {name: node[name] for name in labels} == {

@@ -169,12 +169,12 @@ def test_all_namespaces_are_written_anew_in_one_go(tmp_path: Path) -> None:
             words += ["--from", tmp_path / "a", "--server", target, "-o", "json"]
             only = command(*words, "--namespace", "other")
             assert json.loads(only.stdout)["records"] == 701, only.output
-            assert list(store.scan("default")) == []
+            assert list(store.scan(namespace="default")) == []
             store.set("key 1", "newer", namespace="other")
             both = command(*words)
             assert json.loads(both.stdout)["records"] == 1401, both.output
             for space in spaces:
-                found = {entry.key: entry for entry in store.scan(space)}
+                found = {entry.key: entry for entry in store.scan(namespace=space)}
                 assert {key: found[key].value for key in values[space]} == values[space]
             assert {one.value for one in found["siblings"].siblings} == {1, 2}
 

@@ -15,6 +15,7 @@ from kit.http_store import (
     Fault,
     StoreDouble,
     answer,
+    answer_and_leave,
     answer_then_close,
     cut_short,
     hang_up,
@@ -309,6 +310,45 @@ class TestRefusals:
             client.get("k")
 
 
+@pytest.mark.usefixtures("promptly")
+class TestStopping:
+    """A server that is about to stop says `Connection: close`, and does no more than that."""
+
+    def test_the_next_calls_go_to_another_server(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        store.script(answer_and_leave())
+        store.ring_fault = answer_and_leave(problem(503, "unavailable"))
+        assert either.set("k", 1).created
+        for n in range(4):
+            either.set("k", n)
+        assert (len(store.requests), len(other.requests)) == (1, 4)
+
+    def test_a_call_that_it_does_not_take_goes_to_another_at_once(
+        self, store: StoreDouble, other: StoreDouble
+    ) -> None:
+        store.script(answer_and_leave(problem(503, "unavailable")))
+        with kvorum.connect(f"{store.address},{other.address}", retries=0) as client:
+            assert client.set("k", 1).created
+        assert (len(store.requests), len(other.requests)) == (1, 1)
+
+    def test_one_that_is_alone_is_asked_again(self, store: StoreDouble, client: Client) -> None:
+        store.script(answer_and_leave(), answer_and_leave(problem(503, "unavailable")))
+        assert client.set("k", 1).created
+        assert not client.set("k", 2).created
+        assert [seen.connection for seen in store.requests] == [1, 2, 3]
+
+    def test_one_that_ends_every_connection_is_no_failure(
+        self, store: StoreDouble, other: StoreDouble, either: Client
+    ) -> None:
+        store.script(*[answer_and_leave()] * 20)
+        other.script(*[answer_and_leave()] * 20)
+        for n in range(10):
+            either.set("k", n)
+        assert len(store.requests) + len(other.requests) == 10
+        assert len(store.surveys) <= 2
+
+
 QUORUM: Final[dict[str, Any]] = {"needed": 2, "got": 1, "replicas": ["n1", "n2", "n3"]}
 
 
@@ -496,13 +536,9 @@ class TestSilence:
         asyncio.run(main())
         assert store.value("k") == 1
 
-    def test_waiting_for_a_free_connection_counts(
-        self, store: StoreDouble, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("kvorum.client.pool.Pool.__init__.__defaults__", (1,))
-
+    def test_waiting_for_a_free_connection_counts(self, store: StoreDouble) -> None:
         async def main() -> None:
-            async with kvorum.aio.connect(store.url) as client:
+            async with kvorum.aio.connect(store.url, connections=1) as client:
                 store.script(keep_silent())
                 stuck = asyncio.create_task(client.get("k", timeout=LONG))
                 while not store.requests:

@@ -207,8 +207,8 @@ def test_a_blind_write_goes_to_the_first_owner(servers: Servers) -> None:
         for first in servers.node:
             key = key_of(servers.of, first)
             for n in range(4):
-                await client.set(key, n)
-            await client.set(key, 4, if_version="v1")
+                written = await client.set(key, n)
+            await client.set(key, 4, if_version=written.version)
             await client.touch(key, 60)
             await client.delete(key)
             assert servers.asked() == {first: 7}

@@ -62,6 +62,18 @@ def test_one_that_answers_nothing_but_probes_is_asked_ever_more_seldom() -> None
         assert not server.suspected
 
 
+def test_a_server_that_leaves_is_asked_last_for_a_moment_which_is_no_failure() -> None:
+    servers = Servers([A, B, C])
+    server = first_of(servers)
+    for now in (100.0, 100.5):
+        server.leave(now)
+        assert {course(servers, 3)[-1] for _ in range(3)} == {"a"}
+        assert server.probe_at - now == FIRST_PAUSE_S
+        assert server.trusted
+    server.readmit()
+    assert {course(servers, 1) for _ in range(3)} == {"a", "b", "c"}
+
+
 def test_calls_that_fail_together_are_one_failure() -> None:
     server = Server(A)
     for _ in range(100):

@@ -81,6 +81,21 @@ def say(data: bytes, *, close: bool = False) -> Fault:
     return fault
 
 
+def answer_and_leave(reply: Reply | None = None) -> Fault:
+    """The last answer on the connection, which says so; `reply` in place of the store's own."""
+
+    async def fault(own: Reply, writer: asyncio.StreamWriter) -> bool:
+        last = own if reply is None else reply
+        last.headers["connection"] = "close"
+        writer.write(last.to_bytes())
+        await writer.drain()
+        return False
+
+    if reply is not None:
+        fault.__dict__["skips"] = True
+    return fault
+
+
 def hang_up() -> Fault:
     return say(b"", close=True)
 
@@ -272,22 +287,36 @@ class StoreDouble:
             parts.append(quote(seen.query["key"], safe=""))
         match seen.method, parts:
             case "POST", ["entry"]:
-                return self._put(msgspec.json.decode(seen.body, type=Item))
+                item = msgspec.json.decode(seen.body, type=Item)
+                return self._refusal(seen, item.namespace, item.key) or self._put(item)
             case "GET", ["entry", key]:
                 return self._get(namespace, unquote(key, errors="strict"))
             case "PATCH", ["entry", key]:
                 return self._touch(namespace, unquote(key, errors="strict"), seen.json())
             case "DELETE", ["entry", key]:
-                return self._delete(namespace, unquote(key, errors="strict"))
+                key = unquote(key, errors="strict")
+                return self._refusal(seen, namespace, key) or self._delete(namespace, key)
             case "POST", ["entries"]:
                 items = msgspec.json.decode(seen.body, type=dict[str, list[Item]])["entries"]
                 return self._each(self._put(item) for item in items)
             case "POST", ["entries", "get"]:
-                body = seen.json()
-                space = body.get("namespace", "default")
-                return self._each(self._get(space, key, key=key) for key in body["keys"])
+                keys, space = _of_keys(seen)
+                bare = seen.query.get("values") == "false"
+                found = [self._get(space, key, key=key) for key in keys]
+                return self._each(map(_without_value, found) if bare else iter(found))
+            case "POST", ["entries", "touch"]:
+                keys, space = _of_keys(seen)
+                return self._each(self._touch(space, key, seen.json()) for key in keys)
+            case "DELETE", ["entries"] if seen.body:
+                keys, space = _of_keys(seen)
+                return self._each(_without_value(self._delete(space, key)) for key in keys)
+            case "DELETE", ["entries"]:
+                return self._clear(namespace, seen.query)
             case "GET", ["entries"]:
                 return self._page(namespace, seen.query)
+            case "GET", ["entries", "count"]:
+                keys, cursor = self._listed(namespace, seen.query)
+                return Reply(200, {"count": len(keys), "cursor": cursor})
         if seen.path in self.documents:
             return Reply(200, self.documents[seen.path])
         return problem(404, "unknown_path", detail=f"no {seen.path} here")
@@ -295,6 +324,16 @@ class StoreDouble:
     def _next_dot(self) -> int:
         self._counter += 1
         return self._counter
+
+    def _refusal(self, seen: Seen, namespace: str, key: str) -> Reply | None:
+        """Of a write whose condition does not hold."""
+        held = self.held.get((namespace, key))
+        expected = seen.headers.get("if-match")
+        if expected is not None and (held is None or expected != f'"v{held[-1].dot}"'):
+            return problem(412, "precondition_failed", detail=f"{key!r} is at another version")
+        if "if-none-match" in seen.headers and held is not None:
+            return problem(412, "precondition_failed", detail=f"{key!r} has a value")
+        return None
 
     def _put(self, item: Item) -> Reply:
         if item.key in self.broken:
@@ -342,11 +381,32 @@ class StoreDouble:
         return Reply(200, {"entries": entries})
 
     def _page(self, namespace: str, query: dict[str, str]) -> Reply:
-        keys = sorted(key for space, key in self.held if space == namespace)
-        start = int(query.get("cursor", 0))
-        end = start + min(int(query["limit"]), self.page_size)
-        entries = [self._get(namespace, key, key=key).body for key in keys[start:end]]
-        return Reply(200, {"entries": entries, "cursor": str(end) if end < len(keys) else None})
+        keys, cursor = self._listed(namespace, query)
+        if query.get("values") == "false":
+            return Reply(200, {"keys": keys, "cursor": cursor})
+        entries = [self._get(namespace, key, key=key).body for key in keys]
+        return Reply(200, {"entries": entries, "cursor": cursor})
+
+    def _clear(self, namespace: str, query: dict[str, str]) -> Reply:
+        prefix = query["prefix"]
+        if query.get("confirm") != (prefix or namespace):
+            return problem(400, "bad_request", detail="confirm is not the prefix")
+        keys, cursor = self._listed(namespace, query)
+        for key in keys:
+            del self.held[namespace, key]
+        return Reply(200, {"deleted": len(keys), "cursor": cursor})
+
+    def _listed(self, namespace: str, query: dict[str, str]) -> tuple[list[str], str | None]:
+        """The keys of a page, in their order, and its cursor, which is the last of them."""
+        after = query.get("cursor", query.get("start_after", ""))
+        prefix = query.get("prefix", "")
+        keys = sorted(
+            key
+            for space, key in self.held
+            if space == namespace and key.startswith(prefix) and key > after
+        )
+        page = keys[: min(int(query.get("limit", self.page_size)), self.page_size)]
+        return page, page[-1] if len(page) < len(keys) else None
 
     def _metadata(self, held: Held) -> dict[str, Any]:
         metadata: dict[str, Any] = {
@@ -360,6 +420,16 @@ class StoreDouble:
 
     def _siblings(self, held: list[Held]) -> list[dict[str, Any]]:
         return [{"value": h.json, "metadata": self._metadata(h)} for h in reversed(held)]
+
+
+def _of_keys(seen: Seen) -> tuple[list[str], str]:
+    body = seen.json()
+    return body["keys"], body.get("namespace", "default")
+
+
+def _without_value(reply: Reply) -> Reply:
+    body = {name: part for name, part in reply.body.items() if name not in ("value", "siblings")}
+    return Reply(reply.status, body)
 
 
 def _expires_at(metadata: dict[str, Any]) -> int | None:

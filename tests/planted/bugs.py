@@ -770,8 +770,8 @@ BUGS: Final = (
         "full-node-coordinates",
         "a coordinator whose disk is full makes a version of which it keeps no copy",
         "replication/change.py",
-        "            self._replica.check_room(place.key)\n            record = self._put(",
-        "            record = self._put(",
+        "        self._replica.check_room(key)\n        seen = request.seen",
+        "        seen = request.seen",
         250,
     ),
     Bug(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
 
 from kvorum.cli.parameter_types import Seconds
+from kvorum.client.options import DEFAULTS
 from kvorum.client.synchronous import Client
-from kvorum.client.url import Target, check_namespace, check_timeout, parse_servers
+from kvorum.client.url import DEFAULT_SERVER, SERVER_VARIABLE, Target, parse_url, with_keywords
 
 _R = TypeVar("_R")
 
 _server = click.option(
     "--server",
     metavar="HOST:PORT[,...]",
-    envvar="KVORUM_SERVER",
-    default="127.0.0.1:7400",
+    envvar=SERVER_VARIABLE,
+    default=DEFAULT_SERVER,
     show_envvar=True,
-    help="Servers of the cluster, tried in turn; any will do.",
+    help="Servers of the cluster, tried in turn; any will do. Also a URL with options.",
 )
 r_option: Final = click.option(
     "-r", type=click.IntRange(min=1), help="How many replicas must answer a read."
@@ -31,9 +33,8 @@ w_option: Final = click.option(
 _timeout = click.option(
     "--timeout",
     type=Seconds(),
-    default=10.0,
     metavar="SECONDS",
-    help="How long a request may take.",
+    help=f"How long a request may take.  [default: {DEFAULTS.timeout:g}]",
 )
 
 
@@ -61,7 +62,7 @@ def asks_cluster(command: Callable[..., _R]) -> Callable[..., _R]:
 
     @functools.wraps(command)
     def with_target(
-        *, server: str, timeout: float, namespace: str | None = None, **options: Any
+        *, server: str, timeout: float | None, namespace: str | None = None, **options: Any
     ) -> _R:
         return command(_target(server, namespace, timeout), **options)
 
@@ -82,9 +83,7 @@ def open_client(target: Target) -> Client:
     return Client(target)
 
 
-def _target(server: str, namespace: str | None, timeout: float) -> Target:
-    return Target(
-        parse_servers(server),
-        None if namespace is None else check_namespace(namespace),
-        check_timeout(timeout),
-    )
+def _target(server: str, namespace: str | None, timeout: float | None) -> Target:
+    """A command prints values as they are stored, so how programs read them does not concern it."""
+    target = with_keywords(parse_url(server), {"namespace": namespace, "timeout": timeout})
+    return replace(target, on_conflict=DEFAULTS.on_conflict, serializer=DEFAULTS.serializer)

@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from kvorum.client import refusals
-from kvorum.client.entry import ClockEntry, Entry, Sibling, value_or_error
-from kvorum.client.listing import Page
+from kvorum.client.conflicts import OnConflict, value_or_error
+from kvorum.client.entry import ClockEntry, Entry, Sibling
+from kvorum.client.listing import ClearPage, CountPage, Page
+from kvorum.client.serializers import Serializer
 from kvorum.client.values import JsonText
 from kvorum.documents.problem import Problem
 from kvorum.model import errors
@@ -40,6 +42,8 @@ class Answer:
     body: bytes
     retry_after: float | None = None
     unverified: Outcome = "none"
+    closes: bool = False
+    """The server takes no more requests on this connection: it may be about to stop."""
 
     @property
     def ok(self) -> bool:
@@ -87,7 +91,20 @@ class _Items(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    entries: list[_Found]
+    entries: list[_Found] | msgspec.UnsetType = msgspec.UNSET
+    keys: list[str] | msgspec.UnsetType = msgspec.UNSET
+    cursor: str | None = None
+    unreadable: list[Unreadable] = []
+
+
+class _Count(msgspec.Struct):
+    count: int
+    cursor: str | None = None
+    unreadable: list[Unreadable] = []
+
+
+class _Cleared(msgspec.Struct):
+    deleted: int
     cursor: str | None = None
     unreadable: list[Unreadable] = []
 
@@ -98,6 +115,8 @@ _found: Final = msgspec.json.Decoder(_Found)
 _written: Final = msgspec.json.Decoder(_Written)
 _items: Final = msgspec.json.Decoder(_Items)
 _page: Final = msgspec.json.Decoder(_Page)
+_count: Final = msgspec.json.Decoder(_Count)
+_cleared: Final = msgspec.json.Decoder(_Cleared)
 _object: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -139,24 +158,71 @@ def written_many(items: list[tuple[str, JsonText]], answer: Answer) -> list[Resu
     ]
 
 
-def values_of(keys: list[str], results: list[Result]) -> dict[str, Any]:
-    """The values of those `keys` that have one. Raises the first other error in `results`."""
+def values_of(keys: list[str], results: list[Result], on_conflict: OnConflict) -> dict[str, Any]:
+    """The values of those `keys` that have one; of siblings what `on_conflict` decides. Raises the
+    first other error in `results`."""
     values: dict[str, Any] = {}
     for key, result in zip(keys, results, strict=True):
         if isinstance(result, Entry):
-            values[key] = value_or_error(result)
+            values[key] = value_or_error(result, on_conflict)
         elif not isinstance(result, NotFound):
             raise result
     return values
 
 
-def page(answer: Answer) -> Page:
+def read_by(serializer: Serializer | None, results: list[Result]) -> list[Result]:
+    """The same `results`, whose values are read by `serializer`."""
+    if serializer is None:
+        return results
+    return [it.read_by(serializer) if isinstance(it, Entry) else it for it in results]
+
+
+def existing_many(keys: list[str], answer: Answer) -> list[bool | KvorumError]:
+    """For each key, in order, whether it has a value, or its error. Raises ProtocolError."""
+    return [
+        _done_or_missing(key, item, answer)
+        for key, item in zip(keys, _decode_items(answer, len(keys)), strict=True)
+    ]
+
+
+deleted_many: Final = existing_many
+"""For each key, in order, whether it was deleted (False: it had no value), or its error."""
+
+
+def touched_many(keys: list[str], answer: Answer) -> list[int | KvorumError | None]:
+    """For each key, in order, when it expires (ms; None: never), or its error. Raises
+    ProtocolError."""
+    return [
+        _item_error(key, item, answer) if item.metadata is None else item.metadata.expires_at
+        for key, item in zip(keys, _decode_items(answer, len(keys)), strict=True)
+    ]
+
+
+def page(answer: Answer, *, keys_only: bool = False) -> Page:
     """The page of a listing. Raises ProtocolError."""
     body = _decode(_page, answer)
+    if keys_only:
+        if isinstance(body.keys, msgspec.UnsetType):
+            raise _senseless(answer, "a page of keys has none")
+        return Page([], body.cursor, body.unreadable, body.keys)
+    if isinstance(body.entries, msgspec.UnsetType):
+        raise _senseless(answer, "a page of entries has none")
     entries = [
         _entry(e.key, _text(e.value, e.metadata), e.metadata, e.siblings) for e in body.entries
     ]
-    return Page(entries, body.cursor, body.unreadable)
+    return Page(entries, body.cursor, body.unreadable, [])
+
+
+def count_page(answer: Answer) -> CountPage:
+    """A part of a count. Raises ProtocolError."""
+    body = _decode(_count, answer)
+    return CountPage(body.count, body.cursor, body.unreadable)
+
+
+def clear_page(answer: Answer) -> ClearPage:
+    """A part of a deletion by prefix. Raises ProtocolError."""
+    body = _decode(_cleared, answer)
+    return ClearPage(body.deleted, body.cursor, body.unreadable)
 
 
 def document(answer: Answer) -> dict[str, Any]:
@@ -209,6 +275,13 @@ def _item_error(key: str, item: _Item, answer: Answer) -> KvorumError:
     if item.error is None:
         return _senseless(answer, f"an item of status {item.status} has neither entry nor error")
     return refusals.of_key(_error(item.error, item.status, answer.unverified), key)
+
+
+def _done_or_missing(key: str, item: _Item, answer: Answer) -> bool | KvorumError:
+    if item.metadata is not None:
+        return True
+    error = _item_error(key, item, answer)
+    return False if isinstance(error, NotFound) else error
 
 
 def _entry(

@@ -10,55 +10,46 @@ loop of its first call and may be used by any number of that loop's tasks.
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, Unpack
 
 from kvorum.client import answers, namespace_changes, node_requests, requests
-from kvorum.client.answers import Result
-from kvorum.client.backoff import Backoff
-from kvorum.client.bulk import Bulk, Question
-from kvorum.client.calls import Calls
+from kvorum.client.answers import Result, read_by
+from kvorum.client.composed import Composed
 from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry
-from kvorum.client.lifetime import Ttl
-from kvorum.client.listing import Page, check_readable
+from kvorum.client.lifetime import Moment, Ttl, checked_lifetime
+from kvorum.client.many_keys import ManyKeys
+from kvorum.client.options import Keywords, check_namespace
 from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
-from kvorum.client.servers import Servers
-from kvorum.client.url import (
-    DEFAULT_URL,
-    Target,
-    check_namespace,
-    check_timeout,
-    parse_servers,
-    parse_url,
-)
+from kvorum.client.serializers import Serializing, packed
+from kvorum.client.url import Target, parse_servers, target_of
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
-from kvorum.model.errors import KvorumError, NotFound
-from kvorum.model.request import Unreadable
 from kvorum.model.topology import QuorumKind
 
-PAGE_ENTRIES: Final = 500
 
-_Item = TypeVar("_Item")
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> AsyncClient:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return AsyncClient(target_of(url, options))
 
 
-def connect(url: str = DEFAULT_URL) -> AsyncClient:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return AsyncClient(parse_url(url))
-
-
-class AsyncClient:
+class AsyncClient(ManyKeys, Composed):
     """A client of a cluster, in one event loop. Every method takes `namespace`, and `timeout`: how
     many seconds the whole call may last."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._calls = Calls(Servers(target.servers), Backoff(), random.Random())
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._target}{', closed' * self._calls.is_closed}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,37 +61,21 @@ class AsyncClient:
         """Close the connections; calls in flight fail."""
         await self._calls.close()
 
-    async def get(
-        self,
-        key: str,
-        default: Any = None,
-        *,
-        namespace: str | None = None,
-        r: int | None = None,
-        quorum: QuorumKind | None = None,
-        timeout: float | None = None,
-    ) -> Any:
-        """The value of `key`, or `default` if it has none."""
-        try:
-            entry = await self.get_entry(
-                key, namespace=namespace, r=r, quorum=quorum, timeout=timeout
-            )
-        except NotFound:
-            return default
-        return entry.value
-
     async def get_entry(
         self,
         key: str,
         *,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         r: int | None = None,
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """The value of `key` with its version, clock and siblings. Raises NotFound."""
+        by = self._defaults.serializing(serializer)
         request = requests.get(key, self._namespace(namespace), r, quorum)
-        return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
+        answer = await self._calls.call(request, self._deadline(timeout))
+        return answers.found(key, answer).read_by(by)
 
     async def set(
         self,
@@ -111,10 +86,12 @@ class AsyncClient:
         if_version: str | None = None,
         if_absent: bool = False,
         ttl: Ttl | None = None,
-        expires_at: int | None = None,
+        expires_at: Moment | None = None,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> Entry:
         """Store `value` under `key`; returns the entry as it then is.
@@ -124,37 +101,52 @@ class AsyncClient:
         Raises PreconditionFailed if the entry is at another version than `if_version`, or
         with `if_absent`, if there is one.
 
-        It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970); a ttl of
-        0 is for ever, and without either it is the namespace's.
+        It lives for `ttl` (seconds or a timedelta), or until `expires_at` (ms since 1970, or a
+        datetime with a time zone); a ttl of 0 is for ever, and without either it is the
+        namespace's. With a `serializer` the bytes that it makes of `value` are stored.
+        `retry_unknown`: look up what became of a write without an answer, and repeat it if that is
+        safe.
         """
+        by = self._defaults.serializing(serializer)
         about = requests.Subject(self._namespace(namespace), key, blind=version is None)
-        put = put_of(key, value, version, about.namespace, Lifetime(ttl, expires_at))
+        put = put_of(
+            key,
+            packed(value, by),
+            version,
+            about.namespace,
+            Lifetime(*checked_lifetime(ttl, expires_at)),
+        )
         condition = requests.condition(if_version, if_absent)
         request = requests.put(about, put.body, w, quorum, condition)
-        answer = await self._calls.call(request, self._deadline(timeout))
-        return answers.written(key, put.text, answer)
+        answer = await self._write(request, retry_unknown, timeout)
+        return answers.written(key, put.text, answer).read_by(by)
 
     async def touch(
         self,
         key: str,
-        ttl: Ttl,
+        ttl: Ttl | None = None,
         *,
+        expires_at: Moment | None = None,
         version: str | None = None,
         if_version: str | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> int | None:
-        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever.
+        """Let `key` live for `ttl` (seconds or a timedelta) from now, 0 for ever; or until
+        `expires_at` (ms since 1970, or a datetime with a time zone).
 
-        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version` and
-        `if_version` mean what they mean in `set`.
+        Returns when it expires (ms since 1970), None if never. Raises NotFound. `version`,
+        `if_version` and `retry_unknown` mean what they mean in `set`.
         """
         condition = requests.condition(if_version)
         space = self._namespace(namespace)
-        request = requests.touch(key, version, Lifetime(ttl), space, w, quorum, condition)
-        return answers.touched(await self._calls.call(request, self._deadline(timeout)))
+        request = requests.touch(
+            key, version, Lifetime(*checked_lifetime(ttl, expires_at)), space, w, quorum, condition
+        )
+        return answers.touched(await self._write(request, retry_unknown, timeout))
 
     async def delete(
         self,
@@ -162,110 +154,85 @@ class AsyncClient:
         *,
         version: str | None = None,
         if_version: str | None = None,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> Entry:
-        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version` and
-        `if_version` mean what they mean in `set`."""
+        """Delete `key`; returns the entry that was deleted. Raises NotFound. `version`,
+        `if_version` and `retry_unknown` mean what they mean in `set`."""
+        by = self._defaults.serializing(serializer)
         condition = requests.condition(if_version)
         request = requests.delete(key, version, self._namespace(namespace), w, quorum, condition)
-        return answers.found(key, await self._calls.call(request, self._deadline(timeout)))
-
-    async def get_many(
-        self,
-        keys: Iterable[str],
-        *,
-        namespace: str | None = None,
-        r: int | None = None,
-        quorum: QuorumKind | None = None,
-        timeout: float | None = None,
-    ) -> dict[str, Any]:
-        """The values of those `keys` that have one. Raises the first error met. A value that Python
-        cannot hold is replaced by an InvalidValue."""
-        asked = list(keys)
-        results = await self.get_entries(
-            asked, namespace=namespace, r=r, quorum=quorum, timeout=timeout
-        )
-        return answers.values_of(asked, results)
+        answer = await self._write(request, retry_unknown, timeout)
+        return answers.found(key, answer).read_by(by)
 
     async def get_entries(
         self,
         keys: Iterable[str],
         *,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         r: int | None = None,
         quorum: QuorumKind | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """For each of `keys`, in order, its Entry or the error (NotFound, ...) it met."""
+        by = self._defaults.serializing(serializer)
         question = finding(self._namespace(namespace), r, quorum)
-        return await self._ask(question, keys_of(keys), timeout)
+        return read_by(by, await self._ask(question, keys_of(keys), timeout))
 
     async def set_many(
         self,
         items: Mapping[str, Any] | Iterable[tuple[str, Any]],
         *,
         ttl: Ttl | None = None,
+        expires_at: Moment | None = None,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Store each (key, value); for each, in order, its Entry or the error it met.
 
         They are stored one by one, not as a transaction, and not in order: of a key that
-        occurs twice either value may remain. `ttl` means what it means in `set`.
+        occurs twice either value may remain. `ttl`, `expires_at` and
+        `retry_unknown` mean what they mean in `set`.
         """
-        lifetime = Lifetime(ttl)
+        lifetime = Lifetime(*checked_lifetime(ttl, expires_at))
         pairs = items.items() if isinstance(items, Mapping) else items
         each = [(key, value, lifetime) for key, value in pairs]
-        return await self.set_each(each, namespace=namespace, w=w, quorum=quorum, timeout=timeout)
+        return await self.set_each(
+            each,
+            serializer=serializer,
+            namespace=namespace,
+            w=w,
+            quorum=quorum,
+            retry_unknown=retry_unknown,
+            timeout=timeout,
+        )
 
     async def set_each(
         self,
         items: Iterable[tuple[str, Any, Lifetime]],
         *,
+        serializer: Serializing | None = None,
         namespace: str | None = None,
         w: int | None = None,
         quorum: QuorumKind | None = None,
+        retry_unknown: bool | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """`set_many` of entries that each have their own lifetime."""
-        puts = puts_of(items, self._namespace(namespace))
-        return await self._ask(storing(w, quorum), puts, timeout)
-
-    async def scan(
-        self, namespace: str | None = None, *, timeout: float | None = None
-    ) -> AsyncIterator[Entry]:
-        """All entries of a namespace, in the order of their tokens, page by page.
-
-        What is written meanwhile may or may not be seen. `timeout` is for each page. Raises
-        CorruptRecord behind the last entry if some could not be read; its details name them.
-        """
-        cursor: str | None = None
-        unreadable: list[Unreadable] = []
-        while True:
-            page = await self.page(namespace, cursor, timeout=timeout)
-            for entry in page.entries:
-                yield entry
-            unreadable += page.unreadable
-            cursor = page.cursor
-            if cursor is None:
-                break
-        check_readable(unreadable)
-
-    async def page(
-        self,
-        namespace: str | None = None,
-        cursor: str | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Page:
-        """One page of `scan` from `cursor` on."""
-        request = requests.page(self._namespace(namespace), cursor, PAGE_ENTRIES)
-        return answers.page(await self._calls.call(request, self._deadline(timeout)))
+        by = self._defaults.serializing(serializer)
+        space = self._namespace(namespace)
+        retrying = self._retries_unknown(retry_unknown)
+        question, puts = storing(space, w, quorum), puts_of(items, space, by)
+        return read_by(by, await self._ask(question, puts, timeout, retry_unknown=retrying))
 
     async def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """The cluster as the server that answers sees it."""
@@ -331,30 +298,14 @@ class AsyncClient:
         async with self._each_node(name) as nodes:
             await namespace_changes.drop(nodes, name)
 
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     @asynccontextmanager
     async def _each_node(self, namespace: str) -> AsyncIterator[EachNode]:
         check_namespace(namespace)
         async with clients_of_nodes(self._target, await self.status()) as clients:
             yield EachNode({name: client.ask for name, client in clients.items()})
-
-    async def _document(self, request: Request, timeout: float | None) -> dict[str, Any]:
-        return answers.document(await self._calls.call(request, self._deadline(timeout)))
-
-    async def _ask(
-        self, question: Question[_Item], items: Sequence[_Item | KvorumError], timeout: float | None
-    ) -> list[Result]:
-        """Results for `items`, of which some have failed already."""
-        sound = [item for item in items if not isinstance(item, KvorumError)]
-        bulk = Bulk(self._calls, question, sound, self._deadline(timeout))
-        asked = iter(await bulk.run())
-        return [item if isinstance(item, KvorumError) else next(asked) for item in items]
-
-    def _namespace(self, namespace: str | None) -> str | None:
-        return self._target.namespace if namespace is None else namespace
-
-    def _deadline(self, timeout: float | None) -> float:
-        seconds = self._target.timeout if timeout is None else check_timeout(timeout)
-        return self._calls.now() + seconds
 
 
 @asynccontextmanager

@@ -7,11 +7,13 @@ What may be repeated is decided by what is known of the attempt before (`outcome
     the server says it changed nothing, try later      none      repeat
     sent, then silence, a broken link or nonsense      unknown   tell the caller
 
-A write with an unknown outcome is never sent twice: the first may still be carried out,
-after a later write of someone else. A server that gave no answer costs no pause while another
+A write with an unknown outcome is not sent twice: the first may still be carried out, after a
+later write of someone else. With `retry_unknown` what became of it is looked up, and it is repeated
+where that is safe (`retryable_writes`). A server that gave no answer costs no pause while another
 has not been asked; every other repeat waits (`backoff`), and a server's Retry-After is kept.
 The deadline covers all of it: attempts, pauses, waiting for a free connection. A read spends
-only a part of it on one server while there is another to turn to.
+only a part of it on one server while there is another to turn to; and a write, if it is to be
+looked up what became of it.
 """
 
 from __future__ import annotations
@@ -26,10 +28,13 @@ from kvorum.client import answers, refusals
 from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
+from kvorum.client.default_quorum import DefaultQuorum
 from kvorum.client.failures import Failures
 from kvorum.client.requests import Request
+from kvorum.client.retryable_writes import Unsettled, settle
 from kvorum.client.server import Server
 from kvorum.client.servers import Route, Servers
+from kvorum.client.url import Target
 from kvorum.model.errors import (
     ConfigError,
     ConnectionFailed,
@@ -60,10 +65,11 @@ def may_repeat(error: KvorumError) -> bool:
 class Calls:
     """Carries out the calls of one client, in the event loop of the first one."""
 
-    def __init__(self, servers: Servers, backoff: Backoff, rng: random.Random) -> None:
-        self._servers = servers
-        self._backoff = backoff
-        self._rng = rng
+    def __init__(self, target: Target) -> None:
+        self._servers = Servers(target.servers, target.connections)
+        self._backoff = Backoff(target.backoff, target.backoff_max, target.retries)
+        self._quorum = DefaultQuorum(target.r, target.w, target.quorum)
+        self._rng = random.Random()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._pid = 0
@@ -77,9 +83,31 @@ class Calls:
         """How long to wait before each repeat."""
         return self._backoff.draw(self._rng)
 
-    async def call(self, request: Request, deadline: float) -> Answer:
+    async def call(
+        self, request: Request, deadline: float, *, retry_unknown: bool = False
+    ) -> Answer:
         """The 2xx answer to `request`, by `deadline` on this clock. Raises another answer's error,
-        or what became of all attempts."""
+        or what became of all attempts. With `retry_unknown` it is looked up what became of a write
+        of unknown outcome."""
+        request = self._quorum.of(request)
+        if request.safe or not retry_unknown:
+            return await self.carry_out(request, deadline)
+        began = self.now()
+        try:
+            return await self.carry_out(request, deadline, hasty=True)
+        except KvorumError as error:
+            if error.outcome == "none":
+                raise
+            return await self.settle(Unsettled(request, error, began), deadline)
+
+    async def settle(self, write: Unsettled, deadline: float) -> Answer:
+        """The answer to a repetition of `write`. Raises its error if it cannot be repeated."""
+        request = self._quorum.of(write.request)
+        return await settle(self, write._replace(request=request), deadline)
+
+    async def carry_out(self, request: Request, deadline: float, *, hasty: bool = False) -> Answer:
+        """The same for a request that is complete, whose unknown outcome is told. `hasty`: there is
+        to be time left to look up what became of a write."""
         route = self._servers.route(request.about)
         pauses = self.pauses()
         failures = Failures()
@@ -91,7 +119,7 @@ class Calls:
                 raise failures.most_telling()
             await self._sleep_until(at)
             self.check_open()
-            until = self._patience(request, route, server, deadline)
+            until = self._patience(request, route, server, deadline, hasty=hasty)
             try:
                 answer = await self._attempt(server, request, until)
             except KvorumError as error:
@@ -102,7 +130,8 @@ class Calls:
                     return answer
                 failure = refusals.of_request(answers.error(answer), request)
                 failures.said(failure)
-                route.answered(server)
+                if not answer.closes:
+                    route.answered(server)
             if not may_repeat(failure):
                 raise failure
             not_before = self.now()
@@ -113,6 +142,11 @@ class Calls:
                 if pause is None:
                     raise failures.most_telling()
                 not_before += pause
+
+    @property
+    def is_closed(self) -> bool:
+        """True once `close` has been called."""
+        return self._closed
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -149,15 +183,17 @@ class Calls:
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
             raise
-        self._servers.heard(server, self.now())
+        self._servers.heard(server, self.now(), closes=answer.closes)
         return answer
 
-    def _patience(self, request: Request, route: Route, server: Server, deadline: float) -> float:
+    def _patience(
+        self, request: Request, route: Route, server: Server, deadline: float, *, hasty: bool
+    ) -> float:
         """Until when to wait for `server`."""
-        if not request.safe:
-            return deadline
         now = self.now()
         left = deadline - now
+        if not request.safe:
+            return now + left * TRY_SHARE if hasty else deadline
         if request.about is not None and route.has_better(server):
             return now + max(left * ENTRY_TRY_SHARE, min(left * TRY_SHARE, ENTRY_TRY_S_MIN))
         return now + left * TRY_SHARE if route.has_other(server) else deadline

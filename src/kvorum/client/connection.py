@@ -143,6 +143,7 @@ class Connection(asyncio.Protocol):
                     b"".join(self._body),
                     self._retry_after,
                     self._unverified,
+                    closes=not self._keep_alive,
                 )
             )
 

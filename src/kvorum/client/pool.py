@@ -17,7 +17,6 @@ from kvorum.model.address import Address
 from kvorum.model.errors import ConnectionFailed, TimeoutExpired
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
 
-CONNECTIONS_MAX: Final = 64
 CONNECT_TIMEOUT_S: Final = 2.0
 IDLE_S_MAX: Final = 10.0
 
@@ -27,7 +26,7 @@ IS_IT_RUNNING: Final = " Is it running?"
 class Pool:
     """The connections to `server`, at most `limit`."""
 
-    def __init__(self, server: Address, limit: int = CONNECTIONS_MAX) -> None:
+    def __init__(self, server: Address, limit: int) -> None:
         self._server = server
         self._name = host_port(server)
         self._limit = limit

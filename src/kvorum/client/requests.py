@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from kvorum import __version__
-from kvorum.client.lifetime import Ttl, checked_lifetime
+from kvorum.client.lifetime import Ttl, checked_lifetime, checked_renewal
 from kvorum.client.values import JsonText
 from kvorum.model.errors import InvalidVersion, RequestError
 from kvorum.model.keys import encode_key
@@ -54,7 +54,7 @@ class Request:
     safe: bool = False
     """It changes nothing, so it may be repeated whatever became of it."""
     timed: bool = True
-    """The server takes `timeout_ms`."""
+    """A quorum of replicas is asked: the server takes `timeout_ms`, and their number."""
     about: Subject | None = None
     """None if any server does as well as another."""
 
@@ -148,7 +148,7 @@ def touch(
 ) -> Request:
     """Give an entry another lifetime. Raises InvalidKey, RequestError."""
     query = query_of(namespace=namespace, w=w, quorum=quorum)
-    body = body_of(metadata=_metadata(version, lifetime))
+    body = body_of(metadata=_renewed(version, lifetime))
     about = Subject(namespace, key, blind=version is None)
     path, named = _place("entry", key)
     return Request("PATCH", path, named + query, body, condition, about=about)
@@ -201,10 +201,74 @@ def get_many(
     return Request("POST", "/entries/get", query_of(r=r, quorum=quorum), body, safe=True)
 
 
-def page(namespace: str | None, cursor: str | None, limit: int) -> Request:
-    """One page of a listing."""
-    query = query_of(namespace=namespace, cursor=cursor, limit=limit)
-    return Request("GET", "/entries", query, safe=True, timed=False)
+def exist_many(
+    keys: list[str], namespace: str | None, r: int | None, quorum: QuorumKind | None = None
+) -> Request:
+    """Read the entries of many keys without their values."""
+    body = body_of(keys=keys, namespace=namespace)
+    query = query_of(values="false", r=r, quorum=quorum)
+    return Request("POST", "/entries/get", query, body, safe=True)
+
+
+def delete_many(
+    keys: list[str], namespace: str | None, w: int | None, quorum: QuorumKind | None = None
+) -> Request:
+    """Delete the entries of many keys."""
+    body = body_of(keys=keys, namespace=namespace)
+    return Request("DELETE", "/entries", query_of(w=w, quorum=quorum), body)
+
+
+def touch_many(
+    keys: list[str],
+    lifetime: Lifetime,
+    namespace: str | None,
+    w: int | None,
+    quorum: QuorumKind | None = None,
+) -> Request:
+    """Give the entries of many keys another lifetime. Raises RequestError."""
+    body = body_of(keys=keys, namespace=namespace, metadata=_renewed(None, lifetime))
+    return Request("POST", "/entries/touch", query_of(w=w, quorum=quorum), body)
+
+
+class Listed(NamedTuple):
+    """The entries that a listing is about: those whose keys begin with `prefix`; and where a page
+    of it begins: at `cursor` of the page before, or behind the key `start_after`."""
+
+    prefix: str = ""
+    namespace: str | None = None
+    cursor: str | None = None
+    start_after: str | None = None
+
+    def query(self) -> Pairs:
+        """As a URL has it. Raises RequestError if both beginnings are given."""
+        if self.cursor is not None and self.start_after is not None:
+            raise RequestError("Both cursor and start_after are given. Give one of them.")
+        return query_of(
+            namespace=self.namespace,
+            prefix=self.prefix or None,
+            cursor=self.cursor,
+            start_after=self.start_after,
+        )
+
+
+def page(listed: Listed, limit: int, *, keys_only: bool = False) -> Request:
+    """One page of a listing, of at most `limit` entries or keys."""
+    query = query_of(limit=limit, values="false" if keys_only else None)
+    return Request("GET", "/entries", listed.query() + query, safe=True, timed=False)
+
+
+def count_page(listed: Listed) -> Request:
+    """How many entries there are, as far as the server gets in one request."""
+    return Request("GET", "/entries/count", listed.query(), safe=True, timed=False)
+
+
+def clear_page(listed: Listed, confirm: str) -> Request:
+    """Delete the entries, as far as the server gets in one request. `confirm` repeats the prefix,
+    or where that is empty, the namespace's name."""
+    # The query names the prefix even if it is empty.
+    query = query_of(prefix=listed.prefix, confirm=confirm)
+    rest = listed._replace(prefix="").query()
+    return Request("DELETE", "/entries", query + rest)
 
 
 def status() -> Request:
@@ -240,6 +304,10 @@ def locate(key: str, namespace: str | None) -> Request:
     """Where a key lives. Raises InvalidKey."""
     path, named = _place("locate", key)
     return Request("GET", path, named + query_of(namespace=namespace), safe=True, timed=False)
+
+
+def _renewed(version: str | None, lifetime: Lifetime) -> _PutMetadata:
+    return _metadata(version, Lifetime(*checked_renewal(*lifetime)))
 
 
 def _metadata(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from kvorum.client.options import DEFAULTS
 from kvorum.client.pool import Pool
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
@@ -25,9 +26,9 @@ class Server:
 
     __slots__ = ("_pause_s", "name", "pool", "probe_at")
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, connections: int = DEFAULTS.connections) -> None:
         self.name = host_port(address)
-        self.pool = Pool(address)
+        self.pool = Pool(address, connections)
         self._pause_s = 0.0
         self.probe_at = math.inf
         """When to see whether it is back; never, if it is not suspected."""
@@ -39,7 +40,7 @@ class Server:
 
     @property
     def suspected(self) -> bool:
-        """It has failed, and not answered since."""
+        """It has failed or is about to stop, and has not answered since."""
         return self.probe_at != math.inf
 
     def suspect(self, now: float) -> None:
@@ -48,6 +49,11 @@ class Server:
             return  # Calls that fail together have met one failure.
         self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), PAUSE_S_MAX)
         self.probe_at = now + self._pause_s
+
+    def leave(self, now: float) -> None:
+        """It has answered, and ended the connection with that, as one that is about to stop does.
+        It is asked last for a moment; that is no failure."""
+        self.probe_at = now + FIRST_PAUSE_S
 
     def readmit(self) -> None:
         """It has answered a probe."""

@@ -12,7 +12,8 @@ never decides what is right. Suspected servers come last in any case.
 Within one call a server that said when to come back (Retry-After) is left alone until then,
 and of those that are ready the one asked least comes first. Once one has answered, if only
 that it cannot serve now, suspected ones are asked no more: one that is there is worth waiting
-for, one that may be gone is not.
+for, one that may be gone is not. One that ends the connection with its answer is about to stop:
+it is asked last for a moment, and its refusal is no reason to wait for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
+from kvorum.client.options import DEFAULTS
 from kvorum.client.requests import Subject
 from kvorum.client.server import Server
 from kvorum.client.survey import Survey
@@ -32,8 +34,10 @@ _SUSPECTED_LAST: Final = attrgetter("suspected")
 class Servers:
     """All servers of the URL."""
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._servers = [Server(address) for address in addresses]
+    def __init__(
+        self, addresses: Sequence[Address], connections: int = DEFAULTS.connections
+    ) -> None:
+        self._servers = [Server(address, connections) for address in addresses]
         self._survey = Survey(self._servers)
         self._turn = 0
 
@@ -43,9 +47,11 @@ class Servers:
         order.sort(key=_SUSPECTED_LAST)
         return Route(order)
 
-    def heard(self, server: Server, now: float) -> None:
-        """`server` has answered."""
-        if not server.trusted:
+    def heard(self, server: Server, now: float, *, closes: bool = False) -> None:
+        """`server` has answered; `closes`: on a connection that it ends with that."""
+        if closes:
+            server.leave(now)
+        elif server.suspected or not server.trusted:
             if server.suspected:
                 self._survey.hasten()
             server.trust()

@@ -91,7 +91,10 @@ class Survey:
             if server.suspected:
                 server.suspect(now())
             return
-        server.readmit()
+        if answer.closes:
+            server.leave(now())
+        else:
+            server.readmit()
         try:
             # In a thread, for a topology of a thousand nodes takes its time.
             self._told[server] = await asyncio.to_thread(read, answer)

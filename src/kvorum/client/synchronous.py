@@ -14,26 +14,32 @@ import functools
 import inspect
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from kvorum.client.asynchronous import AsyncClient
-from kvorum.client.entry import Entry
-from kvorum.client.listing import check_readable
+from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore, at_once
+from kvorum.client.composed import Composed
+from kvorum.client.defaults import defaults_of
+from kvorum.client.listing import several
 from kvorum.client.loop_thread import LoopThread
-from kvorum.client.url import DEFAULT_URL, Target, parse_url
-from kvorum.model.request import Unreadable
-
-_SHOWN_BY_HELP: Final = ("__name__", "__doc__", "__annotations__")
+from kvorum.client.options import Keywords
+from kvorum.client.url import Target, target_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def connect(url: str = DEFAULT_URL) -> Client:
-    """A client of the cluster at `url`. Raises ConfigError if that is not a kvorum URL."""
-    return Client(parse_url(url))
+def connect(url: str | None = None, **options: Unpack[Keywords]) -> Client:
+    """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
+    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+
+    `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
+    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
+    ConfigError, which names what is wrong.
+    """
+    return Client(target_of(url, options))
 
 
 def _blocking(
@@ -41,7 +47,7 @@ def _blocking(
 ) -> Callable[Concatenate[Client, _P], _T]:
     """`method` of the asynchronous client, as one that returns when it is done."""
 
-    @functools.wraps(method, assigned=_SHOWN_BY_HELP)
+    @functools.wraps(method, assigned=SHOWN_BY_HELP)
     def blocking(self: Client, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return self._background.run(method(self._async, *args, **kwargs))
 
@@ -57,7 +63,7 @@ def _blocking_of_many(
     _, many, *_ = inspect.signature(method).parameters
     of_any: Callable[..., Coroutine[Any, Any, _T]] = method
 
-    @functools.wraps(method, assigned=_SHOWN_BY_HELP)
+    @functools.wraps(method, assigned=SHOWN_BY_HELP)
     def blocking(self: Client, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         given: list[Any] = list(args)
         named: dict[str, Any] = dict(kwargs)
@@ -72,17 +78,21 @@ def _blocking_of_many(
 
 
 def _read(items: Iterable[Any]) -> Iterable[Any]:
-    return dict(items) if isinstance(items, Mapping) else list(items)
+    return dict(items) if isinstance(items, Mapping) else several(items)
 
 
-class Client:
+class Client(BlockingStore):
     """A client of a cluster, which threads may share. Every method takes `namespace`, and
     `timeout`: how many seconds the whole call may last."""
 
     def __init__(self, target: Target) -> None:
         self._async = AsyncClient(target)
+        self._defaults = defaults_of(target)
         self._background = LoopThread("kvorum-client")
         self._end = weakref.finalize(self, _end, os.getpid(), self._background, self._async)
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("AsyncClient", "Client", 1)
 
     def __enter__(self) -> Self:
         return self
@@ -97,36 +107,22 @@ class Client:
             closing.result()
             self._background.join()
 
-    get = _blocking(AsyncClient.get)
+    get = at_once(Composed.get)
     get_entry = _blocking(AsyncClient.get_entry)
     set = _blocking(AsyncClient.set)
     touch = _blocking(AsyncClient.touch)
     delete = _blocking(AsyncClient.delete)
-    get_many = _blocking_of_many(AsyncClient.get_many)
     get_entries = _blocking_of_many(AsyncClient.get_entries)
     set_many = _blocking_of_many(AsyncClient.set_many)
     set_each = _blocking_of_many(AsyncClient.set_each)
-
-    def scan(
-        self, namespace: str | None = None, *, timeout: float | None = None
-    ) -> Iterator[Entry]:
-        """All entries of a namespace, in the order of their tokens, page by page.
-
-        What is written meanwhile may or may not be seen. `timeout` is for each page. Raises
-        CorruptRecord behind the last entry if some could not be read; its details name them.
-        """
-        cursor: str | None = None
-        unreadable: list[Unreadable] = []
-        while True:
-            page = self.page(namespace, cursor, timeout=timeout)
-            yield from page.entries
-            unreadable += page.unreadable
-            cursor = page.cursor
-            if cursor is None:
-                break
-        check_readable(unreadable)
+    exists_each = _blocking_of_many(AsyncClient.exists_each)
+    delete_many = _blocking_of_many(AsyncClient.delete_many)
+    touch_many = _blocking_of_many(AsyncClient.touch_many)
 
     page = _blocking(AsyncClient.page)
+    count_page = _blocking(AsyncClient.count_page)
+    clear_page = _blocking(AsyncClient.clear_page)
+
     namespaces = _blocking(AsyncClient.namespaces)
     create_namespace = _blocking(AsyncClient.create_namespace)
     alter_namespace = _blocking(AsyncClient.alter_namespace)

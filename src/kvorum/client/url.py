@@ -1,58 +1,86 @@
-"""Where the cluster is: kvorum://HOST[:PORT][,HOST[:PORT]...][?namespace=NAME&timeout=SECONDS]
+"""Where the cluster is, and how it is asked, as one text:
+
+    [kvorum://]HOST[:PORT][,HOST[:PORT]...][?OPTION=VALUE[&OPTION=VALUE...]]
 
 Any listed server can answer any request; with all of them listed, calls go to a key's owners.
-An IPv6 address stands in brackets: kvorum://[::1]:7400
+An IPv6 address stands in brackets: [::1]:7400. `options` has the options. Where no text is given,
+the environment variable KVORUM_SERVER has it, or else the cluster is on this machine.
 """
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qsl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
-from kvorum.client.lifetime import WrongType
+from kvorum.client.options import DEFAULTS, Options, from_keywords, from_text
 from kvorum.model.address import Address, parse_address
 from kvorum.model.errors import ConfigError
-from kvorum.model.keys import is_namespace_name
 
 SCHEME: Final = "kvorum://"
 DEFAULT_PORT: Final = 7400
-DEFAULT_URL: Final = f"{SCHEME}127.0.0.1:{DEFAULT_PORT}"
-DEFAULT_TIMEOUT_S: Final = 10.0
+DEFAULT_SERVER: Final = f"127.0.0.1:{DEFAULT_PORT}"
+DEFAULT_URL: Final = f"{SCHEME}{DEFAULT_SERVER}"
+SERVER_VARIABLE: Final = "KVORUM_SERVER"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A parsed URL. `namespace` None means the cluster's default namespace."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Options):
+    """Which cluster a client asks, and how."""
 
     servers: tuple[Address, ...]
-    namespace: str | None = None
-    timeout: float = DEFAULT_TIMEOUT_S
+
+    def __str__(self) -> str:
+        """The URL, with those options that are not as they usually are."""
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(DEFAULTS)
+            if getattr(self, field.name) != getattr(DEFAULTS, field.name)
+        }
+        query = urlencode({name: _as_text(value) for name, value in given.items()})
+        return f"{SCHEME}{','.join(map(host_port, self.servers))}{'?' if query else ''}{query}"
+
+
+def target_of(url: str | None, keywords: Mapping[str, Any]) -> Target:
+    """What `connect` is asked for: the cluster at `url`, or at KVORUM_SERVER where that is None;
+    `keywords` count for more than the options of the URL. Raises ConfigError."""
+    if url is not None:
+        target = parse_url(url)
+    elif from_environment := os.environ.get(SERVER_VARIABLE):
+        try:
+            target = parse_url(from_environment)
+        except ConfigError as error:
+            raise ConfigError(f"The variable {SERVER_VARIABLE}: {error.message}") from error
+    else:
+        target = parse_url(DEFAULT_URL)
+    return with_keywords(target, keywords)
+
+
+def with_keywords(target: Target, keywords: Mapping[str, Any]) -> Target:
+    """`target` with those options that are given. Raises ConfigError."""
+    return replace(target, **from_keywords(keywords))
 
 
 def parse_url(url: str) -> Target:
-    """Raises ConfigError if `url` is not a kvorum URL."""
-    if not (isinstance(url, str) and url.startswith(SCHEME)):
-        raise ConfigError(f"{url!r} is not a kvorum URL. Give one such as {DEFAULT_URL}.")
+    """Raises ConfigError if `url` names no servers, or has options that are none."""
+    if not isinstance(url, str):
+        raise ConfigError(f"{repr(url)[:80]} is not a kvorum URL. Give one such as {DEFAULT_URL}.")
     servers, _, query = url.removeprefix(SCHEME).partition("?")
-    try:
-        options = dict(
-            parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else ()
+    if "://" in servers or not servers:
+        raise ConfigError(
+            f"{url!r} is not a kvorum URL. Give one such as {DEFAULT_URL}, or HOST:PORT alone."
         )
+    if "@" in servers:
+        raise ConfigError("A kvorum URL has no user and no password. Write it without them.")
+    try:
+        options = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
         raise ConfigError(
             f"The URL's options cannot be read: ?{query}. Write them as in ?timeout=5."
         ) from error
-    if unknown := options.keys() - {"namespace", "timeout"}:
-        raise ConfigError(
-            f"A kvorum URL has no option {min(unknown)!r}. Its options are namespace and timeout."
-        )
-    return Target(
-        parse_servers(servers.removesuffix("/")),
-        check_namespace(options["namespace"]) if "namespace" in options else None,
-        _timeout(options["timeout"]) if "timeout" in options else DEFAULT_TIMEOUT_S,
-    )
+    return Target(servers=parse_servers(servers.removesuffix("/")), **from_text(_once(options)))
 
 
 def parse_servers(text: str) -> tuple[Address, ...]:
@@ -66,39 +94,24 @@ def host_port(address: Address) -> str:
     return f"{host}:{address.port}"
 
 
-def check_is_text(name: object) -> None:
-    """Raises WrongType if `name` can be no namespace's, whatever it is."""
-    if not isinstance(name, str):
-        raise WrongType(
-            f"The name of a namespace is a str, and not {type(name).__name__} ({repr(name)[:40]})."
-        )
+def _as_text(value: Any) -> str:
+    """An option as a URL has it; of an object its type, for that is no part of a URL."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float() | str():
+            return str(value)
+    return str(getattr(value, "__name__", type(value).__name__))
 
 
-def check_namespace(name: str) -> str:
-    """Raises ConfigError if no namespace can be called `name`, and WrongType."""
-    check_is_text(name)
-    if not is_namespace_name(name):
-        raise ConfigError(
-            f"No namespace can be called {name!r}: a name has 1 to 64 letters, digits, '_', '.', "
-            "'-', and begins with a letter or digit. Choose another one."
-        )
-    return name
-
-
-def check_timeout(seconds: float) -> float:
-    """The timeout in seconds. Raises ConfigError if that is none."""
-    if not (isinstance(seconds, int | float) and 0 < seconds <= sys.float_info.max):
-        raise ConfigError(
-            f"The timeout is {seconds!r}. Give a number of seconds that is more than 0."
-        )
-    return float(seconds)
-
-
-def _timeout(text: str) -> float:
-    try:
-        return check_timeout(float(text))
-    except ValueError as error:
-        raise ConfigError(f"The timeout {text!r} is not a number of seconds.") from error
+def _once(options: list[tuple[str, str]]) -> dict[str, str]:
+    """By name. Raises ConfigError if one is given twice."""
+    found: dict[str, str] = {}
+    for name, value in options:
+        if name in found:
+            raise ConfigError(f"The URL has the option {name!r} twice. Write it once.")
+        found[name] = value
+    return found
 
 
 def _server(text: str) -> Address:

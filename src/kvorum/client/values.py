@@ -25,6 +25,9 @@ import msgspec
 from kvorum.model.errors import InvalidValue
 from kvorum.model.typed_value import check_media_type
 
+BYTES: Final = (bytes, bytearray, memoryview)
+"""What is stored as bytes, and not as JSON."""
+
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _decoder: Final = msgspec.json.Decoder()
 
@@ -62,7 +65,7 @@ class TypedBytes(bytes):
 
 def encode_value(value: object) -> JsonText:
     """Raises InvalidValue if JSON cannot hold `value`."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, BYTES):
         text = b'"' + binascii.b2a_base64(value, newline=False) + b'"'
         media_type = value.content_type if isinstance(value, TypedBytes) else None
         return JsonText(text, binary=True, content_type=media_type)

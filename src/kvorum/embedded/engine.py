@@ -14,12 +14,21 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from kvorum.cluster.view import ClusterView
+from kvorum.embedded.fast_path import FastPath, Storing
 from kvorum.local_store import Holding, LocalStore, unreadable
-from kvorum.model.errors import ConfigError, CorruptRecord, KvorumError, StorageError
-from kvorum.model.request import Answer, Listing, Request, Selection
+from kvorum.model.errors import (
+    ConfigError,
+    CorruptRecord,
+    KvorumError,
+    QuorumError,
+    StorageError,
+)
+from kvorum.model.record import Record
+from kvorum.model.request import ANY, Answer, Get, Listing, Put, Request, Selection
 from kvorum.model.topology import Topology
 from kvorum.namespaces import Namespaces
 from kvorum.replication.replicator import Incarnation, Replicator
+from kvorum.replication.write import unknown
 from kvorum.runtime.forks import left_to_parent
 from kvorum.runtime.inline import InlineRuntime
 from kvorum.service.limits import ServiceLimits
@@ -81,8 +90,15 @@ class Engine:
             if isinstance(error, CorruptRecord):
                 raise unreadable(holding.path, error) from error
             raise
-        names = ActorNames(store.directory, topology.node(local).name)
+        self._name = topology.node(local).name
+        self._fast_path = FastPath(view, self._replicator)
+        names = ActorNames(store.directory, self._name)
         self.service = Service(self._replicator, topology.secret, names, _LIMITS)
+
+    @property
+    def is_closed(self) -> bool:
+        """True once `close` has been called."""
+        return self._closed
 
     def close(self) -> None:
         """Make everything durable and free the directory. Raises StorageError if that was lost."""
@@ -98,6 +114,30 @@ class Engine:
             finally:
                 self.store.release()
 
+    def read(self, namespace: str, key: str) -> Record:
+        """What `key` holds, as far as it has not expired. Raises what a read may."""
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            record = self._fast_path.read(namespace, key)
+            if self.runtime.is_due:
+                self._turn()
+        if record is None:
+            return _answered(self.ask([Get(namespace, key)])).record
+        return record
+
+    def write(self, put: Put) -> Answer:
+        """Store an entry; what it then is. Raises what a write may."""
+        if put.seen is None and put.expect == ANY:
+            self._check_process()
+            with self._lock:
+                self._check_open()
+                storing = self._fast_path.write(put)
+                if storing is not None:
+                    self._turn()
+                    return self._stored(storing)
+        return _answered(self.ask([put]))
+
     def ask(self, requests: Sequence[Request]) -> list[Answer | KvorumError]:
         """The answers to all `requests`, or their errors. Those of one batch share their syncs."""
         results: list[Any] = [None] * len(requests)
@@ -109,9 +149,7 @@ class Engine:
                         self.service.submit(LOCAL, request, slot)
                     except KvorumError as error:
                         slot.refuse(error)
-                self.runtime.turn()
-                self._check_directory()
-                self._train()
+                self._turn()
         return results
 
     def page(self, selection: Selection) -> Listing:
@@ -155,6 +193,19 @@ class Engine:
         if errors[0] is not None:
             raise errors[0]
 
+    def _turn(self) -> None:
+        """Do all that is due. Raises StorageError if the directory was lost meanwhile."""
+        had_timers = self.runtime.turn()
+        self._check_directory()
+        if had_timers:  # While anything is flushed, and so sampled, there always are some.
+            self._train()
+
+    def _stored(self, storing: Storing) -> Answer:
+        """The answer of a write that has ended. Raises QuorumError if it may not be durable."""
+        if storing.failed or not storing.ended:
+            raise unknown(QuorumError, (1, 0), [self._name])
+        return storing.answer
+
     def _train(self) -> None:
         """Train a compression dictionary if that is due, which is seldom."""
         now = self.runtime.now()
@@ -164,17 +215,25 @@ class Engine:
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
-        # Before the lock is taken, which a thread of the parent may have held during the fork.
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            yield
+
+    def _check_process(self) -> None:
+        """To be asked before the lock is taken, which a thread of the parent may have held during
+        the fork. Raises ConfigError."""
         if self._pid != os.getpid():
             raise ConfigError(
                 f"This store was opened before a fork, and belongs to process {self._pid}. Use it "
                 "there, or run a server ('kvorum serve') and connect to it in each process."
             )
-        with self._lock:
-            if self._closed:
-                raise ConfigError("This store is closed. Open it again.")
-            self._check_directory()
-            yield
+
+    def _check_open(self) -> None:
+        """Raises ConfigError, or StorageError if the directory was lost."""
+        if self._closed:
+            raise ConfigError("This store is closed. Open it again.")
+        self._check_directory()
 
     def _check_directory(self) -> None:
         """Raises StorageError if the directory was removed, moved or replaced."""
@@ -207,6 +266,14 @@ class _Slot(Reply[Any]):
 
     def refuse(self, error: KvorumError) -> None:
         self._results[self._index] = error
+
+
+def _answered(results: list[Answer | KvorumError]) -> Answer:
+    """The answer of one request. Raises the error if it is one."""
+    (result,) = results
+    if isinstance(result, KvorumError):
+        raise result
+    return result
 
 
 def _ignore(_error: StorageError) -> None:

@@ -142,6 +142,8 @@ def _key(number: int) -> bytes:
 
 
 def _by_namespace(writes: list[Change]) -> dict[bytes, list[Change]]:
+    if len(writes) == 1:
+        return {namespace_of(writes[0][0]): writes}
     shares: dict[bytes, list[Change]] = {}
     for write in writes:
         shares.setdefault(namespace_of(write[0]), []).append(write)

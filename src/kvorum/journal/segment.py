@@ -13,7 +13,7 @@ so it is done before that one is closed, and there are two of them at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -29,6 +29,11 @@ from kvorum.storage.store import FlushTarget
 
 _HURRY: Final = 1.5
 """By so much flush is faster than what comes in: it is done when two thirds have come."""
+
+_PORTION: Final = 64
+"""So many keys are flushed in one go, if a segment has many: each go has a price of its own, and
+what was just done for one key is at hand for the next.
+"""
 
 
 class SegmentLimits(msgspec.Struct, frozen=True):
@@ -85,6 +90,28 @@ class Segment:
         )
 
 
+class Unflushed(msgspec.Struct, frozen=True):
+    """What the journal holds that is not flushed yet: records, their bytes in memory and in the
+    log, and the age of the oldest (s).
+    """
+
+    records: int
+    memory_bytes: int
+    log_bytes: int
+    lag_s: float
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment], now: float) -> Self:
+        """What `segments`, the oldest first, hold at `now`."""
+        held = [segment for segment in segments if not segment.is_empty]
+        return cls(
+            sum(len(segment.memtable.changes) for segment in held),
+            sum(segment.memtable.size_bytes for segment in held),
+            sum(segment.entry_bytes for segment in held),
+            now - held[0].since if held else 0.0,
+        )
+
+
 class Flush:
     """Of one closed segment."""
 
@@ -93,16 +120,24 @@ class Flush:
         self.done = False
         self._below = below
         self._fullness = 0.0
+        self._owed = 0.0
         self._steps = self._flush_all()
 
     def due(self, fullness: float) -> int:
-        """How many keys to flush now that the next segment has become so full.
+        """How many keys to flush now that the next segment has become so full: none until a portion
+        of them is due.
 
         What could not be flushed while the disk was full is not asked for again, all in one turn.
         """
         gained = max(0.0, fullness - self._fullness)
         self._fullness += gained
-        return ceil(_HURRY * gained * len(self.segment.memtable.changes))
+        keys = len(self.segment.memtable.changes)
+        self._owed += _HURRY * gained * keys
+        if self._owed < min(_PORTION, keys // _PORTION):
+            return 0
+        due = ceil(self._owed)
+        self._owed = 0.0
+        return due
 
     def advance(self, keys: int) -> None:
         """Flush so many keys. Raises CorruptRecord if a record was damaged in memory."""

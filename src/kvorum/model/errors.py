@@ -47,6 +47,10 @@ class KvorumError(Exception):
         self.outcome: Outcome = outcome
         self.details = details
 
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}({self.message!r}, code={self.code!r}, outcome={self.outcome!r})"
+
 
 class RequestError(KvorumError):
     """The request itself is wrong; nothing was changed."""

@@ -88,12 +88,16 @@ class Changes:
         made.
         """
         settings = place.settings
-        now_ms = self._clocks.now_ms() if _is_timed(request, settings, base) else 0
+        is_timed = _is_timed(request, settings, base)
+        if not is_timed and type(request) is Put and request.seen is None and request.expect == ANY:
+            # As nearly all are: nothing to be compared, and nothing that expires.
+            record = self._put(request, place.key, base, NEVER)
+            return record, Answer(record, not base.versions)
+        now_ms = self._clocks.now_ms() if is_timed else 0
         live = expire(base, now_ms) if now_ms else base
         _check(request, base, live, reach)
         if isinstance(request, Put):
             expires = self._expiry(request, settings, now_ms)
-            self._replica.check_room(place.key)
             record = self._put(request, place.key, base, expires)
             shown = expire(record, now_ms) if now_ms else record
             return record, Answer(shown, not live.versions)
@@ -117,6 +121,7 @@ class Changes:
         return expiry(request.ttl, request.expires, settings.ttl, now_ms) if now_ms else NEVER
 
     def _put(self, request: Put, key: bytes, base: Record, expires: int) -> Record:
+        self._replica.check_room(key)
         seen = request.seen
         if seen is None:
             seen = base.context

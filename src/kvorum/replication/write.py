@@ -15,6 +15,7 @@ spread it: so its outcome is "unknown", never "failed".
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -32,6 +33,28 @@ from kvorum.wire.messages import Handoff, Refused, Reply, Write, Wrote
 
 _SAMPLED = 15
 """Of sixteen writes one is timed, for the pace of background work."""
+
+
+_ADVICE: Final = "It may still take effect: read the key before you repeat it."
+
+
+def unknown(
+    kind: type[KvorumError],
+    progress: tuple[int, int],
+    replicas: list[str],
+    when: str = "",
+    advice: str = _ADVICE,
+) -> KvorumError:
+    """The error for a write that fell short of its quorum. `progress`: how many replicas have to
+    store it, and how many have."""
+    needed, got = progress
+    return kind(
+        f"{got} of {needed} replicas needed have stored the write{when}. {advice}",
+        outcome="unknown",
+        needed=needed,
+        got=got,
+        replicas=replicas,
+    )
 
 
 class WriteOperation:
@@ -54,7 +77,7 @@ class WriteOperation:
         "ended",
     )
 
-    _advice = "It may still take effect: read the key before you repeat it."
+    _advice = _ADVICE
 
     def __init__(
         self,
@@ -240,14 +263,8 @@ class WriteOperation:
         return msgspec.structs.replace(self._answer, hinted=hinted) if hinted else self._answer
 
     def _unknown(self, kind: type[KvorumError], when: str) -> KvorumError:
-        needed, got = self._tally.progress()
-        return kind(
-            f"{got} of {needed} replicas needed have stored the write{when}. {self._advice}",
-            outcome="unknown",
-            needed=needed,
-            got=got,
-            replicas=self._view.names(self._place.replicas.natural),
-        )
+        names = self._view.names(self._place.replicas.natural)
+        return unknown(kind, self._tally.progress(), names, when, self._advice)
 
     def _answer_with(self, result: Result) -> None:
         self._replied = True

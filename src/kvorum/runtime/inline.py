@@ -62,12 +62,22 @@ class InlineRuntime:
         heapq.heappush(self._timers, timer)
         return timer
 
-    def turn(self) -> None:
-        """Run all callbacks that are due, and all that these ask for."""
-        while self._timers and self._timers[0].due <= self.now():
-            timer = heapq.heappop(self._timers)
+    @property
+    def is_due(self) -> bool:
+        """True if `turn` has something to run."""
+        timers = self._timers
+        return bool(self._soon) or (bool(timers) and timers[0].due <= self.now())
+
+    def turn(self) -> bool:
+        """Run all callbacks that are due, and all that these ask for; True if a timer was due."""
+        timers, soon = self._timers, self._soon
+        had_timers = False
+        while timers and timers[0].due <= self.now():
+            had_timers = True
+            timer = heapq.heappop(timers)
             if not timer.cancelled:
-                self._soon.append((timer.callback, timer.args))
-        while self._soon:
-            callback, args = self._soon.popleft()
+                soon.append((timer.callback, timer.args))
+        while soon:
+            callback, args = soon.popleft()
             callback(*args)
+        return had_timers

@@ -53,10 +53,17 @@ _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 def entry_blocks(salt: int, number: int, needed: int, text: bytes) -> bytes:
     """An entry as it is written: header, check and text, in whole blocks."""
     header = _ENTRY.pack(_ENTRY_MAGIC, len(text), number, needed)
+    padding = _ZEROS[: -(ENTRY_BYTES + len(text)) % BLOCK]
+    return b"".join((header, _check(header, text, salt), text, padding))
+
+
+def _check(header: bytes, text: bytes, salt: int) -> bytes:
+    """Of an entry."""
+    if len(text) < BLOCK:  # One call costs less than three, but for the copy.
+        return xxhash.xxh3_64_digest(header + text, seed=salt)
     check = xxhash.xxh3_64(header, seed=salt)
     check.update(text)
-    padding = _ZEROS[: -(ENTRY_BYTES + len(text)) % BLOCK]
-    return b"".join((header, check.digest(), text, padding))
+    return check.digest()
 
 
 # Writing
@@ -162,21 +169,27 @@ class DirectFile:
         self._data = data
 
     def sync(self) -> None:
-        data = memoryview(self._data)
-        self._grow(self.missing(len(data)))
-        for start in range(0, len(data), len(self._buffer)):
-            piece = data[start : start + len(self._buffer)]
-            self._buffer[: len(piece)] = piece
-            _write_buffer(self._descriptor, self._buffer[: len(piece)], self.end + start)
-        self.end += len(data)
+        data, size = self._data, len(self._data)
+        if self.end + size > self._size:
+            self._grow(self.end + size - self._size)
+        if size == BLOCK:  # as most entries of few writes
+            self._buffer[:BLOCK] = data
+            _write_buffer(self._descriptor, self._buffer[:BLOCK], self.end)
+        else:
+            self._write(memoryview(data))
+        self.end += size
         self._data = b""
 
     def close(self) -> None:
         os.close(self._descriptor)
 
+    def _write(self, data: memoryview) -> None:
+        for start in range(0, len(data), len(self._buffer)):
+            piece = data[start : start + len(self._buffer)]
+            self._buffer[: len(piece)] = piece
+            _write_buffer(self._descriptor, self._buffer[: len(piece)], self.end + start)
+
     def _grow(self, size: int) -> None:
-        if not size:
-            return
         self._buffer[:] = bytes(len(self._buffer))
         end = self._size + size
         while self._size < end:
@@ -297,9 +310,7 @@ def read_text(descriptor: int, salt: int, found: Found) -> bytes:
     data = os.pread(descriptor, ENTRY_BYTES + found.length, found.at)
     header, check = data[: _ENTRY.size], data[_ENTRY.size : ENTRY_BYTES]
     text = data[ENTRY_BYTES:]
-    sound = xxhash.xxh3_64(header, seed=salt)
-    sound.update(text)
-    if len(text) != found.length or check != sound.digest():
+    if len(text) != found.length or check != _check(header, text, salt):
         raise CorruptRecord(
             f"Entry {found.number} of the journal was sound a moment ago and fails its check now. "
             "Check the disk and the memory of this machine."

@@ -18,9 +18,9 @@ from kvorum.cli.output import output_option, print_result
 from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.progress import progress_bar
 from kvorum.client import record_requests
-from kvorum.client.asynchronous import PAGE_ENTRIES
 from kvorum.client.entry import Entry, Sibling
 from kvorum.client.listing import described, documents
+from kvorum.client.many_keys import PAGE_ENTRIES
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
 from kvorum.model.request import Unreadable

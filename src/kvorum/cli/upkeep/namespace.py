@@ -15,7 +15,8 @@ from kvorum.cli.output import output_option, print_json, print_result, print_tab
 from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
-from kvorum.client.url import Target, check_namespace
+from kvorum.client.options import check_namespace
+from kvorum.client.url import Target
 from kvorum.model.errors import PreconditionFailed
 from kvorum.model.sizes import format_size, parse_size
 
