@@ -39,7 +39,7 @@ class World:
         self._stage.settle()
         node = self._stage.nodes[0]
         assert node is not None
-        service = Service(node, b"s" * 32, str)
+        service = Service(node, b"s" * 32, str, **measured())
         nobody: Any = None
         parts = NodeParts(**dict.fromkeys(NodeParts.__annotations__, nobody))
         face = HttpFace(api_routes(service, Administration(service, parts)), names=HostNames([]))
@@ -60,6 +60,15 @@ class World:
                 connection.write_ready()
             Gathered.ready.clear()
             assert all(client.wire.sent[9:10] == b"2" for client in self._clients)
+
+
+def measured() -> dict[str, Any]:
+    """The latencies that a service is to measure; none where a checkout has no such thing yet."""
+    try:
+        from kvorum.service.latencies import Latencies
+    except ImportError:
+        return {}
+    return {"latencies": Latencies()}
 
 
 def request(kind: str, stamp: int) -> bytes:

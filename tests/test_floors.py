@@ -43,13 +43,14 @@ ALLOWED: dict[str, set[str]] = {
     "api": BELOW_SERVICE | {"service", "listener"},
     "client": {"model", "wire", "runtime", "documents"},
     "bench": {"model", "runtime", "client"},
+    "metrics": BELOW_SERVICE | {"service", "journal"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
     "local_store": BELOW_STORAGE | {"storage", "sealing", "journal", "local_namespaces"},
     "namespaces": BELOW_CLUSTER | {"cluster", "documents", "local_namespaces"},
     "node": BELOW_REPLICATION
     | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
-    | {"local_store", "namespaces"},
+    | {"local_store", "namespaces", "metrics", "wire"},
     "aio": {"client"},
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION

@@ -28,11 +28,13 @@ from kvorum.journal.emptied_first import EmptiedFirst, Files
 from kvorum.journal.entries import SealedEntries
 from kvorum.journal.journaled_store import JournaledStore
 from kvorum.journal.segment import SegmentLimits
+from kvorum.journal.storage_numbers import StorageNumbers
 from kvorum.journal.take_up import TakeUp
 from kvorum.local_namespaces.local_catalog import starting_catalog, waits_for_disk
 from kvorum.local_namespaces.local_namespaces import LocalNamespaces
 from kvorum.local_namespaces.parts import Parts
 from kvorum.model.catalog import Catalog
+from kvorum.model.entry_counts import EntryCounts
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError
 from kvorum.model.keys import partition_of
 from kvorum.model.topology import Topology
@@ -121,7 +123,7 @@ class LocalStore:
         self.store: Store
         self.namespaces: LocalNamespaces
         self._rows = RowCache(self._budget.row_cache_bytes, evictions(namespaces))
-        self._volatile = volatile_stores(namespaces, runtime)
+        self._volatile = volatile_stores(namespaces, runtime, topology.partition_bits)
         self._quarantine: Quarantine
         self._shred_horizon: ShredHorizon
         self._log: LogFiles
@@ -179,6 +181,15 @@ class LocalStore:
         """What each namespace has in memory, and how often it was found there."""
         volatile = {name: store.status() for name, store in self._volatile.items()}
         return {**self._rows.status(), **volatile}
+
+    def numbers(self) -> StorageNumbers:
+        """What there is to flush, how the journal's syncs went, and the room on the disk."""
+        space = self.directory.space
+        return StorageNumbers.of(self._journaled, self._log, self.rocks, space)
+
+    def volatile_counts(self) -> dict[str, EntryCounts]:
+        """The entries of each namespace that is kept in memory only."""
+        return {name: store.counts for name, store in self._volatile.items()}
 
     def close(self, counter: int) -> None:
         """Make everything durable and free the directory. The next life goes on after `counter`,
@@ -319,6 +330,7 @@ class LocalStore:
             self.vault,
             self._shred_horizon,
             self._quarantine,
+            bits,
         )
         self.namespaces = LocalNamespaces(
             parts,

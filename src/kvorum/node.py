@@ -34,6 +34,10 @@ from kvorum.links.limits import LinksLimits
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
 from kvorum.local_store import Holding, LocalStore, unreadable
+from kvorum.metrics.exposition import Exposition
+from kvorum.metrics.loop_lag import LoopLag
+from kvorum.metrics.resources import resources
+from kvorum.metrics.sources import Sources
 from kvorum.model.address import parse_address
 from kvorum.model.errors import CorruptRecord, KvorumError, StorageError, UnavailableError
 from kvorum.model.record import Event
@@ -49,12 +53,14 @@ from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
 from kvorum.sealing.vault import Vault
 from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.latencies import Latencies
 from kvorum.service.service import Service
 from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.file_work import FileWork
 from kvorum.storage.syncer import AdaptiveSyncer, SwitchedSyncer, Syncers, ThreadSyncer
+from kvorum.wire.handshake import SPOKEN
 
 _LOG: Final = logging.getLogger(__name__)
 _TRAINING_EVERY_S: Final = 1.0
@@ -178,6 +184,7 @@ class Node:
             self._holding.memory, connections=descriptors.clients, backlog=descriptors.backlog
         )
         listener = Listener(runtime, bounds)
+        latencies = Latencies()
         actor_names = ActorNames(directory, spec.name)
         damaged_files = local_store.rocks.damaged_files
         overview = Overview(
@@ -191,12 +198,24 @@ class Node:
                 **msgspec.structs.asdict(key_admin.status()), damaged_files=damaged_files.found
             ),
             connections=listener.status,
+            resources=partial(resources, str(SPOKEN), local_store.numbers),
+            volatile_counts=local_store.volatile_counts,
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
-        service = Service(replicator, topology.secret, actor_names)
+        service = Service(replicator, topology.secret, actor_names, latencies=latencies)
+        loop_lag = LoopLag(runtime, latencies.count)
+        sources = Sources(
+            overview.status,
+            local_store.numbers,
+            network.peers.traffic.as_dict,
+            latencies,
+            service.admission,
+            loop_lag,
+        )
         parts = NodeParts(
             introspection=overview,
+            metrics=Exposition(sources, runtime),
             repairs=replicator.repairs,
             snapshots=snapshots,
             key_admin=key_admin,
@@ -206,6 +225,8 @@ class Node:
         http = self._http(service, Administration(service, parts))
         await listener.listen(http, *parse_address(spec.http))
         replicator.start()
+        loop_lag.start()
+        self._parts.callback(loop_lag.stop)
         for work in (
             self._train(local_store.vault, runtime),
             self._watch_clocks(replicator, runtime),

@@ -38,6 +38,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "/locate"): Action.LOCATE,
     ("GET", "/locate/{key}"): Action.LOCATE,
     ("GET", "/status"): Action.SEE_STATUS,
+    ("GET", "/metrics"): Action.SEE_METRICS,
     ("GET", "/ring"): Action.SEE_RING,
     ("POST", "/clock/accept"): Action.ACCEPT_CLOCK,
     ("GET", "/repair"): Action.SEE_REPAIRS,

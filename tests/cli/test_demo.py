@@ -87,8 +87,8 @@ def test_a_node_is_killed_and_nothing_is_lost(tmp_path: Path, count: int) -> Non
         "read via n2",
         "write singly",
         "read singly",
-        "update, n3 killed",
-        "read meanwhile",
+        "update",
+        "read without n3",
         "verify via n3",
     ]
     assert report.phases[-1].entries == 3 * count
@@ -96,6 +96,22 @@ def test_a_node_is_killed_and_nothing_is_lost(tmp_path: Path, count: int) -> Non
     pids = watcher.pids()
     assert len(pids) == 4  # three nodes, and n3 a second time
     assert not any(map(is_running, pids))
+
+
+def test_it_is_said_how_entries_come_of_characters() -> None:
+    said = story.arithmetic(34_527)
+    assert all(number in said for number in ("34,527", "69,054", "103,581"))
+
+
+@pytest.mark.usefixtures("few_characters")
+def test_figures_are_shown_once_and_a_kill_when_it_has_happened() -> None:
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 0, result.stderr
+    told = result.stderr.splitlines()
+    assert not any("/s" in line for line in told if "done" in line)
+    killed = next(number for number, line in enumerate(told) if "killed" in line)
+    assert any(line.startswith("update:") for line in told[:killed])
+    assert "1,500 entries, 3 for each of 500 characters" in result.stdout
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
-from kit.http_store import StoreDouble
+from kit.http_store import StoreDouble, store_double
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
@@ -189,6 +189,36 @@ def test_without_a_terminal_nothing_is_folded(store: StoreDouble) -> None:
     (row,) = (line for line in result.stdout.splitlines() if name in line)
     assert "10.0.0.1:7400" in row
     assert "r1" in row
+
+
+def counted(server: StoreDouble, name: str, keys: int, **more: Any) -> None:
+    """Have `server` tell the status of the node `name`, which counts so many entries."""
+    counts = {"default": {"keys": keys, "bytes": keys << 10, "held_keys": 99, "held_bytes": 99}}
+    nodes = [{**node, "self": node["name"] == name} for node in more.pop("nodes")]
+    told = {**STATUS, "node": name, "nodes": nodes, "counts": counts, **more}
+    server.documents = {"/status": told}
+
+
+def test_entries_and_bytes_are_those_of_all_nodes(store: StoreDouble) -> None:
+    with store_double() as another:
+        nodes = [
+            {**STATUS["nodes"][0], "name": name, "http": server.address}
+            for name, server in (("n1", store), ("n2", another))
+        ]
+        counted(store, "n1", 3000, nodes=nodes)
+        counted(another, "n2", 4000, nodes=nodes, counting=True)
+        shown = CliRunner().invoke(main, ["status", "--server", store.address]).stdout
+        assert re.search(r"default +7,000 +7.17 MB", shown)
+        assert "still being counted on n2" in shown
+    shown = CliRunner().invoke(main, ["status", "--server", store.address]).stdout
+    assert re.search(r"default +3,000 +3.07 MB", shown)
+    assert "not counted: those of n2, without an answer" in shown
+
+
+def test_status_says_what_its_columns_mean() -> None:
+    told = CliRunner().invoke(main, ["status", "--help"]).stdout
+    for column in ("silence", "seen otherwise", "hints", "entries, bytes", "read and checked"):
+        assert column in told
 
 
 def test_clocks_are_spoken_of_only_where_they_differ(store: StoreDouble) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from click.testing import CliRunner, Result
-from kit.http_store import StoreDouble
+from kit.http_store import StoreDouble, store_double
 
 from kvorum.cli import main
 from kvorum.cli.bulk.items import START, Place
@@ -55,6 +55,20 @@ def test_it_waits_for_the_end_of_each_job(store: StoreDouble) -> None:
         ("POST", "/snapshots"),
         ("GET", "/snapshots/a"),
     ]
+
+
+def test_a_list_is_in_one_order_whichever_node_was_first(
+    store: StoreDouble,
+) -> None:
+    """A snapshot is made by each node at a moment of its own."""
+    with store_double() as another:
+        both = status(store.address, another.address)
+        for server, moments in ((store, {"b": 20, "a": 11}), (another, {"a": 10, "b": 21})):
+            made = [MADE | {"name": name, "created_ms": at} for name, at in moments.items()]
+            server.documents = {"/status": both, "/snapshots": {"node": "", "snapshots": made}}
+        found = json.loads(run(store, "list", "-o", "json").stdout)["snapshots"]
+    order = [("a", "n1"), ("a", "n2"), ("b", "n1"), ("b", "n2")]
+    assert [(one["name"], one["node"]) for one in found] == order
 
 
 def test_a_job_that_fails_is_told_with_its_reason(store: StoreDouble) -> None:

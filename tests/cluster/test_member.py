@@ -27,6 +27,16 @@ def seconds_until_up(member: Member, start: float) -> float:
     return now - start
 
 
+def test_a_member_that_is_back_before_anybody_missed_it_is_up_since_then() -> None:
+    member = Member(1, SETTINGS, 0.0)
+    member.lived((1, 1), 0, 1.0)
+    assert member.since == 0.0  # It had been started before it was first heard of.
+    member.lived((1, 2), 0, 2.0)
+    assert member.since == 0.0
+    member.lived((2, 1), 0, 3.0)
+    assert (member.state, member.since) == ("up", 3.0)
+
+
 def test_a_suspect_that_stays_silent_is_down() -> None:
     member = suspected()
     member.age(2.9)

@@ -129,6 +129,12 @@ class FakeNode:
         document = {"key": key, "namespace": namespace, "owners": ["n1"]}
         asyncio.get_running_loop().call_soon(reply, self.failure or document)
 
+    # The metrics port
+
+    def write(self, done: Callable[[bytes | None], object], /) -> None:
+        text = None if self.failure else b"# TYPE kvorum_node_up gauge\n"
+        asyncio.get_running_loop().call_soon(done, text)
+
     # The repairs port
 
     def begin(

@@ -195,7 +195,8 @@ class Stage:
 
     def _store(self, node: int) -> Store:
         """The disk, and in front of it, new in each life, what is kept in memory only."""
-        kept = volatile_stores(self.topology.namespaces, self.clocks[node])
+        bits = self.topology.partition_bits
+        kept = volatile_stores(self.topology.namespaces, self.clocks[node], bits)
         return RoutedStore(self.disks[node], kept) if kept else self.disks[node]
 
     # The network

@@ -10,7 +10,6 @@ from typing import cast
 import pytest
 from kit.toy_protocol import ToyFace
 
-from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
@@ -106,7 +105,9 @@ async def test_clients_of_all_ports_share_the_places(loops: Loops) -> None:
         await until(lambda: here.second.asked == ["get b"])
         refused = await here.client(here.first)
         assert await refused.line() == "! overloaded (end)"
-        assert here.listener.status() == Connections(open=2, max=2, given_up=1, refused=1)
+        status = here.listener.status()
+        assert (status.open, status.max) == (2, 2)
+        assert (status.given_up, status.refused) == (1, 1)
         here.first.answer()
         assert await busy.line() == "GET A"
 

@@ -37,6 +37,7 @@ class Stage:
         self.service = Service(self.node, SECRET, actor_name, policy=policy)
         parts = NodeParts(
             introspection=self.node,
+            metrics=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
             key_admin=self.key_admin,

@@ -16,6 +16,7 @@ from kvorum.sim.checkers import (
     replicas_equal,
     undisturbed,
 )
+from kvorum.sim.entry_counts import counts_exact
 
 
 @pytest.fixture
@@ -334,3 +335,11 @@ def test_a_refused_write_that_a_node_holds_is_found(story: Story) -> None:
 def test_damage_that_is_left_is_found() -> None:
     assert nothing_damaged({"k": []}) == []
     assert "n2 holds a damaged record of k" in nothing_damaged({"k": [2]})[0].message
+
+
+def test_counts_that_differ_from_a_scan_are_found() -> None:
+    there = {0: {"default": (2, 90)}, 1: {"default": (3, 130)}}
+    assert counts_exact(there, there) == []
+    (found,) = counts_exact({**there, 1: {"default": (3, 131)}}, there)
+    assert found.check == "counts_exact"
+    assert "n1" in found.message

@@ -53,7 +53,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     pump = Pump()
     if request.param == "memory":
         return Subject(MemoryStore(pump), pump)
-    kept = VolatileStore(pump, 1 << 20, "lru")
+    kept = VolatileStore(pump, 1 << 20, "lru", 8)
     if request.param == "volatile":
         return Subject(kept, pump)
     return Subject(RoutedStore(MemoryStore(pump), {"sessions": kept}), pump)

@@ -17,6 +17,7 @@ from kvorum.storage.memory import MemoryStore
 from kvorum.storage.routed import RoutedStore, volatile_stores
 from kvorum.storage.volatile import ENTRY_OVERHEAD_BYTES, VolatileStore
 
+BITS = 4
 ALL = (b"d", b"e", 1 << 20)
 TOKENS = st.sampled_from([bytes(16), b"\x00\x10" + bytes(14), b"\x7f" * 16, b"\xff" * 16])
 KEYS = st.builds(
@@ -35,7 +36,7 @@ def test_it_holds_a_part_of_what_was_put_last_within_its_bound(
     eviction: Eviction, writes: list[tuple[bytes, bytes | None]]
 ) -> None:
     pump, bytes_max = Pump(), 2000
-    store = VolatileStore(pump, bytes_max, eviction)
+    store = VolatileStore(pump, bytes_max, eviction, BITS)
     answers, last = Answers(), dict[bytes, bytes]()
     for number, (key, value) in enumerate(writes):
         if value is None:
@@ -50,6 +51,8 @@ def test_it_holds_a_part_of_what_was_put_last_within_its_bound(
         assert held == sorted(pair for pair in held if last[pair[0]] == pair[1])
         size = sum(len(k) + len(v) + ENTRY_OVERHEAD_BYTES for k, v in held)
         assert size == store.status().bytes <= bytes_max
+        entries = [value for _, value in held if value]
+        assert store.counts.total == (len(entries), sum(map(len, entries)))
     pump.drain()
     assert answers.args == list(range(len(writes)))
     assert not any(answers.errors)
@@ -57,7 +60,7 @@ def test_it_holds_a_part_of_what_was_put_last_within_its_bound(
 
 def test_an_entry_larger_than_the_whole_is_gone_and_leaves_the_others() -> None:
     pump = Pump()
-    store, answers = VolatileStore(pump, 4096, "lru"), Answers()
+    store, answers = VolatileStore(pump, 4096, "lru", BITS), Answers()
     store.put(key_of(1), b"small", answers.done, 1)
     store.put(key_of(2), b"small", answers.done, 2)
     store.put(key_of(2), bytes(5000), answers.done, 3)
@@ -74,7 +77,7 @@ def test_what_it_says_it_holds_is_what_it_takes(eviction: Eviction) -> None:
     gc.collect()
     tracemalloc.start()
     try:
-        store = VolatileStore(pump, 2_000_000, eviction)
+        store = VolatileStore(pump, 2_000_000, eviction, BITS)
         for number in range(8_000):
             store.put(key_of(number), b"%0400d" % number, answered, None)
             pump.drain()
@@ -91,7 +94,7 @@ def answered(_arg: object, _error: object) -> None:
 
 def test_a_scan_is_no_use_of_what_it_finds() -> None:
     pump = Pump()
-    store = VolatileStore(pump, 10 * (len(key_of(1)) + 10 + ENTRY_OVERHEAD_BYTES), "lru")
+    store = VolatileStore(pump, 10 * (len(key_of(1)) + 10 + ENTRY_OVERHEAD_BYTES), "lru", BITS)
     for number in range(10):
         store.put(key_of(number), bytes(10), answered, None)
     store.scan(key_of(0), key_of(0) + b"\0", 1)
@@ -109,7 +112,7 @@ SETTINGS = {
 def test_records_go_where_their_namespace_lives_and_are_scanned_in_one_order() -> None:
     pump = Pump()
     durable = MemoryStore(pump)
-    store = RoutedStore(durable, volatile_stores(SETTINGS, pump))
+    store = RoutedStore(durable, volatile_stores(SETTINGS, pump, BITS))
     keys = [key_of(number, namespace) for number in range(40) for namespace in SETTINGS]
     for key in keys:
         store.put(key, key[::-1], answered, None)
@@ -128,7 +131,7 @@ def test_records_go_where_their_namespace_lives_and_are_scanned_in_one_order() -
 
 def test_a_full_namespace_takes_nothing_from_another() -> None:
     pump = Pump()
-    store = RoutedStore(MemoryStore(pump), volatile_stores(SETTINGS, pump))
+    store = RoutedStore(MemoryStore(pump), volatile_stores(SETTINGS, pump, BITS))
     for number in range(100):
         store.put(key_of(number, "t"), bytes(100), answered, None)
         store.put(key_of(number, "default"), bytes(100), answered, None)

@@ -17,6 +17,7 @@ from kvorum.api.key_lists import KeyListHandlers
 from kvorum.api.keys import KEYS_BODY_BYTES, KeyHandlers
 from kvorum.api.limits import ApiLimits
 from kvorum.api.location import LOCATE_PATH, LocateHandler
+from kvorum.api.metrics import telling_metrics
 from kvorum.api.namespaces import NAMESPACE_BODY_BYTES, NAMESPACE_PATH, NamespaceHandlers
 from kvorum.api.node_answers import ACCEPTED, telling
 from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers
@@ -135,6 +136,7 @@ def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:
 
 def _serve_introspection(routes: Routes, node: Administration, gateway: Gateway) -> None:
     routes.add(b"/status", Resource(_readable(telling(node.status))))
+    routes.add(b"/metrics", Resource(_readable(telling_metrics(node.metrics))))
     routes.add(b"/ring", Resource(_readable(telling(node.ring))))
     located = Resource(_readable(LocateHandler(node, gateway).locate))
     routes.add(b"/locate", located)

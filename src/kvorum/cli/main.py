@@ -73,6 +73,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
+        "doctor": Lazy("inspection.doctor", "doctor", "Look for what is wrong with a cluster."),
         "ring": Lazy("inspection.placement", "ring", "Show how the nodes share the data."),
         "locate": Lazy("inspection.placement", "locate", "Show which nodes hold a key."),
     },

@@ -32,7 +32,7 @@ class Member:
     """The state of one member: whether it is up, and the evidence for that.
 
     `life`: the latest that was seen. `active_ms`: its wall clock then. `since`: from when on it has
-    been in its `state`, monotonic.
+    been in its `state`, in one life if that is up; monotonic.
     """
 
     def __init__(self, node: int, settings: MembershipSettings, now: float) -> None:
@@ -68,6 +68,8 @@ class Member:
         """`life`, larger than the one known, has come to us by whatever way."""
         if life[0] != self.life[0]:
             self.arrivals.interrupt()
+            if self.life != UNKNOWN and self.state == "up":
+                self.since = now  # It has started anew before anybody missed it.
         self.life = life
         self.active_ms = active_ms
         self.arrivals.beat(now)

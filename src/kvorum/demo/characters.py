@@ -28,6 +28,9 @@ UNICODE_VERSION: Final = unicodedata.unidata_version
 
 _SPELT_OUT: Final = ("CJK UNIFIED IDEOGRAPH-", "HANGUL SYLLABLE ", "TANGUT IDEOGRAPH-")
 
+ENTRIES_OF_EACH: Final = 3
+"""Of both editions: the code point, the name and the character are keys."""
+
 Entries = dict[str, bytes]
 """Key to value, as the JSON text that is stored and must come back byte for byte."""
 

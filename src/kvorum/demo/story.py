@@ -88,10 +88,7 @@ class _Story:
         began = time.monotonic()
         await _in_time(self._cluster.start(), "the three nodes to be ready")
         second = list(characters.second_edition(named).items())
-        self._audience.hear(
-            f"{len(named):,} characters of Unicode {characters.UNICODE_VERSION}, "
-            f"each entry on all {NODES} nodes"
-        )
+        self._audience.hear(arithmetic(len(named)))
         await self._import(list(characters.first_edition(named).items()))
         await self._read("read via n2", "n2", self._ledger.keys)
         singly = min(_SINGLE_ENTRIES, len(second) // 2)
@@ -124,7 +121,7 @@ class _Story:
         midway = asyncio.Event()
         some = random.sample(unchanged, min(_READ_MEANWHILE, len(unchanged)))
         async with self._client("n1", "n2", "n3") as client:
-            with self._stretch(f"update, {VICTIM} killed", len(items)) as traffic:
+            with self._stretch("update", len(items)) as traffic:
                 tripped = _with_tripwire(items, int(len(items) * _KILL_AFTER), midway)
                 await together(
                     [
@@ -141,7 +138,7 @@ class _Story:
         self._audience.hear(f"{VICTIM} killed (SIGKILL); writes and reads go on")
         survivors = [name for name in self._servers if name != VICTIM]
         async with self._client(*survivors) as client:
-            with self._stretch("read meanwhile", len(keys)) as traffic:
+            with self._stretch(f"read without {VICTIM}", len(keys)) as traffic:
                 await traffic.read(ManyEntries(client), keys, self._ledger)
 
     def _client(self, *names: str) -> AsyncClient:
@@ -153,6 +150,15 @@ class _Story:
         self._stretches.append(traffic)
         yield traffic
         self._audience.end(traffic)
+
+
+def arithmetic(named: int) -> str:
+    """How many entries come of so many characters, in a sentence."""
+    return (
+        f"{named:,} characters of Unicode {characters.UNICODE_VERSION} have a name. Two entries of "
+        f"each are imported, {2 * named:,} in all; the update replaces one of them and adds a "
+        f"third: {characters.ENTRIES_OF_EACH * named:,}. Each entry is on all {NODES} nodes."
+    )
 
 
 def _with_tripwire(items: Iterable[Item], at: int, reached: asyncio.Event) -> Iterator[Item]:

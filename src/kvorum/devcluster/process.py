@@ -79,6 +79,8 @@ class NodeProcess:
         status = self._process.returncode
         if status is not None and status < 0:
             return f"ended by {signal.Signals(-status).name}"
+        if status == 0:
+            return "it was asked to stop by a signal from elsewhere, and stopped in order"
         return (
             self._lines[-1].removeprefix("error: ")
             if self._lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kvorum.documents.node import NodeDescription
+from kvorum.documents.resources import Resources
 from kvorum.documents.storage import Storage
 from kvorum.model.topology import NamespaceSettings
 
@@ -27,7 +28,8 @@ class HintStatus(msgspec.Struct, frozen=True, kw_only=True):
 class NodeStatus(NodeDescription, frozen=True, kw_only=True):
     """A node of the cluster, as the answering node sees it.
 
-    `up`: linked, and not suspected. `since_ms`: when `state` began, in ms since 1970. `phi`: how
+    `up`: linked, and not suspected. `since_ms`: when `state` began, or a node that is up
+    last started, in ms since 1970. `phi`: how
     surprising the node's silence is. `dissenters`: nodes that last told of another state.
     `clock_ahead_ms`: by how much its clock is ahead of the answering node's; None if not known.
     """
@@ -70,13 +72,19 @@ class CacheStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
     """Connections of clients with the answering node: open now, and at most.
 
-    `given_up`: closed while idle to make room for others. `refused`: those that found none.
+    `accepted`: since the start. `given_up`: closed while idle to make room for others. `refused`:
+    those that found none. `responses`: made on all of them. `unread_bytes`: of answers that clients
+    have not taken, at most `unread_bytes_max`.
     """
 
     open: int
     max: int
+    accepted: int = 0
     given_up: int = 0
     refused: int = 0
+    responses: int = 0
+    unread_bytes: int = 0
+    unread_bytes_max: int = 0
 
 
 class UnreadableTokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,11 +126,28 @@ class AntiEntropyStatus(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int
 
 
+class NamespaceCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries of a namespace there are, and the bytes of their encoded records.
+
+    `keys`, `bytes`: in the partitions that the answering node answers for: those whose first owner
+    among the nodes that it sees up is itself. So the sums over all nodes count each entry once.
+    `held_keys`, `held_bytes`: of all copies that the answering node holds. Deleted entries do not
+    count; expired ones do until they are removed.
+    """
+
+    keys: int = 0
+    bytes: int = 0
+    held_keys: int = 0
+    held_bytes: int = 0
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """A cluster and the answering node. `counters` and `membership` count events since its start.
 
     `recovering`: it answers no reads yet. `forgot`: it lost writes that it had acknowledged, and
-    has not got them back. `operations`: how many are under way.
+    has not got them back. `operations`: how many are under way. `counts`: of entries, by
+    namespace. `counting`: they are being counted anew, after a start or where records were lost to
+    damage; until that ends `counts` are the last complete ones, or after a start those so far.
     """
 
     cluster: str
@@ -133,8 +158,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     clock: ClockStatus | None = None
     nodes: list[NodeStatus]
     namespaces: dict[str, NamespaceSettings]
+    counts: dict[str, NamespaceCounts] = {}
+    counting: bool = False
     caches: dict[str, CacheStatus] = {}
     storage: Storage | None = None
+    resources: Resources | None = None
     connections: Connections | None = None
     recovering: bool = False
     forgot: bool = False

@@ -29,7 +29,7 @@ from kvorum.journal.emptying import Emptying
 from kvorum.journal.entries import Entries
 from kvorum.journal.memtable import Change
 from kvorum.journal.merged_reads import merged_page, unreadable
-from kvorum.journal.segment import Flush, Segment, SegmentLimits
+from kvorum.journal.segment import Flush, Segment, SegmentLimits, Unflushed
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.sealing.seal import RECORD, namespace_of
@@ -201,6 +201,10 @@ class JournaledStore:
     def is_unflushed(self, key: bytes) -> bool:
         """True if the journal says what `key` is, whatever the store below says of it."""
         return any(key in segment.memtable.changes for segment in self._segments())
+
+    def unflushed(self) -> Unflushed:
+        """What is durable here only."""
+        return Unflushed.of(self._segments(), self._runtime.now())
 
     @property
     def overflows(self) -> bool:

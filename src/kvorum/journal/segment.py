@@ -13,7 +13,7 @@ so it is done before that one is closed, and there are two of them at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -87,6 +87,28 @@ class Segment:
         """From 1 on it is to be closed."""
         return max(
             self.entry_bytes / limits.entry_bytes, self.memtable.size_bytes / limits.memory_bytes
+        )
+
+
+class Unflushed(msgspec.Struct, frozen=True):
+    """What the journal holds that is not flushed yet: records, their bytes in memory and in the
+    log, and the age of the oldest (s).
+    """
+
+    records: int
+    memory_bytes: int
+    log_bytes: int
+    lag_s: float
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment], now: float) -> Self:
+        """What `segments`, the oldest first, hold at `now`."""
+        held = [segment for segment in segments if not segment.is_empty]
+        return cls(
+            sum(len(segment.memtable.changes) for segment in held),
+            sum(segment.memtable.size_bytes for segment in held),
+            sum(segment.entry_bytes for segment in held),
+            now - held[0].since if held else 0.0,
         )
 
 

@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
                 exchange = queue.popleft()
                 ready.append(exchange.response)
                 exchange.response = b""
-            response = b"".join(ready)
+            response = self.answers.together(ready)
         size = len(response)
         self._unwritten -= size
         self._written += size

@@ -47,6 +47,7 @@ class Listener:
         self._runtime = runtime
         self._connections: dict[Connection, None] = {}
         """In the order in which they came."""
+        self._accepted = 0
         self._given_up = 0
         self._refused = 0
         self._told_at: float | None = None
@@ -71,8 +72,12 @@ class Listener:
         return Connections(
             open=len(self._connections),
             max=self.limits.connections,
+            accepted=self._accepted,
             given_up=self._given_up,
             refused=self._refused,
+            responses=self.answers.made,
+            unread_bytes=self.answers.bytes,
+            unread_bytes_max=self.answers.limit,
         )
 
     async def listen(self, face: Face, host: str, port: int) -> tuple[str, int]:
@@ -125,6 +130,7 @@ class Listener:
             if not self._give_up_idle():
                 self._refused += 1
                 return False
+        self._accepted += 1
         self._connections[connection] = None
         return True
 
@@ -171,6 +177,8 @@ class Listener:
         self._ready.append(connection)
 
     def _write_ready(self) -> None:
+        # A connection counts for one; it adds the others itself, where it has several.
+        self.answers.made += len(self._ready)
         ready, self._ready = iter(self._ready), []
         try:
             for connection in ready:

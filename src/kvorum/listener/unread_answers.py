@@ -49,12 +49,19 @@ class UnreadAnswers:
         self.limit = limit
         self.bytes = 0
         """At most so much is unread. Whoever adds to it calls `relieve` when it is over `limit`."""
+        self.made = 0
+        """How many answers were made."""
         self.part_bytes = _PART_BYTES_AT_FIRST
         """How large a part of an answer is taken to be before it is known."""
         self.tick = 0
         self._readers = readers
         self._set_aside = 0
         self._stalled_ticks = stalled_ticks
+
+    def together(self, answers: list[bytes]) -> bytes:
+        """All of these, which leave in one write; the first one of them is counted already."""
+        self.made += len(answers) - 1
+        return b"".join(answers)
 
     def has_room(self, size: int) -> bool:
         """True if an answer of `size` may be made. One that is alone always may."""

@@ -187,7 +187,9 @@ class LocalNamespaces:
         parts.vault.create(name, settings, self._runtime.wall_ms())
         parts.journaled.forget(name)  # Late writes to an earlier one of that name.
         if settings.durability == "none":
-            store = VolatileStore(self._runtime, settings.max_memory, settings.eviction)
+            store = VolatileStore(
+                self._runtime, settings.max_memory, settings.eviction, parts.partition_bits
+            )
             parts.volatile[name] = store
             parts.routed.add(name, store)
         else:

@@ -27,3 +27,4 @@ class Parts(NamedTuple):
     vault: Vault
     shred_horizon: ShredHorizon
     quarantine: Quarantine
+    partition_bits: int

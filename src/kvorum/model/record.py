@@ -61,6 +61,9 @@ RECORD_BYTES_MAX: Final = 1 << 30
 (`replication/change.py`); only merges of what several sides of a partition have taken come near.
 """
 
+TOMBSTONE_END: Final = 0x90
+"""What a tombstone ends with: no versions, in MessagePack. A value may end so, too."""
+
 _CHECK_BYTES: Final = 8
 
 
@@ -265,6 +268,15 @@ def digest(data: bytes) -> bytes:
 def is_sound(storage_key: bytes, data: bytes) -> bool:
     """True if `data` is, bit for bit, what `encode` made for `storage_key`."""
     return xxhash.xxh3_64_digest(storage_key + data[_CHECK_BYTES:]) == data[:_CHECK_BYTES]
+
+
+def is_tombstone(storage_key: bytes, data: bytes) -> bool:
+    """True if `data` is a sound record of `storage_key` without versions."""
+    return (
+        data[-1:] == b"\x90"
+        and is_sound(storage_key, data)
+        and not decode(storage_key, data).versions
+    )
 
 
 def body_of(data: bytes) -> bytes:

@@ -44,14 +44,14 @@ from kvorum.cluster.view import ClusterView
 from kvorum.handoff.hints import Hints
 from kvorum.model.errors import StorageError
 from kvorum.model.prefixes import BARRIER
-from kvorum.model.record import digest
+from kvorum.model.record import digest, is_tombstone
 from kvorum.operations.operations import Operations
 from kvorum.operations.question import Question
 from kvorum.repair.inventory import ENTRIES_MAX, check_entries
 from kvorum.repair.rounds import Rounds
 from kvorum.repair.walk import Walk
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replica.tombstones import Tombstone, is_tombstone
+from kvorum.replica.tombstones import Tombstone
 from kvorum.replica.trees import END, START
 from kvorum.storage.store import ignore
 from kvorum.wire.messages import Entries, Forget, Message, Refused, TombstoneProposal, TombstoneVeto

@@ -1,6 +1,7 @@
 """Maintenance: the background work that keeps this node's copy complete and clean.
 
-walk          reads all records once after the start, to build the hash trees     `walk.py`
+walk          reads all records once after the start, for hash trees and counts   `walk.py`
+recount       counts entries anew where records were damaged                      `recount.py`
 anti-entropy  compares this copy with the other owners' copies and repairs it     `anti_entropy.py`
 recovery      has a node that lost its disk compare before it answers reads       `recovery.py`
 verifier      compares the tokens of damaged records before they are answered     `verifier.py`
@@ -24,6 +25,7 @@ from kvorum.operations.operations import Operations
 from kvorum.repair.anti_entropy import AntiEntropy
 from kvorum.repair.collection import Collection
 from kvorum.repair.partition_repair import PartitionRepairs
+from kvorum.repair.recount import Recounts
 from kvorum.repair.recovery import Recovery
 from kvorum.repair.repair import Repairs
 from kvorum.repair.shortfall import on_survey
@@ -63,6 +65,7 @@ class Maintenance:
         self._collection = Collection(view, replica, operations, hints, rounds, upkeep.grace_s)
         self._sweep = Sweep(replica, operations, upkeep.sweep_s)
         self._walk = Walk(replica, operations, self._on_records)
+        self._recounts = Recounts(replica, operations, view.topology.partition_bits)
         partition_repairs = PartitionRepairs(view, replica, operations, self.anti_entropy)
         self._verifier = Verifier(
             view, replica, operations, self.anti_entropy, partition_repairs, tell
@@ -91,6 +94,7 @@ class Maintenance:
         self._walk.stop()
         self.anti_entropy.stop()
         self._collection.stop()
+        self._recounts.stop()
         self._sweep.stop()
         self.recovery.stop()
         self._verifier.stop()
@@ -109,6 +113,7 @@ class Maintenance:
             self._hints.on_damaged(stored_key)
         else:
             self._verifier.on_damaged(stored_key)
+            self._recounts.on_damaged(stored_key)
 
     def recount_soon(self) -> None:
         """Damaged records are still counted, and more may follow: build the trees anew soon."""
@@ -117,17 +122,22 @@ class Maintenance:
             self._operations.runtime.call_later(_RECOUNT_AFTER_S, self.recount)
 
     def recount(self) -> None:
-        """Build the hash trees anew: many records are gone that they still count."""
+        """Build the hash trees anew, and count the entries: many records are gone that are still
+        counted.
+        """
         self._recount_due = False
         if self._stopped:
             return
         self._walk.stop()
+        self._recounts.leave()
         self._replica.trees.clear()
+        self._replica.counts.begin()
         self._walk = Walk(self._replica, self._operations, self._on_records)
         self._walk.start()
 
     def _on_catalog(self, old: Catalog, new: Catalog) -> None:
         self._replica.trees.follow(new)
+        self._replica.counts.follow(new)
         self.anti_entropy.rounds.follow()
         if difference(old, new).dropped:
             self.recount()
@@ -135,8 +145,11 @@ class Maintenance:
     def _on_records(self, records: list[tuple[bytes, bytes]], upto: bytes) -> None:
         """The walk at start has come across `records`, all that there are before `upto`."""
         self._replica.trees.count(records, upto)
+        self._replica.counts.count(records, upto)
         self._collection.meet(records, upto)
         self._sweep.learn(records, upto)
+        if self._walk.ended:
+            self._recounts.begin()
 
     def _on_compared(self, node: int, began: float) -> None:
         self._hints.on_compared(node, began)

@@ -1,5 +1,6 @@
-"""A walk over all records of a node, in the order of storage keys and a page at a time, with pauses
-for clients' requests (`operations/pace.py`). The one at start builds the hash trees.
+"""A walk over the records of a node, in the order of storage keys and a page at a time, with pauses
+for clients' requests (`operations/pace.py`). The one at start meets all of them: it builds the hash
+trees and counts the entries.
 """
 
 from __future__ import annotations
@@ -23,15 +24,23 @@ Meet = Callable[[list[tuple[bytes, bytes]], bytes], object]
 
 class Walk:
     """Calls `meet(records, upto)` for each page: `records` are all that there are from the end of
-    the last page to before the storage key `upto`. `ended`: all have been met.
+    the last page to before the storage key `upto`. It goes over start <= storage key < end.
+    `ended`: all have been met.
     """
 
-    def __init__(self, replica: LocalReplica, operations: Operations, meet: Meet) -> None:
+    def __init__(
+        self,
+        replica: LocalReplica,
+        operations: Operations,
+        meet: Meet,
+        start: bytes = _FIRST,
+        end: bytes = END,
+    ) -> None:
         self.ended = False
         self._replica = replica
         self._operations = operations
         self._meet = meet
-        self._cursor = _FIRST
+        self._cursor, self._end = start, end
         self._stopped = False
 
     def start(self) -> None:
@@ -44,11 +53,11 @@ class Walk:
         if self._stopped:
             return
         try:
-            page = read_page(self._replica, self._cursor, END, _PAGE)
+            page = read_page(self._replica, self._cursor, self._end, _PAGE)
         except StorageError:
             # The store has failed for good and tells the node itself; the walk never ends.
             return
-        self._cursor = page.pairs[-1][0] + b"\0" if page.more else END
+        self._cursor = page.pairs[-1][0] + b"\0" if page.more else self._end
         self.ended = not page.more
         self._meet(page.pairs, self._cursor)
         if self.ended:

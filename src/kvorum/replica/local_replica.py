@@ -2,6 +2,7 @@
 
     store       encoded records by storage key
     trees       hashes of the records, by which owners compare (`trees.py`)
+    counts      how many entries and bytes there are (`counts.py`)
     expiries    when versions expire (`expiry.py`)
     tombstones  those that this node has to see collected (`tombstones.py`)
     unverified  tokens whose records were lost to damage (`unverified_tokens.py`)
@@ -36,11 +37,13 @@ from kvorum.model.keys import namespace_of
 from kvorum.model.record import (
     EMPTY,
     RECORD_BYTES_MAX,
+    TOMBSTONE_END,
     Event,
     Record,
     decode,
     encode,
     is_sound,
+    is_tombstone,
     merge,
     shown,
     since,
@@ -48,8 +51,9 @@ from kvorum.model.record import (
 from kvorum.operations.counters import Counters
 from kvorum.replica.authorship import Authorship
 from kvorum.replica.change_feed import ChangeFeed
+from kvorum.replica.counts import Counts
 from kvorum.replica.expiry import UINT64, Expiries
-from kvorum.replica.tombstones import LAST_BYTE, Tombstones, is_tombstone
+from kvorum.replica.tombstones import Tombstones
 from kvorum.replica.trees import Trees
 from kvorum.replica.unverified_tokens import UnverifiedTokens
 from kvorum.runtime.ports import Runtime
@@ -71,6 +75,7 @@ class LocalReplica:
         "_view",
         "authorship",
         "counters",
+        "counts",
         "expiries",
         "feed",
         "recovering",
@@ -102,6 +107,7 @@ class LocalReplica:
         self.store = store
         self.recovering = False
         self.trees = Trees(view.catalog, view.topology.partition_bits)
+        self.counts = Counts(view.catalog, view.topology.partition_bits)
         self.tombstones = Tombstones(runtime, self._collects)
         self.expiries = Expiries(clocks)
         self.unverified = UnverifiedTokens(
@@ -303,8 +309,13 @@ class LocalReplica:
             self._runtime.call_soon(done, arg, _too_large(key, data))
             return
         self.trees.replace(key, held, data)
-        if data[-1] == LAST_BYTE:
+        if data[-1] == TOMBSTONE_END:
             self.tombstones.see(key, data)
+            self.counts.replace(key, held, data)
+        elif not held or held[-1] == TOMBSTONE_END:
+            self.counts.replace(key, held, data)
+        elif change := len(data) - len(held):
+            self.counts.grow(key, change)
         if data[-9:-8] == UINT64:
             self.expiries.see(data)
         if self.feed.listeners:
@@ -324,6 +335,7 @@ class LocalReplica:
     def drop(self, key: bytes, held: bytes, done: Done, arg: Any) -> None:
         """Delete the record at `key`, which is `held`; `done(arg, error)` once that is durable."""
         self.trees.replace(key, held, b"")
+        self.counts.replace(key, held, b"")
         if self.feed.listeners:
             self.feed.publish(key, held, b"")
         self.store.delete(key, done, arg)

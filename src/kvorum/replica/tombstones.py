@@ -10,11 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.model.record import decode, digest, is_sound
+from kvorum.model.record import digest, is_tombstone
 from kvorum.runtime.ports import Runtime
 
-LAST_BYTE: Final = 0x90
-"""What a tombstone ends with: no versions, in MessagePack. A value may end so, too."""
 TOMBSTONES_MAX: Final = 100_000
 
 
@@ -60,8 +58,3 @@ class Tombstones:
             self.overflowed = True
         else:
             self.known[key] = Tombstone(mark, self._runtime.now())
-
-
-def is_tombstone(key: bytes, data: bytes) -> bool:
-    """True if `data` is a sound record of `key` without versions."""
-    return data[-1:] == b"\x90" and is_sound(key, data) and not decode(key, data).versions

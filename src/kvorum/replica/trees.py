@@ -15,7 +15,7 @@ A write behind the mark changes its leaf at once, one ahead of it is seen by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kvorum.model.catalog import Catalog
@@ -27,11 +27,13 @@ from kvorum.model.prefixes import RECORD, RECORDS_END
 START: Final = RECORD
 END: Final = RECORDS_END
 
+Replace = Callable[[bytes, bytes, bytes], object]
+
 
 class Trees:
     """The forests of one node, kept current with each record that is stored."""
 
-    __slots__ = ("_bits", "_by_namespace", "_counted_to", "_forests", "_only")
+    __slots__ = ("_bits", "_by_namespace", "_counted_to", "_forests", "_only", "replace")
 
     def __init__(self, catalog: Catalog, partition_bits: int) -> None:
         self._bits = partition_bits
@@ -39,6 +41,9 @@ class Trees:
         self._forests: dict[PlacementRule, Forest] = {}
         self._by_namespace: dict[bytes, Forest] = {}
         self._only: Forest | None = None
+        self.replace: Replace = self._replace
+        """Called with a storage key and the record that was and that is there, encoded; empty for
+        none. Once all is counted, and if there is one forest, it is that one's."""
         self.follow(catalog)
 
     def follow(self, catalog: Catalog) -> None:
@@ -57,9 +62,14 @@ class Trees:
         self._by_namespace = {name.encode(): self._forests[rule] for name, rule in compared.items()}
         alike = len(self._forests) == 1 and len(compared) == len(catalog.namespaces)
         self._only = next(iter(self._forests.values())) if alike else None
+        self._shorten()
 
-    def replace(self, key: bytes, old: bytes, new: bytes) -> None:
-        """The record at storage key `key` was `old` and is `new`, encoded; empty for none."""
+    def _shorten(self) -> None:
+        """Have calls go straight to the only forest."""
+        only = self._only if self.built else None
+        self.replace = self._replace if only is None else only.replace
+
+    def _replace(self, key: bytes, old: bytes, new: bytes) -> None:
         if key < self._counted_to:
             forest = self._only or self._of(key)
             if forest is not None:
@@ -69,13 +79,15 @@ class Trees:
         """`records` are all there are from where counting stopped to before `end`."""
         self._counted_to = end
         for key, data in records:
-            self.replace(key, b"", data)
+            self._replace(key, b"", data)
+        self._shorten()
 
     def clear(self) -> None:
         """Begin to count anew."""
         self._counted_to = START
         for forest in self._forests.values():
             forest.clear()
+        self._shorten()
 
     @property
     def built(self) -> bool:

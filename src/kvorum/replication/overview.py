@@ -15,19 +15,23 @@ from kvorum import __version__
 from kvorum.cluster.membership import MemberView
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.documents.location import Location, Replica, ReplicaState
+from kvorum.documents.resources import Resources
 from kvorum.documents.ring import Ring
 from kvorum.documents.status import (
     AcceptedClock,
     CacheStatus,
     ClockStatus,
     Connections,
+    NamespaceCounts,
     NodeStatus,
     Status,
 )
 from kvorum.documents.storage import Storage
 from kvorum.links.transport import Transport
 from kvorum.model.catalog import Catalog
+from kvorum.model.entry_counts import EntryCounts
 from kvorum.model.record import Context, Record, dominates, join
+from kvorum.replication.entry_shares import namespace_counts
 from kvorum.replication.locate import Held
 from kvorum.replication.replicator import Replicator
 from kvorum.replication.ring_document import ring_document
@@ -62,11 +66,13 @@ class Overview:
         "_caches",
         "_connections",
         "_replicator",
+        "_resources",
         "_ring",
         "_runtime",
         "_storage",
         "_transport",
         "_view",
+        "_volatile_counts",
     )
 
     def __init__(
@@ -79,13 +85,18 @@ class Overview:
         *,
         caches: Callable[[], Mapping[str, Cached]],
         storage: Callable[[], Storage],
+        resources: Callable[[], Resources],
         connections: Callable[[], Connections],
+        volatile_counts: Callable[[], Mapping[str, EntryCounts]],
     ) -> None:
         """`actor_name` is the name of an actor, for people. `caches`: what is in memory of each
-        namespace. `storage`: how sound the stored records are.
+        namespace. `storage`: how sound the stored records are. `resources`: what the node uses.
+        `volatile_counts`: of the entries of each namespace that is kept in memory only.
         """
+        self._volatile_counts = volatile_counts
         self._connections = connections
         self._storage = storage
+        self._resources = resources
         self._view = view
         self._replicator = replicator
         self._transport = transport
@@ -100,6 +111,7 @@ class Overview:
         """The cluster as this node sees it, and how this node fares."""
         view, replicator = self._view, self._replicator
         topology = view.topology
+        nodes = self._nodes()
         return Status(
             cluster=topology.cluster,
             epoch=topology.epoch,
@@ -107,10 +119,13 @@ class Overview:
             version=__version__,
             uptime_s=round(self._runtime.now() - self._began, 3),
             clock=self._own_clock(),
-            nodes=self._nodes(),
+            nodes=nodes,
             namespaces=dict(view.catalog.namespaces),
+            counts=self._counts({topology.number_of(node.name) for node in nodes if node.up}),
+            counting=replicator.counting,
             caches={name: _cache(cached) for name, cached in self._caches().items()},
             storage=self._storage(),
+            resources=self._resources(),
             connections=self._connections(),
             recovering=replicator.recovering,
             forgot=replicator.forgot,
@@ -125,6 +140,10 @@ class Overview:
         """Have this node take its clock for right as it is; returns what it makes of it then."""
         self._replicator.clocks.accept()
         return AcceptedClock(node=self._view.local_name, clock=self._own_clock())
+
+    def _counts(self, up: set[int]) -> dict[str, NamespaceCounts]:
+        held = {**self._replicator.entry_counts(), **self._volatile_counts()}
+        return namespace_counts(self._view, held, up)
 
     def _own_clock(self) -> ClockStatus:
         clocks = self._replicator.clocks

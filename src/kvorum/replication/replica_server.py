@@ -14,11 +14,10 @@ from kvorum.model.errors import (
     UnavailableError,
 )
 from kvorum.model.keys import is_range_start, is_record_key, namespace_of
-from kvorum.model.record import digest, is_sound
+from kvorum.model.record import digest, is_sound, is_tombstone
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.replica.pages import read_selected
-from kvorum.replica.tombstones import is_tombstone
 from kvorum.replication.agreement import STEP_RECORDS, agrees
 from kvorum.storage.store import COLD, ignore
 from kvorum.wire.frames import FRAME_BYTES_MAX

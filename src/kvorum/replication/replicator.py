@@ -20,6 +20,7 @@ from kvorum.cluster.settings import MembershipSettings
 from kvorum.cluster.view import ClusterView, Place
 from kvorum.documents.status import AntiEntropyStatus, HintStatus, Waiting
 from kvorum.links.transport import Transport
+from kvorum.model.entry_counts import EntryCounts
 from kvorum.model.errors import ConfigError, KvorumError, UnknownWrite
 from kvorum.model.record import Event, Record
 from kvorum.model.request import Failure, Listing, Request, Result, Selection
@@ -245,6 +246,15 @@ class Replicator:
 
     def counters(self) -> dict[str, int]:
         return self._operations.counters.as_dict()
+
+    def entry_counts(self) -> Mapping[str, EntryCounts]:
+        """The entries that this node holds of each namespace that is not kept in memory only."""
+        return self.owner.replica.counts.by_namespace()
+
+    @property
+    def counting(self) -> bool:
+        """True while a part of the entries is being counted anew."""
+        return self.owner.replica.counts.counting
 
     def anti_entropy(self) -> AntiEntropyStatus:
         """How long ago, and with what result, partitions were compared."""

@@ -19,7 +19,8 @@ from kvorum.documents.status import AcceptedClock, Status
 from kvorum.documents.storage import Soundness
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
-from kvorum.service.ports import Introspection, KeyAdmin, Namespaces, Repairs, Snapshots
+from kvorum.service.latencies import LOCATE
+from kvorum.service.ports import Introspection, KeyAdmin, Metrics, Namespaces, Repairs, Snapshots
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 from kvorum.service.service import Service
@@ -30,6 +31,7 @@ class NodeParts:
     """What of a node there is to administer."""
 
     introspection: Introspection
+    metrics: Metrics
     repairs: Repairs
     snapshots: Snapshots
     key_admin: KeyAdmin
@@ -52,6 +54,13 @@ class Administration:
         self._check(principal, Action.SEE_STATUS)
         return self._parts.introspection.status()
 
+    def metrics(self, principal: Principal, reply: Callable[[bytes | None], object]) -> None:
+        """Call `reply` with the metrics of this node, as text in the format of Prometheus; None if
+        it could not be made.
+        """
+        self._check(principal, Action.SEE_METRICS)
+        self._parts.metrics.write(reply)
+
     def ring(self, principal: Principal) -> Ring:
         """How the partitions are shared among the nodes."""
         self._check(principal, Action.SEE_RING)
@@ -64,7 +73,7 @@ class Administration:
         self._check(principal, Action.LOCATE, namespace, key)
         admission = self._service.admission
         admission.enter()
-        reply.admission = admission
+        reply.let_in(admission, self._service.latencies[LOCATE])
         try:
             self._parts.introspection.locate(namespace, key, reply.settle)
         except KvorumError:

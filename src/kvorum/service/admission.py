@@ -6,11 +6,14 @@ from kvorum.model.errors import Overloaded
 
 
 class Admission:
-    """Counts the operations under way. `limit`: how many there may be."""
+    """Counts the operations under way. `limit`: how many there may be. `refused`: how many
+    requests were beyond that.
+    """
 
     def __init__(self, limit: int, retry_after_s: int) -> None:
         self.limit = limit
         self.in_flight = 0
+        self.refused = 0
         self._retry_after_s = retry_after_s
 
     def enter(self, operations: int = 1) -> None:
@@ -24,7 +27,8 @@ class Admission:
         self.in_flight -= operations
 
     def overloaded(self) -> Overloaded:
-        """The refusal of an operation for which there is no room."""
+        """Count the refusal of an operation for which there is no room, and return it."""
+        self.refused += 1
         return Overloaded(
             f"{self.in_flight} operations are under way, and at most {self.limit} may be.",
             retry_after=self._retry_after_s,

@@ -55,6 +55,13 @@ class Introspection(Protocol):
         """Where `key` lives and who holds which version. Raises NamespaceNotFound or InvalidKey."""
 
 
+class Metrics(Protocol):
+    """The metrics of a node."""
+
+    def write(self, done: Callable[[bytes | None], object], /) -> None:
+        """Call `done` with their text, in the format of Prometheus; None if that failed."""
+
+
 class Repairs(Protocol):
     """Repairs that this node was asked for, as documents."""
 

@@ -8,12 +8,14 @@ places.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from kvorum.model.record import Record
 from kvorum.model.request import Request, Result
 from kvorum.service.access import AccessControl, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
+from kvorum.service.latencies import Latency
 from kvorum.service.ports import Coordinator
 from kvorum.service.principal import Principal
 
@@ -21,16 +23,32 @@ from kvorum.service.principal import Principal
 class Reservation:
     """Places for `operations`, which have been taken and are its until `release`."""
 
-    __slots__ = ("_access", "_admission", "_allows", "_coordinator", "_operations")
+    __slots__ = (
+        "_access",
+        "_admission",
+        "_allows",
+        "_began",
+        "_coordinator",
+        "_latency",
+        "_operations",
+    )
 
     def __init__(
-        self, access: AccessControl, admission: Admission, coordinator: Coordinator, operations: int
+        self,
+        access: AccessControl,
+        admission: Admission,
+        coordinator: Coordinator,
+        operations: int,
+        latency: Latency,
     ) -> None:
+        """`latency` is told how long the list took."""
         self._access = access
         self._allows = access.allows
         self._admission = admission
         self._coordinator = coordinator
         self._operations = operations
+        self._latency = latency
+        self._began = monotonic()
 
     def submit(
         self, principal: Principal, request: Request, reply: Callable[[Result], object]
@@ -57,3 +75,4 @@ class Reservation:
     def release(self) -> None:
         """Give the places back; no operation is begun after that."""
         self._admission.leave(self._operations)
+        self._latency.took(monotonic() - self._began)

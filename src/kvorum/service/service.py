@@ -14,12 +14,14 @@ What concerns the node and not its entries goes through `administration.py`, und
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from kvorum.model.request import Answer, Listing, Request, Selection
 from kvorum.service.access import OPEN, AccessControl, Policy, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
+from kvorum.service.latencies import EXPORT, LIST, SCAN, UNMEASURED, Latencies
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.ports import Coordinator
 from kvorum.service.principal import Principal
@@ -45,45 +47,54 @@ class Service:
         actor_name: Callable[[int], str],
         limits: ServiceLimits | None = None,
         policy: Policy = OPEN,
+        latencies: Latencies = UNMEASURED,
     ) -> None:
         self.limits = limits or ServiceLimits()
         self.actor_name = actor_name
         self.access = AccessControl(policy)
         self.admission = Admission(self.limits.in_flight, self.limits.retry_after_s)
+        self.latencies = latencies
+        """How long requests took, by kind of operation."""
         self.versions = VersionStrings(secret)
         self.cursors = Seal(secret, _CURSOR)
         """Of listings, as opaque text for one namespace."""
         self._coordinator = coordinator
         self._allows = self.access.allows
+        self._known = {kind: (action, latencies.of[kind]) for kind, action in ACTION_OF.items()}
 
     def submit(self, principal: Principal, request: Request, reply: Reply[Answer]) -> None:
         """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
-        action = ACTION_OF[type(request)]
+        action, latency = self._known[type(request)]
         if not self._allows(principal, action, request.namespace, request.key):
             raise denied(principal, action, request.namespace)
         admission = self.admission
         if admission.in_flight >= admission.limit:
             raise admission.overloaded()
         admission.in_flight += 1
+        # `Reply.let_in`, without the call: this runs for each request.
         reply.admission = admission
+        reply.latency = latency
+        reply.began = monotonic()
         self._coordinator.submit(request, reply.settle)
 
     def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
         """A page of the live entries of `selection`."""
         self.access.check(principal, Action.SCAN, selection.namespace)
-        self._scan(selection, reply)
+        self._scan(SCAN, selection, reply)
 
     def export(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
         """Like `scan`, for whoever shows whole records, their versions included."""
         self.access.check(principal, Action.EXPORT_RECORDS, selection.namespace)
-        self._scan(selection, reply)
+        self._scan(EXPORT, selection, reply)
 
     def reserve(self, operations: int) -> Reservation:
         """Places for the operations of one list. Raises Overloaded if there are not so many."""
         self.admission.enter(operations)
-        return Reservation(self.access, self.admission, self._coordinator, operations)
+        return Reservation(
+            self.access, self.admission, self._coordinator, operations, self.latencies[LIST]
+        )
 
-    def _scan(self, selection: Selection, reply: Reply[Listing]) -> None:
+    def _scan(self, kind: str, selection: Selection, reply: Reply[Listing]) -> None:
         self.admission.enter()
-        reply.admission = self.admission
+        reply.let_in(self.admission, self.latencies[kind])
         self._coordinator.scan(selection, reply.settle)

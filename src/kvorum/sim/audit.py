@@ -7,6 +7,7 @@
     sweep     where values expire: time for all of them to, and to be expired
     read      every key from all its owners
     compare   the owners' records byte for byte
+    count     each node's counts of its entries against a scan of its store
     resolve   where siblings are many: on the version of all of them, and delete what is left
     write     every key once more, blindly, twice, at different nodes; read and compare again
     shred     where records are sealed: one namespace, on one node later than on the others
@@ -31,6 +32,7 @@ from kvorum.sim.checkers import (
     replicas_equal,
 )
 from kvorum.sim.client import Basis, Client, Wish
+from kvorum.sim.entry_counts import counts_exact
 from kvorum.sim.history import History, Operation
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.world import World
@@ -45,6 +47,8 @@ _HANDED_OVER_S: Final = 10.0
 _WOKEN_S: Final = 5.0
 """Until a comparison that failed is begun again."""
 _REPAIR_S: Final = 3.0
+_COUNTED_S: Final = 5.0
+"""Until damaged partitions have been counted anew: they are gathered for two seconds."""
 _SWEPT_S: Final = 15.0
 """The longest lifetime, what a expiration waits for clocks, and a few sweeps."""
 
@@ -89,6 +93,7 @@ class Audit:
             if left != (last.value,) and self._is_healed(namespace):
                 self._blame(f"{last} followed every other write of its key; left is {left}")
         self._compare()
+        self._count()
         if self._parameters.sealed:
             self._shred()
 
@@ -157,6 +162,7 @@ class Audit:
         world.shred(last, DEFAULT_NAMESPACE, before_ms)
         world.scheduler.run_for(_REPAIR_S)
         self.violations += nothing_back(self._of_each(DEFAULT_NAMESPACE, world.holdings.values))
+        self._count()
 
     def _read(self, namespace: str, key: str) -> Operation:
         replicas = self._world.settings(namespace).replicas
@@ -181,6 +187,19 @@ class Audit:
         for namespace in self._world.topology.namespaces:
             if self._is_healed(namespace):
                 self.violations += replicas_equal(self._of_each(namespace, holdings.stored))
+
+    def _count(self) -> None:
+        """Each node's counts are those of its store, at the latest when what was damaged is
+        counted anew.
+        """
+        if self._miscounts():
+            self._world.scheduler.run_for(_COUNTED_S)
+        self.violations += self._miscounts()
+
+    def _miscounts(self) -> list[Violation]:
+        lives = {node: life for node, life in enumerate(self._world.lives) if life is not None}
+        counted = {node: life.counted() for node, life in lives.items()}
+        return counts_exact(counted, {node: life.scanned() for node, life in lives.items()})
 
     def _find_damaged(self) -> None:
         for namespace in self._world.topology.namespaces:

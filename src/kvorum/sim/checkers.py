@@ -23,7 +23,8 @@
     undisturbed      without faults everything succeeds and blind writers make no siblings
 
 Each is a pure function that returns the violations it finds. `lineage` says what "replaced"
-means. `expectations` has one more, of writes that state what they expect to find.
+means. `expectations` has one more, of writes that state what they expect to find, and
+`entry_counts` one of what nodes say they hold.
 """
 
 from __future__ import annotations

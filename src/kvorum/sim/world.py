@@ -123,7 +123,8 @@ class World:
         )
         wrong = journal.replay()
         assert wrong is None, wrong
-        routed = RoutedStore(journal, volatile_stores(self.topology.namespaces, runtime))
+        kept = volatile_stores(self.topology.namespaces, runtime, self.topology.partition_bits)
+        routed = RoutedStore(journal, kept)
         plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
@@ -140,7 +141,7 @@ class World:
             replicator.owner.hints.stop()
         stack.tend(replicator, journal)
         self.lives[node] = Life(
-            replicator, identity.actor, runtime, routed, journal, log, store, stack
+            replicator, identity.actor, runtime, routed, kept, journal, log, store, stack
         )
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()

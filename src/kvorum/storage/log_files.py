@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from kvorum.model.errors import StorageError
+from kvorum.runtime.durations import Durations
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.answering import answer
 from kvorum.storage.directory_watch import DirectoryWatch
@@ -58,6 +59,7 @@ class LogFiles:
         "is_new",
         "last",
         "newest",
+        "syncs",
         "wrong",
     )
 
@@ -88,6 +90,8 @@ class LogFiles:
         self._needed = self._durable_needed = recovered.needed
         self._marks = deque(recovered.marks)
 
+        self.syncs = Durations()
+        """How long the disk took for each entry."""
         self._places = recovered.entries
         self._queue: deque[_Entry] = deque()
         self.failed: StorageError | None = None
@@ -233,10 +237,12 @@ class LogFiles:
             self._syncer.start(self._sync, self._synced)
 
     def _sync(self) -> None:
+        began = self._runtime.now()
         try:
             self._rotation.sync()
         except OSError as error:
             raise self._failure("sync its files", error) from error
+        self.syncs.add(self._runtime.now() - began)
 
     def _synced(self, error: StorageError | None) -> None:
         if self.failed is not None:  # something else has, meanwhile

@@ -27,6 +27,20 @@ DELAY_FILES: Final = 20
 STOP_FILES: Final = 36
 MARGIN_FILES: Final = 2
 
+_NUMBERS: Final = {
+    "file_bytes": "rocksdb.total-sst-files-size",
+    "keys": "rocksdb.estimate-num-keys",
+    "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
+    "cache_bytes": "rocksdb.block-cache-usage",
+    "level_0_files": "rocksdb.num-files-at-level0",
+    "waiting_memtables": "rocksdb.num-immutable-mem-table",
+    "compaction_bytes": "rocksdb.estimate-pending-compaction-bytes",
+    "running_compactions": "rocksdb.num-running-compactions",
+    "running_flushes": "rocksdb.num-running-flushes",
+    "stopped": "rocksdb.is-write-stopped",
+}
+"""Numbers of the engine, and its own names for them."""
+
 _WAITING: Final = "rocksdb.num-immutable-mem-table"
 _LEVEL_0: Final = "rocksdb.num-files-at-level0"
 _STOPPED: Final = "rocksdb.is-write-stopped"
@@ -40,6 +54,12 @@ class Pressure:
 
     def __init__(self, engine: Rdict) -> None:
         self._ask: Callable[[str], int | None] = engine.property_int_value
+
+    def numbers(self) -> dict[str, int]:
+        """What the engine holds and has to do, as of now: bytes of files, memtables and cache, keys
+        (an estimate), files on level 0, memtables that wait, bytes to compact, 1 if it is stopped.
+        """
+        return {name: self._ask(of) or 0 for name, of in _NUMBERS.items()}
 
     def is_high(self) -> bool:
         """True if the engine delays writes, or soon will."""

@@ -68,7 +68,6 @@ class RocksStore:
         "_engine",
         "_looking",
         "_on_failed",
-        "_pressure",
         "_reader",
         "_refusal",
         "_runtime",
@@ -81,6 +80,7 @@ class RocksStore:
         "damaged_files",
         "failed",
         "pressed",
+        "pressure",
     )
 
     def __init__(
@@ -112,7 +112,7 @@ class RocksStore:
         self._refusal: StorageError | None = None
         self._closed = False
         self._reader: Reader | None = None
-        self._pressure = Pressure(engine)
+        self.pressure = Pressure(engine)
         self.pressed = False
         self._looking: Cancellable | None = None
         self._keep_looking()
@@ -329,7 +329,7 @@ class RocksStore:
         self._unlooked = 0
 
     def _look_for_pressure(self) -> None:
-        was_pressed, self.pressed = self.pressed, self._pressure.is_high()
+        was_pressed, self.pressed = self.pressed, self.pressure.is_high()
         if self.pressed and not was_pressed:
             self._runtime.call_later(LOOK_AGAIN_S, self._look_again)
 

@@ -106,11 +106,11 @@ class RoutedStore:
 
 
 def volatile_stores(
-    namespaces: Mapping[str, NamespaceSettings], runtime: Runtime
+    namespaces: Mapping[str, NamespaceSettings], runtime: Runtime, partition_bits: int
 ) -> dict[str, VolatileStore]:
     """One for each namespace that is kept in memory."""
     return {
-        name: VolatileStore(runtime, settings.max_memory, settings.eviction)
+        name: VolatileStore(runtime, settings.max_memory, settings.eviction, partition_bits)
         for name, settings in namespaces.items()
         if settings.durability == "none"
     }

@@ -109,6 +109,16 @@ class Space:
         self._inodes.look()
         self.full = lacks_bytes or self._inodes.full
 
+    @property
+    def free(self) -> int:
+        """Bytes that may still be written to the file system."""
+        return self._free_bytes(self._directory)
+
+    @property
+    def total(self) -> int:
+        """The size of the file system."""
+        return total_bytes(self._directory)
+
     def spares(self, wanted: int) -> bool:
         """True if `wanted` bytes can be taken up ahead of need: so that it is far from full."""
         return not self.full and self._free_bytes(self._directory) >= wanted + 2 * self.margin

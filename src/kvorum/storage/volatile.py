@@ -3,7 +3,8 @@
 It holds the entries of one namespace with durability "none", and never touches the disk. A
 full store gives up whole entries, by the namespace's policy (`eviction.py`), before it takes
 the next; so it never holds more than `bytes_max`, and what was put last is there. An entry
-that is larger than the whole store is not kept at all.
+that is larger than the whole store is not kept at all. As it gives up entries by itself, it also
+counts them (`counts`).
 
 Keys stand in order beside the map, for scans. They begin with a token, which is a hash, so
 equal slices of the token space fill evenly; each is a short sorted list, and a new key moves
@@ -18,6 +19,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from typing import Any, Final
 
+from kvorum.model.entry_counts import EntryCounts
 from kvorum.model.errors import StorageError
 from kvorum.model.prefixes import RECORD
 from kvorum.model.topology import Eviction
@@ -46,12 +48,16 @@ class VolatileStore:
         "_rows",
         "_runtime",
         "_slices",
+        "counts",
         "failed",
         "full",
         "pressed",
     )
 
-    def __init__(self, runtime: Runtime, bytes_max: int, eviction: Eviction) -> None:
+    def __init__(
+        self, runtime: Runtime, bytes_max: int, eviction: Eviction, partition_bits: int
+    ) -> None:
+        """`partition_bits`: the bits of a token that are its partition, by which it counts."""
         self.failed: StorageError | None = None
         self.full = False
         self.pressed = False
@@ -61,6 +67,7 @@ class VolatileStore:
         self._eviction = eviction
         self._rows = rows_for(eviction)
         self._slices: list[list[bytes]] = [[] for _ in range(1 << _SLICE_BITS)]
+        self.counts = EntryCounts(partition_bits)
         self._hits = 0
         self._misses = 0
         self._evicted = 0
@@ -87,6 +94,7 @@ class VolatileStore:
                 self._bytes += _size(key, value)
             else:
                 self._bytes += len(value) - len(old)
+            self.counts.replace(key, old or b"", value)
         elif self._drop(key):
             self._evicted += 1
         self._runtime.call_soon(done, arg, None)
@@ -153,6 +161,7 @@ class VolatileStore:
         keys = self._slices[_slice_of(key)]
         del keys[bisect_left(keys, key)]
         self._bytes -= _size(key, value)
+        self.counts.replace(key, value, b"")
 
 
 def _size(key: bytes, value: bytes) -> int:

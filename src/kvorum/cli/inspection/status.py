@@ -7,10 +7,13 @@ from typing import Final
 
 import click
 
-from kvorum.cli.connection import asks_cluster, open_client
+from kvorum.cli.connection import asks_cluster
+from kvorum.cli.inspection.entry_totals import EntryTotals, status_and_totals
+from kvorum.cli.inspection.status_watch import watch_status
 from kvorum.cli.inspection.storage_table import print_storage
 from kvorum.cli.moments import to_the_second
 from kvorum.cli.output import output_option, print_json, print_records, print_table
+from kvorum.cli.parameter_types import Seconds
 from kvorum.client.url import Target
 from kvorum.cluster.clock_notices import apart, difference
 from kvorum.documents.reading import read
@@ -31,42 +34,53 @@ _END_OF_DAMAGE: Final = (
 
 
 @click.command()
+@click.option(
+    "--watch",
+    type=Seconds(),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Show again and again how all nodes fare, with rates per second, until Ctrl-C.",
+)
 @asks_cluster
 @output_option
-def status(target: Target, output: str) -> None:
+def status(target: Target, output: str, watch: float | None) -> None:
     """Show the nodes and namespaces of a cluster, as the server that answers sees them.
 
-    The state of a node, its beginning, and phi (how surprising the node's silence is) are that
-    server's view; "disagree" names the nodes that reported another one. Hints are writes that a
-    node has missed; the server that answers keeps them for it.
+    \b
+    state            what that server takes the node for
+    since            when that began, or when the node last started
+    silence          how unusually long the node has not been heard: near 0 is as usual, and
+                     above 8 it is suspected to be down (phi of an accrual failure detector)
+    seen otherwise   nodes that take it for something else
+    hints            writes that the node has missed, kept for it by that server
+    entries, bytes   of the whole cluster, each entry counted once however many replicas it has
+    read and checked when all that is stored on that server was last looked through by the
+                     scrub, which finds damage
 
     \b
     kvorum status
     kvorum status --server 127.0.0.1:7401 -o json
+    kvorum status --watch 5
     """
-    with open_client(target) as client:
-        document = client.status()
+    if watch is not None:
+        watch_status(target, watch, output)
+        return
+    document, totals = status_and_totals(target)
     if output == "json":
         print_json(document)
     else:
-        _print_status(read(document, Status))
+        _print_status(read(document, Status), totals)
 
 
-def _print_status(status: Status) -> None:
+def _print_status(status: Status, totals: EntryTotals) -> None:
     print_records(
         f"cluster {status.cluster}, epoch {status.epoch}, seen by {status.node} "
         f"(kvorum {status.version}, up {timedelta(seconds=int(status.uptime_s))})",
         [_node(node, status) for node in status.nodes],
     )
     _print_clocks(status)
-    print_table(
-        "namespaces",
-        ("namespace", "#replicas", "#read", "#write", "quorum", "durability"),
-        [
-            (name, space.replicas, space.read, space.write, space.quorum, space.durability)
-            for name, space in status.namespaces.items()
-        ],
-    )
+    _print_namespaces(status, totals)
     if status.waiting is not None:
         _print_waiting(status.waiting)
     if status.caches:
@@ -87,8 +101,8 @@ def _node(node: NodeStatus, status: Status) -> dict[str, object]:
         "http": node.http,
         "peer": node.peer,
         "since": to_the_second(node.since_ms),
-        "#phi": f"{node.phi:.1f}",
-        "disagree": ", ".join(node.dissenters),
+        "#silence": f"{node.phi:.1f}",
+        "seen otherwise by": ", ".join(node.dissenters),
         "#hints": node.hints_owed,
         "#oldest": f"{hints.oldest_s:.0f} s" if hints else "",
         "#hints/s": f"{hints.per_second:.0f}" if hints else "",
@@ -106,6 +120,27 @@ def _state(node: NodeStatus, status: Status) -> str:
     if node.state == "up" and not node.up:
         return "down" if node.linked else "no link"
     return node.state
+
+
+def _print_namespaces(status: Status, totals: EntryTotals) -> None:
+    reservation = totals.reservation
+    print_records(
+        "namespaces, with entries and bytes of the whole cluster"
+        + (f" ({reservation})" if reservation else ""),
+        [
+            {
+                "namespace": name,
+                "#entries": f"{totals.keys.get(name, 0):,}",
+                "#bytes": format_size(totals.bytes.get(name, 0)),
+                "#replicas": space.replicas,
+                "#read": space.read,
+                "#write": space.write,
+                "quorum": space.quorum,
+                "durability": space.durability,
+            }
+            for name, space in status.namespaces.items()
+        ],
+    )
 
 
 def _print_clocks(status: Status) -> None:

@@ -25,15 +25,19 @@ def print_storage(storage: Storage) -> None:
         )
         for name, volume in storage.volumes.items()
     ]
-    print_table("stored", ("namespace", "#logical", "#stored", "#share", "counted"), rows)
+    print_table(
+        "stored on the server asked, before and after compression",
+        ("namespace", "#before", "#after", "#share", "counted"),
+        rows,
+    )
     found = storage.quarantine
-    soundness: dict[str, object] = {
+    damage: dict[str, object] = {
         "#damaged records": found.damaged + found.more,
         "in partitions": _partitions(list(map(str, found.partitions))),
         "damaged files": ", ".join(storage.damaged_files),
-        "looked through": _progress(storage.scrub),
+        "all read and checked": _progress(storage.scrub),
     }
-    print_records("soundness", [soundness])
+    print_records("damage on the disk of the server asked", [damage])
     if storage.damaged_files:
         print_table("to have a whole store again: kvorum rebuild, on the stopped node", (), [])
 

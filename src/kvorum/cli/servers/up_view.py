@@ -99,7 +99,7 @@ def _line_of(event: Event) -> str | None:
             return f"{event.node} | {event.line}"
         case Died():
             return (
-                f"{event.node} died: pid {event.pid}, {event.reason}; "
+                f"{event.node} is gone: pid {event.pid}, {event.reason}; "
                 f"starting it again in {event.restart_s:g} s"
             )
         case Stopped():

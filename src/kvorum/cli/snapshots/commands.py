@@ -98,10 +98,8 @@ def list_snapshots(target: Target, data_dir: Path | None, output: str) -> None:
         found = [{**one, "node": node} for node, some in by_node.items() for one in some]
     else:
         found = [_as_dict(summary) for summary in summaries(data_dir)]
-    oldest_first = sorted(
-        found, key=lambda one: (one.get("created_ms", 0), one["name"], one.get("node", ""))
-    )
-    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, oldest_first))
+    found = _oldest_first(found)
+    print_result(output, {"snapshots": found}, "snapshots", _COLUMNS, map(_row, found))
 
 
 @snapshot.command()
@@ -180,6 +178,15 @@ def _described(node: str, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, KvorumError):
         return {"node": node, "error": {"code": outcome.code, "message": outcome.message}}
     return {**outcome, "node": node}
+
+
+def _oldest_first(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By when the first node made a snapshot of that name; those of one name by node."""
+    begun: dict[str, int] = {}
+    for one in found:
+        made = one.get("created_ms", 0)
+        begun[one["name"]] = min(begun.get(one["name"], made), made)
+    return sorted(found, key=lambda one: (begun[one["name"]], one["name"], one.get("node", "")))
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:

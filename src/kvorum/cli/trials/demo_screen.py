@@ -1,4 +1,7 @@
-"""How `kvorum demo` is shown: a bar for each stretch of traffic, and the summary."""
+"""How `kvorum demo` is shown: a bar for each stretch of traffic, and the summary.
+
+The bars go when all is over: the summary has the figures.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from kvorum.cli.output import print_table, stderr_console
 from kvorum.demo.audience import Audience
+from kvorum.demo.characters import ENTRIES_OF_EACH
 from kvorum.demo.report import Phase, Report
 from kvorum.demo.traffic import Traffic
 
@@ -28,7 +32,7 @@ def screen() -> Iterator[Audience]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}", style="cyan"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         yield _Bars(progress)
 
 
@@ -44,7 +48,7 @@ class _Lines:
         return lambda _: None
 
     def end(self, traffic: Traffic) -> None:
-        _say(self._console, f"{traffic.name}: done, {_rate(traffic.per_second)}")
+        _say(self._console, f"{traffic.name}: done")
 
 
 class _Bars:
@@ -73,7 +77,8 @@ def _rate(per_second: float) -> str:
 
 def print_summary(report: Report) -> None:
     print_table(
-        f"{report.entries:,} entries of Unicode {report.unicode}, three copies of each",
+        f"{report.entries:,} entries, {ENTRIES_OF_EACH} for each of "
+        f"{report.entries // ENTRIES_OF_EACH:,} characters of Unicode {report.unicode}",
         ("phase", "#entries", "#seconds", "#entries/s", "#p50 ms", "#p95 ms", "#p99 ms"),
         map(_row, report.phases),
     )
