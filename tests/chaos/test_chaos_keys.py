@@ -1,4 +1,4 @@
-"""kvorum keys, namespace drop and scrub, against clusters of real processes.
+"""kvorum data-keys, master-keys, namespace drop and scrub, against clusters of real processes.
 
 The nodes are killed, their engine's files are opened, read and damaged.
 """
@@ -100,16 +100,16 @@ def quarantined(node: ServedNode) -> dict[str, int]:
 def test_a_rotation_survives_kill_9_and_frees_the_old_key(cluster: ServedCluster) -> None:
     fill(cluster)
     node = cluster.nodes[0]
-    begun = run("keys", "rotate", cluster=cluster)
+    begun = run("data-keys", "rotate", cluster=cluster)
     new = begun[node.spec.name]["rotated"]["default"]
     node.kill()
     node.start()
-    run("keys", "rotate", "--namespace", "default", cluster=cluster)
+    run("data-keys", "rotate", "--namespace", "default", cluster=cluster)
     node.kill()
     node.start()
 
     def freed() -> bool:
-        listed = run("keys", "list", cluster=cluster)[node.spec.name]["keys"]
+        listed = run("data-keys", "list", cluster=cluster)[node.spec.name]["keys"]
         return [key["state"] for key in listed] == ["active"]
 
     eventually(freed, "the old key to be freed")
@@ -123,7 +123,7 @@ def test_a_rotation_survives_kill_9_and_frees_the_old_key(cluster: ServedCluster
 def test_it_waits_until_all_old_keys_are_gone(cluster: ServedCluster) -> None:
     fill(cluster, 300)
     cluster.await_healed()  # for hints count as well
-    documents = run("keys", "rotate", "--wait", cluster=cluster)
+    documents = run("data-keys", "rotate", "--wait", cluster=cluster)
     assert len(documents) == 3
     for document in documents.values():
         (key,) = document["keys"]
@@ -215,7 +215,7 @@ def test_a_flipped_byte_is_found_not_served_and_repaired_from_peers(
 def test_a_damaged_file_is_told_of_and_what_is_sound_is_served(cluster: ServedCluster) -> None:
     fill(cluster)
     node = cluster.nodes[0]
-    run("keys", "rotate", "--wait", cluster=cluster)  # It leaves files behind, not only logs.
+    run("data-keys", "rotate", "--wait", cluster=cluster)  # It leaves files behind, not only logs.
     node.stop()
     change(node, lambda engine: engine.compact_range(None, None))
     path = max((node.data_dir / "rocks").glob("*.sst"), key=lambda p: p.stat().st_size)
@@ -248,7 +248,7 @@ def test_no_name_and_no_value_lies_plain_in_any_file(tmp_path: Path) -> None:
             assert sum(node["hints_owed"] for node in client.status()["nodes"]) > 0
         check_no_plain_text(tmp_path)
         away.start()
-        run("keys", "rotate", "--wait", cluster=cluster)
+        run("data-keys", "rotate", "--wait", cluster=cluster)
         cluster.nodes[1].kill()
         check_no_plain_text(tmp_path)
         cluster.nodes[0].stop()

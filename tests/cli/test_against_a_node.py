@@ -370,3 +370,17 @@ def test_an_export_keeps_the_moment_and_an_import_leaves_out_what_is_past(
     second = {line["key"]: line for line in map(json.loads, again.read_text().splitlines())}
     assert second["e1"] == found["e1"]
     assert second["e6"] == found["e6"]
+
+
+def test_keys_are_listed_and_counted_by_their_prefix(address: str) -> None:
+    words = [word for n in range(30) for word in (f"listed:{n}", str(n))]
+    assert command(address, "set", *words, "listed:{t}:b", "1", "listed:{t}:a", "2").exit_code == 0
+    shown = command(address, "ls", "listed:").stdout.splitlines()
+    assert sorted(shown) == sorted([*words[::2], "listed:{t}:a", "listed:{t}:b"])
+    assert command(address, "count", "listed:").stdout == "32\n"
+    assert command(address, "ls", "listed:{t}:").stdout == "listed:{t}:a\nlisted:{t}:b\n"
+    first = command(address, "ls", "listed:", "-n", "7").stdout.splitlines()
+    rest = command(address, "ls", "listed:", "--start-after", first[-1]).stdout.splitlines()
+    assert first + rest == shown
+    long = command(address, "ls", "listed:{t}:", "--long", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["size"] for line in long] == [1, 1]

@@ -18,8 +18,9 @@ STATUS = {"cluster": "local", "nodes": [{"name": "n1"}]}
 def server(store: StoreDouble) -> StoreDouble:
     """With the 20 keys of these tests in it."""
     store.documents["/status"] = STATUS
+    store.documents["/entries"] = {"deleted": 20, "cursor": None}
     for number in range(20):
-        store.put(f"key{number:08d}", "x")
+        store.put(f"bench:{number:08d}", "x")
     return store
 
 
@@ -128,3 +129,53 @@ def test_options_out_of_range_are_refused(server: StoreDouble, options: tuple[st
 def test_what_makes_no_plan_is_refused(server: StoreDouble, options: tuple[str, ...]) -> None:
     assert bench(server, *options).exit_code == ExitCode.CONFIG
     assert not server.requests
+
+
+def deletions(server: StoreDouble) -> list[dict[str, str]]:
+    """Their queries, without how long each may take."""
+    queries = [seen.query for seen in server.requests if seen.method == "DELETE"]
+    for query in queries:
+        del query["timeout_ms"]
+    return queries
+
+
+OF_THE_RUN = {"prefix": "bench:", "confirm": "bench:"}
+
+
+def test_the_keys_of_a_run_are_deleted_at_its_end(server: StoreDouble) -> None:
+    result = bench(server, "--namespace", "tests")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert server.requests[-1].method == "DELETE"
+    assert deletions(server) == [{**OF_THE_RUN, "namespace": "tests"}]
+    stored = {item.rpartition(":")[0] for item in server.values("tests")}
+    assert stored <= {"bench"}
+
+
+@pytest.mark.parametrize("words", [["--keep"], ["--no-load"], ["--keep", "--no-load"]])
+def test_keys_that_are_to_be_kept_stay(server: StoreDouble, words: list[str]) -> None:
+    assert bench(server, *words).exit_code == 0
+    assert deletions(server) == []
+
+
+def test_the_keys_of_an_interrupted_run_are_deleted_too(
+    server: StoreDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kvorum.bench.processes.run", interrupted)
+    assert bench(server).exit_code == ExitCode.INTERRUPTED
+    assert deletions(server) == [OF_THE_RUN]
+
+
+def test_keys_that_cannot_be_deleted_are_told(
+    server: StoreDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        server.stop()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kvorum.bench.processes.run", interrupted)
+    result = bench(server, "--namespace", "tests", "--timeout", "0.5")
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert "'kvorum delete --prefix bench: --namespace tests' deletes them" in result.stderr

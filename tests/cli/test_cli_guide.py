@@ -15,7 +15,7 @@ from kvorum.cli.errors import EXIT_CODES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 TABLE = GUIDE.partition("## All commands")[2].partition("|---|---|")[2].partition("## ")[0]
-ROWS = re.findall(r"^\| ([a-z ]+)(\*?) \| (.*?) ?\|$", TABLE, re.MULTILINE)
+ROWS = re.findall(r"^\| ([a-z -]+)(\*?) \| (.*?) ?\|$", TABLE, re.MULTILINE)
 EXAMPLES = re.findall(r"^\$ (?:.*\| )?kvorum ([^|>\n]+)", GUIDE, re.MULTILINE)
 
 

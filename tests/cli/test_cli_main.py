@@ -83,10 +83,12 @@ def test_the_version() -> None:
         (["namspace"], "Did you mean 'namespace'"),
         (["--foo"], "No such option '--foo'"),
         (["-o", "table", "get"], "No such option '-o'"),
-        (["get"], "Missing argument 'KEY'"),
+        (["get"], "Missing argument 'KEY...'"),
+        (["locate"], "Missing argument 'KEY'"),
         (["get", "k", "--colour"], "--colour"),
         (["get", "k", "--namespce", "n"], "Did you mean '--namespace'? See"),
-        (["set", "k", "1", "--ttl", "soon"], "'soon' is not a whole number. See"),
+        (["set", "k", "1", "--ttl", "soon"], "'soon' is no lifetime. Give seconds"),
+        (["set", "k", "1", "-w", "soon"], "'soon' is not a whole number"),
         (["get", "k", "--timeout", "soon"], "'soon' is not a number. See"),
         (["get", "k", "-r", "none"], "none"),
     ],
@@ -107,7 +109,7 @@ def test_errors_are_json_for_those_who_want_json(words: list[str]) -> None:
     assert json.loads(result.stderr)["error"]["code"] == "usage"
 
 
-@pytest.mark.parametrize("words", [[], ["keys"], ["snapshot"], ["namespace"]])
+@pytest.mark.parametrize("words", [[], ["data-keys"], ["master-keys"], ["snapshot"], ["namespace"]])
 def test_a_group_without_a_command_shows_its_help(words: list[str]) -> None:
     result = CliRunner().invoke(main, words)
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
@@ -308,7 +310,7 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvorum.cli.entries.single.get", interrupted)
+    monkeypatch.setattr("kvorum.cli.entries.commands.get", interrupted)
     result = CliRunner().invoke(main, ["get"])
     assert (result.exit_code, result.stderr) == (ExitCode.INTERRUPTED, "error: interrupted\n")
 

@@ -318,6 +318,47 @@ def test_a_missed_quorum_tells_its_numbers_to_programs(kvorum: Kvorum, store: St
     assert error.items() >= {"code": "quorum_not_met", "outcome": "none", **details}.items()
 
 
+ADVICE = "If the outcome is unknown, read the entry before you repeat a write."
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["get", "k"], "Retry later, or with a smaller -r if weaker guarantees will do."),
+        (["set", "k", "1"], "Retry later, or with a smaller -w if weaker guarantees will do."),
+        (["delete", "k"], "Retry later, or with a smaller -w if weaker guarantees will do."),
+        (["export"], "Retry later."),
+    ],
+)
+def test_what_to_do_about_a_quorum_is_said_in_the_terms_of_the_command(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], says: str
+) -> None:
+    missed = problem(503, "quorum_not_met", detail="2 of 3 are needed.", advice=ADVICE)
+    store.script(*[answer(missed)] * 20)
+    result = kvorum(*words)
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert result.stderr == f"error: 2 of 3 are needed. {says}\n"
+
+
+@pytest.mark.parametrize(
+    "code", ["timeout", "unavailable", "connection_failed", "protocol", "error", "internal_error"]
+)
+def test_a_read_that_failed_is_no_reason_to_read_before_a_write_is_repeated(
+    kvorum: Kvorum, store: StoreDouble, code: str
+) -> None:
+    store.script(*[answer(problem(503, code, detail="No.", advice=ADVICE))] * 20)
+    assert "write" not in kvorum("get", "k").stderr
+    assert "write" not in kvorum("get", "k", "-o", "json").stderr
+
+
+def test_a_write_of_unknown_outcome_is_to_be_looked_at(kvorum: Kvorum, store: StoreDouble) -> None:
+    unknown = problem(503, "timeout", outcome="unknown", detail="No.", advice=ADVICE)
+    store.script(answer(unknown), answer(unknown))
+    assert "read before you repeat it" in kvorum("set", "k", "1").stderr
+    error = json.loads(kvorum("set", "k", "1", "-o", "json").stderr)["error"]
+    assert "read before you repeat it" in error["advice"]
+
+
 def test_delete_shows_programs_what_was_deleted(kvorum: Kvorum, store: StoreDouble) -> None:
     store.put("k", [1])
     assert json.loads(kvorum("delete", "k", "-o", "json").stdout)["value"] == [1]
@@ -336,3 +377,89 @@ def test_any_key_and_text_come_back(text: str) -> None:
         )
         shown = CliRunner().invoke(main, ["get", "--", text], env=env)
         assert shown.stdout_bytes == text.encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "stored"),
+    [
+        (["set", "depth", "-5"], {"depth": -5}),
+        (["set", "depth", "-5.5e3", "--ttl", "60", "-w", "1"], {"depth": -5500.0}),
+        (["set", "--string", "depth", "-5"], {"depth": "-5"}),
+        (["set", "a", "-1", "-2", "-3"], {"a": -1, "-2": -3}),
+        (["set", "mark", "--", "--all"], {"mark": "--all"}),
+        (["set", "-7", "--", "-x"], {"-7": "-x"}),
+    ],
+)
+def test_a_negative_number_is_no_option(
+    kvorum: Kvorum, store: StoreDouble, words: list[str], stored: Any
+) -> None:
+    result = kvorum(*words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert store.values() == stored
+
+
+def test_a_key_that_is_a_negative_number_is_read_and_deleted(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    store.put("-7", 1)
+    assert kvorum("get", "-7").stdout == "1\n"
+    assert kvorum("touch", "-7", "0").exit_code == 0
+    assert "'-5' is no lifetime" in kvorum("touch", "-7", "-5").stderr
+    assert kvorum("delete", "-7").stdout == "deleted -7\n"
+
+
+def test_what_looks_like_an_option_and_is_none_is_told_where_to_go(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    result = kvorum("set", "n", "-infinity")
+    assert result.exit_code == ExitCode.USAGE
+    assert "No such option: -infinity" in result.stderr
+    assert "set ... -- -infinity'" in result.stderr
+    assert "Did you mean" in kvorum("set", "n", "1", "--strin").stderr
+    assert store.requests == []
+
+
+def test_a_negative_number_is_still_refused_where_an_option_takes_it(
+    kvorum: Kvorum, store: StoreDouble
+) -> None:
+    result = kvorum("set", "n", "1", "--ttl", "-5")
+    assert result.exit_code == ExitCode.USAGE
+    assert "'--ttl'" in result.stderr
+    assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("7d", 7 * 86400),
+        ("1w1d1h1m1s", 694_861),
+    ],
+)
+def test_a_lifetime_has_units(kvorum: Kvorum, store: StoreDouble, given: str, seconds: int) -> None:
+    assert kvorum("set", "k", "1", "--ttl", given).exit_code == 0
+    assert store.requests[-1].json()["metadata"]["ttl"] == seconds
+    assert kvorum("touch", "k", given).exit_code == 0
+    assert store.requests[-1].json()["metadata"]["ttl"] == seconds
+
+
+@pytest.mark.parametrize(
+    "given", ["", "1.5h", "1y", "30m1h", "h", "1 h", "1H", "-1h", "٣", "1h5", "9" * 30]
+)
+def test_what_is_no_lifetime_is_refused(kvorum: Kvorum, store: StoreDouble, given: str) -> None:
+    for words in (["set", "k", "1", "--ttl", given], ["touch", "k", "--", given]):
+        result = kvorum(*words)
+        assert result.exit_code == ExitCode.USAGE
+        assert "is no lifetime. Give seconds, as 90, or a number with a unit" in result.stderr
+    assert store.requests == []
+
+
+def test_a_lifetime_beyond_the_longest_is_refused(kvorum: Kvorum, store: StoreDouble) -> None:
+    result = kvorum("set", "k", "1", "--ttl", "9999999999w")
+    assert result.exit_code == ExitCode.USAGE
+    assert "is longer than the" in result.stderr
+    assert store.requests == []

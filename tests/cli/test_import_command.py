@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import signal
 import stat
@@ -161,6 +164,101 @@ def test_too_many_wrong_lines_end_it(kvorum: Kvorum, store: StoreDouble, file: P
     assert "More than 4 lines" in kvorum("import", file, "--max-rejected", "4").stderr
     assert kvorum("import", file, "--max-rejected", "4").exit_code == ExitCode.REFUSED
     assert "More than" not in kvorum("import", file, "--max-rejected", "5").stderr
+
+
+def test_an_import_ends_after_a_hundred_wrong_lines_unless_told_otherwise(
+    kvorum: Kvorum, store: StoreDouble, file: Path
+) -> None:
+    file.write_text(json_lines(many(7)) + "nonsense\n" * 101)
+    ended = kvorum("import", file)
+    assert ended.exit_code == ExitCode.REFUSED
+    assert "More than 100 lines were rejected" in ended.stderr
+    assert "7 entries were stored before" in ended.stderr
+    assert "--max-rejected all" in ended.stderr
+    assert store.values() == many(7)
+    error = json.loads(kvorum("import", file, "-o", "json").stderr.splitlines()[-1])["error"]
+    assert (error["code"], error["stored"]) == ("too_many_rejected", 7)
+    whole = kvorum("import", file, "--max-rejected", "all", "-o", "json")
+    assert whole.exit_code == ExitCode.REFUSED
+    assert json.loads(whole.stdout)["rejected"] == 101
+
+
+@pytest.mark.parametrize("count", ["-1", "some", "", "1.5", "All"])
+def test_what_is_no_number_of_lines_is_misuse(
+    kvorum: Kvorum, store: StoreDouble, file: Path, count: str
+) -> None:
+    file.write_text(json_lines(many(3)))
+    result = kvorum("import", file, "--max-rejected", count)
+    assert result.exit_code == ExitCode.USAGE
+    assert "is not a whole number of 0 or more, and not 'all'" in result.stderr
+    assert store.requests == []
+
+
+BINARY = {
+    "gzip": (gzip.compress(b'{"key": "a", "value": 1}\n'), "'zcat {file} | kvorum import -'"),
+    "zip": (b"PK\x03\x04rest", "'unzip -p {file} | kvorum import -'"),
+    "Excel": (b"PK\x03\x04\0\0[Content_Types].xml", "Save it as CSV"),
+    "OpenDocument": (b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "CSV"),
+    "Parquet": (b"PAR1\x15\x04", "Convert it to JSON Lines or CSV"),
+    "xz": (lzma.compress(b"text"), "'xzcat {file} | kvorum import -'"),
+    "bzip2": (bz2.compress(b"text"), "'bzcat {file} | kvorum import -'"),
+    "SQLite": (b"SQLite format 3\0", "Convert it"),
+    "UTF-16": (
+        "key,value\n".encode("utf-16"),
+        "'iconv -f UTF-16 -t UTF-8 {file} | kvorum import -'",
+    ),
+    "is not text: its byte 3 is 0x00": (b"ab\0", "--max-rejected all"),
+    "is not UTF-8 text: its byte 2 is 0xe4": (b"K\xe4se\n", "iconv -f LATIN1"),
+}
+
+
+@pytest.mark.parametrize("said", BINARY)
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_file_that_is_no_text_is_refused_before_anything_is_done(
+    kvorum: Kvorum, store: StoreDouble, file: Path, said: str, checkpoint: bool
+) -> None:
+    data, advice = BINARY[said]
+    file.write_bytes(data)
+    if checkpoint:
+        checkpoint_of(file).write_text("of an earlier import")
+    result = kvorum("import", file)
+    assert result.exit_code == ExitCode.CONFIG
+    assert said in result.stderr
+    assert "Nothing was imported" in result.stderr
+    assert advice.format(file=file) in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert store.requests == []
+    assert checkpoint_of(file).exists() is checkpoint
+    piped = kvorum("import", "-", "--format", "csv", stdin=data)
+    assert piped.exit_code == ExitCode.CONFIG
+    assert "error: The input is" in piped.stderr
+    assert store.requests == []
+
+
+def test_how_to_unpack_names_the_format_that_the_name_tells(kvorum: Kvorum, tmp_path: Path) -> None:
+    file = tmp_path / "all cities.csv.gz"
+    file.write_bytes(gzip.compress(b"key,value\n"))
+    error = kvorum("import", file).stderr
+    assert f"zcat '{file}' | kvorum import - --format csv'" in error
+
+
+def test_the_sound_lines_of_a_file_with_some_other_bytes_are_imported_if_that_is_wanted(
+    kvorum: Kvorum, store: StoreDouble, file: Path
+) -> None:
+    file.write_bytes(b'{"key": "a", "value": 1}\n\xff\0\n{"key": "b", "value": 2}\n')
+    result = kvorum("import", file, "--max-rejected", "all")
+    assert result.exit_code == ExitCode.REFUSED
+    assert store.values() == {"a": 1, "b": 2}
+
+
+def test_a_character_that_the_first_block_cuts_is_no_wrong_one(
+    kvorum: Kvorum, store: StoreDouble, file: Path
+) -> None:
+    pairs = {f"ключ{n}": "значение" for n in range(1000)}
+    lines = (json.dumps({"key": k, "value": v}, ensure_ascii=False) for k, v in pairs.items())
+    file.write_text(" " + "\n".join(lines))
+    assert kvorum("import", file).exit_code == 0
+    assert store.values() == pairs
 
 
 def test_of_two_lines_of_one_key_the_later_stays(

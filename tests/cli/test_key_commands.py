@@ -1,4 +1,4 @@
-"""kvorum keys, namespace and scrub: what they ask of every node, and what they refuse."""
+"""kvorum data-keys, master-keys, namespace, scrub: what they ask of every node, and refuse."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_node_is_asked_to_rotate(
     store: StoreDouble, words: list[str], body: dict[str, Any]
 ) -> None:
     answering(store, "n1", "n2")
-    result = run(store, "keys", "rotate", "--wait", *words)
+    result = run(store, "data-keys", "rotate", "--wait", *words)
     assert result.exit_code == 0, result.stderr
     assert posts(store) == [("/keys/rotate", body)] * 2
     assert "25.0%" in result.stdout
@@ -66,7 +66,7 @@ def test_every_node_is_asked_to_rotate(
 def test_nothing_is_rotated_while_a_node_is_away(store: StoreDouble) -> None:
     answering(store, "n1")
     store.documents["/status"]["nodes"].append({"name": "n2", "http": "127.0.0.1:1"})
-    result = run(store, "keys", "rotate", "--timeout", "1")
+    result = run(store, "data-keys", "rotate", "--timeout", "1")
     assert result.exit_code == ExitCode.UNAVAILABLE
     assert "n2" in result.stderr
     assert posts(store) == []
@@ -128,7 +128,7 @@ def test_the_master_key_of_a_stopped_node_is_changed(tmp_path: Path) -> None:
     path, old, new = tmp_path / "keys.json", tmp_path / "old", tmp_path / "new"
     keyring = Keyring.create(path, "local", FileSource(old), ["default"], 0)
     key = keyring.active("default")
-    words = ["keys", "rewrap", "--data-dir", str(tmp_path), "--master-key", f"file:{old}"]
+    words = ["master-keys", "rewrap", "--data-dir", str(tmp_path), "--master-key", f"file:{old}"]
     result = CliRunner().invoke(main, [*words, "--new-master-key", f"file:{new}", "-o", "json"])
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["from"] == keyring.master.id
@@ -155,3 +155,28 @@ def test_without_a_yes_it_says_that_nothing_was_changed(store: StoreDouble, type
     result = run(store, "namespace", "drop", "default", "--shred", typed=typed)
     assert result.exit_code == ExitCode.REFUSED
     assert result.stderr.splitlines()[-1].startswith("error: Nothing was changed")
+
+
+def test_the_master_key_of_every_node_is_listed(store: StoreDouble) -> None:
+    answering(store, "n1", "n2")
+    rows = [line.split() for line in run(store, "master-keys", "list").stdout.splitlines()]
+    assert rows[2:] == [["n1", "ab", "1"], ["n2", "ab", "1"]]
+    shown = json.loads(run(store, "master-keys", "list", "-o", "json").stdout)
+    assert shown["n1"] == {"master_key": "ab", "data_keys": 1}
+
+
+@pytest.mark.parametrize("name", ["list", "rotate", "rewrap"])
+def test_the_old_name_says_what_it_is_called_now(name: str) -> None:
+    called = "master-keys" if name == "rewrap" else "data-keys"
+    result = CliRunner().invoke(main, ["keys", name, "--help"])
+    assert result.exit_code == 0
+    assert f"'kvorum {called}'" in result.stderr
+    assert "for the keys of entries use 'kvorum ls'" in result.stderr
+
+
+def test_the_old_name_does_what_the_new_one_does(store: StoreDouble) -> None:
+    answering(store, "n1")
+    old, new = run(store, "keys", "list"), run(store, "data-keys", "list")
+    assert (old.exit_code, old.stdout) == (0, new.stdout)
+    assert "note" in json.loads(run(store, "keys", "list", "-o", "json").stderr)
+    assert "\n  keys " not in CliRunner().invoke(main, ["--help"]).stdout

@@ -46,7 +46,7 @@ def settings_of(cluster: Cluster, name: str) -> list[dict[str, Any]]:
 
 
 def test_one_that_was_made_serves_at_once_on_all_nodes(cluster: Cluster) -> None:
-    cluster.run("namespace", "create", "made", "--ttl", "60", "--replicas", "2")
+    cluster.run("namespace", "create", "made", "--ttl", "1m", "--no-hash-tags", "--replicas", "2")
     for at, writer in enumerate(servers(cluster)):
         with kvorum.connect(f"kvorum://{writer}?namespace=made") as store:
             assert store.set(f"k{at}", at).expires_at is not None
@@ -55,6 +55,7 @@ def test_one_that_was_made_serves_at_once_on_all_nodes(cluster: Cluster) -> None
                 assert store.get(f"k{at}") == at
     first, *others = settings_of(cluster, "made")
     assert (first["replicas"], first["read"], first["ttl"]) == (2, 2, 60)
+    assert first["hash_tags"] is False
     assert others == [first, first]
     shown = command("namespace", "list", "--server", cluster.server).stdout
     assert "made" in shown
@@ -160,7 +161,7 @@ def test_what_has_no_keys_is_not_shredded(
     assert f"Namespace '{name}' {reason}, so it has no keys to destroy. " in said
     assert "drop the namespace" in said
     cluster.run("namespace", "drop", name, "--yes")
-    result = command("keys", "rotate", "--namespace", name, "--server", cluster.server)
+    result = command("data-keys", "rotate", "--namespace", name, "--server", cluster.server)
     assert result.exit_code == ExitCode.NOT_FOUND
     assert f"'kvorum namespace create {name}'" in result.stderr
 

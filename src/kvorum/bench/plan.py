@@ -26,6 +26,8 @@ class Plan:
     timeout_s: float
     seed: int
     namespace: str | None = None
+    prefix: str = "key"
+    """What all keys begin with."""
     read_quorum: int | None = None
     write_quorum: int | None = None
 
@@ -35,6 +37,10 @@ class Plan:
                 f"{self.connections} connections are too few for {self.processes} processes. "
                 "Give more --connections or fewer --processes."
             )
+
+    def key(self, number: int) -> str:
+        """The key with that number."""
+        return f"{self.prefix}{number:08d}"
 
     def share(self, index: int) -> Share:
         """What process `index` has to do."""

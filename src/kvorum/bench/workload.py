@@ -82,9 +82,10 @@ class Keys:
     overtake it.
     """
 
-    __slots__ = ("_inserted", "_loaded", "_next", "_step")
+    __slots__ = ("_inserted", "_key", "_loaded", "_next", "_step")
 
     def __init__(self, plan: Plan, index: int) -> None:
+        self._key = plan.key
         self._loaded = plan.keys
         self._inserted: list[int] = []
         self._next = plan.keys + index
@@ -96,8 +97,8 @@ class Keys:
 
     def at(self, position: int) -> str:
         if position < self._loaded:
-            return name(position)
-        return name(self._inserted[position - self._loaded])
+            return self._key(position)
+        return self._key(self._inserted[position - self._loaded])
 
     def reserve(self) -> int:
         """The number of a new key."""
@@ -109,23 +110,19 @@ class Keys:
         self._inserted.append(number)
 
 
-def name(number: int) -> str:
-    return f"key{number:08d}"
-
-
 class Load:
     """Inserts every key once, in order."""
 
     def __init__(self, plan: Plan) -> None:
-        self._numbers = iter(range(plan.keys))
+        self._keys = map(plan.key, range(plan.keys))
         self._requests = Requests(plan)
         self._values = Values(plan.rng("load", 0), plan.value_size)
 
     def next(self) -> Operation | None:
-        number = next(self._numbers, None)
-        if number is None:
+        key = next(self._keys, None)
+        if key is None:
             return None
-        return Operation("insert", self._requests.put(name(number), self._values.draw()))
+        return Operation("insert", self._requests.put(key, self._values.draw()))
 
 
 class Workload:
@@ -135,6 +132,7 @@ class Workload:
         rng = plan.rng("run", index)
         mix = WORKLOADS[plan.workload]
         self._keys = Keys(plan, index)
+        self._key_of = plan.key
         self._draw = DISTRIBUTIONS[plan.distribution](rng).draw
         self._random = rng.random
         self._requests = Requests(plan)
@@ -162,7 +160,7 @@ class Workload:
 
     def _insert(self) -> Operation:
         number = self._keys.reserve()
-        request = self._requests.put(name(number), self._values.draw())
+        request = self._requests.put(self._key_of(number), self._values.draw())
         return Operation("insert", request, partial(self._inserted, number))
 
     def _inserted(self, number: int, body: bytes) -> bytes | None:

@@ -25,10 +25,14 @@ _server = click.option(
     help="Servers of the cluster, tried in turn; any will do. Also a URL with options.",
 )
 r_option: Final = click.option(
-    "-r", type=click.IntRange(min=1), help="How many replicas must answer a read."
+    "-r",
+    type=click.IntRange(min=1),
+    help="How many replicas must answer a read.  [default: as the namespace says]",
 )
 w_option: Final = click.option(
-    "-w", type=click.IntRange(min=1), help="How many replicas must acknowledge a write."
+    "-w",
+    type=click.IntRange(min=1),
+    help="How many replicas must acknowledge a write.  [default: as the namespace says]",
 )
 _timeout = click.option(
     "--timeout",

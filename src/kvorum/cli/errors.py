@@ -19,6 +19,7 @@ from kvorum.model.errors import (
     NamespaceNotFound,
     NotFound,
     PreconditionFailed,
+    QuorumError,
     RequestError,
     TooManySiblings,
 )
@@ -41,7 +42,8 @@ class ExitCode(IntEnum):
 
 EXIT_CODES: Final = {
     ExitCode.OK: "done",
-    ExitCode.NOT_FOUND: "there is no such key or namespace; or 'doctor' has found failures",
+    ExitCode.NOT_FOUND: "no such key or namespace, one of several keys failed, or "
+    "'doctor' found failures",
     ExitCode.USAGE: "the command or the request is wrong",
     ExitCode.UNAVAILABLE: "the cluster could not do it; nothing was changed",
     ExitCode.UNKNOWN: "it may or may not have been done: look before you repeat it",
@@ -62,14 +64,20 @@ _ADVICE: Final[dict[str, str | None]] = {
     "precondition_failed": "Look at the entry with 'kvorum get --all', and decide anew",
     "too_many_siblings": "Look at them with 'kvorum get --all', and resolve them with "
     "'kvorum set --version'",
-    "quorum_not_met": "Retry later, or with a smaller -r or -w if weaker guarantees will do",
+    "unavailable": "Retry later; 'kvorum status' shows which nodes are up",
+    "timeout": "Retry later, or with a longer --timeout",
+    "connection_failed": "Retry later; 'kvorum status' shows which nodes are up",
+    "overloaded": "Retry later",
+    "protocol": "Run the same version of kvorum with the same cluster file on all nodes",
+    "error": "See the node's log",
+    "internal_error": "Report it with the node's log",
     "invalid_key": None,
     "invalid_value": None,
 }
 """By code: in place of a server's advice, where that is for those who speak HTTP. None where the
 message says it all.
 """
-
+_UNKNOWN: Final = "It may have been carried out: read before you repeat it"
 
 _PLAIN: Final = {
     "is not a valid integer range": "is not a whole number",
@@ -157,7 +165,7 @@ def _next_step(error: KvorumError) -> str:
     if isinstance(step, str):
         return step
     if error.outcome == "unknown":
-        return "It may have been carried out: read before you repeat it"
+        return _UNKNOWN
     return _advice(error) or ""
 
 
@@ -166,7 +174,25 @@ def _advice(error: KvorumError) -> str | None:
     advice = error.details.get("advice")
     if not isinstance(advice, str):
         return None
+    if error.outcome == "unknown":
+        return _UNKNOWN
+    if isinstance(error, QuorumError):
+        return f"Retry later{_with_a_smaller_quorum()}"
     return _ADVICE.get(error.code, advice)
+
+
+def _with_a_smaller_quorum() -> str:
+    """What the command that runs can do about a quorum that was not met: -r is for one that reads,
+    -w for one that writes, and many take neither."""
+    ctx = click.get_current_context(silent=True)
+    command = ctx.command if ctx else None
+    if ctx and isinstance(command, click.Group) and ctx.invoked_subcommand:
+        command = command.get_command(ctx, ctx.invoked_subcommand)
+    names = {option.name for option in command.params} if command else set()
+    options = [f"-{name}" for name in ("r", "w") if name in names]
+    if not options:
+        return ""
+    return f", or with a smaller {' or '.join(options)} if weaker guarantees will do"
 
 
 def _plain(message: str) -> str:

@@ -26,6 +26,8 @@ from kvorum.cli.errors import (
     print_unwritable,
     wants_json,
 )
+from kvorum.cli.help_width import help_width
+from kvorum.cli.output import note
 from kvorum.cli.stdout import Unwritable, checked_stdout, discard_stdout
 from kvorum.model.errors import KvorumError
 from kvorum.runtime.standard_descriptors import fill_standard_descriptors
@@ -46,10 +48,12 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "serve": Lazy("servers.serve", "serve", "Run one node."),
     },
     "Data": {
-        "set": Lazy("entries.single", "set_value", "Store a value under a key."),
-        "touch": Lazy("entries.single", "touch", "Give a key another lifetime."),
-        "get": Lazy("entries.single", "get", "Print the value of a key."),
-        "delete": Lazy("entries.single", "delete", "Delete a key."),
+        "set": Lazy("entries.commands", "set_value", "Store a value under a key."),
+        "touch": Lazy("entries.commands", "touch", "Give a key another lifetime."),
+        "get": Lazy("entries.commands", "get", "Print the value of a key."),
+        "delete": Lazy("entries.commands", "delete", "Delete keys, or all with a prefix."),
+        "ls": Lazy("listing.commands", "list_keys", "List keys, or those with a prefix."),
+        "count": Lazy("listing.commands", "count", "Count keys, or those with a prefix."),
         "import": Lazy("entries.importing", "import_file", "Store the entries of a file."),
         "export": Lazy("entries.exporting", "export", "Write all entries to a file."),
         "namespace": Lazy("upkeep.namespace", "namespace", "Make, alter or drop namespaces."),
@@ -64,7 +68,8 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "clock": Lazy("upkeep.clock", "clock", "Say that a node's clock is right."),
     },
     "Secure": {
-        "keys": Lazy("upkeep.keys", "keys", "List and change the keys of stored records."),
+        "data-keys": Lazy("upkeep.sealing_keys", "data_keys", "List and rotate encryption keys."),
+        "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
@@ -78,6 +83,15 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     },
 }
 COMMANDS: Final = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
+OLD_NAMES: Final = {
+    "keys": Lazy(
+        "upkeep.sealing_keys",
+        "keys",
+        "'kvorum keys' is about encryption keys, and is called 'kvorum data-keys' and 'kvorum "
+        "master-keys' now; for the keys of entries use 'kvorum ls'",
+    )
+}
+"""Names that still work and are not listed, with what is said to who uses them."""
 
 _WORDS: Final = "kvorum.words"
 
@@ -93,7 +107,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        lazy = COMMANDS.get(cmd_name)
+        lazy = COMMANDS.get(cmd_name) or OLD_NAMES.get(cmd_name)
         if lazy is None:
             return None
         command = getattr(importlib.import_module(f"kvorum.cli.{lazy.module}"), lazy.name)
@@ -104,10 +118,12 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in COMMANDS:
+        if name not in COMMANDS and name not in OLD_NAMES:
             near = next((command for command in COMMANDS if _is_near(name, command)), None)
             hint = f" Did you mean '{near}'?" if near else ""
             raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
+        if name in OLD_NAMES:
+            note(OLD_NAMES[name].help, wants_json(ctx.meta[_WORDS]))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -119,6 +135,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_WORDS] = list(args)
+        ctx.terminal_width = help_width()  # of this and of every command's help
         with _meeting_its_user(ctx):
             return super().parse_args(ctx, args)
 
@@ -172,7 +189,6 @@ def _is_near(word: str, command: str) -> bool:
     cls=LazyGroup,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
         "show_default": True,
     },
 )

@@ -7,6 +7,7 @@ Text from a cluster is never read as markup and cannot steer the terminal.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
@@ -92,6 +93,11 @@ def stderr_console() -> Console:
     # None where the program was started without it.
     stderr = cast("TextIO | None", sys.stderr)
     return Console(stderr=True, force_terminal=stderr is not None and stderr.isatty())
+
+
+def note(text: str, as_json: bool) -> None:
+    """Tell the user something beside the result, in a line on stderr."""
+    click.echo(json.dumps({"note": text}) if as_json else f"note: {one_line(text)}", err=True)
 
 
 def printable(text: str) -> str:

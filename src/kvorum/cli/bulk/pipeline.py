@@ -216,11 +216,19 @@ class Pipeline(Generic[_Item]):
             rejected += 1
             self._watcher.on_reject(line)
             if most is not None and rejected > most:
-                raise TooManyRejected(
-                    f"More than {most} lines were rejected, so it ended there. Correct them, or "
-                    "allow more with --max-rejected."
-                )
+                raise self._too_many_rejected(most, batch)
         done = self.done
         self.done = Progress(
             batch.end, done.stored + batch.stored, rejected, done.expired + batch.expired
+        )
+
+    def _too_many_rejected(self, most: int, batch: _Batch[_Item]) -> TooManyRejected:
+        stored = self.done.stored + sum(one.stored for one in (batch, *self._begun))
+        least = "" if all(one.finished for one in self._begun) else "at least "
+        entries = "entry was" if stored == 1 else "entries were"
+        return TooManyRejected(
+            f"More than {most} lines were rejected, so it ended there; {least}{stored:,} {entries} "
+            "stored before. Correct the lines, or allow more with --max-rejected N or "
+            "--max-rejected all.",
+            stored=stored,
         )

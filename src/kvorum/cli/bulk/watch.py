@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Final
 
-import click
-
 from kvorum.cli.bulk.items import Place, Reject
 from kvorum.cli.bulk.pipeline import Progress
 from kvorum.cli.bulk.position import PositionFile
-from kvorum.cli.errors import NEXT_STEP, Interrupted, one_line
+from kvorum.cli.errors import NEXT_STEP, Interrupted
+from kvorum.cli.output import note
 from kvorum.cli.progress import Bar
 from kvorum.model.errors import KvorumError
 
@@ -49,12 +47,16 @@ class Watch:
             self._save()
 
     def interrupted(self, error: BaseException) -> None:
-        """Save the position, and say how to go on: in `error` if it is told to the user."""
-        if self.position is None or self.done.place.line == 0:
+        """Save the position, and say what is done and how to go on: in `error` if it is told to the
+        user."""
+        if self.done.place.line == 0:
             return
-        self._save()
-        lines = f"{self.done.place.line} {self.position.unit}"
-        step = f"{lines} are done, and --resume goes on behind them"
+        if self.position is None:
+            step = f"the first {self.done.place.line} lines are done; repeating them does no harm"
+        else:
+            self._save()
+            lines = f"{self.done.place.line} {self.position.unit}"
+            step = f"{lines} are done, and --resume goes on behind them"
         if isinstance(error, KvorumError):
             error.details[NEXT_STEP] = step
         elif isinstance(error, KeyboardInterrupt | Interrupted):
@@ -64,8 +66,3 @@ class Watch:
         if self.position is not None:
             self.position.save(self.done)
             self._saved_at = time.monotonic()
-
-
-def note(text: str, as_json: bool) -> None:
-    """Tell the user something beside the result, on stderr."""
-    click.echo(json.dumps({"note": text}) if as_json else f"note: {one_line(text)}", err=True)

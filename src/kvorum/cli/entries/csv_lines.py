@@ -30,7 +30,6 @@ _DELIMITERS: Final = ",;\t|"
 _NAMES: Final = {"\t": "a tab"}
 _NAMES_SHOWN: Final = 8
 _CELL_SHOWN: Final = 40
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class CsvShape(NamedTuple):
@@ -105,8 +104,6 @@ def _read_header(stream: IO[bytes], shape: CsvShape) -> _Header:
     row = next(read_rows(stream, candidates.encode(), START), None)
     if row is None:
         raise ConfigError("The file is empty; a CSV file begins with the names of its columns.")
-    if row.text is not None and row.text.startswith(_UTF_16):
-        raise ConfigError("The file is UTF-16; save it as UTF-8, which is what is read.")
     delimiter = shape.delimiter or _delimiter(row, shape.key_column)
     cells = _header_cells(row, delimiter)
     names = list(cells)

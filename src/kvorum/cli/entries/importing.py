@@ -19,16 +19,21 @@ from kvorum.cli.bulk.pipeline import Limits, Progress
 from kvorum.cli.bulk.position import PositionFile, Task
 from kvorum.cli.bulk.record_sink import RecordSink
 from kvorum.cli.bulk.run import store_all
-from kvorum.cli.bulk.watch import Watch, note
+from kvorum.cli.bulk.watch import Watch
 from kvorum.cli.connection import asks_namespace, w_option
 from kvorum.cli.entries import record_lines
 from kvorum.cli.entries.csv_lines import DEFAULT_KEY_COLUMN, CsvShape, read_csv
 from kvorum.cli.entries.entry_lines import Lines, read_json_lines
+from kvorum.cli.entries.file_kinds import (
+    BLOCK_BYTES,
+    refuse_known_binary,
+    refuse_unknown_binary,
+)
 from kvorum.cli.entries.sealed_files import key_option, unsealed
 from kvorum.cli.errors import ExitCode, one_line
 from kvorum.cli.moments import now_ms
-from kvorum.cli.output import output_option, print_result
-from kvorum.cli.parameter_types import STDIN, NonEmptyPath, opened_stdin
+from kvorum.cli.output import note, output_option, print_result
+from kvorum.cli.parameter_types import STDIN, CountOrAll, NonEmptyPath, opened_stdin
 from kvorum.cli.progress import Bar, progress_bar
 from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.url import Target
@@ -75,7 +80,11 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     help="The file that notes how far the import is.  [default: FILE.kvorum-import]",
 )
 @click.option(
-    "--max-rejected", type=click.IntRange(min=0), help="End when more lines than this are wrong."
+    "--max-rejected",
+    type=CountOrAll(),
+    metavar="N|all",
+    default=100,
+    help="End when more lines than this are rejected; 'all' never ends it.",
 )
 @give_up_after_option
 @w_option
@@ -111,9 +120,12 @@ def import_file(
     and it is called "value", it holds the values; else each row becomes an object of its other
     columns. Columns may be separated by a comma, a semicolon, a tab or a vertical bar.
 
-    A wrong line is reported and left out; the exit code is then 6. After an interruption --resume
-    goes on where the import stopped. Without it the import begins anew and forgets its checkpoint.
-    Importing a line twice does no harm.
+    A wrong line is reported and left out; the exit code is then 6. The import ends when there are
+    more of these than --max-rejected. A file that is no UTF-8 text is refused before anything is
+    imported.
+
+    After an interruption --resume goes on where the import stopped. Without it the import begins
+    anew and forgets its checkpoint. Importing a line twice does no harm.
 
     With --keep-versions the records keep their versions and merge with those of the cluster:
     whatever was written or deleted there since the export stays.
@@ -121,6 +133,7 @@ def import_file(
     \b
     kvorum import people.jsonl
     kvorum import cities.csv --key-column geonameid --typed
+    kvorum import scraped.jsonl --max-rejected all
     zcat big.jsonl.gz | kvorum import -
     """
     is_csv = kind == "csv" if kind else file.endswith(".csv")
@@ -140,6 +153,7 @@ def import_file(
         keep_versions=keep_versions,
     )
     with _open(file, key) as source:
+        _refuse_binary(source, job)
         position = _position(job, source, checkpoint_path, resume)
         summary = _import(job, source, position, resume)
     counts = (f"{n:,}" for n in (summary.stored, summary.rejected, summary.expired))
@@ -178,6 +192,15 @@ def _open(file: str, key: str | None) -> BufferedReader:
         raise ConfigError(
             f"The file {file} cannot be read: {error.strerror}. Name one that can."
         ) from error
+
+
+def _refuse_binary(source: BufferedReader, job: _Job) -> None:
+    """Raises ConfigError, and reads nothing."""
+    block = source.peek(BLOCK_BYTES)
+    csv = job.csv is not None or ".csv" in Path(job.file).suffixes
+    refuse_known_binary(block, job.file, csv=csv)
+    if job.limits.max_rejected is not None:
+        refuse_unknown_binary(block, job.file, csv=csv)
 
 
 def _position(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -15,13 +17,18 @@ from kvorum.bench.measurement import Measurement
 from kvorum.bench.plan import Plan
 from kvorum.bench.workload import WORKLOADS
 from kvorum.cli.connection import asks_namespace, open_client, r_option, w_option
-from kvorum.cli.output import output_option, print_json
+from kvorum.cli.listing.deletion import delete_all
+from kvorum.cli.listing.selected import selected
+from kvorum.cli.output import note, output_option, print_json
 from kvorum.cli.parameter_types import Seconds
 from kvorum.cli.progress import share_bar
 from kvorum.cli.trials.bench_table import print_report
 from kvorum.client.url import Target
-from kvorum.model.errors import UnavailableError
+from kvorum.model.errors import KvorumError, UnavailableError
 from kvorum.runtime.loop import run
+
+_PREFIX: Final = "bench:"
+"""What the keys of a run begin with, and no others should."""
 
 _COUNT: Final = click.IntRange(min=1)
 
@@ -55,9 +62,20 @@ _COUNT: Final = click.IntRange(min=1)
     help="How long to measure.",
 )
 @click.option(
-    "--operations", type=_COUNT, help="End after this many operations, if that comes first."
+    "--operations",
+    type=_COUNT,
+    help="End after this many operations, if that comes first.  [default: no limit]",
 )
-@click.option("--load/--no-load", default=True, help="Store every key first.")
+@click.option(
+    "--load/--no-load",
+    default=True,
+    help="Store every key first; --no-load uses the keys that a run with --keep has left.",
+)
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave the keys in the cluster at the end; with --no-load they always stay.",
+)
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
@@ -77,30 +95,38 @@ _COUNT: Final = click.IntRange(min=1)
 )
 @asks_namespace
 @output_option
-def bench(target: Target, load: bool, max_error_share: float, output: str, **options: Any) -> None:
+def bench(
+    target: Target,
+    load: bool,
+    keep: bool,
+    max_error_share: float,
+    output: str,
+    **options: Any,
+) -> None:
     """Measure a running cluster: throughput, latencies, errors.
 
-    Each connection asks again as soon as it is answered. The keys are key00000000 and so on;
-    what they held is overwritten.
+    Each connection asks again as soon as it is answered. The keys are bench:00000000 and so on. At
+    the end, also after Ctrl-C, all keys that begin with 'bench:' are deleted.
 
     \b
     kvorum bench --server 127.0.0.1:7400,127.0.0.1:7401,127.0.0.1:7402
-    kvorum bench --workload put --value-size 1000 --duration 30
+    kvorum bench --workload put --value-size 1000 --duration 30 --keep
     kvorum bench --workload get --no-load -r 1 -o json
     """
     plan = _plan(target, **options)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     with open_client(target) as client:
         cluster = client.status()
-    loaded = _load(plan) if load else None
-    with share_bar("run", plan.duration_s, "operations") as bar:
-        since = monotonic()
-        measured = processes.run(plan, lambda done: bar.show(monotonic() - since, done))
-    made = {"started": started, "cluster": cluster, **report.document(plan, loaded, measured)}
-    if output == "json":
-        print_json(made)
-    else:
-        print_report(made)
+    with _leaving(target, keep=keep or not load, as_json=output == "json"):
+        loaded = _load(plan) if load else None
+        with share_bar("run", plan.duration_s, "operations") as bar:
+            since = monotonic()
+            measured = processes.run(plan, lambda done: bar.show(monotonic() - since, done))
+        made = {"started": started, "cluster": cluster, **report.document(plan, loaded, measured)}
+        if output == "json":
+            print_json(made)
+        else:
+            print_report(made)
     if measured.error_share > max_error_share:
         raise UnavailableError(
             f"{measured.error_share:.3%} of the operations failed, most often with "
@@ -117,10 +143,39 @@ def _plan(target: Target, **options: Any) -> Plan:
         servers=target.servers,
         timeout_s=target.timeout,
         namespace=target.namespace,
+        prefix=_PREFIX,
         read_quorum=options.pop("r"),
         write_quorum=options.pop("w"),
         **options,
     )
+
+
+@contextmanager
+def _leaving(target: Target, *, keep: bool, as_json: bool) -> Iterator[None]:
+    """Unless they are to be kept, the keys of the run are deleted at the end, whatever ended it."""
+    try:
+        yield
+    finally:
+        if not keep:
+            _delete_keys(target, as_json)
+
+
+def _delete_keys(target: Target, as_json: bool) -> None:
+    """What keeps them from being deleted is told, and does not take the place of the result."""
+    entries = selected(target.namespace, _PREFIX)
+    try:
+        with open_client(target) as client:
+            unreadable = delete_all(client, entries, as_json=as_json).unreadable
+    except KvorumError as error:
+        where = "" if target.namespace is None else f" --namespace {target.namespace}"
+        note(
+            f"the keys of this run were not deleted: {error.message} 'kvorum delete --prefix "
+            f"{_PREFIX}{where}' deletes them.",
+            as_json,
+        )
+    else:
+        if unreadable:
+            note(f"{len(unreadable)} damaged records stay; see 'kvorum status'", as_json)
 
 
 def _load(plan: Plan) -> Measurement:

@@ -8,17 +8,19 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.confirmation import confirm
 from kvorum.cli.connection import asks_cluster, with_options
 from kvorum.cli.errors import Incomplete
 from kvorum.cli.every_node import EveryNode, on_every_node
 from kvorum.cli.output import output_option, print_json, print_result, print_table
+from kvorum.cli.parameter_types import Ttl
 from kvorum.client import namespace_changes, node_requests
 from kvorum.client.each_node import Documents, reasons
 from kvorum.client.namespace_changes import agreed_moment, differences
 from kvorum.client.options import check_namespace
 from kvorum.client.url import Target
-from kvorum.model.errors import PreconditionFailed
 from kvorum.model.sizes import format_size, parse_size
+from kvorum.model.topology import DEFAULT_TIMEOUT_MS
 
 _R = TypeVar("_R")
 _COUNT: Final = click.IntRange(1, 1000)
@@ -40,40 +42,56 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
         return command(*arguments, name=name, output=output, fields=fields)
 
     return with_options(
-        click.option("--read", type=_COUNT, help="Replicas that answer a read."),
-        click.option("--write", type=_COUNT, help="Replicas that acknowledge a write."),
+        click.option("--read", type=_COUNT, help="Replicas that answer a read.  [new: a majority]"),
+        click.option(
+            "--write", type=_COUNT, help="Replicas that acknowledge a write.  [new: a majority]"
+        ),
         click.option(
             "--durability",
             type=click.Choice(("fsync", "os", "none")),
-            help="Where a write is when it is acknowledged.",
+            help="Where a write is when it is acknowledged.  [new: fsync]",
         ),
         click.option(
             "--quorum",
             type=click.Choice(("strict", "sloppy")),
-            help="Whether others may stand in for owners.",
+            help="Whether others may stand in for owners.  [new: strict]",
         ),
         click.option(
-            "--timeout-ms", type=click.IntRange(1), help="The timeout of requests without one."
+            "--timeout-ms",
+            type=click.IntRange(1),
+            help=f"The timeout of requests without one, in ms.  [new: {DEFAULT_TIMEOUT_MS}]",
         ),
         click.option(
-            "--ttl", type=click.IntRange(0), help="Seconds an entry lives; 0 is for ever."
+            "--ttl",
+            type=Ttl(),
+            metavar="TIME",
+            help="How long an entry lives: seconds, or as in 90s, 1h30m, 7d; 0 is for ever.  "
+            "[new: 0]",
         ),
         click.option(
-            "--compression", type=click.Choice(("zstd", "off")), help="How records are compressed."
+            "--compression",
+            type=click.Choice(("zstd", "off")),
+            help="How records are compressed.  [new: zstd]",
         ),
         click.option(
-            "--compression-level", type=click.IntRange(1, 9), help="From 1, fast, to 9, small."
+            "--compression-level",
+            type=click.IntRange(1, 9),
+            help="From 1, fast, to 9, small.  [new: 3]",
         ),
         click.option(
-            "--dictionary/--no-dictionary", default=None, help="Train a dictionary on the data."
+            "--dictionary/--no-dictionary",
+            default=None,
+            help="Train a dictionary on the data.  [new: yes]",
         ),
         click.option(
             "--eviction",
             type=click.Choice(("lru", "lfu", "tinylfu")),
-            help="Which entry a full cache evicts.",
+            help="Which entry a full cache evicts.  [new: lru]",
         ),
         click.option(
-            "--max-memory", metavar="SIZE", help="On each node; only with durability none."
+            "--max-memory",
+            metavar="SIZE",
+            help="On each node, as in 64MB; required with durability none, and only there.",
         ),
     )(with_fields)
 
@@ -82,7 +100,14 @@ def _settings_of_all(command: Callable[..., _R]) -> Callable[..., _R]:
 @click.argument("name")
 @click.option("--replicas", type=_COUNT, help="Copies of an entry.  [default: 3, or all nodes]")
 @click.option(
-    "--encryption", type=click.Choice(("on", "off")), help="Whether records are encrypted."
+    "--encryption",
+    type=click.Choice(("on", "off")),
+    help="Whether records are encrypted.  [new: on]",
+)
+@click.option(
+    "--hash-tags/--no-hash-tags",
+    default=None,
+    help="Keys as user:{7}:cart are placed by what is in braces, so they are together.  [new: yes]",
 )
 @asks_cluster
 @_settings_of_all
@@ -95,7 +120,7 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
     a node that lost its disk gets NAME again. All nodes must be up.
 
     \b
-    kvorum namespace create sessions --ttl 3600 --durability none --max-memory 64MB
+    kvorum namespace create sessions --ttl 1h --durability none --max-memory 64MB
     """
     documents = _change(target, name, lambda n: namespace_changes.create(n, name, fields))
     _print_done(name, documents, output, "serves it")
@@ -109,11 +134,12 @@ def create(target: Target, name: str, fields: dict[str, Any], output: str) -> No
 def alter(target: Target, name: str, fields: dict[str, Any], output: str) -> None:
     """Change settings of the namespace NAME on every node.
 
-    The number of replicas, encryption, and whether it is kept in memory cannot be changed. All
-    nodes must be up; a command that failed in the middle can be repeated.
+    The number of replicas, encryption, hash tags, and whether it is kept in memory cannot be
+    changed. All nodes must be up; a command that failed in the middle can be repeated. What the
+    options below call 'new' is what a new namespace has.
 
     \b
-    kvorum namespace alter sessions --ttl 600
+    kvorum namespace alter sessions --ttl 10m
     """
     if not fields:
         raise click.UsageError(
@@ -171,7 +197,7 @@ def drop(target: Target, name: str, shred: bool, yes: bool, output: str) -> None
         return
     check_namespace(name)
     if not yes:
-        _confirm(f"Drop namespace {name!r} and destroy all its data, for good?")
+        confirm(f"Drop namespace {name!r} and destroy all its data, for good?")
     documents = _change(target, name, lambda nodes: namespace_changes.drop(nodes, name))
     _print_done(name, documents, output, "dropped")
 
@@ -195,7 +221,7 @@ def shred(target: Target, name: str, yes: bool, output: str) -> None:
 def _shred(target: Target, name: str, yes: bool, output: str) -> None:
     check_namespace(name)
     if not yes:
-        _confirm(f"Destroy all data of namespace {name!r}, for good?")
+        confirm(f"Destroy all data of namespace {name!r}, for good?")
 
     async def run(nodes: EveryNode) -> Documents:
         before_ms = agreed_moment(await nodes.ask(node_requests.keys()))
@@ -255,16 +281,3 @@ def _cells(settings: dict[str, Any]) -> tuple[object, ...]:
         sealing,
         format_size(settings["max_memory"]) if settings["max_memory"] else "",
     )
-
-
-def _confirm(question: str) -> None:
-    """Raises PreconditionFailed, also if there is nobody to answer."""
-    try:
-        agreed = click.confirm(question, err=True)
-    except click.Abort:
-        click.echo(err=True)
-        agreed = False
-    if not agreed:
-        raise PreconditionFailed(
-            "Nothing was changed, since the answer was not yes. --yes says it without being asked."
-        )

@@ -1,4 +1,5 @@
-"""`kvorum keys`: the keys that records are sealed with, on every node."""
+"""`kvorum data-keys` and `kvorum master-keys`: the keys that records are sealed with on every node,
+and the keys that wrap those. `kvorum keys` is what both were called together."""
 
 from __future__ import annotations
 
@@ -23,32 +24,47 @@ from kvorum.sealing.keyring import Keyring
 from kvorum.sealing.master_key import load_first, parse_source
 
 
-@click.group()
-def keys() -> None:
-    """List and change the keys that stored records are sealed with.
+@click.group("data-keys")
+def data_keys() -> None:
+    """List and rotate the keys that stored records are sealed with.
 
     Each node has keys of its own. They lie in its data directory, wrapped by its master key.
 
     \b
-    kvorum keys list
-    kvorum keys rotate --wait
+    kvorum data-keys list
+    kvorum data-keys rotate --wait
     """
 
 
-@keys.command("list")
+@click.group("master-keys")
+def master_keys() -> None:
+    """List and change the keys that wrap the data keys of the nodes.
+
+    \b
+    kvorum master-keys list
+    kvorum master-keys rewrap --data-dir n1 --master-key file:old.key --new-master-key env:KEY
+    """
+
+
+@click.group("keys", hidden=True)
+def keys() -> None:
+    """The old name of 'kvorum data-keys' and 'kvorum master-keys'."""
+
+
+@data_keys.command("list")
 @asks_cluster
 @output_option
 def list_keys(target: Target, output: str) -> None:
     """Show the data keys of every node, and how many records each of them has sealed.
 
     \b
-    kvorum keys list
+    kvorum data-keys list
     """
     documents = on_every_node(target, lambda nodes: nodes.ask(node_requests.keys()))
     _print(documents, output)
 
 
-@keys.command()
+@data_keys.command()
 @click.option("--wait", is_flag=True, help="Return when the old keys are gone from every node.")
 @asks_namespaces
 @output_option
@@ -59,8 +75,8 @@ def rotate(target: Target, wait: bool, output: str) -> None:
     this command is interrupted, and after restarts.
 
     \b
-    kvorum keys rotate --wait
-    kvorum keys rotate --namespace sessions
+    kvorum data-keys rotate --wait
+    kvorum data-keys rotate --namespace sessions
     """
 
     async def run(nodes: EveryNode) -> Documents:
@@ -73,7 +89,7 @@ def rotate(target: Target, wait: bool, output: str) -> None:
     _print(on_every_node(target, run), output)
 
 
-@keys.command()
+@master_keys.command()
 @stopped_node_option
 @source_option("--master-key", what="The master key used so far", required=True)
 @source_option("--new-master-key", what="The master key to use from now on", required=True)
@@ -84,7 +100,7 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
     If --new-master-key names a file that does not exist, it is made, with a random key.
 
     \b
-    kvorum keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY
+    kvorum master-keys rewrap --data-dir n1 --master-key file:n1/master.key --new-master-key env:KEY
     """
     path = data_dir / "keys.json"
     with stopped_node(data_dir):
@@ -96,6 +112,26 @@ def rewrap(data_dir: Path, master_key: str, new_master_key: str, output: str) ->
     document = {"data_dir": str(data_dir), "from": before, "to": keyring.master.id}
     row = tuple(document.values())
     print_result(output, document, "master key", ("data directory", "from", "to"), [row])
+
+
+@master_keys.command("list")
+@asks_cluster
+@output_option
+def list_master_keys(target: Target, output: str) -> None:
+    """Show which master key wraps the data keys of each node, by its id, and how many it wraps.
+
+    \b
+    kvorum master-keys list
+    """
+    documents = on_every_node(target, lambda nodes: nodes.ask(node_requests.keys()))
+    found = {node: read(document, DataKeys) for node, document in documents.items()}
+    rows = [(node, one.master_key, len(one.keys)) for node, one in found.items()]
+    shown = {node: {"master_key": key, "data_keys": count} for node, key, count in rows}
+    print_result(output, shown, "master keys", ("node", "master key", "#data keys"), rows)
+
+
+for _command in (list_keys, rotate, rewrap):
+    keys.add_command(_command)
 
 
 def _fraction_freed(document: dict[str, Any]) -> float:

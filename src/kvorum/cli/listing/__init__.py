@@ -1,0 +1,1 @@
+"""The commands about entries whose keys begin with a prefix: `ls`, `count`, `delete --prefix`."""
