@@ -111,6 +111,7 @@ def routes_of(node: FakeNode) -> Routes:
     service = Service(node, SECRET, actor_name)
     parts = NodeParts(
         introspection=node,
+        health_checks=node,
         repairs=node,
         snapshots=FakeSnapshots(),
         key_admin=FakeKeyAdmin(),
@@ -150,6 +151,7 @@ class Web:
         door = Service(self.node, SECRET, actor_name, service, policy)
         parts = NodeParts(
             introspection=self.node,
+            health_checks=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
             key_admin=self.key_admin,

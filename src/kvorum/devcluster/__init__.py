@@ -3,6 +3,7 @@
 layout     the directory a local cluster lives in
 ports      its ports: which they are, and whether they are free
 process    one node's process: start, readiness, end
+wholeness  whether every node is ready, and owed nothing
 cluster    all of them: start, restart what dies, stop
 events     what happened, for whoever shows it
 """

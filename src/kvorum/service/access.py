@@ -50,6 +50,7 @@ OPEN: Final = SamePolicy(
         Action.SCAN,
         Action.EXPORT_RECORDS,
         Action.SEE_STATUS,
+        Action.SEE_HEALTH,
         Action.SEE_RING,
         Action.ACCEPT_CLOCK,
         Action.SEE_REPAIRS,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.health import Health, Readiness
 from kvorum.documents.location import Location
 from kvorum.documents.namespaces import DroppedNamespace, NamespaceDocument, NamespaceList
 from kvorum.documents.ring import Ring
@@ -19,7 +20,14 @@ from kvorum.documents.status import AcceptedClock, Status
 from kvorum.documents.storage import Soundness
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
-from kvorum.service.ports import Introspection, KeyAdmin, Namespaces, Repairs, Snapshots
+from kvorum.service.ports import (
+    HealthChecks,
+    Introspection,
+    KeyAdmin,
+    Namespaces,
+    Repairs,
+    Snapshots,
+)
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 from kvorum.service.service import Service
@@ -30,6 +38,7 @@ class NodeParts:
     """What of a node there is to administer."""
 
     introspection: Introspection
+    health_checks: HealthChecks
     repairs: Repairs
     snapshots: Snapshots
     key_admin: KeyAdmin
@@ -51,6 +60,16 @@ class Administration:
         """The cluster as this node sees it, and how this node fares."""
         self._check(principal, Action.SEE_STATUS)
         return self._parts.introspection.status()
+
+    def health(self, principal: Principal) -> Health:
+        """Whether the node works at all."""
+        self._check(principal, Action.SEE_HEALTH)
+        return self._parts.health_checks.health()
+
+    def readiness(self, principal: Principal) -> Readiness:
+        """Whether requests should be sent to this node now, and why not."""
+        self._check(principal, Action.SEE_HEALTH)
+        return self._parts.health_checks.readiness()
 
     def ring(self, principal: Principal) -> Ring:
         """How the partitions are shared among the nodes."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.health import Health, Readiness
 from kvorum.documents.location import Location
 from kvorum.documents.namespaces import NamespaceList
 from kvorum.documents.ring import Ring
@@ -55,6 +56,14 @@ class Introspection(Protocol):
 
     def locate(self, namespace: str, key: str, reply: Callable[[Location], object], /) -> None:
         """Where `key` lives and who holds which version. Raises NamespaceNotFound or InvalidKey."""
+
+
+class HealthChecks(Protocol):
+    """What a node says to whoever decides where requests go, and whether to start it again."""
+
+    def health(self) -> Health: ...
+
+    def readiness(self) -> Readiness: ...
 
 
 class Repairs(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from kvorum.cli.servers.logs import LEVELS
+from kvorum.devcluster.cluster import STOP_GRACE_S
 from kvorum.model.address import is_host
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -34,6 +35,15 @@ memory_option: Final = click.option(
     metavar="SIZE",
     default="256MB",
     help="What a node's caches, write buffers and entries kept in memory may take together.",
+)
+
+
+stop_grace_option: Final = click.option(
+    "--stop-grace",
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    default=STOP_GRACE_S,
+    help="How long a node that is stopped still answers, so that clients can turn to others.",
 )
 
 

@@ -12,7 +12,12 @@ import click
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option
 from kvorum.cli.parameter_types import NonEmptyPath
-from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
+from kvorum.cli.servers.options import (
+    allow_host_option,
+    log_level_option,
+    memory_option,
+    stop_grace_option,
+)
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
@@ -55,6 +60,7 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @memory_option
 @allow_host_option
 @log_level_option("error")
+@stop_grace_option
 @output_option
 def up(
     data_dir: Path,
@@ -62,6 +68,7 @@ def up(
     memory: str,
     host_names: tuple[str, ...],
     log_level: str,
+    stop_grace: float,
     output: str,
     **asked: int | None,
 ) -> None:
@@ -88,7 +95,7 @@ def up(
         options += ["--master-key", master_key]
     view = _view(output, topology)
     try:
-        run(_run(LocalCluster(layout, topology, view.hear, options), view))
+        run(_run(LocalCluster(layout, topology, view.hear, options, stop_grace), view))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
