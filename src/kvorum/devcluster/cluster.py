@@ -16,7 +16,7 @@ from typing import Final
 from kvorum.devcluster.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
 from kvorum.devcluster.layout import Layout
 from kvorum.devcluster.process import NodeProcess, serve_command
-from kvorum.devcluster.wholeness import lacking, wait_until_whole
+from kvorum.devcluster.wholeness import lacking, unanswering, wait_until_whole
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import Topology
 from kvorum.runtime.together import together
@@ -72,15 +72,28 @@ class LocalCluster:
         """Start what dies, again and again; ends when it is cancelled."""
         await together(self._keep_node(name) for name in self._nodes)
 
-    async def restart_all(self, tell: Callable[[str], object]) -> None:
+    async def restart_all(self, tell: Callable[[str], object], *, anyway: bool = False) -> None:
         """Restart one node after another, each once the cluster is whole; `tell` hears how far it
         is. Raises ConfigError if that does not come about, or a node does not start again.
+
+        `anyway`: also if nodes are down, and the cluster cannot become whole.
         """
-        for name in self._nodes:
+        nodes = self._nodes.values()
+        down = await unanswering(nodes)
+        if down and not anyway:
+            raise ConfigError(
+                f"Nothing was restarted: {', '.join(down)} does not answer, and with one node more "
+                "away requests would fail. Wait until it is back, or give --yes."
+            )
+        if not down:
             await self._until_whole(tell)
-            tell(f"{name} is restarted.")
+        for name in self._nodes:
+            began = time.monotonic()
+            tell(f"{name}: restarting")
             await self.restart_node(name)
-        await self._until_whole(tell)
+            if not down:
+                await self._until_whole(tell)
+            tell(f"{name}: ready after {time.monotonic() - began:.1f} s")
 
     async def _until_whole(self, tell: Callable[[str], object]) -> None:
         nodes = self._nodes.values()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -23,6 +24,8 @@ from typing import Final
 
 from kvorum.model.errors import ConfigError
 
+SERVE_VARIABLES: Final = "KVORUM_SERVE_"
+"""How environment variables begin that a node alone would heed; here the cluster decides."""
 _LAST_LINES: Final = 20
 _STOP_S: Final = 10.0
 """Beyond the grace that clients are given."""
@@ -50,7 +53,12 @@ class NodeProcess:
         cls, name: str, command: Sequence[str], on_line: Callable[[str], object]
     ) -> NodeProcess:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith(SERVE_VARIABLES)},
         )
         return cls(name, process, on_line)
 

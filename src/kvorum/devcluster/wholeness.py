@@ -19,6 +19,7 @@ from kvorum.model.topology import NodeSpec
 
 _ANSWER_S: Final = 2.0
 _EVERY_S: Final = 0.1
+_TOLD_LOOKS: Final = 10
 
 _readiness: Final = msgspec.json.Decoder(Readiness)
 _status: Final = msgspec.json.Decoder(Status)
@@ -27,16 +28,16 @@ _status: Final = msgspec.json.Decoder(Status)
 async def wait_until_whole(
     nodes: Iterable[NodeSpec], within_s: float, tell: Callable[[str], object]
 ) -> None:
-    """Returns when the cluster is whole; `tell` hears what it lacks, whenever that has changed.
+    """Returns when the cluster is whole; `tell` hears what it lacks, at most once a second.
 
     Raises TimeoutError if it is not whole after `within_s`.
     """
-    lack: str | None = None
+    looks = 0
     async with asyncio.timeout(within_s):
-        while (now := await lacking(nodes)) is not None:
-            if now != lack:
-                tell(now)
-            lack = now
+        while (lack := await lacking(nodes)) is not None:
+            looks += 1
+            if looks % _TOLD_LOOKS == 0:
+                tell(lack)
             await asyncio.sleep(_EVERY_S)
 
 
@@ -46,6 +47,19 @@ async def lacking(nodes: Iterable[NodeSpec]) -> str | None:
         if found is not None:
             return found
     return None
+
+
+async def unanswering(nodes: Iterable[NodeSpec]) -> list[str]:
+    """The names of the nodes that do not answer."""
+    nodes = list(nodes)
+    answers = await asyncio.gather(
+        *(_answer(node.http, "/health") for node in nodes), return_exceptions=True
+    )
+    return [
+        node.name
+        for node, answer in zip(nodes, answers, strict=True)
+        if not isinstance(answer, bytes)
+    ]
 
 
 async def _lacking(node: NodeSpec) -> str | None:

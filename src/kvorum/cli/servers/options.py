@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from kvorum.cli.parameter_types import NonEmptyPath
 from kvorum.cli.servers.logs import LEVELS
 from kvorum.devcluster.cluster import STOP_GRACE_S
 from kvorum.model.address import is_host
@@ -29,6 +31,14 @@ allow_host_option: Final = click.option(
     multiple=True,
     help="A host name that clients may use, beside localhost and the hosts in the cluster's "
     "addresses. May be given several times.",
+)
+running_data_dir_option: Final = click.option(
+    "--data-dir",
+    default="data",
+    envvar="KVORUM_UP_DATA_DIR",
+    show_envvar=True,
+    type=NonEmptyPath(file_okay=False, path_type=Path),
+    help="The directory of the cluster, as it was given to 'kvorum up'.",
 )
 memory_option: Final = click.option(
     "--memory",

@@ -21,6 +21,7 @@ import click
 from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.servers.environment import from_environment
 from kvorum.cli.servers.logs import FORMATS, configure_logging
 from kvorum.cli.servers.options import (
     allow_host_option,
@@ -49,6 +50,7 @@ DEFAULT_PORT: Final = 7400
 _STOPPED_AT_ONCE: Final = 130
 
 
+@from_environment
 @click.command()
 @click.option(
     "--data-dir",
