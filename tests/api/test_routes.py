@@ -69,7 +69,7 @@ PARAMETERS = re.findall(
 
 
 def test_the_guide_has_a_table_of_parameters() -> None:
-    assert len(PARAMETERS) == 8
+    assert len(PARAMETERS) == 9
 
 
 @pytest.mark.parametrize(("method", "path", "named"), PARAMETERS)

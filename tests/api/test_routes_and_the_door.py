@@ -23,6 +23,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("PATCH", "/entry/{key}"): Action.WRITE,
     ("DELETE", "/entry/{key}"): Action.DELETE,
     ("GET", "/entries"): Action.SCAN,
+    ("GET", "/entries/count"): Action.SCAN,
     ("POST", "/entries"): Action.WRITE,
     ("POST", "/entries/get"): Action.READ,
     ("GET", "/records"): Action.EXPORT_RECORDS,
@@ -93,7 +94,7 @@ OF_A_NAMESPACE = OF_A_KEY | {
 }
 OF_NAMED = {"/namespaces/{name}": "orders", "/namespaces/shred": "shred"}
 """The namespace that a path names."""
-LISTS = {"/entries", "/entries/get", "/records"}
+LISTS = {"/entries", "/entries/count", "/entries/get", "/records"}
 """Where the items of a POST succeed or fail each by itself."""
 
 

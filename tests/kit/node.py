@@ -26,6 +26,7 @@ from kvorum.model.request import (
     Put,
     Request,
     Result,
+    Selection,
     Touch,
     Unreadable,
     tell_hinted,
@@ -87,20 +88,26 @@ class FakeNode:
 
     def scan(
         self,
-        namespace: str,
-        after: bytes,
-        limit: int,
+        selection: Selection,
         reply: Callable[[Listing | Failure], object],
         /,
     ) -> None:
+        after, limit = selection.cursor or selection.start_after.encode(), selection.limit
         found = [
             (key, record)
             for (space, key), record in sorted(self.records.items())
-            if space == namespace and record.versions and key.encode() > after
+            if space == selection.namespace and record.versions and key.encode() > after
+            if key.startswith(selection.prefix)
         ]
         cursor = found[limit - 1][0].encode() if len(found) > limit else b""
-        page = self.failure or Listing(found[:limit], cursor, self.unreadable)
-        asyncio.get_running_loop().call_soon(reply, page)
+        page = Listing(
+            cursor,
+            self.unreadable,
+            entries=found[:limit] if selection.give == "entries" else [],
+            keys=[key for key, _ in found[:limit]] if selection.give == "keys" else [],
+            count=len(found[:limit]) if selection.give == "count" else 0,
+        )
+        asyncio.get_running_loop().call_soon(reply, self.failure or page)
 
     def ingest(
         self,

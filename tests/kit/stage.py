@@ -16,7 +16,7 @@ from kvorum.cluster.view import ClusterView
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
 from kvorum.model.placement import Placement
-from kvorum.model.request import Listing, Request, Result
+from kvorum.model.request import Listing, Request, Result, Selection
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.ports import Cancellable
@@ -301,6 +301,7 @@ class Stage:
         replicator = self.nodes[node]
         assert replicator is not None
         answers: list[Listing | Any] = []
-        replicator.scan("default", after, limit, answers.append)
+        selection = Selection("default", limit=limit, cursor=after)
+        replicator.scan(selection, answers.append)
         self.settle()
         return answers

@@ -110,7 +110,7 @@ HARMLESS: list[Message] = [
     Have(1, b""),
     Coming(1, 5),
     Refused(1, "code", ""),
-    Page(1, [], False),
+    Page(1, [], b""),
     Differing(1, [CHANGED]),
     KeyDiff(1, b"", [], []),
     PartitionRepaired(1, 1, True),

@@ -40,7 +40,7 @@ def longest(op: int) -> list[Message]:
         Write(op, b"key", LONG, None),
         Handoff(op, b"key", LONG, 1),
         Have(op, LONG),
-        Page(op, [(b"key", LONG), (b"next", b"")], True),
+        Page(op, [(b"key", LONG), (b"next", b"")], b"next"),
         KeyDiff(op, b"end", [bytes(1024)] * 4096, []),
         Forwarded(op, Answer(Record((), (value,)), False)),
     ]

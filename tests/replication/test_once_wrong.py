@@ -111,9 +111,9 @@ def test_replies_of_a_kind_that_was_not_asked_for_change_nothing() -> None:
     assert len(operations) == 2
     writing, reading = list(operations)
     coordinator.on_message(second, Same(writing))
-    coordinator.on_message(second, Page(writing, [], False))
+    coordinator.on_message(second, Page(writing, [], b""))
     coordinator.on_message(second, Wrote(reading))
-    coordinator.on_message(second, Page(reading, [], False))
+    coordinator.on_message(second, Page(reading, [], b""))
     stage.settle()
     assert not write
     assert not read

@@ -251,7 +251,7 @@ def test_a_page_holds_a_record_of_any_size_alone(stage: LossyStage) -> None:
     replicator.on_message(N2, Scan(1, b"d" + bytes(8), b"e", 100))
     (page,) = sent
     assert len(page.pairs) == 1  # type: ignore[union-attr]
-    assert page.more  # type: ignore[union-attr]
+    assert page.upto  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kit.stage import Stage
 
 from kvorum.model.keys import partition_of
-from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Unreadable
+from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Selection, Unreadable
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.vouching import Vouching
 from kvorum.wire.batches import decode_batch
@@ -90,7 +90,7 @@ def test_a_scan_that_runs_out_of_time_gives_what_it_has() -> None:
     replicator = stage.nodes[0]
     assert replicator is not None
     pages: list[Listing | Failure] = []
-    replicator.scan("default", b"", 100, pages.append)
+    replicator.scan(Selection("default"), pages.append)
     for _ in range(400):  # some partitions far, then the others fall silent
         stage.step()
     stage.holds |= {(1, 0), (2, 0)}
@@ -99,7 +99,7 @@ def test_a_scan_that_runs_out_of_time_gives_what_it_has() -> None:
     assert isinstance(first, Listing)
     assert 0 < len(first.entries) < 40
     stage.holds.clear()
-    replicator.scan("default", first.cursor, 100, pages.append)
+    replicator.scan(Selection("default", cursor=first.cursor), pages.append)
     stage.settle()
     rest = pages[1]
     assert isinstance(rest, Listing)
@@ -122,8 +122,8 @@ def test_a_page_is_bounded_in_bytes_and_says_that_there_is_more() -> None:
         (page,) = decode_batch(data)
         assert isinstance(page, Page)
         found += len(page.pairs)
-        more = page.more
-        start = page.pairs[-1][0] + b"\0"
+        more = bool(page.upto)
+        start = page.upto + b"\0"
     assert found == 12
 
 

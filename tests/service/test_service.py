@@ -21,6 +21,7 @@ from kvorum.model.request import (
     Put,
     Request,
     Result,
+    Selection,
     Touch,
 )
 from kvorum.service.access import OPEN, AccessDenied, Policy, SamePolicy
@@ -111,7 +112,7 @@ def test_there_is_no_room_beyond_the_limit_until_one_is_answered() -> None:
 
 def scan(service: Service) -> Told:
     told = Told()
-    service.scan(ANONYMOUS, "default", b"", 10, told)
+    service.scan(ANONYMOUS, Selection("default", limit=10), told)
     return told
 
 
@@ -136,7 +137,7 @@ def test_a_page_takes_a_place_too() -> None:
     async def play() -> None:
         for ask in (stage.service.scan, stage.service.export):
             told = Told()
-            ask(LOCAL, "default", b"", 10, told)
+            ask(LOCAL, Selection("default", limit=10), told)
             assert stage.in_flight == 1
             while not told.answers:
                 await asyncio.sleep(0)
@@ -236,8 +237,8 @@ def test_pages_and_records_are_judged_as_what_they_are() -> None:
     policy = Asked()
     service = Stage(policy).service
     attempts: list[Callable[[], object]] = [
-        lambda: service.scan(LOCAL, "n", b"", 1, Told()),
-        lambda: service.export(LOCAL, "n", b"", 1, Told()),
+        lambda: service.scan(LOCAL, Selection("n", limit=1), Told()),
+        lambda: service.export(LOCAL, Selection("n", limit=1), Told()),
         lambda: service.reserve(1).ingest(LOCAL, "n", "a", EMPTY, 0, print),
     ]
     for attempt in attempts:

@@ -71,8 +71,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Refused, numbers, text, text),
     st.builds(Forward, numbers, puts | deletes),
     st.builds(Forwarded, numbers, answers | failures),
-    st.builds(Scan, numbers, data, data, small),
-    st.builds(Page, numbers, st.lists(st.tuples(data, data), max_size=3), st.booleans()),
+    st.builds(Scan, numbers, data, data, small, data, text, data),
+    st.builds(Page, numbers, st.lists(st.tuples(data, data), max_size=3), data),
     st.builds(SyncState, st.booleans()),
     st.builds(
         GossipDigest,

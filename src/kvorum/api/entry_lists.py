@@ -1,4 +1,6 @@
-"""Many entries: POST /entries stores, POST /entries/get reads, GET /entries pages through all."""
+"""Many entries: POST /entries stores, POST /entries/get reads; GET /entries lists all, or those
+whose keys begin with a prefix, a page at a time, and GET /entries/count counts them.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ from kvorum.service.version_string import subject_of
 
 _PUT_QUERY: Final = frozenset({"namespace", "w", "timeout_ms", "quorum"})
 _GET_QUERY: Final = frozenset({"r", "timeout_ms", "quorum"})
+_COUNT_QUERY: Final = frozenset({"cursor", "namespace", "prefix", "start_after"})
+_PAGE_QUERY: Final = _COUNT_QUERY | {"limit", "values"}
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -71,7 +75,17 @@ class EntryListHandlers:
 
     def page(self, exchange: Exchange) -> None:
         """GET /entries"""
-        _Page.begin(exchange, self._gateway, self._gateway.service.scan)
+        gateway = self._gateway
+        options = parse_query(exchange.query, _PAGE_QUERY)
+        page = _EntryPage if options.values else _KeyPage
+        selection = gateway.selection(options, "entries" if options.values else "keys")
+        page.begin(exchange, gateway, gateway.service.scan, selection)
+
+    def count(self, exchange: Exchange) -> None:
+        """GET /entries/count"""
+        gateway = self._gateway
+        selection = gateway.selection(parse_query(exchange.query, _COUNT_QUERY), "count")
+        _CountPage.begin(exchange, gateway, gateway.service.scan, selection)
 
     def _put(self, text: bytes, options: Options) -> Operation:
         entry = decode_entry(text)
@@ -100,7 +114,33 @@ class EntryListHandlers:
         return presenter.found(opening, operation.subject, record, answer.hinted)[1]
 
 
-class _Page(PendingPage):
+class _ListPage(PendingPage):
+    __slots__ = ()
+
+    def _show(self, listed: bytes, result: Listing) -> None:
+        """Answer with `listed`, a member of the object, and what all pages say."""
+        cursor, seal = b"null", self._gateway.service.cursors.seal
+        if result.cursor:
+            cursor = _encode(seal(self._subject, result.cursor))
+        unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
+        self._respond(b'{%b,"cursor":%b%b}' % (listed, cursor, unreadable))
+
+
+class _KeyPage(_ListPage):
+    __slots__ = ()
+
+    def answer(self, result: Listing) -> None:
+        self._show(b'"keys":%b' % _encode(result.keys), result)
+
+
+class _CountPage(_ListPage):
+    __slots__ = ()
+
+    def answer(self, result: Listing) -> None:
+        self._show(b'"count":%d' % result.count, result)
+
+
+class _EntryPage(_ListPage):
     __slots__ = ()
 
     def answer(self, result: Listing) -> None:
@@ -111,8 +151,4 @@ class _Page(PendingPage):
                 subject = subject_of(space, key)
                 opening = b'{"key":%b,' % _encode(key)
                 entries.append(gateway.presenter.found(opening, subject, record)[1])
-        cursor = b"null"
-        if result.cursor:
-            cursor = _encode(gateway.service.cursors.seal(self._subject, result.cursor))
-        unreadable = b',"unreadable":%b' % _encode(result.unreadable) if result.unreadable else b""
-        self._respond(b'{"entries":[%b],"cursor":%b%b}' % (b",".join(entries), cursor, unreadable))
+        self._show(b'"entries":[%b]' % b",".join(entries), result)

@@ -19,7 +19,7 @@ from kvorum.model.topology import DEFAULT_NAMESPACE, QuorumKind
 COUNT_MAX: Final = 9999
 """Of replicas asked for; whether there are as many is the coordinator's to check."""
 TIMEOUT_MS_MAX: Final = 60_000
-PAGE_ENTRIES_MAX: Final = 1000
+PAGE_ENTRIES_MAX: Final = 10_000
 
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
@@ -48,10 +48,14 @@ class Options:
     cursor: str | None = None
     limit: int = 0
     """0 is the API's default."""
+    prefix: str = ""
+    start_after: str = ""
+    values: bool = True
 
 
 _KEY_PLACES: Final = "Put it at the end of the path, or in the query as key=."
 _ONE_KEY: Final = "Leave one out; a key that a client would change in a path goes in the query."
+_TRUTHS: Final = {"true": True, "false": False}
 _QUORUMS: Final = get_args(QuorumKind)
 NO_OPTIONS: Final = Options()
 
@@ -115,12 +119,22 @@ def namespace_of(part: bytes) -> str:
         ) from error
 
 
-def _read(name: str, value: str) -> str | int:
+def _read(name: str, value: str) -> str | int | bool:
     if name == "namespace":
         return checked_namespace(value)
     if name == "quorum" and value not in _QUORUMS:
         raise RequestError(f"Unknown quorum {value[:80]!r}: it is 'strict' or 'sloppy'.")
+    if name == "values":
+        return _truth(name, value)
     return _number(name, value, _MOST[name]) if name in _MOST else value
+
+
+def _truth(name: str, value: str) -> bool:
+    if value not in _TRUTHS:
+        raise RequestError(
+            f"The query parameter {name} has to be 'true' or 'false', not {value[:80]!r}."
+        )
+    return _TRUTHS[value]
 
 
 def _number(name: str, value: str, most: int) -> int:

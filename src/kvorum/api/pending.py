@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from kvorum.api.gateway import Gateway
 from kvorum.api.http.exchange import Exchange
-from kvorum.api.parameters import parse_query
 from kvorum.model.errors import KvorumError
-from kvorum.model.request import Failure, Listing
+from kvorum.model.request import Failure, Listing, Selection
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 
 T = TypeVar("T")
-_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
-List = Callable[[Principal, str, bytes, int, Reply[Listing]], None]
+List = Callable[[Principal, Selection, Reply[Listing]], None]
 """`scan` or `export` of the service."""
 
 
@@ -52,13 +50,12 @@ class PendingPage(Pending[Listing]):
         super().__init__(exchange, gateway, subject)
 
     @classmethod
-    def begin(cls, exchange: Exchange, gateway: Gateway, list_entries: List) -> None:
-        """Read the page that `exchange` asks for."""
-        options = parse_query(exchange.query, _PAGE_QUERY)
-        space, after = options.namespace, gateway.after(options)
-        page = cls(exchange, gateway, space.encode())
-        limit = options.limit or gateway.limits.page_entries
-        list_entries(exchange.principal, space, after, limit, page)
+    def begin(
+        cls, exchange: Exchange, gateway: Gateway, list_entries: List, selection: Selection
+    ) -> None:
+        """Answer `exchange` with a page of `selection`."""
+        page = cls(exchange, gateway, selection.namespace.encode())
+        list_entries(exchange.principal, selection, page)
         exchange.answers.set_aside(page._set_aside)
 
     def settle(self, result: Listing | Failure) -> None:

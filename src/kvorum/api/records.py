@@ -33,6 +33,7 @@ RECORDS_BODY_BYTES: Final = 64 << 20
 """Room, in base64, for what several sides of a partition have each taken of one key."""
 
 _PUT_QUERY: Final = frozenset({"w"})
+_PAGE_QUERY: Final = frozenset({"cursor", "limit", "namespace"})
 _STORED: Final = b'{"status":200}'
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -72,7 +73,9 @@ class RecordHandlers:
 
     def page(self, exchange: Exchange) -> None:
         """GET /records"""
-        _Page.begin(exchange, self._gateway, self._gateway.service.export)
+        gateway = self._gateway
+        selection = gateway.selection(parse_query(exchange.query, _PAGE_QUERY))
+        _Page.begin(exchange, gateway, gateway.service.export, selection)
 
 
 class _Storing:

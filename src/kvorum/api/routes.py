@@ -116,6 +116,7 @@ def _serve_entries(routes: Routes, gateway: Gateway) -> None:
     get_many = {b"POST": Endpoint(lists.get_many, limits.list_body_bytes)}
     routes.add(b"/entries", Resource(_readable(lists.page) | put_many))
     routes.add(b"/entries/get", Resource(get_many))
+    routes.add(b"/entries/count", Resource(_readable(lists.count)))
 
 
 def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:

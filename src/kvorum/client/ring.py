@@ -17,6 +17,7 @@ from kvorum.client.answers import Answer
 from kvorum.client.requests import Subject
 from kvorum.documents.ring import Ring as RingDocument
 from kvorum.model.errors import ProtocolError
+from kvorum.model.hash_tags import place_token
 from kvorum.model.keys import TOKEN_HASHES, encode_key
 from kvorum.model.placement import Placement
 from kvorum.model.topology import DEFAULT_NAMESPACE, Topology
@@ -61,6 +62,8 @@ class Ring:
         settings = topology.namespaces.get(about.namespace or DEFAULT_NAMESPACE)
         if settings is None:
             return []
-        token = self._token_hash(encode_key(about.key), topology.token_seed)
+        key, seed = encode_key(about.key), topology.token_seed
+        tagged = settings.hash_tags and b"{" in key
+        token = place_token(self._token_hash, seed, key) if tagged else self._token_hash(key, seed)
         owners = placement.owners(placement.partition(token), settings.rule)
         return [topology.node(node).name for node in owners]

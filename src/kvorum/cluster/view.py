@@ -20,6 +20,7 @@ import msgspec
 
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import QuorumError
+from kvorum.model.hash_tags import place_token, tag_range
 from kvorum.model.keys import TOKEN_HASHES, encode_key, namespace_of, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.placement_rule import PlacementRule
@@ -110,7 +111,11 @@ class ClusterView:
         catalog = self.catalog
         settings = catalog.namespaces.get(namespace) or catalog.settings(namespace)
         data = encode_key(key)
-        token = self._place_hash(data, self.topology.token_seed)
+        seed = self.topology.token_seed
+        if settings.hash_tags and b"{" in data:
+            token = place_token(self._place_hash, seed, data)
+        else:
+            token = self._place_hash(data, seed)
         partition = self.placement.partition(token)
         if (quorum or settings.quorum) == SLOPPY:
             known = self._sloppy[settings.replicas].get(partition)
@@ -119,6 +124,10 @@ class ClusterView:
             known = self._strict[settings.replicas].get(partition)
             replicas = known or self._strict_set(partition, settings.rule)
         return Place(token, storage_key(token, namespace, data), replicas, settings)
+
+    def tag_range(self, tag: bytes) -> tuple[bytes, bytes]:
+        """The storage keys [start, end) of the keys with this hash tag, all of one partition."""
+        return tag_range(self._place_hash, self.topology.token_seed, tag)
 
     def _strict_set(self, partition: int, rule: PlacementRule) -> ReplicaSet:
         owners = self.placement.owners(partition, rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from kvorum.documents.node import NodeDescription
 from kvorum.model.topology import NamespaceSettings, NodeSpec, Topology
@@ -21,9 +22,10 @@ class RingNode(NodeDescription, frozen=True, kw_only=True):
 
 
 class RingNamespace(msgspec.Struct, frozen=True, kw_only=True):
-    """A namespace, as far as placement goes."""
+    """A namespace, as far as placement goes. `hash_tags`: keys are placed by what is in braces."""
 
     replicas: int
+    hash_tags: bool = False
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,9 @@ class Ring(msgspec.Struct, frozen=True, kw_only=True):
                 for node in self.nodes
             ),
             namespaces={
-                name: NamespaceSettings.majority(namespace.replicas)
+                name: replace(
+                    NamespaceSettings.majority(namespace.replicas), hash_tags=namespace.hash_tags
+                )
                 for name, namespace in self.namespaces.items()
             },
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -27,13 +27,25 @@ from kvorum.embedded.engine import Engine
 from kvorum.embedded.entries import Entries, put_of
 from kvorum.local_store import Holding
 from kvorum.model.errors import ConfigError, KvorumError, NotFound, RequestError
-from kvorum.model.request import ABSENT, EXACT, Delete, Get, Put, Request, Touch, Unreadable
+from kvorum.model.request import (
+    ABSENT,
+    EXACT,
+    Delete,
+    Get,
+    Put,
+    Request,
+    Selection,
+    Touch,
+    Unreadable,
+)
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings
 from kvorum.runtime.descriptors import descriptor_limit, engine_files
 from kvorum.sealing.master_key import parse_source
 from kvorum.service.lifetimes import lifetime
 from kvorum.storage.budget import MEMORY_DEFAULT
+
+_PAGE: Final = 500
 
 
 def open(  # noqa: A001  as gzip.open
@@ -189,7 +201,7 @@ class Embedded:
         cursor = b""
         unreadable: list[Unreadable] = []
         while True:
-            page = self._engine.page(namespace, cursor)
+            page = self._engine.page(Selection(namespace, limit=_PAGE, cursor=cursor))
             for key, record in page.entries:
                 yield self._entries.entry(namespace, key, record)
             unreadable += page.unreadable

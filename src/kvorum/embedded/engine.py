@@ -16,7 +16,7 @@ from typing import Any, Final
 from kvorum.cluster.view import ClusterView
 from kvorum.local_store import Holding, LocalStore, unreadable
 from kvorum.model.errors import ConfigError, CorruptRecord, KvorumError, StorageError
-from kvorum.model.request import Answer, Listing, Request
+from kvorum.model.request import Answer, Listing, Request, Selection
 from kvorum.model.topology import Topology
 from kvorum.namespaces import Namespaces
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -31,7 +31,6 @@ from kvorum.storage.file_work import InlineFileWork
 from kvorum.storage.syncer import InlineSyncer, Syncers
 from kvorum.wire.messages import Message
 
-_PAGE: Final = 500
 _BATCH: Final = 1000
 _SCRUB_PAUSE_S: Final = 0.05
 
@@ -74,6 +73,7 @@ class Engine:
                     shredded_since=store.shredded_since,
                 ),
             )
+            self._replicator.pace.never_pause()
             files = InlineFileWork(store.rocks, runtime.call_soon)
             _, self._scrub = store.tend(files, _scrub_pause_s, self._replicator.recount)
         except BaseException as error:
@@ -114,11 +114,11 @@ class Engine:
                 self._train()
         return results
 
-    def page(self, namespace: str, cursor: bytes) -> Listing:
-        """The page of a scan from `cursor` on."""
+    def page(self, selection: Selection) -> Listing:
+        """A page of a listing."""
         pages: list[Any] = [None]
         with self._opened():
-            self.service.scan(LOCAL, namespace, cursor, _PAGE, _Slot(pages, 0))
+            self.service.scan(LOCAL, selection, _Slot(pages, 0))
             self.runtime.turn()
         page: Listing | KvorumError = pages[0]
         if isinstance(page, KvorumError):

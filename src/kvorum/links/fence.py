@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kvorum.model.errors import InvalidKey
+from kvorum.model.hash_tags import place_token
 from kvorum.model.keys import TOKEN_HASHES, encode_key, partition_of, partition_range
 from kvorum.model.merkle import levels
 from kvorum.model.prefixes import RECORDS_END
@@ -52,10 +53,13 @@ class Partitioning:
             last -= 1
         return range(self.of(start), last + 1)
 
-    def of_key(self, key: str) -> int:
-        """The partition of a client's key. Raises InvalidKey."""
-        token = TOKEN_HASHES[self.token_hash](encode_key(key), self.token_seed)
-        return partition_of(token, self.partition_bits)
+    def of_key(self, key: str) -> list[int]:
+        """The partitions that a client's key may lie in: which one, the settings of its namespace
+        decide. Raises InvalidKey.
+        """
+        token_hash, seed, data = TOKEN_HASHES[self.token_hash], self.token_seed, encode_key(key)
+        tokens = token_hash(data, seed), place_token(token_hash, seed, data)
+        return [partition_of(token, self.partition_bits) for token in tokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def _of_key(message: Read | Fetch | Write | Handoff, changed: ChangedPartitions)
 
 def _of_forward(message: Forward, changed: ChangedPartitions) -> list[int]:
     try:
-        return [changed.partitioning.of_key(message.request.key)]
+        return changed.partitioning.of_key(message.request.key)
     except InvalidKey:
         return []  # it is refused when it is carried out
 

@@ -36,6 +36,8 @@ def starting_catalog(
         return StoredCatalog(version=1, namespaces=declared, own=own)
     if own:
         return msgspec.structs.replace(stored, own=True)
+    for name in stored.namespaces.keys() & declared.keys():
+        _check_hash_tags(name, stored.namespaces[name], declared[name])
     if stored.namespaces == declared:
         return msgspec.structs.replace(stored, own=False)
     changes = difference(stored.catalog, Catalog(namespaces=declared))
@@ -54,6 +56,17 @@ def starting_catalog(
             name,
         )
     return msgspec.structs.replace(stored, version=stored.version + 1, namespaces=declared)
+
+
+def _check_hash_tags(name: str, stored: NamespaceSettings, declared: NamespaceSettings) -> None:
+    """Raises ConfigError if keys would be looked for where they do not lie."""
+    if stored.hash_tags != declared.hash_tags:
+        was = str(stored.hash_tags).lower()
+        raise ConfigError(
+            f"The namespace {name!r} was made with 'hash_tags = {was}', and the cluster file says "
+            "otherwise; where keys lie depends on it. Write this line under "
+            f"[namespaces.{name}] of the file."
+        )
 
 
 def waits_for_disk(namespaces: Mapping[str, NamespaceSettings]) -> bool:

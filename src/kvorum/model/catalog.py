@@ -17,7 +17,7 @@ import msgspec
 from kvorum.model.errors import ConfigError, NamespaceNotFound, RequestError
 from kvorum.model.topology import DEFAULT_NAMESPACE, NamespaceSettings, Topology, check_namespace
 
-FIXED: Final = ("replicas", "encryption")
+FIXED: Final = ("replicas", "encryption", "hash_tags")
 """Settings that a namespace keeps for as long as it exists, in this version."""
 
 _NAMED_MAX: Final = 10

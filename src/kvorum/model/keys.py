@@ -26,6 +26,8 @@ from kvorum.model.prefixes import RECORD, RECORDS_END
 
 KEY_BYTES_MAX: Final = 1024
 TOKEN_BITS: Final = 128
+TOKEN_END: Final = 9
+"""Where the token ends in a storage key, and the namespace begins."""
 
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 

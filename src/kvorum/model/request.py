@@ -146,9 +146,34 @@ class Unreadable(msgspec.Struct, frozen=True, omit_defaults=True):
     last_token: str | None = None
 
 
-class Listing(msgspec.Struct, frozen=True):
-    """A page of live entries in storage order; an empty cursor means there are no more."""
+Listed = Literal["entries", "keys", "count"]
+"""What a listing gives of the entries: all of them, their keys, or only how many there are."""
 
-    entries: list[tuple[str, Record]]
+
+class Selection(msgspec.Struct, frozen=True):
+    """The entries of `namespace` that a listing is about, and what it gives of them.
+
+    `prefix`: what their keys begin with. They come in the order of their tokens; if the prefix
+    contains a whole hash tag and the namespace has such, in the order of their keys. `limit`: at
+    most so many a page; for a count it has no meaning. A listing goes on behind `cursor`, of its
+    last page, or behind the key `start_after`; both empty begin it.
+    """
+
+    namespace: str
+    prefix: str = ""
+    give: Listed = "entries"
+    limit: int = 100
+    cursor: bytes = b""
+    start_after: str = ""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A page of a listing; an empty cursor means there are no more. `entries`, `keys` or `count`:
+    what the selection asked for.
+    """
+
     cursor: bytes
     unreadable: list[Unreadable] = []
+    entries: list[tuple[str, Record]] = []
+    keys: list[str] = []
+    count: int = 0

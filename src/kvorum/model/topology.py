@@ -111,6 +111,7 @@ class NamespaceSettings(msgspec.Struct, frozen=True, kw_only=True):
     dictionary: bool = True
     eviction: Eviction = "lru"
     max_memory: int = 0
+    hash_tags: bool = True
 
     @classmethod
     def majority(cls, replicas: int) -> NamespaceSettings:

@@ -31,6 +31,7 @@
     dictionary = true               # train one on the namespace's own data
     eviction = "lru"                # or "lfu", "tinylfu": what a full cache gives up first
     max_memory = 0                  # bytes on each node; with durability "none" only
+    hash_tags = true                # keys such as "user:{7}:cart" are placed by what is in braces
 
 Only `cluster` and the name and addresses of each node are needed. Unknown fields are
 refused: a misspelt setting must not pass for one that was left out.
@@ -76,6 +77,7 @@ class _NamespaceTable(msgspec.Struct, forbid_unknown_fields=True):
     dictionary: bool = True
     eviction: str = "lru"
     max_memory: int = 0
+    hash_tags: bool = True
 
     def settings(self, nodes: int) -> NamespaceSettings:
         replicas = min(DEFAULT_REPLICAS, nodes) if self.replicas is None else self.replicas

@@ -13,6 +13,7 @@ hundredth a second, so a cluster that has become slower for good is its own new 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from kvorum.operations.quantile import Quantile
@@ -47,7 +48,7 @@ class Pace:
     def __init__(self, runtime: Runtime) -> None:
         self._now = runtime.now
         self._latency_ms = Quantile(0.99, _CALM_MS_AT_FIRST)
-        self.sample = self._latency_ms.add
+        self.sample: Callable[[float], object] = self._latency_ms.add
         """To be told how many milliseconds each operation of a client took."""
         self._calm_ms = _CALM_MS_AT_FIRST
         self._rate = _RATE_AT_FIRST
@@ -56,10 +57,19 @@ class Pace:
         self._seen_at = -_IDLE_S
         self._stepped_at = 0.0
 
+    def never_pause(self) -> None:
+        """Take no notice of clients from now on: they wait for the work that is paced."""
+        self.sample = _unheard
+
     @property
     def rate(self) -> float:
         """Records a second, while there is a foreground."""
         return self._rate
+
+    @property
+    def is_idle(self) -> bool:
+        """True while no client has asked for anything lately."""
+        return self._now() - self._seen_at >= _IDLE_S
 
     def pause_s(self, records: int) -> float:
         """How many seconds to pause now that so many records have been worked on; 0 for
@@ -83,3 +93,7 @@ class Pace:
             self._rate = max(self._rate / 2, RATE_MIN)
         else:
             self._rate = min(self._rate * 1.05, RATE_MAX)
+
+
+def _unheard(_latency_ms: float) -> None:
+    """No pause follows from it."""

@@ -59,7 +59,7 @@ class DamageSurvey:
         except StorageError:
             self._take(None)
         else:
-            self._take(Page(0, [], True, found))
+            self._take(Page(0, [], b"", found))
 
     def _ask(self, node: int) -> None:
         question = Question(self._operations, node, self._take)

@@ -59,6 +59,13 @@ _NONE: Final = 1 << 64
 Pairs = list[tuple[bytes, bytes]]
 
 
+def is_plainly_live(data: bytes) -> bool:
+    """True if the encoded record `data` certainly has a version that never expires: its last one.
+    Of others it is not known.
+    """
+    return not data[-1] and data[-9:-8] != UINT64
+
+
 def visible(record: Record, clocks: Clocks) -> Record:
     """`record` without the versions that have expired by `clocks`.
 

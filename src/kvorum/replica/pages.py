@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from kvorum.model.keys import TOKEN_END
 from kvorum.replica.local_replica import LocalReplica
 from kvorum.storage.store import KeyRange, Store
 
@@ -42,6 +43,27 @@ def read_page(replica: LocalReplica, start: bytes, end: bytes, limit: int) -> Re
     if replica.unverified.tokens:
         unreadable = unreadable + replica.unverified.ranges(start, end)
     return RecordPage(pairs, more, unreadable)
+
+
+class SelectedPage(NamedTuple):
+    """Those of the records that were looked at that are wanted. `upto`: the last storage key that
+    was looked at; b"" if the range has ended. `unreadable`: as of a RecordPage.
+    """
+
+    pairs: Pairs
+    upto: bytes
+    unreadable: list[KeyRange]
+
+
+def read_selected(
+    replica: LocalReplica, start: bytes, end: bytes, limit: int, wanted: bytes
+) -> SelectedPage:
+    """As `read_page`, of the records whose storage keys go on with `wanted` behind the token."""
+    pairs, more, unreadable = read_page(replica, start, end, limit)
+    upto = pairs[-1][0] if more and pairs else b""
+    if wanted:
+        pairs = [pair for pair in pairs if pair[0].startswith(wanted, TOKEN_END)]
+    return SelectedPage(pairs, upto, unreadable)
 
 
 def _read_pairs(store: Store, start: bytes, end: bytes, limit: int) -> tuple[Pairs, bool]:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kvorum.model.catalog import Catalog
-from kvorum.model.keys import namespace_of
+from kvorum.model.keys import namespace_of, partition_of
 from kvorum.model.merkle import Forest
 from kvorum.model.placement_rule import PlacementRule
 from kvorum.model.prefixes import RECORD, RECORDS_END
@@ -85,6 +85,10 @@ class Trees:
     def forest(self, rule: PlacementRule) -> Forest | None:
         """The trees of the records under `rule`; None if no namespace follows it."""
         return self._forests.get(rule)
+
+    def partition(self, key: bytes) -> int:
+        """The partition of a storage key."""
+        return partition_of(key[1:9], self._bits)
 
     def those_under(
         self, rule: PlacementRule, records: list[tuple[bytes, bytes]]

@@ -17,8 +17,9 @@ from kvorum.model.keys import is_range_start, is_record_key, namespace_of
 from kvorum.model.record import digest, is_sound
 from kvorum.operations.operations import Operations
 from kvorum.replica.local_replica import LocalReplica
-from kvorum.replica.pages import read_page
+from kvorum.replica.pages import read_selected
 from kvorum.replica.tombstones import is_tombstone
+from kvorum.replication.agreement import STEP_RECORDS, agrees
 from kvorum.storage.store import COLD, ignore
 from kvorum.wire.frames import FRAME_BYTES_MAX
 from kvorum.wire.messages import (
@@ -182,14 +183,19 @@ class ReplicaServer:
             self._give(node, message, data)
 
     def on_scan(self, node: int, message: Scan) -> None:
-        """Send the next records of a range."""
+        """Send the next records of a range, or that they are the same as the asker's."""
         if not is_range_start(message.start):
             raise ProtocolError(f"No range of records begins at {message.start[:9]!r}.")
         if self._replica.recovering and message.limit:
             self._refuse(node, message.op, _recovering())
             return
+        start, end = message.start, message.end
         try:
-            page = read_page(self._replica, message.start, message.end, message.limit)
+            if message.hash and agrees(self._replica, message):
+                self._operations.transport.send(node, Same(message.op))
+                return
+            limit = min(message.limit, STEP_RECORDS)
+            page = read_selected(self._replica, start, end, limit, message.wanted)
         except StorageError as error:
             self._refuse(node, message.op, error)
         else:

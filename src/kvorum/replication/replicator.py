@@ -22,7 +22,7 @@ from kvorum.documents.status import AntiEntropyStatus, HintStatus, Waiting
 from kvorum.links.transport import Transport
 from kvorum.model.errors import ConfigError, KvorumError, NodeStopping, UnknownWrite
 from kvorum.model.record import Event, Record
-from kvorum.model.request import Failure, Listing, Request, Result
+from kvorum.model.request import Failure, Listing, Request, Result, Selection
 from kvorum.operations.operations import Operations
 from kvorum.operations.pace import Pace
 from kvorum.repair.repair import Repairs
@@ -176,17 +176,13 @@ class Replicator:
 
     def scan(
         self,
-        namespace: str,
-        after: bytes,
-        limit: int,
+        selection: Selection,
         reply: Callable[[Listing | Failure], object],
     ) -> None:
-        """Read a page of at most `limit` live entries of `namespace` after the cursor `after`;
-        `reply` is called once.
-        """
+        """Read a page of the live entries of `selection`; `reply` is called once."""
         try:
-            operation = ScanOperation(self._view, self._replica, self._operations, namespace, reply)
-            operation.start(after, limit)
+            operation = ScanOperation(self._view, self._replica, self._operations, selection, reply)
+            operation.start()
         except KvorumError as error:
             self._operations.runtime.call_soon(reply, Failure.of(error))
 

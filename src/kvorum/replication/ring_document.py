@@ -35,7 +35,8 @@ def ring_document(view: ClusterView) -> Ring:
         partitions=topology.partitions,
         replicas=replicas,
         namespaces={
-            name: RingNamespace(replicas=settings.replicas) for name, settings in namespaces.items()
+            name: RingNamespace(replicas=settings.replicas, hash_tags=settings.hash_tags)
+            for name, settings in namespaces.items()
         },
         nodes=[
             RingNode(

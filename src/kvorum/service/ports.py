@@ -19,7 +19,7 @@ from kvorum.documents.storage import Soundness
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import StorageError
 from kvorum.model.record import Record
-from kvorum.model.request import Failure, Listing, Request, Result
+from kvorum.model.request import Failure, Listing, Request, Result, Selection
 
 
 class Coordinator(Protocol):
@@ -30,13 +30,11 @@ class Coordinator(Protocol):
 
     def scan(
         self,
-        namespace: str,
-        after: bytes,
-        limit: int,
+        selection: Selection,
         reply: Callable[[Listing | Failure], object],
         /,
     ) -> None:
-        """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
+        """A page of the live entries of `selection`."""
 
     def ingest(
         self, namespace: str, key: str, record: Record, w: int, reply: Callable[[Result], object], /

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kvorum.model.request import Answer, Listing, Request
+from kvorum.model.request import Answer, Listing, Request, Selection
 from kvorum.service.access import OPEN, AccessControl, Policy, denied
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
@@ -68,26 +68,22 @@ class Service:
         reply.admission = admission
         self._coordinator.submit(request, reply.settle)
 
-    def scan(
-        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
-    ) -> None:
-        """A page of at most `limit` live entries after the cursor `after`; b"" begins."""
-        self.access.check(principal, Action.SCAN, namespace)
-        self._scan(namespace, after, limit, reply)
+    def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
+        """A page of the live entries of `selection`."""
+        self.access.check(principal, Action.SCAN, selection.namespace)
+        self._scan(selection, reply)
 
-    def export(
-        self, principal: Principal, namespace: str, after: bytes, limit: int, reply: Reply[Listing]
-    ) -> None:
+    def export(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
         """Like `scan`, for whoever shows whole records, their versions included."""
-        self.access.check(principal, Action.EXPORT_RECORDS, namespace)
-        self._scan(namespace, after, limit, reply)
+        self.access.check(principal, Action.EXPORT_RECORDS, selection.namespace)
+        self._scan(selection, reply)
 
     def reserve(self, operations: int) -> Reservation:
         """Places for the operations of one list. Raises Overloaded if there are not so many."""
         self.admission.enter(operations)
         return Reservation(self.access, self.admission, self._coordinator, operations)
 
-    def _scan(self, namespace: str, after: bytes, limit: int, reply: Reply[Listing]) -> None:
+    def _scan(self, selection: Selection, reply: Reply[Listing]) -> None:
         self.admission.enter()
         reply.admission = self.admission
-        self._coordinator.scan(namespace, after, limit, reply.settle)
+        self._coordinator.scan(selection, reply.settle)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvorum.cluster.clocks import SKEW_MS
+from kvorum.model.hash_tags import place_token
 from kvorum.model.keys import TOKEN_HASHES, encode_key, storage_key
 from kvorum.model.placement import Placement
 from kvorum.model.record import decode, encode, expire
@@ -98,7 +99,9 @@ class Holdings:
 
     def _place(self, namespace: str, key: str) -> tuple[bytes, tuple[int, ...]]:
         data = encode_key(key)
-        token = TOKEN_HASHES[self._topology.token_hash](data, self._topology.token_seed)
+        token_hash, seed = TOKEN_HASHES[self._topology.token_hash], self._topology.token_seed
+        tags = self._topology.namespaces[namespace].hash_tags
+        token = place_token(token_hash, seed, data) if tags else token_hash(data, seed)
         key_there = storage_key(token, namespace, data)
         return key_there, self.owners_at(key_there)
 

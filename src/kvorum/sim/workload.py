@@ -16,6 +16,15 @@ from kvorum.sim.history import History, Kind, Operation
 from kvorum.sim.parameters import TTL_S_MAX, Parameters, stream
 from kvorum.sim.world import World
 
+_TAGGED = 3
+"""One key in so many has a hash tag."""
+
+
+def _key(number: int) -> str:
+    tag = "" if number % _TAGGED else "{тег}"
+    return f"key {number} {tag}ключ"
+
+
 Known = dict[tuple[str, str], list[Basis]]
 """The versions that a client got, by namespace and key, latest last."""
 
@@ -27,7 +36,7 @@ class Workload:
 
     def __init__(self, world: World, parameters: Parameters) -> None:
         self.history = History()
-        self.keys = [f"key {i} ключ" for i in range(parameters.keys)]
+        self.keys = [_key(i) for i in range(parameters.keys)]
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "workload")

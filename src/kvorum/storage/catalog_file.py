@@ -20,6 +20,7 @@ from typing import Annotated, Final
 import msgspec
 import xxhash
 from msgspec import Meta
+from msgspec.structs import replace
 
 from kvorum.model.catalog import Catalog
 from kvorum.model.errors import ConfigError, StorageError
@@ -68,6 +69,12 @@ class _File(msgspec.Struct, frozen=True):
     format: int
     check: str
     state: msgspec.Raw
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """Which settings are written down, by namespace."""
+
+    namespaces: dict[str, dict[str, msgspec.Raw]]
 
 
 CATALOG: Final = "catalog.json"
@@ -137,9 +144,23 @@ def decode(data: bytes) -> StoredCatalog:
         state = bytes(file.state)
         if _check(state) != file.check:
             raise _damaged("its check is wrong")
-        return msgspec.json.decode(state, type=StoredCatalog)
+        return _with_hash_tags_said(msgspec.json.decode(state, type=StoredCatalog), state)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(str(error)) from error
+
+
+def _with_hash_tags_said(stored: StoredCatalog, state: bytes) -> StoredCatalog:
+    """`stored`, in which a namespace has no hash tags if `state` does not say whether it has: it
+    was made before there were any, so its keys lie elsewhere.
+    """
+    said = msgspec.json.decode(state, type=_Said).namespaces
+    return replace(
+        stored,
+        namespaces={
+            name: settings if "hash_tags" in said[name] else replace(settings, hash_tags=False)
+            for name, settings in stored.namespaces.items()
+        },
+    )
 
 
 def _check(state: bytes) -> str:

@@ -48,7 +48,7 @@ class Read(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=3):
 
 
 class Same(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=4):
-    """The record here has the digest that was given."""
+    """The record here has the digest that was given, or the partition the hash."""
 
     op: int
 
@@ -90,24 +90,33 @@ class Forwarded(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=8):
 
 
 class Scan(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
-    """Send the records in start <= storage key < end, at most `limit`; if that is 0, only the
+    """Look through the next records in start <= storage key < end, at most `limit`, and send those
+    of them whose storage keys go on with `wanted` behind the token. If `limit` is 0, send only the
     ranges that cannot be read.
+
+    `hash`: of the asker's hash tree of the partition, under the placement rule `rule` (its id).
+    Where the replica's is the same, and it can read all of the range, it answers just that; an
+    empty one asks for the records in any case.
     """
 
     op: int
     start: bytes
     end: bytes
     limit: int
+    wanted: bytes = b""
+    rule: str = ""
+    hash: bytes = b""
 
 
 class Page(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
-    """Storage keys and encoded records in key order; `more` if the range goes on. `unreadable`:
-    ranges of keys in the page that are damaged or unverified at the replica.
+    """Storage keys and encoded records in key order. `upto`: the last storage key that was looked
+    at, if the range may go on behind it; empty if it has ended. `unreadable`: ranges of keys in the
+    page that are damaged or unverified at the replica.
     """
 
     op: int
     pairs: list[tuple[bytes, bytes]]
-    more: bool
+    upto: bytes
     unreadable: list[tuple[bytes, bytes]] = []
 
 
