@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
+import xxhash
 from kit.store_lives import (
     KEPT_BYTES,
     NAMESPACES,
@@ -500,6 +503,44 @@ def test_a_cluster_file_does_not_take_back_what_was_changed_in_the_directory(
     declared = {**NAMESPACES, "new": settings()}
     with life(tmp_path, declared) as one:
         assert len(of(one)) == COUNT
+
+
+def without_a_word_on_hash_tags(path: Path) -> None:
+    """Make the catalog one of a version that knew no hash tags."""
+    file = json.loads((path / "catalog.json").read_bytes())
+    for namespace in file["state"]["namespaces"].values():
+        del namespace["hash_tags"]
+    state = msgspec.json.encode(file["state"])
+    file["check"] = xxhash.xxh3_64_hexdigest(b"1" + state)
+    (path / "catalog.json").write_bytes(msgspec.json.encode(file | {"state": msgspec.Raw(state)}))
+
+
+def test_namespaces_from_before_hash_tags_go_on_without_them(tmp_path: Path) -> None:
+    with own(tmp_path) as one:
+        one.create("new")
+        assert one.parts.catalog.settings("new").hash_tags
+    without_a_word_on_hash_tags(tmp_path)
+    with own(tmp_path) as again:
+        assert not again.parts.catalog.settings("new").hash_tags
+        again.create("newest")
+        assert again.parts.catalog.settings("newest").hash_tags
+    with own(tmp_path) as third:
+        assert not third.parts.catalog.settings("new").hash_tags
+        assert third.parts.catalog.settings("newest").hash_tags
+
+
+def test_a_cluster_file_must_say_that_a_namespace_has_no_hash_tags(tmp_path: Path) -> None:
+    with life(tmp_path, {**NAMESPACES, "new": settings()}) as one:
+        fill(one)
+    without_a_word_on_hash_tags(tmp_path)
+    with pytest.raises(ConfigError, match=r"was made with 'hash_tags = false'.*Write this line"):
+        Life(tmp_path, {**NAMESPACES, "new": settings()})
+    said = {
+        name: msgspec.structs.replace(one, hash_tags=False)
+        for name, one in {**NAMESPACES, "new": settings()}.items()
+    }
+    with life(tmp_path, said) as again:
+        assert len(of(again)) == COUNT
 
 
 def test_what_a_cluster_file_has_lost_is_told_and_stays(

@@ -987,6 +987,43 @@ BUGS: Final = (
         1,
         caught_by="sim/test_sim_disk_log.py",
     ),
+    # Listings
+    Bug(
+        "agrees-without-looking",
+        "a replica tells a listing that it holds the same, whatever it holds",
+        "replication/agreement.py",
+        "    return own == message.hash and can_read(",
+        "    return bool(own) and can_read(",
+        1,
+        caught_by="replication/test_scan.py",
+    ),
+    Bug(
+        "agrees-unverified",
+        "a replica vouches for records of which it has lost the newest copy",
+        "replication/agreement.py",
+        "    return own == message.hash and can_read(replica, message.start, message.end)",
+        "    return own == message.hash",
+        1,
+        caught_by="replication/test_scan.py",
+    ),
+    Bug(
+        "lists-alone-past-damage",
+        "a node that lists alone leaves out what it cannot read",
+        "replication/scan.py",
+        "            if page.unreadable:",
+        "            if page.unreadable and not self._replica:",
+        1,
+        caught_by="replication/test_scan.py",
+    ),
+    Bug(
+        "tagged-by-the-last-brace",
+        "the hash tag reaches to the last closing brace of the key",
+        "model/hash_tags.py",
+        "    last = key.find(_CLOSE, first + 1)",
+        "    last = key.rfind(_CLOSE, first + 1)",
+        1,
+        caught_by="model/test_hash_tags.py",
+    ),
     # Membership and clocks
     Bug(
         "suspect-for-ever",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.stage import Stage
 
-from kvorum.model.keys import partition_of
+from kvorum.model.hash_tags import hash_tag
+from kvorum.model.keys import TOKEN_HASHES, partition_of, storage_key
 from kvorum.model.request import Answer, Delete, Failure, Get, Listing, Put, Selection, Unreadable
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replication.vouching import Vouching
 from kvorum.wire.batches import decode_batch
-from kvorum.wire.messages import Page, Scan
+from kvorum.wire.messages import Message, Page, Scan
 
 SETTINGS = NamespaceSettings(replicas=3, read=2, write=2, timeout_ms=1000)
 
@@ -292,3 +294,161 @@ def test_locate_tells_who_has_which_version() -> None:
     asked = stage.ask(0, Get("default", "k"))
     stage.settle()
     assert isinstance(asked[0], Answer)
+
+
+# Prefixes, keys and counts
+
+
+def pages_of(stage: Stage, node: int, selection: Selection) -> list[Listing]:
+    """All pages of a listing through `node`."""
+    replicator = stage.nodes[node]
+    assert replicator is not None
+    pages: list[Listing] = []
+    while True:
+        answers: list[Listing | Failure] = []
+        replicator.scan(selection, answers.append)
+        stage.settle()
+        (page,) = answers
+        assert isinstance(page, Listing), page
+        pages.append(page)
+        if not page.cursor:
+            return pages
+        selection = msgspec.structs.replace(selection, cursor=page.cursor, start_after="")
+
+
+def keys_of(stage: Stage, node: int, selection: Selection) -> list[str]:
+    pages = pages_of(stage, node, msgspec.structs.replace(selection, give="keys"))
+    assert all(len(page.keys) <= selection.limit for page in pages)
+    return [key for page in pages for key in page.keys]
+
+
+PARTS: Final = st.sampled_from(["a", "b", "ab", "{x}", "{x}a", "{y}", "{", "}", "{}"])
+KEYS: Final = st.lists(PARTS, min_size=1, max_size=4).map("".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    keys=st.dictionaries(KEYS, st.integers(0, 9), max_size=30),
+    prefix=st.lists(PARTS, max_size=2).map("".join),
+    limit=st.integers(1, 12),
+    asked=st.integers(0, 3),
+    missed=st.booleans(),
+)
+def test_a_listing_is_what_a_dict_would_give(
+    keys: dict[str, int], prefix: str, limit: int, asked: int, missed: bool
+) -> None:
+    stage = Stage(4, SETTINGS)
+    for number, (key, value) in enumerate(keys.items()):
+        if missed and number == len(keys) // 2:
+            stage.cut(0, 1)
+        put(stage, value % 4, key, b"%d" % value)
+        if value == 0:
+            stage.ask(2, Delete("default", key))
+            stage.settle()
+    expected = {key for key, value in keys.items() if value and key.startswith(prefix)}
+    selection = Selection("default", prefix, limit=limit)
+    found = keys_of(stage, asked, selection)
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    if hash_tag(prefix.encode()) is not None:
+        assert found == sorted(expected, key=str.encode)
+    counted = pages_of(stage, asked, msgspec.structs.replace(selection, give="count"))
+    assert sum(page.count for page in counted) == len(expected)
+    entries = [entry for page in pages_of(stage, asked, selection) for entry in page.entries]
+    assert [key for key, _ in entries] == found
+    assert all(record.versions[0].value == b"%d" % keys[key] for key, record in entries)
+    for number, key in enumerate(found):
+        after = msgspec.structs.replace(selection, start_after=key)
+        assert keys_of(stage, asked, after) == found[number + 1 :]
+
+
+def scans(stage: Stage) -> list[Scan]:
+    """The questions of a listing that were sent from now on."""
+    seen: list[Scan] = []
+    send = stage.post
+
+    def post(sender: int, node: int, message: Message) -> None:
+        if isinstance(message, Scan):
+            seen.append(message)
+        send(sender, node, message)
+
+    stage.post = post  # type: ignore[method-assign]
+    return seen
+
+
+def test_where_replicas_agree_only_the_hash_is_sent() -> None:
+    stage = filled()
+    stage.settle()
+    asked = scans(stage)
+    assert set(keys_of(stage, 0, Selection("default"))) == ALL
+    assert len(asked) == 256
+    assert all(question.hash for question in asked)
+
+
+def test_a_prefix_with_a_tag_asks_the_owners_of_one_partition_once() -> None:
+    stage = filled()
+    put(stage, 0, "cart:{7}:b", b"1")
+    put(stage, 0, "cart:{7}:a", b"1")
+    asked = scans(stage)
+    assert keys_of(stage, 0, Selection("default", "cart:{7}")) == ["cart:{7}:a", "cart:{7}:b"]
+    assert len(asked) == 1
+
+
+def test_without_hash_tags_braces_are_letters_like_others() -> None:
+    stage = Stage(4, msgspec.structs.replace(SETTINGS, hash_tags=False))
+    keys = {f"{{7}}:{i}" for i in range(20)}
+    for key in keys:
+        put(stage, 0, key, b"1")
+    assert set(keys_of(stage, 1, Selection("default", "{7}:"))) == keys
+    token_hash = TOKEN_HASHES["murmur3"]
+    assert {at for at in stage.disks[0].durable if b"{7}" in at} <= {
+        storage_key(token_hash(key.encode(), 0), "default", key.encode()) for key in keys
+    }
+
+
+def test_a_replica_that_lost_a_delete_does_not_bring_the_key_back() -> None:
+    stage = filled()
+    stage.cut(0, 2)
+    stage.cut(1, 2)
+    stage.ask(0, Delete("default", "k3"))
+    stage.settle()
+    stage.mend(1, 2)
+    stage.holds |= {(1, 2), (2, 1)}
+    stage.kill(0)
+    stage.holds.clear()
+    stage.settle()
+    assert set(keys_of(stage, 2, Selection("default"))) == ALL - {"k3"}
+
+
+def test_keys_that_have_expired_are_not_listed() -> None:
+    stage = filled()
+    stage.ask(0, Put("default", "mortal", 1, b"1", ttl=5))
+    stage.settle()
+    assert set(keys_of(stage, 1, Selection("default"))) == ALL | {"mortal"}
+    stage.wait(5)
+    assert set(keys_of(stage, 1, Selection("default"))) == ALL
+
+
+@pytest.mark.parametrize("prefix", ["", "k{3}"])
+def test_a_cursor_of_another_kind_of_listing_is_refused(prefix: str) -> None:
+    stage = filled()
+    cursor = b"k" + b"any" if not prefix else b"d" + bytes(8)
+    replicator = stage.nodes[0]
+    assert replicator is not None
+    answers: list[Listing | Failure] = []
+    replicator.scan(Selection("default", prefix, cursor=cursor), answers.append)
+    stage.settle()
+    (page,) = answers
+    assert isinstance(page, Failure)
+    assert page.code == "bad_request"
+
+
+def test_the_keys_of_a_large_tag_come_in_pages_in_order() -> None:
+    stage = Stage(3, SETTINGS)
+    keys = [f"{{t}}{i:04}" for i in range(1500)]
+    for key in reversed(keys):
+        stage.ask(0, Put("default", key, 1, b"1"))
+    stage.settle()
+    assert keys_of(stage, 0, Selection("default", "{t}", limit=100)) == keys
+    entries = pages_of(stage, 1, Selection("default", "{t}", limit=1000))
+    assert [key for page in entries for key, _ in page.entries] == keys

@@ -21,11 +21,17 @@ def merged_page(
     pairs = below.scan(start, end, limit)
     if len(pairs) == limit:
         end = pairs[-1][0] + b"\0"
-    merged: dict[bytes, bytes | None] = dict(pairs)
+    pages = []
     for segment in segments:
         changes = segment.memtable.page(start, end, limit)
         if len(changes) == limit:
             end = changes[-1][0] + b"\0"
+        if changes:
+            pages.append(changes)
+    if not pages:
+        return pairs, end
+    merged: dict[bytes, bytes | None] = dict(pairs)
+    for changes in pages:
         merged.update(changes)
     found = sorted(key for key in merged if key < end)
     return [(key, value) for key in found if (value := merged[key]) is not None], end

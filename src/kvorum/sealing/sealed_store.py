@@ -13,8 +13,7 @@ it out, as its key is unknown, and calls `on_damaged`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from itertools import groupby
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from kvorum.model.errors import CorruptRecord, StorageError
@@ -157,11 +156,14 @@ class SealedStore:
         if not is_named(start):
             return self._inner.scan(start, end, limit)
         pairs: list[tuple[bytes, bytes]] = []
-        for group in self._groups(_visible(start), _stored_end(end), limit):
-            opened = self._opened(group)
-            pairs += sorted(pair for pair in opened if start <= pair[0] < end)
-            if len(pairs) >= limit:
-                break
+        at, stored_end, more = _visible(start), _stored_end(end), True
+        while more and len(pairs) < limit:
+            wanted = limit - len(pairs) + 1  # One that is past the page, to see that it goes on.
+            page = self._inner.scan(at, stored_end, wanted)
+            more = len(page) == wanted
+            if more:
+                at = self._complete_groups(page)
+            pairs += self._opened(page, start, end)
         return pairs[:limit]
 
     def unreadable(
@@ -178,35 +180,39 @@ class SealedStore:
         tokens = (token_range(place[1:]) for place in sorted(damaged))
         return found + [(first, last) for first, last in tokens if first < end and start < last]
 
-    def _groups(self, start: bytes, end: bytes, limit: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """The stored pairs from `start` to `end`, grouped by their visible parts."""
-        more = True
-        while more:
-            page = self._inner.scan(start, end, limit + 1)
-            more = len(page) > limit
-            groups = [(visible, list(pairs)) for visible, pairs in groupby(page, _visible_of)]
-            if more:
-                # The last group may go on beyond the page.
-                start, _ = groups.pop()
-                if not groups:
-                    rest = self._inner.scan(start, start + _PAST_ANY_NAME, _GROUP_MAX)
-                    groups.append((start, rest))
-                    start += _PAST_ANY_NAME
-            for _, pairs in groups:
-                yield pairs
+    def _complete_groups(self, page: list[tuple[bytes, bytes]]) -> bytes:
+        """Take the last group off a page that goes on, unless it is the only one: then have all of
+        it. Returns where the next page begins.
+        """
+        visible = _visible(page[-1][0])
+        first = len(page) - 1
+        while first and page[first - 1][0].startswith(visible):
+            first -= 1
+        if first:
+            del page[first:]
+            return visible
+        beyond = visible + _PAST_ANY_NAME
+        page[:] = self._inner.scan(visible, beyond, _GROUP_MAX)
+        return beyond
 
-    def _opened(self, pairs: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        for stored_key, sealed in pairs:
+    def _opened(
+        self, page: list[tuple[bytes, bytes]], start: bytes, end: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        """The plain pairs of stored ones, as far as start <= key < end, in the order of keys."""
+        open_pair = self.seal.open
+        opened = []
+        for stored_key, sealed in page:
             try:
-                yield self.seal.open(stored_key, sealed)
+                pair = open_pair(stored_key, sealed)
             except ShreddedRecord:
-                pass  # The scrubber will delete it.
+                continue  # The scrubber will delete it.
             except CorruptRecord as error:
                 self._on_damaged(stored_key, error)
-
-
-def _visible_of(pair: tuple[bytes, bytes]) -> bytes:
-    return pair[0][: visible_bytes(pair[0])]
+                continue
+            if start <= pair[0] < end:
+                opened.append(pair)
+        opened.sort()  # Only within a group they may have another order.
+        return opened
 
 
 def _visible(bound: bytes) -> bytes:

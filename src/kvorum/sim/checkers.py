@@ -1,5 +1,6 @@
 """What must hold of a history and of the state that is left when all faults have healed.
 
+    listed_once      a listing gives each key once, and only keys with its prefix
     ended_once       each operation ends exactly once, in time, and not before it was submitted
     nothing_invented each answer holds only what was written to its key, and not in vain
     nothing_stale    a read whose quorum meets the write quorum (R + W > N) shows, or shows

@@ -21,6 +21,7 @@ from kvorum.sim.checkers import Violation
 from kvorum.sim.expectations import nothing_unexpected
 from kvorum.sim.faults import Faults
 from kvorum.sim.history import History, Operation
+from kvorum.sim.lister import Lister
 from kvorum.sim.parameters import Parameters
 from kvorum.sim.workload import Workload
 from kvorum.sim.world import World
@@ -54,15 +55,16 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     """Run `parameters`; `sink` gets every line of the trace."""
     world = World(parameters, sink)
     workload = Workload(world, parameters)
+    lister = Lister(world, workload.history, workload.keys, parameters)
     faults = Faults(world, parameters)
     audit = Audit(world, workload.history, workload.keys, parameters)
     violations: list[Violation] = []
     try:
-        _live(world, workload, faults, audit)
+        _live(world, workload, lister, faults, audit)
     except Exception as error:  # noqa: BLE001 - whatever a node raises is this seed's result
         violations.append(Violation("no_exception", _where(error)))
     else:
-        violations += audit.violations
+        violations += lister.violations + audit.violations
         violations += _judge(workload.history, parameters, audit.final, world)
     world.close()
     for violation in violations:
@@ -83,15 +85,17 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     )
 
 
-def _live(world: World, workload: Workload, faults: Faults, audit: Audit) -> None:
+def _live(world: World, workload: Workload, lister: Lister, faults: Faults, audit: Audit) -> None:
     for node in range(len(world.lives)):
         world.start(node)
     world.scheduler.run_for(_GREETED_S)
     workload.start()
+    lister.start()
     faults.start()
     world.scheduler.run_while(lambda: workload.busy)
     world.trace.note("the faults stop")
     faults.stop()
+    lister.stop()
     audit.run()
 
 

@@ -21,8 +21,7 @@ _TAGGED = 3
 
 
 def _key(number: int) -> str:
-    tag = "" if number % _TAGGED else "{тег}"
-    return f"key {number} {tag}ключ"
+    return f"key {number} ключ" if number % _TAGGED else f"{{тег}} key {number} ключ"
 
 
 Known = dict[tuple[str, str], list[Basis]]

@@ -19,7 +19,7 @@ from kvorum.journal.journaled_store import JournaledStore
 from kvorum.links.peers import Peers
 from kvorum.model.errors import StorageError
 from kvorum.model.placement import Placement
-from kvorum.model.request import Request, Result
+from kvorum.model.request import Failure, Listing, Request, Result, Selection
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replica.local_replica import NOTHING_SHREDDED
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -332,6 +332,11 @@ class World:
             reply(result)
 
         self._life(node).replicator.submit(request, on_reply)
+
+    def scan(
+        self, node: int, selection: Selection, reply: Callable[[Listing | Failure], object]
+    ) -> None:
+        self._life(node).replicator.scan(selection, reply)
 
     def acked(self, namespace: str, key: str) -> None:
         """A client says that a write of `key` was acknowledged."""
