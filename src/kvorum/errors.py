@@ -15,6 +15,7 @@ KvorumError                      carries: code, outcome, details
 │   ├── QuorumError              too few replicas answered
 │   ├── TimeoutExpired           the deadline passed first
 │   ├── Overloaded               a bounded queue is full: retry later
+│   ├── NodeStopping             the node that was asked stops; another one, or its next life, will
 │   ├── ClockWrong               no owner has a clock by which it may give a lifetime
 │   └── ConnectionFailed         no server could be reached
 ├── StorageError                 the disk or the engine refused
@@ -38,6 +39,7 @@ from kvorum.model.errors import (
     InvalidVersion,
     KvorumError,
     NamespaceNotFound,
+    NodeStopping,
     NotFound,
     Overloaded,
     PreconditionFailed,
@@ -62,6 +64,7 @@ __all__ = [
     "InvalidVersion",
     "KvorumError",
     "NamespaceNotFound",
+    "NodeStopping",
     "NotFound",
     "Overloaded",
     "PreconditionFailed",

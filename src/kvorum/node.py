@@ -3,6 +3,7 @@
     start   local store -> replicator -> peers -> service -> listener with HTTP
     stop    the reverse: the listener completes the running requests, links close, the store makes
             everything durable, and only then is the directory marked as cleanly stopped
+            (a planned stop is prepared before: see `_depart`)
 
 A node whose store has failed must stop: `failed` tells when. Its directory is not marked then, so
 the next start makes a new actor, which does not count as having the writes that were lost.
@@ -12,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -46,6 +47,7 @@ from kvorum.model.topology_toml import dump_topology
 from kvorum.namespaces import Namespaces, check_same_but_namespaces
 from kvorum.net.network import PeerNetwork
 from kvorum.replication.overview import Overview
+from kvorum.replication.readiness import HealthChecks
 from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
@@ -65,6 +67,10 @@ from kvorum.wire.handshake import SPOKEN
 _LOG: Final = logging.getLogger(__name__)
 _TRAINING_EVERY_S: Final = 1.0
 _CLOCKS_EVERY_S: Final = 1.0
+_DEPARTURE_S_MAX: Final = 5.0
+_LINKS_S_MAX: Final = 1.0
+"""How long a node that starts waits for links to others before it takes requests."""
+_LOOK_AGAIN_S: Final = 0.005
 
 
 class Node:
@@ -105,6 +111,7 @@ class Node:
         self._host_names = HostNames([*hosts, *host_names])
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
+        self._departure: Callable[[float], Coroutine[Any, Any, None]] | None = None
 
     async def start(self) -> None:
         """Start to serve. Raises ConfigError or StorageError; then nothing is left open."""
@@ -116,14 +123,21 @@ class Node:
                 raise unreadable(self._holding.path, error) from error
             raise
 
-    async def stop(self) -> None:
-        """Stop serving, and make everything durable. Raises StorageError if that fails."""
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """Stop serving, and make everything durable. Raises StorageError if that fails.
+
+        With `grace_s`, clients and other nodes are told before, and clients have so many seconds
+        to turn to other nodes.
+        """
+        failure = self._failure
+        if grace_s and self._departure is not None and failure is not None and not failure.done():
+            await self._departure(grace_s)
         await self._parts.aclose()
 
     async def failed(self) -> StorageError:
         """Waits until the node must stop because its store has failed; returns why."""
         assert self._failure is not None, "start it first"
-        return await self._failure
+        return await asyncio.shield(self._failure)
 
     def declare(self, topology: Topology) -> list[str]:
         """Change the namespaces to those of `topology`, read again from the cluster file. Returns a
@@ -213,9 +227,11 @@ class Node:
             service.admission,
             loop_lag,
         )
+        health_checks = HealthChecks(view, replicator, network.peers.is_linked, self._failed_with)
         parts = NodeParts(
             introspection=overview,
             metrics=Exposition(sources, runtime),
+            health_checks=health_checks,
             repairs=replicator.repairs,
             snapshots=snapshots,
             key_admin=key_admin,
@@ -223,15 +239,17 @@ class Node:
         )
         self._parts.push_async_callback(listener.close)
         http = self._http(service, Administration(service, parts))
-        await listener.listen(http, *parse_address(spec.http))
         replicator.start()
         loop_lag.start()
         self._parts.callback(loop_lag.stop)
+        await _until(lambda: health_checks.has_quorums, _LINKS_S_MAX)
+        await listener.listen(http, *parse_address(spec.http))
         for work in (
             self._train(local_store.vault, runtime),
             self._watch_clocks(replicator, runtime),
         ):
             self._parts.push_async_callback(_ended, loop.create_task(work))
+        self._departure = partial(_depart, health_checks, replicator, listener)
 
     def _http(self, service: Service, administration: Administration) -> HttpFace:
         limits = ApiLimits.within(self._holding.memory)
@@ -301,6 +319,10 @@ class Node:
             SwitchedSyncer(lambda: ThreadSyncer(runtime, call_threadsafe), call_soon, waits=True),
         )
 
+    def _failed_with(self) -> StorageError | None:
+        failure = self._failure
+        return failure.result() if failure is not None and failure.done() else None
+
     def _on_store_failed(self, error: StorageError) -> None:
         if self._failure is not None and not self._failure.done():
             self._failure.set_result(error)
@@ -323,6 +345,26 @@ class Node:
             store.release()
         else:
             store.close(replicator.counter)
+
+
+async def _depart(
+    health_checks: HealthChecks, replicator: Replicator, listener: Listener, grace_s: float
+) -> None:
+    """Hand over to other nodes, within bounds, so that no client meets an error."""
+    health_checks.stopping = True
+    replicator.leave()
+    await listener.leave(grace_s)
+    replicator.shut_door()
+    await listener.close()
+    await _until(lambda: replicator.left, _DEPARTURE_S_MAX)
+
+
+async def _until(condition: Callable[[], bool], within_s: float) -> None:
+    """Returns when `condition` holds, and in any case after `within_s`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

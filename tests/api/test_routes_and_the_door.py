@@ -39,6 +39,8 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "/locate/{key}"): Action.LOCATE,
     ("GET", "/status"): Action.SEE_STATUS,
     ("GET", "/metrics"): Action.SEE_METRICS,
+    ("GET", "/health"): Action.SEE_HEALTH,
+    ("GET", "/ready"): Action.SEE_HEALTH,
     ("GET", "/ring"): Action.SEE_RING,
     ("POST", "/clock/accept"): Action.ACCEPT_CLOCK,
     ("GET", "/repair"): Action.SEE_REPAIRS,

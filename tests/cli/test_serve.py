@@ -318,7 +318,7 @@ def test_it_ends_with_the_reason_when_its_store_fails(
         async def failed(self) -> StorageError:
             return StorageError("The log cannot be synced: no space left.")
 
-        async def stop(self) -> None:
+        async def stop(self, _grace_s: float) -> None:
             FailingNode.stopped = True
 
     monkeypatch.setattr("kvorum.cli.servers.serve.Node", FailingNode)

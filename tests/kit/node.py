@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from kvorum.documents.health import Health, Readiness
 from kvorum.model.errors import InvalidKey, NotFound, PreconditionFailed, RequestError
 from kvorum.model.keys import encode_key
 from kvorum.model.record import EMPTY, Event, Record, delete, write
@@ -59,7 +60,17 @@ class FakeNode:
         self.ingested: list[tuple[str, str, Record, int]] = []
         self.unable: dict[str, Failure] = {}
         """What becomes of records of these keys, where they are to be ingested."""
+        self.unwell: list[str] = []
+        """Why it is neither healthy nor ready."""
         self._counter = 0
+
+    # The port of health checks
+
+    def health(self) -> Health:
+        return Health(healthy=not self.unwell, reasons=self.unwell)
+
+    def readiness(self) -> Readiness:
+        return Readiness(ready=not self.unwell, reasons=self.unwell)
 
     # The coordinator port
 

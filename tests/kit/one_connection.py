@@ -67,6 +67,7 @@ class OneConnection:
         self.limits = limits
         self.wire = Wire()
         self.tick = 1_000_000
+        self.leaving = False
         self.held = 0
         self.full = False
         """There are too many connections."""

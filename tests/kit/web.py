@@ -112,6 +112,7 @@ def routes_of(node: FakeNode) -> Routes:
     parts = NodeParts(
         introspection=node,
         metrics=node,
+        health_checks=node,
         repairs=node,
         snapshots=FakeSnapshots(),
         key_admin=FakeKeyAdmin(),
@@ -152,6 +153,7 @@ class Web:
         parts = NodeParts(
             introspection=self.node,
             metrics=self.node,
+            health_checks=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
             key_admin=self.key_admin,

@@ -200,3 +200,47 @@ async def test_responses_of_a_turn_leave_at_its_end_whichever_of_them_fails(loop
     assert written == ["a", "c"]
     assert faults == ["broken"]
     loop.set_exception_handler(None)
+
+
+async def test_a_stop_that_is_planned_answers_on_and_says_that_it_is_the_last(loops: Loops) -> None:
+    async with stage() as here:
+        busy, idle = await here.client(here.first), await here.client(here.first)
+        busy.send("put a")
+        await begun(here.first)
+        leaving = asyncio.create_task(here.listener.leave(grace_s=10))
+        await until(lambda: here.listener.leaving)
+        here.first.answer()
+        assert [await busy.line(), await busy.line()] == ["PUT A (end)", ""]
+        idle.send("put b")
+        new = await here.client(here.second)
+        new.send("get c")
+        await begun(here.first)
+        await begun(here.second)
+        here.first.answer()
+        here.second.answer()
+        assert [await idle.line(), await idle.line()] == ["PUT B (end)", ""]
+        assert [await new.line(), await new.line()] == ["GET C (end)", ""]
+        assert not leaving.done()
+        for client in (busy, idle, new):
+            await client.close()
+        await leaving  # long before its time, since all have gone
+
+
+async def test_who_is_idle_to_the_end_is_told_that_nothing_was_done(loops: Loops) -> None:
+    async with stage() as here:
+        idle, late = await here.client(here.first), await here.client(here.first)
+        await until(lambda: here.listener.connections == 2)
+        await here.listener.leave(grace_s=0.01)
+        closing = asyncio.create_task(here.listener.close(drain_s=5))
+        assert [await idle.line(), await idle.line()] == ["! node_stopping (end)", ""]
+        late.send("put a")  # as if it had been on its way
+        assert [await late.line(), await late.line()] == ["! node_stopping (end)", ""]
+        assert here.first.asked == []
+        await idle.close()
+        await late.close()
+        await closing
+
+
+async def test_without_clients_a_planned_stop_waits_for_nobody(loops: Loops) -> None:
+    async with stage() as here:
+        await asyncio.wait_for(here.listener.leave(grace_s=1000), 5)

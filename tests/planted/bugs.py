@@ -460,9 +460,9 @@ BUGS: Final = (
         "forward-sent-twice",
         "a write is sent to its coordinator twice, and coordinated twice",
         "replication/forward.py",
-        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n",
-        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n"
-        "        self._operations.transport.send(self._coordinator, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self.coordinator, Forward(self._op, request))\n",
+        "        self._operations.transport.send(self.coordinator, Forward(self._op, request))\n"
+        "        self._operations.transport.send(self.coordinator, Forward(self._op, request))\n",
         20,
     ),
     Bug(

@@ -11,6 +11,7 @@ from kit.namespaces import FakeNamespaces
 from kit.node import SECRET, FakeNode, actor_name
 from kit.snapshots import FakeSnapshots
 
+from kvorum.documents.health import Health, Readiness
 from kvorum.documents.namespaces import DroppedNamespace
 from kvorum.model.errors import KvorumError, RequestError
 from kvorum.service.access import OPEN, AccessDenied, Policy, SamePolicy
@@ -38,6 +39,7 @@ class Stage:
         parts = NodeParts(
             introspection=self.node,
             metrics=self.node,
+            health_checks=self.node,
             repairs=self.node,
             snapshots=self.snapshots,
             key_admin=self.key_admin,
@@ -49,6 +51,8 @@ class Stage:
 Call = Callable[[Administration], Any]
 CALLS: list[tuple[Action, Call, Any]] = [
     (Action.SEE_STATUS, lambda node: node.status(LOCAL), {"node": "n1", "records": 0}),
+    (Action.SEE_HEALTH, lambda node: node.health(LOCAL), Health(healthy=True)),
+    (Action.SEE_HEALTH, lambda node: node.readiness(LOCAL), Readiness(ready=True)),
     (Action.SEE_RING, lambda node: node.ring(LOCAL), {"partitions": []}),
     (
         Action.ACCEPT_CLOCK,

@@ -10,6 +10,7 @@ from kvorum.api.deletion import DeletionHandlers
 from kvorum.api.entries import ENTRY_PATH, TOUCH_BODY_BYTES, EntryHandlers
 from kvorum.api.entry_lists import EntryListHandlers
 from kvorum.api.gateway import Gateway
+from kvorum.api.health import HealthHandlers
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.refusals import MethodNotAllowed, UnknownPath
 from kvorum.api.http.router import Endpoint
@@ -95,6 +96,7 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
     routes = Routes()
     _serve_entries(routes, gateway)
     _serve_records(routes, RecordHandlers(gateway))
+    _serve_health(routes, HealthHandlers(node))
     _serve_introspection(routes, node, gateway)
     _serve_repairs(routes, node)
     _serve_snapshots(routes, node)
@@ -132,6 +134,11 @@ def _serve_entries(routes: Routes, gateway: Gateway) -> None:
 def _serve_records(routes: Routes, handlers: RecordHandlers) -> None:
     put = {b"POST": Endpoint(handlers.put_many, RECORDS_BODY_BYTES)}
     routes.add(b"/records", Resource(_readable(handlers.page) | put))
+
+
+def _serve_health(routes: Routes, handlers: HealthHandlers) -> None:
+    routes.add(b"/health", Resource(_readable(handlers.health)))
+    routes.add(b"/ready", Resource(_readable(handlers.ready)))
 
 
 def _serve_introspection(routes: Routes, node: Administration, gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 """The command line: `main` is the program, each sub-package a family of commands.
 
-    servers      serve, up
+    servers      serve, up, down, restart
     entries      set, touch, get, delete, import, export
     snapshots    snapshot
     upkeep       scrub, repair, rebuild, clock, keys, namespace

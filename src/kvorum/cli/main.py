@@ -45,6 +45,8 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
     "Run": {
         "demo": Lazy("trials.demo", "demo", "See a cluster lose a node, and no data."),
         "up": Lazy("servers.up", "up", "Run a local cluster of several nodes."),
+        "down": Lazy("servers.down", "down", "Stop the local cluster."),
+        "restart": Lazy("servers.restart", "restart", "Restart its nodes, one after another."),
         "serve": Lazy("servers.serve", "serve", "Run one node."),
     },
     "Data": {

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from kvorum.devcluster.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
 from kvorum.devcluster.layout import Layout
 from kvorum.devcluster.process import NodeProcess, serve_command
+from kvorum.devcluster.wholeness import lacking, unanswering, wait_until_whole
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import Topology
 from kvorum.runtime.together import together
@@ -23,20 +24,30 @@ from kvorum.runtime.together import together
 _PAUSE_FIRST_S: Final = 0.5
 _PAUSE_MAX_S: Final = 10.0
 _SETTLED_S: Final = 30.0
+_WHOLE_S: Final = 120.0
+STOP_GRACE_S: Final = 1.5
 
 
 class LocalCluster:
     """A cluster whose nodes are child processes of this one."""
 
     def __init__(
-        self, layout: Layout, topology: Topology, hear: Listener, options: Sequence[str] = ()
+        self,
+        layout: Layout,
+        topology: Topology,
+        hear: Listener,
+        options: Sequence[str] = (),
+        grace_s: float = STOP_GRACE_S,
     ) -> None:
-        """`options` are further ones for `kvorum serve`."""
+        """`options` are further ones for `kvorum serve`, `grace_s` what its --stop-grace says."""
         self._layout = layout
         self._nodes = {node.name: node for node in topology.nodes}
         self._hear = hear
-        self._options = options
+        self._options = (*options, "--stop-grace", str(grace_s))
+        self._grace_s = grace_s
         self._processes: dict[str, NodeProcess] = {}
+        self._restarting: dict[str, asyncio.Event] = {}
+        """The nodes that are stopped on purpose, until they are ready again."""
 
     async def start(self) -> None:
         """Returns when all nodes are ready. Raises ConfigError if one is not going to be."""
@@ -61,6 +72,50 @@ class LocalCluster:
         """Start what dies, again and again; ends when it is cancelled."""
         await together(self._keep_node(name) for name in self._nodes)
 
+    async def restart_all(self, tell: Callable[[str], object], *, anyway: bool = False) -> None:
+        """Restart one node after another, each once the cluster is whole; `tell` hears how far it
+        is. Raises ConfigError if that does not come about, or a node does not start again.
+
+        `anyway`: also if nodes are down, and the cluster cannot become whole.
+        """
+        nodes = self._nodes.values()
+        down = await unanswering(nodes)
+        if down and not anyway:
+            raise ConfigError(
+                f"Nothing was restarted: {', '.join(down)} does not answer, and with one node more "
+                "away requests would fail. Wait until it is back, or give --yes."
+            )
+        if not down:
+            await self._until_whole(tell)
+        for name in self._nodes:
+            began = time.monotonic()
+            tell(f"{name}: restarting")
+            await self.restart_node(name)
+            if not down:
+                await self._until_whole(tell)
+            tell(f"{name}: ready after {time.monotonic() - began:.1f} s")
+
+    async def _until_whole(self, tell: Callable[[str], object]) -> None:
+        nodes = self._nodes.values()
+        try:
+            await wait_until_whole(nodes, _WHOLE_S, tell)
+        except TimeoutError:
+            lack = await lacking(nodes)
+            raise ConfigError(
+                f"The rolling restart has ended early: after {_WHOLE_S:g} s the cluster is not "
+                f"whole. {lack or ''} See the nodes' logs, and begin anew."
+            ) from None
+
+    async def restart_node(self, name: str) -> None:
+        """Stop the node as planned, and start it again; returns when it is ready. Raises
+        ConfigError if it is not going to be."""
+        self._restarting[name] = asyncio.Event()
+        try:
+            await self._stop_node(self._processes[name], self._grace_s)
+            await self.start_node(name)
+        finally:
+            self._restarting.pop(name).set()
+
     async def kill_node(self, name: str) -> None:
         """SIGKILL; returns when the process is gone."""
         self._processes[name].kill()
@@ -80,6 +135,10 @@ class LocalCluster:
             began = time.monotonic()
             process = self._processes[name]
             await process.ended()
+            if name in self._restarting:
+                await self._restarting[name].wait()
+                if self._processes[name].running:
+                    continue
             if time.monotonic() - began > _SETTLED_S:
                 pause = _PAUSE_FIRST_S
             self._hear(Died(name, process.pid, process.last_words, pause))
@@ -94,9 +153,9 @@ class LocalCluster:
             # It has ended, which `_keep_node` finds, and tells with the reason.
             return
 
-    async def _stop_node(self, process: NodeProcess) -> None:
+    async def _stop_node(self, process: NodeProcess, grace_s: float = 0.0) -> None:
         if process.running:
-            clean = await process.stop()
+            clean = await process.stop(grace_s)
             reason = "" if clean else process.last_words
             self._hear(Stopped(process.name, process.pid, clean, reason))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -23,8 +24,11 @@ from typing import Final
 
 from kvorum.model.errors import ConfigError
 
+SERVE_VARIABLES: Final = "KVORUM_SERVE_"
+"""How environment variables begin that a node alone would heed; here the cluster decides."""
 _LAST_LINES: Final = 20
 _STOP_S: Final = 10.0
+"""Beyond the grace that clients are given."""
 
 
 def serve_command(topology_file: Path, name: str, data: Path, *more: str) -> list[str]:
@@ -40,6 +44,7 @@ class NodeProcess:
     def __init__(self, name: str, process: Process, on_line: Callable[[str], object]) -> None:
         self.name = name
         self._process = process
+        self._is_ready = False
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._log = asyncio.create_task(self._read_log(on_line))
 
@@ -48,7 +53,12 @@ class NodeProcess:
         cls, name: str, command: Sequence[str], on_line: Callable[[str], object]
     ) -> NodeProcess:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,
+            env={k: v for k, v in os.environ.items() if not k.startswith(SERVE_VARIABLES)},
         )
         return cls(name, process, on_line)
 
@@ -66,6 +76,7 @@ class NodeProcess:
         if not await self._process.stdout.readline():
             await self.ended()
             raise ConfigError(f"{self.name} did not start: {self.last_words}")
+        self._is_ready = True
 
     async def ended(self) -> int:
         """The exit status, negative for a signal; all of the log has been heard by then."""
@@ -91,12 +102,18 @@ class NodeProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
-    async def stop(self) -> bool:
-        """Ask it to stop, wait, and kill it if that takes too long. True if it stopped cleanly."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+    async def stop(self, grace_s: float = 0.0) -> bool:
+        """Ask it to stop, wait, and kill it if that takes too long. True if it stopped cleanly.
+
+        `grace_s`: how long it lets clients turn to other nodes; 0 if these stop as well.
+        """
+        if self._is_ready and not grace_s and self._process.stdin is not None:
+            self._process.stdin.close()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
         try:
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(grace_s + _STOP_S):
                 # A child that SIGTERM ends had not begun anything: it would have seen to it.
                 return await self.ended() in (0, -signal.SIGTERM)
         except TimeoutError:

@@ -105,6 +105,10 @@ class Peers:
     def is_up(self, node: int) -> bool:
         return self._peers[node].reachable
 
+    def is_linked(self, node: int) -> bool:
+        """True while a link to `node` is open."""
+        return self._peers[node].linked
+
     def _hold(self, peer: Peer, message: Message) -> None:
         """The way to send to `peer` while it has no link."""
         if self._closing or not peer.waiting.add(message):

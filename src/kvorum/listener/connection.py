@@ -12,14 +12,12 @@ A request that comes before those before it are answered is carried out at once 
 they are safe (for HTTP see RFC 9112, section 9.3.2): what may change something is done alone, in
 its turn.
 
-Reading stops while too many requests wait for answers or too much lies unread by the client;
-input that has come already is kept as the backlog. One piece of input may hold hundreds of
-requests, so nothing is begun meanwhile either. Deadlines cost nothing per request: the
-listener's sweeper looks at every connection once a tick, and one that is in the same situation
-for too many ticks is ended.
+Reading stops while too many requests wait for answers or too much lies unread by the client; input
+that has come already, perhaps hundreds of requests, is kept as the backlog. Deadlines cost nothing
+per request: the listener's sweeper looks at every connection once a tick, and one that is in the
+same situation for too many ticks is ended.
 
-An idle connection, one without a request, is given up where there are too many and another client
-comes.
+An idle connection, one without a request, is given up where others come and there are too many.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ from typing import Any, cast
 
 from kvorum.listener.face import E, Exchange, Face
 from kvorum.listener.host import Host
-from kvorum.listener.refusals import no_connection_left, too_slow
+from kvorum.listener.refusals import no_connection_left, stopping, too_slow
 from kvorum.listener.watch import BUSY, CLOSING, IDLE, READING, Watch
 from kvorum.model.errors import KvorumError
 
@@ -86,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._unwritten = 0
         """Bytes of responses that are made."""
         self._stage = _OPEN
-        self._next_is_last = False
+        self._next_is_last = host.leaving
         self._eof = False
         self._interjection = b""
         """What is to be written once the queue is empty."""
@@ -326,14 +324,20 @@ class Connection(asyncio.Protocol):
     # Ends
 
     def drain(self) -> None:
-        """Finish what has begun, then close."""
-        self._next_is_last = True
+        """Finish what has begun, then close. A client that is idle is told of a planned stop."""
+        self.take_leave()
         if self._stage != _OPEN or self._session.reading:
             return
-        if self._queue:
-            self._end_with(self._queue[-1])
+        if self._host.leaving:
+            self._refuse(stopping())
         else:
             self._transport.close()
+
+    def take_leave(self) -> None:
+        """Take the last request that has come, or the next one, for the last."""
+        self._next_is_last = True
+        if self._stage == _OPEN and self._queue and not self._session.reading:
+            self._end_with(self._queue[-1])
 
     def abort(self) -> None:
         self._stage = _LOST
@@ -342,12 +346,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """True if it is open, and nothing has begun to come, is under way, or is left unread."""
+        """True if it is open, and no request or answer has begun and not ended."""
         return self._doing(self._transport.get_write_buffer_size()) == IDLE
 
     @property
     def idle_since(self) -> int:
-        """In which tick it became idle, as far as the sweeper has seen."""
+        """In which tick it was seen to be idle."""
         return self._watch.idle_since(self._session.begun, self._host.tick)
 
     def give_up(self) -> None:

@@ -18,6 +18,8 @@ class Host(Protocol):
     tick: int
     """How many ticks there have been."""
     answers: UnreadAnswers
+    leaving: bool
+    """It is about to stop: the next request of each connection is its last."""
 
     def admit(self, connection: Connection) -> bool:
         """False if there are too many connections, and requests under way on all."""

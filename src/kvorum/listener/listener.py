@@ -13,6 +13,12 @@ needs for its files (`runtime/descriptors.py`). When there are as many as may be
 been idle the longest is given up for each new one; so clients that connect and say nothing lock
 nobody out. A connection with a request under way is never given up. Where all have one, the new one
 is refused.
+
+A planned stop goes in two steps, and no client meets an error (RFC 9112, section 9.6):
+
+    leave    each connection's next request is its last, and its answer says so
+    close    no more connections; those that are idle are told that nothing was done, and closed;
+             what has begun is finished, and the rest is cut off
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ from typing import Final
 from kvorum.documents.status import Connections
 from kvorum.listener.connection import Connection
 from kvorum.listener.face import Face
+from kvorum.listener.last_call import refuse_further_connections
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.refusals import too_many_large_requests
 from kvorum.listener.unread_answers import UnreadAnswers
@@ -35,6 +42,9 @@ from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
 
 DRAIN_S: Final = 10.0
+_LAST_CALL_S: Final = 0.02
+_QUIET_S: Final = 0.2
+"""Clients that have been told to come on another connection would have come by then."""
 _TELL_EVERY_S: Final = 60.0
 _logger: Final = logging.getLogger(__name__)
 
@@ -55,6 +65,7 @@ class Listener:
         self._ready: list[Connection] = []
         self._held = 0
         self.tick = 0
+        self.leaving = False
         limits = self.limits
         stalled = limits.ticks(limits.stalled_s)
         self.answers = UnreadAnswers(self._connections, limits.unread_bytes, stalled)
@@ -98,6 +109,29 @@ class Listener:
             self._sweep()
         address = server.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def leave(self, grace_s: float) -> None:
+        """Go on for `grace_s` while clients turn to other nodes; less if all have gone."""
+        self.leaving = True
+        for connection in list(self._connections):
+            connection.take_leave()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet(), grace_s)
+        if self._connections:
+            await self._last_call()
+
+    async def _last_call(self) -> None:
+        """Accept what has connected, and nothing more."""
+        for server in self._servers:
+            for listening in server.sockets:
+                refuse_further_connections(listening.fileno())
+        await asyncio.sleep(_LAST_CALL_S)
+
+    async def _quiet(self) -> None:
+        """Returns when there has been no connection for a moment, or none at all."""
+        while self._connections:
+            await self._all_gone()
+            await asyncio.sleep(_QUIET_S)
 
     async def close(self, drain_s: float = DRAIN_S) -> None:
         """Take no more connections, finish requests that have begun, and close.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvorum.model.errors import Overloaded, RequestError
+from kvorum.model.errors import NodeStopping, Overloaded, RequestError
 
 
 class RequestTooSlow(RequestError):
@@ -14,6 +14,15 @@ class RequestTooSlow(RequestError):
 def too_slow(seconds: float) -> RequestTooSlow:
     """The refusal of a request that has not ended in so many seconds."""
     return RequestTooSlow(f"The request was not complete {seconds:g} s after its first byte.")
+
+
+def stopping() -> NodeStopping:
+    """The farewell to a client that has asked for nothing, or whose request was not read any more:
+    it may be repeated."""
+    return NodeStopping(
+        "This node stops, and nothing was done. Ask another node, or this one in a moment.",
+        retry_after=1,
+    )
 
 
 def no_connection_left(most: int) -> Overloaded:

@@ -116,6 +116,12 @@ class UnavailableError(KvorumError):
     code = "unavailable"
 
 
+class NodeStopping(UnavailableError):
+    """The node is about to stop, and has done nothing. Another one, or its next life, will."""
+
+    code = "node_stopping"
+
+
 class QuorumError(UnavailableError):
     """Too few replicas: `details` holds needed (int), got (int) and replicas (list of names)."""
 

@@ -4,7 +4,8 @@
 The coordinator: for a write that carries a version, any owner, so this node if it is one. Blind
 writes of a key all go to one, its first healthy owner, so that sequential writers make no siblings.
 An owner whose disk is full, or whose clock is wrong where it is to give a lifetime, leaves it to
-another; only if all owners are away does a fallback coordinate.
+another, and so does a node that is about to stop, if one that stays is up. Only if all owners are
+away does a fallback coordinate.
 
 What has to be read first: a blind write replaces what its coordinator has seen. The first owner,
 while every node that may be asked has told it that it missed nothing, has seen all earlier ones;
@@ -96,9 +97,9 @@ class Leaderless:
         )
 
     def another(self, replica_set: ReplicaSet, sight: Sight, unable: tuple[int, ...]) -> int | None:
-        """The first owner that is up and not known to be unable."""
+        """The first owner that is up, stays, and is not known to be unable."""
         for node in replica_set.natural:
-            if node not in unable and sight.is_up(node):
+            if node not in unable and node not in sight.leaving and sight.is_up(node):
                 return node
         return None
 
@@ -120,17 +121,20 @@ class Leaderless:
 
     def _coordinator(self, request: Change, replica_set: ReplicaSet, sight: Sight) -> int | None:
         """An owner, or where all are away the first that stands in; None if that is away too."""
-        local = sight.local
+        local, leaving = sight.local, sight.leaving
         if local in replica_set.natural:
-            if not _is_able(request, sight):
+            if local in leaving or not _is_able(request, sight):
                 other = self.another(replica_set, sight, (local,))
                 return local if other is None else other
             if request.seen is not None or local == replica_set.natural[0]:
                 return local
+        last: int | None = None
         for node in replica_set.preference:
             if sight.is_up(node):
-                return node
-        return None
+                if node not in leaving:
+                    return node
+                last = node if last is None else last
+        return last
 
 
 LEADERLESS: Final = Leaderless()

@@ -12,7 +12,7 @@ anything it has looked at its own record of the key; if that is not sound, it pl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -54,7 +54,7 @@ class Sight(msgspec.Struct, frozen=True):
     missed nothing. `nodes`: how many the cluster has. `settings`: of the request's namespace.
     `has_room`: its disk, where the namespace needs it, takes new values. `has_time`: its clock is
     good enough to say when something expires. `recovering`: its copies are incomplete as a whole.
-    `own`: what it holds of the key.
+    `own`: what it holds of the key. `leaving`: the nodes that are about to stop.
     """
 
     local: int
@@ -66,6 +66,7 @@ class Sight(msgspec.Struct, frozen=True):
     has_time: bool = True
     recovering: bool = False
     own: OwnRecord = UNREAD
+    leaving: Set[int] = frozenset()
 
 
 class WritePlan(msgspec.Struct, frozen=True, gc=False):

@@ -47,7 +47,8 @@ class Operation(Protocol):
 class Operations:
     """The operations of one node: their numbers, deadlines and pace, and the way to other nodes.
 
-    `suspects`: the nodes that are taken to be down.
+    `suspects`: the nodes that are taken to be down. `leaving`: the nodes, perhaps this one among
+    them, that have said that they are about to stop; each until a link to its next life is open.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Operations:
         "clocks",
         "counters",
         "deadlines",
+        "leaving",
         "pace",
         "runtime",
         "speculation",
@@ -76,6 +78,7 @@ class Operations:
         self.pace = Pace(runtime)
         self.counters = Counters()
         self.suspects: set[int] = set()
+        self.leaving: set[int] = set()
         self._last_op = runtime.rng.getrandbits(62)
 
     def next_op(self) -> int:
@@ -115,3 +118,4 @@ class Operations:
         self.table.clear()
         self.deadlines.clear()
         self.speculation.clear()
+        self.leaving.clear()

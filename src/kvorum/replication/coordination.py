@@ -159,11 +159,19 @@ class Coordination:
             has_time,
             replica.recovering,
             own,
+            self._operations.leaving,
         )
 
     def _usual_sight(self, request: Change, settings: NamespaceSettings) -> Sight:
         """The sight while nothing is wrong on this node, kept for the requests to come."""
-        made = Sight(self._view.local, self._operations.is_up, self._settled, self._nodes, settings)
+        made = Sight(
+            self._view.local,
+            self._operations.is_up,
+            self._settled,
+            self._nodes,
+            settings,
+            leaving=self._operations.leaving,
+        )
         self._usual[request.namespace] = made
         return made
 

@@ -79,7 +79,14 @@ class Coordinator:
     def _bare_sight(self, _request: Change, place: Place) -> Sight:
         """The sight of a node without a replica."""
         nodes = len(self._view.topology.nodes)
-        return Sight(self._view.local, self._operations.is_up, frozenset(), nodes, place.settings)
+        return Sight(
+            self._view.local,
+            self._operations.is_up,
+            frozenset(),
+            nodes,
+            place.settings,
+            leaving=self._operations.leaving,
+        )
 
     def _follow(
         self, request: Change, place: Place, plan: WritePlan | TooFew, reply: OnResult

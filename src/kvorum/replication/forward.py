@@ -1,7 +1,8 @@
 """Forwarding: a write is sent to its coordinator, and the answer back, in one hop.
 
-A coordinator whose disk is full, or whose clock is wrong where it is to give a lifetime, says so
-before it has done anything; then, and only then, the request may be sent elsewhere.
+A coordinator whose disk is full, whose clock is wrong where it is to give a lifetime, or that is
+about to stop, says so before it has done anything; then, and only then, the request may be sent
+elsewhere.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ from collections.abc import Callable
 from typing import Final
 
 from kvorum.cluster.view import ClusterView
-from kvorum.model.errors import ClockWrong, ConnectionFailed, DiskFull, KvorumError, TimeoutExpired
+from kvorum.model.errors import (
+    ClockWrong,
+    ConnectionFailed,
+    DiskFull,
+    KvorumError,
+    NodeStopping,
+    TimeoutExpired,
+)
 from kvorum.model.request import Change, Failure, Result
 from kvorum.operations.operations import Operations
 from kvorum.wire.messages import Forward, Forwarded, Refused, Reply
 
-_DETOURS: Final = (DiskFull.code, ClockWrong.code)
+_DETOURS: Final = (DiskFull.code, ClockWrong.code, NodeStopping.code)
 
 
 class ForwardOperation:
-    """Waits for the answer of the node that a request was forwarded to."""
+    """Waits for the answer of `coordinator`, the node that a request was forwarded to."""
 
-    __slots__ = ("_coordinator", "_detour", "_op", "_operations", "_reply", "_view", "ended")
+    __slots__ = ("_detour", "_op", "_operations", "_reply", "_view", "coordinator", "ended")
 
     key = b""
 
@@ -39,7 +47,7 @@ class ForwardOperation:
         self.ended = False
         self._view = view
         self._operations = operations
-        self._coordinator = coordinator
+        self.coordinator = coordinator
         self._reply = reply
         self._detour = detour
         self._op = operations.next_op()
@@ -47,7 +55,7 @@ class ForwardOperation:
     def start(self, request: Change, timeout_ms: int) -> None:
         self._operations.counters.forwards += 1
         self._operations.table[self._op] = self
-        self._operations.transport.send(self._coordinator, Forward(self._op, request))
+        self._operations.transport.send(self.coordinator, Forward(self._op, request))
         self._operations.deadlines.watch(self, timeout_ms)
 
     def on_reply(self, _node: int, message: Reply) -> None:
@@ -68,7 +76,7 @@ class ForwardOperation:
 
     def _nothing_done(self) -> Failure:
         """The coordinator is at another epoch than this node, in which the key has other owners."""
-        name = self._view.name(self._coordinator)
+        name = self._view.name(self.coordinator)
         return Failure.of(
             ConnectionFailed(
                 f"Nothing was written: {name}, the coordinator of the key, has other nodes in its "
@@ -77,7 +85,7 @@ class ForwardOperation:
         )
 
     def on_peer_lost(self, node: int) -> None:
-        if node == self._coordinator:
+        if node == self.coordinator:
             self._fail(ConnectionFailed, "the link broke")
 
     def on_deadline(self) -> None:
@@ -85,7 +93,7 @@ class ForwardOperation:
         self._fail(TimeoutExpired, "the deadline passed")
 
     def _fail(self, kind: type[KvorumError], why: str) -> None:
-        name = self._view.name(self._coordinator)
+        name = self._view.name(self.coordinator)
         error = kind(
             f"Node {name}, the coordinator of the key, has not answered: {why}. "
             "The write may still take effect: read the key before you repeat it.",

@@ -21,7 +21,7 @@ from kvorum.cluster.view import ClusterView, Place
 from kvorum.documents.status import AntiEntropyStatus, HintStatus, Waiting
 from kvorum.links.transport import Transport
 from kvorum.model.entry_counts import EntryCounts
-from kvorum.model.errors import ConfigError, KvorumError, UnknownWrite
+from kvorum.model.errors import ConfigError, KvorumError, NodeStopping, UnknownWrite
 from kvorum.model.record import Event, Record
 from kvorum.model.request import Failure, Listing, Request, Result, Selection
 from kvorum.operations.operations import Operations
@@ -33,13 +33,14 @@ from kvorum.replica.authorship import Authorship
 from kvorum.replica.local_replica import NOTHING_SHREDDED, LocalReplica
 from kvorum.replication.change import SIBLING_BOUNDS, SiblingBounds
 from kvorum.replication.coordinator import Coordinator
+from kvorum.replication.departure import Departure
 from kvorum.replication.forward import ForwardReply
 from kvorum.replication.locate import Held, Locating
 from kvorum.replication.owner import Owner
 from kvorum.replication.scan import ScanOperation
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
-from kvorum.wire.messages import Behind, Forward, Message, Refused, Reply
+from kvorum.wire.messages import Behind, Forward, Leaving, Message, Refused, Reply
 
 _BEHIND: Final = "behind"
 
@@ -95,6 +96,7 @@ class Replicator:
             membership,
         )
         self._operations = Operations(view.local, runtime, transport, self._membership.clocks)
+        self._departure = Departure(self._operations, view.local)
         self._tell = tell
         self._disowning: set[int] = set()
         self._owner: Owner | None = None
@@ -125,6 +127,7 @@ class Replicator:
             Refused: self._on_refused,
             Behind: self._on_behind,
             Forward: self._on_forward,
+            Leaving: self._departure.on_leaving,
             **self._membership.handlers,
         }
         if self._owner is not None:
@@ -149,6 +152,19 @@ class Replicator:
         if len(self._view.topology.nodes) > 1:
             self._membership.start()
         self._owner.maintenance.start()
+
+    def leave(self) -> None:
+        """Begin the departure of this node: see `departure.py`."""
+        self._departure.begin(self._view.others())
+
+    def shut_door(self) -> None:
+        """Refuse what other nodes forward from now on."""
+        self._handlers[Forward] = self._refuse_forward
+
+    @property
+    def left(self) -> bool:
+        """True once the departure is complete: `stop` leaves no write's outcome unknown."""
+        return self._departure.begun and self._departure.is_complete
 
     def stop(self) -> None:
         """End everything that is under way, so that the store can be closed."""
@@ -298,8 +314,12 @@ class Replicator:
 
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open."""
+        self._departure.on_peer_up(node)
         if self._owner is not None:
             self._membership.heard(node)
+        if self._membership.is_available(node):
+            self._operations.suspects.discard(node)
+        if self._owner is not None:
             self._owner.on_peer_up(node)
 
     def on_peer_replaced(self, node: int, done: Done, arg: Any) -> None:
@@ -308,6 +328,7 @@ class Replicator:
 
     def on_peer_lost(self, node: int) -> None:
         """No link to `node` is left."""
+        self._departure.on_peer_lost(node)
         if self._owner is not None:
             self._owner.on_peer_lost(node)
         self._operations.abandon(node)
@@ -325,6 +346,10 @@ class Replicator:
     def _on_forward(self, node: int, message: Forward) -> None:
         reply = ForwardReply(self._operations, node, message.op)
         self._coordinator.coordinate(message.request, reply.send)
+
+    def _refuse_forward(self, node: int, message: Forward) -> None:
+        error = NodeStopping(f"{self._view.local_name} is about to stop. Nothing was written.")
+        ForwardReply(self._operations, node, message.op).send(Failure.of(error))
 
     def _on_refused(self, node: int, message: Refused) -> None:
         if message.code == UnknownWrite.code:

@@ -51,6 +51,7 @@ OPEN: Final = SamePolicy(
         Action.EXPORT_RECORDS,
         Action.SEE_STATUS,
         Action.SEE_METRICS,
+        Action.SEE_HEALTH,
         Action.SEE_RING,
         Action.ACCEPT_CLOCK,
         Action.SEE_REPAIRS,

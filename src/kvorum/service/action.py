@@ -26,6 +26,7 @@ class Action(StrEnum):
     # The node, and what it keeps
     SEE_STATUS = "see_status"
     SEE_METRICS = "see_metrics"
+    SEE_HEALTH = "see_health"
     SEE_RING = "see_ring"
     ACCEPT_CLOCK = "accept_clock"
     SEE_REPAIRS = "see_repairs"

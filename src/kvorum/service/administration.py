@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.health import Health, Readiness
 from kvorum.documents.location import Location
 from kvorum.documents.namespaces import DroppedNamespace, NamespaceDocument, NamespaceList
 from kvorum.documents.ring import Ring
@@ -20,7 +21,15 @@ from kvorum.documents.storage import Soundness
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.service.action import Action
 from kvorum.service.latencies import LOCATE
-from kvorum.service.ports import Introspection, KeyAdmin, Metrics, Namespaces, Repairs, Snapshots
+from kvorum.service.ports import (
+    HealthChecks,
+    Introspection,
+    KeyAdmin,
+    Metrics,
+    Namespaces,
+    Repairs,
+    Snapshots,
+)
 from kvorum.service.principal import Principal
 from kvorum.service.reply import Reply
 from kvorum.service.service import Service
@@ -32,6 +41,7 @@ class NodeParts:
 
     introspection: Introspection
     metrics: Metrics
+    health_checks: HealthChecks
     repairs: Repairs
     snapshots: Snapshots
     key_admin: KeyAdmin
@@ -60,6 +70,16 @@ class Administration:
         """
         self._check(principal, Action.SEE_METRICS)
         self._parts.metrics.write(reply)
+
+    def health(self, principal: Principal) -> Health:
+        """Whether the node works at all."""
+        self._check(principal, Action.SEE_HEALTH)
+        return self._parts.health_checks.health()
+
+    def readiness(self, principal: Principal) -> Readiness:
+        """Whether requests should be sent to this node now, and why not."""
+        self._check(principal, Action.SEE_HEALTH)
+        return self._parts.health_checks.readiness()
 
     def ring(self, principal: Principal) -> Ring:
         """How the partitions are shared among the nodes."""

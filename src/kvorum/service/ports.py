@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from kvorum.documents.data_keys import DataKeys, RotatedKeys, ShreddedNamespace
+from kvorum.documents.health import Health, Readiness
 from kvorum.documents.location import Location
 from kvorum.documents.namespaces import NamespaceList
 from kvorum.documents.ring import Ring
@@ -60,6 +61,14 @@ class Metrics(Protocol):
 
     def write(self, done: Callable[[bytes | None], object], /) -> None:
         """Call `done` with their text, in the format of Prometheus; None if that failed."""
+
+
+class HealthChecks(Protocol):
+    """What a node says to whoever decides where requests go, and whether to start it again."""
+
+    def health(self) -> Health: ...
+
+    def readiness(self) -> Readiness: ...
 
 
 class Repairs(Protocol):

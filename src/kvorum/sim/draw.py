@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_struct
 
 from kvorum.model.topology import NamespaceSettings
 from kvorum.sim.healers import Healers
-from kvorum.sim.parameters import OPERATIONS, ROTATE, UNSTEADY, Parameters, stream
+from kvorum.sim.parameters import LEAVE, OPERATIONS, ROTATE, UNSTEADY, Parameters, stream
 from kvorum.sim.stories import duration_s, tell
 from kvorum.sim.swarm import UPKEEPS, draw_swarm
 
@@ -28,6 +28,7 @@ def draw(seed: int, nodes: int | None = None, operations: int = OPERATIONS) -> P
     """The parameters of `seed`; `nodes` overrides the cluster size it would draw."""
     drawn = tell(stream(seed, "stories"), draw_swarm(seed, nodes, operations))
     drawn = _sealed(stream(seed, "sealing"), drawn)
+    drawn = _with_departures(stream(seed, "departures"), drawn)
     return _with_healers(stream(seed, "healers"), drawn)
 
 
@@ -40,6 +41,14 @@ def _sealed(rng: random.Random, drawn: Parameters) -> Parameters:
     if drawn.faultless or not rates[ROTATE]:
         rates = dict(drawn.fault_rates)
     return replace(drawn, sealed=True, others=others, fault_rates=rates)
+
+
+def _with_departures(rng: random.Random, drawn: Parameters) -> Parameters:
+    """In some runs nodes are stopped as planned, and started again."""
+    if drawn.faultless or rng.random() < 0.7:
+        return drawn
+    rates = {**drawn.fault_rates, LEAVE: rng.choice((2.0, 10.0)) / duration_s(drawn)}
+    return replace(drawn, fault_rates=rates)
 
 
 def _open_or_not(rng: random.Random, settings: NamespaceSettings) -> NamespaceSettings:

@@ -2,7 +2,8 @@
 
     crash       a node is killed and forgets part of what it had not synced
     outage      all nodes are killed at once (the power fails)
-    restart     a node is shut down in order
+    restart     a node is shut down in order, at once
+    leave       a node is shut down as planned: it tells the others and its clients first
     break       a link breaks
     partition   some nodes and the others do not hear each other; their links break in time
     deafen      one direction between two nodes is cut
@@ -39,6 +40,7 @@ from kvorum.sim.parameters import (
     CLOCK_SKEW_MS_MAX,
     DISK_FAULT_KINDS,
     FAULT_KINDS,
+    LEAVE,
     ROTATE,
     WRONG_CLOCK,
     Parameters,
@@ -56,19 +58,21 @@ _TO_1970_MS: Final = CLOCK_SKEW_MS_MAX - EPOCH_MS
 _WRONG_FOR_S_MAX: Final = 3.0
 """Time for a sweep or two."""
 _PAUSE_S_MAX: Final = 2.0
+_GRACE_S_MAX: Final = 0.1
 
 
 class Faults:
     """The faults of one run, drawn at random."""
 
     def __init__(self, world: World, parameters: Parameters) -> None:
-        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK)
+        kinds = (*FAULT_KINDS, *DISK_FAULT_KINDS, ROTATE, WRONG_CLOCK, LEAVE)
         self.counts = {**dict.fromkeys(kinds, 0), "ambush": 0, "wipe": 0}
         self._world = world
         self._parameters = parameters
         self._rng = stream(parameters.seed, "faults")
         self._disk_rng = stream(parameters.seed, "disk faults")
         self._clock_rng = stream(parameters.seed, "wrong clocks")
+        self._leave_rng = stream(parameters.seed, "leaves")
         self._struck: dict[bytes, set[int]] = {}
         """By storage key the nodes whose record of it was damaged."""
         self._active = False
@@ -88,6 +92,7 @@ class Faults:
             "damage": self._damage,
             "misread": self._misread,
             ROTATE: self._rotate,
+            LEAVE: self._leave,
         }
 
     def start(self) -> None:
@@ -118,7 +123,7 @@ class Faults:
 
     def _await(self, kind: str) -> None:
         rng = self._disk_rng if kind in (*DISK_FAULT_KINDS, ROTATE) else self._rng
-        rng = self._clock_rng if kind == WRONG_CLOCK else rng
+        rng = {WRONG_CLOCK: self._clock_rng, LEAVE: self._leave_rng}.get(kind, rng)
         delay_s = rng.expovariate(self._parameters.fault_rates[kind])
         self._world.scheduler.after(delay_s, None, self._strike, kind)
 
@@ -162,6 +167,18 @@ class Faults:
         if not up or len(self._world.lives) - len(up) >= self._parameters.down_max:
             return False
         how(self._rng.choice(up))
+        return True
+
+    def _leave(self) -> bool:
+        world = self._world
+        up = world.up()
+        down = len(world.lives) - len(up)
+        if down >= self._parameters.down_max or world.departures.staying(up) != up:
+            return False
+        node = self._leave_rng.choice(up)
+        away_s = self._leave_rng.expovariate(1 / self._parameters.recovery_s_mean)
+        back = partial(world.scheduler.after, away_s, None, self._bring_up, node)
+        world.leave(node, self._leave_rng.uniform(0, _GRACE_S_MAX), back)
         return True
 
     def _fail_disk(self, node: int) -> None:

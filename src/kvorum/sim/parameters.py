@@ -46,10 +46,13 @@ ROTATE: Final = "rotate"
 WRONG_CLOCK: Final = "wrong clock"
 """And this one. Only where there are lifetimes: nothing else goes by clocks."""
 
+LEAVE: Final = "leave"
+"""A planned stop; drawn from a stream of its own."""
+
 CLOCK_SKEW_MS_MAX: Final = SKEW_MS // 2
 """So that no two clocks differ by more than is allowed, but for one that is wrong."""
 
-UNSTEADY: Final = frozenset({"crash", "outage", "restart", "disk", "damage"})
+UNSTEADY: Final = frozenset({"crash", "outage", "restart", LEAVE, "disk", "damage"})
 """Those that may take from a node what it is owed or owes."""
 
 

@@ -117,7 +117,7 @@ class Workload:
         return value
 
     def pick_node(self) -> int | None:
-        up = self._world.up()
+        up = self._world.departures.staying(self._world.up())
         return self._rng.choice(up) if up else None
 
     def after_a_pause(self, worker: _Worker) -> None:

@@ -26,6 +26,7 @@ from kvorum.replication.replicator import Incarnation, Replicator
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sim.clocks import WallClocks
 from kvorum.sim.cluster import first_identity, membership_of, topology_of
+from kvorum.sim.departures import Departures
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.healers import Healing
@@ -92,6 +93,7 @@ class World:
         self.holdings = Holdings(
             self.topology, self._placement, self.lives, parameters.upkeep.sweep_s
         )
+        self.departures = Departures(self.scheduler, self.lives, self.stop)
         self._ever_down = False
         self.writes_forgotten = 0
         self.wiped: set[int] = set()
@@ -176,6 +178,11 @@ class World:
             life.stop()
             self.trace.note(f"n{node} stopped")
 
+    def leave(self, node: int, grace_s: float, then: Callable[[], object]) -> None:
+        """The process is shut down as planned; `then` is called when that is done."""
+        self.trace.note(f"n{node} leaves")
+        self.departures.begin(node, grace_s, then)
+
     def wipe(self, node: int) -> None:
         """The disk of `node`, which is down, is replaced by an empty one."""
         self.wiped.add(node)
@@ -244,6 +251,7 @@ class World:
             self._ever_down = True
             life.runtime.stopped = True
             self.lives[node] = None
+            self.departures.ended(node)
             self.wires.detach(node)
             for listener in self._down_listeners:
                 listener(node)
@@ -285,6 +293,9 @@ class World:
         self.network.heal()
         for node in list(self.clocks.wrong):
             self.right_clock(node)
+        for node in self.up():
+            if self.departures.is_leaving(node):
+                self.stop(node)
         for node, disk in enumerate(self.disks):
             disk.sync_s_mean = min(disk.sync_s_mean, _HEALTHY_SYNC_S_MEAN)
             disk.full = False
@@ -315,7 +326,13 @@ class World:
         return [node for node, life in enumerate(self.lives) if life is not None]
 
     def submit(self, node: int, request: Request, reply: Callable[[Result], object]) -> None:
-        self._life(node).replicator.submit(request, reply)
+        answered = self.departures.asked(node)
+
+        def on_reply(result: Result) -> None:
+            answered()
+            reply(result)
+
+        self._life(node).replicator.submit(request, on_reply)
 
     def scan(
         self, node: int, selection: Selection, reply: Callable[[Listing | Failure], object]

@@ -329,6 +329,18 @@ class ViewUpdate(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=44)
     document: bytes
 
 
+class Leaving(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=45):
+    """The sender is about to stop: forward no more writes to it, and say when it owes you none."""
+
+    op: int
+
+
+class Released(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=46):
+    """Every write that was forwarded to the node that is leaving has been answered."""
+
+    op: int
+
+
 Reply = (
     Wrote
     | Same
@@ -342,6 +354,7 @@ Reply = (
     | PartitionRepaired
     | TombstoneVeto
     | Shortfall
+    | Released
 )
 """The messages that carry the number of the operation that they answer."""
 
@@ -369,4 +382,5 @@ Message = (
     | Survey
     | Behind
     | ViewUpdate
+    | Leaving
 )

@@ -37,6 +37,7 @@ _ADVICE: Final = {
     "answer_too_long": "Ask for this item in another request, of fewer items.",
     # The cluster
     "unavailable": "Retry later. If the outcome is unknown, read before you repeat a write.",
+    "node_stopping": "Send the request to another node, on a new connection.",
     "quorum_not_met": "If the outcome is unknown, read the entry before you repeat a write. "
     "Otherwise retry later, or with a smaller r or w if a weaker guarantee is enough.",
     "timeout": "If the outcome is unknown, read the entry before you repeat a write.",

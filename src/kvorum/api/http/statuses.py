@@ -26,6 +26,7 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     AccessDenied: 403,
     # The cluster
     errors.UnavailableError: 503,
+    errors.NodeStopping: 503,
     errors.QuorumError: 503,
     errors.TimeoutExpired: 504,
     errors.ClockWrong: 503,

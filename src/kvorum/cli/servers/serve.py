@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,14 @@ import click
 from kvorum.cli.errors import exit_code, print_failure
 from kvorum.cli.key_sources import master_key_option, master_key_source
 from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.servers.environment import from_environment
 from kvorum.cli.servers.logs import FORMATS, configure_logging
-from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
+from kvorum.cli.servers.options import (
+    allow_host_option,
+    log_level_option,
+    memory_option,
+    stop_grace_option,
+)
 from kvorum.cli.servers.reload import Reload
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.signals import stop_signals, unless
@@ -43,6 +50,7 @@ DEFAULT_PORT: Final = 7400
 _STOPPED_AT_ONCE: Final = 130
 
 
+@from_environment
 @click.command()
 @click.option(
     "--data-dir",
@@ -84,6 +92,7 @@ _STOPPED_AT_ONCE: Final = 130
     help="The format of the log on stderr: for people or for programs.",
 )
 @log_level_option("info")
+@stop_grace_option
 @click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
 @click.option("--own-namespaces", is_flag=True, hidden=True)
 def serve(
@@ -99,13 +108,14 @@ def serve(
     insecure: bool,
     log_format: str,
     log_level: str,
+    stop_grace: float,
     stop_on_stdin_close: bool,
     own_namespaces: bool,
 ) -> None:
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
-    SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once. On SIGHUP a member reads the
-    --cluster file again and takes over the namespaces in it.
+    SIGTERM or Ctrl-C stops it cleanly, after --stop-grace; a second one stops it at once. On SIGHUP
+    a member reads the --cluster file again and takes over the namespaces in it.
 
     \b
     kvorum serve --data-dir data
@@ -134,7 +144,8 @@ def serve(
     if rules is not None:
         reload = Reload(server, rules, lambda: load_topology(rules, secret_file=secret_file))
     check_ports([spec])  # A node would find out only once it has made its directory.
-    failure = run(_run(server, _ready_line(spec, data_dir), stop_on_stdin_close, reload))
+    grace = Grace(stop_grace)
+    failure = run(_run(server, _ready_line(spec, data_dir), grace, stop_on_stdin_close, reload))
     if failure is not None:
         raise failure
 
@@ -196,18 +207,30 @@ def _ready_line(spec: NodeSpec, data_dir: Path) -> str:
     return f"{spec.name} ready: http://{spec.http}{peers}, data {data_dir}"
 
 
+@dataclass(slots=True)
+class Grace:
+    """How long clients have, when the node stops, to turn to other nodes."""
+
+    seconds: float
+
+
 async def _run(
-    node: Node, ready_line: str, stop_on_stdin_close: bool, reload: Reload | None
+    node: Node, ready_line: str, grace: Grace, stop_on_stdin_close: bool, reload: Reload | None
 ) -> KvorumError | None:
     """Why the node had to stop, or None if it was asked to."""
     hang_up = None if reload is None else reload.ask
     with stop_signals(again=_stop_at_once, hang_up=hang_up) as stop:
+
+        def stop_with_the_others() -> None:
+            grace.seconds = 0.0  # No other node is left to turn to.
+            stop.set()
+
         if stop_on_stdin_close:
-            await _on_stdin_close(stop.set)
-        return await unless(stop, _live(node, ready_line, reload))
+            await _on_stdin_close(stop_with_the_others)
+        return await unless(stop, _live(node, ready_line, grace, reload))
 
 
-async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumError:
+async def _live(node: Node, ready_line: str, grace: Grace, reload: Reload | None) -> KvorumError:
     _take_long_turns()
     await node.start()
     _settle_collector()
@@ -219,7 +242,7 @@ async def _live(node: Node, ready_line: str, reload: Reload | None) -> KvorumErr
         _leave_lost_directory(failure)
         return failure
     finally:
-        await node.stop()
+        await node.stop(grace.seconds)
 
 
 def _leave_lost_directory(failure: KvorumError) -> None:

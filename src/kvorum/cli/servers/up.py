@@ -1,8 +1,9 @@
-"""`kvorum up`: a cluster on this machine, in the foreground."""
+"""`kvorum up`: a cluster on this machine, in the foreground or in the background."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -10,13 +11,22 @@ from typing import Final
 import click
 
 from kvorum.cli.key_sources import check_master_key, master_key_option
-from kvorum.cli.output import output_option
+from kvorum.cli.output import output_option, print_json
 from kvorum.cli.parameter_types import NonEmptyPath
-from kvorum.cli.servers.options import allow_host_option, log_level_option, memory_option
+from kvorum.cli.servers.background import LOG_NAME, start_in_background
+from kvorum.cli.servers.environment import from_environment
+from kvorum.cli.servers.options import (
+    allow_host_option,
+    log_level_option,
+    memory_option,
+    stop_grace_option,
+)
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.control import Control
+from kvorum.devcluster.hold import already_running, held, holder
 from kvorum.devcluster.layout import Layout
 from kvorum.devcluster.ports import NODES_MAX, PORT_LAST, check_ports, local_topology
 from kvorum.model.address import parse_address
@@ -33,6 +43,7 @@ DEFAULT_PORT: Final = 7400
 _COUNT: Final = click.IntRange(1, NODES_MAX)
 
 
+@from_environment
 @click.command()
 @click.option("-n", "--nodes", type=_COUNT, help=f"How many nodes.  [default: {DEFAULT_NODES}]")
 @click.option(
@@ -55,6 +66,10 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @memory_option
 @allow_host_option
 @log_level_option("error")
+@stop_grace_option
+@click.option(
+    "-d", "--detach", is_flag=True, help="Run it in the background; return when it is ready."
+)
 @output_option
 def up(
     data_dir: Path,
@@ -62,10 +77,12 @@ def up(
     memory: str,
     host_names: tuple[str, ...],
     log_level: str,
+    stop_grace: float,
+    detach: bool,
     output: str,
     **asked: int | None,
 ) -> None:
-    """Run a cluster of several nodes on this machine, until Ctrl-C or SIGTERM.
+    """Run a cluster of several nodes on this machine, until Ctrl-C, SIGTERM or 'kvorum down'.
 
     The first node answers at --port, the next ones at the ports after it. The first start stores
     the settings in --data-dir. A later start needs only --data-dir, and --master-key and
@@ -74,8 +91,11 @@ def up(
     \b
     kvorum up -n 3 --data-dir data --port 7400
     kvorum up --data-dir data
+    kvorum up --data-dir data --detach
     """
     layout = Layout(data_dir)
+    if (process := holder(data_dir)) is not None:
+        raise already_running(data_dir, process)
     given = {name: value for name, value in asked.items() if value is not None}
     topology = _stored(layout, given) if layout.exists else _asked_for(layout, given)
     _check_can_start(topology, layout, memory, master_key)
@@ -86,11 +106,27 @@ def up(
     options += [f"--allow-host={name}" for name in host_names]
     if master_key is not None:
         options += ["--master-key", master_key]
+    if detach:
+        options += ["--stop-grace", str(stop_grace)]
+        _tell_started(start_in_background(data_dir, options[1:]), topology, data_dir, output)
+        return
     view = _view(output, topology)
     try:
-        run(_run(LocalCluster(layout, topology, view.hear, options), view))
+        with held(data_dir):
+            cluster = LocalCluster(layout, topology, view.hear, options, stop_grace)
+            run(_run(cluster, Control(cluster, data_dir), view))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def _tell_started(process: int, topology: Topology, data_dir: Path, output: str) -> None:
+    url = "kvorum://" + ",".join(node.http for node in topology.nodes)
+    stop = f"kvorum down --data-dir {shlex.quote(str(data_dir))}"
+    if output == "json":
+        print_json({"event": "detached", "pid": process, "url": url, "stop": stop})
+    else:
+        click.echo(f"cluster ready: {url}, pid {process}, log {data_dir / LOG_NAME}")
+        click.echo(f"'{stop}' stops it")
 
 
 def _check_can_start(
@@ -153,18 +189,18 @@ def _view(output: str, topology: Topology) -> View:
     return LineView()
 
 
-async def _run(cluster: LocalCluster, view: View) -> None:
+async def _run(cluster: LocalCluster, control: Control, view: View) -> None:
     """Returns when the cluster has been asked to stop and has."""
     this = asyncio.current_task()
     assert this is not None
     # A second signal cancels the stopping, which kills what is left.
     with view.shown(), stop_signals(again=this.cancel) as stop:
         try:
-            await unless(stop, _live(cluster, view))
+            await unless(stop, _live(cluster, control, view))
         finally:
             await cluster.stop()
 
 
-async def _live(cluster: LocalCluster, view: View) -> None:
+async def _live(cluster: LocalCluster, control: Control, view: View) -> None:
     await cluster.start()
-    await together([cluster.keep_running(), view.keep_current()])
+    await together([cluster.keep_running(), control.serve(), view.keep_current()])
