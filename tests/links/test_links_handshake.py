@@ -147,7 +147,7 @@ def test_who_speaks_no_common_version_is_told_in_clear(first: Greeting) -> None:
     outcome = talk.machine.receive(encode_greeting(first))
     assert isinstance(outcome, TurnedAway)
     assert [decode_greeting(payload) for payload in talk.hear()] == [Reject(outcome.reason)]
-    assert "speaks version 4 of the protocol" in outcome.reason
+    assert "speaks version 5 of the protocol" in outcome.reason
 
 
 def test_a_node_that_speaks_several_versions_takes_the_highest_that_both_do() -> None:
