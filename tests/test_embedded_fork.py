@@ -180,9 +180,12 @@ def test_a_child_that_lives_longer_does_not_keep_the_directory(tmp_path: Path) -
     source = """
 store = kvorum.open(sys.argv[1])
 store.set("k", 1)
+begun, tell = os.pipe()
 child = os.fork()
 if child == 0:
+    os.write(tell, b"x")
     signal.pause()
+os.read(begun, 1)
 print(child, flush=True)
 os.close(1)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -240,7 +240,7 @@ def test_list_verify_and_delete(tmp_path: Path) -> None:
         cluster.run("snapshot", "create", "two")
         listed = cluster.run("snapshot", "list")["snapshots"]
         assert [(one["name"], one["node"]) for one in listed] == [
-            (name, node) for node in ("n1", "n2", "n3") for name in ("one", "two")
+            (name, node) for name in ("one", "two") for node in ("n1", "n2", "n3")
         ]
         assert all(one["shared_bytes"] > one["bytes"] / 2 for one in listed)
         again = command("snapshot", "create", "two", "--server", cluster.server)

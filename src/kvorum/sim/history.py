@@ -63,6 +63,8 @@ class Operation:
     """While it ran no link came or went, and every node was connected to all that were up."""
     strict: bool = True
     """Only owners of the key were counted for its quorum."""
+    listed: bool = False
+    """It is what a listing said of the key, and no request of its own."""
     hasty: bool = False
     """It was answered before the call that submitted it had returned."""
 
@@ -126,8 +128,14 @@ class History:
             keys.setdefault(operation.key, []).append(operation)
         yield from keys.items()
 
+    @property
+    def requests(self) -> list[Operation]:
+        """The operations that clients asked for, listings left out."""
+        return [operation for operation in self.operations if not operation.listed]
+
     def count(self, outcome: Outcome) -> int:
-        return sum(operation.outcome == outcome for operation in self.operations)
+        """How many requests ended so."""
+        return sum(operation.outcome == outcome for operation in self.requests)
 
 
 def met(write: Operation, reader: Operation, replicas: int) -> bool:

@@ -140,7 +140,7 @@ class Lister:
         space = self._selection.namespace
         quorum = self._world.settings(space).read
         read: Operation = self._history.begin("get", key, quorum, began, now, namespace=space)
-        read.ended, read.endings = now, 1
+        read.ended, read.endings, read.listed = now, 1, True
         if record is None:
             read.outcome, read.error = "failed", "not_found"
             return

@@ -72,7 +72,7 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     history = workload.history
     return Report(
         seed=parameters.seed,
-        operations=len(history.operations),
+        operations=len(history.requests),
         acked=history.count("acked"),
         refused=history.count("failed"),
         unknown=history.count("unknown"),

@@ -21,7 +21,8 @@ _TAGGED = 3
 
 
 def _key(number: int) -> str:
-    return f"key {number} ключ" if number % _TAGGED else f"{{тег}} key {number} ключ"
+    tagged = number % _TAGGED == _TAGGED - 1
+    return f"{{тег}} key {number} ключ" if tagged else f"key {number} ключ"
 
 
 Known = dict[tuple[str, str], list[Basis]]
