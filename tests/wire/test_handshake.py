@@ -134,7 +134,7 @@ def test_the_highest_version_that_both_speak_is_taken(
 
 def test_a_refusal_names_both_ranges() -> None:
     said = no_common_version(Versions(4, 4), Versions(6, 9))
-    assert "speaks version 5 of the protocol" in said
+    assert "speaks version 4 of the protocol" in said
     assert "one that speaks versions 6 to 9" in said
 
 
