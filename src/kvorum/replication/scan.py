@@ -40,7 +40,7 @@ from kvorum.replication.unreadable_keys import UnreadableKeys
 from kvorum.replication.vouching import Vouching
 from kvorum.wire.messages import Page, Refused, Reply, Same, Scan
 
-_STEP_BESIDE_REQUESTS: Final = 100
+_STEP_BESIDE_REQUESTS: Final = 40
 _RECORDS_LIKE_ONE: Final = 16
 """Looking through so many records costs about as much as one request."""
 _ROUNDS_MAX: Final = 30
