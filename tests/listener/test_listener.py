@@ -226,6 +226,35 @@ async def test_a_stop_that_is_planned_answers_on_and_says_that_it_is_the_last(lo
         await leaving  # long before its time, since all have gone
 
 
+async def test_an_answer_that_is_made_and_does_not_say_so_is_not_the_last(loops: Loops) -> None:
+    async with stage() as here:
+        busy = await here.client(here.first)
+        busy.send("put a")
+        await begun(here.first)
+        leaving = asyncio.create_task(here.listener.leave(grace_s=10))
+        here.first.answer()  # It leaves at the end of the turn in which the leave begins.
+        assert await busy.line() == "PUT A"
+        assert here.listener.leaving
+        busy.send("put b")
+        await begun(here.first)
+        here.first.answer()
+        assert [await busy.line(), await busy.line()] == ["PUT B (end)", ""]
+        await busy.close()
+        await leaving
+
+
+async def test_a_stop_at_once_still_writes_an_answer_that_is_made(loops: Loops) -> None:
+    async with stage() as here:
+        busy = await here.client(here.first)
+        busy.send("put a")
+        await begun(here.first)
+        closing = asyncio.create_task(here.listener.close(drain_s=5))
+        here.first.answer()
+        assert [await busy.line(), await busy.line()] == ["PUT A", ""]
+        await busy.close()
+        await closing
+
+
 async def test_who_is_idle_to_the_end_is_told_that_nothing_was_done(loops: Loops) -> None:
     async with stage() as here:
         idle, late = await here.client(here.first), await here.client(here.first)

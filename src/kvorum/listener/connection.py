@@ -16,8 +16,6 @@ Reading stops while too many requests wait for answers or too much lies unread b
 that has come already, perhaps hundreds of requests, is kept as the backlog. Deadlines cost nothing
 per request: the listener's sweeper looks at every connection once a tick, and one that is in the
 same situation for too many ticks is ended.
-
-An idle connection, one without a request, is given up where others come and there are too many.
 """
 
 from __future__ import annotations
@@ -276,8 +274,9 @@ class Connection(asyncio.Protocol):
         self._written += size
         if size <= _PIECE_BYTES:
             self._transport.write(response)
-        else:
-            self._write_in_pieces(response)
+        else:  # The transport keeps what it is given whole until the last byte of it is taken.
+            for at in range(0, size, _PIECE_BYTES):
+                self._transport.write(response[at : at + _PIECE_BYTES])
         if self._stage == _ENDING and not queue:
             self._linger()
             return
@@ -288,11 +287,6 @@ class Connection(asyncio.Protocol):
         if self._interjection and not queue:
             interjection, self._interjection = self._interjection, b""
             self._transport.write(interjection)
-
-    def _write_in_pieces(self, response: bytes) -> None:
-        """The transport keeps what it is given whole until the last byte of it is taken."""
-        for at in range(0, len(response), _PIECE_BYTES):
-            self._transport.write(response[at : at + _PIECE_BYTES])
 
     def _linger(self) -> None:
         self._stage = _LINGERING
@@ -330,13 +324,19 @@ class Connection(asyncio.Protocol):
             return
         if self._host.leaving:
             self._refuse(stopping())
+        elif self._queue:
+            self._end_with(self._queue[-1])
         else:
             self._transport.close()
 
     def take_leave(self) -> None:
-        """Take the last request that has come, or the next one, for the last."""
+        """Take the last request that has come, or the next one, for the last. An answer that is
+        made cannot say any more that it is the last.
+        """
         self._next_is_last = True
-        if self._stage == _OPEN and self._queue and not self._session.reading:
+        if self._stage != _OPEN or self._session.reading or not self._queue:
+            return
+        if not self._queue[-1].response:
             self._end_with(self._queue[-1])
 
     def abort(self) -> None:
@@ -378,7 +378,13 @@ class Connection(asyncio.Protocol):
             _logger.info("closed a connection whose client left %d bytes unread", unread)
             self.abort()
         doing = self._doing(unread)
-        self._end_if_late(doing, self._watch.saw((doing, self._session.begun), tick))
+        age = self._watch.saw((doing, self._session.begun), tick)
+        if doing == READING and age >= limits.ticks(limits.request_s):
+            self._refuse(too_slow(limits.request_s))
+        elif doing == IDLE and age >= limits.ticks(limits.idle_s):
+            self._transport.close()
+        elif doing == CLOSING and age >= limits.ticks(limits.linger_s):
+            self.abort()
 
     def _doing(self, unread: int) -> int:
         if self._stage == _LINGERING and not unread:
@@ -388,12 +394,3 @@ class Connection(asyncio.Protocol):
         if self._session.reading:
             return READING
         return BUSY if self._queue or unread else IDLE
-
-    def _end_if_late(self, doing: int, age: int) -> None:
-        limits = self._limits
-        if doing == READING and age >= limits.ticks(limits.request_s):
-            self._refuse(too_slow(limits.request_s))
-        elif doing == IDLE and age >= limits.ticks(limits.idle_s):
-            self._transport.close()
-        elif doing == CLOSING and age >= limits.ticks(limits.linger_s):
-            self.abort()
