@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kvorum
+from kvorum.errors import WrongType
 from kvorum.model.errors import (
     ConfigError,
     InvalidKey,
@@ -103,6 +105,14 @@ def test_conditions(tmp_path: Path) -> None:
             store.set("k", 3, version=first.version, if_version=first.version)
         assert store.get("k") == 2
         assert store.delete("k", if_version=second.version).value == 2
+
+
+@pytest.mark.parametrize("items", [["a"], ["ab"], [("k", 1, 2)], [5]])
+def test_what_is_no_pair_is_refused_and_nothing_is_stored(tmp_path: Path, items: Any) -> None:
+    with kvorum.open(tmp_path) as store:
+        with pytest.raises(WrongType, match=r"is no pair\. Nothing was stored"):
+            store.set_many([("first", 1), *items])
+        assert list(store.keys()) == []
 
 
 def test_many_at_once(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from kvorum.client.entry import Entry
 from kvorum.client.lifetime import Moment, Ttl, checked_lifetime
 from kvorum.client.many_keys import ManyKeys
 from kvorum.client.options import Keywords, check_namespace
-from kvorum.client.questions import finding, keys_of, put_of, puts_of, storing
+from kvorum.client.questions import finding, keys_of, pairs_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
 from kvorum.client.serializers import Serializing, packed
 from kvorum.client.url import Target, parse_servers, target_of
@@ -204,8 +204,7 @@ class AsyncClient(ManyKeys, Composed):
         `retry_unknown` mean what they mean in `set`.
         """
         lifetime = Lifetime(*checked_lifetime(ttl, expires_at))
-        pairs = items.items() if isinstance(items, Mapping) else items
-        each = [(key, value, lifetime) for key, value in pairs]
+        each = [(key, value, lifetime) for key, value in pairs_of(items)]
         return await self.set_each(
             each,
             serializer=serializer,

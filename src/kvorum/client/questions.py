@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kvorum.client import answers, requests
 from kvorum.client.bulk import Question, Single
 from kvorum.client.entry import Entry
+from kvorum.client.lifetime import WrongType
 from kvorum.client.listing import several
 from kvorum.client.requests import Lifetime, Request, Subject
 from kvorum.client.serializers import Serializer, packed
@@ -31,6 +32,18 @@ def put_of(
     """Raises InvalidKey, InvalidValue or RequestError."""
     text = encode_value(value)
     return Put(key, text, requests.put_item(key, text, version, namespace, lifetime))
+
+
+def pairs_of(items: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The (key, value) pairs of `items`. Raises WrongType if some are none."""
+    pairs = list(items.items() if isinstance(items, Mapping) else items)
+    for pair in pairs:
+        if isinstance(pair, str | bytes) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise WrongType(
+                f"Entries to store are a dict or (key, value) pairs, and {repr(pair)[:40]} is no "
+                "pair. Nothing was stored."
+            )
+    return [(key, value) for key, value in pairs]
 
 
 def puts_of(

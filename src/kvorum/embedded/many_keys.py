@@ -10,6 +10,7 @@ from kvorum.client.blocking import BlockingStore
 from kvorum.client.defaults import Defaults
 from kvorum.client.lifetime import Moment, Ttl, checked_lifetime, checked_renewal
 from kvorum.client.listing import ClearPage, CountPage, Page, check_limit, several
+from kvorum.client.questions import pairs_of
 from kvorum.client.serializers import Serializer, Serializing, packed
 from kvorum.embedded.cursors import read_cursor, shown_cursor
 from kvorum.embedded.engine import Engine
@@ -54,7 +55,7 @@ class ManyKeys(BlockingStore):
         stored one by one, not as a transaction. `ttl` and `expires_at` mean what they mean in
         `set`."""
         by = self._defaults.serializing(serializer)
-        pairs = items.items() if isinstance(items, Mapping) else items
+        pairs = pairs_of(items)
         how = lifetime(*checked_lifetime(ttl, expires_at))
         puts = [_put_or_error(namespace, key, value, by, how) for key, value in pairs]
         results = iter(self._results([put for put in puts if isinstance(put, Put)]))
