@@ -111,11 +111,10 @@ class ClusterView:
         catalog = self.catalog
         settings = catalog.namespaces.get(namespace) or catalog.settings(namespace)
         data = encode_key(key)
-        seed = self.topology.token_seed
-        if settings.hash_tags and b"{" in data:
-            token = place_token(self._place_hash, seed, data)
+        if b"{" in data and settings.hash_tags:
+            token = place_token(self._place_hash, self.topology.token_seed, data)
         else:
-            token = self._place_hash(data, seed)
+            token = self._place_hash(data, self.topology.token_seed)
         partition = self.placement.partition(token)
         if (quorum or settings.quorum) == SLOPPY:
             known = self._sloppy[settings.replicas].get(partition)

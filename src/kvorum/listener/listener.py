@@ -117,8 +117,7 @@ class Listener:
             connection.take_leave()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._quiet(), grace_s)
-        if self._connections:
-            await self._last_call()
+        await self._last_call()
 
     async def _last_call(self) -> None:
         """Accept what has connected, and nothing more."""
