@@ -56,6 +56,18 @@ def plain(drawn: Parameters) -> Parameters:
     return replace(drawn, mix=replace(drawn.mix, values=0), others={})
 
 
+def test_a_record_that_the_row_cache_knows_is_counted_where_it_replaces_a_damaged_one() -> None:
+    """The walk that counted its partition anew had not met it."""
+    assert simulate(draw(309)).violations == []
+
+
+@pytest.mark.parametrize("seed", [418, 430])
+def test_a_comparison_whose_question_was_lost_is_begun_again_before_all_is_judged(
+    seed: int,
+) -> None:
+    assert simulate(draw(seed)).violations == []
+
+
 def test_a_node_that_stands_in_keeps_what_it_coordinates() -> None:
     """Its next dot covers the one before: without a copy that version would be dropped."""
     assert simulate(plain(draw_swarm(706, 5))).violations == []

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _LASTING_S: Final = 3600
 """Where nothing is put for ever."""
-_SETTLE_S: Final = 10.0
+_SETTLE_S: Final = 12.0
 _HANDED_OVER_S: Final = 10.0
 """Until the second end of a broken link hears nothing for too long, and then for what is owed."""
 _WOKEN_S: Final = 5.0

@@ -42,7 +42,7 @@ from kvorum.storage.identity import Identity
 from kvorum.storage.recovery_note import NOTE, WHOLE
 from kvorum.storage.routed import RoutedStore, volatile_stores
 
-_EVENTS_PER_OPERATION_MAX = 1000
+_EVENTS_PER_OPERATION_MAX = 1500
 """Some 25 are usual."""
 _HEALTHY_SYNC_S_MEAN = 0.001
 
