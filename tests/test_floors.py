@@ -30,8 +30,11 @@ ALLOWED: dict[str, set[str]] = {
     "sealing": BELOW_STORAGE | {"storage", "documents"},
     "journal": BELOW_STORAGE | {"storage", "sealing"},
     "backup": BELOW_STORAGE | {"storage", "sealing", "journal", "documents"},
+    "tls": {"model", "runtime"},
+    "certificates": {"model", "runtime", "tls"},
+    "audit": BELOW_STORAGE,
     "links": BELOW_LINKS,
-    "net": BELOW_LINKS | {"links"},
+    "net": BELOW_LINKS | {"links", "tls"},
     "cluster": BELOW_CLUSTER,
     "operations": BELOW_OPERATIONS,
     "replica": BELOW_REPLICA,
@@ -39,10 +42,10 @@ ALLOWED: dict[str, set[str]] = {
     "repair": BELOW_REPAIR,
     "replication": BELOW_REPLICATION,
     "service": BELOW_SERVICE,
-    "listener": BELOW_SERVICE,
+    "listener": BELOW_SERVICE | {"tls"},
     "api": BELOW_SERVICE | {"service", "listener"},
-    "client": {"model", "wire", "runtime", "documents"},
-    "bench": {"model", "runtime", "client"},
+    "client": {"model", "wire", "runtime", "documents", "tls"},
+    "bench": {"model", "runtime", "client", "tls"},
     "metrics": BELOW_SERVICE | {"service", "journal"},
     "sim": BELOW_REPLICATION | {"replication", "sealing", "journal"},
     "local_namespaces": BELOW_STORAGE | {"storage", "sealing", "journal"},
@@ -50,16 +53,16 @@ ALLOWED: dict[str, set[str]] = {
     "namespaces": BELOW_CLUSTER | {"cluster", "documents", "local_namespaces"},
     "node": BELOW_REPLICATION
     | {"net", "replication", "service", "listener", "api", "sealing", "backup"}
-    | {"local_store", "namespaces", "metrics", "wire"},
+    | {"local_store", "namespaces", "metrics", "wire", "tls", "audit"},
     "aio": {"client"},
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION
     | {"replication", "service", "client", "sealing", "local_store", "namespaces"},
-    "devcluster": {"model", "runtime", "documents"},
+    "devcluster": {"model", "runtime", "documents", "tls", "certificates", "service"},
     "demo": {"model", "runtime", "client", "bench", "devcluster"},
     "cli": BELOW_REPLICATION
     | {"replication", "api", "client", "bench", "sim", "node", "devcluster", "demo"}
-    | {"sealing", "backup"},
+    | {"sealing", "backup", "tls", "certificates", "audit", "service", "storage"},
 }
 # Of links and storage the pure floors know the ports and their notes, never what is behind them.
 PORTS_ONLY = {"cluster", "operations", "replica", "handoff", "repair", "replication"}

@@ -14,6 +14,7 @@ from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.response import Heads
 from kvorum.api.http.router import Endpoint
+from kvorum.listener.caller import Caller
 from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError
 
@@ -35,6 +36,10 @@ class Line:
 
     def on_last_request(self, exchange: Any, handle: Callable[[Any], object]) -> None:
         self.on_request(exchange, handle)
+
+    @property
+    def caller(self) -> Caller:
+        return Caller("127.0.0.1", None)
 
     def interject(self, notice: bytes) -> None:
         self.told.append(notice)

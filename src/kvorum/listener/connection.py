@@ -9,8 +9,7 @@ in the queue until those before it are there. What is ready is written at the en
 turn, one connection after the other (`listener.py` says why).
 
 A request that comes before those before it are answered is carried out at once only where it and
-they are safe (for HTTP see RFC 9112, section 9.3.2): what may change something is done alone, in
-its turn.
+they are safe (for HTTP see RFC 9112, section 9.3.2): what may change something is done alone.
 
 Reading stops while too many requests wait for answers or too much lies unread by the client; input
 that has come already, perhaps hundreds of requests, is kept as the backlog. Deadlines cost nothing
@@ -26,16 +25,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from kvorum.listener.caller import Caller, caller_of
 from kvorum.listener.face import E, Exchange, Face
 from kvorum.listener.host import Host
 from kvorum.listener.refusals import no_connection_left, stopping, too_slow
+from kvorum.listener.unread_answers import PIECE_BYTES, write_in_pieces
 from kvorum.listener.watch import BUSY, CLOSING, IDLE, READING, Watch
 from kvorum.model.errors import KvorumError
 
 _logger = logging.getLogger(__name__)
 
 _OPEN, _ENDING, _LINGERING, _LOST = range(4)
-_PIECE_BYTES = 256 << 10
 
 
 class Connection(asyncio.Protocol):
@@ -94,6 +94,10 @@ class Connection(asyncio.Protocol):
         self._watch = Watch(host.tick)
 
     # The transport's side
+
+    @property
+    def caller(self) -> Caller:
+        return caller_of(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -272,11 +276,10 @@ class Connection(asyncio.Protocol):
         size = len(response)
         self._unwritten -= size
         self._written += size
-        if size <= _PIECE_BYTES:
+        if size <= PIECE_BYTES:
             self._transport.write(response)
-        else:  # The transport keeps what it is given whole until the last byte of it is taken.
-            for at in range(0, size, _PIECE_BYTES):
-                self._transport.write(response[at : at + _PIECE_BYTES])
+        else:
+            write_in_pieces(self._transport, response)
         if self._stage == _ENDING and not queue:
             self._linger()
             return

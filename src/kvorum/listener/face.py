@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from kvorum.listener.caller import Caller
 from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError
 
@@ -49,6 +50,10 @@ class Line(Protocol):
     """The connection. Must not raise, but for `hold`."""
 
     answers: UnreadAnswers
+
+    @property
+    def caller(self) -> Caller:
+        """Who is at the other end; once the connection is made."""
 
     def on_request(self, exchange: E, handle: Callable[[E], object], /) -> None:
         """A request is complete. `handle` is called in its turn; its KvorumError is the answer."""

@@ -14,6 +14,7 @@ For that, more clients are cut off, in the same order.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection
 from typing import Final, Protocol
@@ -25,6 +26,7 @@ _logger = logging.getLogger(__name__)
 _PART_BYTES_AT_FIRST: Final = 1 << 20
 _PART_BYTES_MIN: Final = 64 << 10
 
+PIECE_BYTES: Final = 256 << 10
 LARGE_ANSWER_BYTES: Final = 64 << 10
 """From this size on, an answer is made only if there is room for it."""
 
@@ -127,3 +129,11 @@ def no_room() -> Overloaded:
         "again in a moment.",
         retry_after=1,
     )
+
+
+def write_in_pieces(transport: asyncio.WriteTransport, answer: bytes) -> None:
+    """Write a long `answer`. The transport keeps what it is given whole until the last byte of it
+    is taken.
+    """
+    for at in range(0, len(answer), PIECE_BYTES):
+        transport.write(answer[at : at + PIECE_BYTES])
