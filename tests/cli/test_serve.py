@@ -29,7 +29,7 @@ from kvorum.local_store import LocalStore
 from kvorum.model.errors import StorageError
 from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
-from kvorum.node import Node
+from kvorum.node.node import Node
 
 
 @pytest.fixture

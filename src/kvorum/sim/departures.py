@@ -1,6 +1,6 @@
-"""Departures: nodes of the simulated cluster that are stopped as planned, as `node.py` does it.
+"""Departures: nodes of the simulated cluster that are stopped as planned.
 
-For a while they answer on and tell other nodes (`replication/departure.py`); clients that have a
+As in `node/departure.py`, they answer on for a while and tell other nodes; clients that have a
 choice turn elsewhere. Then the door is shut, and a node stops when its clients have their answers
 and its departure is complete, or too much time has passed.
 """

@@ -1,6 +1,6 @@
 """The world: a cluster of real nodes on simulated time, network and disks.
 
-This is the simulator's composition root, as `node.py` is the real one's: the same
+This is the simulator's composition root, as `node/node.py` is the real one's: the same
 `Replicator` is built here on other ports. A node has lives; between them only its disk and
 its wall clock go on.
 

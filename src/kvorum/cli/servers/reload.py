@@ -13,7 +13,7 @@ from typing import Final
 
 from kvorum.model.errors import KvorumError
 from kvorum.model.topology import Topology
-from kvorum.node import Node
+from kvorum.node.node import Node
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from kvorum.model.address import parse_address
 from kvorum.model.errors import ConfigError, KvorumError
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import NodeSpec, Topology
-from kvorum.node import Node
+from kvorum.node.node import Node
 from kvorum.runtime.descriptors import raise_descriptor_limit
 from kvorum.runtime.faults import tell_faults
 from kvorum.runtime.loop import run

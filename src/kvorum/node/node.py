@@ -3,7 +3,7 @@
     start   local store -> replicator -> peers -> service -> listener with HTTP
     stop    the reverse: the listener completes the running requests, links close, the store makes
             everything durable, and only then is the directory marked as cleanly stopped
-            (a planned stop is prepared before: see `_depart`)
+            (a planned stop is prepared before: see `departure.py`)
 
 A node whose store has failed must stop: `failed` tells when. Its directory is not marked then, so
 the next start makes a new actor, which does not count as having the writes that were lost.
@@ -28,7 +28,6 @@ from kvorum.api.routes import api_routes
 from kvorum.backup.creation import Node as SnapshotNode
 from kvorum.backup.manifest import Origin
 from kvorum.backup.snapshots import Snapshots
-from kvorum.cluster.clock_notices import ClockNotices, apart
 from kvorum.cluster.view import ClusterView
 from kvorum.documents.storage import Storage
 from kvorum.links.limits import LinksLimits
@@ -46,6 +45,9 @@ from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.namespaces import Namespaces, check_same_but_namespaces
 from kvorum.net.network import PeerNetwork
+from kvorum.node.background import train_dictionaries, watch_clocks
+from kvorum.node.departure import depart, until
+from kvorum.node.peer_identities import PeerIdentities
 from kvorum.replication.overview import Overview
 from kvorum.replication.readiness import HealthChecks
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -53,7 +55,6 @@ from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
-from kvorum.sealing.vault import Vault
 from kvorum.service.administration import Administration, NodeParts
 from kvorum.service.latencies import Latencies
 from kvorum.service.service import Service
@@ -65,12 +66,8 @@ from kvorum.storage.syncer import AdaptiveSyncer, SwitchedSyncer, Syncers, Threa
 from kvorum.wire.handshake import SPOKEN
 
 _LOG: Final = logging.getLogger(__name__)
-_TRAINING_EVERY_S: Final = 1.0
-_CLOCKS_EVERY_S: Final = 1.0
-_DEPARTURE_S_MAX: Final = 5.0
 _LINKS_S_MAX: Final = 1.0
 """How long a node that starts waits for links to others before it takes requests."""
-_LOOK_AGAIN_S: Final = 0.005
 
 
 class Node:
@@ -242,26 +239,18 @@ class Node:
         replicator.start()
         loop_lag.start()
         self._parts.callback(loop_lag.stop)
-        await _until(lambda: health_checks.has_quorums, _LINKS_S_MAX)
+        await until(lambda: health_checks.has_quorums, _LINKS_S_MAX)
         await listener.listen(http, *parse_address(spec.http))
         for work in (
-            self._train(local_store.vault, runtime),
-            self._watch_clocks(replicator, runtime),
+            train_dictionaries(local_store.vault, runtime.now),
+            watch_clocks(replicator.clocks, topology, runtime.now),
         ):
             self._parts.push_async_callback(_ended, loop.create_task(work))
-        self._departure = partial(_depart, health_checks, replicator, listener)
+        self._departure = partial(depart, health_checks, replicator, listener)
 
     def _http(self, service: Service, administration: Administration) -> HttpFace:
         limits = ApiLimits.within(self._holding.memory)
         return HttpFace(api_routes(service, administration, limits), names=self._host_names)
-
-    async def _watch_clocks(self, replicator: Replicator, runtime: LoopRuntime) -> None:
-        notices, clocks, nodes = ClockNotices(), replicator.clocks, self._topology.node
-        while True:
-            await asyncio.sleep(_CLOCKS_EVERY_S)
-            differing = {nodes(n).name: by for n, by in apart(clocks.ahead_ms()).items()}
-            for line in notices.lines(differing, clocks.state, runtime.now()):
-                _LOG.warning("%s", line)
 
     async def _unlock(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()
@@ -281,19 +270,6 @@ class Node:
         key_admin, scrub = store.tend(files, replicator.pace.pause_s, replicator.recount)
         self._parts.callback(scrub.stop)
         return key_admin
-
-    async def _train(self, vault: Vault, runtime: LoopRuntime) -> None:
-        """Train compression dictionaries when that is due. Without them, records are longer."""
-        while True:
-            await asyncio.sleep(_TRAINING_EVERY_S)
-            job = vault.training_job(runtime.now())
-            if job is None:
-                continue
-            dictionary = await asyncio.to_thread(job.run)
-            try:
-                vault.trained(job, dictionary, runtime.now())
-            except StorageError as error:
-                _LOG.warning("a dictionary of %s is not used: %s", job.namespace, error)
 
     def _snapshots(self, store: LocalStore, runtime: LoopRuntime) -> Snapshots:
         directory, keyring = store.directory, store.vault.keyring
@@ -347,46 +323,7 @@ class Node:
             store.close(replicator.counter)
 
 
-async def _depart(
-    health_checks: HealthChecks, replicator: Replicator, listener: Listener, grace_s: float
-) -> None:
-    """Hand over to other nodes, within bounds, so that no client meets an error."""
-    health_checks.stopping = True
-    replicator.leave()
-    await listener.leave(grace_s)
-    replicator.shut_door()
-    await listener.close()
-    await _until(lambda: replicator.left, _DEPARTURE_S_MAX)
-
-
-async def _until(condition: Callable[[], bool], within_s: float) -> None:
-    """Returns when `condition` holds, and in any case after `within_s`."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            while not condition():
-                await asyncio.sleep(_LOOK_AGAIN_S)
-
-
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-class PeerIdentities:
-    """Notes the ids of the peers' data, and tells the replicator of a peer that has lost it."""
-
-    def __init__(self, directory: DataDirectory) -> None:
-        self._directory = directory
-        self.replicator: Replicator
-
-    def __call__(self, node: int, node_id: str, name: str) -> None:
-        if self._directory.knew_another(node_id, name):
-            # Its new id is noted only when the note of its loss is durable.
-            self.replicator.on_peer_replaced(node, self._remember, (node_id, name))
-        else:
-            self._directory.remember(node_id, name)
-
-    def _remember(self, who: tuple[str, str], error: StorageError | None) -> None:
-        if error is None:
-            self._directory.remember(*who)
