@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -24,7 +24,9 @@ from kvorum.cli.security.grants import (
     takes_grants,
     takes_limits,
 )
+from kvorum.cli.security.offline import create_offline, revoke_offline, wish_of
 from kvorum.cli.security.reach import list_of, note_missing, print_reach
+from kvorum.cli.stopped_node import DIRECTORY
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
 from kvorum.documents.security import MadeToken, ShownToken
@@ -81,6 +83,13 @@ def token() -> None:
     metavar="FILE",
     help="Write it to a new file that only you may read, instead of stdout.",
 )
+@click.option(
+    "--offline",
+    "data_dir",
+    type=DIRECTORY,
+    metavar="DATA_DIR",
+    help="Add it to the files of this stopped node: for whoever has lost all other tokens.",
+)
 @asks_cluster
 @output_option
 def create(
@@ -90,6 +99,7 @@ def create(
     expires: int | None,
     limits: dict[str, int] | None,
     file: Path | None,
+    data_dir: Path | None,
     output: str,
 ) -> None:
     """Make a token for the program NAME, and print it.
@@ -101,24 +111,36 @@ def create(
     kvorum token create shop --role writer --namespace orders --expires 90d > shop.token
     kvorum token create metrics --role monitor --to metrics.token
     kvorum token create report --role reader --prefix 2026/ --limit-requests 100
+    kvorum token create root --role admin --to root.token --offline /var/lib/kvorum/n1
     """
 
-    def make(client: Client) -> MadeToken:
+    def ask(client: Client) -> MadeToken:
         return client.create_token(name, grants=grants, expires=expires, limits=limits)
 
+    def make() -> MadeToken:
+        if data_dir is not None:
+            return create_offline(data_dir, wish_of(name, grants, expires, limits))
+        return asked(target, ask)
+
+    def revoke_again(made: MadeToken) -> None:
+        if data_dir is not None:
+            revoke_offline(data_dir, made.id)
+        else:
+            asked(target, lambda client: client.revoke_token(made.id))
+
     if file is None:
-        made = asked(target, make)
+        made = make()
         if output == "json":
             print_json(made)
         else:
             click.echo(made.token)
     else:
-        made = _made_to(file, target, make)
+        made = _made_to(file, make, revoke_again)
         if output == "json":
             document = msgspec.to_builtins(made)
             print_json({**document, "token": None, "file": str(file)})
     if output != "json":
-        _tell(made, file)
+        _tell(made, file, data_dir)
     note_missing(output, made)
 
 
@@ -174,15 +196,17 @@ def _found(tokens: list[ShownToken], wanted: str) -> ShownToken:
     return found[0]
 
 
-def _made_to(file: Path, target: Target, make: Any) -> MadeToken:
+def _made_to(
+    file: Path, make: Callable[[], MadeToken], revoke_again: Callable[[MadeToken], None]
+) -> MadeToken:
     """A token that is in `file` when this returns; one that cannot be written is revoked."""
     with _new_private(file) as stream:
-        made: MadeToken = asked(target, make)
+        made = make()
         try:
             stream.write(f"{made.token}\n".encode())
             os.fsync(stream.fileno())
         except OSError as error:
-            asked(target, lambda client: client.revoke_token(made.id))
+            revoke_again(made)
             raise ConfigError(
                 f"The token cannot be written to {file}: {error.strerror}. It was revoked; make "
                 "room, and repeat this."
@@ -213,15 +237,18 @@ def _new_private(path: Path) -> Iterator[FileIO]:
             raise
 
 
-def _tell(made: MadeToken, file: Path | None) -> None:
+def _tell(made: MadeToken, file: Path | None, data_dir: Path | None) -> None:
     """What was made and how it is used, on stderr: stdout has the token alone."""
     until = f", until {to_the_second(made.expires_ms)}" if made.expires_ms else ""
     limits = f", {shown_limits(made.limits)}" if made.limits else ""
     where = "" if file is None else f" It is in {file}."
-    known = list_of(made.known_by) if made.known_by else "no node yet"
+    if data_dir is None:
+        effect = f"in effect on {list_of(made.known_by)}"
+    else:
+        effect = f"in effect when the node in {data_dir} is started, which tells the others"
     click.echo(
-        f"token {made.name} ({made.id}): {shown_grants(made.grants)}{limits}{until}; in effect on "
-        f"{known}.{where} It cannot be shown again.",
+        f"token {made.name} ({made.id}): {shown_grants(made.grants)}{limits}{until}; {effect}."
+        f"{where} It cannot be shown again.",
         err=True,
     )
     shown = file or "FILE"
