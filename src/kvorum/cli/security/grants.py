@@ -26,7 +26,11 @@ namespace_option: Final = click.option(
     "--namespace", "in_namespace", metavar="NAME", help="Only in this namespace.  [default: all]"
 )
 prefix_option: Final = click.option(
-    "--prefix", default="", metavar="TEXT", help="Only for keys that begin so.  [default: all]"
+    "--prefix",
+    default="",
+    show_default=False,
+    metavar="TEXT",
+    help="Only for keys that begin so.  [default: all]",
 )
 
 

@@ -254,7 +254,7 @@ def _tell(made: MadeToken, file: Path | None, data_dir: Path | None) -> None:
     shown = file or "FILE"
     click.echo(
         f"use it:  KVORUM_TOKEN_FILE={shown} kvorum whoami\n"
-        "    or:  curl -H 'Authorization: Bearer TOKEN' ...",
+        f"    or:  kvorums://HOST:PORT?ca=ca.crt&token_file={shown} as the URL of a program",
         err=True,
     )
 
