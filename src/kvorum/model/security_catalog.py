@@ -40,6 +40,8 @@ EntryKind = Literal["token", "user", "role", "revocation"]
 
 ENTRIES_MAX: Final = 10_000
 GRANTS_MAX: Final = 32
+NAME_CHARS_MAX: Final = 64
+STAMP_MAX: Final = 1 << 53
 _FIRST_STAMP: Final = 0
 
 
@@ -232,6 +234,24 @@ class SecurityCatalog:
     def _value(self, kind: EntryKind, name: str) -> Value | None:
         entry = self.entries.get(EntryId(kind, name))
         return None if entry is None else entry.value
+
+
+def check_entries(entries: Iterable[SecurityEntry]) -> None:
+    """Raises ConfigError if some of `entries`, which come from a file or another node, can be none
+    that `putting` or `removing` has made.
+    """
+    for entry in entries:
+        if len(entry.name) > NAME_CHARS_MAX or entry.stamp > STAMP_MAX:
+            raise ConfigError(f"An entry of the kind {entry.kind} has no sound name or stamp.")
+        value = entry.value
+        if value is not None and _id_of(value) != entry.id:
+            raise ConfigError(f"The entry of the {entry.kind} {entry.name!r} holds another one.")
+        if isinstance(value, Role):
+            check_role(value)
+        elif isinstance(value, Token | User):
+            check_name(value.name)
+            for grant in value.grants[:GRANTS_MAX]:
+                check_scope(grant.namespace, grant.prefix)
 
 
 def first_administrator(token_id: str, digest: str) -> SecurityEntry:
