@@ -148,7 +148,7 @@ class SecurityCatalog:
 
     def putting(self, value: Value, now_ms: int, origin: int) -> SecurityEntry:
         """The entry that makes or replaces `value`. Raises ConfigError if it cannot be."""
-        entry_id = _id_of(value)
+        entry_id = id_of_value(value)
         self._check(value)
         if entry_id not in self.entries and len(self.entries) >= ENTRIES_MAX:
             raise ConfigError(
@@ -259,7 +259,8 @@ def _administers(role: Role) -> bool:
     return Permission.ADMIN_SECURITY in role.permissions and role.namespace is None
 
 
-def _id_of(value: Value) -> EntryId:
+def id_of_value(value: Value) -> EntryId:
+    """The id of the entry that holds `value`."""
     match value:
         case Token():
             return EntryId("token", value.id)
