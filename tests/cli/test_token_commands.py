@@ -16,6 +16,7 @@ from kit.security_server import SecurityServer, serving
 
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
+from kvorum.model.errors import StorageError
 from kvorum.model.security_values import Token
 from kvorum.service.tokens import digest_of
 
@@ -180,6 +181,14 @@ def test_what_cannot_be_is_refused(
     assert "HTTP" not in result.stderr
     assert "GET /" not in result.stderr
     assert cluster.security.shared.changed == []
+    assert "kvt_" not in result.output
+
+
+def test_what_may_have_been_done_is_looked_at_first(cluster: SecurityServer) -> None:
+    cluster.security.shared.error = StorageError("The disk is full.", outcome="unknown")
+    result = command(cluster, "create", "x", "--role", "reader")
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert "kvorum token list" in result.stderr
     assert "kvt_" not in result.output
 
 

@@ -11,16 +11,21 @@ from typing import Any, Final, TypeVar
 import click
 
 from kvorum.cli.connection import open_client, with_options
+from kvorum.cli.errors import NEXT_STEP
 from kvorum.client.security_requests import grants_of
 from kvorum.client.synchronous import Client
 from kvorum.client.url import Target
 from kvorum.documents.security import ShownGrant
-from kvorum.model.errors import NotFound, PreconditionFailed, RequestError
+from kvorum.model.errors import KvorumError, NotFound, PreconditionFailed, RequestError
 from kvorum.model.security_values import PrincipalLimits
 from kvorum.model.sizes import format_size, parse_size
 
 _R = TypeVar("_R")
 _COUNT: Final = click.IntRange(0)
+_LOOK: Final = (
+    "it may have been carried out: look with 'kvorum token list', 'kvorum user list' or 'kvorum "
+    "role list' before you repeat it"
+)
 
 namespace_option: Final = click.option(
     "--namespace", "in_namespace", metavar="NAME", help="Only in this namespace.  [default: all]"
@@ -100,8 +105,10 @@ def asked(target: Target, ask: Callable[[Client], _R]) -> _R:
     try:
         with open_client(target) as client:
             return ask(client)
-    except RequestError as error:
-        if type(error) in (RequestError, NotFound, PreconditionFailed):
+    except KvorumError as error:
+        if error.outcome == "unknown":
+            error.details[NEXT_STEP] = _LOOK
+        elif type(error) in (RequestError, NotFound, PreconditionFailed):
             error.details.pop("advice", None)
         raise
 

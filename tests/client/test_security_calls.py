@@ -14,7 +14,7 @@ from kit.security_server import SecurityServer, serving
 import kvorum
 import kvorum.aio
 from kvorum.client import security_requests
-from kvorum.client.security import SecurityCalls
+from kvorum.client.security_calls import SecurityCalls
 from kvorum.documents.security import ShownGrant
 from kvorum.embedded.embedded import Embedded
 from kvorum.errors import KvorumError, NotFound, PreconditionFailed, RequestError, WrongType
