@@ -128,7 +128,7 @@ def test_the_dialer_is_done_when_it_has_said_welcome() -> None:
     awaiting(talk)
     assert talk.machine.phase is Phase.DONE
     assert talk.machine.theirs == THEIRS
-    assert talk.machine.protocol == 5
+    assert talk.machine.protocol == PROTOCOL
 
 
 def test_the_listener_is_done_when_it_has_heard_welcome() -> None:
@@ -155,4 +155,4 @@ def test_a_node_that_speaks_several_versions_takes_the_highest_that_both_do() ->
     talk = Talk(Role.DIALER)
     talk.other = HandshakeCipher(SECRET, b"m" * NONCE_BYTES, dialed=False, spoken=Versions(2, 7))
     talk.meet()
-    assert talk.machine.protocol == talk.other.protocol == 5
+    assert talk.machine.protocol == talk.other.protocol == PROTOCOL
