@@ -17,6 +17,11 @@ class AuditLevel(StrEnum):
     ALL = "all"
     """Also what is only read."""
 
+    @property
+    def is_on(self) -> bool:
+        """True if there is a log at all."""
+        return self is not AuditLevel.OFF
+
     def covers(self, level: AuditLevel) -> bool:
         """True if a log at this level holds what belongs to `level`."""
         return _ORDER[level] <= _ORDER[self]

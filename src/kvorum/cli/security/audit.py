@@ -94,7 +94,7 @@ def verify_log(
 @audit.command()
 @_directory
 @click.option("-n", "count", type=click.IntRange(min=0), default=20, help="How many entries.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--name", help="Those of this principal.")
 @click.option("--action", help="Those of this action, as 'set_namespace' or 'login'.")
 @click.option("--refused", is_flag=True, help="Those that were refused or failed.")
