@@ -15,6 +15,7 @@ import pytest
 from kit.key_admin import FakeKeyAdmin
 from kit.namespaces import FakeNamespaces
 from kit.node import SECRET, FakeNode, actor_name
+from kit.security import FakeSecurity
 from kit.snapshots import FakeSnapshots
 from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
@@ -118,7 +119,8 @@ def routes_of(node: FakeNode) -> Routes:
         key_admin=FakeKeyAdmin(),
         namespaces=FakeNamespaces(),
     )
-    return api_routes(service, Administration(service, parts))
+    security = FakeSecurity().administration(service)
+    return api_routes(service, Administration(service, parts), security=security)
 
 
 TEST_S = 20.0
@@ -131,6 +133,8 @@ class Web:
         self.key_admin = FakeKeyAdmin()
         self.namespaces = FakeNamespaces()
         self.snapshots = FakeSnapshots()
+        self.security: FakeSecurity | None = FakeSecurity()
+        """None: a cluster that authenticates nobody."""
         self.routes: Routes
         self.server: Listener
         self.address = ("", 0)
@@ -159,7 +163,8 @@ class Web:
             key_admin=self.key_admin,
             namespaces=self.namespaces,
         )
-        self.routes = api_routes(door, Administration(door, parts), api)
+        security = None if self.security is None else self.security.administration(door)
+        self.routes = api_routes(door, Administration(door, parts), api, security)
         self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)
         self.address = await self.server.listen(HttpFace(self.routes, http, names), "127.0.0.1", 0)
 

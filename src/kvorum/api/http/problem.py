@@ -34,6 +34,7 @@ _ADVICE: Final = {
     "valueVersion that you read.",
     "precondition_failed": "Read the entry again and repeat the write with its new ETag.",
     "access_denied": "Ask whoever runs the node for the permission that the detail names.",
+    "open_cluster": "Do without, or make the cluster a secure one.",
     "answer_too_long": "Ask for this item in another request, of fewer items.",
     # The cluster
     "unavailable": "Retry later. If the outcome is unknown, read before you repeat a write.",

@@ -10,6 +10,7 @@ from kvorum.model import errors
 from kvorum.model.errors import KvorumError
 from kvorum.service.access import AccessDenied
 from kvorum.service.limits import ValueTooLarge
+from kvorum.service.security_administration import OpenCluster
 
 STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.KvorumError: 500,
@@ -23,6 +24,7 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.NotFound: 404,
     errors.PreconditionFailed: 412,
     errors.TooManySiblings: 409,
+    OpenCluster: 409,
     AccessDenied: 403,
     # The cluster
     errors.UnavailableError: 503,
