@@ -11,10 +11,12 @@ from kit.auditors import ListeningAuditor, Told
 from kit.key_admin import FakeKeyAdmin
 from kit.namespaces import FakeNamespaces
 from kit.node import SECRET, FakeNode, actor_name
+from kit.security import TOKEN_ID, FakeSecurity
 from kit.snapshots import FakeSnapshots
 
 from kvorum.model.audit_level import AuditLevel
 from kvorum.model.errors import KvorumError, Overloaded, QuorumError, StorageError
+from kvorum.model.permissions import Grant, Permission, Role
 from kvorum.model.record import EMPTY, JSON
 from kvorum.model.request import Answer, Delete, Failure, Get, Put, Request, Selection, Touch
 from kvorum.service.access import OPEN, AccessControl, AccessDenied, Policy, SamePolicy
@@ -25,8 +27,11 @@ from kvorum.service.audited_service import service_for
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.principal import LOCAL
 from kvorum.service.reply import Reply
+from kvorum.service.security_administration import SecurityAdministration
+from kvorum.service.security_wishes import TokenWish, UserWish
 from kvorum.service.service import Service
 
+PASSWORD = "correct horse battery"
 LEVELS = list(AuditLevel)
 ON = LEVELS[1:]
 
@@ -90,6 +95,8 @@ class Stage:
         }
         parts = dict.fromkeys(parts, Broken()) if broken else parts
         self.administration = Administration(self.service, NodeParts(**parts))
+        self.fakes = FakeSecurity()
+        self.security = self.fakes.administration(self.service)
 
     @property
     def told(self) -> list[Told]:
@@ -292,6 +299,140 @@ def test_a_key_that_could_not_be_located_is_told_of_as_that() -> None:
     stage.node.failure = Failure.of(QuorumError("none is up"))
     begin_and_settle(stage, lambda: stage.administration.locate(LOCAL, "n", "k", Heard()))
     assert stage.told == [told_of("locate", "quorum_not_met")]
+
+
+# The administration of who may do what
+
+SecurityCall = Callable[[SecurityAdministration], Any]
+CLERK = Role(name="clerk", permissions=(Permission.READ, Permission.LIST))
+OF_SECURITY: dict[str, tuple[SecurityCall, Action, str | None]] = {
+    "whoami": (lambda node: node.whoami(LOCAL), Action.SEE_SELF, None),
+    "tokens": (lambda node: node.tokens(LOCAL), Action.SEE_SECURITY, None),
+    "users": (lambda node: node.users(LOCAL), Action.SEE_SECURITY, None),
+    "roles": (lambda node: node.roles(LOCAL), Action.SEE_SECURITY, None),
+    "revocations": (lambda node: node.revocations(LOCAL), Action.SEE_SECURITY, None),
+    "create_token": (
+        lambda node: node.create_token(
+            LOCAL,
+            TokenWish(
+                name="ci",
+                grants=(Grant(role="writer"), Grant(role="reader", namespace="n", prefix="a/")),
+            ),
+            ignore,
+        ),
+        Action.CHANGE_SECURITY,
+        "make token ci: writer, reader in n for a/*",
+    ),
+    "revoke_token": (
+        lambda node: node.revoke_token(LOCAL, TOKEN_ID, ignore),
+        Action.CHANGE_SECURITY,
+        f"revoke token {TOKEN_ID}",
+    ),
+    "set_user": (
+        lambda node: node.set_user(
+            LOCAL, UserWish(name="bob", grants=(Grant(role="admin"),), password=PASSWORD), ignore
+        ),
+        Action.CHANGE_SECURITY,
+        "set user bob: admin, a new password",
+    ),
+    "remove_user": (
+        lambda node: node.remove_user(LOCAL, "ann", ignore),
+        Action.CHANGE_SECURITY,
+        "remove user ann",
+    ),
+    "set_role": (
+        lambda node: node.set_role(LOCAL, CLERK, None, ignore),
+        Action.CHANGE_SECURITY,
+        "set role clerk: read, list",
+    ),
+    "remove_role": (
+        lambda node: node.remove_role(LOCAL, "clerk", ignore),
+        Action.CHANGE_SECURITY,
+        "remove role clerk",
+    ),
+    "revoke_certificate": (
+        lambda node: node.revoke_certificate(LOCAL, "a1", "n3", 0, ignore),
+        Action.CHANGE_SECURITY,
+        "revoke certificate a1 of n3",
+    ),
+}
+
+
+def ignore(_result: Any) -> None: ...
+
+
+each_security_call = pytest.mark.parametrize("name", OF_SECURITY)
+
+
+def of_security(name: str, outcome: str) -> Told:
+    _, action, subject = OF_SECURITY[name]
+    return Told("local", action, None, None, outcome, subject)
+
+
+def test_every_call_of_the_security_administration_is_in_the_table() -> None:
+    public = {name for name in vars(SecurityAdministration) if not name.startswith("_")}
+    assert public == set(OF_SECURITY)
+
+
+@each_security_call
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_security_change_is_told_of(name: str, level: AuditLevel) -> None:
+    call, action, _ = OF_SECURITY[name]
+    stage = Stage(level)
+    call(stage.security)
+    expected = level in ON and level.covers(LEVEL_OF[action])
+    assert stage.told == [of_security(name, "ok")] * expected
+
+
+@each_security_call
+def test_a_security_change_that_is_refused_is_told_of_once(name: str) -> None:
+    call, action, _ = OF_SECURITY[name]
+    for level in ON:
+        stage = Stage(level, SamePolicy(set(Action) - {action}))
+        with pytest.raises(AccessDenied):
+            call(stage.security)
+        assert stage.told == [of_security(name, "access_denied")]
+
+
+@each_security_call
+def test_a_security_change_that_fails_is_told_of_by_its_code(name: str) -> None:
+    call, action, _ = OF_SECURITY[name]
+    stage = Stage(AuditLevel.ADMIN)
+    stage.fakes.shared.error = StorageError("the disk has failed")
+    call(stage.security)
+    changes = action is Action.CHANGE_SECURITY
+    assert stage.told == [of_security(name, "storage_failed")] * changes
+    if name != "whoami":
+        stage = Stage(AuditLevel.ALL)
+        with pytest.raises(KvorumError):
+            call(SecurityAdministration(stage.service, None))
+        assert stage.told == [of_security(name, "open_cluster")]
+
+
+def test_a_security_change_is_told_of_when_it_is_durable() -> None:
+    stage = Stage(AuditLevel.ADMIN)
+    stage.fakes.shared.holds_back = True
+    OF_SECURITY["set_user"][0](stage.security)
+    assert not stage.told
+    stage.fakes.shared.held[0]()
+    assert stage.told == [of_security("set_user", "ok")]
+
+
+def test_no_secret_is_told() -> None:
+    stage = Stage(AuditLevel.ALL)
+    made: list[Any] = []
+    stage.security.create_token(
+        LOCAL, TokenWish(name="ci", grants=(Grant(role="admin"),)), made.append
+    )
+    OF_SECURITY["set_user"][0](stage.security)
+    assert made[0].token not in repr(stage.told)
+    assert PASSWORD not in repr(stage.told)
+
+
+def test_every_action_has_a_call_or_a_request() -> None:
+    called = {action for _, action, *_ in [*CALLS.values(), *OF_SECURITY.values()]}
+    of_entries = {*REQUESTS, Action.SCAN, Action.EXPORT_RECORDS, Action.IMPORT_RECORDS}
+    assert called | of_entries == set(Action)
 
 
 # Requests of entries

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kvorum.audit.shown_text import NO_KEY, ShowKey, name_shown
+from kvorum.audit.shown_text import NO_KEY, SUBJECT_CHARS, ShowKey, name_shown
 
 LOG: Final = "log"
 """The kind of whoever is named in the log's own entries; the name is the node's."""
@@ -84,7 +84,7 @@ class Entries:
                 source=noted.source,
                 action=noted.action,
                 namespace=None if noted.namespace is None else name_shown(noted.namespace),
-                subject=None if noted.subject is None else name_shown(noted.subject),
+                subject=None if noted.subject is None else name_shown(noted.subject, SUBJECT_CHARS),
                 outcome=noted.outcome,
                 key=shown.key,
                 key_hash=shown.key_hash,

@@ -18,6 +18,7 @@ from kvorum.storage import durable_file
 KEY_CHARS: Final = 1024
 """Valid keys are not longer. What is longer was refused, and is cut."""
 NAME_CHARS: Final = 128
+SUBJECT_CHARS: Final = 512
 
 _KEY: Final = "key"
 _KEY_BYTES: Final = 32
@@ -57,9 +58,9 @@ def hash_of(secret: bytes, key: str) -> str:
     return blake2b(text, key=secret, digest_size=_HASH_BYTES).hexdigest()
 
 
-def name_shown(name: str) -> str:
+def name_shown(name: str, chars: int = NAME_CHARS) -> str:
     """A name that somebody gave for his own, or for what he asks about."""
-    return bounded(_TOKEN.sub(r"kvt_\1_...", name), NAME_CHARS)
+    return bounded(_TOKEN.sub(r"kvt_\1_...", name), chars)
 
 
 def bounded(text: str, chars: int) -> str:

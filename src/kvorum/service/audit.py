@@ -110,15 +110,16 @@ UNAUDITED: Final = NoAuditor()
 
 class AuditedAction:
     """An action that is being carried out, as the context in which that happens. When it ends, this
-    is told: at the end of the context, unless `later` or `timing` says that it goes on.
+    is told, once: at the end of the context, unless `later` or `timing` says that it goes on.
     """
 
-    __slots__ = ("_goes_on", "_tell")
+    __slots__ = ("_ended", "_goes_on", "_tell")
 
     def __init__(self, tell: Callable[[str], object]) -> None:
         """`tell` takes "ok" or the code of an error."""
         self._tell = tell
         self._goes_on = False
+        self._ended = False
 
     def __enter__(self) -> AuditedAction:
         return self
@@ -132,9 +133,15 @@ class AuditedAction:
         if error is not None:
             code = error.code if isinstance(error, KvorumError) else INTERNAL
             if code not in _REFUSED:
-                self._tell(code)
+                self.end(code)
         elif not self._goes_on:
-            self._tell(OK)
+            self.end(OK)
+
+    def end(self, outcome: str) -> None:
+        """It has ended, with "ok" or the code of an error."""
+        if not self._ended:
+            self._ended = True
+            self._tell(outcome)
 
     def later(
         self,
@@ -145,10 +152,10 @@ class AuditedAction:
         code, all else as "ok", if not by `outcome_of`.
         """
         self._goes_on = True
-        tell, outcome = self._tell, outcome_of or _outcome_of
+        end, outcome = self.end, outcome_of or _outcome_of
 
         def heard(result: _T) -> None:
-            tell(outcome(result))
+            end(outcome(result))
             hear(result)
 
         return heard
@@ -156,7 +163,7 @@ class AuditedAction:
     def timing(self, timing: Timing) -> Timing:
         """What takes the place of `timing`, which will be told of the end of the action."""
         self._goes_on = True
-        return _AuditedTiming(timing, self._tell)
+        return _AuditedTiming(timing, self.end)
 
 
 class _UntoldAction(AuditedAction):
