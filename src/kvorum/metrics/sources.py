@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kvorum.documents.status import Status
 from kvorum.journal.storage_numbers import StorageNumbers
+from kvorum.metrics.audit import NO_AUDIT_LOG, AuditNumbers
 from kvorum.metrics.loop_lag import LoopLag
 from kvorum.service.admission import Admission
 from kvorum.service.latencies import Latencies
@@ -21,3 +22,4 @@ class Sources(NamedTuple):
     latencies: Latencies
     admission: Admission
     loop_lag: LoopLag
+    audit: AuditNumbers = NO_AUDIT_LOG
