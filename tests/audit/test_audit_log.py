@@ -333,5 +333,17 @@ def test_files_that_somebody_removes_are_followed_by_others(tmp_path: Path) -> N
     assert problem.wrong == "missing"
 
 
+def test_what_is_left_of_the_disk_for_data_is_not_taken(tmp_path: Path) -> None:
+    room = [False]
+    log = AuditLog(tmp_path, AuditSettings(), "n1", lambda: WALL_MS, lambda: room[0])
+    log.start()
+    note_some(log, 3)
+    eventually(lambda: log.failure is not None, "the writer to find no room")
+    assert not entries(tmp_path)
+    room[0] = True
+    log.close()
+    assert len(entries(tmp_path)) == 3
+
+
 def test_one_that_was_not_started_may_be_closed(tmp_path: Path) -> None:
     AuditLog(tmp_path, AuditSettings(), "n1", lambda: WALL_MS).close()

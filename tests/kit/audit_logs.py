@@ -29,7 +29,9 @@ class Somebody:
 
 
 def audit_log(directory: Path, queue_max: int = QUEUE_MAX, **settings: Any) -> AuditLog:
-    return AuditLog(directory, AuditSettings(**settings), "n1", lambda: WALL_MS, queue_max)
+    return AuditLog(
+        directory, AuditSettings(**settings), "n1", lambda: WALL_MS, queue_max=queue_max
+    )
 
 
 @contextmanager

@@ -70,9 +70,12 @@ class AuditLog:
         settings: AuditSettings,
         node: str,
         wall_ms: Callable[[], int],
+        has_room: Callable[[], bool] = lambda: True,
         queue_max: int = QUEUE_MAX,
     ) -> None:
-        """`node`: its name. `queue_max`: how many entries wait for the disk at most."""
+        """`node`: its name. `has_room()`: False while what is left of the disk is needed for data;
+        it is called in another thread. `queue_max`: how many entries wait for the disk at most.
+        """
         self.level: AuditLevel = settings.level
         self.dropped = 0
         """How many entries found no room in the queue, since the start."""
@@ -87,7 +90,7 @@ class AuditLog:
         self._files = WrittenFiles(
             directory, settings.file_bytes, settings.files, self._telling_removed
         )
-        self._writer = Writer(self._files, self._take, self._stopped)
+        self._writer = Writer(self._files, self._take, self._stopped, has_room)
         self._lock = ExitStack()
 
     def start(self) -> None:

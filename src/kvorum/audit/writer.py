@@ -6,6 +6,7 @@ meanwhile. Files are synced once a second.
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -29,16 +30,21 @@ class Writer:
     """
 
     def __init__(
-        self, files: WrittenFiles, take: Callable[[], list[bytes]], last: Callable[[], bytes]
+        self,
+        files: WrittenFiles,
+        take: Callable[[], list[bytes]],
+        last: Callable[[], bytes],
+        has_room: Callable[[], bool],
     ) -> None:
         """`take()`: the next batch, which is the writer's then; empty if nothing waits. `last()`:
-        the entry that ends the log.
+        the entry that ends the log. `has_room()`: False while nothing may be written.
         """
         self.written = 0
         self.failure: OSError | None = None
         self._files = files
         self._take = take
         self._last = last
+        self._has_room = has_room
         self._waiting: list[bytes] = []
         """The batch that is being written."""
         self._synced_at = time.monotonic()
@@ -77,6 +83,8 @@ class Writer:
     def _write(self) -> None:
         while waiting := self._waiting or self._take():
             self._waiting = waiting
+            if not self._has_room():
+                raise OSError(errno.ENOSPC, "what is left of the disk is needed for data")
             self._files.write(waiting)
             self._waiting = []
             self.written += len(waiting)

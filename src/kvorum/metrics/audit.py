@@ -31,17 +31,6 @@ class AuditNumbers(Protocol):
     def failure(self) -> object: ...
 
 
-class NoAuditNumbers:
-    """Those of a node without an audit log."""
-
-    written = 0
-    dropped = 0
-    failure: object = None
-
-
-NO_AUDIT_LOG: Final = NoAuditNumbers()
-
-
 def collect(numbers: AuditNumbers) -> Iterator[Metric]:
     """The metrics, as of now."""
     yield WRITTEN.of(numbers.written)

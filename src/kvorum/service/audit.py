@@ -88,9 +88,12 @@ class Auditor(Protocol):
 
 
 class NoAuditor:
-    """Keeps nothing."""
+    """Keeps nothing. It has written nothing and dropped nothing, and nothing of it has failed."""
 
     level: AuditLevel = AuditLevel.OFF
+    written = 0
+    dropped = 0
+    failure: OSError | None = None
 
     def note(
         self,
