@@ -68,6 +68,26 @@ def test_an_entry_says_who_asked_for_what_and_what_came_of_it(tmp_path: Path) ->
     }
 
 
+@pytest.mark.parametrize("wall_ms", [-(10**18), 10**18])
+def test_a_clock_that_was_set_to_some_far_age_harms_nothing(tmp_path: Path, wall_ms: int) -> None:
+    log = AuditLog(tmp_path, AuditSettings(), "n1", lambda: wall_ms)
+    log.start()
+    note_some(log, 1)
+    log.close()
+    assert entries(tmp_path)[0]["time"] == f"{wall_ms} ms"
+
+
+def test_what_is_noted_is_durable_within_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("kvorum.audit.written_files.os.fsync", synced.append)
+    with running(tmp_path) as log:
+        synced.clear()
+        note_some(log, 1)
+        eventually(lambda: bool(synced), "the entry to be durable")
+
+
 def test_only_its_user_may_read_it(tmp_path: Path) -> None:
     directory = tmp_path / "audit"
     directory.mkdir(mode=0o755)

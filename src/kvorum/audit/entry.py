@@ -108,6 +108,11 @@ class Entries:
 
 
 def time_text(wall_ms: int) -> str:
-    """Milliseconds since the Unix epoch as the entries show them: 2026-01-31T09:30:00.000Z."""
-    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    """Milliseconds since the Unix epoch as the entries show them: 2026-01-31T09:30:00.000Z. As they
+    are, if no calendar has that moment: a clock may have been set to some far age.
+    """
+    try:
+        moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{wall_ms} ms"
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

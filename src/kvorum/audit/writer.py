@@ -70,7 +70,8 @@ class Writer:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._awake.wait(_SYNC_EVERY_S)
+            if self.failure is None:
+                self._awake.wait(None if self._files.is_synced else _SYNC_EVERY_S)
             self._awake.clear()
             self._closing.wait(_SYNC_EVERY_S if self.failure else _GATHER_S)
             self._attempt(self._write)

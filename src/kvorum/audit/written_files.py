@@ -43,7 +43,8 @@ class WrittenFiles:
         """Up to where the current file holds whole lines."""
         self._is_cut = True
         """Nothing follows there."""
-        self._is_synced = True
+        self.is_synced = True
+        """All lines are durable."""
         self._may_trim = True
 
     def open(self) -> Recovered:
@@ -74,9 +75,9 @@ class WrittenFiles:
 
     def sync(self) -> None:
         """Wait until all lines are durable."""
-        if not self._is_synced:
+        if not self.is_synced:
             os.fsync(self._descriptor)
-            self._is_synced = True
+            self.is_synced = True
 
     def close(self) -> None:
         """Sync, and let go of the files."""
@@ -121,7 +122,7 @@ class WrittenFiles:
         while data:
             data = data[os.write(self._descriptor, data) :]
         self._is_cut = True
-        self._is_synced = False
+        self.is_synced = False
         self._end += size
         self._last = last
 
