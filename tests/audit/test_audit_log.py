@@ -190,6 +190,28 @@ def test_files_are_rotated_by_size_and_the_oldest_ones_removed(tmp_path: Path) -
     assert removed[-1]["detail"]["through"] == verdict.first.number - 1
 
 
+def test_a_file_is_removed_only_once_that_is_told_durably(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        "kvorum.audit.written_files.os.fsync", lambda _descriptor: order.append("sync")
+    )
+
+    def remove(path: Path) -> None:
+        told = b'"file":"%b"' % path.name.encode()
+        order.append("remove" if told in b"".join(lines(tmp_path)) else "remove untold")
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", remove)
+    written(tmp_path, 500, file_bytes=4000, files=2)
+    assert "remove untold" not in order
+    places = [place for place, step in enumerate(order) if step == "remove"]
+    assert places
+    assert {order[place - 1] for place in places} == {"sync"}
+
+
 def test_a_log_whose_beginning_was_removed_by_hand_is_not_whole(tmp_path: Path) -> None:
     written(tmp_path, 1000, file_bytes=8000, files=4)
     log_files(tmp_path)[0].path.unlink()

@@ -141,6 +141,20 @@ def test_every_refusal_is_told_of_at_every_level(action: Action, level: AuditLev
         assert auditor.told == [refusal] * (level in ON)
 
 
+def test_an_action_is_told_of_once_whatever_happens_behind_it() -> None:
+    auditor = ListeningAuditor(AuditLevel.ALL)
+
+    def hear(_result: object) -> None:
+        raise StorageError("the face has failed")
+
+    with (
+        pytest.raises(StorageError, match="the face"),
+        AccessControl(OPEN, auditor).enter(LOCAL, Action.SCRUB) as told,
+    ):
+        told.later(hear)(None)
+    assert auditor.told == [Told("local", Action.SCRUB, None, None, "ok", None)]
+
+
 # The administration
 
 Call = Callable[[Administration], Any]
