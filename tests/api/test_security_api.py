@@ -12,7 +12,9 @@ from kit.security import ADMIN_ID, NOW_MS, TOKEN_ID, FakeSecurity
 from kit.web import Response, Web
 
 from kvorum.model.errors import Overloaded, StorageError
-from kvorum.model.security_values import Token
+from kvorum.model.permissions import Grant
+from kvorum.model.security_catalog import SecurityEntry
+from kvorum.model.security_values import Token, User
 from kvorum.service.tokens import digest_of
 
 GRANTS = [{"role": "writer", "namespace": "orders", "prefix": "2026/"}, {"role": "monitor"}]
@@ -110,6 +112,8 @@ async def test_a_token_is_revoked_for_good(web: Web) -> None:
         ({"name": "x", "grants": [{"role": "reader", "prefix": "p" * 1025}]}, "1025 bytes"),
         ({"name": "x", "grants": [{"role": "clerk", "namespace": "bills"}]}, "allows nothing"),
         ({"name": "x", "grants": [{"role": "reader", "prefx": "p"}]}, "Unknown field"),
+        ({"name": "x", "grants": [{"role": "monitor", "prefix": "p"}]}, "allows status, which"),
+        ({"name": "x", "grants": [{"role": "admin", "prefix": "p"}]}, "a prefix cannot narrow it"),
         ({"name": "x", "grants": [{"role": "reader"}], "expires_s": 0}, "0 seconds"),
         ({"name": "x", "grants": [{"role": "reader"}], "expires_s": -1}, "-1 seconds"),
         ({"name": "x", "grants": [{"role": "reader"}], "expires_s": 315_360_001}, "10 years"),
@@ -279,6 +283,19 @@ async def test_the_last_administrator_stays(web: Web) -> None:
     secure(web).shared.changed.clear()
     assert "last" in await refused(web, 400, "PUT", "/users/root", grants=[{"role": "reader"}])
     assert "last" in await refused(web, 400, "DELETE", "/users/root")
+
+
+@pytest.mark.parametrize("namespace", ["orders", None])
+async def test_who_may_change_nothing_is_no_administrator(web: Web, namespace: str | None) -> None:
+    if namespace is None:
+        weak = Grant(role="admin", prefix="a/")
+    else:
+        weak = Grant(role="admin", namespace=namespace)
+    shared = secure(web).shared
+    # As another node may have it, whose version checks less.
+    entry = SecurityEntry("user", "root", NOW_MS, 2, User(name="root", grants=(weak,)))
+    shared.catalog, _ = shared.catalog.merged([entry])
+    assert "last administrator" in await refused(web, 400, "DELETE", f"/tokens/{ADMIN_ID}")
 
 
 # Certificates

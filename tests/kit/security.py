@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.model.permissions import Grant, Permission, Role
 from kvorum.model.security_catalog import SecurityCatalog, SecurityEntry, first_administrator
-from kvorum.model.security_values import Password, Token, User
+from kvorum.model.security_values import Password, Token, User, Value
 from kvorum.service.principal import Principal
 from kvorum.service.security_administration import SecurityAdministration, SecurityParts
 from kvorum.service.security_changes import SecurityChanges
@@ -24,7 +24,7 @@ class Spread(NamedTuple):
     not_yet: tuple[str, ...]
 
 
-def catalog_of(*values: Token | User | Role) -> SecurityCatalog:
+def catalog_of(*values: Value) -> SecurityCatalog:
     """A catalog with a first administrator and `values`."""
     catalog, _ = SecurityCatalog().merged([first_administrator(ADMIN_ID, "d" * 64)])
     for value in values:
@@ -35,7 +35,7 @@ def catalog_of(*values: Token | User | Role) -> SecurityCatalog:
 class FakeShared:
     """Takes changes at once, unless it holds them back; nobody else hears of them."""
 
-    def __init__(self, *values: Token | User | Role) -> None:
+    def __init__(self, *values: Value) -> None:
         self.catalog = catalog_of(*values)
         self.spread = Spread(("n1", "n2"), ("n3",))
         self.error: StorageError | None = None

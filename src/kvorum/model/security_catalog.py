@@ -26,6 +26,7 @@ from msgspec import Meta
 from kvorum.model.errors import ConfigError, NotFound
 from kvorum.model.field_checks import check_name
 from kvorum.model.permissions import (
+    OF_ENTRIES,
     ROLES,
     Grant,
     Permission,
@@ -148,7 +149,7 @@ class SecurityCatalog:
 
     def putting(self, value: Value, now_ms: int, origin: int) -> SecurityEntry:
         """The entry that makes or replaces `value`. Raises ConfigError if it cannot be."""
-        entry_id = _id_of(value)
+        entry_id = id_of_value(value)
         self._check(value)
         if entry_id not in self.entries and len(self.entries) >= ENTRIES_MAX:
             raise ConfigError(
@@ -202,11 +203,18 @@ class SecurityCatalog:
                     f"with 'kvorum role create {grant.role}'."
                 )
             check_scope(grant.namespace, grant.prefix)
-            if narrowed(role, grant) is None:
+            rule = narrowed(role, grant)
+            if rule is None:
                 raise ConfigError(
                     f"The role {grant.role!r} allows nothing in the namespace "
                     f"{grant.namespace or role.namespace!r} for keys with the prefix "
                     f"{grant.prefix!r}. Leave out what narrows it, or choose another role."
+                )
+            beyond = sorted(set(rule.permissions) - OF_ENTRIES)
+            if rule.prefix and beyond:
+                raise ConfigError(
+                    f"The role {role.name!r} allows {beyond[0]}, which does not concern keys, so a "
+                    "prefix cannot narrow it. Leave out the prefix, or give that role by itself."
                 )
 
     def _check_unused(self, role: str) -> None:
@@ -221,6 +229,8 @@ class SecurityCatalog:
 
     def _check_administrator_left(self, entry: SecurityEntry) -> None:
         """Raises ConfigError if with `entry` nobody is left who can change the catalog."""
+        if entry.id not in self.entries:
+            return  # What is new takes nothing from anybody.
         after, _ = self.merged([entry])
         if self.has_administrator and not after.has_administrator:
             raise ConfigError(
@@ -256,10 +266,13 @@ def no_such(kind: EntryKind, name: str) -> NotFound:
 
 
 def _administers(role: Role) -> bool:
-    return Permission.ADMIN_SECURITY in role.permissions and role.namespace is None
+    return (
+        Permission.ADMIN_SECURITY in role.permissions and role.namespace is None and not role.prefix
+    )
 
 
-def _id_of(value: Value) -> EntryId:
+def id_of_value(value: Value) -> EntryId:
+    """The id of the entry that holds `value`."""
     match value:
         case Token():
             return EntryId("token", value.id)

@@ -150,6 +150,8 @@ def check_exists(
 ) -> None:
     """Raises PreconditionFailed if there is one and may not be, NotFound if there has to be one."""
     if is_there and wanted is False:
-        raise PreconditionFailed(f"There is a {kind} {name!r} already. Choose another name.")
+        raise PreconditionFailed(
+            f"There is a {kind} {name!r} already. Choose another name, or alter that one."
+        )
     if not is_there and wanted:
         raise no_such(kind, name)
