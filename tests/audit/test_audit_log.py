@@ -110,6 +110,22 @@ def test_a_start_says_at_which_level_it_writes(tmp_path: Path) -> None:
     assert entries(tmp_path, own=True)[0]["detail"] == {"level": "all", "keys": "none"}
 
 
+def test_what_is_refused_over_and_over_is_one_entry(tmp_path: Path) -> None:
+    with running(tmp_path) as log:
+        for _ in range(500):
+            log.refused_login("10.0.0.9", "mallory", "too_many_attempts")
+            log.note(Somebody(), "write", "default", "k", "ok")
+        log.refused_login("10.0.0.8", "mallory", "too_many_attempts")
+    found = entries(tmp_path)
+    assert len([entry for entry in found if entry["outcome"] == "ok"]) == 500
+    refused = [entry for entry in found if entry["outcome"] != "ok"]
+    times = [entry.get("times", 1) for entry in refused if entry["source"] == "10.0.0.9"]
+    assert sum(times) == 500
+    assert len(times) < 50
+    assert "times" not in refused[-1]
+    assert verify(tmp_path).problem is None
+
+
 # Keys and names
 
 

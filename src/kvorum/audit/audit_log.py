@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from kvorum.audit.chain import Link
-from kvorum.audit.entry import DROPPED, REMOVED, STARTED, STOPPED, TORN, Entries, Noted
+from kvorum.audit.entry import DROPPED, OK, REMOVED, STARTED, STOPPED, TORN, Entries, Noted
 from kvorum.audit.files import locked
 from kvorum.audit.settings import AuditSettings
 from kvorum.audit.shown_text import ShowKey, key_shower
@@ -38,6 +38,10 @@ LOGIN: Final = "login"
 _BATCH: Final = 64
 """How many are made lines at a time, which takes a fraction of a millisecond: the event loop may
 wait for the interpreter's lock meanwhile."""
+
+
+_LOOKED_AT: Final = 1024
+"""Among how many those are found that are the same."""
 
 
 class Who(Protocol):
@@ -166,14 +170,29 @@ class AuditLog:
     # What the writer calls, in its thread
 
     def _take(self) -> list[bytes]:
-        queue, batch = self._queue, list[bytes]()
-        while queue and len(batch) < _BATCH:
-            batch.append(self._entries.of_request(queue.popleft(), self._show_key))
+        batch = [
+            self._entries.of_request(noted, times, self._show_key)
+            for noted, times in self._take_noted()
+        ]
         dropped = self.dropped - self._told_dropped
         if dropped:
             self._told_dropped += dropped
             batch.append(self._entries.of_log(DROPPED, entries=dropped))
         return batch
+
+    def _take_noted(self) -> Iterable[tuple[Noted, int]]:
+        """What comes next, and how often: so that whoever is refused over and over cannot fill the
+        files as fast as he asks.
+        """
+        queue, taken = self._queue, dict[object, tuple[Noted, int]]()
+        for number in range(_LOOKED_AT):
+            if not queue or len(taken) == _BATCH:
+                break
+            noted = queue.popleft()
+            same: object = number if noted.outcome == OK else noted._replace(wall_ms=0)
+            first, times = taken.get(same, (noted, 0))
+            taken[same] = first, times + 1
+        return taken.values()
 
     def _stopped(self) -> bytes:
         return self._entries.of_log(STOPPED)

@@ -33,8 +33,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `time`: of the node's clock, in UTC. `name`, `kind`, `source`: of the principal. `key_hash`: in
     place of the key, where keys are hashed. `subject`: what an action is about that is no key of an
-    entry: a snapshot, a token. `outcome`: "ok", or the code of the error. `detail`: of entries of
-    the log about itself.
+    entry: a snapshot, a token. `outcome`: "ok", or the code of the error. `times`: how often the
+    same was refused or failed within a moment. `detail`: of entries of the log about itself.
     """
 
     time: str
@@ -48,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_hash: str | None = None
     subject: str | None = None
     outcome: str
+    times: int = 1
     detail: dict[str, Any] | None = None
 
 
@@ -72,8 +73,8 @@ class Entries:
         self._node = node
         self._wall_ms = wall_ms
 
-    def of_request(self, noted: Noted, show_key: ShowKey) -> bytes:
-        """What was noted of a request."""
+    def of_request(self, noted: Noted, times: int, show_key: ShowKey) -> bytes:
+        """What was noted of a request, `times` the same."""
         shown = NO_KEY if noted.key is None else show_key(noted.key)
         return _encode(
             Entry(
@@ -86,6 +87,7 @@ class Entries:
                 namespace=None if noted.namespace is None else name_shown(noted.namespace),
                 subject=None if noted.subject is None else name_shown(noted.subject, SUBJECT_CHARS),
                 outcome=noted.outcome,
+                times=times,
                 key=shown.key,
                 key_hash=shown.key_hash,
             )

@@ -189,6 +189,7 @@ def _print_line(entry: Sealed) -> None:
             entry.namespace,
             entry.key if entry.key_hash is None else f"#{entry.key_hash}",
             entry.subject,
+            None if entry.times == 1 else f"{entry.times} times",
             None if entry.detail is None else msgspec.json.encode(entry.detail).decode(),
         )
         if text is not None
