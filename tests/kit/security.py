@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from kvorum.model.errors import KvorumError, StorageError
 from kvorum.model.permissions import Grant, Permission, Role
-from kvorum.model.security_catalog import SecurityCatalog, SecurityEntry, first_administrator
+from kvorum.model.security_catalog import (
+    EntryId,
+    SecurityCatalog,
+    SecurityEntry,
+    first_administrator,
+)
 from kvorum.model.security_values import Password, Token, User, Value
 from kvorum.service.principal import Principal
 from kvorum.service.security_administration import SecurityAdministration, SecurityParts
@@ -42,6 +48,12 @@ class FakeShared:
         self.holds_back = False
         self.changed: list[SecurityEntry] = []
         self.held: list[Callable[[], None]] = []
+        self.unspread: list[Callable[[], object]] | None = None
+        """Where the replies gather that wait for other nodes; None if they wait for none."""
+        self._hear: list[Callable[[SecurityCatalog, Sequence[EntryId]], object]] = []
+
+    def subscribe(self, hear: Callable[[SecurityCatalog, Sequence[EntryId]], object], /) -> None:
+        self._hear.append(hear)
 
     def change(
         self, entry: SecurityEntry, reply: Callable[[Spread | KvorumError], object], /
@@ -49,13 +61,23 @@ class FakeShared:
         def done() -> None:
             if self.error is None:
                 self.changed.append(entry)
-                self.catalog, _ = self.catalog.merged([entry])
-            reply(self.error or self.spread)
+                self.take(entry)
+            result = self.error or self.spread
+            if self.unspread is None:
+                reply(result)
+            else:
+                self.unspread.append(partial(reply, result))
 
         if self.holds_back:
             self.held.append(done)
         else:
             done()
+
+    def take(self, entry: SecurityEntry) -> None:
+        """Have `entry` in the catalog, whoever made it."""
+        self.catalog, ids = self.catalog.merged([entry])
+        for hear in self._hear:
+            hear(self.catalog, ids)
 
 
 class FakePasswords:

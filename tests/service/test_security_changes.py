@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from kit.security import ADMIN_ID, NOW_MS, FakeShared
 
 from kvorum.model.errors import KvorumError, NotFound, Overloaded, RequestError, StorageError
 from kvorum.model.permissions import Grant
-from kvorum.model.security_values import User
+from kvorum.model.security_catalog import SecurityCatalog
+from kvorum.model.security_values import PrincipalLimits, User
 from kvorum.service.security_changes import WAITING_MAX, SecurityChanges
 
 ROOT = User(name="root", grants=(Grant(role="admin"),))
@@ -19,16 +21,50 @@ def changes_of(shared: FakeShared) -> SecurityChanges:
     return SecurityChanges(shared, lambda: NOW_MS, 1)
 
 
+def root_with(limits: PrincipalLimits, _catalog: SecurityCatalog, _now_ms: int) -> User:
+    return User(name="root", grants=ROOT.grants, limits=limits)
+
+
 def test_two_at_once_cannot_remove_the_last_two_administrators() -> None:
     shared = FakeShared(ROOT)
     shared.holds_back = True
-    changes, told = changes_of(shared), list[Any]()
-    changes.remove("token", ADMIN_ID, told.append)
-    changes.remove("user", "root", told.append)
+    changes, first, second = changes_of(shared), list[Any](), list[Any]()
+    changes.remove("token", ADMIN_ID, first.append)
+    changes.remove("user", "root", second.append)
     assert len(shared.held) == 1
     shared.held.pop()()
-    assert told[0] == shared.spread
-    assert isinstance(told[1], RequestError)
+    assert first == [shared.spread]
+    assert isinstance(second[0], RequestError)
+    assert shared.catalog.has_administrator
+
+
+def test_the_next_one_need_not_wait_for_other_nodes() -> None:
+    shared = FakeShared(ROOT)
+    shared.unspread = []
+    changes, told = changes_of(shared), list[Any]()
+    for limit in (1, 2):
+        limits = PrincipalLimits(connections=limit)
+        changes.put(partial(root_with, limits), told.append)
+    changes.remove("token", ADMIN_ID, told.append)
+    assert len(shared.changed) == 3
+    for spread in shared.unspread:
+        spread()
+    assert told == [shared.spread] * 3
+    changed = shared.catalog.user("root")
+    assert changed is not None
+    assert changed.limits.connections == 2
+
+
+def test_what_another_node_changes_does_not_end_the_wait_for_ones_own() -> None:
+    shared = FakeShared(ROOT)
+    shared.holds_back = True
+    changes, first, second = changes_of(shared), list[Any](), list[Any]()
+    changes.remove("token", ADMIN_ID, first.append)
+    changes.remove("user", "root", second.append)
+    shared.take(shared.catalog.putting(ROOT, NOW_MS + 5, 2))
+    assert len(shared.held) == 1
+    shared.held.pop()()
+    assert isinstance(second[0], RequestError)
     assert shared.catalog.has_administrator
 
 

@@ -149,7 +149,7 @@ class SecurityCatalog:
 
     def putting(self, value: Value, now_ms: int, origin: int) -> SecurityEntry:
         """The entry that makes or replaces `value`. Raises ConfigError if it cannot be."""
-        entry_id = id_of_value(value)
+        entry_id = _id_of(value)
         self._check(value)
         if entry_id not in self.entries and len(self.entries) >= ENTRIES_MAX:
             raise ConfigError(
@@ -271,8 +271,7 @@ def _administers(role: Role) -> bool:
     )
 
 
-def id_of_value(value: Value) -> EntryId:
-    """The id of the entry that holds `value`."""
+def _id_of(value: Value) -> EntryId:
     match value:
         case Token():
             return EntryId("token", value.id)

@@ -8,12 +8,12 @@ remove one of the last two administrators.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from kvorum.model.errors import ConfigError, KvorumError, Overloaded, RequestError
-from kvorum.model.security_catalog import EntryKind, SecurityCatalog, SecurityEntry
+from kvorum.model.security_catalog import EntryId, EntryKind, SecurityCatalog, SecurityEntry
 from kvorum.model.security_values import Value
 
 WAITING_MAX: Final = 256
@@ -34,7 +34,11 @@ class SharedCatalog(Protocol):
     """The security catalog that all nodes of the cluster share."""
 
     @property
-    def catalog(self) -> SecurityCatalog: ...
+    def catalog(self) -> SecurityCatalog:
+        """As it is durable here."""
+
+    def subscribe(self, hear: Callable[[SecurityCatalog, Sequence[EntryId]], object], /) -> None:
+        """Have `hear(catalog, ids)` called after each change that is durable here."""
 
     def change(
         self, entry: SecurityEntry, reply: Callable[[Spread | KvorumError], object], /
@@ -60,7 +64,8 @@ class SecurityChanges:
         self._wall_ms = wall_ms
         self._origin = origin
         self._waiting: deque[_Change] = deque()
-        self._busy = False
+        self._under_way: SecurityEntry | None = None
+        shared.subscribe(self._on_catalog)
 
     @property
     def catalog(self) -> SecurityCatalog:
@@ -93,7 +98,7 @@ class SecurityChanges:
                 retry_after=_RETRY_S,
             )
         self._waiting.append(_Change(make, reply))
-        if not self._busy:
+        if self._under_way is None:
             self._next()
 
     def _next(self) -> None:
@@ -106,14 +111,23 @@ class SecurityChanges:
             except KvorumError as error:
                 change.reply(error)
             else:
-                self._busy = True
-                self._shared.change(entry, partial(self._done, change))
+                self._under_way = entry
+                self._shared.change(entry, partial(self._done, entry, change.reply))
                 return
 
-    def _done(self, change: _Change, result: Spread | KvorumError) -> None:
-        self._busy = False
-        change.reply(result)
-        if not self._busy:
+    def _on_catalog(self, catalog: SecurityCatalog, _changed: Sequence[EntryId]) -> None:
+        """The next one need not wait until other nodes have it, too."""
+        entry = self._under_way
+        if entry is not None and catalog.entries.get(entry.id) is entry:
+            self._end(entry)
+
+    def _done(self, entry: SecurityEntry, reply: ChangeReply, result: Spread | KvorumError) -> None:
+        reply(result)
+        self._end(entry)
+
+    def _end(self, entry: SecurityEntry) -> None:
+        if self._under_way is entry:
+            self._under_way = None
             self._next()
 
 

@@ -20,11 +20,11 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.InvalidValue: 400,
     ValueTooLarge: 413,
     errors.InvalidVersion: 400,
+    OpenCluster: 409,
     errors.NamespaceNotFound: 404,
     errors.NotFound: 404,
     errors.PreconditionFailed: 412,
     errors.TooManySiblings: 409,
-    OpenCluster: 409,
     AccessDenied: 403,
     # The cluster
     errors.UnavailableError: 503,
