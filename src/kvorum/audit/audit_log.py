@@ -24,7 +24,14 @@ from kvorum.audit.chain import Link
 from kvorum.audit.entry import DROPPED, OK, REMOVED, STARTED, STOPPED, TORN, Entries, Noted
 from kvorum.audit.files import locked
 from kvorum.audit.settings import AuditSettings
-from kvorum.audit.shown_text import ShowKey, key_shower
+from kvorum.audit.shown_text import (
+    KEY_CHARS,
+    NAME_CHARS,
+    SUBJECT_CHARS,
+    ShowKey,
+    bounded,
+    key_shower,
+)
 from kvorum.audit.writer import Writer
 from kvorum.audit.written_files import WrittenFiles
 from kvorum.model.audit_level import AuditLevel
@@ -131,16 +138,28 @@ class AuditLog:
         if len(queue) >= self._queue_max:
             self.dropped += 1
             return
-        name, kind, source = principal.name, principal.kind, principal.source
-        now = self._wall_ms()
-        queue.append(Noted(now, name, kind, source, action, namespace, key, outcome, subject))
+        # Cut before they wait, as many may.
+        queue.append(
+            Noted(
+                self._wall_ms(),
+                principal.name,
+                principal.kind,
+                principal.source,
+                action,
+                bounded(namespace, NAME_CHARS),
+                bounded(key, KEY_CHARS),
+                outcome,
+                bounded(subject, SUBJECT_CHARS),
+            )
+        )
         self._writer.wake()
 
     def refused_login(self, source: str, name: str, reason: str) -> None:
         """Somebody at the address `source` could not prove to be `name`, which is "" if none was
         given. `reason`: the code of the error.
         """
-        self.note(_Claimed(name, "unknown", source), LOGIN, None, None, reason)
+        claimed = _Claimed(bounded(name, NAME_CHARS) or "", "unknown", source)
+        self.note(claimed, LOGIN, None, None, reason)
 
     def close(self) -> None:
         """Write what was noted, and end. Does nothing if it was not started."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kvorum.audit.shown_text import NO_KEY, SUBJECT_CHARS, ShowKey, name_shown
+from kvorum.audit.shown_text import NO_KEY, ShowKey, name_shown
 
 LOG: Final = "log"
 """The kind of whoever is named in the log's own entries; the name is the node's."""
@@ -22,7 +22,6 @@ STARTED: Final = "audit.started"
 STOPPED: Final = "audit.stopped"
 DROPPED: Final = "audit.dropped"
 TORN: Final = "audit.torn"
-FAILED: Final = "audit.failed"
 REMOVED: Final = "audit.removed"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -85,7 +84,7 @@ class Entries:
                 source=noted.source,
                 action=noted.action,
                 namespace=None if noted.namespace is None else name_shown(noted.namespace),
-                subject=None if noted.subject is None else name_shown(noted.subject, SUBJECT_CHARS),
+                subject=None if noted.subject is None else name_shown(noted.subject),
                 outcome=noted.outcome,
                 times=times,
                 key=shown.key,

@@ -44,7 +44,7 @@ def key_shower(shown: ShownKeys, directory: Path) -> ShowKey:
     """
     match shown:
         case ShownKeys.PLAIN:
-            return lambda key: ShownKey(key=bounded(key, KEY_CHARS))
+            return lambda key: ShownKey(key=as_text(key))
         case ShownKeys.HASHED:
             secret = _hash_key(directory / _KEY)
             return lambda key: ShownKey(key_hash=hash_of(secret, key))
@@ -58,16 +58,21 @@ def hash_of(secret: bytes, key: str) -> str:
     return blake2b(text, key=secret, digest_size=_HASH_BYTES).hexdigest()
 
 
-def name_shown(name: str, chars: int = NAME_CHARS) -> str:
+def name_shown(name: str) -> str:
     """A name that somebody gave for his own, or for what he asks about."""
-    return bounded(_TOKEN.sub(r"kvt_\1_...", name), chars)
+    return as_text(_TOKEN.sub(r"kvt_\1_...", name))
 
 
-def bounded(text: str, chars: int) -> str:
-    """`text` as JSON can hold it, cut to so many characters."""
-    if len(text) > chars:
-        text = f"{text[:chars]}... ({len(text)} characters)"
+def as_text(text: str) -> str:
+    """`text` as JSON can hold it."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def bounded(text: str | None, chars: int) -> str | None:
+    """`text` cut to so many characters."""
+    if text is None or len(text) <= chars:
+        return text
+    return f"{text[:chars]}... ({len(text)} characters)"
 
 
 def _hash_key(file: Path) -> bytes:
