@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.auditors import ListeningAuditor
 from kit.node import FakeNode
 from kit.security import TOKEN_ID
 from kit.web import Response, Web, routes_of
 
+from kvorum.model.audit_level import AuditLevel
 from kvorum.service.access import OPEN, SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.principal import ANONYMOUS, Principal
@@ -217,6 +219,36 @@ async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> N
     web.node.repair = {"id": "a1"}
     answer = await ask(web, method, path)
     assert refusals(answer, method, path) == []
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_done_is_told_to_the_auditor(web: Web, method: str, path: str) -> None:
+    await web.put("k", b"1")
+    await web.server.close()
+    auditor = ListeningAuditor(AuditLevel.ALL)
+    await web.start(auditor=auditor)
+    web.namespaces.at_once = True
+    web.node.repair = {"id": "a1"}
+    answer = await ask(web, method, path)
+    assert refusals(answer, method, path) == []
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action_of(method, path), "ok")
+    action = action_of(method, path)
+    assert told.namespace == ("default" if action in OF_A_NAMESPACE else OF_NAMED.get(path))
+    if action in OF_A_KEY:
+        assert told.key == "k"
+
+
+@pytest.mark.parametrize("level", [AuditLevel.ADMIN, AuditLevel.ALL])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_refused_is_told_to_the_auditor(
+    web: Web, method: str, path: str, level: AuditLevel
+) -> None:
+    auditor, action = ListeningAuditor(level), action_of(method, path)
+    await web.start(policy=SamePolicy(set(Action) - {action}), auditor=auditor)
+    await ask(web, method, path)
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action, "access_denied")
 
 
 def test_an_open_node_allows_all_that_there_is() -> None:

@@ -27,6 +27,8 @@ from kvorum.listener.listener import Listener
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.service.access import OPEN, Policy
 from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.audit import UNAUDITED, Auditor
+from kvorum.service.audited_service import service_for
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.service import Service
 
@@ -152,8 +154,9 @@ class Web:
         service: ServiceLimits | None = None,
         names: HostNames = NAMES,
         policy: Policy = OPEN,
+        auditor: Auditor = UNAUDITED,
     ) -> None:
-        door = Service(self.node, SECRET, actor_name, service, policy)
+        door = service_for(auditor)(self.node, SECRET, actor_name, service, policy, auditor=auditor)
         parts = NodeParts(
             introspection=self.node,
             metrics=self.node,

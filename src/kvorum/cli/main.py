@@ -76,6 +76,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "whoami": Lazy("security.whoami", "whoami", "Show who you are to the cluster."),
         "data-keys": Lazy("upkeep.sealing_keys", "data_keys", "List and rotate encryption keys."),
         "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
+        "audit": Lazy("security.audit", "audit", "Verify a node's audit log, and look at it."),
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),

@@ -41,6 +41,7 @@ from kvorum.model.security_values import (
     Value,
 )
 from kvorum.service.action import Action
+from kvorum.service.audit import AuditedAction
 from kvorum.service.principal import Principal
 from kvorum.service.security_changes import SecurityChanges, Spread
 from kvorum.service.security_wishes import (
@@ -85,13 +86,13 @@ class SecurityAdministration:
 
     def __init__(self, service: Service, parts: SecurityParts | None) -> None:
         """Under the policy of `service`. `parts`: None where nodes ask nobody who he is."""
-        self._check = service.access.check
+        self._enter = service.access.enter
         self._parts = parts
 
     def whoami(self, principal: Principal) -> Whoami:
         """Who asks, and what is granted to him."""
-        self._check(principal, Action.SEE_SELF)
-        held = None if self._parts is None else self._parts.holder(principal)
+        with self._enter(principal, Action.SEE_SELF):
+            held = None if self._parts is None else self._parts.holder(principal)
         expires_ms = held.expires_ms if isinstance(held, Token) else 0
         return Whoami(
             name=principal.name,
@@ -111,33 +112,37 @@ class SecurityAdministration:
 
     def create_token(self, principal: Principal, wish: TokenWish, reply: Reply[MadeToken]) -> None:
         """Make a token. Raises RequestError for a lifetime that none can have."""
-        changes = self._changing(principal).changes
-        wish.check()
-        made: list[tuple[NewToken, Token]] = []
+        with self._changing(principal, wish.subject) as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            wish.check()
+            made: list[tuple[NewToken, Token]] = []
 
-        def value(catalog: SecurityCatalog, now_ms: int) -> Token:
-            new = new_token()
-            while EntryId("token", new.id) in catalog.entries:
+            def value(catalog: SecurityCatalog, now_ms: int) -> Token:
                 new = new_token()
-            token = wish.token(new, now_ms)
-            made.append((new, token))
-            return token
+                while EntryId("token", new.id) in catalog.entries:
+                    new = new_token()
+                token = wish.token(new, now_ms)
+                made.append((new, token))
+                return token
 
-        def tell(spread: Spread) -> MadeToken:
-            [(new, token)] = made
-            return MadeToken(
-                token=new.text,
-                known_by=list(spread.known_by),
-                not_yet=list(spread.not_yet),
-                **msgspec.structs.asdict(shown_token(token)),
-            )
+            def tell(spread: Spread) -> MadeToken:
+                [(new, token)] = made
+                return MadeToken(
+                    token=new.text,
+                    known_by=list(spread.known_by),
+                    not_yet=list(spread.not_yet),
+                    **msgspec.structs.asdict(shown_token(token)),
+                )
 
-        changes.put(value, _telling(tell, reply))
+            changes.put(value, _telling(tell, reply))
 
     def revoke_token(self, principal: Principal, token_id: str, reply: Reply[Reach]) -> None:
         """Nobody gets in with it any more."""
-        changes = self._changing(principal).changes
-        changes.remove("token", token_id, _telling(_reach, reply))
+        with self._changing(principal, f"revoke token {token_id}") as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            changes.remove("token", token_id, _telling(_reach, reply))
 
     # Users
 
@@ -154,24 +159,26 @@ class SecurityAdministration:
         Raises RequestError for a password that is too short or too long. It is changed at the end,
         so a wish that is refused has changed nothing.
         """
-        parts = self._changing(principal)
-        # What can be refused before the work of the password begins.
-        wish.user(parts.changes.catalog, None)
-        if not isinstance(wish.password, str):
-            self._put_user(parts.changes, wish, None, reply)
-            return
-        password = checked_password(wish.password)
-
-        def kept(result: Password | KvorumError) -> None:
-            if isinstance(result, KvorumError):
-                reply(result)
+        with self._changing(principal, wish.subject) as told:
+            reply = told.later(reply)
+            parts = self._secure()
+            # What can be refused before the work of the password begins.
+            wish.user(parts.changes.catalog, None)
+            if not isinstance(wish.password, str):
+                self._put_user(parts.changes, wish, None, reply)
                 return
-            try:
-                self._put_user(parts.changes, wish, result, reply)
-            except KvorumError as error:
-                reply(error)
+            password = checked_password(wish.password)
 
-        parts.passwords.keep(password, kept)
+            def kept(result: Password | KvorumError) -> None:
+                if isinstance(result, KvorumError):
+                    reply(result)
+                    return
+                try:
+                    self._put_user(parts.changes, wish, result, reply)
+                except KvorumError as error:
+                    reply(error)
+
+            parts.passwords.keep(password, kept)
 
     def _put_user(
         self,
@@ -199,8 +206,10 @@ class SecurityAdministration:
 
     def remove_user(self, principal: Principal, name: str, reply: Reply[Reach]) -> None:
         """Nobody gets in by that name any more, neither by password nor by certificate."""
-        changes = self._changing(principal).changes
-        changes.remove("user", name, _telling(_reach, reply))
+        with self._changing(principal, f"remove user {name}") as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            changes.remove("user", name, _telling(_reach, reply))
 
     # Roles
 
@@ -220,35 +229,41 @@ class SecurityAdministration:
         """Make a role or replace it, for all who have it: whether it was made, and as it is then.
         `exists` as in `UserWish`.
         """
-        changes = self._changing(principal).changes
-        made: list[bool] = []
+        with self._changing(
+            principal, f"set role {role.name}: {', '.join(role.permissions)}"
+        ) as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            made: list[bool] = []
 
-        def value(catalog: SecurityCatalog, _now_ms: int) -> Value:
-            old = catalog.role(role.name)
-            # That a role is built in says more than that it is there.
-            if role.name not in ROLES:
-                check_exists("role", role.name, old is not None, exists)
-            made.append(old is None)
-            return role
+            def value(catalog: SecurityCatalog, _now_ms: int) -> Value:
+                old = catalog.role(role.name)
+                # That a role is built in says more than that it is there.
+                if role.name not in ROLES:
+                    check_exists("role", role.name, old is not None, exists)
+                made.append(old is None)
+                return role
 
-        def tell(spread: Spread) -> tuple[bool, ChangedRole]:
-            return made[0], ChangedRole(
-                role=shown_role(role),
-                known_by=list(spread.known_by),
-                not_yet=list(spread.not_yet),
-            )
+            def tell(spread: Spread) -> tuple[bool, ChangedRole]:
+                return made[0], ChangedRole(
+                    role=shown_role(role),
+                    known_by=list(spread.known_by),
+                    not_yet=list(spread.not_yet),
+                )
 
-        changes.put(value, _telling(tell, reply))
+            changes.put(value, _telling(tell, reply))
 
     def remove_role(self, principal: Principal, name: str, reply: Reply[Reach]) -> None:
         """Nobody may have it."""
-        changes = self._changing(principal).changes
-        if name in ROLES:
-            raise RequestError(
-                f"The role {name!r} is built in and cannot be removed. Take it from those who "
-                "should not have it."
-            )
-        changes.remove("role", name, _telling(_reach, reply))
+        with self._changing(principal, f"remove role {name}") as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            if name in ROLES:
+                raise RequestError(
+                    f"The role {name!r} is built in and cannot be removed. Take it from those who "
+                    "should not have it."
+                )
+            changes.remove("role", name, _telling(_reach, reply))
 
     # Certificates
 
@@ -271,36 +286,37 @@ class SecurityAdministration:
         """The certificate with that number is not accepted any more, and cannot be again. `name`:
         whose it is. `until_ms`: when it expires by itself; 0 if that is not known.
         """
-        changes = self._changing(principal).changes
-        check_certificate(serial, name)
-        told: list[Revocation] = []
+        with self._changing(principal, f"revoke certificate {serial} of {name}") as told:
+            reply = told.later(reply)
+            changes = self._secure().changes
+            check_certificate(serial, name)
+            revoked: list[Revocation] = []
 
-        def value(catalog: SecurityCatalog, now_ms: int) -> Value:
-            old = catalog.entries.get(EntryId("revocation", serial))
-            if old is not None and isinstance(old.value, Revocation):
-                told.append(old.value)
-            else:
-                told.append(
-                    Revocation(serial=serial, name=name, revoked_ms=now_ms, until_ms=until_ms)
+            def value(catalog: SecurityCatalog, now_ms: int) -> Value:
+                old = catalog.entries.get(EntryId("revocation", serial))
+                if old is not None and isinstance(old.value, Revocation):
+                    revoked.append(old.value)
+                else:
+                    revoked.append(
+                        Revocation(serial=serial, name=name, revoked_ms=now_ms, until_ms=until_ms)
+                    )
+                return revoked[0]
+
+            def tell(spread: Spread) -> RevokedCertificate:
+                return RevokedCertificate(
+                    revocation=shown_revocation(revoked[0]),
+                    known_by=list(spread.known_by),
+                    not_yet=list(spread.not_yet),
                 )
-            return told[0]
 
-        def tell(spread: Spread) -> RevokedCertificate:
-            return RevokedCertificate(
-                revocation=shown_revocation(told[0]),
-                known_by=list(spread.known_by),
-                not_yet=list(spread.not_yet),
-            )
-
-        changes.put(value, _telling(tell, reply))
+            changes.put(value, _telling(tell, reply))
 
     def _seeing(self, principal: Principal) -> SecurityCatalog:
-        self._check(principal, Action.SEE_SECURITY)
-        return self._secure().changes.catalog
+        with self._enter(principal, Action.SEE_SECURITY):
+            return self._secure().changes.catalog
 
-    def _changing(self, principal: Principal) -> SecurityParts:
-        self._check(principal, Action.CHANGE_SECURITY)
-        return self._secure()
+    def _changing(self, principal: Principal, subject: str) -> AuditedAction:
+        return self._enter(principal, Action.CHANGE_SECURITY, subject=subject)
 
     def _secure(self) -> SecurityParts:
         if self._parts is None:

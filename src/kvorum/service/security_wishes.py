@@ -6,6 +6,7 @@ Whether a role is there and what may stand in a grant, the catalog says itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -32,6 +33,11 @@ class TokenWish(msgspec.Struct, frozen=True, kw_only=True):
     grants: tuple[Grant, ...]
     expires_s: int | None = None
     limits: PrincipalLimits = UNLIMITED
+
+    @property
+    def subject(self) -> str:
+        """What an audit log says that this is about."""
+        return f"make token {self.name}: {_named(self.grants)}"
 
     def check(self) -> None:
         """Raises RequestError for a lifetime that no token can have."""
@@ -69,6 +75,18 @@ class UserWish(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"UserWish({self.name!r})"
 
+    @property
+    def subject(self) -> str:
+        """What an audit log says that this is about."""
+        parts = []
+        if self.grants is not msgspec.UNSET:
+            parts.append(_named(self.grants))
+        if self.password is not msgspec.UNSET:
+            parts.append("no password" if self.password is None else "a new password")
+        if self.limits is not msgspec.UNSET:
+            parts.append("limits")
+        return f"set user {self.name}: {', '.join(parts) or 'nothing'}"
+
     def user(self, catalog: SecurityCatalog, password: Password | None) -> User:
         """The user as he is to be. `password`: what is kept of a new one. Raises RequestError."""
         old = catalog.user(self.name)
@@ -81,6 +99,19 @@ class UserWish(msgspec.Struct, frozen=True, kw_only=True):
         if self.limits is not msgspec.UNSET:
             user = msgspec.structs.replace(user, limits=self.limits)
         return user
+
+
+def _named(grants: Iterable[Grant]) -> str:
+    """Grants as people read them: `writer`, `reader in shop`, `reader in shop for cart/*`."""
+    return (
+        ", ".join(
+            grant.role
+            + (f" in {grant.namespace}" if grant.namespace else "")
+            + (f" for {grant.prefix}*" if grant.prefix else "")
+            for grant in grants
+        )
+        or "no grants"
+    )
 
 
 def checked_password(password: str) -> bytes:
