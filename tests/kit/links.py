@@ -42,6 +42,7 @@ class End:
         """The other end has closed: nothing follows what is arriving."""
         self.closed = False
         self.unsent = 0
+        self.certified: CertifiedName | None = None
 
     def write(self, data: bytes, /) -> None:
         if not self.closed:
@@ -58,6 +59,9 @@ class End:
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
+
+    def get_extra_info(self, _name: str, /) -> CertifiedName | None:
+        return self.certified
 
     def take(self, size: int) -> bool:
         """Hand the next `size` bytes to the link, or the end of them; False if there is neither."""
