@@ -11,6 +11,7 @@ from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.peers import Peers
 from kvorum.links.views import Views
+from kvorum.model.certified_name import CertifiedName
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.wire.handshake import NONCE_BYTES
 from kvorum.wire.messages import Message, Wrote

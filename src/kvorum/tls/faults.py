@@ -15,6 +15,7 @@ _BY_VERIFICATION: Final = {
         "machines, or wait until it is."
     ),
     10: "The certificate of the other side has expired. Issue a new one.",
+    7: _OTHER_AUTHORITY,
     18: _OTHER_AUTHORITY,
     19: _OTHER_AUTHORITY,
     20: _OTHER_AUTHORITY,
