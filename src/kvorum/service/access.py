@@ -68,6 +68,9 @@ OPEN: Final = SamePolicy(
         Action.SHRED_NAMESPACE,
         Action.SEE_SCRUB,
         Action.SCRUB,
+        Action.SEE_SELF,
+        Action.SEE_SECURITY,
+        Action.CHANGE_SECURITY,
     }
 )
 """For a node that serves whoever reaches it: all that is listed here."""
