@@ -4,8 +4,10 @@
     between nodes    TLS 1.3 only; both sides show a certificate
 
 TLS 1.2 is allowed with ephemeral keys and authenticated ciphers only (RFC 9325, section 4.2). There
-are no tickets: a connection that resumes an earlier one would be let in by what was checked then.
-There is no compression (CRIME), and no renegotiation.
+are no tickets, and in TLS 1.3 nothing is resumed. In TLS 1.2 OpenSSL resumes sessions that it keeps
+in memory, and Python has no switch for that; so name, time and revocation of a certificate are
+looked at in each handshake (`verified_certificate.py`). There is no compression (CRIME), and no
+renegotiation.
 """
 
 from __future__ import annotations

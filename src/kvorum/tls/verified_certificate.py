@@ -7,6 +7,8 @@ the name: its cluster, whether it is a node or a client, and whether it was revo
 
 from __future__ import annotations
 
+import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,10 +23,17 @@ def name_in(certificate: dict[str, Any]) -> CertifiedName:
     serial = str(certificate.get("serialNumber", "")).lower().lstrip("0")
     if len(uris) != 1:
         raise TlsFault("The certificate of the other side names no node and no client.")
+    _check_time(certificate)
     try:
         return parse_certified_name(uris[0], serial)
     except ConfigError as error:
         raise TlsFault(error.message) from error
+
+
+def _check_time(certificate: dict[str, Any]) -> None:
+    """OpenSSL does so too, but not where a connection resumes an earlier one."""
+    if time.time() > ssl.cert_time_to_seconds(certificate["notAfter"]):
+        raise TlsFault("The certificate of the other side has expired. Issue a new one.")
 
 
 def check_name(
