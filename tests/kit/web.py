@@ -26,6 +26,7 @@ from kvorum.listener.listener import Listener
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.service.access import OPEN, Policy
 from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.authentication import OPEN_TO_ALL, Authenticator
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.service import Service
 
@@ -148,6 +149,7 @@ class Web:
         service: ServiceLimits | None = None,
         names: HostNames = NAMES,
         policy: Policy = OPEN,
+        authenticator: Authenticator = OPEN_TO_ALL,
     ) -> None:
         door = Service(self.node, SECRET, actor_name, service, policy)
         parts = NodeParts(
@@ -161,7 +163,8 @@ class Web:
         )
         self.routes = api_routes(door, Administration(door, parts), api)
         self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)
-        self.address = await self.server.listen(HttpFace(self.routes, http, names), "127.0.0.1", 0)
+        face = HttpFace(self.routes, http, names, authenticator)
+        self.address = await self.server.listen(face, "127.0.0.1", 0)
 
     async def client(self, receive_buffer: int | None = None) -> Client:
         """A new connection; starts a server with the default limits if none runs."""

@@ -56,7 +56,7 @@ class Reservation:
         """Carry out `request`. Raises AccessDenied."""
         action = ACTION_OF[type(request)]
         if not self._allows(principal, action, request.namespace, request.key):
-            raise denied(principal, action, request.namespace)
+            raise denied(principal, action, request.namespace, request.key)
         self._coordinator.submit(request, reply)
 
     def ingest(
