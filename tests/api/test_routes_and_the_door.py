@@ -66,6 +66,7 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/scrub"): Action.SCRUB,
 }
 """What each route does; a GET and its HEAD are one route."""
+"""What no route does yet."""
 
 TARGETS = {
     "/entry": "/entry?key=k",
