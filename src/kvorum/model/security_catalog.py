@@ -248,6 +248,13 @@ def first_administrator(token_id: str, digest: str) -> SecurityEntry:
     return SecurityEntry("token", token_id, _FIRST_STAMP, 0, token)
 
 
+def check_entry(entry: SecurityEntry) -> None:
+    """Raises ConfigError if `entry` holds a value of another kind or name than its own."""
+    value = entry.value
+    if value is not None and _id_of(value) != entry.id:
+        raise ConfigError(f"The entry of the {entry.kind} {entry.name[:64]!r} holds another value.")
+
+
 def no_such(kind: EntryKind, name: str) -> NotFound:
     """The error for what does not exist."""
     what = "revoked certificate" if kind == "revocation" else kind

@@ -38,6 +38,7 @@ from kvorum.replication.forward import ForwardReply
 from kvorum.replication.locate import Held, Locating
 from kvorum.replication.owner import Owner
 from kvorum.replication.scan import ScanOperation
+from kvorum.replication.shared_security import SharedSecurity
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
 from kvorum.wire.messages import Behind, Forward, Leaving, Message, Refused, Reply
@@ -79,14 +80,17 @@ class Replicator:
         upkeep: Upkeep = UPKEEP,
         tell: Callable[[str], object] = _unheard,
         siblings: SiblingBounds = SIBLING_BOUNDS,
+        security: SharedSecurity | None = None,
     ) -> None:
         """`store`, `incarnation`: of a node that has a replica; None for one that has none.
 
         `on_outrun`: others know a write of this node that it has not made, so it runs on an older
         copy of its data. `tell` is given what people should know, a sentence at a time and once.
-        `siblings`: how many a write that is coordinated here may leave.
+        `siblings`: how many a write that is coordinated here may leave. `security`: hears what
+        concerns the security catalog.
         """
         self._view = view
+        self._security = security
         self._membership = Membership(
             sorted({*view.topology.numbers, view.local}),
             view.local,
@@ -132,6 +136,8 @@ class Replicator:
         }
         if self._owner is not None:
             self._handlers |= self._owner.handlers
+        if security is not None:
+            self._handlers |= security.handlers
 
     @property
     def owner(self) -> Owner:
@@ -315,6 +321,8 @@ class Replicator:
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open."""
         self._departure.on_peer_up(node)
+        if self._security is not None:
+            self._security.on_peer_up(node)
         if self._owner is not None:
             self._membership.heard(node)
         if self._membership.is_available(node):
@@ -329,6 +337,8 @@ class Replicator:
     def on_peer_lost(self, node: int) -> None:
         """No link to `node` is left."""
         self._departure.on_peer_lost(node)
+        if self._security is not None:
+            self._security.on_peer_lost(node)
         if self._owner is not None:
             self._owner.on_peer_lost(node)
         self._operations.abandon(node)

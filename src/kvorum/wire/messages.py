@@ -13,6 +13,7 @@ import msgspec
 
 from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
+from kvorum.model.security_catalog import SecurityEntry
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -341,6 +342,27 @@ class Released(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=46):
     op: int
 
 
+class SecurityDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=47):
+    """The sender's security catalog has this digest: send what you have if yours has another."""
+
+    digest: bytes
+
+
+class SecurityEntries(msgspec.Struct, array_like=True, frozen=True, tag=48):
+    """Merge `entries` into your security catalog, and tell when they are durable if `op` is not
+    0.
+    """
+
+    op: int
+    entries: list[SecurityEntry]
+
+
+class SecurityKept(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=49):
+    """The entries of a `SecurityEntries` are durable here."""
+
+    op: int
+
+
 Reply = (
     Wrote
     | Same
@@ -355,6 +377,7 @@ Reply = (
     | TombstoneVeto
     | Shortfall
     | Released
+    | SecurityKept
 )
 """The messages that carry the number of the operation that they answer."""
 
@@ -383,4 +406,6 @@ Message = (
     | Behind
     | ViewUpdate
     | Leaving
+    | SecurityDigest
+    | SecurityEntries
 )
