@@ -155,7 +155,7 @@ def test_a_range_that_was_touched_on_its_way_is_found_out() -> None:
     """Nobody in between can have two nodes speak an older version than both know."""
     d = HandshakeCipher(SECRET, bytes(NONCE_BYTES), dialed=True, spoken=Versions(3, 6))
     l_ = HandshakeCipher(SECRET, b"1" * NONCE_BYTES, dialed=False, spoken=Versions(3, 6))
-    d.meet(encode_greeting(Challenge(6, b"1" * NONCE_BYTES, 3)))
+    d.meet(encode_greeting(Challenge(5, b"1" * NONCE_BYTES, 3)))
     l_.meet(d.challenge)
     with pytest.raises(ProtocolError):
         l_.open(d.seal(HELLO))

@@ -21,7 +21,7 @@ from kvorum.links.transport import Transport
 from kvorum.model.errors import ConfigError, ProtocolError, StorageError
 from kvorum.model.security_catalog import EntryId, SecurityCatalog, SecurityEntry, check_entry
 from kvorum.runtime.ports import Runtime
-from kvorum.wire.messages import SecurityDigest, SecurityEntries, SecurityKept
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityKept
 
 ANSWER_S: Final = 1.0
 DIGEST_S: Final = 5.0

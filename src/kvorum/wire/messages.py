@@ -13,7 +13,7 @@ import msgspec
 
 from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
-from kvorum.model.security_catalog import SecurityEntry
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityKept
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -338,27 +338,6 @@ class Leaving(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=45):
 
 class Released(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=46):
     """Every write that was forwarded to the node that is leaving has been answered."""
-
-    op: int
-
-
-class SecurityDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=47):
-    """The sender's security catalog has this digest: send what you have if yours has another."""
-
-    digest: bytes
-
-
-class SecurityEntries(msgspec.Struct, array_like=True, frozen=True, tag=48):
-    """Merge `entries` into your security catalog, and tell when they are durable if `op` is not
-    0.
-    """
-
-    op: int
-    entries: list[SecurityEntry]
-
-
-class SecurityKept(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=49):
-    """The entries of a `SecurityEntries` are durable here."""
 
     op: int
 
