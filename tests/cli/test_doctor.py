@@ -55,7 +55,7 @@ def status(name: str, **fields: Any) -> dict[str, Any]:
         "storage": {"scrub": {"running": False}, "quarantine": {"damaged": 0}},
         "resources": {
             "python": "3.11.7",
-            "protocol": "version 6",
+            "protocol": "version 5",
             "open_files": 40,
             "open_files_max": 20_000,
             "disk": {"free_bytes": 50, "total_bytes": 100},

@@ -1,267 +1,281 @@
-"""The security catalog as all nodes share it.
+"""The security catalog that the nodes of a cluster share: kept by each, sent at once, found again.
 
-    change        durable here -> sent to every linked node -> durable there -> acknowledged
-    link opens    both sides tell the digest of their catalog; who finds that they differ sends all
-                  of its entries, then its digest again
-    every few s   the digest again, since a message may be lost
+    node that is asked                       every node that is linked
+    │ durable here, in force                 │
+    │── SecurityEntries [the change] ───────>│ merged, durable, in force
+    │<───────────────────── SecurityStored ──│
+    │── SecurityDigest ─────────────────────>│ when a link opens, and every few seconds
+    │<── SecurityEntries [all] ──────────────│ if the digests differ
+    │── SecurityEntries [all] ──────────────>│ if that was not all there is
 
-What a peer sends counts at once, so that a revoked token is refused even where the disk fails; it
-is acknowledged when it is durable. A change that is made here counts when it is durable.
+An entry counts on a node when it is durable there, and no earlier: what a node has once refused it
+does not accept after a crash. What a node missed while it was away it gets when a link opens.
+Merging is commutative and idempotent (`model/security_catalog.py`), so order and repetition do not
+matter.
+
+Changes that come while the file is being written share the next writing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
-
-import msgspec
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 from kvorum.cluster.view import ClusterView
-from kvorum.links.transport import Transport
-from kvorum.model.errors import ConfigError, ProtocolError, StorageError
-from kvorum.model.security_catalog import EntryId, SecurityCatalog, SecurityEntry, check_entry
-from kvorum.runtime.ports import Runtime
-from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityKept
+from kvorum.model.errors import ConfigError, StorageError
+from kvorum.model.security_catalog import (
+    EntryId,
+    SecurityCatalog,
+    SecurityEntry,
+    check_entries,
+)
+from kvorum.operations.operations import Operations
+from kvorum.operations.question import Question
+from kvorum.runtime.ports import Cancellable
+from kvorum.wire.messages import Reply
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityStored
 
-ANSWER_S: Final = 1.0
-DIGEST_S: Final = 5.0
-PIECE_BYTES: Final = 64 << 10
+SPREAD_MS: Final = 1000
+"""How long a change waits for the acknowledgements of other nodes."""
+_COMPARE_EVERY_S: Final = 5.0
+_APART_S: Final = 0.05
+_APART_NODES: Final = 20
+_UNASKED: Final = 0
+"""The `op` of entries that need no acknowledgement."""
+
+Hear = Callable[[SecurityCatalog, Sequence[EntryId]], object]
+_Then = Callable[[StorageError | None], object]
 
 
 class Spread(NamedTuple):
-    """Which nodes hold a change durably, and which have not said so yet; by name."""
+    """The names of the nodes where a change is durable, and of those where it is not yet."""
 
     known_by: tuple[str, ...]
     not_yet: tuple[str, ...]
 
 
-Hear = Callable[[SecurityCatalog, Sequence[EntryId]], object]
-Answered = Callable[[Spread | StorageError], object]
-Written = Callable[[StorageError | None], object]
+class KeptSecurity(Protocol):
+    """Where a node keeps the catalog."""
+
+    @property
+    def catalog(self) -> SecurityCatalog:
+        """As the last life left it."""
+
+    def write(self, catalog: SecurityCatalog, written: _Then, /) -> None:
+        """Make `catalog` durable; `written` is called later, before the next one is given."""
 
 
-class CatalogWriter(Protocol):
-    """Makes catalogs durable, one at a time; never calls back before it has returned."""
+class InMemory:
+    """Keeps nothing beyond this life: for a store that no other node is linked with."""
 
-    def write(self, catalog: SecurityCatalog, written: Written) -> None: ...
+    catalog: Final = SecurityCatalog()
 
+    def __init__(self, call_soon: Callable[..., object]) -> None:
+        self._call_soon = call_soon
 
-class _Change:
-    """A change that waits for the nodes to which it was sent."""
-
-    def __init__(self, nodes: Iterable[int], reply: Answered) -> None:
-        self.waiting = set(nodes)
-        self.known: set[int] = set()
-        self.reply = reply
+    def write(self, _catalog: SecurityCatalog, written: _Then) -> None:
+        self._call_soon(written, None)
 
 
 class SharedSecurity:
-    """This node's copy of the security catalog."""
+    """One node's copy of the security catalog. `catalog`: what is in force on it."""
 
     def __init__(
         self,
         view: ClusterView,
-        runtime: Runtime,
-        transport: Transport,
-        writer: CatalogWriter,
-        catalog: SecurityCatalog | None = None,
-        tell: Callable[[str], object] = lambda _sentence: None,
+        operations: Operations,
+        kept: KeptSecurity,
+        tell: Callable[[str], object],
     ) -> None:
-        """`catalog`: what the node's file holds. `tell` is given what people should know."""
-        self.catalog = SecurityCatalog() if catalog is None else catalog
+        """`tell` is given what people should know."""
+        self.catalog = kept.catalog
         self._view = view
-        self._runtime = runtime
-        self._transport = transport
-        self._writer = writer
+        self._operations = operations
+        self._kept = kept
         self._tell = tell
-        self._hearers: list[Hear] = []
-        self._linked: set[int] = set()
-        self._heard: set[int] = set()
-        self._made: list[tuple[SecurityEntry, Answered]] = []
-        self._owed: list[tuple[int, int]] = []
-        self._unwritten = False
+        self._hear: list[Hear] = []
+        self._queue: list[tuple[Sequence[SecurityEntry], _Then]] = []
         self._writing = False
         self._failed = False
-        self._stopped = False
-        self._op = runtime.rng.getrandbits(32)  # a reply to the last life finds no change
-        self._changes: dict[int, _Change] = {}
-        self.handlers: dict[type, Callable[[int, Any], None]] = {
-            SecurityDigest: self._on_digest,
-            SecurityEntries: self._on_entries,
-            SecurityKept: self._on_kept,
-        }
-
-    def subscribe(self, hear: Hear) -> None:
-        """`hear` is told of each new catalog, and which of its entries have changed."""
-        self._hearers.append(hear)
+        self._compared: set[int] = set()
+        """The nodes that have told their digest since the link to them opened."""
+        self._timer: Cancellable | None = None
 
     def start(self) -> None:
-        """Tell the digest to linked nodes every few seconds, until `stop`."""
-        self._later()
+        """Compare with other nodes from now on."""
+        self._arm()
 
     def stop(self) -> None:
-        self._stopped = True
+        """Send nothing more by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def subscribe(self, hear: Hear) -> None:
+        """Have `hear(catalog, ids)` called after each change, whichever node made it."""
+        self._hear.append(hear)
 
     @property
     def told(self) -> bool:
-        """True if every linked node has said that its catalog is this one. So it is while no node
-        is linked: wait for links first.
+        """True if every node that is linked has shown what it has; never if one has nothing."""
+        return all(
+            node in self._compared for node in self._view.others() if self._operations.is_up(node)
+        )
+
+    # Changes that are made here
+
+    def change(
+        self, entry: SecurityEntry, reply: Callable[[Spread | StorageError], object]
+    ) -> None:
+        """Make `entry` durable here, then at the other nodes. `reply` comes when it is durable at
+        all that are linked, or after a second.
         """
-        return self._linked <= self._heard
+        self._merge([entry], partial(self._changed, entry, reply))
 
     def enter_first(self, entry: SecurityEntry) -> None:
-        """Enter what a cluster begins with, at the first start of a node."""
-        self._take([entry])
-        self._write_soon()
+        """Take the first administrator into a catalog that never had an entry."""
+        if not self.catalog.entries:
+            self._merge([entry], lambda _: None)
 
-    def change(self, entry: SecurityEntry, reply: Answered) -> None:
-        """Make `entry` durable here, then send it to all linked nodes.
+    def _changed(
+        self,
+        entry: SecurityEntry,
+        reply: Callable[[Spread | StorageError], object],
+        error: StorageError | None,
+    ) -> None:
+        if error is not None:
+            reply(error)
+            return
+        others = self._view.others()
+        asked = [node for node in others if self._operations.is_up(node)]
+        _Spreading(self._operations, self._view, reply).ask(entry, asked)
 
-        `reply` is called once: when these have it durable or a second has passed; or with why it is
-        not durable here.
-        """
-        self._made.append((entry, reply))
-        self._write_soon()
+    # What comes from other nodes
 
-    # Writing
+    def on_peer_up(self, node: int) -> None:
+        """A link to `node` is open."""
+        self._compared.discard(node)
+        self._tell_digest(node)
 
-    def _write_soon(self) -> None:
-        if self._writing or not (self._made or self._unwritten):
+    def on_digest(self, node: int, message: SecurityDigest) -> None:
+        """`node` says what it has; it gets all if that differs."""
+        self._compared.add(node)
+        if message.digest != self.catalog.digest:
+            self._send_all(node)
+
+    def on_entries(self, node: int, message: SecurityEntries) -> None:
+        """`node` sends a change, or all that it has."""
+        try:
+            check_entries(message.entries)
+        except ConfigError as error:
+            self._tell(
+                f"Node {self._view.name(node)} sends tokens, users or roles that cannot be, which "
+                f"are not taken: {error.message}"
+            )
+            return
+        self._merge(message.entries, partial(self._merged, node, message))
+
+    def _merged(self, node: int, message: SecurityEntries, error: StorageError | None) -> None:
+        if error is not None:
+            return
+        if message.op != _UNASKED:
+            self._operations.transport.send(node, SecurityStored(message.op))
+        elif SecurityCatalog(message.entries) != self.catalog:
+            self._send_all(node)
+
+    def _tell_digest(self, node: int) -> None:
+        """Who has nothing says nothing: it gets what there is from those who say what they have."""
+        if self.catalog.entries:
+            self._operations.transport.send(node, SecurityDigest(self.catalog.digest))
+
+    def _send_all(self, node: int) -> None:
+        entries = list(self.catalog.entries.values())
+        self._operations.transport.send(node, SecurityEntries(_UNASKED, entries))
+
+    def _arm(self) -> None:
+        """Nodes compare at different moments, so that not all of them do at once."""
+        delay_s = _COMPARE_EVERY_S + _APART_S * (self._view.local % _APART_NODES)
+        self._timer = self._operations.runtime.call_later(delay_s, self._compare)
+
+    def _compare(self) -> None:
+        self._arm()
+        for node in self._view.others():
+            if self._operations.is_up(node):
+                self._tell_digest(node)
+
+    # Merging, one writing after the other
+
+    def _merge(self, entries: Sequence[SecurityEntry], then: _Then) -> None:
+        self._queue.append((entries, then))
+        if not self._writing:
+            self._write()
+
+    def _write(self) -> None:
+        queue, self._queue = self._queue, []
+        merged, changed = self.catalog.merged([one for entries, _ in queue for one in entries])
+        thens = [then for _, then in queue]
+        if not changed:
+            self._settle(thens, None)
             return
         self._writing = True
-        made, self._made = self._made, []
-        owed, self._owed = self._owed, []
-        self._unwritten = False
-        catalog, _ = self.catalog.merged(entry for entry, _ in made)
-        self._writer.write(catalog, lambda error: self._on_written(made, owed, error))
+        self._kept.write(merged, partial(self._written, merged, changed, thens))
 
-    def _on_written(
+    def _written(
         self,
-        made: list[tuple[SecurityEntry, Answered]],
-        owed: list[tuple[int, int]],
+        merged: SecurityCatalog,
+        changed: Sequence[EntryId],
+        thens: Sequence[_Then],
         error: StorageError | None,
     ) -> None:
         self._writing = False
         if error is None:
-            self._failed = False
-            self._take(entry for entry, _ in made)
-            for node, op in owed:
-                self._transport.send(node, SecurityKept(op))
-            for entry, reply in made:
-                self._spread(entry, reply)
-        else:
-            self._on_failed(error)
-            for _, reply in made:
-                reply(error)
-        self._write_soon()
+            self.catalog = merged
+            for hear in self._hear:
+                hear(merged, changed)
+        elif not self._failed:
+            self._tell(f"A change of tokens, users or roles is not in force here: {error.message}")
+        self._failed = error is not None
+        self._settle(thens, error)
 
-    def _on_failed(self, error: StorageError) -> None:
-        if not self._failed:
-            self._tell(f"Tokens, users and roles are not durable on this node. {error.message}")
-        self._failed = True
-
-    def _take(self, entries: Iterable[SecurityEntry]) -> None:
-        self.catalog, changed = self.catalog.merged(entries)
-        if changed:
-            self._unwritten = True
-            for hear in self._hearers:
-                hear(self.catalog, changed)
-
-    # Spreading
-
-    def _spread(self, entry: SecurityEntry, reply: Answered) -> None:
-        self._op += 1
-        op = self._op
-        self._changes[op] = _Change(self._linked, reply)
-        for node in self._linked:
-            self._transport.send(node, SecurityEntries(op, [entry]))
-        self._runtime.call_later(ANSWER_S if self._linked else 0, self._answer, op)
-
-    def _on_kept(self, node: int, message: SecurityKept) -> None:
-        change = self._changes.get(message.op)
-        if change is not None and node in change.waiting:
-            change.waiting.discard(node)
-            change.known.add(node)
-            if not change.waiting:
-                self._answer(message.op)
-
-    def _answer(self, op: int) -> None:
-        change = self._changes.pop(op, None)
-        if change is None:
-            return
-        name = self._view.name
-        others = self._view.others()
-        change.reply(
-            Spread(
-                (self._view.local_name, *(name(node) for node in others if node in change.known)),
-                tuple(name(node) for node in others if node not in change.known),
-            )
-        )
-
-    # From the network
-
-    def on_peer_up(self, node: int) -> None:
-        """A link to `node` is open."""
-        self._linked.add(node)
-        self._send_digest(node)
-
-    def on_peer_lost(self, node: int) -> None:
-        """No link to `node` is left."""
-        self._linked.discard(node)
-        self._heard.discard(node)
-        for op, change in list(self._changes.items()):
-            change.waiting.discard(node)
-            if not change.waiting:
-                self._answer(op)
-
-    def _on_digest(self, node: int, message: SecurityDigest) -> None:
-        if message.digest != self.catalog.digest:
-            for piece in _pieces(self.catalog.entries.values()):
-                self._transport.send(node, SecurityEntries(0, piece))
-            self._transport.send(node, SecurityDigest(self.catalog.digest))
-        else:
-            self._heard.add(node)
-
-    def _on_entries(self, node: int, message: SecurityEntries) -> None:
-        try:
-            for entry in message.entries:
-                check_entry(entry)
-        except ConfigError as error:
-            raise ProtocolError(error.message) from error
-        self._take(message.entries)
-        if message.op:
-            # Also what is there already may be in a write that is under way.
-            self._owed.append((node, message.op))
-            self._unwritten = True
-        self._write_soon()
-
-    def _send_digest(self, node: int) -> None:
-        self._transport.send(node, SecurityDigest(self.catalog.digest))
-
-    def _later(self) -> None:
-        pause_s = DIGEST_S * (0.5 + self._runtime.rng.random())
-        self._runtime.call_later(pause_s, self._on_tick)
-
-    def _on_tick(self) -> None:
-        if self._stopped:
-            return
-        if self._failed:
-            self._unwritten = True
-            self._write_soon()
-        for node in sorted(self._linked):
-            self._send_digest(node)
-        self._later()
+    def _settle(self, thens: Sequence[_Then], error: StorageError | None) -> None:
+        for then in thens:
+            then(error)
+        if self._queue and not self._writing:
+            self._write()
 
 
-def _pieces(entries: Iterable[SecurityEntry]) -> Iterator[list[SecurityEntry]]:
-    """`entries` in lists of about as many bytes as a message should have."""
-    piece: list[SecurityEntry] = []
-    size = 0
-    for entry in entries:
-        piece.append(entry)
-        size += len(msgspec.msgpack.encode(entry))
-        if size >= PIECE_BYTES:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+class _Spreading:
+    """A change on its way to the other nodes."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        view: ClusterView,
+        reply: Callable[[Spread | StorageError], object],
+    ) -> None:
+        self._operations = operations
+        self._view = view
+        self._reply = reply
+        self._known = {view.local}
+        self._open = 0
+
+    def ask(self, entry: SecurityEntry, nodes: Sequence[int]) -> None:
+        self._open = len(nodes)
+        for node in nodes:
+            question = Question(self._operations, node, partial(self._on_reply, node))
+            question.ask(SecurityEntries(question.op, [entry]), SPREAD_MS)
+        if not nodes:
+            self._end()
+
+    def _on_reply(self, node: int, reply: Reply | None) -> None:
+        if isinstance(reply, SecurityStored):
+            self._known.add(node)
+        self._open -= 1
+        if not self._open:
+            self._end()
+
+    def _end(self) -> None:
+        numbers = sorted({self._view.local, *self._view.others()})
+        known = tuple(self._view.name(node) for node in numbers if node in self._known)
+        missing = tuple(self._view.name(node) for node in numbers if node not in self._known)
+        self._reply(Spread(known, missing))

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from kvorum.model.errors import RequestError
 from kvorum.service.action import Action
+from kvorum.service.audit import UNAUDITED, Audit, AuditedAction, Auditor
 from kvorum.service.principal import Principal
 
 
@@ -79,8 +80,10 @@ OPEN: Final = SamePolicy(
 class AccessControl:
     """Asks the policy, and refuses what it does not allow."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, auditor: Auditor = UNAUDITED) -> None:
+        """`auditor` is told of every refusal, and what comes of the actions of its level."""
         self.allows = policy.allows
+        self.audit = Audit(auditor)
 
     def check(
         self,
@@ -91,7 +94,35 @@ class AccessControl:
     ) -> None:
         """Raises AccessDenied."""
         if not self.allows(principal, action, namespace, key):
-            raise denied(principal, action, namespace)
+            raise self.denied(principal, action, namespace, key)
+
+    def enter(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None = None,
+        key: str | None = None,
+        subject: str | None = None,
+    ) -> AuditedAction:
+        """The context in which `action` is carried out. `subject`: what it is about, if that is
+        no key of an entry. Raises AccessDenied.
+        """
+        if not self.allows(principal, action, namespace, key):
+            raise self.denied(principal, action, namespace, key, subject)
+        return self.audit.action(principal, action, namespace, key, subject)
+
+    def denied(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None,
+        key: str | None,
+        subject: str | None = None,
+    ) -> AccessDenied:
+        """The refusal of `action`, of which the auditor is told."""
+        error = denied(principal, action, namespace)
+        self.audit.refused(principal, action, namespace, key, error, subject)
+        return error
 
 
 def denied(principal: Principal, action: Action, namespace: str | None) -> AccessDenied:

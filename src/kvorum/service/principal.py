@@ -12,13 +12,17 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who makes requests, by name."""
+    """Somebody who makes requests, by name. `kind`: how it has shown who it is. `source`: the
+    IP address that it asks from.
+    """
 
     name: str
+    kind: str
+    source: str = ""
 
 
-ANONYMOUS: Final = Principal("anonymous")
+ANONYMOUS: Final = Principal("anonymous", "anonymous")
 """A client that has not said who it is."""
 
-LOCAL: Final = Principal("local")
+LOCAL: Final = Principal("local", "local")
 """The program that has the store in its own process."""

@@ -1,6 +1,4 @@
-"""The messages by which nodes share the security catalog: tokens, users, roles and revoked
-certificates. They are among those of `messages.py`.
-"""
+"""The messages by which nodes keep the same security catalog (`model/security_catalog.py`)."""
 
 from __future__ import annotations
 
@@ -10,21 +8,21 @@ from kvorum.model.security_catalog import SecurityEntry
 
 
 class SecurityDigest(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=47):
-    """The sender's security catalog has this digest: send what you have if yours has another."""
+    """The digest of the sender's security catalog: send all entries if yours differs."""
 
     digest: bytes
 
 
 class SecurityEntries(msgspec.Struct, array_like=True, frozen=True, tag=48):
-    """Merge `entries` into your security catalog, and tell when they are durable if `op` is not
-    0.
+    """Merge these entries of the security catalog, durably. `op`: 0 for all that the sender has,
+    which is answered with all that the receiver has if that is more.
     """
 
     op: int
     entries: list[SecurityEntry]
 
 
-class SecurityKept(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=49):
-    """The entries of a `SecurityEntries` are durable here."""
+class SecurityStored(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=49):
+    """The entries are durable here, and in force."""
 
     op: int
