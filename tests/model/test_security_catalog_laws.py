@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import reduce
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvorum.model.errors import ConfigError
 from kvorum.model.permissions import Grant, Permission, Role, narrowed
-from kvorum.model.security_catalog import SecurityCatalog, SecurityEntry
+from kvorum.model.security_catalog import (
+    GRANTS_MAX,
+    SecurityCatalog,
+    SecurityEntry,
+    check_entries,
+)
 from kvorum.model.security_values import Token, User
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -87,6 +94,12 @@ def test_a_narrowed_grant_allows_what_role_and_grant_both_do_and_no_more(
         return scope.namespace in (None, namespace) and key.startswith(scope.prefix)
 
     assert (rule is not None and holds(rule)) == (holds(role) and holds(grant))
+
+
+def test_more_roles_than_there_may_be_are_not_taken_from_a_peer_or_file() -> None:
+    user = User(name="a", grants=(Grant(role="reader"),) * (GRANTS_MAX + 1))
+    with pytest.raises(ConfigError, match="too many roles"):
+        check_entries([SecurityEntry("user", "a", 1, 0, user)])
 
 
 def test_no_repr_shows_the_digest_of_a_token() -> None:
