@@ -260,7 +260,9 @@ def check_entries(entries: Iterable[SecurityEntry]) -> None:
             check_role(value)
         elif isinstance(value, Token | User):
             check_name(value.name)
-            for grant in value.grants[:GRANTS_MAX]:
+            if len(value.grants) > GRANTS_MAX:
+                raise ConfigError(f"The {entry.kind} {entry.name!r} has too many roles.")
+            for grant in value.grants:
                 check_scope(grant.namespace, grant.prefix)
 
 
