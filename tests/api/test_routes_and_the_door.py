@@ -16,6 +16,7 @@ from kvorum.model.audit_level import AuditLevel
 from kvorum.service.access import OPEN, SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.principal import ANONYMOUS, Principal
+from kvorum.service.rights import FOR_ANYBODY, FOR_AUTHENTICATED, PERMISSION_OF
 
 RECORD = b'{"records":[{"key":"k","record":"gqb6yhXmzfeSkZMHAc0D6JGUkwcBzQPoAcQDIngiBQ=="}]}'
 
@@ -121,14 +122,18 @@ OF_A_KEY = {
     Action.IMPORT_RECORDS,
     Action.REPAIR,
 }
+OF_A_PREFIX = {Action.SCAN, Action.EXPORT_RECORDS}
 OF_A_NAMESPACE = OF_A_KEY | {
     Action.SCAN,
     Action.EXPORT_RECORDS,
     Action.ROTATE_KEYS,
     Action.SHRED_NAMESPACE,
 }
+OF_SECURITY = {Action.SEE_SELF, Action.SEE_SECURITY, Action.CHANGE_SECURITY}
 OF_NAMED = {"/namespaces/{name}": "orders", "/namespaces/shred": "shred"}
 """The namespace that a path names."""
+ALSO = {"/entries": {Action.READ}}
+"""What is needed beside, to see the values of what is listed."""
 LISTS = {"/entries", "/entries/get", "/entries/delete", "/entries/touch", "/records"}
 """Where the items of a POST or DELETE succeed or fail each by itself."""
 
@@ -198,7 +203,7 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
     assert (principal, action) == (ANONYMOUS, action_of(method, path))
     expected = "default" if action in OF_A_NAMESPACE else OF_NAMED.get(path)
     assert namespace == expected
-    assert key == ("k" if action in OF_A_KEY else None)
+    assert key == ("k" if action in OF_A_KEY else "" if action in OF_A_PREFIX else None)
     assert not web.node.requests
     assert not web.node.ingested
     assert not web.key_admin.asked
@@ -214,7 +219,7 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
 async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> None:
     await web.put("k", b"1")
     await web.server.close()
-    await web.start(policy=Noting(action_of(method, path)))
+    await web.start(policy=Noting(action_of(method, path), *ALSO.get(path, ())))
     web.namespaces.at_once = True
     web.node.repair = {"id": "a1"}
     answer = await ask(web, method, path)
@@ -256,14 +261,21 @@ def test_an_open_node_allows_all_that_there_is() -> None:
     assert set(ACTIONS.values()) == set(Action)
 
 
+def test_each_action_needs_a_permission_or_is_for_everybody() -> None:
+    classes = [*PERMISSION_OF, *FOR_AUTHENTICATED, *FOR_ANYBODY]
+    assert sorted(classes) == sorted(Action)
+
+
 async def test_whoever_is_refused_is_told_what_is_missing(web: Web) -> None:
     await web.start(policy=SamePolicy(()))
     answer = await web.ask("GET", "/entry/k?namespace=orders")
     assert answer.status == 403
     assert (
-        answer.json["detail"] == "anonymous has no permission for read in the namespace 'orders'."
+        answer.json["detail"]
+        == "anonymous has no permission 'read' for the key 'k' in the namespace 'orders'."
     )
-    assert (answer.json["action"], answer.json["namespace"]) == ("read", "orders")
+    members = ("action", "permission", "namespace", "key")
+    assert [answer.json[name] for name in members] == ["read", "read", "orders", "k"]
     assert answer.json["outcome"] == "none"
 
 

@@ -15,11 +15,11 @@ from kvorum.audit.audit_log import AuditLog
 from kvorum.audit.settings import AuditSettings
 from kvorum.audit.verification import verify
 from kvorum.model.audit_level import AuditLevel
-from kvorum.model.errors import KvorumError
+from kvorum.model.errors import AccessDenied, KvorumError
 from kvorum.model.record import JSON
 from kvorum.model.request import Get, Put, Request
 from kvorum.node.auditing import begin_audit
-from kvorum.service.access import AccessDenied, SamePolicy
+from kvorum.service.access import SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.audit import UNAUDITED, Auditor
 from kvorum.service.audited_service import service_for

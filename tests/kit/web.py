@@ -29,6 +29,7 @@ from kvorum.service.access import OPEN, Policy
 from kvorum.service.administration import Administration, NodeParts
 from kvorum.service.audit import UNAUDITED, Auditor
 from kvorum.service.audited_service import service_for
+from kvorum.service.authentication import OPEN_TO_ALL, Authenticator
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.service import Service
 
@@ -155,6 +156,7 @@ class Web:
         names: HostNames = NAMES,
         policy: Policy = OPEN,
         auditor: Auditor = UNAUDITED,
+        authenticator: Authenticator = OPEN_TO_ALL,
     ) -> None:
         door = service_for(auditor)(self.node, SECRET, actor_name, service, policy, auditor=auditor)
         parts = NodeParts(
@@ -169,7 +171,8 @@ class Web:
         security = None if self.security is None else self.security.administration(door)
         self.routes = api_routes(door, Administration(door, parts), api, security)
         self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)
-        self.address = await self.server.listen(HttpFace(self.routes, http, names), "127.0.0.1", 0)
+        face = HttpFace(self.routes, http, names, authenticator)
+        self.address = await self.server.listen(face, "127.0.0.1", 0)
 
     async def client(self, receive_buffer: int | None = None) -> Client:
         """A new connection; starts a server with the default limits if none runs."""

@@ -15,11 +15,11 @@ from kit.security import TOKEN_ID, FakeSecurity
 from kit.snapshots import FakeSnapshots
 
 from kvorum.model.audit_level import AuditLevel
-from kvorum.model.errors import KvorumError, Overloaded, QuorumError, StorageError
+from kvorum.model.errors import AccessDenied, KvorumError, Overloaded, QuorumError, StorageError
 from kvorum.model.permissions import Grant, Permission, Role
 from kvorum.model.record import EMPTY, JSON
 from kvorum.model.request import Answer, Delete, Failure, Get, Put, Request, Selection, Touch
-from kvorum.service.access import OPEN, AccessControl, AccessDenied, Policy, SamePolicy
+from kvorum.service.access import OPEN, AccessControl, Policy, SamePolicy
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.administration import Administration, NodeParts
 from kvorum.service.audit import LEVEL_OF, UNAUDITED
@@ -512,7 +512,7 @@ def test_a_request_that_is_refused_is_told_of_once(action: Action, level: AuditL
     stage = Stage(level, SamePolicy(set(Action) - {action}))
     attempts: list[Callable[[], object]] = [
         lambda: stage.service.submit(LOCAL, REQUESTS[action], Heard()),
-        lambda: stage.service.reserve(1).submit(LOCAL, REQUESTS[action], print),
+        lambda: stage.service.reserve(LOCAL, 1, 1).submit(LOCAL, REQUESTS[action], print),
     ]
     for attempt in attempts:
         stage.told.clear()
@@ -537,7 +537,7 @@ def test_a_lifetime_is_a_write() -> None:
 @pytest.mark.parametrize("level", ON)
 def test_each_operation_of_a_list_is_told_of(level: AuditLevel) -> None:
     stage = Stage(level)
-    places, came = stage.service.reserve(4), list[Any]()
+    places, came = stage.service.reserve(LOCAL, 4, 4), list[Any]()
     for request in (REQUESTS[Action.WRITE], REQUESTS[Action.READ], REQUESTS[Action.DELETE]):
         places.submit(LOCAL, request, came.append)
         stage.node.answer(0)
@@ -556,7 +556,7 @@ def test_each_operation_of_a_list_is_told_of(level: AuditLevel) -> None:
 def test_records_that_are_imported_are_told_of_one_by_one() -> None:
     stage = Stage(AuditLevel.WRITES)
     stage.node.unable = {"bad": Failure.of(StorageError("the disk has failed"))}
-    places = stage.service.reserve(2)
+    places = stage.service.reserve(LOCAL, 2, 2)
 
     def begin() -> None:
         for key in ("k", "bad"):

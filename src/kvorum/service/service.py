@@ -82,24 +82,32 @@ class Service:
         self._coordinator.submit(request, reply.settle)
 
     def scan(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
-        """A page of the live entries of `selection`."""
-        self.access.check(principal, Action.SCAN, selection.namespace)
+        """A page of the live entries of `selection`. Whoever lists values has to be allowed to
+        read them as well.
+        """
+        space, prefix = selection.namespace, selection.prefix
+        self.access.check_prefix(principal, Action.SCAN, space, prefix)
+        if selection.give == "entries":
+            self.access.check_prefix(principal, Action.READ, space, prefix)
         self._scan(SCAN, selection, reply)
 
     def export(self, principal: Principal, selection: Selection, reply: Reply[Listing]) -> None:
         """Like `scan`, for whoever shows whole records, their versions included."""
-        self.access.check(principal, Action.EXPORT_RECORDS, selection.namespace)
-        with self.access.audit.action(
-            principal, Action.EXPORT_RECORDS, selection.namespace, selection.prefix
-        ) as told:
+        space, prefix = selection.namespace, selection.prefix
+        self.access.check_prefix(principal, Action.EXPORT_RECORDS, space, prefix)
+        with self.access.audit.action(principal, Action.EXPORT_RECORDS, space, prefix) as told:
             self._scan(EXPORT, selection, reply)
             reply.latency = told.timing(reply.latency)
 
-    def reserve(self, operations: int) -> Reservation:
-        """Places for the operations of one list. Raises Overloaded if there are not so many."""
-        self.admission.enter(operations)
+    def reserve(self, principal: Principal, operations: int, places: int) -> Reservation:
+        """Places for the operations of one list, of which at most `places` are under way at a
+        time. Raises Overloaded if there are not so many.
+        """
+        self.admission.enter(places)
+        if principal.allowance is not None:
+            principal.allowance.charge_operations(operations)
         return self.reservation(
-            self.access, self.admission, self._coordinator, operations, self.latencies[LIST]
+            self.access, self.admission, self._coordinator, places, self.latencies[LIST]
         )
 
     def _scan(self, kind: str, selection: Selection, reply: Reply[Listing]) -> None:
