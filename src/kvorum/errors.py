@@ -10,11 +10,15 @@ KvorumError                      carries: code, outcome, details
 │   ├── PreconditionFailed       the entry was not as the request said it must be
 │   ├── SiblingsFound            the key holds concurrent values, and on_conflict says "raise"
 │   ├── TooManySiblings          the key has more concurrent versions than are kept
+│   ├── Unauthenticated          the server does not know who asks
+│   ├── TooManyAttempts          too many wrong passwords: retry later
+│   ├── AccessDenied             whoever asks lacks the permission
 │   └── WrongType                an argument of another type; a TypeError as well
 ├── UnavailableError             the cluster cannot serve it now
 │   ├── QuorumError              too few replicas answered
 │   ├── TimeoutExpired           the deadline passed first
 │   ├── Overloaded               a bounded queue is full: retry later
+│   ├── TooManyRequests          more than whoever asks may: retry later
 │   ├── NodeStopping             the node that was asked stops; another one, or its next life, will
 │   ├── ClockWrong               no owner has a clock by which it may give a lifetime
 │   └── ConnectionFailed         no server could be reached
@@ -29,6 +33,7 @@ KvorumError                      carries: code, outcome, details
 from kvorum.client.conflicts import SiblingsFound
 from kvorum.client.lifetime import WrongType
 from kvorum.model.errors import (
+    AccessDenied,
     ClockWrong,
     ConfigError,
     ConnectionFailed,
@@ -48,12 +53,16 @@ from kvorum.model.errors import (
     RequestError,
     StorageError,
     TimeoutExpired,
+    TooManyAttempts,
+    TooManyRequests,
     TooManySiblings,
+    Unauthenticated,
     UnavailableError,
     UnknownWrite,
 )
 
 __all__ = [
+    "AccessDenied",
     "ClockWrong",
     "ConfigError",
     "ConnectionFailed",
@@ -74,7 +83,10 @@ __all__ = [
     "SiblingsFound",
     "StorageError",
     "TimeoutExpired",
+    "TooManyAttempts",
+    "TooManyRequests",
     "TooManySiblings",
+    "Unauthenticated",
     "UnavailableError",
     "UnknownWrite",
     "WrongType",

@@ -8,8 +8,8 @@ from kvorum.api.http import refusals
 from kvorum.listener.refusals import RequestTooSlow
 from kvorum.model import errors
 from kvorum.model.errors import KvorumError
-from kvorum.service.access import AccessDenied
 from kvorum.service.limits import ValueTooLarge
+from kvorum.service.security_administration import OpenCluster
 
 STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.KvorumError: 500,
@@ -19,11 +19,14 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.InvalidValue: 400,
     ValueTooLarge: 413,
     errors.InvalidVersion: 400,
+    OpenCluster: 409,
     errors.NamespaceNotFound: 404,
     errors.NotFound: 404,
     errors.PreconditionFailed: 412,
     errors.TooManySiblings: 409,
-    AccessDenied: 403,
+    errors.Unauthenticated: 401,
+    errors.TooManyAttempts: 429,
+    errors.AccessDenied: 403,
     # The cluster
     errors.UnavailableError: 503,
     errors.NodeStopping: 503,
@@ -31,6 +34,7 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.TimeoutExpired: 504,
     errors.ClockWrong: 503,
     errors.Overloaded: 503,
+    errors.TooManyRequests: 429,
     errors.ConnectionFailed: 503,
     errors.ProtocolError: 500,
     # The node
