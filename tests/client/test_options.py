@@ -15,7 +15,8 @@ import kvorum
 import kvorum.aio
 from kvorum.cli import main
 from kvorum.client.options import DEFAULTS, Keywords, Options
-from kvorum.client.url import parse_url, target_of
+from kvorum.client.environment import target_of
+from kvorum.client.url import parse_url
 from kvorum.model.errors import ConfigError, KvorumError, Overloaded
 
 CONNECTS = [kvorum.connect, kvorum.aio.connect]

@@ -8,12 +8,16 @@
     │   ├── NamespaceNotFound
     │   ├── NotFound                 the key holds no live version
     │   ├── PreconditionFailed       If-Match / If-None-Match did not hold
-    │   └── TooManySiblings          the key has more concurrent versions than are kept
+    │   ├── TooManySiblings          the key has more concurrent versions than are kept
+    │   ├── Unauthenticated          the node does not know who asks
+    │   ├── TooManyAttempts          too many wrong passwords: retry after `retry_after` s
+    │   └── AccessDenied             whoever asks lacks the permission
     ├── UnavailableError             the cluster cannot serve it now
     │   ├── QuorumError              too few replicas answered (needed, got, replicas)
     │   ├── TimeoutExpired           the deadline passed first
     │   ├── ClockWrong               the node's clock is no good to say when something expires
     │   ├── Overloaded               a bounded queue is full: retry after `retry_after` s
+    │   ├── TooManyRequests          more than whoever asks may: retry after `retry_after` s
     │   └── ConnectionFailed         no server could be reached
     ├── StorageError                 the disk or the engine refused
     │   ├── CorruptRecord            a checksum did not match
@@ -110,6 +114,26 @@ class TooManySiblings(RequestError):
     code = "too_many_siblings"
 
 
+class Unauthenticated(RequestError):
+    """The node does not know who asks: nothing is shown of that, or nothing that counts."""
+
+    code = "unauthenticated"
+
+
+class TooManyAttempts(RequestError):
+    """Too many wrong passwords or tokens. `details` holds retry_after (s)."""
+
+    code = "too_many_attempts"
+
+
+class AccessDenied(RequestError):
+    """The principal lacks the permission. `details` holds action and permission (str), and
+    namespace and key or prefix if it has them.
+    """
+
+    code = "access_denied"
+
+
 class UnavailableError(KvorumError):
     """The cluster cannot serve the request now."""
 
@@ -159,6 +183,12 @@ class Overloaded(UnavailableError):
     """A bounded queue is full. `details` holds retry_after (s)."""
 
     code = "overloaded"
+
+
+class TooManyRequests(UnavailableError):
+    """More than the principal may ask of a node. `details` holds retry_after (s)."""
+
+    code = "too_many_requests"
 
 
 class ConnectionFailed(UnavailableError):
