@@ -6,9 +6,9 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from kvorum.client.environment import SERVER_VARIABLE
 from kvorum.client.options import DEFAULTS
 from kvorum.client.retryable_writes import TRACE_S
-from kvorum.client.environment import SERVER_VARIABLE
 from kvorum.client.url import DEFAULT_SERVER, parse_url
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connecting.md").read_text()

@@ -14,8 +14,8 @@ from kit.http_store import StoreDouble, answer, problem
 import kvorum
 import kvorum.aio
 from kvorum.cli import main
-from kvorum.client.options import DEFAULTS, Keywords, Options
 from kvorum.client.environment import target_of
+from kvorum.client.options import DEFAULTS, Keywords, Options
 from kvorum.client.url import parse_url
 from kvorum.model.errors import ConfigError, KvorumError, Overloaded
 

@@ -448,9 +448,7 @@ def _expires_at(metadata: dict[str, Any]) -> int | None:
 
 
 @contextmanager
-def store_double(
-    page_size: int = 1000, tls: ssl.SSLContext | None = None
-) -> Iterator[StoreDouble]:
+def store_double(page_size: int = 1000, tls: ssl.SSLContext | None = None) -> Iterator[StoreDouble]:
     double = StoreDouble(page_size, tls)
     double.start()
     try:

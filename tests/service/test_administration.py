@@ -13,8 +13,8 @@ from kit.snapshots import FakeSnapshots
 
 from kvorum.documents.health import Health, Readiness
 from kvorum.documents.namespaces import DroppedNamespace
-from kvorum.model.errors import KvorumError, RequestError
-from kvorum.service.access import OPEN, AccessDenied, Policy, SamePolicy
+from kvorum.model.errors import AccessDenied, KvorumError, RequestError
+from kvorum.service.access import OPEN, Policy, SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.administration import Administration, NodeParts
 from kvorum.service.principal import LOCAL

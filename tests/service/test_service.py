@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from kit.node import SECRET, FakeNode, actor_name
 
-from kvorum.model.errors import KvorumError, Overloaded, QuorumError, RequestError
+from kvorum.model.errors import AccessDenied, KvorumError, Overloaded, QuorumError, RequestError
 from kvorum.model.record import EMPTY, JSON
 from kvorum.model.request import (
     Answer,
@@ -24,7 +24,7 @@ from kvorum.model.request import (
     Selection,
     Touch,
 )
-from kvorum.service.access import OPEN, AccessDenied, Policy, SamePolicy
+from kvorum.service.access import OPEN, Policy, SamePolicy
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.principal import ANONYMOUS, LOCAL, Principal

@@ -41,9 +41,7 @@ _context = click.option(
 )
 
 
-def _file(
-    option: str, name: str, meaning: str
-) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+def _file(option: str, name: str, meaning: str) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     # Many commands have a key of their own.
     help_text = f"{meaning}  [env var: {VARIABLES[name]}]"
     return click.option(option, _PREFIX + name, type=FILE, help=help_text)
@@ -126,12 +124,12 @@ def open_client(target: Target) -> Client:
 
 
 def check_no_secret(server: str) -> None:
-    """Raises ConfigError if the argument `server` has credentials in it."""
+    """Raises ConfigError if `server`, which stands on the command line, has credentials in it."""
     if has_credentials(server):
         raise ConfigError(
-            "Every user of this machine can read the command line, and --server has credentials "
-            "in it: take them for known. Put a token into the variable KVORUM_TOKEN, or into a "
-            "file that --token-file names."
+            "Every user of this machine can read the command line, and the URL in it has "
+            "credentials: take them for known, and use new ones. Put a token into the variable "
+            "KVORUM_TOKEN, or into a file that --token-file names."
         )
 
 

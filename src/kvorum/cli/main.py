@@ -74,6 +74,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
     },
     "Look": {
+        "context": Lazy("contexts.commands", "context", "Name clusters; say which one is asked."),
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
         "doctor": Lazy("inspection.doctor", "doctor", "Look for what is wrong with a cluster."),
         "ring": Lazy("inspection.placement", "ring", "Show how the nodes share the data."),
@@ -204,6 +205,7 @@ def main() -> None:
     kvorum set greeting '{"en": "hi"}'   store something in it
     kvorum get greeting                  and read it back
 
-    Commands that ask a cluster take --server HOST:PORT[,HOST:PORT...] or read KVORUM_SERVER;
-    any of its servers will do. '-o json' prints for programs, errors too.
+    Commands that ask a cluster take --server HOST:PORT[,HOST:PORT...] or read KVORUM_SERVER, or
+    ask that of 'kvorum context use'; any of its servers will do. '-o json' prints for programs,
+    errors too.
     """

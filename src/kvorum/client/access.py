@@ -39,7 +39,7 @@ class Access:
         if security is not None:
             tls = (security.ca, security.cert, security.key)
             self._context = _Made(tls, lambda: client_context(*tls))
-            self._authorization = _Made((security.token_file,), lambda: _authorization(security))
+            self._authorization = _Made((security.token_file,), lambda: authorization_of(security))
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -96,8 +96,9 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _authorization(security: Security) -> str:
-    """RFC 6750, section 2.1; RFC 7617, section 2."""
+def authorization_of(security: Security) -> str:
+    """The header field that says who asks, with its end of line; empty if nobody in particular
+    does (RFC 6750, section 2.1; RFC 7617, section 2). Raises ConfigError."""
     token = security.token
     if security.token_file is not None:
         token = _token_in(security.token_file)

@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             # It has read nothing then.
             return handshake.refused_client(self.server, self._security, exc)
         reason = f": {exc}" if exc else ""
-        hint = "" if self._has_spoken else " Is this a kvorum HTTP port?"
+        hint = "" if self._has_spoken else handshake.NEVER_SPOKE[self._security is not None]
         return ConnectionFailed(
             f"{self.server} closed the connection before its answer was complete{reason}.{hint}",
             outcome=self._unverified,

@@ -61,8 +61,9 @@ class Contexts:
             parsed = read_url(context.get(_SERVER, ""))
             texts = {option: context[option] for option in _OPTIONS if option in context}
             given = from_keywords(texts)
-            given |= {it: self.file.parent / given[it] for it in _FILES if it in given}
-            return parsed._replace(options=over(given, parsed.options))
+            options = over(given, parsed.options)
+            options |= {it: self.file.parent / options[it] for it in _FILES if it in options}
+            return parsed._replace(options=options)
         except ConfigError as error:
             raise ConfigError(f"The context {name!r} in {self.file}: {error.message}") from error
 

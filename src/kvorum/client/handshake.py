@@ -20,6 +20,12 @@ _NO_AUTHORITY: Final = {2, 18, 19, 20, 21, 24}
 _WRONG_PURPOSE: Final = 26
 
 _NO_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+NEVER_SPOKE: Final = {
+    False: f" Is this a kvorum HTTP port? If it is one with TLS, write {SECURE_SCHEME}.",
+    True: " Is this a kvorum HTTP port, and does it ask clients for no certificate?",
+}
+"""What to ask about a server that closes without a word; by whether TLS was spoken."""
+
 _ALERT: Final = b"\x15\x03"
 """How an alert of TLS begins (RFC 8446, section 5.1): the type of the record, and its version."""
 

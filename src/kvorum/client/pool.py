@@ -106,8 +106,9 @@ class Pool:
                     server_hostname=None if context is None else server.host,
                 )
         except TimeoutError as error:
+            hint = "" if context is None else " Does it speak TLS?"
             raise ConnectionFailed(
-                f"No connection to {self._name} was made within {patience:.3g} s."
+                f"No connection to {self._name} was made within {patience:.3g} s.{hint}"
             ) from error
         except ssl.SSLError as error:
             assert security is not None, "only TLS fails like this"

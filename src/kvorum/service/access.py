@@ -8,15 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Protocol
 
-from kvorum.model.errors import RequestError
+from kvorum.model.errors import AccessDenied
 from kvorum.service.action import Action
 from kvorum.service.principal import Principal
-
-
-class AccessDenied(RequestError):
-    """The principal lacks the permission. `details` holds action (str), namespace if it has one."""
-
-    code = "access_denied"
 
 
 class Policy(Protocol):

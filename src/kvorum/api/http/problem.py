@@ -17,7 +17,7 @@ import msgspec
 from kvorum.api.http.response import REASONS
 from kvorum.api.http.statuses import status_of
 from kvorum.documents.problem import Problem
-from kvorum.model.errors import KvorumError
+from kvorum.model.errors import KvorumError, Unauthenticated
 
 DETAIL_CHARS_MAX: Final = 1000
 
@@ -33,7 +33,11 @@ _ADVICE: Final = {
     "too_many_siblings": "Read the entry, merge its siblings, and write the result with the "
     "valueVersion that you read.",
     "precondition_failed": "Read the entry again and repeat the write with its new ETag.",
-    "access_denied": "Ask whoever runs the node for the permission that the detail names.",
+    "unauthenticated": "Send a token as 'Authorization: Bearer TOKEN', or a user's name and "
+    "password as Basic authentication. 'kvorum token create' makes tokens.",
+    "too_many_attempts": "Retry after the seconds in Retry-After, with the right name and password "
+    "or token.",
+    "access_denied": "Ask an administrator for a role with the permission that the detail names.",
     "answer_too_long": "Ask for this item in another request, of fewer items.",
     # The cluster
     "unavailable": "Retry later. If the outcome is unknown, read before you repeat a write.",
@@ -43,6 +47,8 @@ _ADVICE: Final = {
     "timeout": "If the outcome is unknown, read the entry before you repeat a write.",
     "clock_wrong": "Send the request to another node, and set the clock of the node that the "
     "detail names.",
+    "too_many_requests": "Retry after the seconds in Retry-After, or ask an administrator for "
+    "higher limits.",
     "overloaded": "Retry after the seconds in Retry-After.",
     "connection_failed": "Read the entry before you repeat a write: it may have been carried out.",
     "protocol": "Run the same version of kvorum with the same cluster file on all nodes. If the "
@@ -75,6 +81,12 @@ _ADVICE_BELOW_500: Final = "Correct the request; the detail says how."
 _ADVICE_FROM_500: Final = "Retry later. If it goes on, see the node's log."
 """For the codes of later versions, which another node may use."""
 
+_CHALLENGE: Final = (
+    b'\r\nWWW-Authenticate: Bearer realm="kvorum"'
+    b'\r\nWWW-Authenticate: Basic realm="kvorum", charset="UTF-8"'
+)
+"""How a client may say who it is (RFC 6750, RFC 7617)."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -97,7 +109,7 @@ def problem(error: KvorumError) -> bytes:
 
 def problem_fields(error: KvorumError) -> bytes:
     """The header fields that say what `error` says, for those who read only these."""
-    fields = b""
+    fields = _CHALLENGE if isinstance(error, Unauthenticated) else b""
     if "retry_after" in error.details:
         fields += b"\r\nRetry-After: %d" % math.ceil(error.details["retry_after"])
     if "allow" in error.details:

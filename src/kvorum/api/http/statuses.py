@@ -8,7 +8,6 @@ from kvorum.api.http import refusals
 from kvorum.listener.refusals import RequestTooSlow
 from kvorum.model import errors
 from kvorum.model.errors import KvorumError
-from kvorum.service.access import AccessDenied
 from kvorum.service.limits import ValueTooLarge
 
 STATUSES: Final[dict[type[KvorumError], int]] = {
@@ -23,7 +22,9 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.NotFound: 404,
     errors.PreconditionFailed: 412,
     errors.TooManySiblings: 409,
-    AccessDenied: 403,
+    errors.Unauthenticated: 401,
+    errors.TooManyAttempts: 429,
+    errors.AccessDenied: 403,
     # The cluster
     errors.UnavailableError: 503,
     errors.NodeStopping: 503,
@@ -31,6 +32,7 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.TimeoutExpired: 504,
     errors.ClockWrong: 503,
     errors.Overloaded: 503,
+    errors.TooManyRequests: 429,
     errors.ConnectionFailed: 503,
     errors.ProtocolError: 500,
     # The node
