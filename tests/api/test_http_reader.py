@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvorum.api.http.exchange import Exchange
 from kvorum.api.http.host_names import HostNames
+from kvorum.api.http.identification import Identification
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.reader import RequestReader
 from kvorum.api.http.response import Heads
@@ -17,6 +18,7 @@ from kvorum.api.http.router import Endpoint
 from kvorum.listener.caller import Caller
 from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import KvorumError
+from kvorum.service.authentication import OPEN_TO_ALL
 
 LIMITS = HttpLimits(url_bytes=30)
 NAMES = HostNames(["a", "h"])
@@ -55,7 +57,9 @@ class Line:
 class Reading:
     def __init__(self) -> None:
         self.line = Line()
-        self._reader = RequestReader(self.line, self.line, LIMITS, NAMES, Heads(0))
+        self._reader = RequestReader(
+            self.line, self.line, LIMITS, NAMES, Heads(0), Identification(OPEN_TO_ALL, self.line)
+        )
         self.refused = False
 
     def of(self, piece: bytes) -> list[Any]:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.auditors import ListeningAuditor
 from kit.node import FakeNode
+from kit.security import TOKEN_ID
 from kit.web import Response, Web, routes_of
 
+from kvorum.model.audit_level import AuditLevel
 from kvorum.service.access import OPEN, SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.principal import ANONYMOUS, Principal
+from kvorum.service.rights import FOR_ANYBODY, FOR_AUTHENTICATED, PERMISSION_OF
 
 RECORD = b'{"records":[{"key":"k","record":"gqb6yhXmzfeSkZMHAc0D6JGUkwcBzQPoAcQDIngiBQ=="}]}'
 
@@ -63,6 +67,18 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/namespaces/shred"): Action.SHRED_NAMESPACE,
     ("GET", "/scrub"): Action.SEE_SCRUB,
     ("POST", "/scrub"): Action.SCRUB,
+    ("GET", "/whoami"): Action.SEE_SELF,
+    ("GET", "/tokens"): Action.SEE_SECURITY,
+    ("POST", "/tokens"): Action.CHANGE_SECURITY,
+    ("DELETE", "/tokens/{id}"): Action.CHANGE_SECURITY,
+    ("GET", "/users"): Action.SEE_SECURITY,
+    ("PUT", "/users/{name}"): Action.CHANGE_SECURITY,
+    ("DELETE", "/users/{name}"): Action.CHANGE_SECURITY,
+    ("GET", "/roles"): Action.SEE_SECURITY,
+    ("PUT", "/roles/{name}"): Action.CHANGE_SECURITY,
+    ("DELETE", "/roles/{name}"): Action.CHANGE_SECURITY,
+    ("GET", "/revocations"): Action.SEE_SECURITY,
+    ("POST", "/revocations"): Action.CHANGE_SECURITY,
 }
 """What each route does; a GET and its HEAD are one route."""
 
@@ -74,6 +90,9 @@ TARGETS = {
     "/namespaces/{name}": "/namespaces/orders",
     "/repair/{id}": "/repair/a1",
     "/snapshots/{name}": "/snapshots/s",
+    "/tokens/{id}": f"/tokens/{TOKEN_ID}",
+    "/users/{name}": "/users/ann",
+    "/roles/{name}": "/roles/clerk",
 }
 BODIES = {
     ("POST", "/entry"): b'{"value":1}',
@@ -90,6 +109,10 @@ BODIES = {
     ("POST", "/repair"): b'{"namespace":"default","key":"k"}',
     ("POST", "/keys/rotate"): b'{"namespace":"default"}',
     ("POST", "/namespaces/shred"): b'{"namespace":"default"}',
+    ("POST", "/tokens"): b'{"name":"till","grants":[{"role":"reader"}]}',
+    ("PUT", "/users/{name}"): b'{"password":"long enough"}',
+    ("PUT", "/roles/{name}"): b'{"permissions":["list"]}',
+    ("POST", "/revocations"): b'{"serial":"a1","name":"ann"}',
 }
 OF_A_KEY = {
     Action.READ,
@@ -99,14 +122,18 @@ OF_A_KEY = {
     Action.IMPORT_RECORDS,
     Action.REPAIR,
 }
+OF_A_PREFIX = {Action.SCAN, Action.EXPORT_RECORDS}
 OF_A_NAMESPACE = OF_A_KEY | {
     Action.SCAN,
     Action.EXPORT_RECORDS,
     Action.ROTATE_KEYS,
     Action.SHRED_NAMESPACE,
 }
+OF_SECURITY = {Action.SEE_SELF, Action.SEE_SECURITY, Action.CHANGE_SECURITY}
 OF_NAMED = {"/namespaces/{name}": "orders", "/namespaces/shred": "shred"}
 """The namespace that a path names."""
+ALSO = {"/entries": {Action.READ}}
+"""What is needed beside, to see the values of what is listed."""
 LISTS = {"/entries", "/entries/get", "/entries/delete", "/entries/touch", "/records"}
 """Where the items of a POST or DELETE succeed or fail each by itself."""
 
@@ -176,12 +203,15 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
     assert (principal, action) == (ANONYMOUS, action_of(method, path))
     expected = "default" if action in OF_A_NAMESPACE else OF_NAMED.get(path)
     assert namespace == expected
-    assert key == ("k" if action in OF_A_KEY else None)
+    assert key == ("k" if action in OF_A_KEY else "" if action in OF_A_PREFIX else None)
     assert not web.node.requests
     assert not web.node.ingested
     assert not web.key_admin.asked
     assert not web.snapshots.asked
     assert not web.namespaces.asked
+    assert web.security is not None
+    assert not web.security.shared.changed
+    assert not web.security.passwords.kept
     assert web.node.repair == {"id": "a1"}
 
 
@@ -189,11 +219,41 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
 async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> None:
     await web.put("k", b"1")
     await web.server.close()
-    await web.start(policy=Noting(action_of(method, path)))
+    await web.start(policy=Noting(action_of(method, path), *ALSO.get(path, ())))
     web.namespaces.at_once = True
     web.node.repair = {"id": "a1"}
     answer = await ask(web, method, path)
     assert refusals(answer, method, path) == []
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_done_is_told_to_the_auditor(web: Web, method: str, path: str) -> None:
+    await web.put("k", b"1")
+    await web.server.close()
+    auditor = ListeningAuditor(AuditLevel.ALL)
+    await web.start(auditor=auditor)
+    web.namespaces.at_once = True
+    web.node.repair = {"id": "a1"}
+    answer = await ask(web, method, path)
+    assert refusals(answer, method, path) == []
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action_of(method, path), "ok")
+    action = action_of(method, path)
+    assert told.namespace == ("default" if action in OF_A_NAMESPACE else OF_NAMED.get(path))
+    if action in OF_A_KEY:
+        assert told.key == "k"
+
+
+@pytest.mark.parametrize("level", [AuditLevel.ADMIN, AuditLevel.ALL])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_refused_is_told_to_the_auditor(
+    web: Web, method: str, path: str, level: AuditLevel
+) -> None:
+    auditor, action = ListeningAuditor(level), action_of(method, path)
+    await web.start(policy=SamePolicy(set(Action) - {action}), auditor=auditor)
+    await ask(web, method, path)
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action, "access_denied")
 
 
 def test_an_open_node_allows_all_that_there_is() -> None:
@@ -201,14 +261,21 @@ def test_an_open_node_allows_all_that_there_is() -> None:
     assert set(ACTIONS.values()) == set(Action)
 
 
+def test_each_action_needs_a_permission_or_is_for_everybody() -> None:
+    classes = [*PERMISSION_OF, *FOR_AUTHENTICATED, *FOR_ANYBODY]
+    assert sorted(classes) == sorted(Action)
+
+
 async def test_whoever_is_refused_is_told_what_is_missing(web: Web) -> None:
     await web.start(policy=SamePolicy(()))
     answer = await web.ask("GET", "/entry/k?namespace=orders")
     assert answer.status == 403
     assert (
-        answer.json["detail"] == "anonymous has no permission for read in the namespace 'orders'."
+        answer.json["detail"]
+        == "anonymous has no permission 'read' for the key 'k' in the namespace 'orders'."
     )
-    assert (answer.json["action"], answer.json["namespace"]) == ("read", "orders")
+    members = ("action", "permission", "namespace", "key")
+    assert [answer.json[name] for name in members] == ["read", "read", "orders", "k"]
     assert answer.json["outcome"] == "none"
 
 

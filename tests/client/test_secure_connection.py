@@ -9,12 +9,18 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit.certificates import CLIENT, AuthorityDouble, Pair, server_context
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from kit.certificates import DAY, Issued, TestAuthority, server_context
 from kit.http_store import StoreDouble, answer, problem, say, store_double
 
 import kvorum
@@ -29,6 +35,7 @@ from kvorum.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from kvorum.tls.strangers import answer_plain_http
 
 TOKEN = "kvt_0123456789ab_planted-secret-of-this-test"
 
@@ -37,10 +44,10 @@ class Certificates:
     """What an authority has signed for these tests."""
 
     def __init__(self, directory: Path) -> None:
-        self.authority = AuthorityDouble(directory)
-        self.foreign = AuthorityDouble(directory, "foreign")
-        self.ca = self.authority.file
-        self.server = self.authority.issue("server")
+        self.authority = TestAuthority(directory / "certs")
+        self.foreign = TestAuthority(directory / "foreign", "elsewhere")
+        self.ca = self.authority.ca
+        self.server = self.authority.node("n1")
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +141,8 @@ class TestLetIn:
             assert client.get("k") == 1
 
     def test_with_a_certificate_of_its_own(self, certs: Certificates) -> None:
-        mine = certs.authority.issue("me", purpose=CLIENT)
-        tls = server_context(certs.server, certs.authority)
+        mine = certs.authority.client("me").files
+        tls = server_context(certs.server, certs.ca)
         with (
             store_double(tls=tls) as double,
             kvorum.connect(
@@ -153,8 +160,8 @@ class TestLetIn:
 
 
 class TestServersThatAreNotTrusted:
-    def refused(self, certs: Certificates, pair: Pair, **options: Any) -> str:
-        with store_double(tls=server_context(pair)) as double:
+    def refused(self, certs: Certificates, issued: Issued, **options: Any) -> str:
+        with store_double(tls=server_context(issued)) as double:
             error = refusal(double.url, token=TOKEN, **{"ca": certs.ca, **options})
             assert double.requests == []
             assert double.address in error.message
@@ -164,7 +171,7 @@ class TestServersThatAreNotTrusted:
         return error.message
 
     def test_of_another_authority(self, certs: Certificates) -> None:
-        said = self.refused(certs, certs.foreign.issue("other"))
+        said = self.refused(certs, certs.foreign.node("other"))
         assert f"of none of the authorities in {certs.ca}" in said
 
     def test_of_an_authority_that_the_system_does_not_trust(self, certs: Certificates) -> None:
@@ -172,23 +179,23 @@ class TestServersThatAreNotTrusted:
         assert "of no authority that this system trusts. Give" in said
 
     def test_expired(self, certs: Certificates) -> None:
-        old = certs.authority.issue("old", until=timedelta(hours=-1))
+        old = certs.authority.node("old", ends=datetime.now(UTC) - DAY / 24)
         assert "has expired. Have it renewed" in self.refused(certs, old)
 
     def test_not_valid_yet(self, certs: Certificates) -> None:
-        new = certs.authority.issue("new", since=timedelta(hours=1))
+        new = certs.authority.node("new", begins=datetime.now(UTC) + DAY / 24)
         assert "is not valid yet. Set the clock" in self.refused(certs, new)
 
     def test_for_another_host(self, certs: Certificates) -> None:
-        elsewhere = certs.authority.issue("elsewhere", ("db1", "10.0.0.1"))
+        elsewhere = certs.authority.node("elsewhere", hosts=("db1", "10.0.0.1"))
         assert "is for other hosts than 127.0.0.1. Ask" in self.refused(certs, elsewhere)
 
     def test_a_clients_certificate_is_none_of_a_server(self, certs: Certificates) -> None:
-        of_client = certs.authority.issue("of client", purpose=CLIENT)
+        of_client = certs.authority.client("anybody")
         assert "is none of a server" in self.refused(certs, of_client)
 
     def test_another_server_is_asked_instead(self, certs: Certificates) -> None:
-        old = certs.authority.issue("old too", until=timedelta(hours=-1))
+        old = certs.authority.node("old-too", ends=datetime.now(UTC) - DAY / 24)
         with (
             store_double(tls=server_context(old)) as bad,
             store_double(tls=server_context(certs.server)) as good,
@@ -200,10 +207,10 @@ class TestServersThatAreNotTrusted:
             assert bad.requests == []
 
     def test_all_of_them_are_named(self, certs: Certificates) -> None:
-        old = certs.authority.issue("very old", until=timedelta(hours=-1))
+        old = certs.authority.node("very-old", ends=datetime.now(UTC) - DAY / 24)
         with (
             store_double(tls=server_context(old)) as one,
-            store_double(tls=server_context(certs.foreign.issue("far"))) as other,
+            store_double(tls=server_context(certs.foreign.node("far"))) as other,
         ):
             error = refusal(f"{one.url},{other.address}", ca=certs.ca)
         assert isinstance(error, TlsError)
@@ -233,13 +240,23 @@ class TestOnlyOneSideSpeaksTls:
         assert isinstance(error, TlsError)
         assert error.message == f"{address} wants TLS. Write kvorums:// in front of the servers."
 
+    def test_the_server_which_answers_as_nodes_do(self) -> None:
+        def serve(connection: socket.socket) -> None:
+            connection.sendall(answer_plain_http(connection.recv(4096)))
+
+        with raw_server(serve) as address:
+            error = refusal(address)
+        assert isinstance(error, TlsError)
+        assert error.message == f"{address} wants TLS. Write kvorums:// in front of the servers."
+        assert error.outcome == "none"
+
     def test_the_server_which_hangs_up(self, secure: StoreDouble) -> None:
         error = refusal(secure.address, retries=0)
         assert isinstance(error, ConnectionFailed)
         assert "If it is one with TLS, write kvorums://" in error.message
 
     def test_a_server_that_refuses_the_client_has_done_nothing(self, certs: Certificates) -> None:
-        context = server_context(certs.server, certs.authority)
+        context = server_context(certs.server, certs.ca)
 
         def serve(connection: socket.socket) -> None:
             try:
@@ -254,7 +271,7 @@ class TestOnlyOneSideSpeaksTls:
             assert "said: certificate required" in error.message
             assert "give cert and key" in error.message
             assert error.outcome == "none"
-            mine = certs.foreign.issue("me of elsewhere", purpose=CLIENT)
+            mine = certs.foreign.client("me-of-elsewhere").files
             error = refusal(url, ca=certs.ca, cert=mine.certificate, key=mine.key)
             assert isinstance(error, TlsError)
             assert str(mine.certificate) in error.message
@@ -287,9 +304,9 @@ class TestRenewal:
     def test_a_certificate_that_was_renewed_is_read_again(
         self, certs: Certificates, tmp_path: Path
     ) -> None:
-        authority = AuthorityDouble(tmp_path)
-        old = authority.issue("me", purpose=CLIENT)
-        tls = server_context(certs.server, certs.authority)
+        authority = TestAuthority(tmp_path)
+        old = authority.client("me").files
+        tls = server_context(certs.server, certs.ca)
         with (
             store_double(tls=tls) as double,
             kvorum.connect(
@@ -298,7 +315,7 @@ class TestRenewal:
         ):
             with pytest.raises(KvorumError):
                 client.set("k", 1)
-            new = certs.authority.issue("renewed", purpose=CLIENT)
+            new = certs.authority.client("renewed").files
             os.replace(new.certificate, old.certificate)
             with pytest.raises(KvorumError):  # the two do not fit yet
                 client.set("k", 1)
@@ -309,7 +326,7 @@ class TestRenewal:
         self, secure: StoreDouble, certs: Certificates, tmp_path: Path
     ) -> None:
         bundle = tmp_path / "ca.crt"
-        bundle.write_bytes(certs.foreign.file.read_bytes())
+        bundle.write_bytes(certs.foreign.ca.read_bytes())
         with kvorum.connect(secure.url, ca=bundle, token=TOKEN) as client:
             with pytest.raises(TlsError):
                 client.set("k", 1)
@@ -382,18 +399,23 @@ class TestBadFiles:
     ) -> None:
         text = tmp_path / "text"
         text.write_text("a secret in the wrong file")
-        locked = certs.authority.issue("locked", purpose=CLIENT, password=b"x")
-        mine = certs.authority.issue("mine", purpose=CLIENT)
+        locked = certs.authority.client("locked").files
+        key = load_pem_private_key(locked.key.read_bytes(), None)
+        encrypted = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")
+        )
+        locked.key.write_bytes(encrypted)
+        mine = certs.authority.client("mine").files
         missing = tmp_path / "missing"
         cases: list[tuple[dict[str, Any], str]] = [
-            ({"ca": missing}, "authorities cannot be read"),
-            ({"ca": text}, "holds no certificate of an authority"),
-            ({"ca": tmp_path}, "cannot be read"),
-            ({"cert": missing, "key": mine.key}, "certificate cannot be read"),
-            ({"cert": mine.certificate, "key": missing}, "private key cannot be read"),
-            ({"cert": mine.certificate, "key": text}, "are no certificate and private key"),
-            ({"cert": mine.certificate, "key": certs.server.key}, "does not fit the certificate"),
-            ({"cert": locked.certificate, "key": locked.key}, "is encrypted"),
+            ({"ca": missing}, "certificate of an authority: no such file"),
+            ({"ca": text}, "certificate of an authority: no certificate"),
+            ({"ca": tmp_path}, "certificate of an authority"),
+            ({"cert": missing, "key": mine.key}, "no such file"),
+            ({"cert": mine.certificate, "key": missing}, "no such file"),
+            ({"cert": mine.certificate, "key": text}, "of no use together"),
+            ({"cert": mine.certificate, "key": certs.server.files.key}, "values mismatch"),
+            ({"cert": locked.certificate, "key": locked.key}, "of no use together"),
             ({"token_file": missing}, "token file cannot be read"),
             ({"token_file": text}, "holds no token"),
         ]

@@ -155,7 +155,14 @@ def test_no_object_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
             with pytest.raises(kvorum.errors.ConnectionFailed) as caught:
                 client.get("k")
             written = "".join(traceback.format_exception(caught.value))
-            things = [target, target.security, parsed, client, client._async, client.ask]
+            things: list[object] = [
+                target,
+                target.security,
+                parsed,
+                client,
+                client._async,
+                client.ask,
+            ]
             things += [client._async._calls, client._async._calls._access, caught.value]
             shown = " ".join(f"{it!r} {it!s} {it}" for it in things)
         assert SECRET not in shown + written + caplog.text

@@ -65,7 +65,8 @@ class Batch:
         """Why what is left of the list is not served."""
         self._under_way = 0
         self._window = min(len(items), gateway.limits.list_window)
-        self._places = gateway.service.reserve(self._window)
+        principal, places = exchange.principal, self._window
+        self._places = gateway.service.reserve(principal, len(self._todo), places)
 
     def start(self) -> None:
         """Begin the first ones."""

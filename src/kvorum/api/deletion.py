@@ -63,9 +63,10 @@ class DeletionHandlers:
             raise RequestError("A delete by prefix takes no body. Leave out one of the two.")
         _check_confirmed(options)
         gateway, space = self._gateway, options.namespace
-        gateway.service.access.check(exchange.principal, Action.DELETE, space)
+        access, prefix = gateway.service.access, options.prefix
+        access.check_prefix(exchange.principal, Action.DELETE, space, prefix)
         selection = Selection(
-            space, options.prefix, "keys", gateway.limits.list_items, gateway.after(options)
+            space, prefix, "keys", gateway.limits.list_items, gateway.after(options)
         )
         gateway.service.scan(exchange.principal, selection, _Listed(exchange, gateway, options))
 
@@ -121,7 +122,8 @@ class _Deleting:
         self._is_unknown = False
         """A delete may have been carried out."""
         self._window = min(len(page.keys), gateway.limits.list_window)
-        self._places = gateway.service.reserve(self._window)
+        principal, places = exchange.principal, self._window
+        self._places = gateway.service.reserve(principal, len(page.keys), places)
 
     def go_on(self) -> None:
         """Begin as many as may be under way; answer when there are none any more."""

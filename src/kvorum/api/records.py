@@ -83,7 +83,7 @@ class _Storing:
 
     def __init__(self, exchange: Exchange, gateway: Gateway, count: int) -> None:
         """Raises Overloaded."""
-        self._places = gateway.service.reserve(count)
+        self._places = gateway.service.reserve(exchange.principal, count, count)
         self._exchange = exchange
         self._outcomes = [_STORED] * count
         # One more than there are, until all have been begun.

@@ -133,11 +133,16 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         answer, self._answer = self._answer, None
         self._keep_alive = self._parser.should_keep_alive()
-        if answer is not None and not answer.done():
+        body = b"".join(self._body)
+        if handshake.says_so(body):
+            self._answer = answer
+            self._refusal = handshake.wants_tls(self.server)
+            self._fail(self._refusal)
+        elif answer is not None and not answer.done():
             answer.set_result(
                 Answer(
                     self._parser.get_status_code(),
-                    b"".join(self._body),
+                    body,
                     self._retry_after,
                     self._unverified,
                     closes=not self._keep_alive,

@@ -11,12 +11,13 @@ from typing import Final
 
 from kvorum.client.security import SECURE_SCHEME, Security
 from kvorum.model.errors import ConnectionFailed
+from kvorum.tls.strangers import USE_HTTPS
 
 # As OpenSSL numbers what it finds in certificates: x509_vfy.h.
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
 _OTHER_NAMES: Final = {62, 64}
-_NO_AUTHORITY: Final = {2, 18, 19, 20, 21, 24}
+_NO_AUTHORITY: Final = {2, 7, 18, 19, 20, 21, 24}
 _WRONG_PURPOSE: Final = 26
 
 _NO_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
@@ -69,6 +70,11 @@ def wants_tls(server: str) -> TlsError:
 def is_alert(data: bytes) -> bool:
     """True if what a server answered without TLS is an alert of TLS."""
     return data.startswith(_ALERT)
+
+
+def says_so(body: bytes) -> bool:
+    """True if that is how a node answers a request without TLS at a port with TLS."""
+    return body == USE_HTTPS
 
 
 def _untrusted(server: str, security: Security, error: ssl.SSLCertVerificationError) -> str:

@@ -6,11 +6,15 @@ The policy has to allow it: an action that it does not name is refused (deny by 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
-from kvorum.model.errors import AccessDenied
+from kvorum.model.errors import AccessDenied, RequestError, Unauthenticated
 from kvorum.service.action import Action
+from kvorum.service.audit import UNAUDITED, Audit, AuditedAction, Auditor
 from kvorum.service.principal import Principal
+from kvorum.service.rights import PERMISSION_OF
+
+_SHOWN_CHARS: Final = 80
 
 
 class Policy(Protocol):
@@ -19,7 +23,9 @@ class Policy(Protocol):
     def allows(
         self, principal: Principal, action: Action, namespace: str | None, key: str | None, /
     ) -> bool:
-        """`namespace` and `key` are None where an action concerns none, or all of them."""
+        """`namespace` and `key` are None where an action concerns none, or all of them. Of an
+        action that concerns all keys with a prefix, `key` is the prefix.
+        """
 
 
 class SamePolicy:
@@ -62,16 +68,31 @@ OPEN: Final = SamePolicy(
         Action.SHRED_NAMESPACE,
         Action.SEE_SCRUB,
         Action.SCRUB,
+        Action.SEE_SELF,
+        Action.SEE_SECURITY,
+        Action.CHANGE_SECURITY,
     }
 )
 """For a node that serves whoever reaches it: all that is listed here."""
 
 
+class GrantPolicy:
+    """The policy of a secure cluster: a principal may do what its rights cover (`rights.py`)."""
+
+    def allows(
+        self, principal: Principal, action: Action, namespace: str | None, key: str | None, /
+    ) -> bool:
+        rights = principal.rights
+        return action in rights.everywhere or rights.cover(action, namespace, key)
+
+
 class AccessControl:
     """Asks the policy, and refuses what it does not allow."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, auditor: Auditor = UNAUDITED) -> None:
+        """`auditor` is told of every refusal, and what comes of the actions of its level."""
         self.allows = policy.allows
+        self.audit = Audit(auditor)
 
     def check(
         self,
@@ -80,17 +101,79 @@ class AccessControl:
         namespace: str | None = None,
         key: str | None = None,
     ) -> None:
-        """Raises AccessDenied."""
+        """Raises AccessDenied, or Unauthenticated if it is not known who the principal is."""
         if not self.allows(principal, action, namespace, key):
-            raise denied(principal, action, namespace)
+            raise self.denied(principal, action, namespace, key)
+
+    def enter(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None = None,
+        key: str | None = None,
+        subject: str | None = None,
+    ) -> AuditedAction:
+        """The context in which `action` is carried out. `subject`: what it is about, if that is
+        no key of an entry. Raises AccessDenied.
+        """
+        if not self.allows(principal, action, namespace, key):
+            raise self.denied(principal, action, namespace, key, subject)
+        return self.audit.action(principal, action, namespace, key, subject)
+
+    def denied(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None,
+        key: str | None,
+        subject: str | None = None,
+    ) -> RequestError:
+        """The refusal of `action`, of which the auditor is told."""
+        error = denied(principal, action, namespace, key)
+        self.audit.refused(principal, action, namespace, key, error, subject)
+        return error
+
+    def check_prefix(
+        self, principal: Principal, action: Action, namespace: str, prefix: str
+    ) -> None:
+        """The same for all keys that begin with `prefix`."""
+        if not self.allows(principal, action, namespace, prefix):
+            error = denied(principal, action, namespace, prefix, "prefix")
+            self.audit.refused(principal, action, namespace, prefix, error, None)
+            raise error
 
 
-def denied(principal: Principal, action: Action, namespace: str | None) -> AccessDenied:
-    """The refusal of `action`."""
+def denied(
+    principal: Principal,
+    action: Action,
+    namespace: str | None,
+    key: str | None,
+    given: Literal["key", "prefix"] = "key",
+) -> RequestError:
+    """The refusal of `action`. `given`: whether `key` is one, or the beginning of some."""
+    if not principal.valid:
+        return unidentified(principal)
+    permission = str(PERMISSION_OF.get(action, action))
     where = "" if namespace is None else f" in the namespace {namespace!r}"
+    if key:
+        what = "the key" if given == "key" else "keys that begin with"
+        where = f" for {what} {key[:_SHOWN_CHARS]!r}{where}"
     error = AccessDenied(
-        f"{principal.name} has no permission for {action}{where}.", action=action.value
+        f"{principal} has no permission {permission!r}{where}.",
+        action=action.value,
+        permission=permission,
     )
     if namespace is not None:
         error.details["namespace"] = namespace
+    if key is not None:
+        error.details[given] = key
     return error
+
+
+def unidentified(principal: Principal) -> Unauthenticated:
+    """The refusal of whatever a principal asks for that is not valid."""
+    if principal.kind == "anonymous":
+        return Unauthenticated("This node wants to know who asks, and the request does not say it.")
+    return Unauthenticated(
+        f"{principal} was removed or changed, or has expired, since the request came."
+    )

@@ -45,6 +45,12 @@ class Action(StrEnum):
     SEE_SCRUB = "see_scrub"
     SCRUB = "scrub"
 
+    # Who may do what
+    SEE_SELF = "see_self"
+    SEE_SECURITY = "see_security"
+    CHANGE_SECURITY = "change_security"
+    """Tokens, users, roles and revoked certificates."""
+
 
 ACTION_OF: Final[dict[type[Request], Action]] = {
     Get: Action.READ,

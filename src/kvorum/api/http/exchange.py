@@ -23,8 +23,6 @@ _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 class Exchange:
     """One request. Its handler answers it once: by `respond`, `not_modified` or `refuse`."""
 
-    principal: ClassVar[Principal] = ANONYMOUS
-    """Who makes the request. HTTP has no way yet to say it."""
     accepted: ClassVar[Fields] = {}
     """The Accept field that makes it one of this class."""
 
@@ -37,18 +35,27 @@ class Exchange:
         "method",
         "path",
         "persistence",
+        "principal",
         "query",
         "response",
     )
 
     def __init__(
-        self, line: Line, heads: Heads, method: bytes, target: bytes, fields: Fields
+        self,
+        line: Line,
+        heads: Heads,
+        method: bytes,
+        target: bytes,
+        fields: Fields,
+        principal: Principal = ANONYMOUS,
     ) -> None:
         self._line = line
         self._heads = heads
         self.method = method
         self.path, _, self.query = target.partition(b"?")
         self.fields = fields
+        self.principal = principal
+        """Who makes the request."""
         self.body = b""
         self.held = 0
         """Bytes of the body that count as a large one."""
@@ -60,6 +67,12 @@ class Exchange:
     def is_safe(self) -> bool:
         """True if it asks for nothing to be changed (RFC 9110, section 9.2.1)."""
         return self.method in _SAFE
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the request has: those of its target, fields and body."""
+        fields = sum(len(name) + len(value) for name, value in self.fields.items())
+        return len(self.path) + len(self.query) + fields + len(self.body)
 
     @property
     def answers(self) -> UnreadAnswers:
@@ -81,6 +94,9 @@ class Exchange:
         self.response = b"".join(
             (head, b"%d" % len(body), fields, self.persistence, b"\r\n\r\n", shown)
         )
+        allowance = self.principal.allowance
+        if allowance is not None:
+            allowance.charge_bytes(len(self.response))
         self._line.on_response(self)
 
     def not_modified(self, fields: bytes) -> None:

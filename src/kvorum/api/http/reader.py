@@ -10,9 +10,8 @@ An offer to go on in another protocol (Upgrade) is ignored, as RFC 9110, section
 takes it to be accepted and stops behind the head, even where a body follows. So a new parser reads
 the head again, without the offer, and goes on from there.
 
-A client says the same head again and again, but for the target. So where a whole request of
-nothing but a head has passed, what followed its target is remembered; the next one that ends
-with the same bytes, and has only plain characters before them, means the same and is not parsed.
+A familiar head is not parsed (`familiar_head.py`), and whoever shows the same as before is not
+identified again (`identification.py`).
 
 Two sizes cannot be seen from the parser's callbacks, because it drops bytes without telling
 (spaces around a field's value, chunk extensions). So raw bytes are counted, a piece of input
@@ -29,6 +28,7 @@ import httptools
 
 from kvorum.api.http.cross_site import check_content_type, check_origin
 from kvorum.api.http.exchange import Exchange, Fields, LineExchange
+from kvorum.api.http.familiar_head import FamiliarHead
 from kvorum.api.http.head_rules import (
     MEANINGFUL,
     check_coding,
@@ -39,6 +39,7 @@ from kvorum.api.http.head_rules import (
     without_offer,
 )
 from kvorum.api.http.host_names import HostNames
+from kvorum.api.http.identification import Identification, within_allowance
 from kvorum.api.http.limits import HttpLimits
 from kvorum.api.http.refusals import (
     HeadTooLarge,
@@ -55,15 +56,12 @@ from kvorum.model.errors import KvorumError
 _BETWEEN, _HEAD, _BODY = range(3)
 
 _ACCEPT: Final = b"accept"
+_AUTHORIZATION: Final = b"authorization"
 _ANYTHING: Final = b"*/*"
 _JSON: Final = b"application/json"
 """As curl says it, without and with --json."""
 
 _SLASH: Final = ord("/")
-_PLAIN: Final = (
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:@/?"
-)
-"""What a target is made of (RFC 3986), and nothing that could end it."""
 _CHUNK_FRAMING_BYTES: Final = 16
 """Size line and line ends of a chunk, at most, without extensions."""
 
@@ -72,6 +70,7 @@ class RequestReader:
     """The requests of one connection."""
 
     __slots__ = (
+        "_authorization",
         "_body",
         "_body_max",
         "_chunked",
@@ -82,10 +81,12 @@ class RequestReader:
         "_endpoint",
         "_exchange",
         "_exchange_type",
+        "_familiar",
         "_field_count",
         "_fields",
         "_heads",
         "_host",
+        "_identification",
         "_is_plain",
         "_limits",
         "_line",
@@ -95,9 +96,6 @@ class RequestReader:
         "_phase",
         "_repeated",
         "_router",
-        "_tail",
-        "_tail_fields",
-        "_tail_type",
         "_url",
         "appetite",
         "begun",
@@ -108,7 +106,13 @@ class RequestReader:
     _endpoint: Endpoint
 
     def __init__(
-        self, line: Line, router: Router, limits: HttpLimits, names: HostNames, heads: Heads
+        self,
+        line: Line,
+        router: Router,
+        limits: HttpLimits,
+        names: HostNames,
+        heads: Heads,
+        identification: Identification,
     ) -> None:
         # For the connection's life
         self._line = line
@@ -116,14 +120,12 @@ class RequestReader:
         self._router = router
         self._limits = limits
         self._names = names
+        self._identification = identification
         self._parser = httptools.HttpRequestParser(self)
         self._host = b""
         self._content_type: bytes | None = b"application/json"
         """A client says the same again and again: what has passed is not checked again."""
-        self._tail = b""
-        """What followed the target in the last request that was a plain head; and its fields."""
-        self._tail_fields: Fields = {}
-        self._tail_type: type[Exchange] = Exchange
+        self._familiar = FamiliarHead(limits.url_bytes)
         self.begun = 0
         """How many requests have begun."""
         self.appetite = limits.head_bytes
@@ -137,6 +139,7 @@ class RequestReader:
         self._fields: Fields = {}
         self._field_count = 0
         self._exchange_type: type[Exchange] = Exchange
+        self._authorization: bytes | None = None
         self._overhead = 0
         self._content = 0
         self._content_length = 0
@@ -159,18 +162,23 @@ class RequestReader:
     def close(self) -> None:
         """Part from the parser, which refers back: nothing is left to the garbage collector."""
         del self._parser
+        self._identification.close()
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Raises a KvorumError for a request that is refused; nothing may be fed after that."""
         phase, begun, content = self._phase, self.begun, self._content
-        if phase == _BETWEEN and self._tail and type(piece) is bytes:
-            target = self._familiar_target(piece)
+        familiar = self._familiar
+        if phase == _BETWEEN and familiar.tail and type(piece) is bytes:
+            principal = self._identification.principal
+            target = familiar.target(piece) if principal.valid else b""
             if target:
                 self.begun += 1
-                make = self._tail_type
-                exchange = make(self._line, self._heads, b"GET", target, self._tail_fields)
-                endpoint = self._router.resolve(b"GET", exchange.path)
-                self._line.on_request(exchange, endpoint.handle)
+                make, fields = familiar.kind, familiar.fields
+                exchange = make(self._line, self._heads, b"GET", target, fields, principal)
+                handle = self._router.resolve(b"GET", exchange.path).handle
+                if principal.allowance is not None:
+                    handle = within_allowance(handle)
+                self._line.on_request(exchange, handle)
                 return
         try:
             self._parse(piece)
@@ -183,7 +191,7 @@ class RequestReader:
         if self._phase == _BETWEEN:
             self.appetite = self._limits.head_bytes
             if self._is_plain and phase == _BETWEEN and self.begun == begun + 1:
-                self._remember(piece)
+                familiar.remember(bytes(piece), self._url, self._fields, self._exchange_type)
         elif self.begun == begun:
             self._count(self._overhead + len(piece) - (self._content - content))
         elif phase == _BETWEEN and self.begun == begun + 1:
@@ -210,23 +218,6 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(head)
         self._field_count = count
-
-    def _familiar_target(self, piece: bytes) -> bytes:
-        """That of the request that `piece` is, if it is known what this means; else nothing."""
-        tail = self._tail
-        if not piece.endswith(tail) or not piece.startswith(b"GET /"):
-            return b""
-        target = piece[4 : -len(tail)]
-        plain = not target.translate(None, _PLAIN) and len(target) <= self._limits.url_bytes
-        return target if plain else b""
-
-    def _remember(self, piece: bytes | memoryview) -> None:
-        """One request has been read from `piece`, to its end, and is plain."""
-        head = bytes(piece)
-        start = b"GET " + self._url
-        if head.startswith(start):
-            self._tail, self._tail_fields = head[len(start) :], self._fields
-            self._tail_type = self._exchange_type
 
     def _count(self, overhead: int) -> None:
         """Check the overhead of the unfinished request and set what may come next."""
@@ -259,6 +250,7 @@ class RequestReader:
         self._fields = {}
         self._field_count = 0
         self._exchange_type = Exchange
+        self._authorization = None
 
     def on_url(self, part: bytes) -> None:
         self._url += part
@@ -282,6 +274,9 @@ class RequestReader:
                 raise MalformedHttp("There is more than one Host field.")
             else:
                 fields[name] += b", " + value
+        elif name == _AUTHORIZATION and self._phase == _HEAD:
+            first = self._authorization
+            self._authorization = value if first is None else first + b", " + value
         elif name == _ACCEPT and (_ANYTHING in value or value == _JSON):
             self._exchange_type = LineExchange
 
@@ -293,7 +288,8 @@ class RequestReader:
         target = self._url
         if target[0] != _SLASH or b"#" in target:
             target = origin_form(target, self._names)
-        exchange = self._exchange_type(self._line, self._heads, method, target, fields)
+        principal = self._identification.identify(self._authorization)
+        exchange = self._exchange_type(self._line, self._heads, method, target, fields, principal)
         self._exchange = exchange
         self._endpoint = self._router.resolve(method, exchange.path)
         host = fields.get(b"host")
@@ -305,6 +301,8 @@ class RequestReader:
             if b"connection" in fields and parser.should_upgrade():
                 version = parser.get_http_version()
                 kept = fields | self._exchange_type.accepted
+                if self._authorization is not None:
+                    kept[_AUTHORIZATION] = self._authorization
                 self._repeated = without_offer(method, self._url, version, kept)
                 return
             self._prepare(exchange, fields)
@@ -339,10 +337,13 @@ class RequestReader:
             exchange.body, self._body = bytes(self._body), b""
             exchange.held, self.held = self.held, 0
             self._content = 0
+        handle, principal = self._endpoint.handle, exchange.principal
+        if principal.allowance is not None or not principal.valid:
+            handle = self._identification.guarded(exchange, handle)
         if exchange.persistence == CLOSE:
-            self._line.on_last_request(exchange, self._endpoint.handle)
+            self._line.on_last_request(exchange, handle)
         else:
-            self._line.on_request(exchange, self._endpoint.handle)
+            self._line.on_request(exchange, handle)
 
     # What a head asks for
 
@@ -367,6 +368,8 @@ class RequestReader:
         self._chunks = 0
         self._chunked = b"transfer-encoding" in fields
         self._content_length = int(fields.get(b"content-length", b"0"))
+        if (self._chunked or self._content_length) and not exchange.principal.valid:
+            self._identification.check_shown(exchange.principal)
         if not exchange.is_safe:
             self._check_sender(fields)
         if self._chunked:
