@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from kvorum.cli.parameter_types import Seconds
+from kvorum.cli.parameter_types import NonEmptyPath, Seconds
 from kvorum.client.environment import (
     CONTEXT_VARIABLE,
     SERVER_VARIABLE,
@@ -25,7 +25,7 @@ from kvorum.model.errors import ConfigError
 _R = TypeVar("_R")
 
 _PREFIX: Final = "tls_"
-FILE: Final = click.Path(dir_okay=False, path_type=Path)
+FILE: Final = NonEmptyPath(dir_okay=False, path_type=Path)
 
 _server = click.option(
     "--server",
