@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "backup": BELOW_STORAGE | {"storage", "sealing", "journal", "documents"},
     "tls": {"model", "runtime"},
     "certificates": {"model", "runtime", "tls"},
-    "audit": BELOW_STORAGE,
+    "audit": BELOW_STORAGE | {"storage"},
     "links": BELOW_LINKS,
     "net": BELOW_LINKS | {"links", "tls"},
     "cluster": BELOW_CLUSTER,

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.auditors import ListeningAuditor
 from kit.node import FakeNode
+from kit.security import TOKEN_ID
 from kit.web import Response, Web, routes_of
 
+from kvorum.model.audit_level import AuditLevel
 from kvorum.service.access import OPEN, SamePolicy
 from kvorum.service.action import Action
 from kvorum.service.principal import ANONYMOUS, Principal
@@ -64,9 +67,20 @@ ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "/namespaces/shred"): Action.SHRED_NAMESPACE,
     ("GET", "/scrub"): Action.SEE_SCRUB,
     ("POST", "/scrub"): Action.SCRUB,
+    ("GET", "/whoami"): Action.SEE_SELF,
+    ("GET", "/tokens"): Action.SEE_SECURITY,
+    ("POST", "/tokens"): Action.CHANGE_SECURITY,
+    ("DELETE", "/tokens/{id}"): Action.CHANGE_SECURITY,
+    ("GET", "/users"): Action.SEE_SECURITY,
+    ("PUT", "/users/{name}"): Action.CHANGE_SECURITY,
+    ("DELETE", "/users/{name}"): Action.CHANGE_SECURITY,
+    ("GET", "/roles"): Action.SEE_SECURITY,
+    ("PUT", "/roles/{name}"): Action.CHANGE_SECURITY,
+    ("DELETE", "/roles/{name}"): Action.CHANGE_SECURITY,
+    ("GET", "/revocations"): Action.SEE_SECURITY,
+    ("POST", "/revocations"): Action.CHANGE_SECURITY,
 }
 """What each route does; a GET and its HEAD are one route."""
-"""What no route does yet."""
 
 TARGETS = {
     "/entry": "/entry?key=k",
@@ -76,6 +90,9 @@ TARGETS = {
     "/namespaces/{name}": "/namespaces/orders",
     "/repair/{id}": "/repair/a1",
     "/snapshots/{name}": "/snapshots/s",
+    "/tokens/{id}": f"/tokens/{TOKEN_ID}",
+    "/users/{name}": "/users/ann",
+    "/roles/{name}": "/roles/clerk",
 }
 BODIES = {
     ("POST", "/entry"): b'{"value":1}',
@@ -92,6 +109,10 @@ BODIES = {
     ("POST", "/repair"): b'{"namespace":"default","key":"k"}',
     ("POST", "/keys/rotate"): b'{"namespace":"default"}',
     ("POST", "/namespaces/shred"): b'{"namespace":"default"}',
+    ("POST", "/tokens"): b'{"name":"till","grants":[{"role":"reader"}]}',
+    ("PUT", "/users/{name}"): b'{"password":"long enough"}',
+    ("PUT", "/roles/{name}"): b'{"permissions":["list"]}',
+    ("POST", "/revocations"): b'{"serial":"a1","name":"ann"}',
 }
 OF_A_KEY = {
     Action.READ,
@@ -188,6 +209,9 @@ async def test_what_is_not_allowed_does_not_reach_the_node(
     assert not web.key_admin.asked
     assert not web.snapshots.asked
     assert not web.namespaces.asked
+    assert web.security is not None
+    assert not web.security.shared.changed
+    assert not web.security.passwords.kept
     assert web.node.repair == {"id": "a1"}
 
 
@@ -202,9 +226,39 @@ async def test_what_is_allowed_reaches_it(web: Web, method: str, path: str) -> N
     assert refusals(answer, method, path) == []
 
 
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_done_is_told_to_the_auditor(web: Web, method: str, path: str) -> None:
+    await web.put("k", b"1")
+    await web.server.close()
+    auditor = ListeningAuditor(AuditLevel.ALL)
+    await web.start(auditor=auditor)
+    web.namespaces.at_once = True
+    web.node.repair = {"id": "a1"}
+    answer = await ask(web, method, path)
+    assert refusals(answer, method, path) == []
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action_of(method, path), "ok")
+    action = action_of(method, path)
+    assert told.namespace == ("default" if action in OF_A_NAMESPACE else OF_NAMED.get(path))
+    if action in OF_A_KEY:
+        assert told.key == "k"
+
+
+@pytest.mark.parametrize("level", [AuditLevel.ADMIN, AuditLevel.ALL])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_what_is_refused_is_told_to_the_auditor(
+    web: Web, method: str, path: str, level: AuditLevel
+) -> None:
+    auditor, action = ListeningAuditor(level), action_of(method, path)
+    await web.start(policy=SamePolicy(set(Action) - {action}), auditor=auditor)
+    await ask(web, method, path)
+    [told] = auditor.told
+    assert (told.name, told.action, told.outcome) == ("anonymous", action, "access_denied")
+
+
 def test_an_open_node_allows_all_that_there_is() -> None:
     assert all(OPEN.allows(ANONYMOUS, action, "default", "k") for action in Action)
-    assert set(ACTIONS.values()) | OF_SECURITY == set(Action)
+    assert set(ACTIONS.values()) == set(Action)
 
 
 def test_each_action_needs_a_permission_or_is_for_everybody() -> None:

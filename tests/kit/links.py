@@ -11,6 +11,7 @@ from kvorum.links.limits import LinksLimits
 from kvorum.links.link import Link
 from kvorum.links.peers import Peers
 from kvorum.links.views import Views
+from kvorum.model.certified_name import CertifiedName
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.wire.handshake import NONCE_BYTES
 from kvorum.wire.messages import Message, Wrote
@@ -42,6 +43,7 @@ class End:
         """The other end has closed: nothing follows what is arriving."""
         self.closed = False
         self.unsent = 0
+        self.certified: CertifiedName | None = None
 
     def write(self, data: bytes, /) -> None:
         if not self.closed:
@@ -58,6 +60,9 @@ class End:
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
+
+    def get_extra_info(self, _name: str, /) -> CertifiedName | None:
+        return self.certified
 
     def take(self, size: int) -> bool:
         """Hand the next `size` bytes to the link, or the end of them; False if there is neither."""

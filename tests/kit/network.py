@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,6 +18,7 @@ from kvorum.model.address import Address
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.net.network import PeerNetwork
 from kvorum.runtime.loop import LoopRuntime
+from kvorum.tls.node_tls import NodeTls
 from kvorum.wire.batches import encode_batch
 from kvorum.wire.frames import HANDSHAKE_EPOCH, PREFACE, FrameDecoder, encode_frame
 from kvorum.wire.handshake import (
@@ -132,6 +134,8 @@ class Cluster:
             for i, (host, port) in enumerate(self.addresses)
         )
         self.topology = Topology(cluster=name, nodes=specs, secret=secret)
+        self.tls: dict[int, NodeTls] = {}
+        """By index, of the nodes that speak TLS."""
         self.running: list[Node] = []
         self._lines: list[Line] = []
         self._impostors: list[Impostor] = []
@@ -148,6 +152,7 @@ class Cluster:
             LoopRuntime(asyncio.get_running_loop()),
             lambda *seen: identities.append(seen),
             limits or self.limits,
+            self.tls.get(index),
         )
         return Node(index, network, identities=identities)
 
@@ -173,9 +178,9 @@ class Cluster:
         self._lines.append(line)
         return line
 
-    async def stranger(self, index: int) -> Stranger:
+    async def stranger(self, index: int, tls: ssl.SSLContext | None = None) -> Stranger:
         """A connection to the node `index` that nothing has been said on."""
-        stranger = await Stranger.connect(self.addresses[index], self.topology.secret)
+        stranger = await Stranger.connect(self.addresses[index], self.topology.secret, tls)
         self._strangers.append(stranger)
         return stranger
 
@@ -229,8 +234,10 @@ class Stranger:
         self.know(secret)
 
     @classmethod
-    async def connect(cls, address: Address, secret: bytes) -> Stranger:
-        return cls(*await asyncio.open_connection(*address), secret, dialed=True)
+    async def connect(
+        cls, address: Address, secret: bytes, tls: ssl.SSLContext | None = None
+    ) -> Stranger:
+        return cls(*await asyncio.open_connection(*address, ssl=tls), secret, dialed=True)
 
     def know(self, secret: bytes, spoken: Versions = SPOKEN) -> None:
         self.cipher = HandshakeCipher(
@@ -292,10 +299,13 @@ class Stranger:
         async with asyncio.timeout(DEADLINE_S):
             try:
                 return await self._reader.read()
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLError):
                 return b""
 
     async def leave(self) -> None:
+        if self._writer.get_extra_info("ssl_object") is not None:
+            self._writer.transport.abort()  # under TLS, asyncio may wait for ever for the end
+            return
         self._writer.close()
         try:
             await self._writer.wait_closed()

@@ -15,6 +15,7 @@ import pytest
 from kit.key_admin import FakeKeyAdmin
 from kit.namespaces import FakeNamespaces
 from kit.node import SECRET, FakeNode, actor_name
+from kit.security import FakeSecurity
 from kit.snapshots import FakeSnapshots
 from kvorum.api.http.face import HttpFace
 from kvorum.api.http.host_names import HostNames
@@ -26,6 +27,8 @@ from kvorum.listener.listener import Listener
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.service.access import OPEN, Policy
 from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.audit import UNAUDITED, Auditor
+from kvorum.service.audited_service import service_for
 from kvorum.service.authentication import OPEN_TO_ALL, Authenticator
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.service import Service
@@ -119,7 +122,8 @@ def routes_of(node: FakeNode) -> Routes:
         key_admin=FakeKeyAdmin(),
         namespaces=FakeNamespaces(),
     )
-    return api_routes(service, Administration(service, parts))
+    security = FakeSecurity().administration(service)
+    return api_routes(service, Administration(service, parts), security=security)
 
 
 TEST_S = 20.0
@@ -132,6 +136,8 @@ class Web:
         self.key_admin = FakeKeyAdmin()
         self.namespaces = FakeNamespaces()
         self.snapshots = FakeSnapshots()
+        self.security: FakeSecurity | None = FakeSecurity()
+        """None: a cluster that authenticates nobody."""
         self.routes: Routes
         self.server: Listener
         self.address = ("", 0)
@@ -150,8 +156,9 @@ class Web:
         names: HostNames = NAMES,
         policy: Policy = OPEN,
         authenticator: Authenticator = OPEN_TO_ALL,
+        auditor: Auditor = UNAUDITED,
     ) -> None:
-        door = Service(self.node, SECRET, actor_name, service, policy)
+        door = service_for(auditor)(self.node, SECRET, actor_name, service, policy, auditor=auditor)
         parts = NodeParts(
             introspection=self.node,
             metrics=self.node,
@@ -161,7 +168,8 @@ class Web:
             key_admin=self.key_admin,
             namespaces=self.namespaces,
         )
-        self.routes = api_routes(door, Administration(door, parts), api)
+        security = None if self.security is None else self.security.administration(door)
+        self.routes = api_routes(door, Administration(door, parts), api, security)
         self.server = Listener(LoopRuntime(asyncio.get_running_loop()), listener)
         face = HttpFace(self.routes, http, names, authenticator)
         self.address = await self.server.listen(face, "127.0.0.1", 0)

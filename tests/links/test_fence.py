@@ -46,6 +46,7 @@ from kvorum.wire.messages import (
     Write,
     Wrote,
 )
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityStored
 
 BITS = 4
 PARTITIONING = Partitioning(BITS, "murmur3", 0)
@@ -124,6 +125,9 @@ HARMLESS: list[Message] = [
     Pong(1, 1),
     PingRequest(1, 1),
     PingReport(1),
+    SecurityDigest(b""),
+    SecurityEntries(1, []),
+    SecurityStored(1),
 ]
 
 

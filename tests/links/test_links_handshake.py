@@ -12,6 +12,7 @@ from kvorum.model.errors import ProtocolError
 from kvorum.wire.frames import PREFACE, split_frame
 from kvorum.wire.handshake import (
     NONCE_BYTES,
+    PROTOCOL,
     Challenge,
     Crossed,
     EarlierHello,
@@ -29,7 +30,7 @@ SECRET = b"a secret that only the nodes know"
 OURS = Hello("c", "murmur3", 0, 256, 1, "f00d", "beef", "n0", 0, "1" * 32, 1)
 THEIRS = Hello("c", "murmur3", 0, 256, 1, "f00d", "beef", "n1", 1, "2" * 32, 1)
 GREETINGS: list[Greeting] = [
-    Challenge(5, bytes(NONCE_BYTES)),
+    Challenge(PROTOCOL, bytes(NONCE_BYTES)),
     EarlierHello(2),
     THEIRS,
     Welcome(),
@@ -127,7 +128,7 @@ def test_the_dialer_is_done_when_it_has_said_welcome() -> None:
     awaiting(talk)
     assert talk.machine.phase is Phase.DONE
     assert talk.machine.theirs == THEIRS
-    assert talk.machine.protocol == 5
+    assert talk.machine.protocol == PROTOCOL
 
 
 def test_the_listener_is_done_when_it_has_heard_welcome() -> None:
@@ -141,17 +142,17 @@ def test_the_listener_says_nothing_before_it_is_spoken_to() -> None:
     assert Talk(Role.LISTENER).hear() == []
 
 
-@pytest.mark.parametrize("first", [Challenge(9, bytes(NONCE_BYTES), 6), EarlierHello(2)])
+@pytest.mark.parametrize("first", [Challenge(9, bytes(NONCE_BYTES), PROTOCOL + 1), EarlierHello(2)])
 def test_who_speaks_no_common_version_is_told_in_clear(first: Greeting) -> None:
     talk = Talk(Role.LISTENER)
     outcome = talk.machine.receive(encode_greeting(first))
     assert isinstance(outcome, TurnedAway)
     assert [decode_greeting(payload) for payload in talk.hear()] == [Reject(outcome.reason)]
-    assert "speaks version 5 of the protocol" in outcome.reason
+    assert f"speaks version {PROTOCOL} of the protocol" in outcome.reason
 
 
 def test_a_node_that_speaks_several_versions_takes_the_highest_that_both_do() -> None:
     talk = Talk(Role.DIALER)
     talk.other = HandshakeCipher(SECRET, b"m" * NONCE_BYTES, dialed=False, spoken=Versions(2, 7))
     talk.meet()
-    assert talk.machine.protocol == talk.other.protocol == 5
+    assert talk.machine.protocol == talk.other.protocol == PROTOCOL

@@ -209,7 +209,7 @@ def test_an_older_node_is_told_that_the_versions_differ_and_nothing_else(
             older.frame(encode_greeting(EarlierHello(2)))
             answer = decode_greeting(await older.hear())
             assert isinstance(answer, Reject)
-            assert "speaks version 5 of the protocol" in answer.reason
+            assert "speaks version 6 of the protocol" in answer.reason
             assert "one that speaks version 2" in answer.reason
             assert "Run the same version of kvorum" in answer.reason
             assert await older.closed_by_other_side() == b""

@@ -28,7 +28,9 @@ _PLACE: Final = r"(?: - at `\$\.?(?P<place>.+)`)?"
 _WRONG_KIND: Final = re.compile(rf"Expected `(?P<kinds>[a-z |]+)`, got `(?P<given>[a-z]+)`{_PLACE}")
 _MISSING: Final = re.compile(rf"Object missing required field `(?P<name>.+?)`{_PLACE}")
 _UNKNOWN: Final = re.compile(rf"Object contains unknown field `(?P<name>.*?)`{_PLACE}", re.DOTALL)
-_TOO_LONG: Final = re.compile(rf"Expected `array` of at most length (?P<most>\d+){_PLACE}")
+_TOO_LONG: Final = re.compile(
+    rf"Expected `array` of (?:at most length|length <=) (?P<most>\d+){_PLACE}"
+)
 _MALFORMED: Final = re.compile(r"JSON is malformed: (?P<what>.*) \(byte (?P<at>\d+)\)")
 
 _ESCAPE: Final = re.compile(

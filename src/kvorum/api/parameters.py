@@ -140,6 +140,16 @@ def namespace_of(part: bytes) -> str:
         ) from error
 
 
+def name_of(part: bytes) -> str:
+    """The name that `part` of a path is, of whatever. Raises RequestError."""
+    try:
+        return _decode(part)
+    except ValueError as error:
+        raise RequestError(
+            f"The name in the path is not percent-encoded UTF-8: {error}. Encode it as a URL is."
+        ) from error
+
+
 def _read(name: str, value: str) -> str | int | bool:
     if name == "namespace":
         return checked_namespace(value)

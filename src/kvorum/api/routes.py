@@ -23,8 +23,16 @@ from kvorum.api.namespaces import NAMESPACE_BODY_BYTES, NAMESPACE_PATH, Namespac
 from kvorum.api.node_answers import ACCEPTED, telling
 from kvorum.api.records import RECORDS_BODY_BYTES, RecordHandlers
 from kvorum.api.repairs import REPAIR_BODY_BYTES, REPAIR_PATH, RepairHandlers
+from kvorum.api.security import (
+    ROLE_PATH,
+    SECURITY_BODY_BYTES,
+    TOKEN_PATH,
+    USER_PATH,
+    SecurityHandlers,
+)
 from kvorum.api.snapshots import SNAPSHOT_BODY_BYTES, SNAPSHOT_PATH, SnapshotHandlers
 from kvorum.service.administration import Administration
+from kvorum.service.security_administration import SecurityAdministration
 from kvorum.service.service import Service
 
 _DROPPED_BODY_BYTES: Final = 64 << 10
@@ -89,8 +97,13 @@ class Routes:
         )
 
 
-def api_routes(service: Service, node: Administration, limits: ApiLimits | None = None) -> Routes:
-    """The whole API."""
+def api_routes(
+    service: Service,
+    node: Administration,
+    limits: ApiLimits | None = None,
+    security: SecurityAdministration | None = None,
+) -> Routes:
+    """The whole API. `security`: None where nodes ask nobody who he is."""
     limits = limits or ApiLimits()
     gateway = Gateway(service, limits)
     routes = Routes()
@@ -102,6 +115,7 @@ def api_routes(service: Service, node: Administration, limits: ApiLimits | None 
     _serve_snapshots(routes, node)
     _serve_namespaces(routes, node)
     _serve_keys(routes, node)
+    _serve_security(routes, security or SecurityAdministration(service, None))
     return routes
 
 
@@ -177,6 +191,28 @@ def _serve_keys(routes: Routes, node: Administration) -> None:
     routes.add(b"/keys/rotate", Resource({b"POST": rotate}))
     scrub = {b"POST": Endpoint(telling(node.scrub, ACCEPTED))}
     routes.add(b"/scrub", Resource(_readable(telling(node.scrub_status)) | scrub))
+
+
+def _serve_security(routes: Routes, security: SecurityAdministration) -> None:
+    handlers, most = SecurityHandlers(security), SECURITY_BODY_BYTES
+    routes.add(b"/whoami", Resource(_readable(telling(security.whoami))))
+    create = {b"POST": Endpoint(handlers.create_token, most)}
+    routes.add(b"/tokens", Resource(_readable(telling(security.tokens)) | create))
+    routes.add_prefix(TOKEN_PATH, "id", Resource({b"DELETE": Endpoint(handlers.revoke_token)}))
+    routes.add(b"/users", Resource(_readable(telling(security.users))))
+    user = {
+        b"PUT": Endpoint(handlers.set_user, most),
+        b"DELETE": Endpoint(handlers.remove_user),
+    }
+    routes.add_prefix(USER_PATH, "name", Resource(user))
+    routes.add(b"/roles", Resource(_readable(telling(security.roles))))
+    role = {
+        b"PUT": Endpoint(handlers.set_role, most),
+        b"DELETE": Endpoint(handlers.remove_role),
+    }
+    routes.add_prefix(ROLE_PATH, "name", Resource(role))
+    revoke = {b"POST": Endpoint(handlers.revoke_certificate, most)}
+    routes.add(b"/revocations", Resource(_readable(telling(security.revocations)) | revoke))
 
 
 def _serve_snapshots(routes: Routes, node: Administration) -> None:

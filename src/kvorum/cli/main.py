@@ -70,8 +70,13 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "clock": Lazy("upkeep.clock", "clock", "Say that a node's clock is right."),
     },
     "Secure": {
+        "token": Lazy("security.token", "token", "Make, list and revoke tokens."),
+        "user": Lazy("security.user", "user", "Make, alter, list and remove users."),
+        "role": Lazy("security.role", "role", "Make, list and remove roles."),
+        "whoami": Lazy("security.whoami", "whoami", "Show who you are to the cluster."),
         "data-keys": Lazy("upkeep.sealing_keys", "data_keys", "List and rotate encryption keys."),
         "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
+        "audit": Lazy("security.audit", "audit", "Verify a node's audit log, and look at it."),
     },
     "Look": {
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),

@@ -20,6 +20,17 @@ _LIFETIME: Final = re.compile(
 """Seconds alone, or amounts of units from the longest to the shortest."""
 
 
+def parse_span(text: str) -> int | None:
+    """The seconds that `text` stands for, as in 90, 90s, 1h30m, 7d; None if it is no time span."""
+    found = _LIFETIME.fullmatch(text)
+    if not text or found is None:
+        return None
+    amounts = found.groupdict("0")
+    return int(amounts.pop("plain")) + sum(
+        int(amount) * _UNIT_S[unit] for unit, amount in amounts.items()
+    )
+
+
 class NonEmptyPath(click.Path):
     """A path. An empty one, as of a variable that is not set, would mean the working directory."""
 
@@ -54,18 +65,14 @@ class Ttl(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, int):
             return value
-        found = _LIFETIME.fullmatch(value)
-        if not value or found is None:
+        seconds = parse_span(value)
+        if seconds is None:
             self.fail(
                 f"{value!r} is no lifetime. Give seconds, as 90, or a number with a unit of s, m, "
                 "h, d or w, as 90s, 1h30m or 7d; 0 is for ever.",
                 param,
                 ctx,
             )
-        amounts = found.groupdict("0")
-        seconds = int(amounts.pop("plain")) + sum(
-            int(amount) * _UNIT_S[unit] for unit, amount in amounts.items()
-        )
         if seconds > TTL_S_MAX:
             self.fail(
                 f"{value!r} is longer than the {TTL_S_MAX} seconds that an entry may live. Give "

@@ -26,6 +26,7 @@ from kvorum.client.many_keys import ManyKeys
 from kvorum.client.options import Keywords, check_namespace
 from kvorum.client.questions import finding, keys_of, pairs_of, put_of, puts_of, storing
 from kvorum.client.requests import Lifetime, Request
+from kvorum.client.security_calls import SecurityCalls
 from kvorum.client.serializers import Serializing, packed
 from kvorum.client.url import Target, parse_servers, target_of
 from kvorum.documents.node import Members
@@ -44,7 +45,7 @@ def connect(url: str | None = None, **options: Unpack[Keywords]) -> AsyncClient:
     return AsyncClient(target_of(url, options))
 
 
-class AsyncClient(ManyKeys, Composed):
+class AsyncClient(ManyKeys, Composed, SecurityCalls):
     """A client of a cluster, in one event loop. Every method takes `namespace`, and `timeout`: how
     many seconds the whole call may last."""
 

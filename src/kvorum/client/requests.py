@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -48,7 +48,8 @@ class Request:
     method: str
     path: str
     query: Pairs = ()
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
+    """It may hold a password."""
     condition: Pairs = ()
     """The header fields that say what the entry has to be like."""
     safe: bool = False

@@ -134,6 +134,19 @@ class Client(BlockingStore):
     repair_progress = _blocking(AsyncClient.repair_progress)
     ask = _blocking(AsyncClient.ask)
 
+    whoami = _blocking(AsyncClient.whoami)
+    tokens = _blocking(AsyncClient.tokens)
+    create_token = _blocking(AsyncClient.create_token)
+    revoke_token = _blocking(AsyncClient.revoke_token)
+    users = _blocking(AsyncClient.users)
+    set_user = _blocking(AsyncClient.set_user)
+    remove_user = _blocking(AsyncClient.remove_user)
+    roles = _blocking(AsyncClient.roles)
+    set_role = _blocking(AsyncClient.set_role)
+    remove_role = _blocking(AsyncClient.remove_role)
+    revocations = _blocking(AsyncClient.revocations)
+    revoke_certificate = _blocking(AsyncClient.revoke_certificate)
+
 
 def _end(pid: int, background: LoopThread, client: AsyncClient) -> Future[None] | None:
     """Also runs when a client is collected unclosed, and at exit; a fork has nothing to end."""

@@ -2,7 +2,8 @@
 
 The greeting must fit this node's own (`wire/handshake.py`). Besides, it must fit what this node
 knows of the others: a name of the cluster file, at its address and with its number, that no process
-with another data directory uses at the moment.
+with another data directory uses at the moment. Under TLS, it must be the one that the other side's
+certificate names.
 """
 
 from __future__ import annotations
@@ -36,7 +37,24 @@ def greeting(topology: Topology, local: int, identity: Identity) -> Hello:
 
 def refusal(ours: Hello, theirs: Hello, link: Link, peers: Mapping[int, Peer]) -> str | None:
     """Why this node refuses a link to `theirs`, as a sentence, or None. `peers`: by number."""
-    return veto(ours, theirs) or _contradiction(ours, theirs, link, peers)
+    return (
+        _uncertified(theirs, link)
+        or veto(ours, theirs)
+        or _contradiction(ours, theirs, link, peers)
+    )
+
+
+def _uncertified(theirs: Hello, link: Link) -> str | None:
+    """What in `theirs` is not what the certificate of the other side says; None without one."""
+    certified = link.certified
+    if certified is None:
+        return None
+    if (certified.cluster, certified.kind, certified.name) == (theirs.cluster, "node", theirs.node):
+        return None
+    return (
+        f"Node {theirs.node!r} of cluster {theirs.cluster!r} has shown the certificate "
+        f"{certified.uri}. Start it with the certificate that was issued for it."
+    )
 
 
 def _contradiction(ours: Hello, theirs: Hello, link: Link, peers: Mapping[int, Peer]) -> str | None:

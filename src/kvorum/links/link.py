@@ -22,6 +22,7 @@ from kvorum.links.log import Log
 from kvorum.links.machine import LinkLimits, LinkMachine, Received, State, Terms, Updated
 from kvorum.links.transport import Receiver
 from kvorum.links.wire import Wire
+from kvorum.model.certified_name import CERTIFIED_NAME, CertifiedName
 from kvorum.model.errors import ProtocolError
 from kvorum.runtime.ports import Cancellable, Runtime
 from kvorum.wire.handshake import Crossed, Hello, Reject, Verdict, Welcome
@@ -126,6 +127,12 @@ class Link:
     def hello(self) -> Hello | None:
         """What the other side has greeted with."""
         return self._machine.theirs
+
+    @property
+    def certified(self) -> CertifiedName | None:
+        """The name in the other side's certificate; None without TLS. The link is connected."""
+        name: CertifiedName | None = self._wire.get_extra_info(CERTIFIED_NAME)
+        return name
 
     @property
     def heard(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Wire(Protocol):
@@ -19,3 +19,7 @@ class Wire(Protocol):
 
     def get_write_buffer_size(self) -> int:
         """How many bytes were written and not taken yet."""
+
+    def get_extra_info(self, name: str, /) -> Any:
+        """What is known of the connection: CERTIFIED_NAME asks for the name that the other side's
+        certificate has (`model/certified_name.py`); None where there is none."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from kvorum.model.certified_name import CertifiedName
-
-CERTIFIED_NAME: Final = "certified_name"
-"""What a transport with TLS is asked for the name in its client's certificate."""
+from kvorum.model.certified_name import CERTIFIED_NAME, CertifiedName
 
 
 class Caller(NamedTuple):

@@ -29,6 +29,8 @@ class ListenerLimits:
     """A client that takes nothing for so long may be cut off where others need the room."""
     unread_high_bytes: int = 256 << 10
     """A connection with more than this unread gets no more of its requests read."""
+    handshake_s: float = 10.0
+    """From the connection to the end of its TLS handshake."""
     request_s: float = 10.0
     """From a request's first byte to its last."""
     idle_s: float = 75.0

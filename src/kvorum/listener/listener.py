@@ -14,6 +14,11 @@ been idle the longest is given up for each new one; so clients that connect and 
 nobody out. A connection with a request under way is never given up. Where all have one, the new one
 is refused.
 
+Under TLS a connection is counted from the start and made known when its handshake is complete.
+Handshakes that are not make room before any client that has completed its own, the oldest first;
+but for a few, since where all places are taken, clients that come at the same time would give up
+each other.
+
 A planned stop goes in two steps, and no client meets an error (RFC 9112, section 9.6):
 
     leave    each connection's next request is its last, and its answer says so
@@ -27,6 +32,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -40,12 +46,19 @@ from kvorum.listener.unread_answers import UnreadAnswers
 from kvorum.model.errors import ConfigError
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.runtime.ports import Cancellable
+from kvorum.tls.handshakes import Handshakes
+from kvorum.tls.node_tls import NodeTls
+from kvorum.tls.port import TlsPort
+from kvorum.tls.strangers import FailureLog, answer_plain_http
+from kvorum.tls.transport import TlsTransport
 
 DRAIN_S: Final = 10.0
 _LAST_CALL_S: Final = 0.02
 _QUIET_S: Final = 0.2
 """Clients that have been told to come on another connection would have come by then."""
 _TELL_EVERY_S: Final = 60.0
+_SPARED_PART: Final = 64
+"""One in so many places may go to a handshake while an idle connection could be given up for it."""
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -69,6 +82,8 @@ class Listener:
         limits = self.limits
         stalled = limits.ticks(limits.stalled_s)
         self.answers = UnreadAnswers(self._connections, limits.unread_bytes, stalled)
+        self._handshakes = Handshakes(limits.handshake_s, self._make_room)
+        self._failures = FailureLog(_logger, runtime.now)
         self._faces: list[Face] = []
         self._servers: list[asyncio.Server] = []
         self._sweeper: Cancellable | None = None
@@ -81,25 +96,30 @@ class Listener:
     def status(self) -> Connections:
         """How many connections there are and may be, and what became of others."""
         return Connections(
-            open=len(self._connections),
+            open=len(self._connections) + len(self._handshakes),
             max=self.limits.connections,
             accepted=self._accepted,
-            given_up=self._given_up,
+            given_up=self._given_up + self._handshakes.given_up,
             refused=self._refused,
             responses=self.answers.made,
             unread_bytes=self.answers.bytes,
             unread_bytes_max=self.answers.limit,
         )
 
-    async def listen(self, face: Face, host: str, port: int) -> tuple[str, int]:
+    async def listen(
+        self, face: Face, host: str, port: int, tls: NodeTls | None = None
+    ) -> tuple[str, int]:
         """Take clients of `face` at this address; returns it (port 0 takes a free one).
 
-        Raises ConfigError.
+        `tls`: None where plain text is spoken. Raises ConfigError.
         """
         face.on_tick(self._runtime.wall_ms())
+        make: Callable[[], asyncio.Protocol] = partial(Connection, self, face)
+        if tls is not None:
+            make = partial(TlsTransport, self._tls_port(tls), make)
         try:
             server = await self._runtime.loop.create_server(
-                partial(Connection, self, face), host, port, backlog=self.limits.backlog
+                make, host, port, backlog=self.limits.backlog
             )
         except OSError as error:
             raise _cannot_listen(host, port, face, error) from error
@@ -109,6 +129,17 @@ class Listener:
             self._sweep()
         address = server.sockets[0].getsockname()
         return address[0], address[1]
+
+    def _tls_port(self, tls: NodeTls) -> TlsPort:
+        return TlsPort(tls.client_end(), self._handshakes, self._failures.note, answer_plain_http)
+
+    def revoke(self, serials: Collection[str]) -> None:
+        """Close the connections of clients that have shown a certificate with one of these serial
+        numbers, in lower-case hex; requests under way are cut off."""
+        for connection in list(self._connections):
+            certified = connection.caller.certified
+            if certified is not None and certified.serial in serials:
+                connection.abort()
 
     async def leave(self, grace_s: float) -> None:
         """Go on for `grace_s` while clients turn to other nodes; less if all have gone."""
@@ -139,6 +170,7 @@ class Listener:
         """
         for server in self._servers:
             server.close()
+        self._handshakes.abort()
         for connection in list(self._connections):
             connection.drain()
         with contextlib.suppress(TimeoutError):
@@ -158,14 +190,26 @@ class Listener:
 
     def admit(self, connection: Connection) -> bool:
         """See `Host`."""
-        if len(self._connections) >= self.limits.connections:
-            self._tell_of_bound()
-            if not self._give_up_idle():
-                self._refused += 1
-                return False
+        if not self._make_room():
+            return False
         self._accepted += 1
         self._connections[connection] = None
         return True
+
+    def _make_room(self) -> bool:
+        """False if there is none for one more connection."""
+        most = self.limits.connections
+        if len(self._connections) + len(self._handshakes) < most:
+            return True
+        self._tell_of_bound()
+        made = (
+            self._handshakes.give_up_oldest(spared=most // _SPARED_PART)
+            or self._give_up_idle()
+            or self._handshakes.give_up_oldest()
+        )
+        if not made:
+            self._refused += 1
+        return made
 
     def _give_up_idle(self) -> bool:
         """Give up the connection that has been idle the longest. False if none is."""

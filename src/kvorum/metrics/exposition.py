@@ -19,7 +19,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from kvorum.documents.status import Status
-from kvorum.metrics import replication, requests, storage
+from kvorum.metrics import audit, replication, requests, storage
 from kvorum.metrics.metric import Declared, gauge
 from kvorum.metrics.sources import Sources
 from kvorum.runtime.ports import Runtime
@@ -34,6 +34,7 @@ METRICS: Final[tuple[Declared, ...]] = (
     *requests.METRICS,
     *replication.METRICS,
     *storage.METRICS,
+    *audit.METRICS,
 )
 """All metrics of a node, but for those of its process, which have the names that all programs
 give them (`process_resident_memory_bytes`).
@@ -73,6 +74,7 @@ class Exposition:
         yield from requests.collect(sources, status.connections)
         yield from replication.collect(status, sources.links())
         yield from storage.collect(sources.storage())
+        yield from audit.collect(sources.audit)
         yield from storage.collect_soundness(status)
         yield from storage.collect_namespaces(status)
 

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from kvorum.documents.status import Status
 from kvorum.journal.storage_numbers import StorageNumbers
+from kvorum.metrics.audit import AuditNumbers
 from kvorum.metrics.loop_lag import LoopLag
 from kvorum.service.admission import Admission
+from kvorum.service.audit import UNAUDITED
 from kvorum.service.latencies import Latencies
 
 
@@ -21,3 +23,4 @@ class Sources(NamedTuple):
     latencies: Latencies
     admission: Admission
     loop_lag: LoopLag
+    audit: AuditNumbers = UNAUDITED

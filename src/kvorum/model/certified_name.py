@@ -14,6 +14,8 @@ from typing import Final, Literal, NamedTuple
 from kvorum.model.errors import ConfigError
 
 Kind = Literal["node", "client"]
+CERTIFIED_NAME: Final = "certified_name"
+"""What a connection is asked for the name in its other side's certificate, by `get_extra_info`."""
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _URI: Final = re.compile(rf"kvorum://({_NAME})/(node|client)/({_NAME})")

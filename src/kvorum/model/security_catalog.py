@@ -26,6 +26,7 @@ from msgspec import Meta
 from kvorum.model.errors import ConfigError, NotFound
 from kvorum.model.field_checks import check_name
 from kvorum.model.permissions import (
+    OF_ENTRIES,
     ROLES,
     Grant,
     Permission,
@@ -40,6 +41,8 @@ EntryKind = Literal["token", "user", "role", "revocation"]
 
 ENTRIES_MAX: Final = 10_000
 GRANTS_MAX: Final = 32
+NAME_CHARS_MAX: Final = 64
+STAMP_MAX: Final = 1 << 53
 _FIRST_STAMP: Final = 0
 
 
@@ -202,11 +205,18 @@ class SecurityCatalog:
                     f"with 'kvorum role create {grant.role}'."
                 )
             check_scope(grant.namespace, grant.prefix)
-            if narrowed(role, grant) is None:
+            rule = narrowed(role, grant)
+            if rule is None:
                 raise ConfigError(
                     f"The role {grant.role!r} allows nothing in the namespace "
                     f"{grant.namespace or role.namespace!r} for keys with the prefix "
                     f"{grant.prefix!r}. Leave out what narrows it, or choose another role."
+                )
+            beyond = sorted(set(rule.permissions) - OF_ENTRIES)
+            if rule.prefix and beyond:
+                raise ConfigError(
+                    f"The role {role.name!r} allows {beyond[0]}, which does not concern keys, so a "
+                    "prefix cannot narrow it. Leave out the prefix, or give that role by itself."
                 )
 
     def _check_unused(self, role: str) -> None:
@@ -221,6 +231,8 @@ class SecurityCatalog:
 
     def _check_administrator_left(self, entry: SecurityEntry) -> None:
         """Raises ConfigError if with `entry` nobody is left who can change the catalog."""
+        if entry.id not in self.entries:
+            return  # What is new takes nothing from anybody.
         after, _ = self.merged([entry])
         if self.has_administrator and not after.has_administrator:
             raise ConfigError(
@@ -232,6 +244,26 @@ class SecurityCatalog:
     def _value(self, kind: EntryKind, name: str) -> Value | None:
         entry = self.entries.get(EntryId(kind, name))
         return None if entry is None else entry.value
+
+
+def check_entries(entries: Iterable[SecurityEntry]) -> None:
+    """Raises ConfigError if some of `entries`, which come from a file or another node, can be none
+    that `putting` or `removing` has made.
+    """
+    for entry in entries:
+        if len(entry.name) > NAME_CHARS_MAX or entry.stamp > STAMP_MAX:
+            raise ConfigError(f"An entry of the kind {entry.kind} has no sound name or stamp.")
+        value = entry.value
+        if value is not None and _id_of(value) != entry.id:
+            raise ConfigError(f"The entry of the {entry.kind} {entry.name!r} holds another one.")
+        if isinstance(value, Role):
+            check_role(value)
+        elif isinstance(value, Token | User):
+            check_name(value.name)
+            if len(value.grants) > GRANTS_MAX:
+                raise ConfigError(f"The {entry.kind} {entry.name!r} has too many roles.")
+            for grant in value.grants:
+                check_scope(grant.namespace, grant.prefix)
 
 
 def first_administrator(token_id: str, digest: str) -> SecurityEntry:
@@ -256,7 +288,9 @@ def no_such(kind: EntryKind, name: str) -> NotFound:
 
 
 def _administers(role: Role) -> bool:
-    return Permission.ADMIN_SECURITY in role.permissions and role.namespace is None
+    return (
+        Permission.ADMIN_SECURITY in role.permissions and role.namespace is None and not role.prefix
+    )
 
 
 def _id_of(value: Value) -> EntryId:

@@ -1,10 +1,11 @@
-"""The network of a node: the links of its peers (`links/peers.py`) over TCP."""
+"""The network of a node: the links of its peers (`links/peers.py`) over TCP, or TLS over it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+from collections.abc import Collection
 from typing import Final
 
 from kvorum.links.driver import Identity
@@ -17,6 +18,7 @@ from kvorum.model.topology import Topology
 from kvorum.net.dialer import Dialer
 from kvorum.net.listener import Listener
 from kvorum.runtime.loop import LoopRuntime
+from kvorum.tls.node_tls import NodeTls
 from kvorum.wire.handshake import NONCE_BYTES
 
 _LOG: Final = logging.getLogger(__name__)
@@ -33,20 +35,30 @@ class PeerNetwork:
         runtime: LoopRuntime,
         on_identity: OnIdentity,
         limits: LinksLimits | None = None,
+        tls: NodeTls | None = None,
     ) -> None:
+        """`tls`: None where plain text is spoken."""
         limits = limits or LinksLimits()
         self.runtime = runtime
         self.log = _LOG
         self._loop = runtime.loop
         self._address = topology.node(local).peer
+        dialing = None if tls is None else tls.dialing_end()
         self._dialers = {
-            spec.number: Dialer(runtime.loop, parse_address(spec.peer), limits.dial.connect_s)
+            spec.number: Dialer(
+                runtime.loop, parse_address(spec.peer), limits.dial.connect_s, dialing
+            )
             for spec in topology.nodes
             if spec.number != local
         }
         self._link_gone = asyncio.Event()
         self.peers = Peers(topology, local, identity, self, on_identity, limits)
-        self._listener = Listener(self.peers.accept, limits.greeting_max)
+        self._listener = Listener(
+            self.peers.accept,
+            limits.greeting_max,
+            limits.link.handshake_s,
+            None if tls is None else tls.accepting_end(),
+        )
 
     async def start(self, receiver: Receiver) -> None:
         """Hand all that arrives to `receiver`, and listen. Raises ConfigError if that fails.
@@ -67,6 +79,14 @@ class PeerNetwork:
         while self.peers.links:
             self._link_gone.clear()
             await self._link_gone.wait()
+
+    def revoke(self, serials: Collection[str]) -> None:
+        """Close the links whose other side has shown a certificate with one of these serial
+        numbers, in lower-case hex."""
+        for link in list(self.peers.links):
+            certified = link.certified
+            if certified is not None and certified.serial in serials:
+                link.fail(f"the certificate {certified.uri} was revoked")
 
     # As the driver of `Peers`
 

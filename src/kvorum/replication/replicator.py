@@ -38,9 +38,18 @@ from kvorum.replication.forward import ForwardReply
 from kvorum.replication.locate import Held, Locating
 from kvorum.replication.owner import Owner
 from kvorum.replication.scan import ScanOperation
+from kvorum.replication.shared_security import InMemory, KeptSecurity, SharedSecurity
 from kvorum.runtime.ports import Runtime
 from kvorum.storage.store import Done, Store
-from kvorum.wire.messages import Behind, Forward, Leaving, Message, Refused, Reply
+from kvorum.wire.messages import (
+    Behind,
+    Forward,
+    Leaving,
+    Message,
+    Refused,
+    Reply,
+)
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries
 
 _BEHIND: Final = "behind"
 
@@ -79,12 +88,14 @@ class Replicator:
         upkeep: Upkeep = UPKEEP,
         tell: Callable[[str], object] = _unheard,
         siblings: SiblingBounds = SIBLING_BOUNDS,
+        security: KeptSecurity | None = None,
     ) -> None:
         """`store`, `incarnation`: of a node that has a replica; None for one that has none.
 
         `on_outrun`: others know a write of this node that it has not made, so it runs on an older
         copy of its data. `tell` is given what people should know, a sentence at a time and once.
-        `siblings`: how many a write that is coordinated here may leave.
+        `siblings`: how many a write that is coordinated here may leave. `security`: where the
+        security catalog is kept; None to keep it in memory.
         """
         self._view = view
         self._membership = Membership(
@@ -97,6 +108,8 @@ class Replicator:
         )
         self._operations = Operations(view.local, runtime, transport, self._membership.clocks)
         self._departure = Departure(self._operations, view.local)
+        kept = security or InMemory(runtime.call_soon)
+        self.security = SharedSecurity(view, self._operations, kept, tell)
         self._tell = tell
         self._disowning: set[int] = set()
         self._owner: Owner | None = None
@@ -128,6 +141,8 @@ class Replicator:
             Behind: self._on_behind,
             Forward: self._on_forward,
             Leaving: self._departure.on_leaving,
+            SecurityDigest: self.security.on_digest,
+            SecurityEntries: self.security.on_entries,
             **self._membership.handlers,
         }
         if self._owner is not None:
@@ -151,6 +166,7 @@ class Replicator:
         self._owner.hints.announce_all()
         if len(self._view.topology.nodes) > 1:
             self._membership.start()
+            self.security.start()
         self._owner.maintenance.start()
 
     def leave(self) -> None:
@@ -169,6 +185,7 @@ class Replicator:
     def stop(self) -> None:
         """End everything that is under way, so that the store can be closed."""
         self._membership.stop()
+        self.security.stop()
         if self._owner is not None:
             self._owner.stop()
         self._operations.clear()
@@ -315,6 +332,7 @@ class Replicator:
     def on_peer_up(self, node: int) -> None:
         """A link to `node` is open."""
         self._departure.on_peer_up(node)
+        self.security.on_peer_up(node)
         if self._owner is not None:
             self._membership.heard(node)
         if self._membership.is_available(node):

@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 from kvorum.model.errors import AccessDenied, RequestError, Unauthenticated
 from kvorum.service.action import Action
+from kvorum.service.audit import UNAUDITED, Audit, AuditedAction, Auditor
 from kvorum.service.principal import Principal
 from kvorum.service.rights import PERMISSION_OF
 
@@ -88,8 +89,10 @@ class GrantPolicy:
 class AccessControl:
     """Asks the policy, and refuses what it does not allow."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, auditor: Auditor = UNAUDITED) -> None:
+        """`auditor` is told of every refusal, and what comes of the actions of its level."""
         self.allows = policy.allows
+        self.audit = Audit(auditor)
 
     def check(
         self,
@@ -100,14 +103,45 @@ class AccessControl:
     ) -> None:
         """Raises AccessDenied, or Unauthenticated if it is not known who the principal is."""
         if not self.allows(principal, action, namespace, key):
-            raise denied(principal, action, namespace, key)
+            raise self.denied(principal, action, namespace, key)
 
     def check_prefix(
         self, principal: Principal, action: Action, namespace: str, prefix: str
     ) -> None:
-        """The same for all keys that begin with `prefix`."""
+        """The same as `check` for all keys that begin with `prefix`."""
         if not self.allows(principal, action, namespace, prefix):
-            raise denied(principal, action, namespace, prefix, "prefix")
+            raise self.denied(principal, action, namespace, prefix, given="prefix")
+
+    def enter(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None = None,
+        key: str | None = None,
+        subject: str | None = None,
+    ) -> AuditedAction:
+        """The context in which `action` is carried out. `subject`: what it is about, if that is
+        no key of an entry. Raises AccessDenied.
+        """
+        if not self.allows(principal, action, namespace, key):
+            raise self.denied(principal, action, namespace, key, subject)
+        return self.audit.action(principal, action, namespace, key, subject)
+
+    def denied(
+        self,
+        principal: Principal,
+        action: Action,
+        namespace: str | None,
+        key: str | None,
+        subject: str | None = None,
+        given: Literal["key", "prefix"] = "key",
+    ) -> RequestError:
+        """The refusal of `action`, of which the auditor is told. `given`: whether `key` is one, or
+        the beginning of some.
+        """
+        error = denied(principal, action, namespace, key, given)
+        self.audit.refused(principal, action, namespace, key, error, subject)
+        return error
 
 
 def denied(

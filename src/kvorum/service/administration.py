@@ -54,56 +54,56 @@ class Administration:
     def __init__(self, service: Service, parts: NodeParts) -> None:
         """Under the policy and the admission of `service`."""
         self._service = service
-        self._check = service.access.check
+        self._enter = service.access.enter
         self._parts = parts
 
     # What the node tells of itself
 
     def status(self, principal: Principal) -> Status:
         """The cluster as this node sees it, and how this node fares."""
-        self._check(principal, Action.SEE_STATUS)
-        return self._parts.introspection.status()
+        with self._enter(principal, Action.SEE_STATUS):
+            return self._parts.introspection.status()
 
     def metrics(self, principal: Principal, reply: Callable[[bytes | None], object]) -> None:
         """Call `reply` with the metrics of this node, as text in the format of Prometheus; None if
         it could not be made.
         """
-        self._check(principal, Action.SEE_METRICS)
-        self._parts.metrics.write(reply)
+        with self._enter(principal, Action.SEE_METRICS):
+            self._parts.metrics.write(reply)
 
     def health(self, principal: Principal) -> Health:
         """Whether the node works at all."""
-        self._check(principal, Action.SEE_HEALTH)
-        return self._parts.health_checks.health()
+        with self._enter(principal, Action.SEE_HEALTH):
+            return self._parts.health_checks.health()
 
     def readiness(self, principal: Principal) -> Readiness:
         """Whether requests should be sent to this node now, and why not."""
-        self._check(principal, Action.SEE_HEALTH)
-        return self._parts.health_checks.readiness()
+        with self._enter(principal, Action.SEE_HEALTH):
+            return self._parts.health_checks.readiness()
 
     def ring(self, principal: Principal) -> Ring:
         """How the partitions are shared among the nodes."""
-        self._check(principal, Action.SEE_RING)
-        return self._parts.introspection.ring()
+        with self._enter(principal, Action.SEE_RING):
+            return self._parts.introspection.ring()
 
     def locate(
         self, principal: Principal, namespace: str, key: str, reply: Reply[Location]
     ) -> None:
         """Where `key` lives and who holds which version. Raises Overloaded or InvalidKey."""
-        self._check(principal, Action.LOCATE, namespace, key)
-        admission = self._service.admission
-        admission.enter()
-        reply.let_in(admission, self._service.latencies[LOCATE])
-        try:
-            self._parts.introspection.locate(namespace, key, reply.settle)
-        except KvorumError:
-            admission.leave()
-            raise
+        with self._enter(principal, Action.LOCATE, namespace, key) as told:
+            admission = self._service.admission
+            admission.enter()
+            reply.let_in(admission, self._service.latencies[LOCATE])
+            try:
+                self._parts.introspection.locate(namespace, key, told.later(reply.settle))
+            except KvorumError:
+                admission.leave()
+                raise
 
     def accept_clock(self, principal: Principal) -> AcceptedClock:
         """Take this node's clock for right as it is."""
-        self._check(principal, Action.ACCEPT_CLOCK)
-        return self._parts.introspection.accept_clock()
+        with self._enter(principal, Action.ACCEPT_CLOCK):
+            return self._parts.introspection.accept_clock()
 
     # Repairs
 
@@ -117,57 +117,58 @@ class Administration:
         full: bool,
     ) -> Any:
         """Of all that is not narrowed down."""
-        self._check(principal, Action.REPAIR, namespace, key)
-        return self._parts.repairs.begin(namespace, partition, key, full=full)
+        subject = None if partition is None else f"partition {partition}"
+        with self._enter(principal, Action.REPAIR, namespace, key, subject):
+            return self._parts.repairs.begin(namespace, partition, key, full=full)
 
     def repair(self, principal: Principal, number: str) -> Any:
         """How far a repair is. Raises NotFound."""
-        self._check(principal, Action.SEE_REPAIRS)
-        return self._parts.repairs.progress(number)
+        with self._enter(principal, Action.SEE_REPAIRS, subject=number):
+            return self._parts.repairs.progress(number)
 
     def repairs(self, principal: Principal) -> Any:
         """The last repairs, and when each partition was last compared."""
-        self._check(principal, Action.SEE_REPAIRS)
-        return self._parts.repairs.overview()
+        with self._enter(principal, Action.SEE_REPAIRS):
+            return self._parts.repairs.overview()
 
     # Snapshots
 
     def create_snapshot(self, principal: Principal, name: str | None) -> SnapshotJob:
         """Begin to make a snapshot; without a name it is called by the time."""
-        self._check(principal, Action.CREATE_SNAPSHOT)
-        return self._parts.snapshots.begin_create(name)
+        with self._enter(principal, Action.CREATE_SNAPSHOT, subject=name):
+            return self._parts.snapshots.begin_create(name)
 
     def verify_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """Begin to read a snapshot and compare it with what was made. Raises NotFound."""
-        self._check(principal, Action.VERIFY_SNAPSHOT)
-        return self._parts.snapshots.begin_verify(name)
+        with self._enter(principal, Action.VERIFY_SNAPSHOT, subject=name):
+            return self._parts.snapshots.begin_verify(name)
 
     def delete_snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """Begin to delete a snapshot. Raises NotFound."""
-        self._check(principal, Action.DELETE_SNAPSHOT)
-        return self._parts.snapshots.begin_delete(name)
+        with self._enter(principal, Action.DELETE_SNAPSHOT, subject=name):
+            return self._parts.snapshots.begin_delete(name)
 
     def snapshot(self, principal: Principal, name: str) -> SnapshotJob:
         """How far the last job for it is."""
-        self._check(principal, Action.SEE_SNAPSHOTS)
-        return self._parts.snapshots.progress(name)
+        with self._enter(principal, Action.SEE_SNAPSHOTS, subject=name):
+            return self._parts.snapshots.progress(name)
 
     def snapshots(self, principal: Principal) -> SnapshotList:
         """The snapshots of this node."""
-        self._check(principal, Action.SEE_SNAPSHOTS)
-        return self._parts.snapshots.list()
+        with self._enter(principal, Action.SEE_SNAPSHOTS):
+            return self._parts.snapshots.list()
 
     # Namespaces
 
     def namespaces(self, principal: Principal) -> NamespaceList:
         """All of them, the version of their list, and what is still being deleted."""
-        self._check(principal, Action.SEE_NAMESPACES)
-        return self._parts.namespaces.document()
+        with self._enter(principal, Action.SEE_NAMESPACES):
+            return self._parts.namespaces.document()
 
     def namespace(self, principal: Principal, name: str) -> NamespaceDocument:
         """The settings of one. Raises NamespaceNotFound."""
-        self._check(principal, Action.SEE_NAMESPACES, name)
-        return self._settings(name)
+        with self._enter(principal, Action.SEE_NAMESPACES, name):
+            return self._settings(name)
 
     def set_namespace(
         self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
@@ -176,16 +177,16 @@ class Administration:
 
         With a `version`, nothing is changed unless the list of namespaces has that one.
         """
-        self._check(principal, Action.SET_NAMESPACE, name)
-        made = self._parts.namespaces.put(name, fields, version)
-        return made, self._settings(name)
+        with self._enter(principal, Action.SET_NAMESPACE, name):
+            made = self._parts.namespaces.put(name, fields, version)
+            return made, self._settings(name)
 
     def check_namespace(
         self, principal: Principal, name: str, fields: dict[str, Any], version: int | None
     ) -> None:
         """Raises what `set_namespace` would raise."""
-        self._check(principal, Action.SET_NAMESPACE, name)
-        self._parts.namespaces.check(name, fields, version)
+        with self._enter(principal, Action.SET_NAMESPACE, name, subject="only checked"):
+            self._parts.namespaces.check(name, fields, version)
 
     def drop_namespace(
         self,
@@ -196,13 +197,13 @@ class Administration:
         reply: Callable[[DroppedNamespace | StorageError], object],
     ) -> None:
         """End it, with all that was written to it until `before_ms`."""
-        self._check(principal, Action.DROP_NAMESPACE, name)
 
         def dropped(error: StorageError | None) -> None:
             version = self._parts.namespaces.catalog.version
             reply(error or DroppedNamespace(namespace=name, version=version))
 
-        self._parts.namespaces.drop(name, before_ms, version, dropped)
+        with self._enter(principal, Action.DROP_NAMESPACE, name) as told:
+            self._parts.namespaces.drop(name, before_ms, version, told.later(dropped))
 
     def _settings(self, name: str) -> NamespaceDocument:
         catalog = self._parts.namespaces.catalog
@@ -214,27 +215,27 @@ class Administration:
 
     def keys(self, principal: Principal) -> DataKeys:
         """The data keys of this node."""
-        self._check(principal, Action.SEE_KEYS)
-        return self._parts.key_admin.keys()
+        with self._enter(principal, Action.SEE_KEYS):
+            return self._parts.key_admin.keys()
 
     def rotate_keys(self, principal: Principal, namespace: str | None) -> RotatedKeys:
         """New keys, for all namespaces if none is named."""
-        self._check(principal, Action.ROTATE_KEYS, namespace)
-        return self._parts.key_admin.rotate(namespace)
+        with self._enter(principal, Action.ROTATE_KEYS, namespace):
+            return self._parts.key_admin.rotate(namespace)
 
     def shred(
         self, principal: Principal, namespace: str, before_ms: int | None
     ) -> ShreddedNamespace:
         """Destroy the keys of `namespace`."""
-        self._check(principal, Action.SHRED_NAMESPACE, namespace)
-        return self._parts.key_admin.shred(namespace, before_ms)
+        with self._enter(principal, Action.SHRED_NAMESPACE, namespace):
+            return self._parts.key_admin.shred(namespace, before_ms)
 
     def scrub_status(self, principal: Principal) -> Soundness:
         """How far the walk over stored records is, and what is damaged."""
-        self._check(principal, Action.SEE_SCRUB)
-        return self._parts.key_admin.status()
+        with self._enter(principal, Action.SEE_SCRUB):
+            return self._parts.key_admin.status()
 
     def scrub(self, principal: Principal) -> Soundness:
         """Begin the walk over stored records now."""
-        self._check(principal, Action.SCRUB)
-        return self._parts.key_admin.scrub()
+        with self._enter(principal, Action.SCRUB):
+            return self._parts.key_admin.scrub()

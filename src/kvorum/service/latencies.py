@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from kvorum.model.request import Delete, Get, Put, Request, Touch
 from kvorum.runtime.durations import Durations
@@ -34,6 +34,16 @@ INTERNAL: Final = "internal_error"
 """The code of an answer that could not be made, by a fault of the program."""
 
 
+class Timing(Protocol):
+    """Is told of the end of an operation."""
+
+    def took(self, seconds: float, /) -> None:
+        """It succeeded."""
+
+    def failed_with(self, code: str, seconds: float, /) -> None:
+        """It ended with an error of this code."""
+
+
 class Latency:
     """How long the operations of one kind took. `answered`: those that succeeded, as far as they
     were counted. `took`: to be told how many seconds one of them took. `failed`: the others, by
@@ -48,7 +58,7 @@ class Latency:
         self.took: Callable[[float], None] = self._taken.append
         self.failed: dict[str, Durations] = {}
 
-    def failed_with(self, code: str, seconds: float) -> None:
+    def failed_with(self, code: str, seconds: float, /) -> None:
         """One took so long and ended with an error of this code."""
         self.failed.setdefault(code, Durations()).add(seconds)
 

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from kvorum.model.errors import KvorumError
 from kvorum.model.request import Failure
 from kvorum.service.admission import Admission
-from kvorum.service.latencies import INTERNAL, Latency
+from kvorum.service.latencies import INTERNAL, Timing
 
 _logger = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ class Reply(Generic[T]):
 
     admission: Admission
     """Where the operation has its place; the door sets it, and what follows."""
-    latency: Latency
+    latency: Timing
     """Told of the end of the operation, which began at `began` (monotonic, s)."""
     began: float
 
-    def let_in(self, admission: Admission, latency: Latency) -> None:
+    def let_in(self, admission: Admission, latency: Timing) -> None:
         """The operation has been let in just now."""
         self.admission = admission
         self.latency = latency

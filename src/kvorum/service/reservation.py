@@ -12,7 +12,7 @@ from time import monotonic
 
 from kvorum.model.record import Record
 from kvorum.model.request import Request, Result
-from kvorum.service.access import AccessControl, denied
+from kvorum.service.access import AccessControl
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
 from kvorum.service.latencies import Latency
@@ -56,7 +56,7 @@ class Reservation:
         """Carry out `request`. Raises AccessDenied."""
         action = ACTION_OF[type(request)]
         if not self._allows(principal, action, request.namespace, request.key):
-            raise denied(principal, action, request.namespace, request.key)
+            raise self._access.denied(principal, action, request.namespace, request.key)
         self._coordinator.submit(request, reply)
 
     def ingest(

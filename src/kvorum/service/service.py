@@ -18,9 +18,10 @@ from time import monotonic
 from typing import Final
 
 from kvorum.model.request import Answer, Listing, Request, Selection
-from kvorum.service.access import OPEN, AccessControl, Policy, denied
+from kvorum.service.access import OPEN, AccessControl, Policy
 from kvorum.service.action import ACTION_OF, Action
 from kvorum.service.admission import Admission
+from kvorum.service.audit import UNAUDITED, Auditor
 from kvorum.service.latencies import EXPORT, LIST, SCAN, UNMEASURED, Latencies
 from kvorum.service.limits import ServiceLimits
 from kvorum.service.ports import Coordinator
@@ -40,6 +41,8 @@ class Service:
     `secret` is the cluster's; `actor_name` shows actors to people.
     """
 
+    reservation = Reservation
+
     def __init__(
         self,
         coordinator: Coordinator,
@@ -48,10 +51,11 @@ class Service:
         limits: ServiceLimits | None = None,
         policy: Policy = OPEN,
         latencies: Latencies = UNMEASURED,
+        auditor: Auditor = UNAUDITED,
     ) -> None:
         self.limits = limits or ServiceLimits()
         self.actor_name = actor_name
-        self.access = AccessControl(policy)
+        self.access = AccessControl(policy, auditor)
         self.admission = Admission(self.limits.in_flight, self.limits.retry_after_s)
         self.latencies = latencies
         """How long requests took, by kind of operation."""
@@ -66,7 +70,7 @@ class Service:
         """Carry out `request`; `reply` takes its Answer or Failure after this has returned."""
         action, latency = self._known[type(request)]
         if not self._allows(principal, action, request.namespace, request.key):
-            raise denied(principal, action, request.namespace, request.key)
+            raise self.access.denied(principal, action, request.namespace, request.key)
         admission = self.admission
         if admission.in_flight >= admission.limit:
             raise admission.overloaded()
@@ -91,7 +95,9 @@ class Service:
         """Like `scan`, for whoever shows whole records, their versions included."""
         space, prefix = selection.namespace, selection.prefix
         self.access.check_prefix(principal, Action.EXPORT_RECORDS, space, prefix)
-        self._scan(EXPORT, selection, reply)
+        with self.access.audit.action(principal, Action.EXPORT_RECORDS, space, prefix) as told:
+            self._scan(EXPORT, selection, reply)
+            reply.latency = told.timing(reply.latency)
 
     def reserve(self, principal: Principal, operations: int, places: int) -> Reservation:
         """Places for the operations of one list, of which at most `places` are under way at a
@@ -100,7 +106,7 @@ class Service:
         self.admission.enter(places)
         if principal.allowance is not None:
             principal.allowance.charge_operations(operations)
-        return Reservation(
+        return self.reservation(
             self.access, self.admission, self._coordinator, places, self.latencies[LIST]
         )
 

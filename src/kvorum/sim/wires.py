@@ -142,6 +142,9 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self._unsent
 
+    def get_extra_info(self, _name: str) -> None:
+        """Simulated nodes show no certificates."""
+
     # From the other end
 
     def receive(self, data: bytes) -> None:

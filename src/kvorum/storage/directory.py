@@ -7,6 +7,7 @@
     node.json   the node's identity, see `identity.py`; only ever replaced whole
     rocks/      the engine's files
     journal/    the journal's log, see `log_files.py`
+    audit/      the audit log, if the node keeps one
 
 Opening takes the lock, then reads `node.json` or makes one, and leaves it durably marked
 unclean. `close` marks it clean; a process that dies, or gives up with `release`, does not.

@@ -47,7 +47,7 @@ class Versions(NamedTuple):
         return highest if highest >= max(self.lowest, theirs.lowest) else None
 
 
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 SPOKEN: Final = Versions(PROTOCOL, PROTOCOL)
 DIALER_FRAMES: Final = 3
 LISTENER_FRAMES: Final = 2

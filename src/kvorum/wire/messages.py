@@ -13,6 +13,7 @@ import msgspec
 
 from kvorum.model.record import Context
 from kvorum.model.request import Answer, Change, Failure
+from kvorum.wire.security_messages import SecurityDigest, SecurityEntries, SecurityStored
 
 
 class Write(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
@@ -355,6 +356,7 @@ Reply = (
     | TombstoneVeto
     | Shortfall
     | Released
+    | SecurityStored
 )
 """The messages that carry the number of the operation that they answer."""
 
@@ -383,4 +385,6 @@ Message = (
     | Behind
     | ViewUpdate
     | Leaving
+    | SecurityDigest
+    | SecurityEntries
 )

@@ -30,6 +30,7 @@ _ADVICE: Final = {
     "namespace_not_found": "Create it with PUT /namespaces/{name} at every node, or with 'kvorum "
     "namespace create'. If a cluster file lists the namespaces, add it there.",
     "not_found": "Check the key and the namespace, or create the entry with PUT /entry/{key}.",
+    "open_cluster": "Do without, or make the cluster a secure one.",
     "too_many_siblings": "Read the entry, merge its siblings, and write the result with the "
     "valueVersion that you read.",
     "precondition_failed": "Read the entry again and repeat the write with its new ETag.",

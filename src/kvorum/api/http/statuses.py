@@ -9,6 +9,7 @@ from kvorum.listener.refusals import RequestTooSlow
 from kvorum.model import errors
 from kvorum.model.errors import KvorumError
 from kvorum.service.limits import ValueTooLarge
+from kvorum.service.security_administration import OpenCluster
 
 STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.KvorumError: 500,
@@ -18,6 +19,7 @@ STATUSES: Final[dict[type[KvorumError], int]] = {
     errors.InvalidValue: 400,
     ValueTooLarge: 413,
     errors.InvalidVersion: 400,
+    OpenCluster: 409,
     errors.NamespaceNotFound: 404,
     errors.NotFound: 404,
     errors.PreconditionFailed: 412,
