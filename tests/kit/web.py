@@ -155,8 +155,8 @@ class Web:
         service: ServiceLimits | None = None,
         names: HostNames = NAMES,
         policy: Policy = OPEN,
-        authenticator: Authenticator = OPEN_TO_ALL,
         auditor: Auditor = UNAUDITED,
+        authenticator: Authenticator = OPEN_TO_ALL,
     ) -> None:
         door = service_for(auditor)(self.node, SECRET, actor_name, service, policy, auditor=auditor)
         parts = NodeParts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvorum.audit.settings import AuditSettings
@@ -14,7 +14,7 @@ class Secured:
 
     certs: Path
     """The directory with ca.crt, and with certificate and key of the node."""
-    audit: AuditSettings = AuditSettings()
+    audit: AuditSettings = field(default_factory=AuditSettings)
     writes_admin_token: bool = True
     """Whether the node puts the first administrator's token into its data directory at its first
     start. Where several nodes live on one machine, whoever starts them does that once.

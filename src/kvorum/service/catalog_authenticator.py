@@ -24,7 +24,6 @@ from kvorum.model.security_catalog import SecurityCatalog
 from kvorum.model.security_values import Password, Token, User
 from kvorum.runtime.ports import Runtime
 from kvorum.service.attempts import Attempts
-from kvorum.service.audit import UNAUDITED, Auditor
 from kvorum.service.authentication import Caller, Verification
 from kvorum.service.credentials import BearerToken, NameAndPassword, credentials_in
 from kvorum.service.live_principals import LivePrincipals, Shown
@@ -47,10 +46,7 @@ class CatalogAuthenticator:
         runtime: Runtime,
         work: PasswordWork,
         attempts: Attempts | None = None,
-        auditor: Auditor = UNAUDITED,
     ) -> None:
-        """`auditor` is told of each failure."""
-        self._refused = auditor.refused_login
         self.attempts: Final = attempts or Attempts(runtime.now)
         self.stranger: Final = _nobody("")
         self._catalog = catalog
@@ -67,18 +63,12 @@ class CatalogAuthenticator:
         return len(self._live)
 
     def identify(self, authorization: bytes | None, caller: Caller, /) -> Principal | Verification:
-        name = "" if caller.certified is None else caller.certified.name
-        try:
-            if authorization is None:
-                return self._by_certificate(caller)
-            shown = credentials_in(authorization)
-            if isinstance(shown, BearerToken):
-                return self._by_token(shown, caller.source)
-            name = shown.name
-            return self._by_password(shown, caller.source)
-        except KvorumError as error:
-            self._refused(caller.source, name, error.code)
-            raise
+        if authorization is None:
+            return self._by_certificate(caller)
+        shown = credentials_in(authorization)
+        if isinstance(shown, BearerToken):
+            return self._by_token(shown, caller.source)
+        return self._by_password(shown, caller.source)
 
     def leave(self, principal: Principal, /) -> None:
         self._live.leave(principal)
@@ -190,17 +180,15 @@ class CatalogAuthenticator:
         result: bool | KvorumError,
     ) -> None:
         user = self._catalog.user(name)
-        ended: Principal | KvorumError
-        try:
-            if isinstance(result, KvorumError):
-                raise result
-            if not result or user is None or user.password != kept:
-                raise Unauthenticated("The name or the password is wrong.")
-            ended = self._enter(_password_of(user, kept), user, source)
-        except KvorumError as error:
-            self._refused(source, name, error.code)
-            ended = error
-        verification.end(ended)
+        if isinstance(result, KvorumError):
+            verification.end(result)
+        elif not result or user is None or user.password != kept:
+            verification.end(Unauthenticated("The name or the password is wrong."))
+        else:
+            try:
+                verification.end(self._enter(_password_of(user, kept), user, source))
+            except KvorumError as error:
+                verification.end(error)
 
     # Both
 
