@@ -45,9 +45,12 @@ from kvorum.model.topology import Topology
 from kvorum.model.topology_toml import dump_topology
 from kvorum.namespaces import Namespaces, check_same_but_namespaces
 from kvorum.net.network import PeerNetwork
+from kvorum.node.auditing import begin_audit
 from kvorum.node.background import train_dictionaries, watch_clocks
 from kvorum.node.departure import depart, until
+from kvorum.node.guard import Guard
 from kvorum.node.peer_identities import PeerIdentities
+from kvorum.node.secured import NO_AUDIT, Secured
 from kvorum.replication.overview import Overview
 from kvorum.replication.readiness import HealthChecks
 from kvorum.replication.replicator import Incarnation, Replicator
@@ -55,13 +58,16 @@ from kvorum.runtime.descriptors import Descriptors, descriptor_limit
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sealing.master_key import MasterKeySource
+from kvorum.service.access import OPEN
 from kvorum.service.administration import Administration, NodeParts
+from kvorum.service.audited_service import service_for
 from kvorum.service.latencies import Latencies
 from kvorum.service.service import Service
 from kvorum.storage.actor_names import ActorNames
 from kvorum.storage.budget import MEMORY_DEFAULT
 from kvorum.storage.directory import DataDirectory
 from kvorum.storage.file_work import FileWork
+from kvorum.storage.security_file import SecurityFile, SecurityKeeper
 from kvorum.storage.syncer import AdaptiveSyncer, SwitchedSyncer, Syncers, ThreadSyncer
 from kvorum.wire.handshake import SPOKEN
 
@@ -76,8 +82,9 @@ class Node:
     `master_key`: None for the file `master.key` in there. `memory`: bytes for all caches and
     buffers. `host_names`: names for the node in clients' requests, beside the hosts of the
     topology. `cluster_file`: the file that determines the namespaces; None if the data directory
-    does, which begins with those of the topology. Raises ConfigError if the limit of open files is
-    too low.
+    does, which begins with those of the topology. `secured`: None for a node that serves whoever
+    reaches it. Raises ConfigError if the limit of open files is too low, or the certificate is no
+    good.
     """
 
     def __init__(
@@ -89,6 +96,7 @@ class Node:
         memory: int = MEMORY_DEFAULT,
         host_names: Sequence[str] = (),
         cluster_file: Path | None = None,
+        secured: Secured | None = None,
     ) -> None:
         self._topology = topology
         self._cluster_file = cluster_file
@@ -106,6 +114,8 @@ class Node:
         )
         hosts = [parse_address(node.http).host for node in topology.nodes]
         self._host_names = HostNames([*hosts, *host_names])
+        self._guard = None if secured is None else Guard(secured, topology, name)
+        self._audit = NO_AUDIT if secured is None else secured.audit
         self._parts = AsyncExitStack()
         self._failure: asyncio.Future[StorageError] | None = None
         self._departure: Callable[[float], Coroutine[Any, Any, None]] | None = None
@@ -170,7 +180,11 @@ class Node:
         identities = PeerIdentities(directory)
         descriptors = self._descriptors
         limits = LinksLimits(greeting_max=descriptors.greeting)
-        network = PeerNetwork(topology, local, directory, runtime, identities, limits)
+        guard = self._guard
+        tls = None if guard is None else guard.tls
+        network = PeerNetwork(topology, local, directory, runtime, identities, limits, tls)
+        security = SecurityKeeper(SecurityFile(directory.path), loop.call_soon_threadsafe)
+        self._parts.callback(security.close)
         replicator = identities.replicator = Replicator(
             view,
             runtime,
@@ -184,6 +198,7 @@ class Node:
             ),
             on_outrun=partial(self._on_outrun, directory),
             tell=_LOG.warning,
+            security=security,
         )
         self._parts.callback(self._close, local_store, replicator)
         key_admin = self._maintenance(local_store, replicator, loop)
@@ -214,7 +229,19 @@ class Node:
         )
         snapshots = self._snapshots(local_store, runtime)
         self._parts.push_async_callback(asyncio.to_thread, snapshots.close)
-        service = Service(replicator, topology.secret, actor_names, latencies=latencies)
+        auditor = await begin_audit(directory, self._audit, spec.name, runtime.wall_ms, self._parts)
+        if guard is not None:
+            guard.attach(replicator.security, directory.path, runtime, auditor)
+            guard.follow(listener, network)
+            self._parts.callback(guard.close)
+        service = service_for(auditor)(
+            replicator,
+            topology.secret,
+            actor_names,
+            policy=OPEN if guard is None else guard.policy,
+            latencies=latencies,
+            auditor=auditor,
+        )
         loop_lag = LoopLag(runtime, latencies.count)
         sources = Sources(
             overview.status,
@@ -223,6 +250,7 @@ class Node:
             latencies,
             service.admission,
             loop_lag,
+            auditor,
         )
         health_checks = HealthChecks(view, replicator, network.peers.is_linked, self._failed_with)
         parts = NodeParts(
@@ -239,18 +267,28 @@ class Node:
         replicator.start()
         loop_lag.start()
         self._parts.callback(loop_lag.stop)
-        await until(lambda: health_checks.has_quorums, _LINKS_S_MAX)
-        await listener.listen(http, *parse_address(spec.http))
-        for work in (
+        await until(
+            lambda: health_checks.has_quorums and (guard is None or replicator.security.told),
+            _LINKS_S_MAX,
+        )
+        await listener.listen(http, *parse_address(spec.http), tls)
+        background = [
             train_dictionaries(local_store.vault, runtime.now),
             watch_clocks(replicator.clocks, topology, runtime.now),
-        ):
+        ]
+        if guard is not None:
+            background.append(guard.watch())
+        for work in background:
             self._parts.push_async_callback(_ended, loop.create_task(work))
         self._departure = partial(depart, health_checks, replicator, listener)
 
     def _http(self, service: Service, administration: Administration) -> HttpFace:
-        limits = ApiLimits.within(self._holding.memory)
-        return HttpFace(api_routes(service, administration, limits), names=self._host_names)
+        limits, guard = ApiLimits.within(self._holding.memory), self._guard
+        if guard is None:
+            return HttpFace(api_routes(service, administration, limits), names=self._host_names)
+        security = guard.administration(service)
+        routes = api_routes(service, administration, limits, security)
+        return HttpFace(routes, names=self._host_names, authenticator=guard.authenticator)
 
     async def _unlock(self, store: LocalStore, loop: asyncio.AbstractEventLoop) -> None:
         unlocked: asyncio.Future[KvorumError | None] = loop.create_future()

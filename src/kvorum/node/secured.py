@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from kvorum.audit.settings import AuditSettings
+from kvorum.model.audit_level import AuditLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +21,7 @@ class Secured:
     """Whether the node puts the first administrator's token into its data directory at its first
     start. Where several nodes live on one machine, whoever starts them does that once.
     """
+
+
+NO_AUDIT: Final = AuditSettings(level=AuditLevel.OFF)
+"""Of a node that serves whoever reaches it, by no name."""

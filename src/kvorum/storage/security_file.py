@@ -71,12 +71,16 @@ class SecurityFile:
             ) from error
 
 
-class SecurityWriter:
-    """Writes a file of the catalog in a thread. `hand_over(callback, argument)` has the loop call
-    back; it may be called from a thread.
+class SecurityKeeper:
+    """Keeps the catalog in a file, which is written in a thread. `catalog`: as the last run of the
+    node has left it.
     """
 
     def __init__(self, file: SecurityFile, hand_over: Callable[..., object]) -> None:
+        """`hand_over(callback, argument)` has the loop call back; it may be called from a thread.
+        Raises ConfigError if the file is damaged.
+        """
+        self.catalog = file.read() or SecurityCatalog()
         self._file = file
         self._hand_over = hand_over
         self._thread: threading.Thread | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import ipaddress
 import os
 import sys
 from collections.abc import Callable
@@ -30,11 +29,18 @@ from kvorum.cli.servers.options import (
     stop_grace_option,
 )
 from kvorum.cli.servers.reload import Reload
+from kvorum.cli.servers.securing import (
+    audit_options,
+    certs_option,
+    check_loopback,
+    check_secret,
+    secured_by,
+    with_own_secret,
+)
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.signals import stop_signals, unless
 from kvorum.devcluster.ports import check_ports
-from kvorum.model.address import parse_address
-from kvorum.model.errors import ConfigError, KvorumError
+from kvorum.model.errors import KvorumError
 from kvorum.model.sizes import parse_size
 from kvorum.model.topology import NodeSpec, Topology
 from kvorum.node.node import Node
@@ -82,6 +88,8 @@ _STOPPED_AT_ONCE: Final = 130
 @master_key_option
 @memory_option
 @allow_host_option
+@certs_option
+@audit_options
 @click.option(
     "--insecure", is_flag=True, help="Let other machines connect, without authentication."
 )
@@ -95,6 +103,7 @@ _STOPPED_AT_ONCE: Final = 130
 @stop_grace_option
 @click.option("--stop-on-stdin-close", is_flag=True, hidden=True)
 @click.option("--own-namespaces", is_flag=True, hidden=True)
+@click.option("--no-admin-token", is_flag=True, hidden=True)
 def serve(
     data_dir: Path,
     host: str | None,
@@ -105,47 +114,61 @@ def serve(
     master_key: str | None,
     memory: str,
     host_names: tuple[str, ...],
+    certs: Path | None,
+    audit: str | None,
+    audit_keys: str | None,
     insecure: bool,
     log_format: str,
     log_level: str,
     stop_grace: float,
     stop_on_stdin_close: bool,
     own_namespaces: bool,
+    no_admin_token: bool,
 ) -> None:
     """Run one node: alone, or the member --node of the cluster in --cluster.
 
     SIGTERM or Ctrl-C stops it cleanly, after --stop-grace; a second one stops it at once. On SIGHUP
     a member reads the --cluster file again and takes over the namespaces in it.
 
+    With --certs the node speaks TLS with clients and other nodes, and serves nobody who shows no
+    token, password or certificate. On an address that other machines can reach it has to, unless
+    --insecure is given.
+
     \b
     kvorum serve --data-dir data
-    kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2
+    kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2 --certs certs
     """
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
         _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
         topology, name = _alone(host or DEFAULT_HOST, port or DEFAULT_PORT), "n1"
+        if certs is not None:
+            topology = with_own_secret(topology, certs, data_dir)
     else:
         _check_unset("--host", host, "comes from the --cluster file")
         _check_unset("--port", port, "comes from the --cluster file")
         topology, name = _member(cluster, node, secret_file)
     spec = topology.node(topology.number_of(name))
-    if not insecure:
+    secured = secured_by(certs, audit, audit_keys, writes_admin_token=not no_admin_token)
+    if secured is not None and insecure:
+        raise click.UsageError("--insecure is for a node without --certs. Leave one of them out")
+    if secured is None and not insecure:
         check_loopback(spec)
-    check_secret(topology)
+    check_secret(topology, secured)
     configure_logging(log_format, log_level)
     tell_faults()
     forbid_core_dumps()
     raise_descriptor_limit()
     source = master_key_source(data_dir, master_key)
     rules = None if own_namespaces else cluster
-    server = Node(topology, name, data_dir, source, parse_size(memory), host_names, rules)
+    server = Node(topology, name, data_dir, source, parse_size(memory), host_names, rules, secured)
     reload = None
     if rules is not None:
         reload = Reload(server, rules, lambda: load_topology(rules, secret_file=secret_file))
     check_ports([spec])  # A node would find out only once it has made its directory.
     grace = Grace(stop_grace)
-    failure = run(_run(server, _ready_line(spec, data_dir), grace, stop_on_stdin_close, reload))
+    ready_line = _ready_line(spec, data_dir, "http" if secured is None else "https")
+    failure = run(_run(server, ready_line, grace, stop_on_stdin_close, reload))
     if failure is not None:
         raise failure
 
@@ -169,42 +192,9 @@ def _member(cluster: Path, node: str | None, secret_file: Path | None) -> tuple[
     return topology, node
 
 
-def check_loopback(spec: NodeSpec) -> None:
-    """Raises ConfigError if others than this machine could connect to the node."""
-    for text in filter(None, (spec.http, spec.peer)):
-        if not _is_loopback(parse_address(text).host):
-            raise ConfigError(
-                f"{spec.name} would listen at {text}, which other machines can reach. There is no "
-                "authentication and no TLS yet, so whoever reaches it can read and write "
-                "everything. Use a loopback address such as 127.0.0.1, or add --insecure if the "
-                "network is trusted."
-            )
-
-
-def check_secret(topology: Topology) -> None:
-    """Raises ConfigError if other machines can reach the nodes and work out their secret."""
-    if not topology.secret_is_derived:
-        return
-    for node in topology.nodes:
-        if node.peer and not _is_loopback(parse_address(node.peer).host):
-            raise ConfigError(
-                f"The cluster {topology.cluster!r} has no secret, so whoever reaches the peer port "
-                f"{node.peer} of {node.name} could pass for a node and read everything. Make one "
-                "with `(umask 077; openssl rand -base64 32 > cluster.secret)` and put it beside "
-                "the cluster file of every node."
-            )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _ready_line(spec: NodeSpec, data_dir: Path) -> str:
+def _ready_line(spec: NodeSpec, data_dir: Path, scheme: str) -> str:
     peers = f", peers {spec.peer}" if spec.peer else ""
-    return f"{spec.name} ready: http://{spec.http}{peers}, data {data_dir}"
+    return f"{spec.name} ready: {scheme}://{spec.http}{peers}, data {data_dir}"
 
 
 @dataclass(slots=True)
