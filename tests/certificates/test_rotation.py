@@ -1,4 +1,4 @@
-"""Rotation: a pair is replaced whole, and a cluster trusts itself at each step to a new authority."""
+"""Rotation: pairs are replaced whole, and a cluster trusts itself while its authority changes."""
 
 from __future__ import annotations
 
