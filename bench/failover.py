@@ -16,6 +16,7 @@ reason; or not answered within its time, whatever servers it was asked of.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ class Load:
     """The run of such lanes; `journal` and the counters are the scenario's to read."""
 
     timeout_s = TIMEOUT_S
+    tls: ssl.SSLContext | None = None
 
     def __init__(self, servers: Sequence[Address], source: Source) -> None:
         self.servers = servers

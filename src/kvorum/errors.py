@@ -22,6 +22,7 @@ KvorumError                      carries: code, outcome, details
 │   ├── NodeStopping             the node that was asked stops; another one, or its next life, will
 │   ├── ClockWrong               no owner has a clock by which it may give a lifetime
 │   └── ConnectionFailed         no server could be reached
+│       └── TlsError             a server's certificate is not trusted, or only one side speaks TLS
 ├── StorageError                 the disk or the engine refused
 │   ├── CorruptRecord            a checksum did not match
 │   ├── DiskFull                 no room for new data; reads and deletes go on
@@ -31,6 +32,7 @@ KvorumError                      carries: code, outcome, details
 """
 
 from kvorum.client.conflicts import SiblingsFound
+from kvorum.client.handshake import TlsError
 from kvorum.client.lifetime import WrongType
 from kvorum.model.errors import (
     AccessDenied,
@@ -83,6 +85,7 @@ __all__ = [
     "SiblingsFound",
     "StorageError",
     "TimeoutExpired",
+    "TlsError",
     "TooManyAttempts",
     "TooManyRequests",
     "TooManySiblings",

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 from kit.web import Web
 
+from kvorum.model.certified_name import CertifiedName
+from kvorum.model.errors import Unauthenticated
 from kvorum.model.permissions import Grant
 from kvorum.model.request import Put
 from kvorum.model.security_catalog import SecurityCatalog, SecurityEntry
-from kvorum.model.security_values import PrincipalLimits, Token, User
+from kvorum.model.security_values import PrincipalLimits, Revocation, Token, User
 from kvorum.runtime.loop import LoopRuntime
 from kvorum.service.access import GrantPolicy
 from kvorum.service.catalog_authenticator import CatalogAuthenticator
 from kvorum.service.passwords import PasswordWork, kept_password
+from kvorum.service.principal import Principal
 from kvorum.service.tokens import NewToken, new_token
 
 PASSWORD = kept_password(b"correct horse")
@@ -50,6 +53,9 @@ class Secure:
         )
         self.put(token)
         return made
+
+    def revoke(self, serial: str) -> None:
+        self._change("revocation", serial, Revocation(serial=serial, name="ada", revoked_ms=1))
 
     def _change(self, kind: Any, name: str, value: Any) -> None:
         self._stamp += 1
@@ -227,3 +233,43 @@ async def test_limits_of_a_token(web: Web) -> None:
     assert (answer.status, answer.json["code"]) == (429, "too_many_requests")
     assert "1 connections" in answer.json["detail"]
     await client.close()
+
+
+@pytest.mark.parametrize("name", ["token", "access_token"])
+async def test_a_token_in_a_url_is_refused_and_not_repeated(web: Web, name: str) -> None:
+    made = await secure(web)
+    token = made.token("admin")
+    client = await web.client()
+    answer = await client.ask("GET", f"/entry/k?{name}={token.text}")
+    assert answer.status == 400
+    assert "Authorization: Bearer" in answer.json["detail"]
+    assert token.text not in answer.body.decode()
+    answer = await client.ask("GET", f"http://{token.text}@localhost/entry/k")
+    assert answer.status == 400
+    assert token.text not in answer.body.decode()
+
+
+class Shows(NamedTuple):
+    """A caller."""
+
+    source: str
+    certified: CertifiedName | None
+
+
+async def test_a_clients_certificate_is_the_user_that_it_names(web: Web) -> None:
+    made = await secure(web)
+    made.put(User(name="ada", grants=(Grant(role="reader"),)))
+    identify = made.authenticator.identify
+    ada = Shows("10.0.0.1", CertifiedName("c", "client", "ada", "1f"))
+    principal = identify(None, ada)
+    assert isinstance(principal, Principal)
+    assert (principal.name, principal.kind, principal.valid) == ("ada", "certificate", True)
+    nobody = identify(None, Shows("10.0.0.1", CertifiedName("c", "node", "ada", "2f")))
+    assert isinstance(nobody, Principal)
+    assert (nobody.kind, nobody.valid) == ("anonymous", False)
+    with pytest.raises(Unauthenticated, match="has no such user"):
+        identify(None, Shows("10.0.0.1", CertifiedName("c", "client", "bob", "3f")))
+    made.revoke("1f")
+    assert not principal.valid
+    with pytest.raises(Unauthenticated, match="was revoked"):
+        identify(None, ada)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from bench_plans import plan_for
+from kit.certificates import TestAuthority, server_context
 from kit.http_store import (
     Fault,
     StoreDouble,
@@ -24,6 +26,7 @@ from kvorum.bench.driver import Limits, drive
 from kvorum.bench.measurement import Measurement
 from kvorum.bench.phases import load, run
 from kvorum.bench.plan import Plan
+from kvorum.client.security import Security
 from kvorum.model.errors import ConnectionFailed
 
 
@@ -197,3 +200,17 @@ def test_without_operations_a_run_is_over_at_once(store: StoreDouble) -> None:
     servers = plan_for(store.port).servers
     measured = asyncio.run(drive(servers, 2, Nothing(), Limits(1.0), lambda _: None))
     assert (measured.success_count, measured.error_count, measured.per_second) == (0, 0, 0)
+
+
+def test_a_cluster_with_tls_is_asked_as_one_without_is(tmp_path: Path) -> None:
+    authority = TestAuthority(tmp_path)
+    with store_double(tls=server_context(authority.node("n1"))) as double:
+        double.admitted = {"Bearer kvt_x"}
+        security = Security(ca=authority.ca, token="kvt_x")
+        plan = plan_for(double.port, keys=30, operations=50, security=security)
+        assert load_all(plan).success_count == 30
+        measured = run_share(plan)
+        assert (measured.success_count, measured.error_count) == (50, 0)
+        foreign = TestAuthority(tmp_path / "foreign", "elsewhere")
+        with pytest.raises(ConnectionFailed, match="TLS: certificate verify failed"):
+            load_all(plan_for(double.port, security=Security(ca=foreign.ca)))

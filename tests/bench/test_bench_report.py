@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from bench_plans import make_plan
@@ -8,6 +9,7 @@ from bench_plans import make_plan
 from kvorum import __version__
 from kvorum.bench import report
 from kvorum.bench.measurement import Measurement
+from kvorum.client.security import Security
 
 
 def measured(errors: int = 0) -> Measurement:
@@ -30,6 +32,13 @@ def test_the_document_holds_what_repeats_the_figures() -> None:
     assert document["machine"]["cores"] >= 1
     assert document["machine"]["memory_gib"] > 0
     assert document["load"] is None
+
+
+def test_the_document_holds_no_secret() -> None:
+    plan = make_plan(security=Security(token="planted-5ecret", ca=Path("ca.crt")))
+    document = json.dumps(report.document(plan, None, measured()))
+    assert "planted" not in document + repr(plan)
+    assert json.loads(document)["plan"]["tls"] is True
 
 
 def test_the_document_holds_the_figures() -> None:

@@ -11,6 +11,7 @@ import pytest
 from bench_plans import make_plan
 
 from kvorum.bench.requests import Requests, version_in
+from kvorum.client.security import Security
 from kvorum.model.errors import ProtocolError
 
 
@@ -74,6 +75,13 @@ def test_namespace_and_quorums_go_where_the_api_wants_them() -> None:
     put = parse(requests.put("k", "v"))
     assert put.url == b"/entry?w=3"
     assert json.loads(put.body)["namespace"] == "tests"
+
+
+def test_each_request_says_who_asks() -> None:
+    requests = Requests(make_plan(security=Security(user="ada", password="p")))
+    for request in (requests.get("k"), requests.put("k", "v"), requests.replace("k", "v", "1")):
+        assert (b"authorization", b"Basic YWRhOnA=") in parse(request).headers
+    assert b"uthorization" not in Requests(make_plan()).get("k")
 
 
 def test_the_version_of_an_entry() -> None:

@@ -162,7 +162,7 @@ def test_the_table_shows_what_a_node_cannot_read() -> None:
 async def _rows_of(url: str) -> up_table.Row:
     (spec,) = local_topology(1, 7400).nodes
     row = up_table.Row(msgspec.structs.replace(spec, http=url.removeprefix("kvorum://")))
-    gauge = up_table._Gauge(row)
+    gauge = up_table._Gauge(row, url)
     await gauge.read()
     await gauge.close()
     return row

@@ -38,7 +38,8 @@ def test_a_quorum_error_says_how_many_and_who() -> None:
     [
         (400, errors.RequestError),
         (413, errors.RequestError),
-        (429, errors.UnavailableError),
+        (401, errors.Unauthenticated),
+        (429, errors.TooManyRequests),
         (500, KvorumError),
         (502, errors.UnavailableError),
         (503, errors.UnavailableError),

@@ -129,3 +129,14 @@ def raw_context(ca: Path | None = None, shown: Issued | None = None) -> ssl.SSLC
     if shown is not None:
         context.load_cert_chain(*shown.pair)
     return context
+
+
+def server_context(issued: Issued, clients: Path | None = None) -> ssl.SSLContext:
+    """That of a server with this certificate; `clients`: whose authority signs those of clients,
+    which it then wants to see."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*issued.pair)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

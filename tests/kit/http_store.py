@@ -11,6 +11,7 @@ Versions are counted by one clock, so the version "v7" covers all writes up to t
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -156,7 +157,7 @@ class Item(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StoreDouble:
-    def __init__(self, page_size: int = 1000) -> None:
+    def __init__(self, page_size: int = 1000, tls: ssl.SSLContext | None = None) -> None:
         self.page_size = page_size
         self.requests: list[Seen] = []
         self.surveys: list[Seen] = []
@@ -165,7 +166,10 @@ class StoreDouble:
         self.held: dict[tuple[str, str], list[Held]] = {}
         self.broken: set[str] = set()
         self.documents: dict[str, Any] = {}
+        self.admitted: set[str] | None = None
+        """What a request may say as its Authorization; None: whatever it likes."""
         self.port = 0
+        self._tls = tls
         self._counter = 0
         self._connections = 0
         self._started = threading.Event()
@@ -179,7 +183,7 @@ class StoreDouble:
 
     @property
     def url(self) -> str:
-        return f"kvorum://{self.address}"
+        return f"kvorum{'s' * (self._tls is not None)}://{self.address}"
 
     def script(self, *faults: Fault) -> None:
         self.faults.extend(faults)
@@ -221,7 +225,7 @@ class StoreDouble:
 
     async def _serve(self) -> None:
         self._server = await asyncio.start_server(
-            self._converse, "127.0.0.1", self.port, limit=1 << 24
+            self._converse, "127.0.0.1", self.port, limit=1 << 24, ssl=self._tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -252,9 +256,10 @@ class StoreDouble:
         seen = await self._read(reader, number)
         fault = self._fault(seen)
         if fault is None:
-            writer.write(self._answer(seen).to_bytes())
+            reply = self._answer(seen)
+            writer.write(reply.to_bytes())
             await writer.drain()
-            return True
+            return reply.headers.get("connection") != "close"
         reply = Reply(200, {}) if fault.__dict__.get("skips") else self._answer(seen)
         return await fault(reply, writer)
 
@@ -281,6 +286,10 @@ class StoreDouble:
     # the API
 
     def _answer(self, seen: Seen) -> Reply:
+        if self.admitted is not None and seen.headers.get("authorization") not in self.admitted:
+            refusal = problem(401, "unauthenticated", detail="Who asks?", advice="Say it.")
+            refusal.headers["connection"] = "close"
+            return refusal
         namespace = seen.query.get("namespace", "default")
         parts = seen.path.split("/")[1:]
         if "key" in seen.query:
@@ -439,8 +448,8 @@ def _expires_at(metadata: dict[str, Any]) -> int | None:
 
 
 @contextmanager
-def store_double(page_size: int = 1000) -> Iterator[StoreDouble]:
-    double = StoreDouble(page_size)
+def store_double(page_size: int = 1000, tls: ssl.SSLContext | None = None) -> Iterator[StoreDouble]:
+    double = StoreDouble(page_size, tls)
     double.start()
     try:
         yield double

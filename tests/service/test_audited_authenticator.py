@@ -14,9 +14,9 @@ from kvorum.model.errors import KvorumError, Unauthenticated
 from kvorum.service.audited_authenticator import AuditedAuthenticator
 from kvorum.service.authentication import Verification
 from kvorum.service.principal import ANONYMOUS, LOCAL, Principal
-from kvorum.service.tokens import new_token
+from kvorum.service.tokens import NewToken
 
-TOKEN = new_token()
+TOKEN = NewToken("kvt_0123456789ab_" + "x" * 43, "0123456789ab", "")
 PASSWORD = "correct horse"
 BASIC = b"Basic " + base64.b64encode(f"ann:{PASSWORD}".encode())
 BEARER = b"Bearer " + TOKEN.text.encode()

@@ -99,6 +99,10 @@ def key_of(part: bytes, options: Options) -> str:
         raise InvalidKey(f"The key is not percent-encoded UTF-8: {error}.") from error
 
 
+_SECRETS: Final = frozenset({"token", "access_token", "password"})
+"""What other servers take as parameters."""
+
+
 def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
     """Raises RequestError, unless every parameter is one of `allowed`, sound, and there once."""
     if not query:
@@ -111,6 +115,11 @@ def parse_query(query: bytes, allowed: frozenset[str]) -> Options:
         except ValueError as error:
             raise RequestError(f"The query is not percent-encoded UTF-8: {error}.") from error
         if name not in allowed:
+            if name in _SECRETS:
+                raise RequestError(
+                    f"{name} is in the URL, where programs on the way may keep it, and was not "
+                    "looked at. Revoke it, and send another one as 'Authorization: Bearer TOKEN'."
+                )
             raise RequestError(f"Unknown query parameter {name[:80]!r}: {_known(allowed)}.")
         field = "version" if name == "valueVersion" else name
         if field in options:

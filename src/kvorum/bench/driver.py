@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,11 +42,16 @@ class Limits:
 
 
 async def drive(
-    servers: Sequence[Address], connections: int, source: Source, limits: Limits, progress: Progress
+    servers: Sequence[Address],
+    connections: int,
+    source: Source,
+    limits: Limits,
+    progress: Progress,
+    tls: ssl.SSLContext | None = None,
 ) -> Measurement:
     """Put the load of `source` on `servers`; returns what was measured. Raises ConnectionFailed if
     a server cannot be reached at the start."""
-    run = _Run(servers, source, limits)
+    run = _Run(servers, source, limits, tls)
     lanes = [Lane(run, i) for i in range(connections)]
     try:
         for lane in lanes:
@@ -76,8 +82,15 @@ async def _connect(lane: Lane) -> None:
 class _Run:
     """What the lanes of a run share."""
 
-    def __init__(self, servers: Sequence[Address], source: Source, limits: Limits) -> None:
+    def __init__(
+        self,
+        servers: Sequence[Address],
+        source: Source,
+        limits: Limits,
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self.timeout_s = limits.timeout_s
+        self.tls = tls
         self._servers = servers
         self._source = source
         self._measurement = Measurement()

@@ -13,6 +13,7 @@ what comes on it later would be taken for the next answer.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from errno import ECONNRESET
 from time import perf_counter_ns
 from typing import Final, Protocol
@@ -33,6 +34,8 @@ class Run(Protocol):
 
     timeout_s: float
     """For one operation, all its attempts together."""
+    tls: ssl.SSLContext | None
+    """That of all connections, if they have one."""
 
     def server_for(self, home: int) -> Address:
         """The server that lane number `home` asks now."""
@@ -75,9 +78,15 @@ class Lane:
     async def connect(self) -> None:
         """Raises OSError if `server` cannot be reached."""
         loop = asyncio.get_running_loop()
+        host, port = self.server
+        tls = self._run.tls
         async with asyncio.timeout(self._run.timeout_s):
             _, connection = await loop.create_connection(
-                lambda: Connection(self), self.server.host, self.server.port
+                lambda: Connection(self),
+                host,
+                port,
+                ssl=tls,
+                server_hostname=None if tls is None else host,
             )
         if not connection.usable:
             raise ConnectionResetError(ECONNRESET, "lost as soon as it was made")

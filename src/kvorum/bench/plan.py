@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
+from kvorum.client.security import Security
 from kvorum.model.address import Address
 from kvorum.model.errors import ConfigError
 
@@ -30,6 +31,8 @@ class Plan:
     """What all keys begin with."""
     read_quorum: int | None = None
     write_quorum: int | None = None
+    security: Security | None = field(default=None, repr=False)
+    """How TLS is made and who asks. None: without TLS, nobody in particular."""
 
     def __post_init__(self) -> None:
         if self.connections < self.processes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from typing import Final, NamedTuple
 
 import msgspec
@@ -44,5 +45,7 @@ def of_answer(status: int, body: bytes) -> Refusal:
 def of_os_error(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return TIMEOUT
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or 'failed').replace('_', ' ').lower()}"
     # An error's own text may name ports and the like, and so be different every time.
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__

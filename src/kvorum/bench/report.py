@@ -6,7 +6,7 @@ machine. Latencies are in milliseconds.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from kvorum import __version__
@@ -25,10 +25,17 @@ def document(plan: Plan, loaded: Measurement | None, measured: Measurement) -> D
     return {
         "kvorum": __version__,
         "machine": machine.facts(),
-        "plan": asdict(plan) | {"servers": list(map(host_port, plan.servers))},
+        "plan": _told(plan),
         "load": None if loaded is None else phase(loaded),
         "run": phase(measured),
     }
+
+
+def _told(plan: Plan) -> Document:
+    """The plan without credentials."""
+    told = asdict(replace(plan, security=None)) | {"servers": list(map(host_port, plan.servers))}
+    del told["security"]
+    return told | {"tls": plan.security is not None}
 
 
 def phase(measured: Measurement) -> Document:

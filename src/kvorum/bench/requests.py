@@ -13,6 +13,7 @@ import msgspec
 
 from kvorum import __version__
 from kvorum.bench.plan import Plan
+from kvorum.client.access import authorization_of
 from kvorum.client.url import host_port
 from kvorum.model.errors import ProtocolError
 
@@ -36,6 +37,8 @@ class Requests:
     def __init__(self, plan: Plan) -> None:
         # The servers are one service; which of them is asked is the connection's matter.
         fields = f"Host: {host_port(plan.servers[0])}\r\nUser-Agent: kvorum-bench/{__version__}\r\n"
+        if plan.security is not None:
+            fields += authorization_of(plan.security)
         get_query = _query(namespace=plan.namespace, r=plan.read_quorum)
         put_query = _query(w=plan.write_quorum)
         self._get_tail = f"{get_query} HTTP/1.1\r\n{fields}\r\n"

@@ -14,6 +14,7 @@ import click
 
 from kvorum.cli.stdout import Unwritable
 from kvorum.model.errors import (
+    AccessDenied,
     ConfigError,
     KvorumError,
     NamespaceNotFound,
@@ -21,7 +22,9 @@ from kvorum.model.errors import (
     PreconditionFailed,
     QuorumError,
     RequestError,
+    TooManyAttempts,
     TooManySiblings,
+    Unauthenticated,
 )
 
 
@@ -48,7 +51,8 @@ EXIT_CODES: Final = {
     ExitCode.UNAVAILABLE: "the cluster could not do it; nothing was changed",
     ExitCode.UNKNOWN: "it may or may not have been done: look before you repeat it",
     ExitCode.CONFIG: "a file, an option or a directory is wrong",
-    ExitCode.REFUSED: "a condition did not hold, or lines of a file were rejected",
+    ExitCode.REFUSED: "a condition did not hold, lines of a file were rejected, or whoever asks "
+    "may not",
     ExitCode.INCOMPLETE: "all was done that could be, and what is missing is named",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.BROKEN_PIPE: "nobody read the output to its end",
@@ -64,6 +68,10 @@ _ADVICE: Final[dict[str, str | None]] = {
     "precondition_failed": "Look at the entry with 'kvorum get --all', and decide anew",
     "too_many_siblings": "Look at them with 'kvorum get --all', and resolve them with "
     "'kvorum set --version'",
+    "unauthenticated": "Say who asks: with --token-file, KVORUM_TOKEN or 'kvorum context add'",
+    "too_many_attempts": "Retry later, with the right token or password",
+    "access_denied": "Ask an administrator for a role that allows it",
+    "too_many_requests": "Retry later, or ask an administrator for a higher limit",
     "unavailable": "Retry later; 'kvorum status' shows which nodes are up",
     "timeout": "Retry later, or with a longer --timeout",
     "connection_failed": "Retry later; 'kvorum status' shows which nodes are up",
@@ -105,6 +113,8 @@ def exit_code(error: KvorumError) -> ExitCode:
         case NotFound() | NamespaceNotFound():
             return ExitCode.NOT_FOUND
         case PreconditionFailed() | TooManySiblings():
+            return ExitCode.REFUSED
+        case Unauthenticated() | TooManyAttempts() | AccessDenied():
             return ExitCode.REFUSED
         case RequestError():
             return ExitCode.USAGE

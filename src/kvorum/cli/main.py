@@ -80,6 +80,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "audit": Lazy("security.audit", "audit", "Verify a node's audit log, and look at it."),
     },
     "Look": {
+        "context": Lazy("contexts.commands", "context", "Name clusters; say which one is asked."),
         "status": Lazy("inspection.status", "status", "Show the nodes of a cluster."),
         "doctor": Lazy("inspection.doctor", "doctor", "Look for what is wrong with a cluster."),
         "ring": Lazy("inspection.placement", "ring", "Show how the nodes share the data."),
@@ -210,6 +211,7 @@ def main() -> None:
     kvorum set greeting '{"en": "hi"}'   store something in it
     kvorum get greeting                  and read it back
 
-    Commands that ask a cluster take --server HOST:PORT[,HOST:PORT...] or read KVORUM_SERVER;
-    any of its servers will do. '-o json' prints for programs, errors too.
+    Commands that ask a cluster take --server HOST:PORT[,HOST:PORT...] or read KVORUM_SERVER, or
+    ask that of 'kvorum context use'; any of its servers will do. '-o json' prints for programs,
+    errors too.
     """

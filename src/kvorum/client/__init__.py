@@ -4,6 +4,11 @@ Some modules serve the embedded store, too: those that are made of a store's own
 
 options      how a client asks: timeout, quorums, repeats, ...
 url          kvorum://host:port,host:port?option=value
+security     TLS and credentials, as options
+environment  the cluster that is asked where the program does not say which
+contexts     clusters that a user has given names
+access       the TLS context and the authorization of a client, made of files
+handshake    why TLS was not agreed upon
 values       Python value <-> JSON text
 serializers  values that JSON cannot hold, as bytes
 entry        what a read returns

@@ -27,6 +27,8 @@ Result = Entry | KvorumError
 """What became of one item of a list."""
 
 _CREATED: Final = 201
+_WHO_ASKS: Final = (401, 429)
+"""The statuses of refusals that another client might not get."""
 _OWN_FIELDS: Final = {*Problem.__struct_fields__, "instance"} - {"advice"}
 """Members of a problem that are no details of the error."""
 _RESERVED: Final = {"self", "message"}
@@ -43,12 +45,17 @@ class Answer:
     retry_after: float | None = None
     unverified: Outcome = "none"
     closes: bool = False
-    """The server takes no more requests on this connection: it may be about to stop."""
+    """The server takes no more requests on this connection."""
 
     @property
     def ok(self) -> bool:
         """True for a status of 2xx."""
         return 200 <= self.status < 300
+
+    @property
+    def leaves(self) -> bool:
+        """The server ends the connection, and not because of who asks: it may be about to stop."""
+        return self.closes and self.status not in _WHO_ASKS
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -262,9 +269,13 @@ def _stated_outcome(problem: dict[str, Any], status: int) -> Outcome:
 
 def _class_of_status(status: int) -> type[KvorumError]:
     """For a code this client does not know, or an answer without one (a proxy's, say)."""
+    if status == 401:
+        return errors.Unauthenticated
     if status == 504:
         return errors.TimeoutExpired
-    if status in (429, 502, 503):
+    if status == 429:
+        return errors.TooManyRequests
+    if status in (502, 503):
         return errors.UnavailableError
     if 400 <= status < 500:
         return errors.RequestError

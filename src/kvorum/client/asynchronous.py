@@ -21,6 +21,7 @@ from kvorum.client.answers import Result, read_by
 from kvorum.client.composed import Composed
 from kvorum.client.each_node import EachNode
 from kvorum.client.entry import Entry
+from kvorum.client.environment import target_of
 from kvorum.client.lifetime import Moment, Ttl, checked_lifetime
 from kvorum.client.many_keys import ManyKeys
 from kvorum.client.options import Keywords, check_namespace
@@ -28,7 +29,7 @@ from kvorum.client.questions import finding, keys_of, pairs_of, put_of, puts_of,
 from kvorum.client.requests import Lifetime, Request
 from kvorum.client.security_calls import SecurityCalls
 from kvorum.client.serializers import Serializing, packed
-from kvorum.client.url import Target, parse_servers, target_of
+from kvorum.client.url import Target, parse_servers
 from kvorum.documents.node import Members
 from kvorum.documents.reading import read
 from kvorum.model.topology import QuorumKind
@@ -36,11 +37,13 @@ from kvorum.model.topology import QuorumKind
 
 def connect(url: str | None = None, **options: Unpack[Keywords]) -> AsyncClient:
     """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
-    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+    commas between. None: as the environment variable KVORUM_SERVER says, or the current context
+    of `kvorum context`, or else 127.0.0.1:7400.
 
     `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
-    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
-    ConfigError, which names what is wrong.
+    retry_unknown, on_conflict, serializer; for kvorums:// ca, cert, key, token, token_file, user,
+    password. They count for more than those of the URL. Raises ConfigError, which names what is
+    wrong.
     """
     return AsyncClient(target_of(url, options))
 

@@ -25,11 +25,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from kvorum.client import answers, refusals
+from kvorum.client.access import Access
 from kvorum.client.answers import Answer
 from kvorum.client.backoff import Backoff
 from kvorum.client.connection import AnswerTooLarge
 from kvorum.client.default_quorum import DefaultQuorum
 from kvorum.client.failures import Failures
+from kvorum.client.handshake import TlsError
 from kvorum.client.requests import Request
 from kvorum.client.retryable_writes import Unsettled, settle
 from kvorum.client.server import Server
@@ -42,6 +44,7 @@ from kvorum.model.errors import (
     Outcome,
     ProtocolError,
     TimeoutExpired,
+    Unauthenticated,
     UnavailableError,
 )
 
@@ -66,7 +69,8 @@ class Calls:
     """Carries out the calls of one client, in the event loop of the first one."""
 
     def __init__(self, target: Target) -> None:
-        self._servers = Servers(target.servers, target.connections)
+        self._access = Access(target.security)
+        self._servers = Servers(target.servers, target.connections, self._access)
         self._backoff = Backoff(target.backoff, target.backoff_max, target.retries)
         self._quorum = DefaultQuorum(target.r, target.w, target.quorum)
         self._rng = random.Random()
@@ -119,6 +123,7 @@ class Calls:
                 raise failures.most_telling()
             await self._sleep_until(at)
             self.check_open()
+            shown = self._access.authorization
             until = self._patience(request, route, server, deadline, hasty=hasty)
             try:
                 answer = await self._attempt(server, request, until)
@@ -130,10 +135,14 @@ class Calls:
                     return answer
                 failure = refusals.of_request(answers.error(answer), request)
                 failures.said(failure)
-                if not answer.closes:
+                if not answer.leaves:
                     route.answered(server)
+                if isinstance(failure, Unauthenticated) and self._access.differs_from(shown):
+                    continue  # with what has been put in its place since
             if not may_repeat(failure):
                 raise failure
+            if isinstance(failure, TlsError) and not route.moves_on_from(server):
+                raise failures.most_telling()
             not_before = self.now()
             if (retry_after := _retry_after(failure)) is not None:
                 route.leave_alone(server, not_before + retry_after)
@@ -169,7 +178,7 @@ class Calls:
                     raise TimeoutExpired(f"The time was up before {server.name} was asked.")
                 unverified = "none" if request.safe else "unknown"
                 timeout_ms = max(1, int((until - asked_at) * 1000 * SERVER_SHARE))
-                data = request.to_bytes(server.name, timeout_ms)
+                data = server.to_bytes(request, timeout_ms)
                 async with asyncio.timeout_at(until):
                     answer = await connection.exchange(data, unverified)
             finally:
@@ -183,7 +192,7 @@ class Calls:
         except (ConnectionFailed, ProtocolError):
             server.suspect(self.now())
             raise
-        self._servers.heard(server, self.now(), closes=answer.closes)
+        self._servers.heard(server, self.now(), closes=answer.leaves)
         return answer
 
     def _patience(

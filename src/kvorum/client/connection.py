@@ -8,11 +8,14 @@ taken for the answer to the next request.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Final, NoReturn, cast
 
 import httptools
 
+from kvorum.client import handshake
 from kvorum.client.answers import Answer
+from kvorum.client.security import Security
 from kvorum.model.errors import ConnectionFailed, KvorumError, Outcome, ProtocolError
 
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -24,10 +27,12 @@ class AnswerTooLarge(ProtocolError):
 
 
 class Connection(asyncio.Protocol):
-    """A connection to `server`, which carries one request at a time."""
+    """A connection to `server`, which carries one request at a time; `security` is that of its
+    TLS."""
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, security: Security | None = None) -> None:
         self.server = server
+        self._security = security
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self.lost: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -83,15 +88,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        reason = f": {exc}" if exc else ""
-        hint = "" if self._has_spoken else " Is this a kvorum HTTP port?"
-        self._fail(
-            ConnectionFailed(
-                f"{self.server} closed the connection before its answer was complete{reason}."
-                f"{hint}",
-                outcome=self._unverified,
-            )
-        )
+        self._fail(self._lost_because_of(exc))
         if not self.lost.done():
             self.lost.set_result(self)
 
@@ -107,7 +104,7 @@ class Connection(asyncio.Protocol):
             if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(f"has a head of more than {HEAD_BYTES_MAX} bytes")
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolError) as error:
-            self._fail(self._refusal or self._not_http(error))
+            self._fail(self._refusal or self._not_http(error, data))
 
     # the parser's side
 
@@ -136,11 +133,16 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         answer, self._answer = self._answer, None
         self._keep_alive = self._parser.should_keep_alive()
-        if answer is not None and not answer.done():
+        body = b"".join(self._body)
+        if handshake.says_so(body):
+            self._answer = answer
+            self._refusal = handshake.wants_tls(self.server)
+            self._fail(self._refusal)
+        elif answer is not None and not answer.done():
             answer.set_result(
                 Answer(
                     self._parser.get_status_code(),
-                    b"".join(self._body),
+                    body,
                     self._retry_after,
                     self._unverified,
                     closes=not self._keep_alive,
@@ -160,7 +162,21 @@ class Connection(asyncio.Protocol):
         self._refusal = ProtocolError(message, outcome=self._unverified)
         raise self._refusal
 
-    def _not_http(self, error: Exception) -> ProtocolError:
+    def _lost_because_of(self, exc: Exception | None) -> ConnectionFailed:
+        if self._security and isinstance(exc, ssl.SSLError) and not self._has_spoken:
+            # In TLS 1.3 a server may refuse the client's certificate when that has begun to ask.
+            # It has read nothing then.
+            return handshake.refused_client(self.server, self._security, exc)
+        reason = f": {exc}" if exc else ""
+        hint = "" if self._has_spoken else handshake.NEVER_SPOKE[self._security is not None]
+        return ConnectionFailed(
+            f"{self.server} closed the connection before its answer was complete{reason}.{hint}",
+            outcome=self._unverified,
+        )
+
+    def _not_http(self, error: Exception, data: bytes) -> KvorumError:
+        if handshake.is_alert(data):
+            return handshake.wants_tls(self.server)
         return ProtocolError(
             f"The answer of {self.server} is not HTTP ({error}). Is this a kvorum server?",
             outcome=self._unverified,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from kvorum.client.handshake import TlsError
 from kvorum.client.pool import IS_IT_RUNNING
 from kvorum.client.server import Server
 from kvorum.model.errors import ConnectionFailed, KvorumError, ProtocolError, TimeoutExpired
 
-_MOST_TELLING_FIRST: Final = (ProtocolError, TimeoutExpired, ConnectionFailed)
+_MOST_TELLING_FIRST: Final = (ProtocolError, TimeoutExpired, TlsError, ConnectionFailed)
 
 
 class Failures:
@@ -47,5 +48,5 @@ def _all(errors: list[KvorumError]) -> KvorumError:
         kind for kind in _MOST_TELLING_FIRST if any(isinstance(error, kind) for error in errors)
     )
     reasons = " ".join(error.message.removesuffix(IS_IT_RUNNING) for error in errors)
-    hint = " Are they running?" if issubclass(kind, ConnectionFailed) else ""
+    hint = " Are they running?" if kind is ConnectionFailed else ""
     return kind(f"None of {len(errors)} servers answered. {reasons}{hint}")

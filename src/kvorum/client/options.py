@@ -6,13 +6,16 @@ which count for more. `connect` takes them as `Keywords`; `Options` has all of t
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from kvorum.client.lifetime import WrongType
+from kvorum.client.security import Security, check_token
 from kvorum.model.errors import ConfigError
 from kvorum.model.keys import is_namespace_name
 from kvorum.model.topology import QuorumKind
@@ -28,6 +31,13 @@ _SWITCHES: Final = {"true": True, "1": True, "false": False, "0": False}
 class Keywords(TypedDict, total=False):
     """The options of a client, as keywords of `connect`; None is the same as left out."""
 
+    ca: str | os.PathLike[str] | None
+    cert: str | os.PathLike[str] | None
+    key: str | os.PathLike[str] | None
+    token: str | None
+    token_file: str | os.PathLike[str] | None
+    user: str | None
+    password: str | None
     namespace: str | None
     timeout: float | None
     r: int | None
@@ -43,7 +53,7 @@ class Keywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Security):
     """How a client asks."""
 
     namespace: str | None = None
@@ -78,6 +88,11 @@ DEFAULTS: Final = Options()
 def from_text(texts: Mapping[str, str]) -> dict[str, Any]:
     """The options of a URL, checked. Raises ConfigError."""
     _check_names(texts, "A kvorum URL")
+    if named := {"token", "user", "password"} & texts.keys():
+        raise ConfigError(
+            f"A URL has no option {min(named)!r}. Write kvorums://TOKEN@HOST or "
+            "kvorums://USER:PASSWORD@HOST."
+        )
     return {name: _CHECKS[name](_READ[name](text)) for name, text in texts.items()}
 
 
@@ -142,6 +157,27 @@ def _seconds(name: str) -> Callable[[Any], float]:
     return check
 
 
+def _file(name: str) -> Callable[[Any], Path]:
+    def check(value: Any) -> Path:
+        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+            raise ConfigError(f"{name} is {_shown(value)}. Give the name of a file.")
+        return Path(value).expanduser()
+
+    return check
+
+
+def _user(value: Any) -> str:
+    if not isinstance(value, str) or not value or ":" in value:
+        raise ConfigError(f"user is {_shown(value)}. Give the name of a user.")
+    return value
+
+
+def _password(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError("The password is empty or no text. Give that of the user.")
+    return value
+
+
 def _quorum(value: Any) -> Any:
     if value not in _QUORUMS:
         raise ConfigError(f"quorum is {_shown(value)}. Give {' or '.join(_QUORUMS)}.")
@@ -187,6 +223,13 @@ def _switch(text: str) -> Any:
 
 
 _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "ca": _file("ca"),
+    "cert": _file("cert"),
+    "key": _file("key"),
+    "token": check_token,
+    "token_file": _file("token_file"),
+    "user": _user,
+    "password": _password,
     "namespace": check_namespace,
     "timeout": check_timeout,
     "r": _whole("r", 1, _REPLICAS_MAX),
@@ -200,7 +243,9 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "on_conflict": _as_it_is,
     "serializer": _as_it_is,
 }
-_TEXTS: Final = {"namespace", "quorum", "on_conflict", "serializer"}
+_TEXTS: Final = {"namespace", "quorum", "on_conflict", "serializer"} | {
+    field.name for field in fields(Security)
+}
 _READ: Final[dict[str, Callable[[str], Any]]] = {
     name: _as_it_is if name in _TEXTS else _switch if name == "retry_unknown" else _number
     for name in _CHECKS

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from typing import Final
 
+from kvorum.client import handshake
+from kvorum.client.access import PLAIN, Access
 from kvorum.client.connection import Connection
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
@@ -26,10 +29,11 @@ IS_IT_RUNNING: Final = " Is it running?"
 class Pool:
     """The connections to `server`, at most `limit`."""
 
-    def __init__(self, server: Address, limit: int) -> None:
+    def __init__(self, server: Address, limit: int, access: Access = PLAIN) -> None:
         self._server = server
         self._name = host_port(server)
         self._limit = limit
+        self._access = access
         self._free = asyncio.Semaphore(limit)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -88,17 +92,27 @@ class Pool:
         patience = min(CONNECT_TIMEOUT_S, until - asyncio.get_running_loop().time())
         if patience <= 0:
             raise TimeoutExpired(f"The time was up before {self._name} was connected to.")
-        connection = Connection(self._name)
+        self._access.refresh()
+        context, security = self._access.context, self._access.security
+        connection = Connection(self._name, security)
         try:
             fill_standard_descriptors()  # The program may have closed one since.
             async with asyncio.timeout(patience):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: connection, server.host, server.port
+                    lambda: connection,
+                    server.host,
+                    server.port,
+                    ssl=context,
+                    server_hostname=None if context is None else server.host,
                 )
         except TimeoutError as error:
+            hint = "" if context is None else " Does it speak TLS?"
             raise ConnectionFailed(
-                f"No connection to {self._name} was made within {patience:.3g} s."
+                f"No connection to {self._name} was made within {patience:.3g} s.{hint}"
             ) from error
+        except ssl.SSLError as error:
+            assert security is not None, "only TLS fails like this"
+            raise handshake.refused(self._name, security, error) from error
         except OSError as error:
             raise ConnectionFailed(
                 f"Could not connect to {self._name}: {_reason(error)}.{IS_IT_RUNNING}"

@@ -17,6 +17,11 @@ _ADVICE: Final = {
     "too_many_siblings": "Read the entry, and write what resolves its siblings with the version= "
     "that the read returned.",
     "overloaded": "Wait, then repeat it.",
+    "unauthenticated": "Give connect token= or token_file=, or user= and password=, or set the "
+    "variable KVORUM_TOKEN.",
+    "too_many_attempts": "Wait, then try again with the right credentials.",
+    "too_many_requests": "Wait, then repeat it, or ask an administrator for a higher limit.",
+    "access_denied": "Ask an administrator for a role that allows it.",
     "quorum_not_met": "If the outcome is unknown, read the entry before you repeat a write. Else "
     "retry later, or with a smaller r= or w= if weaker guarantees will do.",
 }
@@ -25,8 +30,7 @@ _ADVICE: Final = {
 
 def of_key(error: KvorumError, key: str) -> KvorumError:
     """`error`, which a server gave for `key`."""
-    if "advice" in error.details:
-        error.details["advice"] = _ADVICE.get(error.code, error.details["advice"])
+    _advise(error)
     match error:
         case NotFound():
             return _saying(error, f"No such key: {key!r}.")
@@ -42,6 +46,7 @@ def of_key(error: KvorumError, key: str) -> KvorumError:
 def of_request(error: KvorumError, request: Request) -> KvorumError:
     """`error`, which a server gave for `request`."""
     if request.about is None:
+        _advise(error)
         return error
     key = request.about.key
     match error:
@@ -60,6 +65,11 @@ def of_request(error: KvorumError, request: Request) -> KvorumError:
         case NotFound() if not request.safe and not request.about.blind:
             return _saying(error, f"The key {key!r} holds nothing that the given version= covers.")
     return of_key(error, key)
+
+
+def _advise(error: KvorumError) -> None:
+    if "advice" in error.details:
+        error.details["advice"] = _ADVICE.get(error.code, error.details["advice"])
 
 
 def _saying(error: KvorumError, message: str) -> KvorumError:

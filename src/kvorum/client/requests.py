@@ -59,13 +59,17 @@ class Request:
     about: Subject | None = None
     """None if any server does as well as another."""
 
-    def to_bytes(self, host: str, timeout_ms: int) -> bytes:
-        """As it is sent to the server `host`, which may take `timeout_ms` to answer it."""
+    def to_bytes(self, host: str, timeout_ms: int, authorization: str = "") -> bytes:
+        """As it is sent to the server `host`, which may take `timeout_ms` to answer it.
+        `authorization`: a header field with its end of line, or nothing."""
         query = self.query
         if self.timed:
             query = (*query, ("timeout_ms", str(min(timeout_ms, TIMEOUT_MS_MAX))))
         target = f"{self.path}?{urlencode(query, quote_via=quote)}" if query else self.path
-        head = f"{self.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {_AGENT}\r\n"
+        head = (
+            f"{self.method} {target} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {_AGENT}\r\n"
+            f"{authorization}"
+        )
         for name, value in self.condition:
             head += f"{name}: {value}\r\n"
         if self.body:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from kvorum.client.access import PLAIN, Access
 from kvorum.client.options import DEFAULTS
 from kvorum.client.pool import Pool
+from kvorum.client.requests import Request
 from kvorum.client.url import host_port
 from kvorum.model.address import Address
 
@@ -24,11 +26,17 @@ PAUSE_S_MAX: Final = 60.0
 class Server:
     """A server of the URL."""
 
-    __slots__ = ("_pause_s", "name", "pool", "probe_at")
+    __slots__ = ("_access", "_pause_s", "name", "pool", "probe_at")
 
-    def __init__(self, address: Address, connections: int = DEFAULTS.connections) -> None:
+    def __init__(
+        self,
+        address: Address,
+        connections: int = DEFAULTS.connections,
+        access: Access = PLAIN,
+    ) -> None:
         self.name = host_port(address)
-        self.pool = Pool(address, connections)
+        self.pool = Pool(address, connections, access)
+        self._access = access
         self._pause_s = 0.0
         self.probe_at = math.inf
         """When to see whether it is back; never, if it is not suspected."""
@@ -42,6 +50,10 @@ class Server:
     def suspected(self) -> bool:
         """It has failed or is about to stop, and has not answered since."""
         return self.probe_at != math.inf
+
+    def to_bytes(self, request: Request, timeout_ms: int) -> bytes:
+        """`request` as this server is sent it, which may take `timeout_ms` to answer it."""
+        return request.to_bytes(self.name, timeout_ms, self._access.authorization)
 
     def suspect(self, now: float) -> None:
         """It has not answered a call or a probe."""

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
+from kvorum.client.access import PLAIN, Access
 from kvorum.client.options import DEFAULTS
 from kvorum.client.requests import Subject
 from kvorum.client.server import Server
@@ -35,9 +36,12 @@ class Servers:
     """All servers of the URL."""
 
     def __init__(
-        self, addresses: Sequence[Address], connections: int = DEFAULTS.connections
+        self,
+        addresses: Sequence[Address],
+        connections: int = DEFAULTS.connections,
+        access: Access = PLAIN,
     ) -> None:
-        self._servers = [Server(address, connections) for address in addresses]
+        self._servers = [Server(address, connections, access) for address in addresses]
         self._survey = Survey(self._servers)
         self._turn = 0
 

@@ -91,7 +91,7 @@ class Survey:
             if server.suspected:
                 server.suspect(now())
             return
-        if answer.closes:
+        if answer.leaves:
             server.leave(now())
         else:
             server.readmit()
@@ -116,7 +116,6 @@ class Survey:
 async def _ask(server: Server, until: float) -> Answer:
     connection = await server.pool.acquire(until)
     try:
-        request = requests.ring().to_bytes(server.name, 0)
-        return await connection.exchange(request, "none")
+        return await connection.exchange(server.to_bytes(requests.ring(), 0), "none")
     finally:
         server.pool.release(connection)

@@ -22,10 +22,11 @@ from kvorum.client.asynchronous import AsyncClient
 from kvorum.client.blocking import SHOWN_BY_HELP, BlockingStore, at_once
 from kvorum.client.composed import Composed
 from kvorum.client.defaults import defaults_of
+from kvorum.client.environment import target_of
 from kvorum.client.listing import several
 from kvorum.client.loop_thread import LoopThread
 from kvorum.client.options import Keywords
-from kvorum.client.url import Target, target_of
+from kvorum.client.url import Target
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -33,11 +34,13 @@ _T = TypeVar("_T")
 
 def connect(url: str | None = None, **options: Unpack[Keywords]) -> Client:
     """A client of the cluster at `url`: a kvorum URL, HOST or HOST:PORT, or several of these with
-    commas between. None: as the environment variable KVORUM_SERVER says, or else 127.0.0.1:7400.
+    commas between. None: as the environment variable KVORUM_SERVER says, or the current context
+    of `kvorum context`, or else 127.0.0.1:7400.
 
     `options`: namespace, timeout, r, w, quorum, connections, retries, backoff, backoff_max,
-    retry_unknown, on_conflict, serializer; they count for more than those of the URL. Raises
-    ConfigError, which names what is wrong.
+    retry_unknown, on_conflict, serializer; for kvorums:// ca, cert, key, token, token_file, user,
+    password. They count for more than those of the URL. Raises ConfigError, which names what is
+    wrong.
     """
     return Client(target_of(url, options))
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
+from urllib.parse import quote
 
+from kvorum.devcluster.access import NodeAccess
 from kvorum.devcluster.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
 from kvorum.devcluster.layout import Layout
 from kvorum.devcluster.process import NodeProcess, serve_command
 from kvorum.devcluster.wholeness import lacking, unanswering, wait_until_whole
 from kvorum.model.errors import ConfigError
-from kvorum.model.topology import Topology
+from kvorum.model.topology import NodeSpec, Topology
 from kvorum.runtime.together import together
 
 _PAUSE_FIRST_S: Final = 0.5
@@ -38,13 +40,17 @@ class LocalCluster:
         hear: Listener,
         options: Sequence[str] = (),
         grace_s: float = STOP_GRACE_S,
+        access: NodeAccess | None = None,
     ) -> None:
-        """`options` are further ones for `kvorum serve`, `grace_s` what its --stop-grace says."""
+        """`options` are further ones for `kvorum serve`, `grace_s` what its --stop-grace says.
+        `access`: None to an open cluster.
+        """
         self._layout = layout
         self._nodes = {node.name: node for node in topology.nodes}
         self._hear = hear
         self._options = (*options, "--stop-grace", str(grace_s))
         self._grace_s = grace_s
+        self._access = access or NodeAccess()
         self._processes: dict[str, NodeProcess] = {}
         self._restarting: dict[str, asyncio.Event] = {}
         """The nodes that are stopped on purpose, until they are ready again."""
@@ -53,8 +59,8 @@ class LocalCluster:
         """Returns when all nodes are ready. Raises ConfigError if one is not going to be."""
         began = time.monotonic()
         await together(self.start_node(name) for name in self._nodes)
-        servers = ",".join(node.http for node in self._nodes.values())
-        self._hear(ClusterReady(f"kvorum://{servers}", _seconds_since(began)))
+        url = url_of(self._layout, self._nodes.values())
+        self._hear(ClusterReady(url, _seconds_since(began)))
 
     async def start_node(self, name: str) -> None:
         """Returns when the node is ready. Raises ConfigError if it ended before."""
@@ -79,7 +85,7 @@ class LocalCluster:
         `anyway`: also if nodes are down, and the cluster cannot become whole.
         """
         nodes = self._nodes.values()
-        down = await unanswering(nodes)
+        down = await unanswering(nodes, self._access)
         if down and not anyway:
             raise ConfigError(
                 f"Nothing was restarted: {', '.join(down)} does not answer, and with one node more "
@@ -98,9 +104,9 @@ class LocalCluster:
     async def _until_whole(self, tell: Callable[[str], object]) -> None:
         nodes = self._nodes.values()
         try:
-            await wait_until_whole(nodes, _WHOLE_S, tell)
+            await wait_until_whole(nodes, self._access, _WHOLE_S, tell)
         except TimeoutError:
-            lack = await lacking(nodes)
+            lack = await lacking(nodes, self._access)
             raise ConfigError(
                 f"The rolling restart has ended early: after {_WHOLE_S:g} s the cluster is not "
                 f"whole. {lack or ''} See the nodes' logs, and begin anew."
@@ -160,8 +166,21 @@ class LocalCluster:
             self._hear(Stopped(process.name, process.pid, clean, reason))
 
     def _command(self, name: str) -> list[str]:
-        data = self._layout.node_directory(name)
-        return serve_command(self._layout.topology_file, name, data, *self._options)
+        layout, data = self._layout, self._layout.node_directory(name)
+        secure = ("--certs", str(layout.certificates), "--no-admin-token")
+        options = (*self._options, *(secure if layout.is_secure else ()))
+        return serve_command(layout.topology_file, name, data, *options)
+
+
+def url_of(layout: Layout, nodes: Iterable[NodeSpec]) -> str:
+    """Where clients find the cluster, and what they need to be let in."""
+    servers = ",".join(node.http for node in nodes)
+    if not layout.is_secure:
+        return f"kvorum://{servers}"
+    authority = quote(str((layout.certificates / "ca.crt").resolve()))
+    return (
+        f"kvorums://{servers}?ca={authority}&token_file={quote(str(layout.admin_token.resolve()))}"
+    )
 
 
 def _seconds_since(began: float) -> float:

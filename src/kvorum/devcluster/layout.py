@@ -2,6 +2,8 @@
 
     cluster.toml      the topology, written once, before the first start
     cluster.secret    the key of the versions that clients hand back, mode 0600
+    certs/            of a secure cluster: its authority, and the certificates of its nodes
+    admin.token       of a secure cluster: the first administrator's token, mode 0600
     n1/ n2/ ...       each node's own data directory
 
 cluster.toml comes last and by rename, so a directory that has one is complete.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +26,18 @@ from kvorum.model.topology_toml import dump_topology
 _SECRET_BYTES: Final = 32
 
 
+def _nothing(_topology: Topology) -> None:
+    """An open cluster needs nothing more."""
+
+
 class Layout:
     """The paths in the directory of a cluster, and its topology file."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.topology_file = directory / "cluster.toml"
+        self.certificates = directory / "certs"
+        self.admin_token = directory / "admin.token"
         self._secret_file = directory / "cluster.secret"
         self._draft = directory / "cluster.draft"
 
@@ -39,6 +48,11 @@ class Layout:
     def exists(self) -> bool:
         return self.topology_file.exists()
 
+    @property
+    def is_secure(self) -> bool:
+        """True if the cluster speaks TLS, and authenticates everybody."""
+        return (self.certificates / "ca.crt").exists()
+
     def check_creatable(self) -> None:
         """Raises ConfigError if the directory holds anything but an attempt to create it."""
         try:
@@ -47,15 +61,20 @@ class Layout:
             return
         except OSError as error:
             raise _refusal(self.directory, error) from error
-        strangers = found - {self._secret_file.name, self._draft.name}
+        own = (self._secret_file, self._draft, self.certificates, self.admin_token)
+        strangers = found - {path.name for path in own}
         if strangers:
             raise ConfigError(
                 f"A new cluster needs an empty directory, and {self.directory} holds "
                 f"{min(strangers)!r}. Choose another directory."
             )
 
-    def create(self, topology: Topology) -> Topology:
-        """File `topology` with a new secret; returns it as it was filed."""
+    def create(
+        self, topology: Topology, prepare: Callable[[Topology], object] = _nothing
+    ) -> Topology:
+        """File `topology` with a new secret; returns it as it was filed. `prepare` is called with
+        it before, to make what else the cluster needs from its first start on.
+        """
         self.check_creatable()
         secret = secrets.token_hex(_SECRET_BYTES)
         filed = msgspec.structs.replace(
@@ -64,6 +83,7 @@ class Layout:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             _write(self._secret_file, secret, mode=0o600)
+            prepare(filed)
             _write(self._draft, dump_topology(filed), mode=0o644)
             self._draft.rename(self.topology_file)
         except OSError as error:

@@ -12,12 +12,11 @@ from typing import Final
 
 import msgspec
 
+from kvorum.devcluster.access import NodeAccess, Refused
 from kvorum.documents.health import Readiness
 from kvorum.documents.status import Status
-from kvorum.model.address import parse_address
 from kvorum.model.topology import NodeSpec
 
-_ANSWER_S: Final = 2.0
 _EVERY_S: Final = 0.1
 _TOLD_LOOKS: Final = 10
 
@@ -26,7 +25,7 @@ _status: Final = msgspec.json.Decoder(Status)
 
 
 async def wait_until_whole(
-    nodes: Iterable[NodeSpec], within_s: float, tell: Callable[[str], object]
+    nodes: Iterable[NodeSpec], access: NodeAccess, within_s: float, tell: Callable[[str], object]
 ) -> None:
     """Returns when the cluster is whole; `tell` hears what it lacks, at most once a second.
 
@@ -34,26 +33,27 @@ async def wait_until_whole(
     """
     looks = 0
     async with asyncio.timeout(within_s):
-        while (lack := await lacking(nodes)) is not None:
+        while (lack := await lacking(nodes, access)) is not None:
             looks += 1
             if looks % _TOLD_LOOKS == 0:
                 tell(lack)
             await asyncio.sleep(_EVERY_S)
 
 
-async def lacking(nodes: Iterable[NodeSpec]) -> str | None:
+async def lacking(nodes: Iterable[NodeSpec], access: NodeAccess) -> str | None:
     """What a cluster lacks to be whole, as a sentence; None if it is."""
-    for found in await asyncio.gather(*map(_lacking, nodes)):
+    for found in await asyncio.gather(*(_lacking(node, access) for node in nodes)):
         if found is not None:
             return found
     return None
 
 
-async def unanswering(nodes: Iterable[NodeSpec]) -> list[str]:
+async def unanswering(nodes: Iterable[NodeSpec], access: NodeAccess) -> list[str]:
     """The names of the nodes that do not answer."""
     nodes = list(nodes)
     answers = await asyncio.gather(
-        *(_answer(node.http, "/health") for node in nodes), return_exceptions=True
+        *(access.answer(node.http, "/health", whatever_status=True) for node in nodes),
+        return_exceptions=True,
     )
     return [
         node.name
@@ -62,11 +62,14 @@ async def unanswering(nodes: Iterable[NodeSpec]) -> list[str]:
     ]
 
 
-async def _lacking(node: NodeSpec) -> str | None:
+async def _lacking(node: NodeSpec, access: NodeAccess) -> str | None:
     """What one node lacks, or says that the cluster lacks."""
     try:
-        readiness = _readiness.decode(await _answer(node.http, "/ready"))
-        status = _status.decode(await _answer(node.http, "/status"))
+        ready = await access.answer(node.http, "/ready", whatever_status=True)
+        readiness = _readiness.decode(ready)
+        status = _status.decode(await access.answer(node.http, "/status"))
+    except Refused as refused:
+        return str(refused)
     except (OSError, EOFError, TimeoutError, ValueError, msgspec.MsgspecError):
         return f"{node.name} does not answer at {node.http}."
     if not readiness.ready:
@@ -77,16 +80,3 @@ async def _lacking(node: NodeSpec) -> str | None:
         if other.hints_owed:
             return f"{node.name} has {other.hints_owed} writes to deliver to {other.name}."
     return None
-
-
-async def _answer(http: str, path: str) -> bytes:
-    """The body of the answer of the node at `http`, whatever its status."""
-    address = parse_address(http)
-    async with asyncio.timeout(_ANSWER_S):
-        reader, writer = await asyncio.open_connection(address.host, address.port)
-        try:
-            head = f"GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode())
-            return (await reader.read()).partition(b"\r\n\r\n")[2]
-        finally:
-            writer.close()

@@ -105,6 +105,13 @@ class AccessControl:
         if not self.allows(principal, action, namespace, key):
             raise self.denied(principal, action, namespace, key)
 
+    def check_prefix(
+        self, principal: Principal, action: Action, namespace: str, prefix: str
+    ) -> None:
+        """The same as `check` for all keys that begin with `prefix`."""
+        if not self.allows(principal, action, namespace, prefix):
+            raise self.denied(principal, action, namespace, prefix, given="prefix")
+
     def enter(
         self,
         principal: Principal,
@@ -127,20 +134,14 @@ class AccessControl:
         namespace: str | None,
         key: str | None,
         subject: str | None = None,
+        given: Literal["key", "prefix"] = "key",
     ) -> RequestError:
-        """The refusal of `action`, of which the auditor is told."""
-        error = denied(principal, action, namespace, key)
+        """The refusal of `action`, of which the auditor is told. `given`: whether `key` is one, or
+        the beginning of some.
+        """
+        error = denied(principal, action, namespace, key, given)
         self.audit.refused(principal, action, namespace, key, error, subject)
         return error
-
-    def check_prefix(
-        self, principal: Principal, action: Action, namespace: str, prefix: str
-    ) -> None:
-        """The same for all keys that begin with `prefix`."""
-        if not self.allows(principal, action, namespace, prefix):
-            error = denied(principal, action, namespace, prefix, "prefix")
-            self.audit.refused(principal, action, namespace, prefix, error, None)
-            raise error
 
 
 def denied(

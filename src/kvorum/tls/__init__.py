@@ -1,0 +1,1 @@
+"""TLS: the contexts of its connections, made of files."""

@@ -14,10 +14,10 @@ from typing import Final
 from kvorum.tls.faults import TlsFault
 
 _HANDSHAKE_RECORD: Final = 0x16
-_ADVICE: Final = b"This port speaks TLS: use https:// to reach it.\n"
+USE_HTTPS: Final = b"This port speaks TLS: use https:// to reach it.\n"
 _ANSWER: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(_ADVICE), _ADVICE)
+    b"Content-Length: %d\r\n\r\n%b" % (len(USE_HTTPS), USE_HTTPS)
 )
 _SAY_EVERY_S: Final = 60.0
 _SOURCES_MAX: Final = 256

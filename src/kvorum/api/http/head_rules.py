@@ -48,6 +48,11 @@ def origin_form(target: bytes, names: HostNames) -> bytes:
         return target
     authority = _AUTHORITY.match(rest)
     assert authority is not None, "it matches nothing as well"
+    if b"@" in authority.group():
+        raise MalformedHttp(
+            "The request target has a name or password before its host. Send them in the field "
+            "Authorization."
+        )
     names.check(authority.group())
     rest = rest[authority.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,12 +18,15 @@ import click
 import msgspec
 
 from kvorum.audit.settings import AuditSettings, ShownKeys
+from kvorum.certificates.cluster import issue_for
 from kvorum.certificates.reading import certificates_in, cluster_of
 from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.devcluster.layout import Layout
 from kvorum.model.address import parse_address
 from kvorum.model.audit_level import AuditLevel
 from kvorum.model.errors import ConfigError
 from kvorum.model.topology import NodeSpec, Topology
+from kvorum.node.admin_token import write_admin_token
 from kvorum.node.secured import Secured
 from kvorum.storage import durable_file
 from kvorum.tls.files import TlsFiles
@@ -108,6 +112,20 @@ def _own_secret(data_dir: Path) -> bytes:
             "correct its permissions."
         ) from error
     return secret
+
+
+def secure(layout: Layout, topology: Topology) -> None:
+    """Make what a secure cluster on this machine needs: an authority, a certificate for each node,
+    and the first administrator's token. What an attempt that was cut short has left is replaced.
+
+    Raises ConfigError.
+    """
+    draft = layout.certificates.with_name("certs.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    issue_for(topology, draft)
+    write_admin_token(layout.directory, topology.secret)
+    shutil.rmtree(layout.certificates, ignore_errors=True)
+    draft.rename(layout.certificates)
 
 
 def check_loopback(spec: NodeSpec) -> None:

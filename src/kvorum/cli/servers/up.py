@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
+from kvorum.certificates.cluster import renew_for
 from kvorum.cli.key_sources import check_master_key, master_key_option
 from kvorum.cli.output import output_option, print_json
 from kvorum.cli.parameter_types import NonEmptyPath
@@ -21,10 +23,12 @@ from kvorum.cli.servers.options import (
     memory_option,
     stop_grace_option,
 )
+from kvorum.cli.servers.securing import audit_options, secure
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.cli.servers.up_view import JsonView, LineView, View
 from kvorum.cli.signals import stop_signals, unless
-from kvorum.devcluster.cluster import LocalCluster
+from kvorum.devcluster.access import NodeAccess
+from kvorum.devcluster.cluster import LocalCluster, url_of
 from kvorum.devcluster.control import Control
 from kvorum.devcluster.hold import already_running, held, holder
 from kvorum.devcluster.layout import Layout
@@ -62,6 +66,13 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @click.option(
     "--write", type=_COUNT, help="Replicas that acknowledge a write.  [default: a majority]"
 )
+@click.option(
+    "--secure",
+    "wants_secure",
+    is_flag=True,
+    help="Speak TLS, and authenticate everybody; also for a cluster that was not secure before.",
+)
+@audit_options
 @master_key_option
 @memory_option
 @allow_host_option
@@ -73,6 +84,9 @@ _COUNT: Final = click.IntRange(1, NODES_MAX)
 @output_option
 def up(
     data_dir: Path,
+    wants_secure: bool,
+    audit: str | None,
+    audit_keys: str | None,
     master_key: str | None,
     memory: str,
     host_names: tuple[str, ...],
@@ -85,11 +99,15 @@ def up(
     """Run a cluster of several nodes on this machine, until Ctrl-C, SIGTERM or 'kvorum down'.
 
     The first node answers at --port, the next ones at the ports after it. The first start stores
-    the settings in --data-dir. A later start needs only --data-dir, and --master-key and
+    the settings in --data-dir. A later start needs only --data-dir, and --master-key, --audit and
     --allow-host if they were given before.
+
+    With --secure the certificates are made in --data-dir/certs, and the first administrator's token
+    is in --data-dir/admin.token; the URL that is printed names both.
 
     \b
     kvorum up -n 3 --data-dir data --port 7400
+    kvorum up -n 3 --data-dir data --secure
     kvorum up --data-dir data
     kvorum up --data-dir data --detach
     """
@@ -99,28 +117,54 @@ def up(
     given = {name: value for name, value in asked.items() if value is not None}
     topology = _stored(layout, given) if layout.exists else _asked_for(layout, given)
     _check_can_start(topology, layout, memory, master_key)
-    if not layout.exists:
-        topology = layout.create(topology)
+    audited = _audited(audit, audit_keys, secure=wants_secure or layout.is_secure)
+    topology = _made(layout, topology, wants_secure=wants_secure)
     # Its file says what there was at first; from then on each node's directory does.
     options = ["--own-namespaces", "--memory", memory, "--log-level", log_level]
     options += [f"--allow-host={name}" for name in host_names]
+    options += audited
     if master_key is not None:
         options += ["--master-key", master_key]
     if detach:
         options += ["--stop-grace", str(stop_grace)]
-        _tell_started(start_in_background(data_dir, options[1:]), topology, data_dir, output)
+        _tell_started(start_in_background(data_dir, options[1:]), topology, layout, output)
         return
-    view = _view(output, topology)
+    view = _view(output, topology, layout)
     try:
         with held(data_dir):
-            cluster = LocalCluster(layout, topology, view.hear, options, stop_grace)
+            access = NodeAccess.to(layout)
+            cluster = LocalCluster(layout, topology, view.hear, options, stop_grace, access)
             run(_run(cluster, Control(cluster, data_dir), view))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-def _tell_started(process: int, topology: Topology, data_dir: Path, output: str) -> None:
-    url = "kvorum://" + ",".join(node.http for node in topology.nodes)
+def _audited(audit: str | None, audit_keys: str | None, *, secure: bool) -> list[str]:
+    """The options of nodes about their audit logs. Raises UsageError."""
+    given = [("--audit", audit), ("--audit-keys", audit_keys)]
+    asked = [(option, value) for option, value in given if value is not None]
+    if asked and not secure:
+        raise click.UsageError(
+            f"{asked[0][0]} needs --secure: an open cluster does not know who asks it"
+        )
+    return [text for pair in asked for text in pair]
+
+
+def _made(layout: Layout, topology: Topology, *, wants_secure: bool) -> Topology:
+    """The cluster with all that it needs to start, made now if it is not there yet."""
+    if not layout.exists:
+        if wants_secure:
+            return layout.create(topology, partial(secure, layout))
+        return layout.create(topology)
+    if layout.is_secure:
+        renew_for(topology, layout.certificates)
+    elif wants_secure:
+        secure(layout, topology)
+    return topology
+
+
+def _tell_started(process: int, topology: Topology, layout: Layout, output: str) -> None:
+    url, data_dir = url_of(layout, topology.nodes), layout.directory
     stop = f"kvorum down --data-dir {shlex.quote(str(data_dir))}"
     if output == "json":
         print_json({"event": "detached", "pid": process, "url": url, "stop": stop})
@@ -179,13 +223,13 @@ def _facts(topology: Topology) -> dict[str, int]:
     }
 
 
-def _view(output: str, topology: Topology) -> View:
+def _view(output: str, topology: Topology, layout: Layout) -> View:
     if output == "json":
         return JsonView()
     if sys.stdout.isatty():
         from kvorum.cli.servers.up_table import LiveView
 
-        return LiveView(topology)
+        return LiveView(topology, lambda spec: url_of(layout, [spec]))
     return LineView()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -21,7 +21,6 @@ from rich.text import Text
 from kvorum.cli.servers.up_view import Teller
 from kvorum.cli.table_folding import GAP, column_widths, folded
 from kvorum.client.asynchronous import AsyncClient, connect
-from kvorum.client.url import SCHEME
 from kvorum.devcluster.events import Died, Event, Ready, Starting, Stopped
 from kvorum.model.errors import KvorumError
 from kvorum.model.topology import NodeSpec, Topology
@@ -69,9 +68,9 @@ class Row:
 class _Gauge:
     """Asks one node for its counters, and makes rates of them."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, url: str) -> None:
         self._row = row
-        self._client: AsyncClient = connect(SCHEME + row.spec.http)
+        self._client: AsyncClient = connect(url)
         self._asked_at = 0.0
         self._counters: dict[str, int] = {}
 
@@ -106,8 +105,10 @@ class _Gauge:
 class LiveView:
     """The view for people at a terminal: lines of changes above a live table."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, url_of: Callable[[NodeSpec], str]) -> None:
+        """`url_of`: where a client finds a node, and what lets it in."""
         self._rows = {spec.name: Row(spec) for spec in topology.nodes}
+        self._url_of = url_of
         self._teller = Teller()
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -126,7 +127,7 @@ class LiveView:
         self._draw()
 
     async def keep_current(self) -> None:
-        gauges = [_Gauge(row) for row in self._rows.values()]
+        gauges = [_Gauge(row, self._url_of(row.spec)) for row in self._rows.values()]
         try:
             while True:
                 self._note_missing(await asyncio.gather(*(gauge.read() for gauge in gauges)))

@@ -141,6 +141,7 @@ def _plan(target: Target, **options: Any) -> Plan:
         options["seed"] = secrets.randbits(32)
     return Plan(
         servers=target.servers,
+        security=target.security,
         timeout_s=target.timeout,
         namespace=target.namespace,
         prefix=_PREFIX,

@@ -1,0 +1,1 @@
+"""Names for clusters, kept in a file of the user."""
