@@ -148,6 +148,19 @@ class TestTheFile:
             target_of(None, {})
         assert SECRET not in str(caught.value)
 
+    @pytest.mark.parametrize("servers", [f"ada:{SECRET}/@a", f"ada:{SECRET}@[a"])
+    def test_nor_are_they_missed_in_a_url_that_is_wrong(self, file: Path, servers: str) -> None:
+        write(file, f'current = "a"\n[contexts.a]\nserver = "kvorums://{servers}"', 0o644)
+        with pytest.raises(ConfigError, match=f"chmod 600 {file}"):
+            target_of(None, {})
+
+    def test_a_server_that_cannot_be_read_is_named_where_others_may_read_it(
+        self, file: Path
+    ) -> None:
+        write(file, 'current = "a"\n[contexts.a]\nserver = "kvorums://[x"', 0o644)
+        with pytest.raises(ConfigError, match="The context 'a' in"):
+            target_of(None, {})
+
     def test_without_secrets_others_may_read_it(self, file: Path) -> None:
         write(file, 'current = "a"\n[contexts.a]\nserver = "a"', 0o644)
         assert target_of(None, {}) == parse_url("a")

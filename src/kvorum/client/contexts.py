@@ -24,11 +24,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from kvorum.client.options import from_keywords
 from kvorum.client.security import SECRETS, Security, over
-from kvorum.client.url import ParsedUrl, read_url
+from kvorum.client.url import ParsedUrl, has_credentials, read_url
 from kvorum.model.errors import ConfigError
 
 _SERVER: Final = "server"
@@ -162,7 +161,7 @@ def _of_document(file: Path, document: dict[str, Any]) -> Contexts | None:
 
 def _holds_secret(contexts: Contexts) -> bool:
     return any(
-        SECRETS & context.keys() or "@" in urlsplit(context.get(_SERVER, "")).netloc
+        SECRETS & context.keys() or has_credentials(context.get(_SERVER, ""))
         for context in contexts.by_name.values()
     )
 
