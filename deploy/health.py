@@ -1,7 +1,8 @@
 """The health check of the container: exits with 0 if the node in it answers GET /health.
 
 The node listens at the address that the container's host name has, or at all of them. PORT is
-KVORUM_PORT, or 7400.
+KVORUM_PORT, or 7400. A node with TLS is asked over TLS: KVORUM_CA is the certificate of its
+authority.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import ssl
 import sys
 
 TIMEOUT_S = 2.0
 
 
+def connect(host: str, port: int) -> http.client.HTTPConnection:
+    """A connection that is not open yet."""
+    authority = os.environ.get("KVORUM_CA")
+    if authority is None:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    context = ssl.create_default_context(cafile=authority)
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+
+
 def check(host: str, port: int) -> str:
     """Why the node at `host` and `port` is not healthy; empty if it is."""
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    connection = connect(host, port)
     try:
         # Any server answers to localhost; the container's name is perhaps not known to it.
         connection.request("GET", "/health", headers={"Host": "localhost"})

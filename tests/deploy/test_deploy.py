@@ -121,10 +121,13 @@ def test_the_command_of_a_service_is_one_that_kvorum_takes(name: str) -> None:
     service = SERVICES[name]
     params = parsed(service["command"])
     assert params["node"] == name
-    assert params["insecure"]  # The nodes listen at addresses that are not loopback.
+    assert not params["insecure"]
     mounts = {target: source for source, target, *_ in (m.split(":") for m in service["volumes"])}
     cluster = mounts.pop(str(params["cluster"]))
     assert (DEPLOY / cluster).is_file()
+    certs = str(params["certs"])
+    assert mounts.pop(certs) == "./certs"
+    assert service["environment"]["KVORUM_CA"] == f"{certs}/ca.crt"
     ((data, volume),) = mounts.items()
     assert params["data_dir"].is_relative_to(data)
     assert volume in COMPOSE["volumes"]
@@ -155,7 +158,7 @@ def test_compose_builds_from_the_dockerfile() -> None:
 
 def test_the_unit_runs_a_command_that_kvorum_takes() -> None:
     (line,) = of_unit("ExecStart")
-    program, *words = shlex.split(line.replace("%i", "n1").replace("$KVORUM_OPTIONS", "--insecure"))
+    program, *words = shlex.split(line.replace("%i", "n1").replace("$KVORUM_OPTIONS", "--certs /c"))
     assert program.endswith("/kvorum")
     params = parsed(words)
     assert params["node"] == "n1"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from kvorum.certificates.authority import NODE_DAYS, Authority, Issued
-from kvorum.certificates.directory import CertificateDirectory
 from kvorum.certificates.reading import certificates_in, expires_at
 from kvorum.model.address import parse_address
 from kvorum.model.topology import NodeSpec, Topology
@@ -32,12 +31,12 @@ def renew_for(topology: Topology, directory: Path, within_days: int = RENEWED_DA
     return [
         authority.issue_node(node.name, hosts_of_node(node), NODE_DAYS)
         for node in topology.nodes
-        if _expires(directory, node.name) < limit
+        if _expires(authority, node.name) < limit
     ]
 
 
-def _expires(directory: Path, name: str) -> datetime.datetime:
-    file = CertificateDirectory(directory).certificate(name)
+def _expires(authority: Authority, name: str) -> datetime.datetime:
+    file = authority.directory.certificate(name)
     if not file.exists():
         return datetime.datetime.fromtimestamp(0, datetime.UTC)
     return expires_at(certificates_in(file.read_bytes(), file)[0])

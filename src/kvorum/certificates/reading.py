@@ -32,11 +32,12 @@ def key_in(pem: bytes, file: Path) -> ec.EllipticCurvePrivateKey:
     """The private key in `pem`."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):
+        # Neither the text of that error nor its traceback may tell of the key.
         raise ConfigError(
             f"{file} holds no private key in PEM that can be read without a password. Issue it "
             "again with 'kvorum certs', or put a sound copy in its place."
-        ) from error
+        ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConfigError(f"The key {file} is none of ECDSA. Issue it with 'kvorum certs'.")
     return key
@@ -81,6 +82,11 @@ def hosts_of(certificate: x509.Certificate) -> list[str]:
 def expires_at(certificate: x509.Certificate) -> datetime.datetime:
     """When it expires, in UTC."""
     return certificate.not_valid_after_utc
+
+
+def shown(moment: datetime.datetime) -> str:
+    """`moment`, in UTC, as sentences have it."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def public_bytes(certificate: x509.Certificate) -> bytes:

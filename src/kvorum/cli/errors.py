@@ -46,7 +46,7 @@ class ExitCode(IntEnum):
 EXIT_CODES: Final = {
     ExitCode.OK: "done",
     ExitCode.NOT_FOUND: "no such key or namespace, one of several keys failed, 'doctor' found "
-    "failures, or 'audit verify' found something wrong",
+    "failures, or 'audit verify' or 'certs list' found something wrong",
     ExitCode.USAGE: "the command or the request is wrong",
     ExitCode.UNAVAILABLE: "the cluster could not do it; nothing was changed",
     ExitCode.UNKNOWN: "it may or may not have been done: look before you repeat it",

@@ -74,6 +74,7 @@ SECTIONS: Final[dict[str, dict[str, Lazy]]] = {
         "user": Lazy("security.user", "user", "Make, alter, list and remove users."),
         "role": Lazy("security.role", "role", "Make, list and remove roles."),
         "whoami": Lazy("security.whoami", "whoami", "Show who you are to the cluster."),
+        "certs": Lazy("security.certs", "certs", "Make, rotate and revoke certificates."),
         "data-keys": Lazy("upkeep.sealing_keys", "data_keys", "List and rotate encryption keys."),
         "master-keys": Lazy("upkeep.sealing_keys", "master_keys", "Change what wraps those."),
         "audit": Lazy("security.audit", "audit", "Verify a node's audit log, and look at it."),
