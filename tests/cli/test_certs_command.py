@@ -151,6 +151,12 @@ def test_init_where_no_directory_can_be(tmp_path: Path) -> None:
     assert "Cannot make the directory" in message
 
 
+def test_init_for_a_cluster_whose_name_is_none_makes_no_directory(tmp_path: Path) -> None:
+    message = refused(tmp_path / "certs", ExitCode.CONFIG, "init", "--cluster", "a shop")
+    assert "'a shop' is no name" in message
+    assert not (tmp_path / "certs").exists()
+
+
 # Issuing
 
 

@@ -215,7 +215,7 @@ def test_others_than_this_machine_are_not_let_in(tmp_path: Path, host: str) -> N
     result = CliRunner().invoke(main, ["serve", "--data-dir", str(tmp_path / "d"), "--host", host])
     assert result.exit_code == ExitCode.CONFIG
     assert result.stderr.count("\n") == 1
-    for part in (host, "authentication", "TLS", "--insecure"):
+    for part in (host, "--certs", "kvorum certs", "--insecure"):
         assert part in result.stderr
     assert not (tmp_path / "d").exists()
 

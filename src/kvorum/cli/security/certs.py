@@ -33,7 +33,8 @@ from kvorum.cli.security.issued import (
 )
 from kvorum.cli.servers.topology_file import load_topology
 from kvorum.model.errors import ConfigError
-from kvorum.model.topology import Topology
+from kvorum.model.field_checks import check_name
+from kvorum.model.topology import Topology, naming
 
 _DAY_S: Final = 86_400
 
@@ -64,6 +65,8 @@ def init(directory: Path, cluster: str, days: int | None, output: str) -> None:
     kvorum certs init --cluster shop
     kvorum certs init --cluster shop --dir /root/shop-certs --days 1825
     """
+    with naming("cluster"):
+        check_name(cluster)  # before a directory is made for it
     files = CertificateDirectory(directory)
     files.make()
     with files.locked():
