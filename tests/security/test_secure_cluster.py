@@ -41,7 +41,7 @@ def test_no_route_but_the_probes_answers_strangers(
 ) -> None:
     for method, path in routes():
         # A body declares what it wants to do; whoever is unknown has none read.
-        body = {} if method in ("POST", "PUT", "PATCH", "DELETE") else None
+        body: dict[str, str] | None = {} if method in ("POST", "PUT", "PATCH", "DELETE") else None
         status, answer = secure.ask(method, target_of(path), token, body)
         if path in PROBES and token is None:
             assert status == 200, path
