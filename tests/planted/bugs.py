@@ -1207,4 +1207,41 @@ BUGS: Final = (
         1,
         caught_by="sealing/test_sealed_store.py",
     ),
+    # Security: who may do what
+    Bug(
+        "security-answered-before-durable",
+        "a change of tokens or roles is in force and answered before it is durable",
+        "replication/shared_security.py",
+        "        self._kept.write(merged, partial(self._written, merged, changed, thens))",
+        "        self._kept.write(merged, lambda _error: None)\n"
+        "        self._written(merged, changed, thens, None)",
+        1,
+        caught_by="replication/test_shared_security.py",
+    ),
+    Bug(
+        "older-security-entry-wins",
+        "of two entries with one id the one with the lower stamp counts",
+        "model/security_catalog.py",
+        "    return final, entry.stamp, entry.origin,",
+        "    return final, -entry.stamp, entry.origin,",
+        1,
+        caught_by="model/test_security_catalog_laws.py",
+    ),
+    Bug(
+        "security-never-compared",
+        "a node that missed a change is never sent it",
+        "replication/shared_security.py",
+        "        if message.digest != self.catalog.digest:\n            self._send_all(node)",
+        "        if message.digest != self.catalog.digest:\n            return",
+        150,
+    ),
+    Bug(
+        "removed-token-comes-back",
+        "a token that was removed is live again where another node still had it altered",
+        "model/security_catalog.py",
+        '    final = entry.kind in ("token", "revocation") and entry.value is None',
+        "    final = False",
+        1,
+        caught_by="model/test_security_catalog_laws.py",
+    ),
 )

@@ -29,6 +29,7 @@ from typing import Any, Final
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
 from kvorum.model.prefixes import RECORD
+from kvorum.model.security_catalog import SecurityCatalog
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done, KeyRange
@@ -56,6 +57,7 @@ class Disk:
         self.quarantine: set[bytes] = set()
         """Those of them that have been found."""
         self.full = False
+        self.security = SecurityCatalog()
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
 

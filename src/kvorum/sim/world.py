@@ -23,12 +23,14 @@ from kvorum.model.request import Failure, Listing, Request, Result, Selection
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replica.local_replica import NOTHING_SHREDDED
 from kvorum.replication.replicator import Incarnation, Replicator
+from kvorum.replication.shared_security import SharedSecurity
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sim.clocks import WallClocks
 from kvorum.sim.cluster import first_identity, membership_of, topology_of
 from kvorum.sim.departures import Departures
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
+from kvorum.sim.disk_security import DiskSecurity
 from kvorum.sim.healers import Healing
 from kvorum.sim.holdings import Holdings
 from kvorum.sim.life import Life
@@ -127,6 +129,9 @@ class World:
         assert wrong is None, wrong
         kept = volatile_stores(self.topology.namespaces, runtime, self.topology.partition_bits)
         routed = RoutedStore(journal, kept)
+        security = DiskSecurity(
+            disk, runtime, stream(self._parameters.seed, f"security, {purpose}")
+        )
         plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
@@ -138,12 +143,13 @@ class World:
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
+            security=security,
         )
         if not self.healing.healers.hints:
             replicator.owner.hints.stop()
         stack.tend(replicator, journal)
         self.lives[node] = Life(
-            replicator, identity.actor, runtime, routed, kept, journal, log, store, stack
+            replicator, identity.actor, runtime, routed, kept, journal, log, store, stack, security
         )
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
@@ -343,6 +349,10 @@ class World:
         """A client says that a write of `key` was acknowledged."""
         for listener in self._ack_listeners:
             listener(namespace, key)
+
+    def security(self, node: int) -> SharedSecurity:
+        """The security catalog as `node` has it."""
+        return self._life(node).replicator.security
 
     def runtime(self, node: int) -> NodeRuntime:
         return self._life(node).runtime
