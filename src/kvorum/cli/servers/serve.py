@@ -138,6 +138,9 @@ def serve(
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2 --certs certs
     """
+    secured = secured_by(certs, audit, audit_keys, writes_admin_token=not no_admin_token)
+    if secured is not None and insecure:
+        raise click.UsageError("--insecure is for a node without --certs. Leave one of them out")
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
         _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
@@ -149,9 +152,6 @@ def serve(
         _check_unset("--port", port, "comes from the --cluster file")
         topology, name = _member(cluster, node, secret_file)
     spec = topology.node(topology.number_of(name))
-    secured = secured_by(certs, audit, audit_keys, writes_admin_token=not no_admin_token)
-    if secured is not None and insecure:
-        raise click.UsageError("--insecure is for a node without --certs. Leave one of them out")
     if secured is None and not insecure:
         check_loopback(spec)
     check_secret(topology, secured)
