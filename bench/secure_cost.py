@@ -2,10 +2,11 @@
 
     python bench/secure_cost.py --rounds 4 --seconds 5
 
-Three nodes each (`kvorum up`, N=3, R=W=2, every write synced), in their own directories, at the same
-time; only one of them is under load. wrk asks the first node over --connections connections,
-with a bearer token where the cluster is secure, by turns: plain, secure, secure, plain. Throughput,
-and the processor time of the three nodes per request, which does not have wrk's own TLS in it.
+Three nodes each (`kvorum up`, N=3, R=W=2, every write synced), in their own directories, both
+running all the time; only one of them is under load. wrk asks the first node over --connections
+connections, with a bearer token where the cluster is secure, by turns: plain, secure, secure,
+plain. Throughput, and the processor time of the three nodes per request, which does not have wrk's
+own TLS in it.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ class Disk:
         self.quarantine: set[bytes] = set()
         """Those of them that have been found."""
         self.full = False
-        self.security = SecurityCatalog()
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
+        self.security = SecurityCatalog()
 
     def records(self) -> Iterator[bytes]:
         """The stored keys of all records."""

@@ -12,8 +12,8 @@ from kvorum.replica.trees import END, START
 from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.disk_log import DiskLog
-from kvorum.sim.disk_security import DiskSecurity
 from kvorum.sim.scheduler import NodeRuntime
+from kvorum.sim.security_disk import SecurityDisk
 from kvorum.sim.stacks import Stack
 from kvorum.storage.routed import RoutedStore
 from kvorum.storage.volatile import VolatileStore
@@ -37,7 +37,7 @@ class Life:
     log: DiskLog
     store: DiskStore
     stack: Stack
-    security: DiskSecurity
+    security: SecurityDisk
 
     @property
     def failed(self) -> bool:

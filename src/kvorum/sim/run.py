@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,11 +62,11 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     audit = Audit(world, workload.history, workload.keys, parameters)
     violations: list[Violation] = []
     try:
-        _live(world, workload, (lister, administrators, faults), audit)
+        _live(world, workload, (lister, administrators), faults, audit)
     except Exception as error:  # noqa: BLE001 - whatever a node raises is this seed's result
         violations.append(Violation("no_exception", _where(error)))
     else:
-        violations += lister.violations + audit.violations + administrators.violations()
+        violations += lister.violations + administrators.violations + audit.violations
         violations += _judge(workload.history, parameters, audit.final, world)
     world.close()
     for violation in violations:
@@ -90,19 +90,22 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
 def _live(
     world: World,
     workload: Workload,
-    beside: tuple[Lister, Administrators, Faults],
+    others: Sequence[Lister | Administrators],
+    faults: Faults,
     audit: Audit,
 ) -> None:
     for node in range(len(world.lives)):
         world.start(node)
     world.scheduler.run_for(_GREETED_S)
     workload.start()
-    for one in beside:
-        one.start()
+    for other in others:
+        other.start()
+    faults.start()
     world.scheduler.run_while(lambda: workload.busy)
     world.trace.note("the faults stop")
-    for one in beside:
-        one.stop()
+    faults.stop()
+    for other in others:
+        other.stop()
     audit.run()
 
 

@@ -30,13 +30,13 @@ from kvorum.sim.cluster import first_identity, membership_of, topology_of
 from kvorum.sim.departures import Departures
 from kvorum.sim.disk import Disk, DiskStore
 from kvorum.sim.disk_log import DiskLog
-from kvorum.sim.disk_security import DiskSecurity
 from kvorum.sim.healers import Healing
 from kvorum.sim.holdings import Holdings
 from kvorum.sim.life import Life
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.sim.security_disk import SecurityDisk
 from kvorum.sim.stacks import OpenStack, SealedStack, Stack
 from kvorum.sim.trace import Trace
 from kvorum.sim.wires import LIMITS, Wires
@@ -82,6 +82,7 @@ class World:
         self._membership = membership_of(parameters)
         self.healing = Healing(parameters.healers)
         self._disk_rng = stream(seed, "disks")
+        self._security_rng = stream(seed, "security disks")
         self._keyrings = TemporaryDirectory(prefix="kvorum-sim-") if parameters.sealed else None
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
@@ -129,9 +130,7 @@ class World:
         assert wrong is None, wrong
         kept = volatile_stores(self.topology.namespaces, runtime, self.topology.partition_bits)
         routed = RoutedStore(journal, kept)
-        security = DiskSecurity(
-            disk, runtime, stream(self._parameters.seed, f"security, {purpose}")
-        )
+        security = SecurityDisk(disk, runtime, self._security_rng)
         plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
@@ -345,14 +344,13 @@ class World:
     ) -> None:
         self._life(node).replicator.scan(selection, reply)
 
+    def security(self, node: int) -> SharedSecurity:
+        return self._life(node).replicator.security
+
     def acked(self, namespace: str, key: str) -> None:
         """A client says that a write of `key` was acknowledged."""
         for listener in self._ack_listeners:
             listener(namespace, key)
-
-    def security(self, node: int) -> SharedSecurity:
-        """The security catalog as `node` has it."""
-        return self._life(node).replicator.security
 
     def runtime(self, node: int) -> NodeRuntime:
         return self._life(node).runtime
