@@ -249,3 +249,19 @@ def test_certificates_are_exchanged_while_requests_go_on(secure: SecureCluster) 
     eventually(exchanged, "the new certificate")
     kept.close()
     assert statuses == {200}
+
+
+def test_a_rolling_restart_without_a_good_token_says_so_and_stops_no_node(
+    secure: SecureCluster,
+) -> None:
+    file = secure.directory / "admin.token"
+    kept = file.read_bytes()
+    before = {path.name for path in processes(secure)}
+    try:
+        file.write_text("kvt_0123456789ab_" + "x" * 43)
+        ended = command("restart", "--rolling", "--data-dir", secure.directory)
+    finally:
+        file.write_bytes(kept)
+    assert ended.exit_code == 5, ended.output
+    assert "kvorum token create NAME --role monitor" in ended.stderr
+    assert {path.name for path in processes(secure)} == before

@@ -34,6 +34,7 @@ from kvorum.cli.servers.securing import (
     certs_option,
     check_loopback,
     check_secret,
+    keep_secret,
     secured_by,
     with_own_secret,
 )
@@ -166,6 +167,8 @@ def serve(
     if rules is not None:
         reload = Reload(server, rules, lambda: load_topology(rules, secret_file=secret_file))
     check_ports([spec])  # A node would find out only once it has made its directory.
+    if cluster is None and secured is not None:
+        keep_secret(topology, data_dir)
     grace = Grace(stop_grace)
     ready_line = _ready_line(spec, data_dir, "http" if secured is None else "https")
     failure = run(_run(server, ready_line, grace, stop_on_stdin_close, reload))
