@@ -20,6 +20,7 @@ from kit.program import kvorum, refusal
 from kit.waiting import eventually
 
 from kvorum import connect
+from kvorum.certificates.authority import Authority
 from kvorum.cli import main
 from kvorum.cli.errors import ExitCode
 from kvorum.cli.servers.logs import configure_logging
@@ -411,3 +412,20 @@ def test_logs_as_text_name_time_level_and_logger(
     logging.getLogger("kvorum.test").warning("but this")
     [line] = capsys.readouterr().err.splitlines()
     assert line.endswith(" WARNING kvorum.test: but this")
+
+
+def test_insecure_does_not_go_with_certificates(tmp_path: Path) -> None:
+    data, certs = tmp_path / "data", tmp_path / "certs"
+    Authority.create(certs, "shop").issue_node("n1", ["127.0.0.1"])
+    status, line = refusal("serve", "--data-dir", data, "--certs", certs, "--insecure")
+    assert (status, data.exists()) == (2, False)
+    assert "--insecure is for a node without --certs" in line
+
+
+def test_a_certificate_that_is_no_good_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    data, certs = tmp_path / "data", tmp_path / "certs"
+    Authority.create(certs, "shop").issue_node("n1", ["127.0.0.1"])
+    (certs / "n1.crt").write_text("nonsense")
+    status, line = refusal("serve", "--data-dir", data, "--certs", certs)
+    assert (status, data.exists()) == (5, False)
+    assert "n1.crt holds no certificate" in line

@@ -1207,4 +1207,38 @@ BUGS: Final = (
         1,
         caught_by="sealing/test_sealed_store.py",
     ),
+    # Tokens, users and roles
+    Bug(
+        "security-before-durable",
+        "a change of tokens, users or roles is answered before it is durable",
+        "replication/shared_security.py",
+        "        self._kept.write(merged, partial(self._written, merged, changed, thens))\n",
+        "        self._kept.write(merged, partial(self._written, merged, changed, []))\n"
+        "        self._settle(thens, None)\n",
+        60,
+    ),
+    Bug(
+        "older-security-wins",
+        "of two changes of one token, user or role the one with the lower stamp counts",
+        "model/security_catalog.py",
+        "    return final, entry.stamp, entry.origin, msgspec",
+        "    return final, -entry.stamp, entry.origin, msgspec",
+        60,
+    ),
+    Bug(
+        "security-never-compared",
+        "nodes do not tell others which security catalog they have",
+        "replication/shared_security.py",
+        "        if self.catalog.entries:\n            self._operations",
+        "        if not self.catalog.entries:\n            self._operations",
+        60,
+    ),
+    Bug(
+        "removed-token-comes-back",
+        "a token that was removed is back when somebody changed it at the same time",
+        "model/security_catalog.py",
+        "    return final, entry.stamp, entry.origin, msgspec",
+        "    return False, entry.stamp, entry.origin, msgspec",
+        300,
+    ),
 )

@@ -13,6 +13,8 @@ from kvorum.tls.client import client_context
 
 _ANSWER_S: Final = 2.0
 _OK: Final = 200
+_REFUSED: Final = (401, 403)
+_STATUS: Final = slice(len("HTTP/1.1 "), len("HTTP/1.1 200"))
 
 
 class Refused(Exception):
@@ -34,12 +36,29 @@ class NodeAccess:
         authority = layout.certificates / "ca.crt"
         return cls(client_context(authority, None, None), layout.admin_token)
 
-    async def answer(self, http: str, path: str, *, whatever_status: bool = False) -> bytes:
+    async def probe(self, http: str, path: str) -> bytes:
+        """The body of the answer of the node at `http` to a question that is open to everybody,
+        whatever its status. No token goes with it: one that is no good would be refused.
+
+        Raises OSError, EOFError or TimeoutError if there is none.
+        """
+        return (await self._ask(http, path, ""))[1]
+
+    async def answer(self, http: str, path: str) -> bytes:
         """The body of the answer of the node at `http`.
 
-        Raises OSError, EOFError or TimeoutError if there is none, and Refused if its status is not
-        200, unless `whatever_status`.
+        Raises OSError, EOFError or TimeoutError if there is none, Refused if the node answers this
+        only to others, and ValueError for any other status than 200.
         """
+        status, body = await self._ask(http, path, self._authorization())
+        if status in _REFUSED:
+            raise Refused(f"The node at {http} answers {path} with {status}.{self._token_advice()}")
+        if status != _OK:
+            raise ValueError(f"The node at {http} answers {path} with {status}.")
+        return body
+
+    async def _ask(self, http: str, path: str, authorization: str) -> tuple[int, bytes]:
+        """Status and body."""
         address = parse_address(http)
         async with asyncio.timeout(_ANSWER_S):
             reader, writer = await asyncio.open_connection(
@@ -49,21 +68,19 @@ class NodeAccess:
                 server_hostname=None if self._tls is None else address.host,
             )
             try:
-                writer.write(self._request(http, path))
+                line = f"GET {path} HTTP/1.1\r\nHost: {http}\r\n"
+                writer.write(f"{line}{authorization}Connection: close\r\n\r\n".encode())
                 head, _, body = (await reader.read()).partition(b"\r\n\r\n")
             finally:
                 writer.close()
-        status = int(head.split(b" ", 2)[1]) if head else 0
-        if status != _OK and not whatever_status:
-            raise Refused(f"The node at {http} answers {path} with {status}.{self._token_advice()}")
-        return body
+        if not head:
+            raise EOFError
+        return int(head[_STATUS]), body
 
-    def _request(self, http: str, path: str) -> bytes:
-        token = ""
-        if self._token_file is not None and self._token_file.exists():
-            token = f"Authorization: Bearer {self._token_file.read_text().strip()}\r\n"
-        head = f"GET {path} HTTP/1.1\r\nHost: {http}\r\n{token}Connection: close\r\n\r\n"
-        return head.encode()
+    def _authorization(self) -> str:
+        if self._token_file is None or not self._token_file.exists():
+            return ""
+        return f"Authorization: Bearer {self._token_file.read_text().strip()}\r\n"
 
     def _token_advice(self) -> str:
         if self._token_file is None:

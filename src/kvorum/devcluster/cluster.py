@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from kvorum.devcluster.access import NodeAccess
+from kvorum.devcluster.access import NodeAccess, Refused
 from kvorum.devcluster.events import ClusterReady, Died, Listener, Ready, Said, Starting, Stopped
 from kvorum.devcluster.layout import Layout
 from kvorum.devcluster.process import NodeProcess, serve_command
@@ -111,6 +111,11 @@ class LocalCluster:
                 f"The rolling restart has ended early: after {_WHOLE_S:g} s the cluster is not "
                 f"whole. {lack or ''} See the nodes' logs, and begin anew."
             ) from None
+        except Refused as refused:
+            raise ConfigError(
+                f"It cannot be seen whether the cluster is whole, and no more node was restarted. "
+                f"{refused}"
+            ) from refused
 
     async def restart_node(self, name: str) -> None:
         """Stop the node as planned, and start it again; returns when it is ready. Raises

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from kvorum.devcluster.access import NodeAccess, Refused
+from kvorum.devcluster.access import NodeAccess
 from kvorum.documents.health import Readiness
 from kvorum.documents.status import Status
 from kvorum.model.topology import NodeSpec
@@ -29,7 +29,8 @@ async def wait_until_whole(
 ) -> None:
     """Returns when the cluster is whole; `tell` hears what it lacks, at most once a second.
 
-    Raises TimeoutError if it is not whole after `within_s`.
+    Raises TimeoutError if it is not whole after `within_s`, and Refused as soon as a node does not
+    say how it fares.
     """
     looks = 0
     async with asyncio.timeout(within_s):
@@ -41,7 +42,7 @@ async def wait_until_whole(
 
 
 async def lacking(nodes: Iterable[NodeSpec], access: NodeAccess) -> str | None:
-    """What a cluster lacks to be whole, as a sentence; None if it is."""
+    """What a cluster lacks to be whole, as a sentence; None if it is. Raises Refused."""
     for found in await asyncio.gather(*(_lacking(node, access) for node in nodes)):
         if found is not None:
             return found
@@ -52,7 +53,7 @@ async def unanswering(nodes: Iterable[NodeSpec], access: NodeAccess) -> list[str
     """The names of the nodes that do not answer."""
     nodes = list(nodes)
     answers = await asyncio.gather(
-        *(access.answer(node.http, "/health", whatever_status=True) for node in nodes),
+        *(access.probe(node.http, "/health") for node in nodes),
         return_exceptions=True,
     )
     return [
@@ -65,11 +66,8 @@ async def unanswering(nodes: Iterable[NodeSpec], access: NodeAccess) -> list[str
 async def _lacking(node: NodeSpec, access: NodeAccess) -> str | None:
     """What one node lacks, or says that the cluster lacks."""
     try:
-        ready = await access.answer(node.http, "/ready", whatever_status=True)
-        readiness = _readiness.decode(ready)
+        readiness = _readiness.decode(await access.probe(node.http, "/ready"))
         status = _status.decode(await access.answer(node.http, "/status"))
-    except Refused as refused:
-        return str(refused)
     except (OSError, EOFError, TimeoutError, ValueError, msgspec.MsgspecError):
         return f"{node.name} does not answer at {node.http}."
     if not readiness.ready:

@@ -78,6 +78,13 @@ class SecurityCatalog:
         }
         self._digest: bytes | None = None
 
+    @classmethod
+    def _of(cls, entries: Mapping[EntryId, SecurityEntry]) -> SecurityCatalog:
+        """The catalog of `entries`, which are in the order of their ids."""
+        catalog = cls()
+        catalog.entries = entries  # type: ignore[misc]
+        return catalog
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SecurityCatalog) and self.entries == other.entries
 
@@ -147,7 +154,11 @@ class SecurityCatalog:
             if old is None or _rank(entry) > _rank(old):
                 merged[entry.id] = entry
                 changed.append(entry.id)
-        return (SecurityCatalog(merged.values()), changed) if changed else (self, [])
+        if not changed:
+            return self, []
+        if len(merged) > len(self.entries):
+            merged = {entry_id: merged[entry_id] for entry_id in sorted(merged)}
+        return SecurityCatalog._of(merged), changed
 
     def putting(self, value: Value, now_ms: int, origin: int) -> SecurityEntry:
         """The entry that makes or replaces `value`. Raises ConfigError if it cannot be."""

@@ -29,6 +29,7 @@ from typing import Any, Final
 from kvorum.model.errors import CorruptRecord, StorageError
 from kvorum.model.keys import token_range
 from kvorum.model.prefixes import RECORD
+from kvorum.model.security_catalog import SecurityCatalog
 from kvorum.sim.scheduler import NodeRuntime
 from kvorum.storage.identity import Identity
 from kvorum.storage.store import Done, KeyRange
@@ -58,6 +59,7 @@ class Disk:
         self.full = False
         self.known: dict[int, str] = {}
         """The address book: node to the id it last had."""
+        self.security = SecurityCatalog()
 
     def records(self) -> Iterator[bytes]:
         """The stored keys of all records."""

@@ -13,6 +13,7 @@ from kvorum.replication.replicator import Replicator
 from kvorum.sim.disk import DiskStore
 from kvorum.sim.disk_log import DiskLog
 from kvorum.sim.scheduler import NodeRuntime
+from kvorum.sim.security_disk import SecurityDisk
 from kvorum.sim.stacks import Stack
 from kvorum.storage.routed import RoutedStore
 from kvorum.storage.volatile import VolatileStore
@@ -36,6 +37,7 @@ class Life:
     log: DiskLog
     store: DiskStore
     stack: Stack
+    security: SecurityDisk
 
     @property
     def failed(self) -> bool:
@@ -44,6 +46,7 @@ class Life:
     def fail_disk(self) -> None:
         self.log.fail()
         self.store.fail()
+        self.security.fail()
 
     def crash(self) -> int:
         """Leave on disk what a crash leaves; returns how many writes were lost."""

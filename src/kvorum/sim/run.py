@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from kvorum.sim import checkers
+from kvorum.sim.administrators import Administrators
 from kvorum.sim.audit import Audit
 from kvorum.sim.checkers import Violation
 from kvorum.sim.expectations import nothing_unexpected
@@ -56,15 +57,16 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     world = World(parameters, sink)
     workload = Workload(world, parameters)
     lister = Lister(world, workload.history, workload.keys, parameters)
+    administrators = Administrators(world, parameters)
     faults = Faults(world, parameters)
     audit = Audit(world, workload.history, workload.keys, parameters)
     violations: list[Violation] = []
     try:
-        _live(world, workload, lister, faults, audit)
+        _live(world, workload, (lister, administrators), faults, audit)
     except Exception as error:  # noqa: BLE001 - whatever a node raises is this seed's result
         violations.append(Violation("no_exception", _where(error)))
     else:
-        violations += lister.violations + audit.violations
+        violations += lister.violations + administrators.violations + audit.violations
         violations += _judge(workload.history, parameters, audit.final, world)
     world.close()
     for violation in violations:
@@ -85,17 +87,25 @@ def simulate(parameters: Parameters, sink: Callable[[str], object] | None = None
     )
 
 
-def _live(world: World, workload: Workload, lister: Lister, faults: Faults, audit: Audit) -> None:
+def _live(
+    world: World,
+    workload: Workload,
+    others: Sequence[Lister | Administrators],
+    faults: Faults,
+    audit: Audit,
+) -> None:
     for node in range(len(world.lives)):
         world.start(node)
     world.scheduler.run_for(_GREETED_S)
     workload.start()
-    lister.start()
+    for other in others:
+        other.start()
     faults.start()
     world.scheduler.run_while(lambda: workload.busy)
     world.trace.note("the faults stop")
     faults.stop()
-    lister.stop()
+    for other in others:
+        other.stop()
     audit.run()
 
 

@@ -23,6 +23,7 @@ from kvorum.model.request import Failure, Listing, Request, Result, Selection
 from kvorum.model.topology import NamespaceSettings
 from kvorum.replica.local_replica import NOTHING_SHREDDED
 from kvorum.replication.replicator import Incarnation, Replicator
+from kvorum.replication.shared_security import SharedSecurity
 from kvorum.sealing.key_admin import KeyAdmin
 from kvorum.sim.clocks import WallClocks
 from kvorum.sim.cluster import first_identity, membership_of, topology_of
@@ -35,6 +36,7 @@ from kvorum.sim.life import Life
 from kvorum.sim.network import Network
 from kvorum.sim.parameters import Parameters, stream
 from kvorum.sim.scheduler import NodeRuntime, Scheduler
+from kvorum.sim.security_disk import SecurityDisk
 from kvorum.sim.stacks import OpenStack, SealedStack, Stack
 from kvorum.sim.trace import Trace
 from kvorum.sim.wires import LIMITS, Wires
@@ -80,6 +82,7 @@ class World:
         self._membership = membership_of(parameters)
         self.healing = Healing(parameters.healers)
         self._disk_rng = stream(seed, "disks")
+        self._security_rng = stream(seed, "security disks")
         self._keyrings = TemporaryDirectory(prefix="kvorum-sim-") if parameters.sealed else None
         clocks = stream(seed, "clocks")
         skew = parameters.clock_skew_ms
@@ -127,6 +130,7 @@ class World:
         assert wrong is None, wrong
         kept = volatile_stores(self.topology.namespaces, runtime, self.topology.partition_bits)
         routed = RoutedStore(journal, kept)
+        security = SecurityDisk(disk, runtime, self._security_rng)
         plug, meet = self.wires.attach(node, runtime), PeerIdentities(disk)
         peers = plug.peers = Peers(self.topology, node, identity, plug, meet, LIMITS)
         replicator = meet.replicator = peers.receiver = Replicator(
@@ -138,12 +142,13 @@ class World:
             membership=self._membership,
             upkeep=self._parameters.upkeep,
             siblings=self._parameters.siblings,
+            security=security,
         )
         if not self.healing.healers.hints:
             replicator.owner.hints.stop()
         stack.tend(replicator, journal)
         self.lives[node] = Life(
-            replicator, identity.actor, runtime, routed, kept, journal, log, store, stack
+            replicator, identity.actor, runtime, routed, kept, journal, log, store, stack, security
         )
         self.trace.note(f"n{node} starts as #{identity.incarnation} at {identity.counter}")
         replicator.start()
@@ -338,6 +343,9 @@ class World:
         self, node: int, selection: Selection, reply: Callable[[Listing | Failure], object]
     ) -> None:
         self._life(node).replicator.scan(selection, reply)
+
+    def security(self, node: int) -> SharedSecurity:
+        return self._life(node).replicator.security
 
     def acked(self, namespace: str, key: str) -> None:
         """A client says that a write of `key` was acknowledged."""

@@ -7,7 +7,6 @@ secure    --certs: TLS, and everybody has to say who he is
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from kvorum.audit.settings import AuditSettings, ShownKeys
 from kvorum.certificates.cluster import issue_for
 from kvorum.certificates.reading import certificates_in, cluster_of
 from kvorum.cli.parameter_types import NonEmptyPath
+from kvorum.cli.servers.topology_file import read_secret
 from kvorum.devcluster.layout import Layout
 from kvorum.model.address import parse_address
 from kvorum.model.audit_level import AuditLevel
@@ -79,8 +79,8 @@ def secured_by(
 
 
 def with_own_secret(topology: Topology, certs: Path, data_dir: Path) -> Topology:
-    """`topology`, of a node alone, as the cluster that its certificates are for, and with a secret
-    of its own, which is made at the first start. Raises ConfigError.
+    """`topology`, of a node alone, as the cluster that its certificates are for, and with the
+    secret in `data_dir`, or a new one, which `keep_secret` is to store. Raises ConfigError.
     """
     authority = certs / "ca.crt"
     try:
@@ -96,22 +96,24 @@ def with_own_secret(topology: Topology, certs: Path, data_dir: Path) -> Topology
 
 def _own_secret(data_dir: Path) -> bytes:
     path = data_dir / _SECRET
+    return read_secret(path) if path.exists() else secrets.token_hex(_SECRET_BYTES).encode()
+
+
+def keep_secret(topology: Topology, data_dir: Path) -> None:
+    """Store the secret of `topology`, of a node alone, in `data_dir`, unless it came from there.
+    Raises ConfigError.
+    """
+    path = data_dir / _SECRET
+    if path.exists():
+        return
     try:
-        return path.read_bytes().strip()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise ConfigError(f"The secret {path} cannot be read: {error.strerror}.") from error
-    secret = secrets.token_hex(_SECRET_BYTES).encode()
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        durable_file.replace(path, secret + os.linesep.encode())
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable_file.replace(path, topology.secret + b"\n")
     except OSError as error:
         raise ConfigError(
             f"The secret {path} cannot be written: {error.strerror}. Choose another directory, or "
             "correct its permissions."
         ) from error
-    return secret
 
 
 def secure(layout: Layout, topology: Topology) -> None:

@@ -34,6 +34,7 @@ from kvorum.cli.servers.securing import (
     certs_option,
     check_loopback,
     check_secret,
+    keep_secret,
     secured_by,
     with_own_secret,
 )
@@ -138,6 +139,9 @@ def serve(
     kvorum serve --data-dir data
     kvorum serve --cluster cluster.toml --node n2 --data-dir data/n2 --certs certs
     """
+    secured = secured_by(certs, audit, audit_keys, writes_admin_token=not no_admin_token)
+    if secured is not None and insecure:
+        raise click.UsageError("--insecure is for a node without --certs. Leave one of them out")
     if cluster is None:
         _check_unset("--node", node, "only says which node of a --cluster file this is")
         _check_unset("--secret-file", secret_file, "only goes with a --cluster file")
@@ -149,9 +153,6 @@ def serve(
         _check_unset("--port", port, "comes from the --cluster file")
         topology, name = _member(cluster, node, secret_file)
     spec = topology.node(topology.number_of(name))
-    secured = secured_by(certs, audit, audit_keys, writes_admin_token=not no_admin_token)
-    if secured is not None and insecure:
-        raise click.UsageError("--insecure is for a node without --certs. Leave one of them out")
     if secured is None and not insecure:
         check_loopback(spec)
     check_secret(topology, secured)
@@ -166,6 +167,8 @@ def serve(
     if rules is not None:
         reload = Reload(server, rules, lambda: load_topology(rules, secret_file=secret_file))
     check_ports([spec])  # A node would find out only once it has made its directory.
+    if cluster is None and secured is not None:
+        keep_secret(topology, data_dir)
     grace = Grace(stop_grace)
     ready_line = _ready_line(spec, data_dir, "http" if secured is None else "https")
     failure = run(_run(server, ready_line, grace, stop_on_stdin_close, reload))

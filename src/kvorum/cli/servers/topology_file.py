@@ -47,7 +47,7 @@ def load_topology(
     else:
         file = secret_file or _secret_file(path, secret_file_in(text, str(path)), environ)
         if file is not None:
-            secret = _read_secret(file)
+            secret = read_secret(file)
     return parse_topology(text, str(path), secret)
 
 
@@ -78,7 +78,8 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _read_secret(path: Path) -> bytes:
+def read_secret(path: Path) -> bytes:
+    """The secret in the file `path`. Raises ConfigError, also if others may read it."""
     descriptor = _opened(path, "a secret file")
     with open(descriptor, "rb") as file:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
