@@ -11,7 +11,7 @@ no row, the other side breaks the protocol. `wire/handshake.py` says what the gr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -66,7 +66,7 @@ class Credentials:
     """What a node greets others with."""
 
     hello: Hello
-    secret: bytes
+    secret: bytes = field(repr=False)
     spoken: Versions = SPOKEN
 
 
