@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"model", "client"},
     "embedded": BELOW_REPLICATION
     | {"replication", "service", "client", "sealing", "local_store", "namespaces"},
-    "devcluster": {"model", "runtime", "documents", "tls", "certificates", "service"},
+    "devcluster": {"model", "runtime", "documents", "tls"},
     "demo": {"model", "runtime", "client", "bench", "devcluster"},
     "cli": BELOW_REPLICATION
     | {"replication", "api", "client", "bench", "sim", "node", "devcluster", "demo"}
