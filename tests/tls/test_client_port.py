@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.certificates import CLUSTER, DAY, Issued, TestAuthority, raw_context
 from kit.toy_protocol import ToyFace
+from kit.waiting import DEADLINE_S
 
 from kvorum.listener.limits import ListenerLimits
 from kvorum.listener.listener import Listener
@@ -84,8 +85,9 @@ async def served(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.002)
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.002)
 
 
 async def test_a_client_without_a_certificate_is_served_and_nobody_is_named(
